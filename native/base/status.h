@@ -1,0 +1,82 @@
+// Status and Result: how everything below the JavaScript boundary reports failure.
+// No exception crosses a function of this library; napi/ turns a Status into a JavaScript error.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace cosmos {
+
+// Mirrored by `NativeErrorCode` in lib/binding.d.ts and mapped to error classes by src/errors.ts;
+// a test proves that the three agree.
+enum class StatusCode {
+  kOk,
+  kCancelled,        // the caller asked for it
+  kInvalidArgument,  // a call that could never succeed: a bug in the caller
+  kSource,           // the bytes could not be read (no such file, permission, I/O)
+  kMedia,            // the bytes were read and hold no video that we can decode
+  kLimit,            // a limit of the caller's was exceeded
+  kTimeout,          // the wall-clock limit was exceeded
+  kLibrary,          // a run-time library is missing or unusable
+  kModel,            // the model's files or signature are not what was expected
+  kEngine,           // the engine failed while running
+  kDeviceLost,       // the device is gone for this process
+  kOutOfMemory,
+  kInternal,  // a broken invariant: this is a bug in cosmos-embed
+};
+
+// The wire name, e.g. "invalid_argument".
+std::string_view StatusCodeName(StatusCode code);
+
+class [[nodiscard]] Status {
+ public:
+  using Detail = std::variant<std::string, double>;
+  using Details = std::vector<std::pair<std::string, Detail>>;
+
+  Status() = default;
+  Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}
+
+  bool ok() const { return code_ == StatusCode::kOk; }
+  StatusCode code() const { return code_; }
+  const std::string& message() const { return message_; }
+  const Details& details() const { return details_; }
+
+  // Adds a machine-readable fact to the error, e.g. With("codec", "h264").With("limit", 16.0).
+  Status&& With(std::string key, Detail value) && {
+    details_.emplace_back(std::move(key), std::move(value));
+    return std::move(*this);
+  }
+
+ private:
+  StatusCode code_ = StatusCode::kOk;
+  std::string message_;
+  Details details_;
+};
+
+// A value or the Status that says why there is none.
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Status status)
+      : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT(google-explicit-constructor)
+
+  bool ok() const { return state_.index() == 0; }
+  const Status& status() const { return std::get<1>(state_); }
+  Status&& TakeStatus() { return std::get<1>(std::move(state_)); }
+  T& value() & { return std::get<0>(state_); }
+  const T& value() const& { return std::get<0>(state_); }
+  T&& value() && { return std::get<0>(std::move(state_)); }
+  T* operator->() { return &std::get<0>(state_); }
+  const T* operator->() const { return &std::get<0>(state_); }
+
+ private:
+  std::variant<T, Status> state_;
+};
+
+}  // namespace cosmos
