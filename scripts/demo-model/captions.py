@@ -1,0 +1,113 @@
+"""Wording: many ways to say what a clip shows. Needs numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SHAPE_WORDS = {
+    "circle": ("circle", "circle", "disc", "ball"),
+    "square": ("square", "square", "box"),
+    "triangle": ("triangle",),
+    "star": ("star",),
+    "ring": ("ring", "ring", "hoop"),
+    "cross": ("cross", "cross", "plus sign"),
+    "heart": ("heart",),
+    "crescent": ("crescent", "crescent", "moon"),
+}
+
+COLOUR_WORDS = {
+    "red": ("red",), "orange": ("orange",), "yellow": ("yellow",), "green": ("green",),
+    "cyan": ("cyan", "cyan", "turquoise"), "blue": ("blue",), "purple": ("purple", "purple", "violet"),
+    "pink": ("pink",), "white": ("white",),
+}
+
+# Each entry is (what follows "a red circle", what follows "a red circle that" or "the red circle").
+MOTION_PHRASES = {
+    "left": (("moving left", "moves left"), ("moving to the left", "moves to the left"), ("going left", "goes left"),
+             ("sliding to the left", "slides to the left"), ("moving from right to left", "moves from right to left"),
+             ("travelling leftwards", "travels leftwards")),
+    "right": (("moving right", "moves right"), ("moving to the right", "moves to the right"), ("going right", "goes right"),
+              ("sliding to the right", "slides to the right"), ("moving from left to right", "moves from left to right"),
+              ("travelling rightwards", "travels rightwards")),
+    "up": (("moving up", "moves up"), ("rising", "rises"), ("going up", "goes up"), ("moving upwards", "moves upwards"),
+           ("moving from bottom to top", "moves from bottom to top"), ("climbing", "climbs")),
+    "down": (("moving down", "moves down"), ("falling", "falls"), ("going down", "goes down"),
+             ("moving downwards", "moves downwards"), ("moving from top to bottom", "moves from top to bottom"),
+             ("sinking", "sinks")),
+    "growing": (("growing", "grows"), ("getting bigger", "gets bigger"), ("becoming larger", "becomes larger"),
+                ("growing from small to big", "grows from small to big"), ("expanding", "expands")),
+    "shrinking": (("shrinking", "shrinks"), ("getting smaller", "gets smaller"), ("becoming smaller", "becomes smaller"),
+                  ("shrinking from big to small", "shrinks from big to small"), ("contracting", "contracts")),
+    "clockwise": (("circling clockwise", "circles clockwise"), ("moving in a clockwise circle", "moves in a clockwise circle"),
+                  ("going round clockwise", "goes round clockwise"), ("orbiting clockwise", "orbits clockwise")),
+    "anticlockwise": (("circling anticlockwise", "circles anticlockwise"),
+                      ("circling counterclockwise", "circles counterclockwise"),
+                      ("moving in a counterclockwise circle", "moves in a counterclockwise circle"),
+                      ("going round anticlockwise", "goes round anticlockwise"),
+                      ("orbiting counterclockwise", "orbits counterclockwise")),
+    "spinning": (("spinning", "spins"), ("rotating", "rotates"), ("turning around itself", "turns around itself"),
+                 ("spinning in place", "spins in place")),
+    "swinging": (("swinging from side to side", "swings from side to side"),
+                 ("moving back and forth", "moves back and forth"), ("swaying", "sways"),
+                 ("shaking from side to side", "shakes from side to side")),
+    "still": (("standing still", "stands still"), ("not moving", "does not move"), ("staying still", "stays still"),
+              ("resting", "rests"), ("that stays in place", "stays in place")),
+}
+
+BACKGROUND_WORDS = {
+    "black": ("black",), "grey": ("grey", "gray"), "white": ("white",),
+    "dark red": ("dark red",), "dark green": ("dark green",), "dark blue": ("dark blue",),
+}
+BACKGROUND_SUFFIXES = ("on a {} background", "over a {} background", "in front of a {} background", "against a {} background")
+OPENINGS = ("", "", "", "", "a video of ", "a clip of ", "a video showing ", "there is ", "this clip shows ")
+JOINTS = (" and ", " and ", " while ", ", ", " next to ", " together with ")
+
+
+def pick(rng: np.random.Generator, options):
+    return options[int(rng.integers(len(options)))]
+
+
+def article(words: str) -> str:
+    return "an" if words[0] in "aeiou" else "a"
+
+
+def thing(rng, shape: str | None, colour: str | None) -> str:
+    """"a red circle"; without a shape "a red shape"; without a colour "a circle"."""
+    noun = pick(rng, SHAPE_WORDS[shape]) if shape else pick(rng, ("shape", "thing", "object"))
+    words = f"{pick(rng, COLOUR_WORDS[colour])} {noun}" if colour else noun
+    return f"{article(words)} {words}"
+
+
+def clause(rng, shape: str | None, colour: str | None, motion: str | None, finite: bool = False) -> str:
+    """One object and what it does: "a red circle moving left", or finite, "a red circle moves left"."""
+    subject = thing(rng, shape, colour)
+    if motion is None:
+        return subject
+    participle, verb = pick(rng, MOTION_PHRASES[motion])
+    if finite:
+        return f"{subject} {verb}"
+    return f"{subject} that {verb}" if rng.random() < 0.2 and "that" not in participle else f"{subject} {participle}"
+
+
+def sentence(rng, objects: list[tuple], background: str | None) -> str:
+    """A caption. `objects`: (shape, colour, motion) each, any of them None; `background` None leaves it out."""
+    objects = list(objects)
+    if len(objects) == 2 and rng.random() < 0.5:
+        objects.reverse()
+    opening = pick(rng, OPENINGS)
+    finite = not opening and all(motion for _, _, motion in objects) and rng.random() < 0.4
+    body = pick(rng, JOINTS).join(clause(rng, *obj, finite=finite) for obj in objects)
+    if background is None:
+        return opening + body
+    where = pick(rng, BACKGROUND_SUFFIXES).format(pick(rng, BACKGROUND_WORDS[background]))
+    return f"{where}, {body}" if not opening and rng.random() < 0.2 else f"{opening}{body} {where}"
+
+
+def vocabulary() -> list[str]:
+    """Every word the wording can produce, sorted."""
+    phrases = ["a an that two the shape thing object something nothing background is are shows , ."]
+    for table in (SHAPE_WORDS, COLOUR_WORDS, BACKGROUND_WORDS):
+        phrases += [words for options in table.values() for words in options]
+    phrases += [words for options in MOTION_PHRASES.values() for pair in options for words in pair]
+    phrases += [*BACKGROUND_SUFFIXES, *OPENINGS, *JOINTS]
+    return sorted({word for phrase in phrases for word in phrase.replace(",", " ").replace(".", " ").split() if word != "{}"})
