@@ -1,0 +1,177 @@
+// Makes a fresh clone ready: system packages, npm packages, the native addon, TypeScript.
+// Every step is skipped when nothing that it reads has changed. Plain Node, since nothing is installed yet.
+//
+//   node scripts/setup.mjs            what the demo needs
+//   node scripts/setup.mjs --test     and what the tests need
+//   node scripts/setup.mjs --lint     and what the linters need
+
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const stampFile = path.join(root, '.cache', 'setup.json')
+
+// Debian package → how to see that what it brings is there, whoever installed it.
+const systemPackages = {
+  build: {
+    'g++': () => answers('g++', ['--version']),
+    make: () => answers('make', ['--version']),
+    cmake: () => answers('cmake', ['--version']),
+    'pkg-config': () => answers('pkg-config', ['--version']),
+    'libavformat-dev': () => answers('pkg-config', ['--atleast-version=59.27', 'libavformat']),
+    'libavcodec-dev': () => answers('pkg-config', ['--atleast-version=59.37', 'libavcodec']),
+    'libswscale-dev': () => answers('pkg-config', ['--atleast-version=6.7', 'libswscale']),
+    'libavutil-dev': () => answers('pkg-config', ['--atleast-version=57.28', 'libavutil']),
+  },
+  test: {
+    ffmpeg: () => answers('ffmpeg', ['-version']),
+    'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
+    'python3-numpy': () => answers('/usr/bin/python3', ['-c', 'import numpy']),
+  },
+  lint: {
+    'clang-format': () => answers('clang-format', ['--version']),
+    'clang-tidy': () => answers('clang-tidy', ['--version']),
+  },
+}
+
+class SetupError extends Error {}
+
+const groups = ['build', ...['test', 'lint'].filter((group) => process.argv.includes(`--${group}`))]
+
+try {
+  checkPlatform()
+  installSystemPackages(groups)
+  step(
+    'npm packages',
+    ['package.json', 'package-lock.json', '.npmrc'],
+    ['node_modules/.package-lock.json'],
+    [
+      'npm',
+      // Scripts stay off: onnxruntime-node's would download CUDA libraries that nothing here uses.
+      ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    ],
+  )
+  step(
+    'native addon',
+    ['package.json', 'CMakeLists.txt', 'native'],
+    ['build/Release/cosmos-embed.node'],
+    [
+      path.join(root, 'node_modules', '.bin', 'cmake-js'),
+      ['build', '--config', 'Release', '--log-level', 'error'],
+    ],
+  )
+  step(
+    'TypeScript',
+    ['tsconfig.json', 'package-lock.json', 'lib', 'src'],
+    ['dist/index.js'],
+    [path.join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.json']],
+  )
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error
+  console.error(`\nset-up stopped: ${error.message}`)
+  process.exit(1)
+}
+
+function checkPlatform() {
+  if (process.platform !== 'linux') {
+    throw new SetupError(`this builds on Linux; found ${process.platform}.`)
+  }
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  const recentEnough = (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22
+  if (!recentEnough) {
+    throw new SetupError(`Node ^20.19 or >=22.12 is needed; found ${process.versions.node}.`)
+  }
+}
+
+function installSystemPackages(wanted) {
+  const missing = wanted.flatMap((group) =>
+    Object.entries(systemPackages[group]).flatMap(([name, present]) => (present() ? [] : [name])),
+  )
+  if (missing.length === 0) return
+
+  const byHand = `install these and run the command again:\n  sudo apt-get install -y ${missing.join(' ')}`
+  if (!answers('apt-get', ['--version'])) {
+    throw new SetupError(
+      `no apt-get here. Install what brings ${missing.join(', ')} on Debian and run the command again.`,
+    )
+  }
+  const asRoot = process.getuid() === 0 ? [] : answers('sudo', ['-n', 'true']) ? ['sudo', '-n'] : null
+  if (asRoot === null) throw new SetupError(byHand)
+
+  say(`system packages: ${missing.join(' ')}`)
+  const apt = (...args) =>
+    run(...commandLine([...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args]), {
+      quiet: true,
+    })
+  if (apt('update') !== 0 || apt('install', '-y', '--no-install-recommends', ...missing) !== 0) {
+    throw new SetupError(`apt-get failed (its output is above). Otherwise ${byHand}`)
+  }
+}
+
+/** Runs a command unless its inputs are as they were when it last succeeded and its outputs are there. */
+function step(name, inputs, outputs, [command, args]) {
+  const fingerprint = createHash('sha256').update(process.version)
+  for (const input of inputs) hashInto(fingerprint, path.join(root, input))
+  const digest = fingerprint.digest('hex')
+
+  const stamps = readStamps()
+  const present = outputs.every((output) => existsSync(path.join(root, output)))
+  if (present && stamps[name] === digest) return
+
+  say(name)
+  const began = performance.now()
+  if (run(command, args, { quiet: true }) !== 0) {
+    throw new SetupError(
+      `the step "${name}" failed (its output is above). Try it alone:\n  ${command} ${args.join(' ')}`,
+    )
+  }
+  mkdirSync(path.dirname(stampFile), { recursive: true })
+  writeFileSync(stampFile, JSON.stringify({ ...readStamps(), [name]: digest }, null, 2))
+  say(`${name}: done in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+}
+
+function readStamps() {
+  try {
+    return JSON.parse(readFileSync(stampFile, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+function hashInto(hash, file) {
+  if (!existsSync(file)) return
+  if (statSync(file).isDirectory()) {
+    for (const entry of readdirSync(file).sort()) hashInto(hash, path.join(file, entry))
+    return
+  }
+  hash.update(path.relative(root, file)).update('\0').update(readFileSync(file))
+}
+
+function answers(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
+}
+
+/** The exit status. With `quiet`, output is shown only when the command fails. */
+function run(command, args, { quiet }) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: quiet ? 'pipe' : 'inherit',
+    maxBuffer: 1 << 28,
+  })
+  if (result.error) console.error(String(result.error.message))
+  if (quiet && result.status !== 0)
+    process.stderr.write(Buffer.concat([result.stdout ?? Buffer.alloc(0), result.stderr ?? Buffer.alloc(0)]))
+  return result.status
+}
+
+function commandLine([command, ...args]) {
+  return [command, args]
+}
+
+function say(text) {
+  console.error(`[set-up] ${text}`)
+}

@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config'
+
+const shared = {
+  // A process per file: the addon's threads and the process-wide hooks of one file never meet another's.
+  pool: 'forks',
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+} as const
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'main',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/package/**', 'test/gpu/**'],
+        },
+      },
+      // Needs `npm run prebuild` first; .ci/run does both.
+      { test: { ...shared, name: 'package', include: ['test/package/**/*.test.ts'], testTimeout: 300_000 } },
+    ],
+  },
+})
