@@ -1,0 +1,18 @@
+/** Where media comes from, before anything was read. */
+import type { RgbImage } from '#binding'
+
+/** A Node `Readable`, a web `ReadableStream` or anything else that yields chunks of bytes. */
+export type ByteStream = AsyncIterable<Uint8Array>
+
+export type VideoSource =
+  | { type: 'path'; path: string }
+  | { type: 'bytes'; bytes: Uint8Array }
+  | { type: 'url'; url: string }
+  | { type: 'stream'; stream: ByteStream }
+
+/** One still picture: JPEG, PNG or WebP by path, bytes or URL, or raw RGB. */
+export type FrameSource =
+  | { type: 'path'; path: string }
+  | { type: 'bytes'; bytes: Uint8Array }
+  | { type: 'url'; url: string }
+  | { type: 'image'; image: RgbImage }
