@@ -1,0 +1,41 @@
+const subscribers = new WeakMap<AbortSignal, Set<() => void>>()
+
+/**
+ * Calls `callback` once when `signal` aborts, or now if it has. Returns the function that takes it back.
+ *
+ * All callbacks of a signal share one listener, so that a thousand items may wait on one signal without Node's
+ * warning about leaking listeners, and the signal is left as it was found.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback()
+    return () => {}
+  }
+  const callbacks = subscribers.get(signal) ?? subscribe(signal)
+  // A wrapper, since the same function may be registered twice.
+  const entry = () => callback()
+  callbacks.add(entry)
+  return () => {
+    callbacks.delete(entry)
+    if (callbacks.size === 0 && subscribers.get(signal) === callbacks) unsubscribe(signal)
+  }
+}
+
+const listener = (event: Event) => {
+  const signal = event.target as AbortSignal
+  const callbacks = subscribers.get(signal) ?? []
+  unsubscribe(signal)
+  for (const callback of callbacks) callback()
+}
+
+function subscribe(signal: AbortSignal): Set<() => void> {
+  const callbacks = new Set<() => void>()
+  subscribers.set(signal, callbacks)
+  signal.addEventListener('abort', listener)
+  return callbacks
+}
+
+function unsubscribe(signal: AbortSignal) {
+  subscribers.delete(signal)
+  signal.removeEventListener('abort', listener)
+}

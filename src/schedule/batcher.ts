@@ -1,0 +1,177 @@
+import { onAbort } from './abort.ts'
+import { type Priority, PriorityQueue } from './priority-queue.ts'
+
+/** What is batched: items of one kind may share a batch; those of like length share one cheaply. */
+export interface Batchable {
+  readonly kind: string
+  readonly length: number
+}
+
+export interface BatcherOptions<T extends Batchable> {
+  /** Answers a batch of one kind, one result per item, in order. */
+  run(batch: readonly T[], signal: AbortSignal): Promise<readonly unknown[]>
+  /** ≥ 1. */
+  maxBatch: Readonly<Record<T['kind'], number>>
+  /** How long a batch that is not full waits for company, from the arrival of its oldest item. 0 = not at all. */
+  maxDelayMs: number
+}
+
+export interface Answer<R> {
+  result: R
+  /** From submission to the start of the batch. */
+  queueMs: number
+  /** The whole batch. */
+  runMs: number
+}
+
+interface Entry<T> {
+  readonly item: T
+  readonly priority: Priority
+  readonly arrived: number
+  /** Of the batch, once it runs. */
+  batch?: Batch
+  resolve(answer: Answer<unknown>): void
+  reject(reason: unknown): void
+}
+
+interface Batch {
+  /** Items that somebody still waits for. */
+  wanted: number
+  readonly abort: AbortController
+}
+
+/**
+ * Gathers what waits into batches for one device. When the device is free it takes what is there, up to the largest
+ * batch, so batches grow with the load by themselves.
+ *
+ * One batch is in flight at a time: the device runs one at a time anyway, and a second one, already handed over,
+ * could no longer be overtaken by a query, joined by another item or dropped for free.
+ *
+ * A batch holds one kind and one priority: a query does not wait for rows of bulk work computed beside it.
+ */
+export class Batcher<T extends Batchable, R> {
+  readonly #options: BatcherOptions<T>
+  readonly #queue = new PriorityQueue<Entry<T>>()
+  #running: readonly Entry<T>[] = []
+  #turn: NodeJS.Immediate | undefined
+  #delay: NodeJS.Timeout | undefined
+
+  constructor(
+    options: BatcherOptions<T> & { run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]> },
+  ) {
+    this.#options = options
+  }
+
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  get running(): number {
+    return this.#running.length
+  }
+
+  /**
+   * Rejects with `signal.reason` at once when aborted. An item that is cancelled while it waits costs nothing; in a
+   * running batch only its result is dropped, unless it was the last one wanted: then the batch is cancelled.
+   */
+  submit(item: T, priority: Priority, signal: AbortSignal): Promise<Answer<R>> {
+    return new Promise<Answer<unknown>>((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const entry: Entry<T> = {
+        item,
+        priority,
+        arrived: performance.now(),
+        resolve: (answer) => {
+          forget()
+          resolve(answer)
+        },
+        reject: (reason) => {
+          forget()
+          reject(reason)
+        },
+      }
+      const forget = onAbort(signal, () => {
+        reject(signal.reason)
+        if (!this.#queue.delete(entry) && entry.batch && --entry.batch.wanted === 0) {
+          entry.batch.abort.abort(signal.reason)
+        }
+      })
+      this.#queue.add(entry)
+      this.#schedule()
+    }) as Promise<Answer<R>>
+  }
+
+  /** Next turn of the event loop, so that everything submitted in this one can share the batch. */
+  #schedule() {
+    if (this.#running.length === 0 && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
+  }
+
+  #next() {
+    this.#turn = undefined
+    clearTimeout(this.#delay)
+    const batch = this.#queue.take((waiting) => this.#choose(waiting))
+    if (batch.length > 0) void this.#run(batch)
+  }
+
+  #choose(waiting: ReadonlySet<Entry<T>>): readonly Entry<T>[] {
+    const [oldest] = waiting
+    if (!oldest) return []
+    const kind: T['kind'] = oldest.item.kind
+    const max = this.#options.maxBatch[kind]
+    const alike = [...waiting].filter((entry) => entry.item.kind === kind)
+    if (alike.length >= max) return nearestInLength(alike, oldest, max)
+    const wait = oldest.arrived + this.#options.maxDelayMs - performance.now()
+    if (wait <= 0) return alike
+    this.#delay = setTimeout(() => this.#next(), wait)
+    return []
+  }
+
+  async #run(entries: readonly Entry<T>[]) {
+    this.#running = entries
+    const batch: Batch = { wanted: entries.length, abort: new AbortController() }
+    for (const entry of entries) entry.batch = batch
+    const started = performance.now()
+    try {
+      const items = entries.map((entry) => entry.item)
+      const results = await this.#options.run(items, batch.abort.signal)
+      if (results.length !== items.length) {
+        throw new Error(
+          `A batch of ${items.length} was answered with ${results.length} results. This is a bug.`,
+        )
+      }
+      const runMs = performance.now() - started
+      for (const [i, entry] of entries.entries()) {
+        entry.resolve({ result: results[i], queueMs: started - entry.arrived, runMs })
+      }
+    } catch (error) {
+      for (const entry of entries) entry.reject(error)
+    } finally {
+      this.#running = []
+      this.#schedule()
+    }
+  }
+}
+
+/**
+ * The oldest and the `max - 1` entries whose lengths are nearest to its own, since a batch costs what its longest
+ * row costs. The oldest is always among them, so nobody starves for being unusual.
+ */
+function nearestInLength<T extends Batchable>(
+  entries: Entry<T>[],
+  oldest: Entry<T>,
+  max: number,
+): Entry<T>[] {
+  // The sort is stable: among equals the order of arrival stays.
+  const sorted = entries.sort((a, b) => a.item.length - b.item.length)
+  const at = sorted.indexOf(oldest)
+  const spread = (start: number) =>
+    (sorted[start + max - 1] as Entry<T>).item.length - (sorted[start] as Entry<T>).item.length
+  let best = Math.max(0, at - max + 1)
+  for (let start = best + 1; start <= Math.min(at, sorted.length - max); start++) {
+    if (spread(start) < spread(best)) best = start
+  }
+  return sorted.slice(best, best + max)
+}

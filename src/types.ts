@@ -1,0 +1,297 @@
+/** What goes into and comes out of an {@link Embedder}. Times are in seconds in media and in milliseconds in `timings`. */
+
+import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
+import type { Priority } from './schedule/priority-queue.ts'
+
+export type {
+  EmbedRequest,
+  EncodingFormat,
+  FramesInput,
+  ItemInput,
+  RequestType,
+  TextInput,
+  VideoInput,
+  WireRequest,
+} from './request/schema.ts'
+export type { Priority } from './schedule/priority-queue.ts'
+
+/** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
+export type Video = VideoInput['video']
+
+/** Milliseconds per stage. Where a result holds many items the stages are sums over them; `total` is wall time. */
+export interface Timings {
+  /** Reading a URL or a stream into memory. */
+  download: number
+  /** Container: open, probe, frame index. */
+  open: number
+  /** Demux and decode. */
+  decode: number
+  /** To RGB, rotate, resize. */
+  convert: number
+  /** Waiting: for a decoder, for room in front of the engine, for the batch to start. */
+  queue: number
+  /** The batch that held the item, from start to answer. */
+  encode: number
+  /** From call to answer. */
+  total: number
+}
+
+export type ProgressStage = 'download' | 'decode' | 'encode'
+
+export interface Progress {
+  stage: ProgressStage
+  /** Items of this call that have finished the stage. */
+  done: number
+  /** Items of this call, as far as known: an async iterable is counted as it is read. */
+  total: number
+  /** The item that has just finished the stage. */
+  index: number
+}
+
+export interface CallOptions {
+  /** Its `reason` is what the call rejects with, at whatever stage the abort finds it. */
+  signal?: AbortSignal
+}
+
+export interface ItemOptions extends CallOptions {
+  /** `query` overtakes `bulk` at every queue. Default: `query` for single items, `bulk` for lists and segments. */
+  priority?: Priority
+}
+
+export interface EmbedOptions extends CallOptions {
+  onProgress?: (progress: Progress) => void
+}
+
+export interface EmbedManyOptions extends ItemOptions {
+  onProgress?: (progress: Progress) => void
+}
+
+export interface VideoOptions extends ItemOptions {
+  /** Seconds from the first displayed frame. Default 0. */
+  start?: number
+  /** Seconds; default: to the end. */
+  end?: number
+  /**
+   * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
+   */
+  frameTolerance?: number
+}
+
+export interface SegmentOptions extends VideoOptions {
+  /** Length of a segment, > 0. */
+  windowSeconds: number
+  /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
+  strideSeconds?: number
+}
+
+export interface Warning {
+  /** Of the item in the request. */
+  index: number
+  message: string
+}
+
+export interface Usage {
+  num_videos: number
+  /** Real tokens, without padding. */
+  prompt_tokens: number
+  total_tokens: number
+}
+
+export interface EmbeddingObject {
+  object: 'embedding'
+  index: number
+  /** Unit length. A string is base64 of little-endian float32, when `encoding_format` is `base64`. */
+  embedding: Float32Array | string
+}
+
+export interface EmbedResponse {
+  object: 'list'
+  /** One per input, in the order of the inputs. */
+  data: EmbeddingObject[]
+  /** Id of the model that answered. */
+  model: string
+  usage: Usage
+  warnings: Warning[]
+  timings: Timings
+}
+
+export interface TextEmbedding {
+  /** Unit length, `info().model.embeddingDim` floats. */
+  embedding: Float32Array
+  /** Real tokens that were embedded, without padding. */
+  tokens: number
+  /** Whether the text was longer than the model takes, and was cut. */
+  truncated: boolean
+  timings: Timings
+}
+
+export interface FrameInfo {
+  /** Among the displayable frames of the range, in presentation order. */
+  index: number
+  /** Seconds on the same timeline as `start`. */
+  pts: number
+  keyframe: boolean
+}
+
+/** What the media was found to be and what reading it took. */
+export interface MediaReport {
+  container: string
+  codec: string
+  pixelFormat: string
+  decoder: 'software' | 'nvdec' | 'image'
+  /** Of the displayed picture, after rotation. */
+  width: number
+  height: number
+  /** Degrees clockwise that were applied: 0, 90, 180 or 270. */
+  rotation: number
+  /** Seconds, of the whole video where known, else of the range. */
+  duration: number
+  /** Displayable frames in the range. */
+  frameCount: number
+  /** Pictures that the decoder was asked for. */
+  decoded: number
+  /** Packets that were skipped as unwanted non-reference pictures. */
+  discarded: number
+  seeks: number
+  bytesRead: number
+}
+
+export interface VideoEmbedding {
+  /** Unit length, `info().model.embeddingDim` floats. */
+  embedding: Float32Array
+  /** The frames that were embedded, in order; a short video repeats some. */
+  frames: FrameInfo[]
+  media: MediaReport
+  /** E.g. that the file is damaged and the clip was made from what decodes. */
+  warnings: string[]
+  timings: Timings
+}
+
+export interface Segment extends VideoEmbedding {
+  /** Seconds from the first displayed frame of the video. */
+  start: number
+  end: number
+}
+
+/** As `Promise.allSettled`: one bad item does not lose the others. */
+export type Settled =
+  | { status: 'fulfilled'; value: TextEmbedding | VideoEmbedding }
+  | { status: 'rejected'; reason: unknown }
+
+export type ItemKind = 'text' | 'video' | 'frames'
+
+/** One item that ended, for metrics. */
+export interface ItemEvent {
+  kind: ItemKind
+  priority: Priority
+  outcome: 'ok' | 'error' | 'cancelled'
+  /** Of the error, when `outcome` is `error`. */
+  code?: string
+  timings: Timings
+}
+
+/** Of the last 1024 samples, in milliseconds; `count` and `sum` since the start. */
+export interface LatencySummary {
+  count: number
+  sum: number
+  p50: number
+  p95: number
+  p99: number
+  max: number
+}
+
+export interface EmbedderStats {
+  uptimeSeconds: number
+  /** Calls: `embed`, `embedText`, `embedVideo`, `embedMany`, `segments`. */
+  requests: { total: number; succeeded: number; failed: number; cancelled: number; rejected: number }
+  /** Items that became vectors; a segment counts as a video. */
+  items: Record<ItemKind, number>
+  /** Failed items by error code. */
+  errors: Record<string, number>
+  cancelled: number
+  /** Frames that were embedded and tokens that were embedded. */
+  frames: number
+  tokens: number
+  inFlight: { items: number; bytes: number; requests: number }
+  /** Items that wait in front of each stage, and that are in it. */
+  queues: Record<ProgressStage, { waiting: number; running: number }>
+  /** Batches that the engine answered, and how many there were of each size. */
+  batches: Record<'text' | 'video', { count: number; items: number; sizes: Record<number, number> }>
+  stages: Record<keyof Timings, LatencySummary>
+}
+
+export interface EmbedderInfo {
+  /** Version of this package. */
+  version: string
+  device: {
+    kind: 'cpu'
+    /** Why this device: what was asked for, what was found. */
+    reason: string
+  }
+  model: {
+    id: string
+    /** Names that a request's `model` may have. */
+    servedNames: string[]
+    variant: string
+    /** Folder of the bundle. */
+    path: string
+    /** Of one clip. */
+    frames: number
+    height: number
+    width: number
+    embeddingDim: number
+    maxTextTokens: number
+    license: { name: string; path?: string; url?: string }
+  }
+  engine: { backend: string; version: string; library: string }
+  addon: { version: string; simd: string; ffmpeg: { avcodec: string; avformat: string; license: string } }
+  limits: {
+    /** Of one request. */
+    itemsPerRequest: number
+    /** In flight, over all calls. */
+    items: number
+    bytes: number
+    decodeConcurrency: number
+    maxVideoBatch: number
+    maxTextBatch: number
+  }
+}
+
+export interface DisposeOptions {
+  /** Finish what was admitted instead of cancelling it. Default false. */
+  drain?: boolean
+}
+
+/** A loaded model with its decoders and queues. Made by `createEmbedder`; safe to share by any number of callers. */
+export interface Embedder extends AsyncDisposable {
+  /**
+   * The documented request: `query`, `bulk_text` or `bulk_video`, up to 64 items, all or nothing.
+   * An error that belongs to one item carries its `index`.
+   */
+  embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
+  embedText(text: string, options?: ItemOptions): Promise<TextEmbedding>
+  embedVideo(video: Video | FramesInput, options?: VideoOptions): Promise<VideoEmbedding>
+  /**
+   * A list of any length; results in its order. One bad item does not lose the others. Over the admission limits
+   * it waits instead of failing, since it is one caller with a long list. Rejects only on abort, on dispose,
+   * and when the iterable itself throws.
+   */
+  embedMany(
+    items: Iterable<ItemInput> | AsyncIterable<ItemInput>,
+    options?: EmbedManyOptions,
+  ): Promise<Settled[]>
+  /**
+   * One pass over one video, one vector per window, in order; the next window is decoded while the former is
+   * encoded. Leaving the loop closes the video. Waits over the admission limits, as `embedMany` does.
+   */
+  segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>
+  info(): EmbedderInfo
+  stats(): EmbedderStats
+  /** Calls `listener` for every item that ends. Returns the function that stops it. */
+  observe(listener: (event: ItemEvent) => void): () => void
+  /**
+   * Stops admitting, cancels (or with `drain` finishes) what runs, frees the model. Idempotent: every call waits
+   * for the same end, and a later one without `drain` cancels what an earlier one with it is waiting for.
+   */
+  dispose(options?: DisposeOptions): Promise<void>
+}
