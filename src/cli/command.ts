@@ -1,0 +1,71 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+
+type Options = NonNullable<ParseArgsConfig['options']>
+type Parsed<T extends Options> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
+>
+
+/** What a command may touch: its two streams and a signal that Ctrl-C aborts. */
+export interface Io {
+  /** JSON and nothing else. */
+  stdout: { write(text: string): unknown }
+  /** Text for people. */
+  stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
+  signal: AbortSignal
+}
+
+export interface Command {
+  name: string
+  /** One line for `cosmos-embed --help`. */
+  summary: string
+  /** The whole help text. */
+  usage: string
+  /** @returns the exit code: 0 done, 1 failed, 2 wrong usage. */
+  run(argv: string[], io: Io): Promise<number>
+}
+
+/** Wrong words on the command line: exit code 2 and the usage. */
+export class UsageError extends Error {}
+
+/** `node:util`'s parseArgs, with its complaints turned into {@link UsageError}. */
+export function parse<const T extends Options>(argv: string[], options: T): Parsed<T> {
+  try {
+    return parseArgs({ args: argv, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** A finite number ≥ `min` from an option's text. */
+export function numberOption(name: string, text: string | undefined, min: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value < min) {
+    throw new UsageError(`--${name}: expected a number of at least ${min}, found "${text}"`)
+  }
+  return value
+}
+
+/** A whole number ≥ `min` from an option's text. */
+export function integerOption(name: string, text: string | undefined, min: number): number | undefined {
+  const value = numberOption(name, text, min)
+  if (value !== undefined && !Number.isInteger(value)) {
+    throw new UsageError(`--${name}: expected a whole number, found "${text}"`)
+  }
+  return value
+}
+
+/** Options that every command with a model takes, and their help. */
+export const modelOptions = {
+  model: { type: 'string' },
+  device: { type: 'string' },
+} as const
+
+export const modelUsage = `  --model DIR       model bundle (default: the embedded demo model)
+  --device NAME     auto, cpu or cuda (default: auto)`
+
+/** Narrows `--device`. */
+export function deviceOption(text: string | undefined): 'auto' | 'cpu' | 'cuda' | undefined {
+  if (text === undefined || text === 'auto' || text === 'cpu' || text === 'cuda') return text
+  throw new UsageError(`--device: expected auto, cpu or cuda, found "${text}"`)
+}

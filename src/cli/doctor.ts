@@ -1,0 +1,135 @@
+import { availableParallelism, totalmem } from 'node:os'
+import process from 'node:process'
+
+import binding from '#binding'
+import { createEmbedder } from '../embedder.ts'
+import { CosmosEmbedError, errorTable, fromNative } from '../errors.ts'
+import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
+import { VERSION } from '../version.ts'
+import { type Command, type Io, modelOptions, modelUsage, parse, UsageError } from './command.ts'
+
+const usage = `Usage: cosmos-embed doctor [--json]
+
+Says what this machine can do, what is missing, and how to mend it. Exit code 1 when embedding does not work.
+
+  --json                 the findings as JSON on stdout
+${modelUsage}
+`
+
+interface Finding {
+  check: string
+  /** `note`: it works, but not everything does. */
+  state: 'ok' | 'note' | 'failed'
+  found: string
+  fix?: string
+}
+
+// What the product reads, by the names that FFmpeg gives its decoders; of each row one is enough.
+const CODECS: Record<string, readonly string[]> = {
+  'H.264': ['h264'],
+  HEVC: ['hevc'],
+  AV1: ['libdav1d', 'av1'],
+  VP8: ['vp8'],
+  VP9: ['vp9'],
+  'VC-1': ['vc1'],
+  'MPEG-4': ['mpeg4'],
+  'MPEG-2': ['mpeg2video'],
+  'MPEG-1': ['mpeg1video'],
+  MJPEG: ['mjpeg'],
+  PNG: ['png'],
+  WebP: ['webp'],
+}
+
+async function run(argv: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(argv, { ...modelOptions, json: { type: 'boolean' } })
+  if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`)
+
+  const findings = [
+    system(),
+    await finding('native addon', addon),
+    await finding('video codecs', codecs),
+    await finding('ONNX Runtime', onnxRuntime),
+    await finding('embedding', () => embedding(values.model, io.signal)),
+  ]
+  if (values.json) {
+    io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)
+  } else {
+    for (const { check, state, found, fix } of findings) {
+      io.stderr.write(`${state.padEnd(6)} ${check}: ${found}\n`)
+      if (fix !== undefined) io.stderr.write(`       → ${fix}\n`)
+    }
+  }
+  return findings.some(({ state }) => state === 'failed') ? 1 : 0
+}
+
+/** Runs one check; what it throws is its finding. */
+async function finding(
+  check: string,
+  look: () => Omit<Finding, 'check'> | Promise<Omit<Finding, 'check'>>,
+): Promise<Finding> {
+  try {
+    return { check, ...(await look()) }
+  } catch (thrown) {
+    const error = fromNative(thrown)
+    if (!(error instanceof CosmosEmbedError)) throw error
+    return { check, state: 'failed', found: error.message, fix: errorTable[error.code].advice }
+  }
+}
+
+function system(): Finding {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
+  const glibc = report?.header?.glibcVersionRuntime
+  const memory = (totalmem() / 2 ** 30).toFixed(0)
+  return {
+    check: 'system',
+    state: 'ok',
+    found:
+      `cosmos-embed ${VERSION}, Node ${process.versions.node}, ${process.platform}-${process.arch}, ` +
+      `${glibc === undefined ? 'not glibc' : `glibc ${glibc}`}, ${availableParallelism()} cores, ${memory} GiB`,
+  }
+}
+
+function addon(): Omit<Finding, 'check'> {
+  const { version, compiler, simd, ffmpeg } = binding.diagnostics()
+  return {
+    state: 'ok',
+    found: `${version} (${compiler}, ${simd}), FFmpeg libavcodec ${ffmpeg.avcodec}, ${ffmpeg.license}`,
+  }
+}
+
+function codecs(): Omit<Finding, 'check'> {
+  const { decoders } = binding.diagnostics().ffmpeg
+  const missing = Object.keys(CODECS).filter(
+    (name) => !CODECS[name]?.some((decoder) => decoders.includes(decoder)),
+  )
+  const present = Object.keys(CODECS).filter((name) => !missing.includes(name))
+  if (missing.length === 0) return { state: 'ok', found: present.join(', ') }
+  return {
+    state: 'note',
+    found: `${present.join(', ')}; not ${missing.join(', ')}`,
+    fix: 'use an FFmpeg that was built with these decoders if you need them',
+  }
+}
+
+function onnxRuntime(): Omit<Finding, 'check'> {
+  const library = findOnnxRuntime()
+  const { version } = binding.probeOnnxRuntime(library.path)
+  return { state: 'ok', found: `${version} at ${library.path} (found by: ${library.origin})` }
+}
+
+async function embedding(model: string | undefined, signal: AbortSignal): Promise<Omit<Finding, 'check'>> {
+  await using embedder = await createEmbedder(model === undefined ? {} : { model })
+  await embedder.embedText('a short test', { signal })
+  const info = embedder.info()
+  return {
+    state: 'ok',
+    found: `${info.model.id} on ${info.device.kind} (${info.device.reason})`,
+  }
+}
+
+export const command: Command = {
+  name: 'doctor',
+  summary: 'say what this machine can do, and what is missing',
+  usage,
+  run,
+}

@@ -1,0 +1,63 @@
+import { CosmosEmbedError } from '../errors.ts'
+import { type Command, type Io, UsageError } from './command.ts'
+
+// Imported when asked for, so that `--help` needs no addon and `embed` no web framework.
+const commands: Record<string, () => Promise<{ command: Command }>> = {
+  embed: () => import('./embed.ts'),
+  search: () => import('./search.ts'),
+  frames: () => import('./frames.ts'),
+  doctor: () => import('./doctor.ts'),
+}
+
+/** Runs one command line. @returns the exit code. */
+export async function main(argv: string[], io: Io): Promise<number> {
+  const [name, ...rest] = argv
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    io.stderr.write(await overview())
+    return name === undefined ? 2 : 0
+  }
+  if (name === '--version' || name === '-V') {
+    const { VERSION } = await import('../version.ts')
+    io.stdout.write(`${VERSION}\n`)
+    return 0
+  }
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (load === undefined) {
+    io.stderr.write(`cosmos-embed: no command "${name}"\n\n${await overview()}`)
+    return 2
+  }
+  const { command } = await load()
+  if (rest.includes('--help') || rest.includes('-h')) {
+    io.stderr.write(command.usage)
+    return 0
+  }
+  try {
+    return await command.run(rest, io)
+  } catch (error) {
+    return explain(error, command, io)
+  }
+}
+
+function explain(error: unknown, command: Command, io: Io): number {
+  if (io.signal.aborted) {
+    io.stderr.write('\nstopped\n')
+    return 130
+  }
+  if (error instanceof UsageError) {
+    io.stderr.write(`cosmos-embed ${command.name}: ${error.message}\n\n${command.usage}`)
+    return 2
+  }
+  if (error instanceof CosmosEmbedError) {
+    io.stderr.write(`cosmos-embed ${command.name}: ${error.message} [${error.code}]\n`)
+    return 1
+  }
+  throw error
+}
+
+async function overview(): Promise<string> {
+  const loaded = await Promise.all(Object.values(commands).map(async (load) => (await load()).command))
+  const width = Math.max(...loaded.map(({ name }) => name.length))
+  const lines = loaded.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`)
+  return `Video and text in, vectors out.\n\nUsage: cosmos-embed COMMAND [OPTIONS]\n\n${lines.join('')}
+  --help after a command tells its options; --version prints the version.\n`
+}

@@ -1,0 +1,169 @@
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+
+import { createEmbedder } from '../embedder.ts'
+import type { Embedder } from '../types.ts'
+import {
+  type Command,
+  deviceOption,
+  type Io,
+  integerOption,
+  modelOptions,
+  modelUsage,
+  numberOption,
+  parse,
+  UsageError,
+} from './command.ts'
+import { Progress } from './progress.ts'
+import { table } from './table.ts'
+import { VectorCache } from './vector-cache.ts'
+import { videoFiles } from './video-files.ts'
+
+const usage = `Usage: cosmos-embed search FOLDER "text" [--top K]
+
+Embeds every video below FOLDER (once: vectors are cached by content) and ranks them by the text.
+
+  --top K                how many to show (default 10)
+  --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
+  --json                 the ranking as JSON on stdout
+${modelUsage}
+`
+
+const options = {
+  ...modelOptions,
+  top: { type: 'string' },
+  'frame-tolerance': { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+export interface Hit {
+  file: string
+  /** Cosine similarity, −1 to 1. */
+  score: number
+}
+
+export interface IndexedFile {
+  file: string
+  embedding: Float32Array
+}
+
+/** A vector for every video below `folder`; files that cannot be embedded are told of and left out. */
+export async function indexFolder(
+  embedder: Embedder,
+  folder: string,
+  io: Io,
+  frameTolerance = 0,
+): Promise<{ indexed: IndexedFile[]; failed: string[]; fromCache: number }> {
+  const { model } = embedder.info()
+  const cache = new VectorCache(`${model.fingerprint} tolerance=${frameTolerance}`, model.embeddingDim)
+  const files = await videoFiles(folder)
+  const progress = new Progress(io.stderr, 'embedding', files.length)
+  const failed: string[] = []
+  let fromCache = 0
+
+  const embedOne = async (file: string): Promise<IndexedFile | undefined> => {
+    try {
+      const key = await VectorCache.keyOf(file, io.signal)
+      const cached = await cache.get(key)
+      if (cached !== undefined) {
+        fromCache += 1
+        return { file, embedding: cached }
+      }
+      const { embedding } = await embedder.embedVideo(file, {
+        frameTolerance,
+        priority: 'bulk',
+        signal: io.signal,
+      })
+      await cache.set(key, embedding)
+      return { file, embedding }
+    } catch (error) {
+      io.signal.throwIfAborted()
+      failed.push(`${file}: ${error instanceof Error ? error.message : String(error)}`)
+      return undefined
+    } finally {
+      progress.tick(path.basename(file))
+    }
+  }
+
+  try {
+    const results = await mapBounded(files, 16, embedOne)
+    return { indexed: results.filter((result) => result !== undefined), failed, fromCache }
+  } finally {
+    progress.end()
+  }
+}
+
+/** All files by cosine similarity, best first. Vectors are of unit length, so that is a dot product. */
+export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
+  return indexed
+    .map(({ file, embedding }) => ({ file, score: dot(query, embedding) }))
+    .sort((a, b) => b.score - a.score)
+}
+
+export function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0
+  for (let index = 0; index < a.length; index += 1) sum += (a[index] ?? 0) * (b[index] ?? 0)
+  return sum
+}
+
+async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  run: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length)
+  const pending = items.entries()
+  const worker = async () => {
+    for (const [index, item] of pending) results[index] = await run(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
+  return results
+}
+
+async function run(argv: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(argv, options)
+  const [folder, text] = positionals
+  if (folder === undefined || text === undefined || positionals.length !== 2) {
+    throw new UsageError('expected FOLDER and one "text" in quotes')
+  }
+  const found = await stat(folder).catch(() => undefined)
+  if (!found?.isDirectory()) throw new UsageError(`"${folder}" is not a folder`)
+  const top = integerOption('top', values.top, 1) ?? 10
+  const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
+  const device = deviceOption(values.device)
+
+  await using embedder = await createEmbedder({
+    ...(values.model !== undefined && { model: values.model }),
+    ...(device !== undefined && { device }),
+  })
+  const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
+  for (const line of failed) io.stderr.write(`skipped ${line}\n`)
+  if (indexed.length === 0) {
+    io.stderr.write(`no video below ${folder} could be embedded\n`)
+    return 1
+  }
+
+  const query = await embedder.embedText(text, { signal: io.signal })
+  const hits = rank(query.embedding, indexed).slice(0, top)
+  if (values.json) {
+    const model = embedder.info().model.id
+    io.stdout.write(`${JSON.stringify({ query: text, model, hits, failed }, null, 2)}\n`)
+  } else {
+    const rows = hits.map(({ file, score }, index) => [
+      index + 1,
+      score.toFixed(3),
+      path.relative(folder, file),
+    ])
+    io.stderr.write(
+      table([['#', 'score', `"${text}" among ${indexed.length} videos (${fromCache} cached)`], ...rows]),
+    )
+  }
+  return 0
+}
+
+export const command: Command = {
+  name: 'search',
+  summary: 'find videos in a folder by text',
+  usage,
+  run,
+}
