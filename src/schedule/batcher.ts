@@ -7,9 +7,9 @@ export interface Batchable {
   readonly length: number
 }
 
-export interface BatcherOptions<T extends Batchable> {
+export interface BatcherOptions<T extends Batchable, R> {
   /** Answers a batch of one kind, one result per item, in order. */
-  run(batch: readonly T[], signal: AbortSignal): Promise<readonly unknown[]>
+  run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]>
   /** ≥ 1. */
   maxBatch: Readonly<Record<T['kind'], number>>
   /** How long a batch that is not full waits for company, from the arrival of its oldest item. 0 = not at all. */
@@ -24,13 +24,13 @@ export interface Answer<R> {
   runMs: number
 }
 
-interface Entry<T> {
+interface Entry<T, R> {
   readonly item: T
   readonly priority: Priority
   readonly arrived: number
   /** Of the batch, once it runs. */
   batch?: Batch
-  resolve(answer: Answer<unknown>): void
+  resolve(answer: Answer<R>): void
   reject(reason: unknown): void
 }
 
@@ -50,15 +50,13 @@ interface Batch {
  * A batch holds one kind and one priority: a query does not wait for rows of bulk work computed beside it.
  */
 export class Batcher<T extends Batchable, R> {
-  readonly #options: BatcherOptions<T>
-  readonly #queue = new PriorityQueue<Entry<T>>()
-  #running: readonly Entry<T>[] = []
+  readonly #options: BatcherOptions<T, R>
+  readonly #queue = new PriorityQueue<Entry<T, R>>()
+  #running: readonly Entry<T, R>[] = []
   #turn: NodeJS.Immediate | undefined
   #delay: NodeJS.Timeout | undefined
 
-  constructor(
-    options: BatcherOptions<T> & { run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]> },
-  ) {
+  constructor(options: BatcherOptions<T, R>) {
     this.#options = options
   }
 
@@ -75,12 +73,12 @@ export class Batcher<T extends Batchable, R> {
    * running batch only its result is dropped, unless it was the last one wanted: then the batch is cancelled.
    */
   submit(item: T, priority: Priority, signal: AbortSignal): Promise<Answer<R>> {
-    return new Promise<Answer<unknown>>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason)
         return
       }
-      const entry: Entry<T> = {
+      const entry: Entry<T, R> = {
         item,
         priority,
         arrived: performance.now(),
@@ -101,7 +99,7 @@ export class Batcher<T extends Batchable, R> {
       })
       this.#queue.add(entry)
       this.#schedule()
-    }) as Promise<Answer<R>>
+    })
   }
 
   /** Next turn of the event loop, so that everything submitted in this one can share the batch. */
@@ -110,13 +108,14 @@ export class Batcher<T extends Batchable, R> {
   }
 
   #next() {
-    this.#turn = undefined
+    clearImmediate(this.#turn)
     clearTimeout(this.#delay)
+    this.#turn = undefined
     const batch = this.#queue.take((waiting) => this.#choose(waiting))
     if (batch.length > 0) void this.#run(batch)
   }
 
-  #choose(waiting: ReadonlySet<Entry<T>>): readonly Entry<T>[] {
+  #choose(waiting: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
     const [oldest] = waiting
     if (!oldest) return []
     const kind: T['kind'] = oldest.item.kind
@@ -129,7 +128,7 @@ export class Batcher<T extends Batchable, R> {
     return []
   }
 
-  async #run(entries: readonly Entry<T>[]) {
+  async #run(entries: readonly Entry<T, R>[]) {
     this.#running = entries
     const batch: Batch = { wanted: entries.length, abort: new AbortController() }
     for (const entry of entries) entry.batch = batch
@@ -143,9 +142,10 @@ export class Batcher<T extends Batchable, R> {
         )
       }
       const runMs = performance.now() - started
-      for (const [i, entry] of entries.entries()) {
-        entry.resolve({ result: results[i], queueMs: started - entry.arrived, runMs })
-      }
+      results.forEach((result, i) => {
+        const entry = entries[i] as Entry<T, R>
+        entry.resolve({ result, queueMs: started - entry.arrived, runMs })
+      })
     } catch (error) {
       for (const entry of entries) entry.reject(error)
     } finally {
@@ -159,16 +159,16 @@ export class Batcher<T extends Batchable, R> {
  * The oldest and the `max - 1` entries whose lengths are nearest to its own, since a batch costs what its longest
  * row costs. The oldest is always among them, so nobody starves for being unusual.
  */
-function nearestInLength<T extends Batchable>(
-  entries: Entry<T>[],
-  oldest: Entry<T>,
+function nearestInLength<T extends Batchable, R>(
+  entries: Entry<T, R>[],
+  oldest: Entry<T, R>,
   max: number,
-): Entry<T>[] {
+): Entry<T, R>[] {
   // The sort is stable: among equals the order of arrival stays.
   const sorted = entries.sort((a, b) => a.item.length - b.item.length)
   const at = sorted.indexOf(oldest)
-  const spread = (start: number) =>
-    (sorted[start + max - 1] as Entry<T>).item.length - (sorted[start] as Entry<T>).item.length
+  const length = (i: number) => (sorted[i] as Entry<T, R>).item.length
+  const spread = (start: number) => length(start + max - 1) - length(start)
   let best = Math.max(0, at - max + 1)
   for (let start = best + 1; start <= Math.min(at, sorted.length - max); start++) {
     if (spread(start) < spread(best)) best = start

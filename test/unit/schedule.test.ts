@@ -1,0 +1,210 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { onAbort } from '../../src/schedule/abort.ts'
+import { Admission } from '../../src/schedule/admission.ts'
+import { MAX_OVERTAKES, type Priority, PriorityQueue } from '../../src/schedule/priority-queue.ts'
+import { Slots } from '../../src/schedule/slots.ts'
+
+const never = new AbortController().signal
+
+/** Whether and how a promise has settled by now, without waiting for it. */
+async function state(promise: Promise<unknown>): Promise<'pending' | 'resolved' | 'rejected'> {
+  return Promise.race([
+    promise.then(
+      () => 'resolved' as const,
+      () => 'rejected' as const,
+    ),
+    new Promise<'pending'>((resolve) => setImmediate(() => resolve('pending'))),
+  ])
+}
+
+function warnings(): string[] {
+  const seen: string[] = []
+  const listener = (warning: Error) => seen.push(warning.name)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  return seen
+}
+
+describe('onAbort', () => {
+  it('calls every callback once and leaves no listener behind', async () => {
+    const seen = warnings()
+    const controller = new AbortController()
+    const remove = vi.spyOn(controller.signal, 'removeEventListener')
+    const add = vi.spyOn(controller.signal, 'addEventListener')
+    const calls = new Int32Array(1000)
+    const forget = Array.from(calls, (_, i) => onAbort(controller.signal, () => Atomics.add(calls, i, 1)))
+    forget[3]?.()
+    controller.abort()
+    for (const each of forget) each()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(Array.from(calls)).toEqual(Array.from(calls, (_, i) => (i === 3 ? 0 : 1)))
+    expect(add.mock.calls.length).toBe(1)
+    expect(remove.mock.calls.length).toBe(1)
+    expect(seen).toEqual([])
+  })
+
+  it('takes its listener back when nobody is interested any more, and can start again', () => {
+    const controller = new AbortController()
+    const remove = vi.spyOn(controller.signal, 'removeEventListener')
+    onAbort(controller.signal, () => expect.unreachable())()
+    expect(remove).toHaveBeenCalledOnce()
+    const second = vi.fn()
+    onAbort(controller.signal, second)
+    controller.abort()
+    expect(second).toHaveBeenCalledOnce()
+  })
+
+  it('calls at once when the signal has aborted already', () => {
+    const callback = vi.fn()
+    onAbort(AbortSignal.abort(), callback)()
+    expect(callback).toHaveBeenCalledOnce()
+  })
+})
+
+describe('PriorityQueue', () => {
+  const entry = (priority: Priority, id: number) => ({ priority, id })
+  const one = <T>(waiting: ReadonlySet<T>) => [...waiting].slice(0, 1)
+
+  it('serves query before bulk, each in order of arrival', () => {
+    const queue = new PriorityQueue<{ priority: Priority; id: number }>()
+    queue.add(entry('bulk', 1))
+    queue.add(entry('query', 2))
+    queue.add(entry('bulk', 3))
+    queue.add(entry('query', 4))
+    const order = Array.from({ length: 4 }, () => queue.take(one)[0]?.id)
+    expect(order).toEqual([2, 4, 1, 3])
+    expect(queue.take(one)).toEqual([])
+  })
+
+  it('gives bulk every turn after MAX_OVERTAKES, however many queries come', () => {
+    const queue = new PriorityQueue<{ priority: Priority; id: number }>()
+    for (let id = 0; id < 3; id++) queue.add(entry('bulk', id))
+    const served: string[] = []
+    for (let id = 0; id < 3 * (MAX_OVERTAKES + 1); id++) {
+      queue.add(entry('query', id))
+      served.push(queue.take(one)[0]?.priority ?? 'none')
+    }
+    const turn = [...Array<string>(MAX_OVERTAKES).fill('query'), 'bulk']
+    expect(served).toEqual([...turn, ...turn, ...turn])
+  })
+
+  it('uses up no turn when nothing is chosen', () => {
+    const queue = new PriorityQueue<{ priority: Priority; id: number }>()
+    queue.add(entry('bulk', 0))
+    queue.add(entry('query', 1))
+    for (let i = 0; i < 2 * MAX_OVERTAKES; i++) expect(queue.take(() => [])).toEqual([])
+    expect(queue.take(one)[0]?.id).toBe(1)
+  })
+})
+
+describe('Slots', () => {
+  it('lets `capacity` in at once, then the waiting, query first', async () => {
+    const slots = new Slots(2)
+    const held = await Promise.all([slots.acquire('bulk', never), slots.acquire('bulk', never)])
+    const order: string[] = []
+    const enter = async (name: string, priority: Priority) => {
+      const release = await slots.acquire(priority, never)
+      order.push(name)
+      release()
+    }
+    const all = [enter('bulk 1', 'bulk'), enter('bulk 2', 'bulk'), enter('query', 'query')]
+    expect([slots.running, slots.waiting]).toEqual([2, 3])
+    held[0]()
+    await Promise.all(all)
+    expect(order).toEqual(['query', 'bulk 1', 'bulk 2'])
+    expect([slots.running, slots.waiting]).toEqual([1, 0])
+  })
+
+  it('releases once, however often it is told', async () => {
+    const slots = new Slots(1)
+    const release = await slots.acquire('bulk', never)
+    release()
+    release()
+    expect(slots.running).toBe(0)
+    const next = await slots.acquire('bulk', never)
+    release()
+    expect(slots.running).toBe(1)
+    next()
+  })
+
+  it('lets an aborted one go at once, with the reason, and without a slot', async () => {
+    const slots = new Slots(1)
+    const release = await slots.acquire('bulk', never)
+    const controller = new AbortController()
+    const waiting = slots.acquire('bulk', controller.signal)
+    const behind = slots.acquire('bulk', never)
+    const reason = new Error('changed my mind')
+    controller.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+    await expect(slots.acquire('query', controller.signal)).rejects.toBe(reason)
+    expect(slots.waiting).toBe(1)
+    release()
+    const last = await behind
+    last()
+    expect([slots.running, slots.waiting]).toEqual([0, 0])
+  })
+})
+
+describe('Admission', () => {
+  it('admits a request whole or not at all', () => {
+    const admission = new Admission({ items: 64, bytes: 1000 })
+    const first = admission.tryAcquire({ items: 60, bytes: 900 })
+    expect(first).toBeDefined()
+    expect(admission.tryAcquire({ items: 5, bytes: 0 })).toBeUndefined()
+    expect(admission.tryAcquire({ items: 1, bytes: 101 })).toBeUndefined()
+    expect([admission.items, admission.bytes]).toEqual([60, 900])
+    const second = admission.tryAcquire({ items: 4, bytes: 100 })
+    expect(second).toBeDefined()
+    first?.release()
+    first?.release()
+    expect([admission.items, admission.bytes]).toEqual([4, 100])
+    second?.release()
+    expect([admission.items, admission.bytes]).toEqual([0, 0])
+  })
+
+  it('counts bytes that turn up later, until the release', () => {
+    const admission = new Admission({ items: 10, bytes: 100 })
+    const lease = admission.tryAcquire({ items: 1, bytes: 10 })
+    lease?.charge(500)
+    expect(admission.bytes).toBe(510)
+    expect(admission.tryAcquire({ items: 1, bytes: 1 })).toBeUndefined()
+    lease?.release()
+    lease?.charge(7)
+    expect(admission.bytes).toBe(0)
+  })
+
+  it('serves those who wait in order, and nobody overtakes them', async () => {
+    const admission = new Admission({ items: 4, bytes: 100 })
+    const held = admission.tryAcquire({ items: 4, bytes: 0 })
+    const large = admission.acquire({ items: 4, bytes: 0 }, never)
+    const small = admission.acquire({ items: 1, bytes: 0 }, never)
+    expect(admission.waiting).toBe(2)
+    held?.release()
+    expect(await state(large)).toBe('resolved')
+    expect(await state(small)).toBe('pending')
+    const lease = await large
+    lease.release()
+    expect(await state(small)).toBe('resolved')
+  })
+
+  it('refuses newcomers while others wait, even where they would fit', async () => {
+    const admission = new Admission({ items: 4, bytes: 100 })
+    const held = admission.tryAcquire({ items: 2, bytes: 0 })
+    const controller = new AbortController()
+    const large = admission.acquire({ items: 3, bytes: 0 }, controller.signal)
+    const small = admission.acquire({ items: 1, bytes: 0 }, never)
+    expect(admission.tryAcquire({ items: 1, bytes: 0 })).toBeUndefined()
+    controller.abort('enough')
+    await expect(large).rejects.toBe('enough')
+    expect(await state(small), 'the one behind the aborted one goes on').toBe('resolved')
+    held?.release()
+    expect(admission.items).toBe(1)
+  })
+
+  it('knows what could never fit', () => {
+    const admission = new Admission({ items: 4, bytes: 100 })
+    expect(admission.couldFit({ items: 4, bytes: 100 })).toBe(true)
+    expect(admission.couldFit({ items: 5, bytes: 0 })).toBe(false)
+    expect(admission.couldFit({ items: 1, bytes: 101 })).toBe(false)
+  })
+})
