@@ -27,51 +27,58 @@ const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
 const io = { stdout: process.stdout, stderr: process.stderr, signal: abort.signal }
 
-const began = performance.now()
-await using embedder = await createEmbedder()
-const { model, engine } = embedder.info()
-console.log(
-  `${model.id} on ONNX Runtime ${engine.version}: ${model.frames} frames of ${model.resolution}×${model.resolution} → ${model.embeddingDim} numbers`,
-)
-console.log(
-  'This is the small embedded model: it knows coloured shapes that move, nothing else. See docs/models.md for Cosmos-Embed1.\n',
-)
-
-const { indexed, failed, fromCache } = await indexFolder(embedder, clips, io)
-if (failed.length > 0) throw new Error(`these clips could not be embedded:\n${failed.join('\n')}`)
-console.log(
-  `${indexed.length} videos embedded (${fromCache} from the cache) in ${Math.round(performance.now() - began)} ms\n`,
-)
-
-const rankings = []
-for (const query of queries) {
-  const { embedding } = await embedder.embedText(query)
-  const hits = rank(embedding, indexed)
-  rankings.push({ query, embedding, hits })
-  console.log(`"${query}"`)
-  for (const { file, score } of hits.slice(0, 3))
-    console.log(`   ${score.toFixed(3)}  ${path.basename(file)}`)
+const embedder = await createEmbedder()
+try {
+  await demo()
+} finally {
+  await embedder.dispose()
 }
 
-await mkdir(output, { recursive: true })
-const page = path.join(output, 'index.html')
-await writeFile(page, await render())
-console.log(`\nThe frames and the whole table: ${path.relative(process.cwd(), page)}`)
-console.log('Next: npx cosmos-embed search FOLDER "text", or see the README for the library.')
+async function demo() {
+  const { model, engine } = embedder.info()
+  say(
+    `${model.id} on ONNX Runtime ${engine.version}: ` +
+      `${model.frames} frames of ${model.resolution}×${model.resolution} → ${model.embeddingDim} numbers`,
+  )
+  say(
+    'This small embedded model knows coloured shapes that move, nothing else: docs/models.md has the real one.\n',
+  )
 
-async function render() {
+  const began = performance.now()
+  const { indexed, failed, fromCache } = await indexFolder(embedder, clips, io)
+  if (failed.length > 0) throw new Error(`these clips could not be embedded:\n${failed.join('\n')}`)
+  const elapsed = Math.round(performance.now() - began)
+  say(`${indexed.length} videos embedded in ${elapsed} ms (${fromCache} taken from the cache)\n`)
+
+  const rankings = []
+  for (const query of queries) {
+    const { embedding } = await embedder.embedText(query)
+    const hits = rank(embedding, indexed)
+    rankings.push({ query, embedding, best: hits[0].file })
+    say(`"${query}"`)
+    for (const { file, score } of hits.slice(0, 3)) say(`   ${score.toFixed(3)}  ${path.basename(file)}`)
+  }
+
+  await mkdir(output, { recursive: true })
+  const page = path.join(output, 'index.html')
+  await writeFile(page, await render(indexed, rankings, model))
+  say(`\nThe frames and the whole table: ${path.relative(process.cwd(), page)}`)
+  say('Next: npx cosmos-embed search FOLDER "text", or see the README for the library.')
+}
+
+async function render(indexed, rankings, model) {
   const sheets = new Map()
   for (const { file } of indexed) {
-    const { images } = await extractFrames(file, { frames: model.frames })
+    const { images } = await extractFrames(file, { frames: model.frames, signal: abort.signal })
     sheets.set(file, Buffer.from(encodePng(contactSheet(images, model.frames, 90))).toString('base64'))
   }
   const head = queries.map((query) => `<th>${escapeHtml(query)}</th>`).join('')
   const rows = indexed.map(({ file, embedding }) => {
-    const cells = rankings.map(({ embedding: query, hits }) => {
+    const cells = rankings.map(({ embedding: query, best }) => {
       const score = dot(query, embedding)
-      const best = hits[0].file === file ? ' class="best"' : ''
+      const mark = best === file ? ' class="best"' : ''
       const shade = Math.max(0, Math.min(1, score)).toFixed(2)
-      return `<td${best} style="--score:${shade}">${score.toFixed(2)}</td>`
+      return `<td${mark} style="--score:${shade}">${score.toFixed(2)}</td>`
     })
     const name = escapeHtml(path.basename(file))
     const sheet = `<img src="data:image/png;base64,${sheets.get(file)}" alt="The ${model.frames} frames of ${name}">`
@@ -99,4 +106,8 @@ the best video of each text is outlined. The strips are the ${model.frames} fram
 
 function escapeHtml(text) {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+function say(text) {
+  console.log(text)
 }
