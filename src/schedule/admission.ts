@@ -1,4 +1,4 @@
-import { onAbort } from './abort.ts'
+import { onAbort } from '../abort.ts'
 
 export interface Cost {
   items: number

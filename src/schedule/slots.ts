@@ -1,4 +1,4 @@
-import { onAbort } from './abort.ts'
+import { onAbort } from '../abort.ts'
 import { type Priority, PriorityQueue } from './priority-queue.ts'
 
 /** Idempotent. */

@@ -39,3 +39,12 @@ function unsubscribe(signal: AbortSignal) {
   subscribers.delete(signal)
   signal.removeEventListener('abort', listener)
 }
+
+/** The promise's outcome, or `signal.reason` as soon as the signal aborts. The promise itself runs on. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const forget = onAbort(signal, () => reject(signal.reason))
+    promise.then(resolve, reject).finally(forget)
+  })
+}

@@ -1,0 +1,75 @@
+/** From zod's issues to one sentence that names the field, what was found and what would be right. */
+import type { z } from 'zod'
+import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
+
+type Issue = z.core.$ZodIssue
+
+/** Parses a request. Throws InvalidRequestError. */
+export function parseWith<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  const { message, path } = describeIssues(result.error.issues)
+  const item = path[0] === 'input' && typeof path[1] === 'number' ? path[1] : undefined
+  throw new InvalidRequestError(message, { index: item })
+}
+
+/** Parses options that `what` names, e.g. "limits". Throws InvalidArgumentError. */
+export function parseOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)
+}
+
+/** The first issue in words; unions are followed into the branch that was meant. */
+export function describeIssues(
+  issues: readonly Issue[],
+  prefix: readonly PropertyKey[] = [],
+): { message: string; path: PropertyKey[] } {
+  const issue = issues[0]
+  if (!issue) return { message: 'invalid value', path: [...prefix] }
+  const path = [...prefix, ...issue.path]
+  if (issue.code === 'invalid_union') {
+    const meant = meantBranch(issue.errors)
+    if (meant) return describeIssues(meant, path)
+  }
+  return { message: `${pathName(path)}: ${sentence(issue)}`, path }
+}
+
+function sentence(issue: Issue): string {
+  if (issue.input === undefined && issue.code !== 'unrecognized_keys') return 'is required'
+  if (issue.code === 'unrecognized_keys')
+    return `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}`
+  return `${issue.message}${found(issue.input)}`
+}
+
+/** Short values only: the rest of a request is not for messages. */
+function found(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? '' : `, found ${JSON.stringify(value)}`
+  return typeof value === 'number' || typeof value === 'boolean' ? `, found ${value}` : ''
+}
+
+function pathName(path: readonly PropertyKey[]): string {
+  const name = path.reduce<string>((left, part) => {
+    if (typeof part === 'number') return `${left}[${part}]`
+    return left === '' ? String(part) : `${left}.${String(part)}`
+  }, '')
+  return name === '' ? 'the request' : name
+}
+
+/** The branch of the value's own type with the fewest and deepest faults; undefined when that is no single one. */
+function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const candidates = branches
+    .filter((issues) => !issues.some(isOtherType))
+    .map((issues) => ({ issues, depth: issues[0]?.path.length ?? 0 }))
+    .sort((a, b) => a.issues.length - b.issues.length || b.depth - a.depth)
+  const [best, second] = candidates
+  const tie = second && best?.issues.length === second.issues.length && best.depth === second.depth
+  return tie ? undefined : best?.issues
+}
+
+/** The value itself, not a field of it, is of another type than the branch takes. */
+function isOtherType(issue: Issue): boolean {
+  if (issue.path.length > 0) return false
+  if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOtherType))
+  return issue.code === 'invalid_type'
+}
