@@ -1,0 +1,48 @@
+// Generated clips for the benchmarks, made once by the ffmpeg command and kept in .cache/bench-media.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const folder = fileURLToPath(new URL('../../.cache/bench-media', import.meta.url))
+const sizes = { '1080p': '1920x1080', '720p': '1280x720' }
+
+// Encoders at settings that files in the wild have: B-frames, several references.
+const encoders = {
+  h264: { args: ['-c:v', 'libx264', '-preset', 'medium', '-b:v', '11M'], extension: 'mp4' },
+  hevc: {
+    args: ['-c:v', 'libx265', '-preset', 'fast', '-b:v', '7M', '-x265-params', 'log-level=error'],
+    extension: 'mp4',
+  },
+  vp9: {
+    args: ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '6', '-row-mt', '1', '-b:v', '7M'],
+    extension: 'webm',
+  },
+  av1: { args: ['-c:v', 'libsvtav1', '-preset', '10', '-b:v', '5M'], extension: 'mkv' },
+}
+
+export const codecs = Object.keys(encoders)
+
+/** The path of a clip of busy content: a zoom into the Mandelbrot set at 30 frames a second. */
+export function benchClip({ codec, size, gop, seconds }) {
+  const { args, extension } = encoders[codec]
+  const file = path.join(folder, `${codec}-${size}-gop${gop}-${seconds}s.${extension}`)
+  if (existsSync(file)) return file
+  mkdirSync(folder, { recursive: true })
+  console.error(`making ${path.basename(file)}`)
+  const partial = path.join(folder, `partial-${path.basename(file)}`)
+  const result = spawnSync(
+    'ffmpeg',
+    [
+      ...['-hide_banner', '-loglevel', 'error', '-y'],
+      ...['-f', 'lavfi', '-i', `mandelbrot=size=${sizes[size]}:rate=30`, '-t', String(seconds)],
+      ...['-pix_fmt', 'yuv420p', ...args, '-g', String(gop), partial],
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  )
+  if (result.status !== 0)
+    throw new Error(`ffmpeg could not make ${file}: ${result.error?.message ?? `exit ${result.status}`}`)
+  renameSync(partial, file)
+  return file
+}

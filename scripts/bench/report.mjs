@@ -1,0 +1,53 @@
+// What every benchmark prints: the machine, a table, and a JSON file with the same numbers.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+import { table } from '../../dist/cli/table.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export function machine() {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.versions.node,
+    version: JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version,
+    date: new Date().toISOString().slice(0, 10),
+  }
+}
+
+/** Prints `rows` (objects with the same keys) and writes them with `extra` to bench-output/NAME.json. */
+export function report(name, rows, extra = {}) {
+  const { cpu, cores, memoryGiB, node, version, date } = machine()
+  console.log(
+    `\n${name}: cosmos-embed ${version}, ${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}, ${date}\n`,
+  )
+  const columns = Object.keys(rows[0] ?? {})
+  process.stdout.write(table([columns, ...rows.map((row) => columns.map((column) => row[column] ?? ''))]))
+  const folder = path.join(root, 'bench-output')
+  mkdirSync(folder, { recursive: true })
+  const file = path.join(folder, `${name}.json`)
+  writeFileSync(file, `${JSON.stringify({ machine: machine(), rows, ...extra }, null, 2)}\n`)
+  console.log(`\nwritten to ${path.relative(process.cwd(), file)}`)
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/** The value below which the share `p` (0 to 1) of them lies. */
+export function percentile(values, p) {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)]
+}
+
+export function round(value, digits = 2) {
+  return Number(value.toFixed(digits))
+}
