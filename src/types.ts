@@ -2,6 +2,8 @@
 
 import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
+import type { Limits } from './source/limits.ts'
+import type { UrlPolicy } from './source/url-policy.ts'
 
 export type {
   EmbedRequest,
@@ -14,6 +16,9 @@ export type {
   WireRequest,
 } from './request/schema.ts'
 export type { Priority } from './schedule/priority-queue.ts'
+
+export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
+export type Base64Request = EmbedRequest & { encoding_format: 'base64' }
 
 /** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
 export type Video = VideoInput['video']
@@ -39,6 +44,7 @@ export interface Timings {
 export type ProgressStage = 'download' | 'decode' | 'encode'
 
 export interface Progress {
+  /** Texts are only encoded; only URLs and streams are downloaded. */
   stage: ProgressStage
   /** Items of this call that have finished the stage. */
   done: number
@@ -50,38 +56,38 @@ export interface Progress {
 
 export interface CallOptions {
   /** Its `reason` is what the call rejects with, at whatever stage the abort finds it. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 export interface ItemOptions extends CallOptions {
   /** `query` overtakes `bulk` at every queue. Default: `query` for single items, `bulk` for lists and segments. */
-  priority?: Priority
+  priority?: Priority | undefined
 }
 
 export interface EmbedOptions extends CallOptions {
-  onProgress?: (progress: Progress) => void
+  onProgress?: ((progress: Progress) => void) | undefined
 }
 
 export interface EmbedManyOptions extends ItemOptions {
-  onProgress?: (progress: Progress) => void
+  onProgress?: ((progress: Progress) => void) | undefined
 }
 
 export interface VideoOptions extends ItemOptions {
   /** Seconds from the first displayed frame. Default 0. */
-  start?: number
+  start?: number | undefined
   /** Seconds; default: to the end. */
-  end?: number
+  end?: number | undefined
   /**
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
-  frameTolerance?: number
+  frameTolerance?: number | undefined
 }
 
 export interface SegmentOptions extends VideoOptions {
   /** Length of a segment, > 0. */
   windowSeconds: number
   /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
-  strideSeconds?: number
+  strideSeconds?: number | undefined
 }
 
 export interface Warning {
@@ -97,17 +103,20 @@ export interface Usage {
   total_tokens: number
 }
 
-export interface EmbeddingObject {
+/** How vectors come: a string is base64 of little-endian float32, for `encoding_format: 'base64'`. */
+export type Vector = Float32Array | string
+
+export interface EmbeddingObject<V extends Vector = Vector> {
   object: 'embedding'
   index: number
-  /** Unit length. A string is base64 of little-endian float32, when `encoding_format` is `base64`. */
-  embedding: Float32Array | string
+  /** Unit length. */
+  embedding: V
 }
 
-export interface EmbedResponse {
+export interface EmbedResponse<V extends Vector = Vector> {
   object: 'list'
   /** One per input, in the order of the inputs. */
-  data: EmbeddingObject[]
+  data: EmbeddingObject<V>[]
   /** Id of the model that answered. */
   model: string
   usage: Usage
@@ -202,15 +211,18 @@ export interface LatencySummary {
 
 export interface EmbedderStats {
   uptimeSeconds: number
-  /** Calls: `embed`, `embedText`, `embedVideo`, `embedMany`, `segments`. */
+  /**
+   * Calls: `embed`, `embedText`, `embedVideo`, `embedMany`, `segments`. `rejected`: OverloadedError;
+   * `cancelled`: by the caller's signal, by leaving the loop, or by dispose.
+   */
   requests: { total: number; succeeded: number; failed: number; cancelled: number; rejected: number }
-  /** Items that became vectors; a segment counts as a video. */
+  /** Items that became vectors; each segment counts as a video. */
   items: Record<ItemKind, number>
   /** Failed items by error code. */
   errors: Record<string, number>
+  /** Items that were cancelled. */
   cancelled: number
-  /** Frames that were embedded and tokens that were embedded. */
-  frames: number
+  /** Tokens that were embedded, without padding. */
   tokens: number
   inFlight: { items: number; bytes: number; requests: number }
   /** Items that wait in front of each stage, and that are in it. */
@@ -242,24 +254,27 @@ export interface EmbedderInfo {
     embeddingDim: number
     maxTextTokens: number
     license: { name: string; path?: string; url?: string }
+    /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
+    fingerprint: string
   }
   engine: { backend: string; version: string; library: string }
   addon: { version: string; simd: string; ffmpeg: { avcodec: string; avformat: string; license: string } }
   limits: {
-    /** Of one request. */
-    itemsPerRequest: number
     /** In flight, over all calls. */
     items: number
     bytes: number
     decodeConcurrency: number
     maxVideoBatch: number
     maxTextBatch: number
+    /** Of what comes in. */
+    input: Limits
   }
+  urls: UrlPolicy
 }
 
 export interface DisposeOptions {
   /** Finish what was admitted instead of cancelling it. Default false. */
-  drain?: boolean
+  drain?: boolean | undefined
 }
 
 /** A loaded model with its decoders and queues. Made by `createEmbedder`; safe to share by any number of callers. */
@@ -268,6 +283,8 @@ export interface Embedder extends AsyncDisposable {
    * The documented request: `query`, `bulk_text` or `bulk_video`, up to 64 items, all or nothing.
    * An error that belongs to one item carries its `index`.
    */
+  embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
+  embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
   embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
   embedText(text: string, options?: ItemOptions): Promise<TextEmbedding>
   embedVideo(video: Video | FramesInput, options?: VideoOptions): Promise<VideoEmbedding>
