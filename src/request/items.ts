@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { atItem, InvalidRequestError, LimitError, RequestTooLargeError } from '../errors.ts'
 import type { Limits } from '../source/limits.ts'
 import type { FrameSource, VideoSource } from '../source/source.ts'
+import { checkRequest } from '../validate.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
 import type {
@@ -14,7 +15,6 @@ import type {
   VideoInput,
 } from './schema.ts'
 import { embedRequestSchema, itemSchema, lowerCaseEnums, wireRequestSchema } from './schema.ts'
-import { parseWith } from './schema-error.ts'
 
 export type Item =
   | { kind: 'text'; text: string }
@@ -46,7 +46,7 @@ export async function parseRequest(
   signal?: AbortSignal,
 ): Promise<ParsedRequest> {
   signal?.throwIfAborted()
-  return toItems(parseWith(embedRequestSchema, lowerCaseEnums(request)), rules, signal)
+  return toItems(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules, signal)
 }
 
 /** The same for a JSON body, where only strings are items and `model` is required. */
@@ -56,7 +56,7 @@ export async function parseWireRequest(
   signal?: AbortSignal,
 ): Promise<ParsedRequest> {
   signal?.throwIfAborted()
-  return toItems(parseWith(wireRequestSchema, lowerCaseEnums(body)), rules, signal)
+  return toItems(checkRequest(wireRequestSchema, lowerCaseEnums(body)), rules, signal)
 }
 
 /** One item by itself, of any kind. Rejects as {@link parseRequest}. */
@@ -67,7 +67,7 @@ export async function parseItem(
 ): Promise<Item> {
   options.signal?.throwIfAborted()
   try {
-    const form = formOf(parseWith(itemSchema, input), rules)
+    const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
     return await toItem(form, rules, new Base64Decoder(options.signal))
   } catch (error) {
     throw options.index === undefined ? error : atItem(error, options.index)

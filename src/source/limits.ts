@@ -10,7 +10,7 @@ export interface Limits {
   maxTextCharacters: number
   /** Bytes of one item's base64 media, decoded. */
   maxInlineBytes: number
-  /** Bytes of one item that is downloaded, streamed, or read as pictures. */
+  /** Bytes of one item that is downloaded or streamed; the pictures of a clip share it evenly. */
   maxMediaBytes: number
   maxUrlCharacters: number
   /** Downloads at one time, of all callers. */

@@ -1,8 +1,16 @@
 /** From a source to what the native side takes: a path to open, or bytes in memory. */
 import type { NativeMediaSource, NativeStillImage } from '#binding'
-import type { LimitsInput } from './limits.ts'
+import { onAbort } from '../abort.ts'
+import { SourceError } from '../errors.ts'
+import { checkOptions } from '../validate.ts'
+import { type Resolve, resolveWithSystem } from './address.ts'
+import { collectStream } from './bytes.ts'
+import { type Downloads, download } from './download.ts'
+import { DownloadSlots } from './download-slots.ts'
+import { checkFile, readWholeFile } from './file.ts'
+import { type LimitsInput, limitsSchema } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
-import type { UrlPolicy } from './url-policy.ts'
+import { type UrlPolicy, urlPolicySchema } from './url-policy.ts'
 
 export interface ResolvedVideo {
   media: NativeMediaSource
@@ -18,14 +26,87 @@ export interface ResolvedFrames {
 export interface SourceOptions {
   urls?: UrlPolicy | undefined
   limits?: LimitsInput | undefined
+  /** Name resolution. Default: the system's. */
+  resolve?: Resolve | undefined
 }
 
 /** One per embedder: it owns the caps on concurrent downloads. Holds nothing open between calls. */
-export interface Sources {
+export class Sources {
+  readonly #downloads: Downloads
+
+  /** Throws InvalidArgumentError. */
+  constructor({ urls, limits: givenLimits, resolve = resolveWithSystem }: SourceOptions = {}) {
+    const limits = checkOptions(limitsSchema, givenLimits, 'limits')
+    const policy = checkOptions(urlPolicySchema, urls, 'urls')
+    const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
+    this.#downloads = { policy, limits, slots, resolve }
+  }
+
   /** Rejects with SourceError, RequestTooLargeError, BlockedUrlError or DownloadError, or with `signal.reason`. */
-  video(source: VideoSource, signal?: AbortSignal): Promise<ResolvedVideo>
+  async video(source: VideoSource, signal?: AbortSignal): Promise<ResolvedVideo> {
+    signal?.throwIfAborted()
+    if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
+    const bytes = await this.#videoBytes(source, signal)
+    return { media: { bytes }, bytes: bytes.byteLength }
+  }
+
   /** As {@link Sources.video}, for the pictures of one clip; order kept. */
-  frames(sources: readonly FrameSource[], signal?: AbortSignal): Promise<ResolvedFrames>
+  async frames(sources: readonly FrameSource[], signal?: AbortSignal): Promise<ResolvedFrames> {
+    signal?.throwIfAborted()
+    // The first failure stops the others.
+    const siblings = new AbortController()
+    const stop = signal ? onAbort(signal, () => siblings.abort(signal.reason)) : () => {}
+    try {
+      const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
+      const images = await Promise.all(sources.map((source) => this.#frame(source, share, siblings.signal)))
+      const bytes = images.reduce((sum, image) => sum + byteLength(image), 0)
+      return { images, bytes }
+    } catch (error) {
+      siblings.abort(error)
+      throw error
+    } finally {
+      stop()
+    }
+  }
+
+  async #videoBytes(
+    source: Exclude<VideoSource, { type: 'path' }>,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { maxMediaBytes } = this.#downloads.limits
+    switch (source.type) {
+      case 'bytes':
+        return notEmpty(source.bytes)
+      case 'stream':
+        return await collectStream(source.stream, maxMediaBytes, signal)
+      case 'url':
+        return await download(source.url, maxMediaBytes, this.#downloads, signal)
+    }
+  }
+
+  async #frame(source: FrameSource, limit: number, signal: AbortSignal): Promise<NativeStillImage> {
+    switch (source.type) {
+      case 'image':
+        return source.image
+      case 'bytes':
+        return notEmpty(source.bytes)
+      case 'path':
+        return await readWholeFile(source.path, limit, signal)
+      case 'url':
+        return await download(source.url, limit, this.#downloads, signal)
+    }
+  }
 }
 
-export declare function createSources(options?: SourceOptions): Sources
+export function createSources(options: SourceOptions = {}): Sources {
+  return new Sources(options)
+}
+
+function byteLength(image: NativeStillImage): number {
+  return image instanceof Uint8Array ? image.byteLength : image.data.byteLength
+}
+
+function notEmpty(bytes: Uint8Array): Uint8Array {
+  if (bytes.byteLength === 0) throw new SourceError('the media holds no bytes')
+  return bytes
+}

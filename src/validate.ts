@@ -1,20 +1,20 @@
 /** From zod's issues to one sentence that names the field, what was found and what would be right. */
 import type { z } from 'zod'
-import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
+import { InvalidArgumentError, InvalidRequestError } from './errors.ts'
 
 type Issue = z.core.$ZodIssue
 
-/** Parses a request. Throws InvalidRequestError. */
-export function parseWith<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
+/** The request, or a part of it, as the schema has it. Throws InvalidRequestError. */
+export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
-  const { message, path } = describeIssues(result.error.issues)
+  const { message, path } = describeIssues(result.error.issues, field)
   const item = path[0] === 'input' && typeof path[1] === 'number' ? path[1] : undefined
   throw new InvalidRequestError(message, { index: item })
 }
 
-/** Parses options that `what` names, e.g. "limits". Throws InvalidArgumentError. */
-export function parseOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
+/** Options with their defaults; `what` names them, e.g. "limits". Throws InvalidArgumentError. */
+export function checkOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)

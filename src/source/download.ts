@@ -1,0 +1,264 @@
+/**
+ * Downloads of presigned URLs, guarded against being used as a door into the local network:
+ * every hop is checked by the policy, its addresses are checked, and exactly those addresses are dialled.
+ */
+import type { LookupAddress } from 'node:dns'
+import { type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
+import { rootCertificates } from 'node:tls'
+import { abortable, onAbort } from '../abort.ts'
+import { BlockedUrlError, CosmosEmbedError, DownloadError } from '../errors.ts'
+import { checkedAddresses, type Resolve, sameAddress } from './address.ts'
+import { ByteCollector, tooLarge } from './bytes.ts'
+import type { DownloadSlots } from './download-slots.ts'
+import type { Limits } from './limits.ts'
+import { describeUrl, type PermittedUrl, permitUrl, type UrlPolicy } from './url-policy.ts'
+
+export interface Downloads {
+  policy: UrlPolicy
+  limits: Limits
+  slots: DownloadSlots
+  resolve: Resolve
+}
+
+/**
+ * The body behind a URL, of at most `limit` bytes. Rejects with BlockedUrlError (policy), DownloadError (network, upstream),
+ * RequestTooLargeError, or with `signal.reason`.
+ */
+export async function download(
+  text: string,
+  limit: number,
+  downloads: Downloads,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  signal?.throwIfAborted()
+  const first = permitUrl(text, downloads.policy)
+  const release = await downloads.slots.acquire(first.url.host, signal)
+  const clock = new StageClock(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
+  try {
+    return await followRedirects(first, limit, downloads, clock)
+  } catch (error) {
+    // An abort shows up as some broken socket first; what caused it is what matters.
+    throw clock.signal.aborted ? clock.signal.reason : error
+  } finally {
+    clock.stop()
+    release()
+  }
+}
+
+async function followRedirects(
+  first: PermittedUrl,
+  limit: number,
+  downloads: Downloads,
+  clock: StageClock,
+): Promise<Uint8Array> {
+  const { policy, limits } = downloads
+  const maxRedirects = typeof policy === 'object' ? (policy.maxRedirects ?? 0) : 0
+  let target = first
+  for (let hop = 0; ; hop++) {
+    const { response, close } = await open(target, downloads, clock)
+    try {
+      const location = redirectOf(response)
+      if (location === undefined) {
+        return await readBody(response, target.url, limit, () => clock.enter('idle', limits.idleTimeoutMs))
+      }
+      if (hop === maxRedirects) {
+        throw new DownloadError(
+          `${describeUrl(target.url)} answered with a redirect, and no more than ${maxRedirects} are followed`,
+          { permanent: true, details: { status: response.statusCode ?? 0 } },
+        )
+      }
+      target = permitUrl(location, policy, target.url)
+    } finally {
+      close()
+    }
+  }
+}
+
+interface OpenResponse {
+  response: IncomingMessage
+  close(): void
+}
+
+/** Resolves, checks, dials and waits for the response headers. */
+async function open(target: PermittedUrl, downloads: Downloads, clock: StageClock): Promise<OpenResponse> {
+  const { limits, policy, resolve } = downloads
+  const { url, privateAllowed } = target
+  clock.enter('connect', limits.connectTimeoutMs)
+  const addresses = await abortable(
+    checkedAddresses(url.hostname, privateAllowed, resolve).catch((error) => {
+      throw asDownloadError(error, url)
+    }),
+    clock.signal,
+  )
+  const hostname = url.hostname.replace(/^\[|\]$|\.$/g, '')
+  const secure = url.protocol === 'https:'
+  const ca = typeof policy === 'object' && policy.ca ? [...rootCertificates, ...policy.ca] : undefined
+  const request = (secure ? requestHttps : requestHttp)({
+    hostname,
+    port: url.port || (secure ? 443 : 80),
+    path: `${url.pathname}${url.search}`,
+    headers: {
+      host: url.host,
+      accept: '*/*',
+      'accept-encoding': 'identity',
+      'user-agent': 'cosmos-embed',
+      connection: 'close',
+    },
+    // No pool, so no other request's socket, and no proxy of the environment.
+    agent: false,
+    lookup: answerWith(addresses),
+    ...(secure && { servername: isIP(hostname) ? '' : hostname, rejectUnauthorized: true, ca }),
+  })
+  const forget = onAbort(clock.signal, () => request.destroy())
+  const close = () => {
+    forget()
+    request.destroy()
+  }
+  try {
+    const response = await new Promise<IncomingMessage>((resolveResponse, reject) => {
+      // `on`: closing an unfinished response makes the request fail once more, which nobody needs to hear.
+      request.on('error', reject)
+      request.on('response', resolveResponse)
+      request.on('socket', (socket) => {
+        socket.once('connect', () => {
+          if (!dialled(socket, addresses))
+            request.destroy(new BlockedUrlError(`${url.hostname} changed its address`))
+        })
+        socket.once(secure ? 'secureConnect' : 'connect', () =>
+          clock.enter('headers', limits.headersTimeoutMs),
+        )
+      })
+      request.end()
+    })
+    return { response, close }
+  } catch (error) {
+    close()
+    throw asDownloadError(error, url)
+  }
+}
+
+/** A lookup that knows the checked addresses only, so that the name is not resolved a second time. */
+function answerWith(addresses: LookupAddress[]): LookupFunction {
+  return (_hostname, options, callback) => {
+    const [first] = addresses
+    if (options.all) callback(null, addresses)
+    else if (first) callback(null, first.address, first.family)
+  }
+}
+
+function dialled(socket: Socket, addresses: LookupAddress[]): boolean {
+  const remote = socket.remoteAddress
+  return remote !== undefined && addresses.some(({ address }) => sameAddress(address, remote))
+}
+
+function redirectOf(response: IncomingMessage): string | undefined {
+  const isRedirect = [301, 302, 303, 307, 308].includes(response.statusCode ?? 0)
+  return isRedirect ? response.headers.location : undefined
+}
+
+async function readBody(
+  response: IncomingMessage,
+  url: URL,
+  limit: number,
+  onProgress: () => void,
+): Promise<Uint8Array> {
+  const expected = checkHeaders(response, url, limit)
+  const collector = new ByteCollector(`the body from ${describeUrl(url)}`, limit, expected)
+  onProgress()
+  try {
+    for await (const chunk of response) {
+      collector.add(chunk as Buffer)
+      onProgress()
+    }
+  } catch (error) {
+    throw asDownloadError(error, url)
+  }
+  if (expected !== undefined && collector.length !== expected) {
+    throw new DownloadError(`${describeUrl(url)} sent ${collector.length} of ${expected} bytes`)
+  }
+  if (collector.length === 0)
+    throw new DownloadError(`${describeUrl(url)} sent an empty body`, { permanent: true })
+  return collector.take()
+}
+
+/** Throws unless the answer is a plain 200 that may fit; returns its length when it says so. */
+function checkHeaders(response: IncomingMessage, url: URL, limit: number): number | undefined {
+  const status = response.statusCode ?? 0
+  if (status !== 200) {
+    throw new DownloadError(`${describeUrl(url)} answered ${status}`, {
+      permanent: status < 500 && status !== 408 && status !== 429,
+      details: { status },
+    })
+  }
+  const encoding = response.headers['content-encoding'] ?? 'identity'
+  if (encoding.toLowerCase() !== 'identity') {
+    throw new DownloadError(`${describeUrl(url)} sent a compressed body although identity was asked for`, {
+      permanent: true,
+    })
+  }
+  const header = response.headers['content-length']
+  if (header === undefined) return undefined
+  const length = Number(header)
+  if (length > limit) throw tooLarge(`the body from ${describeUrl(url)} (${length} bytes)`, limit)
+  return length
+}
+
+/** By the error's code alone: its text holds addresses. */
+function asDownloadError(error: unknown, url: URL): unknown {
+  if (error instanceof CosmosEmbedError) return error
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? 'unknown'
+  const details = { reason: code }
+  if (/CERT|TLS|SSL|SIGNATURE|SIGNED/.test(code)) {
+    return new DownloadError(`${describeUrl(url)}: the TLS connection is not trusted (${code})`, {
+      permanent: true,
+      details,
+    })
+  }
+  const unknownHost = code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+  const reason = unknownHost ? 'the host name does not resolve' : 'the connection failed'
+  return new DownloadError(`${describeUrl(url)}: ${reason} (${code})`, { details })
+}
+
+type Stage = 'connect' | 'headers' | 'idle'
+
+/** One timer for the whole download and one for its present stage, joined with the caller's signal. */
+class StageClock {
+  readonly #what: string
+  readonly #controller = new AbortController()
+  readonly #total: NodeJS.Timeout
+  readonly #forget: () => void
+  #stage: NodeJS.Timeout | undefined
+
+  constructor(what: string, totalMs: number, signal: AbortSignal | undefined) {
+    this.#what = what
+    this.#total = setTimeout(() => this.#expire(`took longer than downloadTimeoutMs ${totalMs}`), totalMs)
+    this.#forget = signal ? onAbort(signal, () => this.#controller.abort(signal.reason)) : () => {}
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Ends the stage before it. */
+  enter(stage: Stage, ms: number): void {
+    const silence = {
+      connect: `could not be connected to within connectTimeoutMs ${ms}`,
+      headers: `did not answer within headersTimeoutMs ${ms}`,
+      idle: `sent nothing for idleTimeoutMs ${ms}`,
+    }
+    clearTimeout(this.#stage)
+    this.#stage = setTimeout(() => this.#expire(silence[stage]), ms)
+  }
+
+  stop(): void {
+    clearTimeout(this.#total)
+    clearTimeout(this.#stage)
+    this.#forget()
+  }
+
+  #expire(how: string): void {
+    this.#controller.abort(new DownloadError(`${this.#what} ${how}`))
+  }
+}
