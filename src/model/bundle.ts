@@ -1,8 +1,16 @@
 /** A model bundle: a folder with model.json, the two graphs and the tokenizer, verified before anything is loaded. */
+import type { BigIntStats } from 'node:fs'
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { isAbsolute, join, relative, sep } from 'node:path'
+import { z } from 'zod'
+import { ModelError } from '../errors.ts'
+import { describeIssues } from '../validate.ts'
+import { type HashableFile, sha256OfFiles } from './file-hash.ts'
 
 export interface BundleFile {
   /** Absolute. */
   path: string
+  /** Lower-case hex. */
   sha256: string
   bytes: number
 }
@@ -21,13 +29,160 @@ export interface ModelBundle {
   embeddingDim: number
   maxTextTokens: number
   /** `video`, `text`, `tokenizer`, and whatever else the bundle names. */
-  files: Readonly<Record<string, BundleFile>> & { video: BundleFile; text: BundleFile; tokenizer: BundleFile }
-  license: { name: string; path?: string; url?: string }
-  source?: Readonly<Record<string, string>>
+  files: Readonly<Record<string, BundleFile>> & {
+    video: BundleFile
+    text: BundleFile
+    tokenizer: BundleFile
+  }
+  license: {
+    name: string
+    /** Absolute. */
+    path?: string | undefined
+    url?: string | undefined
+  }
+  /** Where the model comes from: repository, revision and the like, as model.json says. */
+  source?: Readonly<Record<string, unknown>> | undefined
 }
 
+export interface ModelLicense {
+  name: string
+  url?: string | undefined
+  /** Of the licence's file, when the bundle has one. */
+  text?: string | undefined
+}
+
+const formatVersion = 1
+const pixels = z.int().min(1).max(8192)
+const bundleFile = z.object({
+  path: z.string().min(1),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i, { error: 'must be 64 hex digits' })
+    .transform((hash) => hash.toLowerCase()),
+  bytes: z.int().min(1),
+})
+
+const modelJson = z.object({
+  id: z.string().regex(/^[\w.:/-]{1,200}$/, { error: 'must be a name of letters, digits and . _ - / :' }),
+  variant: z.string().min(1),
+  description: z.string(),
+  frames: z.int().min(1).max(1024),
+  resolution: z.union([pixels, z.tuple([pixels, pixels])], { error: 'must be R or [height, width]' }),
+  embeddingDim: z.int().min(1).max(65_536),
+  maxTextTokens: z.int().min(3).max(8192),
+  files: z.object({ video: bundleFile, text: bundleFile, tokenizer: bundleFile }).catchall(bundleFile),
+  license: z.object({ name: z.string().min(1), path: z.string().optional(), url: z.string().optional() }),
+  source: z.record(z.string(), z.unknown()).optional(),
+})
+
 /** Reads model.json and verifies every file's size and SHA-256. Rejects with ModelError, or with `signal.reason`. */
-export declare function loadBundle(
+export async function loadBundle(
   directory: string,
-  options?: { signal?: AbortSignal },
-): Promise<ModelBundle>
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<ModelBundle> {
+  signal?.throwIfAborted()
+  const root = await realpath(directory).catch((cause) => {
+    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}`, { cause })
+  })
+  const { resolution, license, files, ...rest } = await readModelJson(root)
+  const [height, width] = typeof resolution === 'number' ? [resolution, resolution] : resolution
+  const verified = await verifyFiles(root, files, signal)
+  return {
+    ...rest,
+    directory: root,
+    height,
+    width,
+    files: verified as ModelBundle['files'],
+    license: {
+      ...license,
+      path: license.path === undefined ? undefined : (await locate(root, 'license', license.path)).path,
+    },
+  }
+}
+
+/** Rejects with ModelError when the licence's file cannot be read. */
+export async function readLicense({ license }: ModelBundle): Promise<ModelLicense> {
+  const { name, url, path } = license
+  if (path === undefined) return { name, url }
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw new ModelError(`license file ${path}: ${reasonOf(cause)}`, { cause })
+  })
+  return { name, url, text }
+}
+
+async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
+  const path = join(root, 'model.json')
+  let value: unknown
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'))
+  } catch (cause) {
+    const reason = cause instanceof SyntaxError ? `not JSON: ${cause.message}` : reasonOf(cause)
+    throw new ModelError(`${path}: ${reason}`, { cause })
+  }
+  const version = (value as { formatVersion?: unknown } | null)?.formatVersion
+  if (version !== formatVersion) {
+    throw new ModelError(
+      `${path}: formatVersion is ${JSON.stringify(version) ?? 'missing'}, this version of cosmos-embed reads ${formatVersion}`,
+    )
+  }
+  const result = modelJson.safeParse(value, { reportInput: true })
+  if (!result.success) throw new ModelError(`${path}: ${describeIssues(result.error.issues).message}`)
+  return result.data
+}
+
+async function verifyFiles(
+  root: string,
+  files: Record<string, BundleFile>,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, BundleFile>> {
+  const entries = Object.entries(files)
+  // Sizes first: a download that broke off is told without hashing gigabytes.
+  const located = await Promise.all(
+    entries.map(async ([name, { path, bytes }]) => {
+      const file = await locate(root, name, path)
+      if (file.size !== BigInt(bytes)) {
+        throw new ModelError(
+          `${name} file ${file.path} has ${file.size} bytes, model.json says ${bytes}: fetch it again`,
+        )
+      }
+      return file
+    }),
+  )
+  const hashes = await sha256OfFiles(located, signal)
+  return Object.fromEntries(
+    entries.map(([name, { sha256, bytes }], index) => {
+      const { path } = located[index] as HashableFile
+      if (hashes[index] !== sha256) {
+        throw new ModelError(
+          `${name} file ${path} has SHA-256 ${hashes[index]}, model.json says ${sha256}: fetch it again`,
+        )
+      }
+      return [name, { path, sha256, bytes }]
+    }),
+  )
+}
+
+/** A file that model.json names. It must lie in the bundle, also after following symbolic links. */
+async function locate(root: string, name: string, path: string): Promise<HashableFile> {
+  const inside = (target: string) => !isAbsolute(target) && target !== '..' && !target.startsWith(`..${sep}`)
+  const outside = () => new ModelError(`${name} file "${path}" lies outside the bundle ${root}`)
+  if (isAbsolute(path) || !inside(relative(root, join(root, path)))) throw outside()
+  let real: string
+  let stats: BigIntStats
+  try {
+    real = await realpath(join(root, path))
+    stats = await stat(real, { bigint: true })
+  } catch (cause) {
+    throw new ModelError(`${name} file ${join(root, path)}: ${reasonOf(cause)}`, { cause })
+  }
+  if (!inside(relative(root, real))) throw outside()
+  if (!stats.isFile()) throw new ModelError(`${name} file ${real} is not a regular file`)
+  return { path: real, size: stats.size, mtimeNs: stats.mtimeNs, ino: stats.ino }
+}
+
+function reasonOf(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'not found'
+  if (code === 'EACCES') return 'no permission to read it'
+  return `cannot be read (${code ?? 'unknown reason'})`
+}
