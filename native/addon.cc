@@ -1,0 +1,27 @@
+// The addon: what lib/binding.d.ts declares, and nothing else.
+#include "napi/diagnostics.h"
+#include "napi/engine.h"
+#include "napi/environment.h"
+#include "napi/image.h"
+#include "napi/media.h"
+#include "napi/node.h"
+
+namespace cosmos {
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment(env));
+  exports.Set("decodeClip", Napi::Function::New<DecodeClip>(env, "decodeClip"));
+  exports.Set("openSegments", Napi::Function::New<OpenSegments>(env, "openSegments"));
+  exports.Set("createEngine", Napi::Function::New<CreateEngine>(env, "createEngine"));
+  exports.Set("probeOnnxRuntime", Napi::Function::New<ProbeOnnxRuntime>(env, "probeOnnxRuntime"));
+  exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
+  exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace cosmos
+
+using cosmos::Init;
+NODE_API_MODULE(cosmos_embed, Init)

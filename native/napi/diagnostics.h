@@ -1,0 +1,9 @@
+#pragma once
+
+#include "napi/node.h"
+
+namespace cosmos {
+
+Napi::Value Diagnostics(const Napi::CallbackInfo& info);
+
+}  // namespace cosmos

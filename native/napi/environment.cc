@@ -1,0 +1,93 @@
+#include "napi/environment.h"
+
+#include <utility>
+
+#include "napi/error.h"
+
+namespace cosmos {
+
+Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+Environment::Environment(Napi::Env env) : env_(env), mailbox_(std::make_shared<Mailbox>(env)) {
+  env.AddCleanupHook([this] {
+    Stop();
+    DropReferences();
+  });
+  const auto process = env.Global().Get("process").As<Napi::Object>();
+  const auto on_exit =
+      Napi::Function::New(env, [](const Napi::CallbackInfo& info) { Of(info.Env()).Stop(); });
+  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), on_exit});
+}
+
+void Environment::Stop() {
+  stopped_ = true;
+  for (const auto& [id, pending] : pending_) pending.cancel->Cancel();
+  mailbox_->Close();
+}
+
+void Environment::DropReferences() {
+  pending_.clear();
+  pins_.clear();
+  constructors_.clear();
+}
+
+NativeJob Environment::NewJob(Napi::Object keep) {
+  if (stopped_) Throw(env_, Status(StatusCode::kCancelled, "the process or worker thread is exiting"));
+  const std::uint64_t id = ++next_id_;
+  auto job = std::make_shared<Job>(mailbox_, id);
+  const auto deferred = Napi::Promise::Deferred::New(env_);
+  Napi::ObjectReference reference;
+  if (!keep.IsEmpty()) reference = Napi::Persistent(keep);
+
+  Napi::Object handle = Napi::Object::New(env_);
+  handle.Set("promise", deferred.Promise());
+  handle.Set("cancel", Napi::Function::New(env_, [id](const Napi::CallbackInfo& info) {
+               Environment::Of(info.Env()).Cancel(id);
+             }));
+  if (pending_.empty()) mailbox_->KeepRunning(true);
+  pending_.emplace(id, Pending{deferred, job->cancel(), job, std::move(reference)});
+  return {handle, std::move(job)};
+}
+
+void Environment::Cancel(std::uint64_t id) {
+  const auto found = pending_.find(id);
+  if (found == pending_.end()) return;
+  found->second.cancel->Cancel();
+  // A running job answers at its next look at the token; one that waits would answer only when its turn
+  // comes.
+  const std::shared_ptr<Job> job = found->second.job.lock();
+  if (job && job->Abandon()) Settle(id, Status(StatusCode::kCancelled, "cancelled before it began"));
+}
+
+void Environment::Settle(std::uint64_t id, const Outcome& outcome) {
+  auto node = pending_.extract(id);
+  if (node.empty()) return;
+  if (pending_.empty()) mailbox_->KeepRunning(false);
+  const Napi::Promise::Deferred& deferred = node.mapped().deferred;
+  try {
+    if (outcome.ok()) {
+      try {
+        return deferred.Resolve(outcome.value()(env_));
+      } catch (const Napi::Error& error) {  // e.g. no memory for the vectors
+        return deferred.Reject(error.Value());
+      }
+    }
+    deferred.Reject(ToError(env_, outcome.status()).Value());
+  } catch (const Napi::Error&) {  // NOLINT(bugprone-empty-catch)
+    // The worker is being terminated: it runs no JavaScript any more, and nobody waits.
+  }
+}
+
+MediaBytes Environment::Pin(const Napi::Uint8Array& bytes) {
+  // Looked at again: the caller's getters that ran since may have transferred the buffer.
+  const auto now = static_cast<const Napi::Value&>(bytes).As<Napi::Uint8Array>();
+  if (now.ByteLength() == 0) ThrowInvalid(env_, "bytes", "detached while the arguments were read");
+  const std::uint64_t id = ++next_id_;
+  pins_.emplace(id, Napi::Persistent(now.ArrayBuffer().As<Napi::Object>()));
+  std::shared_ptr<const void> owner(now.Data(), [mailbox = mailbox_, id](const void*) {
+    mailbox->Post([id](Napi::Env env) { Environment::Of(env).pins_.erase(id); });
+  });
+  return {{now.Data(), now.ByteLength()}, std::move(owner)};
+}
+
+}  // namespace cosmos

@@ -1,0 +1,147 @@
+#include "napi/media_convert.h"
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "napi/clip.h"
+#include "napi/environment.h"
+#include "napi/image.h"
+
+namespace cosmos {
+namespace {
+
+constexpr int kMaxFrames = 64;
+constexpr int kMaxSide = 4096;
+constexpr int kMaxThreads = 64;
+constexpr double kMaxSeconds = 1e9;  // about thirty years
+constexpr std::uint32_t kMaxStills = 65535;
+constexpr int kIntMax = std::numeric_limits<int>::max();
+constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
+
+DecodeLimits ReadLimits(const Arg& given) {
+  DecodeLimits limits;
+  if (const Arg a = given["maxPixels"]; a.given()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = given["maxStreams"]; a.given()) limits.max_streams = a.Int(1, kIntMax);
+  if (const Arg a = given["maxPacketsWithoutFrame"]; a.given()) {
+    limits.max_packets_without_frame = a.Int(1, kIntMax);
+  }
+  if (const Arg a = given["maxWallSeconds"]; a.given()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
+  if (const Arg a = given["maxBytes"]; a.given()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
+  return limits;
+}
+
+Napi::Object ToValue(Napi::Env env, const FrameInfo& frame) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("index", static_cast<double>(frame.index));
+  object.Set("pts", frame.pts);
+  object.Set("keyframe", frame.keyframe);
+  return object;
+}
+
+Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
+  const auto warnings = Napi::Array::New(env, report.warnings.size());
+  for (std::uint32_t i = 0; i < report.warnings.size(); ++i) warnings.Set(i, report.warnings[i]);
+
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("container", report.container);
+  object.Set("codec", report.codec);
+  object.Set("pixelFormat", report.pixel_format);
+  object.Set("decoder", report.decoder);
+  object.Set("width", report.width);
+  object.Set("height", report.height);
+  object.Set("rotation", report.rotation);
+  object.Set("duration", report.duration);
+  object.Set("frameCount", static_cast<double>(report.frame_count));
+  object.Set("decoded", static_cast<double>(report.decoded));
+  object.Set("discarded", static_cast<double>(report.discarded));
+  object.Set("seeks", report.seeks);
+  object.Set("bytesRead", static_cast<double>(report.bytes_read));
+  object.Set("openMs", report.open_ms);
+  object.Set("decodeMs", report.decode_ms);
+  object.Set("convertMs", report.convert_ms);
+  object.Set("warnings", warnings);
+  return object;
+}
+
+std::vector<StillSource> ReadStills(const Arg& images) {
+  const std::uint32_t count = images.Length(1);
+  if (count > kMaxStills) images.Fail("an array of at most " + std::to_string(kMaxStills));
+  std::vector<RgbImageArg> read;  // an encoded picture has no size
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Arg image = images[i];
+    const bool raw = image.value().IsObject() && !image.value().IsTypedArray();
+    read.push_back(raw ? ReadRgbImage(image) : RgbImageArg{0, 0, image.Bytes()});
+  }
+  std::vector<StillSource> stills;
+  for (const RgbImageArg& image : read) {
+    stills.push_back({Environment::Of(image.data.Env()).Pin(image.data), image.width, image.height});
+  }
+  return stills;
+}
+
+}  // namespace
+
+ClipRequest ReadClipRequest(const Arg& options) {
+  ClipRequest request;
+  request.shape.frames = options["frames"].Int(1, kMaxFrames);
+  request.shape.height = options["height"].Int(1, kMaxSide);
+  request.shape.width = options["width"].Int(1, kMaxSide);
+  if (const Arg a = options["start"]; a.given()) request.start = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["end"]; a.given()) {
+    request.end = a.Number(0, kMaxSeconds);
+    if (*request.end <= request.start) a.Fail("more than options.start");
+  }
+  if (const Arg a = options["frameTolerance"]; a.given()) request.frame_tolerance = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["threads"]; a.given()) request.threads = a.Int(1, kMaxThreads);
+  if (const Arg a = options["keepImages"]; a.given()) request.keep_images = a.Boolean();
+  if (const Arg a = options["limits"]; a.given()) request.limits = ReadLimits(a);
+  return request;
+}
+
+Windows ReadWindows(const Arg& windows) {
+  constexpr double kShortest = 1e-3;  // a window must be able to hold a frame
+  return {windows["seconds"].Number(kShortest, kMaxSeconds),
+          windows["stride"].Number(kShortest, kMaxSeconds)};
+}
+
+MediaSource ReadMediaSource(const Arg& source) {
+  const Arg path = source["path"];
+  const Arg bytes = source["bytes"];
+  if (path.given() == bytes.given()) {
+    source.Fail("an object with either `path` or `bytes`", path.given() ? "both" : "neither");
+  }
+  if (path.given()) return MediaPath{path.String()};
+  const Napi::Uint8Array array = bytes.Bytes();
+  return Environment::Of(array.Env()).Pin(array);
+}
+
+ClipSource ReadClipSource(const Arg& source) {
+  const Arg images = source["images"];
+  if (!images.given()) return ReadMediaSource(source);
+  if (source["path"].given() || source["bytes"].given()) {
+    source.Fail("an object with one of `path`, `bytes` and `images`", "`images` beside another");
+  }
+  return ReadStills(images);
+}
+
+Napi::Value ToValue(Napi::Env env, DecodedClip&& decoded) {
+  const auto frames = Napi::Array::New(env, decoded.frames.size());
+  for (std::uint32_t i = 0; i < decoded.frames.size(); ++i) frames.Set(i, ToValue(env, decoded.frames[i]));
+
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("clip", NativeClip::New(env, std::move(decoded.clip)));
+  object.Set("start", decoded.start);
+  object.Set("end", decoded.end);
+  object.Set("frames", frames);
+  if (!decoded.images.empty()) {
+    const auto images = Napi::Array::New(env, decoded.images.size());
+    for (std::uint32_t i = 0; i < decoded.images.size(); ++i) images.Set(i, ToValue(env, decoded.images[i]));
+    object.Set("images", images);
+  }
+  object.Set("report", ToValue(env, decoded.report));
+  return object;
+}
+
+}  // namespace cosmos

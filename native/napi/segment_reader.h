@@ -1,0 +1,32 @@
+// NativeSegmentReader: a ClipReader in JavaScript's hands.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "media/clip_reader.h"
+#include "napi/wrap.h"
+
+namespace cosmos {
+
+// The reader is shared with the job that runs next(), so closing or collecting this object never frees it
+// under a worker.
+class NativeSegmentReader : public Wrapped<NativeSegmentReader, std::shared_ptr<ClipReader>> {
+ public:
+  static constexpr napi_type_tag kTag{0x51f0a7c93be84d26, 0x8b7441d2e6c90f35};
+  static constexpr const char* kName = "NativeSegmentReader";
+  static std::vector<Napi::ClassPropertyDescriptor<NativeSegmentReader>> Members();
+
+  explicit NativeSegmentReader(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+
+ private:
+  Napi::Value Next(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<Mailbox> mailbox_;
+  std::uint64_t job_ = 0;  // the last next()
+};
+
+}  // namespace cosmos
