@@ -368,15 +368,22 @@ export function fromNative(
 /** The same error, saying which item of the request it is about. Other values pass unchanged. */
 export function atItem(error: unknown, index: number): unknown {
   if (!(error instanceof CosmosEmbedError) || error.index !== undefined) return error
-  const copy = Object.create(Object.getPrototypeOf(error), Object.getOwnPropertyDescriptors(error))
-  Object.defineProperty(copy, 'index', { value: index, enumerable: true })
+  const ErrorClass = errorTable[error.code].class
+  // Spread for what subclasses add, e.g. `retryAfter`.
+  const copy = new ErrorClass(error.message, {
+    ...error,
+    ...('cause' in error && { cause: error.cause }),
+    permanent: !error.retryable,
+    index,
+  })
+  copy.stack = error.stack ?? ''
   return copy
 }
 
 function isNativeFailure(value: unknown): value is NativeFailure {
   if (typeof value !== 'object' || value === null) return false
   const { code, message } = value as Partial<NativeFailure>
-  return typeof code === 'string' && code in errorTable && typeof message === 'string'
+  return typeof code === 'string' && Object.hasOwn(errorTable, code) && typeof message === 'string'
 }
 
 /** Belt and braces: native messages hold no pointers or control characters, and none would get out if they did. */

@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import * as errors from '../../src/errors.ts'
+
+const { atItem, CosmosEmbedError, DownloadError, errorTable, fromNative, MediaError, OverloadedError } =
+  errors
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const codes = Object.keys(errorTable)
+
+describe('the table', () => {
+  test('is what docs/errors.md says, row by row', () => {
+    const rows = read('docs/errors.md')
+      .split('\n')
+      .filter((line) => /^\| `\w+` \| `\w+Error` \|/.test(line))
+    const expected = Object.entries(errorTable).map(([code, meaning]) => {
+      const { status, type, retryable, advice } = meaning
+      return `| \`${code}\` | \`${meaning.class.name}\` | ${status} | \`${type}\` | ${retryable ? 'yes' : 'no'} | ${advice} |`
+    })
+    expect(rows).toEqual(expected)
+  })
+
+  test('knows every code of the native boundary and of status.cc, which name the same ones', () => {
+    const union = /export type NativeErrorCode =([^;]*?)\n\n/.exec(read('lib/binding.d.ts'))?.[1] ?? ''
+    const declared = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code as string)
+    const returned = [...read('native/base/status.cc').matchAll(/case StatusCode::k\w+: return "(\w+)"/g)]
+      .map(([, code]) => code as string)
+      .filter((code) => code !== 'ok')
+    expect(declared.length).toBeGreaterThan(5)
+    expect([...returned].sort()).toEqual([...declared].sort())
+    expect(codes).toEqual(expect.arrayContaining(declared))
+  })
+
+  test('has every exported class, and every class is exported', () => {
+    const exported = Object.entries(errors)
+      .filter(([, value]) => typeof value === 'function' && value.prototype instanceof CosmosEmbedError)
+      .map(([name]) => name)
+    const listed = new Set(Object.values(errorTable).map((meaning) => meaning.class.name))
+    expect([...listed].sort()).toEqual(exported.sort())
+  })
+
+  test.each(codes)('%s: the class makes an error with the meaning of the row', (code) => {
+    const meaning = errorTable[code as keyof typeof errorTable]
+    const options = code === 'download_rejected' ? { permanent: true } : {}
+    const error = new meaning.class('what happened', options)
+    expect(error).toBeInstanceOf(CosmosEmbedError)
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toMatchObject({
+      name: meaning.class.name,
+      code,
+      status: meaning.status,
+      type: meaning.type,
+      retryable: meaning.retryable,
+      message: 'what happened',
+      details: {},
+      index: undefined,
+    })
+    expect('cause' in error).toBe(false)
+  })
+})
+
+describe('fromNative', () => {
+  test.each([
+    ['media', 'MediaError', 422],
+    ['limit', 'LimitError', 422],
+    ['timeout', 'TimeoutError', 504],
+    ['device_lost', 'DeviceLostError', 503],
+    ['internal', 'InternalError', 500],
+  ])('turns %s into %s', (code, name, status) => {
+    const failure = { code, message: 'no frame decodes', details: { codec: 'h264', position: 7 } }
+    expect(fromNative(failure, { index: 3 })).toMatchObject({
+      name,
+      code,
+      status,
+      index: 3,
+      message: 'no frame decodes',
+      details: { codec: 'h264', position: 7 },
+    })
+  })
+
+  test("gives back the caller's own reason when the caller aborted", () => {
+    const reason = { because: 'the user left' }
+    const failure = { code: 'cancelled', message: 'cancelled', details: {} }
+    expect(fromNative(failure, { signal: AbortSignal.abort(reason) })).toBe(reason)
+    expect(fromNative(failure, { signal: new AbortController().signal })).toMatchObject({ code: 'cancelled' })
+    expect(fromNative(failure)).toMatchObject({ code: 'cancelled', status: 499 })
+  })
+
+  test('a failure that is not a cancellation is told even when the signal is aborted', () => {
+    const failure = { code: 'media', message: 'damaged', details: {} }
+    expect(fromNative(failure, { signal: AbortSignal.abort() })).toBeInstanceOf(MediaError)
+  })
+
+  test('lets no pointer or control character out, and no novel', () => {
+    const message = `bad packet at 0x7ffe12AB34cd\n\u0000${'x'.repeat(5000)}`
+    const error = fromNative({ code: 'engine', message, details: {} }) as Error
+    expect(error.message).not.toMatch(/7ffe|\p{Cc}/iu)
+    expect(error.message.length).toBeLessThanOrEqual(1000)
+  })
+
+  test.each([
+    ['an unknown code', { code: 'toString', message: 'm', details: {} }],
+    ['another error', new TypeError('secret of the machine')],
+    ['null', null],
+    ['a string', 'boom'],
+  ])('%s is an internal error that keeps the cause to itself', (_, failure) => {
+    const error = fromNative(failure) as Error
+    expect(error).toMatchObject({ code: 'internal' })
+    expect(error.cause).toBe(failure)
+    expect(error.message).not.toContain('secret')
+  })
+
+  test('passes our own errors unchanged', () => {
+    const error = new MediaError('damaged')
+    expect(fromNative(error)).toBe(error)
+  })
+})
+
+describe('atItem', () => {
+  test('copies, so that one failure shared by many items can name each', () => {
+    const shared = new OverloadedError('full', { retryAfter: 4, details: { limit: 9 }, cause: 'queue' })
+    const [first, second] = [atItem(shared, 0), atItem(shared, 5)] as InstanceType<typeof OverloadedError>[]
+    expect(shared.index).toBeUndefined()
+    expect(first).toBeInstanceOf(OverloadedError)
+    expect([first?.index, second?.index]).toEqual([0, 5])
+    expect(second).toMatchObject({ retryAfter: 4, details: { limit: 9 }, message: 'full', cause: 'queue' })
+    expect(second?.stack).toBe(shared.stack)
+  })
+
+  test('keeps an index that is already known, and whatever is not ours', () => {
+    const blamed = new DownloadError('gone', { index: 2, permanent: true })
+    expect(atItem(blamed, 7)).toBe(blamed)
+    const reason = new DOMException('left', 'AbortError')
+    expect(atItem(reason, 1)).toBe(reason)
+  })
+})
