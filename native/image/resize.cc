@@ -59,9 +59,7 @@ Filter TriangleFilter(int in_size, int out_size) {
 // The fastest kernels that this CPU runs.
 const ResizeKernels& Kernels() {
 #if defined(__x86_64__)
-  static const ResizeKernels& kernels = __builtin_cpu_supports("avx512bw") ? kResizeAvx512
-                                        : __builtin_cpu_supports("avx2")   ? kResizeAvx2
-                                                                           : kResizeBaseline;
+  static const ResizeKernels& kernels = __builtin_cpu_supports("avx2") ? kResizeAvx2 : kResizeBaseline;
   return kernels;
 #else
   return kResizeBaseline;

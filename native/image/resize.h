@@ -1,4 +1,7 @@
 // Pillow's antialiased bilinear resize, bit-exact: PIL.Image.resize((width, height), Image.BILINEAR).
+//
+// The horizontal pass runs first, always, as in CV-CUDA's pillowresize and in Pillow until 12.1. Newer ones
+// swap the passes where x grows and y shrinks, and so differ by one in some bytes there.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +18,7 @@ void ResizeToPlanar(const RgbImage& src, int dst_width, int dst_height, std::uin
 // The same pixels, interleaved.
 RgbImage Resize(const RgbImage& src, int dst_width, int dst_height);
 
-// The instruction set chosen at run time: "avx512" | "avx2" | "sse2" on x86-64, "neon" on arm64.
+// The instruction set chosen at run time: "avx2" | "sse2" on x86-64, "neon" on arm64.
 std::string_view ResizeSimd();
 
 }  // namespace cosmos

@@ -32,7 +32,6 @@ struct ResizeKernels {
 };
 
 #if defined(__x86_64__)
-extern const ResizeKernels kResizeAvx512;
 extern const ResizeKernels kResizeAvx2;
 #endif
 extern const ResizeKernels kResizeBaseline;  // what every CPU of the architecture has

@@ -12,7 +12,7 @@
 namespace cosmos {
 namespace {
 
-// Pillow's algorithm, as plainly as it can be written: the oracle for sizes that no golden covers.
+// The algorithm, as plainly as it can be written: the oracle for sizes that no golden covers.
 std::vector<int> PlainWeights(int in, int out_size, int out, int* first) {
   const double scale = static_cast<double>(in) / out_size;
   const double support = std::max(scale, 1.0);
@@ -66,6 +66,46 @@ RgbImage Transpose(const RgbImage& src) {
 RgbImage PlainResize(const RgbImage& src, int width, int height) {
   const RgbImage wide = width == src.width ? src : PlainHorizontal(src, width);
   return height == src.height ? wide : Transpose(PlainHorizontal(Transpose(wide), height));
+}
+
+struct HashedGolden {
+  int src_width, src_height, width, height;
+  std::uint64_t fnv1a;
+};
+struct LiteralGolden {
+  int src_width, src_height, width, height;
+  std::vector<std::uint8_t> pixels;
+};
+#include "goldens/resize.inc"
+
+// The same picture as generate() in scripts/goldens/make_resize.py.
+RgbImage Generate(int width, int height) {
+  RgbImage image{width, height, std::vector<std::uint8_t>(std::size_t{3} * width * height)};
+  for (std::size_t i = 0; i < image.data.size(); ++i) {
+    auto value = static_cast<std::uint32_t>(i * 2654435761U + width * 31 + height);
+    value = (value ^ value >> 15) * 2246822519U;
+    const std::size_t stretch = i / 257 % 4;
+    image.data[i] = static_cast<std::uint8_t>(stretch == 1 ? 255 : stretch == 2 ? i / 3 % 256 : value >> 24);
+  }
+  return image;
+}
+
+std::uint64_t Fnv1a(const std::vector<std::uint8_t>& data) {
+  std::uint64_t value = 0xcbf29ce484222325;
+  for (const std::uint8_t byte : data) value = (value ^ byte) * 0x100000001b3;
+  return value;
+}
+
+TEST(Resize, EqualsPillow) {
+  for (const HashedGolden& golden : kHashed) {
+    const RgbImage image = Resize(Generate(golden.src_width, golden.src_height), golden.width, golden.height);
+    EXPECT_EQ(Fnv1a(image.data), golden.fnv1a)
+        << golden.src_width << "x" << golden.src_height << " to " << golden.width << "x" << golden.height;
+  }
+  for (const LiteralGolden& golden : kLiteral) {
+    EXPECT_EQ(Resize(Generate(golden.src_width, golden.src_height), golden.width, golden.height).data,
+              golden.pixels);
+  }
 }
 
 RgbImage Noise(int width, int height, std::uint32_t seed) {
