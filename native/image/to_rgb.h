@@ -1,0 +1,57 @@
+// Decoded pictures to 8-bit RGB at their own size, the right way up.
+#pragma once
+
+#include "base/status.h"
+#include "image/rgb_image.h"
+#include "media/ffmpeg.h"
+
+namespace cosmos {
+
+// How a stored picture must be turned to be looked at: first transposed (rows become columns), then mirrored.
+struct Orientation {
+  bool transpose = false;
+  bool flip_x = false;
+  bool flip_y = false;
+
+  // From FFmpeg's 3x3 display matrix; what is not a multiple of 90 degrees counts as upright.
+  static Orientation FromDisplayMatrix(const std::int32_t* matrix);
+  // Clockwise degrees: 0, 90, 180 or 270. A mirroring is not counted.
+  int degrees() const;
+  bool upright() const { return !transpose && !flip_x && !flip_y; }
+};
+
+RgbImage Orient(RgbImage image, Orientation orientation);
+
+// Which matrix a YUV picture is assumed to have that does not say.
+enum class UntaggedMatrix {
+  kBySize,  // BT.709 from 720 lines up, BT.601 below: video
+  kBt601,   // still images
+};
+
+// Chroma is interpolated, the picture's own matrix (BT.601, 709, 2020, ...) and range are applied, and HDR is
+// not tone-mapped. Keeps its tables from picture to picture while the geometry stays the same.
+class RgbConverter {
+ public:
+  explicit RgbConverter(UntaggedMatrix untagged = UntaggedMatrix::kBySize) : untagged_(untagged) {}
+
+  Result<RgbImage> Convert(const AVFrame& frame);
+
+ private:
+  struct Geometry {
+    int width = 0;
+    int height = 0;
+    AVPixelFormat format = AV_PIX_FMT_NONE;
+    int matrix = 0;
+    bool full_range = false;
+    bool operator==(const Geometry&) const = default;
+  };
+
+  Geometry GeometryOf(const AVFrame& frame) const;
+  Status Prepare(const Geometry& geometry);
+
+  UntaggedMatrix untagged_;
+  Geometry geometry_;
+  ff::ScalerContext scaler_;
+};
+
+}  // namespace cosmos

@@ -1,0 +1,66 @@
+#include "media/bitstream.h"
+
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+bool IsHiddenVp9(std::span<const std::uint8_t> packet) {
+  // A superframe ends with a marker byte and holds one picture that is shown.
+  if ((packet.back() & 0xe0) == 0xc0) return false;
+  const unsigned header = packet[0];
+  const bool profile3 = (header & 0x30) == 0x30;
+  const unsigned bits = profile3 ? header << 1 : header;  // profile 3 has one reserved bit more
+  const bool show_existing = bits & 0x08;
+  const bool show = bits & 0x02;
+  return !show_existing && !show;
+}
+
+}  // namespace
+
+bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
+  if (packet.empty()) return false;
+  if (codec == AV_CODEC_ID_VP8) return (packet[0] & 0x10) == 0;
+  if (codec == AV_CODEC_ID_VP9) return IsHiddenVp9(packet);
+  return false;
+}
+
+PictureOrder::PictureOrder(const AVCodecParameters& parameters)
+    : context_(avcodec_alloc_context3(nullptr)), parser_(av_parser_init(parameters.codec_id)) {
+  if (context_) avcodec_parameters_to_context(context_.get(), &parameters);
+  if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+}
+
+void PictureOrder::Add(const AVPacket& packet) {
+  const auto place = static_cast<std::int64_t>(numbers_.size());
+  if (!parser_ || !context_) {
+    numbers_.push_back(place);
+    return;
+  }
+  std::uint8_t* data = nullptr;
+  int size = 0;
+  av_parser_parse2(parser_.get(), context_.get(), &data, &size, packet.data, packet.size, AV_NOPTS_VALUE,
+                   AV_NOPTS_VALUE, -1);
+  switch (context_->codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: numbers_.push_back(parser_->output_picture_number); return;
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO:
+    case AV_CODEC_ID_MPEG4:
+    case AV_CODEC_ID_VC1:
+      // A B picture is shown when it is decoded, any other when the next that is not B is.
+      numbers_.push_back(2 * place);
+      if (parser_->pict_type == AV_PICTURE_TYPE_B) return;
+      if (last_reference_ >= 0) numbers_[last_reference_] = 2 * place - 1;
+      last_reference_ = place;
+      return;
+    default: numbers_.push_back(place);
+  }
+}
+
+std::vector<std::int64_t> PictureOrder::Take() {
+  if (last_reference_ >= 0) numbers_[last_reference_] = 2 * static_cast<std::int64_t>(numbers_.size());
+  return std::exchange(numbers_, {});
+}
+
+}  // namespace cosmos

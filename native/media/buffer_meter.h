@@ -1,0 +1,40 @@
+// Counts the bytes of the pictures that a decoder holds, and refuses beyond a limit.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/status.h"
+#include "media/ffmpeg.h"
+
+namespace cosmos {
+
+class BufferMeter {
+ public:
+  BufferMeter(std::int64_t max_bytes, std::int64_t max_pixels)
+      : state_(std::make_shared<State>()), max_bytes_(max_bytes), max_pixels_(max_pixels) {}
+
+  // Makes `context` allocate its pictures through this meter, which must outlive it. Pictures may outlive
+  // both.
+  void Attach(AVCodecContext& context);
+
+  // The limit that was hit, if one was. From then on every allocation fails.
+  Status Check() const;
+
+ private:
+  struct State {
+    std::atomic<std::int64_t> bytes = 0;
+  };
+  struct Holder;
+
+  int Allocate(AVCodecContext* context, AVFrame* frame, int flags);
+
+  std::shared_ptr<State> state_;
+  std::int64_t max_bytes_;
+  std::int64_t max_pixels_;
+  std::atomic<bool> too_many_bytes_ = false;
+  std::atomic<std::int64_t> too_many_pixels_ = 0;
+};
+
+}  // namespace cosmos

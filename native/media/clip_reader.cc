@@ -1,0 +1,274 @@
+#include "media/clip_reader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <string>
+#include <utility>
+
+#include "image/clip_writer.h"
+#include "image/to_rgb.h"
+#include "media/decode_plan.h"
+#include "media/demuxer.h"
+#include "media/job_guard.h"
+#include "media/picture_stream.h"
+#include "media/software_decoder.h"
+#include "media/video_scan.h"
+#include "media/window_plan.h"
+
+namespace cosmos {
+namespace {
+
+class Stopwatch {
+ public:
+  double Milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+class VideoClipReader final : public ClipReader {
+ public:
+  explicit VideoClipReader(const ClipRequest& request)
+      : request_(request), guard_(request.limits.max_wall_seconds) {}
+
+  Status Open(const MediaSource& source, const std::optional<Windows>& windows, CancelTokenPtr cancel);
+  Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override;
+
+ private:
+  // A frame of a clip that a packet's picture goes to.
+  struct Use {
+    int place = 0;
+    int window = 0;
+    int slot = 0;
+  };
+  struct OpenClip {
+    ClipWriter writer;
+    std::vector<FrameInfo> frames;
+    int missing = 0;
+  };
+
+  Status OpenVideo(const MediaSource& source, const std::optional<Windows>& windows);
+  void PlanUses();
+  Result<std::optional<DecodedClip>> NextClip();
+  Status TakePicture();
+  Status Place(const WantedPicture& picture);
+  OpenClip& ClipOf(int window);
+  DecodedClip Finish();
+  DecodeReport Report() const;
+  Status NothingDecoded() const;
+
+  const ClipRequest request_;
+  JobGuard guard_;
+  std::unique_ptr<Demuxer> demuxer_;
+  std::unique_ptr<SoftwareDecoder> decoder_;
+  VideoScan scan_;
+  std::vector<ClipWindow> windows_;
+  DecodePlan plan_;
+  std::vector<Use> uses_;  // by place
+  std::unique_ptr<PictureStream> pictures_;
+  Orientation orientation_;
+  RgbConverter to_rgb_;
+
+  int window_ = 0;             // the next to be delivered
+  std::deque<OpenClip> open_;  // window_, window_ + 1, ...
+  DecodeReport total_;         // over all clips so far
+  DecodeReport delivered_;     // of which the clips before this one
+  Status error_;
+};
+
+std::vector<int> AllRanks(const std::vector<ClipWindow>& windows) {
+  std::vector<int> ranks;
+  for (const ClipWindow& window : windows)
+    ranks.insert(ranks.end(), window.ranks.begin(), window.ranks.end());
+  std::ranges::sort(ranks);
+  ranks.erase(std::ranges::unique(ranks).begin(), ranks.end());
+  return ranks;
+}
+
+Orientation OrientationOf(const AVStream& stream) {
+  const std::int32_t* matrix = nullptr;
+#if COSMOS_HAVE_CODED_SIDE_DATA
+  const AVCodecParameters& parameters = *stream.codecpar;
+  const AVPacketSideData* side_data = av_packet_side_data_get(
+      parameters.coded_side_data, parameters.nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  if (side_data && side_data->size >= 9 * sizeof(std::int32_t)) {
+    matrix = reinterpret_cast<const std::int32_t*>(side_data->data);
+  }
+#else
+  std::size_t size = 0;
+  const std::uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  if (data && size >= 9 * sizeof(std::int32_t)) matrix = reinterpret_cast<const std::int32_t*>(data);
+#endif
+  return matrix ? Orientation::FromDisplayMatrix(matrix) : Orientation();
+}
+
+Status VideoClipReader::Open(const MediaSource& source, const std::optional<Windows>& windows,
+                             CancelTokenPtr cancel) {
+  const JobGuard::Call call(guard_, std::move(cancel));
+  const Stopwatch stopwatch;
+  if (Status status = OpenVideo(source, windows); !status.ok()) return status;
+  total_.open_ms = stopwatch.Milliseconds();
+  return {};
+}
+
+Status VideoClipReader::OpenVideo(const MediaSource& source, const std::optional<Windows>& windows) {
+  auto demuxer = Demuxer::Open(source, request_.limits, guard_);
+  if (!demuxer.ok()) return demuxer.TakeStatus();
+  demuxer_ = std::move(demuxer).value();
+  auto scan = ScanVideo(*demuxer_, request_.start, request_.end, request_.limits);
+  if (!scan.ok()) return scan.TakeStatus();
+  scan_ = std::move(scan).value();
+  auto planned = PlanWindows(scan_, request_, windows);
+  if (!planned.ok()) return planned.TakeStatus();
+  windows_ = std::move(planned).value();
+
+  auto decoder = SoftwareDecoder::Open(demuxer_->parameters(), {.threads = request_.threads,
+                                                                .reorder_depth = scan_.index.reorder_depth(),
+                                                                .time_base = demuxer_->stream().time_base,
+                                                                .limits = request_.limits});
+  if (!decoder.ok()) return decoder.TakeStatus();
+  decoder_ = std::move(decoder).value();
+  PlanUses();
+  pictures_ = std::make_unique<PictureStream>(*demuxer_, *decoder_, scan_.index, plan_,
+                                              request_.limits.max_packets_without_frame);
+  orientation_ = OrientationOf(demuxer_->stream());
+  return {};
+}
+
+// One plan over the union of all windows: a frame in several is decoded once.
+void VideoClipReader::PlanUses() {
+  const std::vector<int> ranks = AllRanks(windows_);
+  plan_ = PlanDecode(scan_.index, ranks,
+                     {.decoder_delay = decoder_->delay(),
+                      .tolerance = static_cast<std::int64_t>(request_.frame_tolerance / scan_.tick)});
+  for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
+    for (int slot = 0; slot < request_.shape.frames; ++slot) {
+      const auto rank = std::ranges::lower_bound(ranks, windows_[window].ranks[slot]);
+      uses_.push_back({scan_.index.place(plan_.chosen[rank - ranks.begin()]), window, slot});
+    }
+  }
+  std::ranges::stable_sort(uses_, {}, &Use::place);
+}
+
+Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) {
+  if (!error_.ok()) return error_;
+  const JobGuard::Call call(guard_, std::move(cancel));
+  auto clip = NextClip();
+  if (!clip.ok()) error_ = clip.status();
+  guard_.Restart();
+  return clip;
+}
+
+Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
+  if (window_ == static_cast<int>(windows_.size())) return std::optional<DecodedClip>();
+  while (!ClipOf(window_).writer.complete()) {
+    if (Status status = TakePicture(); !status.ok()) return status;
+  }
+  return std::optional(Finish());
+}
+
+Status VideoClipReader::TakePicture() {
+  const Stopwatch decoding;
+  auto picture = pictures_->Next();
+  total_.decode_ms += decoding.Milliseconds();
+  if (!picture.ok()) return picture.TakeStatus();
+  if (!picture.value()) return NothingDecoded();
+  const Stopwatch converting;
+  Status status = Place(*picture.value());
+  total_.convert_ms += converting.Milliseconds();
+  return status;
+}
+
+// Converts and resizes a picture once and puts it wherever it belongs.
+Status VideoClipReader::Place(const WantedPicture& picture) {
+  auto rgb = to_rgb_.Convert(*picture.frame);
+  if (!rgb.ok()) return rgb.TakeStatus();
+  const RgbImage image = Orient(std::move(rgb).value(), orientation_);
+  total_.pixel_format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.frame->format));
+  total_.width = image.width;
+  total_.height = image.height;
+
+  const auto uses = std::ranges::equal_range(uses_, picture.wanted, {}, &Use::place);
+  const Use& first = uses.front();
+  const int rank = scan_.index.rank(picture.place);
+  for (const Use& use : uses) {
+    OpenClip& clip = ClipOf(use.window);
+    if (&use == &first) {
+      clip.writer.Write(use.slot, image);
+    } else {
+      clip.writer.Copy(use.slot, ClipOf(first.window).writer, first.slot);
+    }
+    clip.frames[use.slot] = {rank - windows_[use.window].first_rank, scan_.Seconds(scan_.index.time(rank)),
+                             scan_.index.packet(picture.place).keyframe};
+    if (picture.place != picture.wanted) ++clip.missing;
+  }
+  return {};
+}
+
+VideoClipReader::OpenClip& VideoClipReader::ClipOf(int window) {
+  while (static_cast<int>(open_.size()) <= window - window_) {
+    open_.push_back(
+        {ClipWriter(request_.shape, request_.keep_images), std::vector<FrameInfo>(request_.shape.frames)});
+  }
+  return open_[window - window_];
+}
+
+DecodedClip VideoClipReader::Finish() {
+  OpenClip& done = open_.front();
+  const ClipWindow& window = windows_[window_];
+  DecodedClip clip{.clip = done.writer.TakeClip(),
+                   .start = window.start,
+                   .end = window.end,
+                   .frames = std::move(done.frames),
+                   .images = done.writer.TakeImages(),
+                   .report = Report()};
+  clip.report.frame_count = window.frame_count;
+  if (done.missing > 0) {
+    clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
+                                   std::to_string(request_.shape.frames) +
+                                   " frames could not be decoded; the nearest that could stand in for them");
+  }
+  open_.pop_front();
+  ++window_;
+  return clip;
+}
+
+DecodeReport VideoClipReader::Report() const {
+  DecodeReport report = total_;
+  report.container = demuxer_->container();
+  report.codec = demuxer_->codec();
+  report.decoder = "software";
+  report.rotation = orientation_.degrees();
+  report.duration = demuxer_->duration() > 0 ? demuxer_->duration() : scan_.EndSeconds();
+  const DecodeCounts& counts = pictures_->counts();
+  report.decoded = counts.decoded;
+  report.discarded = counts.discarded;
+  report.seeks = pictures_->seeks();
+  report.bytes_read = demuxer_->bytes_read();
+  return report;
+}
+
+Status VideoClipReader::NothingDecoded() const {
+  return Status(StatusCode::kMedia, "no picture of the " + demuxer_->codec() + " video in the " +
+                                        demuxer_->container() + " could be decoded")
+      .With("container", demuxer_->container())
+      .With("codec", demuxer_->codec());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ClipReader>> ClipReader::Open(MediaSource source, const ClipRequest& request,
+                                                     std::optional<Windows> windows, CancelTokenPtr cancel) {
+  auto reader = std::make_unique<VideoClipReader>(request);
+  if (Status status = reader->Open(source, windows, std::move(cancel)); !status.ok()) return status;
+  return std::unique_ptr<ClipReader>(std::move(reader));
+}
+
+Result<DecodedClip> ClipFromImages(std::span<const StillImage>, const ClipRequest&, CancelTokenPtr) {
+  return Status(StatusCode::kMedia, "still images are not read yet");
+}
+
+}  // namespace cosmos

@@ -1,0 +1,34 @@
+// Packets in, pictures out: what software and hardware decoders have in common.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/status.h"
+#include "media/ffmpeg.h"
+
+namespace cosmos {
+
+// A decoded picture and the place of the packet that it was decoded from.
+struct Picture {
+  ff::Frame frame;
+  int place = 0;
+};
+
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+
+  // Sends a packet. When it is not wanted and no picture refers to it, it may be dropped undecoded. All
+  // pictures must have been received before. Consumes the packet. False: it is damaged and was refused;
+  // decoding can go on.
+  virtual Result<bool> Send(AVPacket& packet, int place, bool wanted) = 0;
+  // No more packets follow: what is held back comes out.
+  virtual Status Drain() = 0;
+  // The next picture, or nothing when a packet is needed first or, after Drain, when that was all.
+  virtual Result<std::optional<Picture>> Receive() = 0;
+  // Forgets everything; the next packet is a keyframe.
+  virtual void Reset() = 0;
+};
+
+}  // namespace cosmos

@@ -1,0 +1,177 @@
+#include "media/demuxer.h"
+
+#include <algorithm>
+#include <semaphore>
+#include <span>
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+constexpr std::int64_t kAnalyzeMicroseconds = 5'000'000;
+// Probing takes a lock inside FFmpeg: more than a few at once only wait for each other.
+constexpr int kConcurrentProbes = 3;
+
+std::counting_semaphore<kConcurrentProbes>& Probes() {
+  static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
+  return probes;
+}
+
+int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
+
+}  // namespace
+
+Result<std::unique_ptr<Demuxer>> Demuxer::Open(const MediaSource& media, const DecodeLimits& limits,
+                                               const JobGuard& guard) {
+  ff::SilenceLog();
+  std::unique_ptr<Demuxer> demuxer(new Demuxer(media, limits, guard));
+  if (Status status = demuxer->OpenContainer(); !status.ok()) return status;
+  if (Status status = demuxer->ChooseStream(); !status.ok()) return status;
+  return demuxer;
+}
+
+Status Demuxer::OpenContainer() {
+  auto source = Source::Open(media_, guard_);
+  if (!source.ok()) return source.TakeStatus();
+  format_.reset();
+  source_ = std::move(source).value();
+
+  AVFormatContext* format = avformat_alloc_context();
+  if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
+  format->pb = source_->io();
+  format->flags |= AVFMT_FLAG_CUSTOM_IO;
+  format->interrupt_callback = {InterruptCallback, const_cast<JobGuard*>(&guard_)};
+  format->max_streams = limits_.max_streams;
+  format->max_analyze_duration = kAnalyzeMicroseconds;
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
+  av_dict_set(&options, "codec_whitelist", ff::AllowedDecoders(), 0);
+  av_dict_set(&options, "protocol_whitelist", "none", 0);
+  const int error = avformat_open_input(&format, nullptr, nullptr, &options);
+  av_dict_free(&options);
+  if (error < 0) {
+    return ReadError(error,
+                     "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, "
+                     "mpeg, flv, asf, ogg, ivf, raw h264, hevc or av1)");
+  }
+  format_.reset(format);
+  has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
+  return {};
+}
+
+Status Demuxer::ChooseStream() {
+  const std::span streams(format_->streams, format_->nb_streams);
+  std::ptrdiff_t videos = 0;
+  for (AVStream* stream : streams) {
+    // A cover picture is not the video: hide it from FFmpeg's ranking.
+    if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
+      stream->codecpar->codec_type = AVMEDIA_TYPE_ATTACHMENT;
+    if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
+      ++videos;
+      stream_ = stream;
+    }
+  }
+  if (videos != 1 || !ParametersComplete()) {
+    if (Status status = FindStreamInfo(); !status.ok()) return status;
+    const int best = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+    if (best < 0) {
+      return Status(StatusCode::kMedia, "the " + container() + " holds no video stream")
+          .With("container", container());
+    }
+    stream_ = format_->streams[best];
+  } else {
+    // The container's own times and flags are complete: parsing every packet would add nothing.
+    format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+  }
+  for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
+    stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+  }
+  return {};
+}
+
+// Enough is known to decode without having decoded.
+bool Demuxer::ParametersComplete() const {
+  const std::string_view name = format_->iformat->name;
+  const AVCodecParameters& codec = parameters();
+  if (!has_sample_tables_ && name != "matroska,webm") return false;
+  if (codec.width <= 0 || codec.height <= 0) return false;
+  switch (codec.codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: return codec.extradata_size > 0;
+    case AV_CODEC_ID_AV1:
+    case AV_CODEC_ID_VP8:
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_MJPEG: return true;
+    default: return false;
+  }
+}
+
+Status Demuxer::FindStreamInfo() {
+  Probes().acquire();
+  const int error = avformat_find_stream_info(format_.get(), nullptr);
+  Probes().release();
+  if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
+  return guard_.Check();
+}
+
+Status Demuxer::ReadError(int error, const std::string& what) const {
+  if (Status status = guard_.Check(); !status.ok()) return status;
+  if (!source_->error().ok()) return source_->error();
+  Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
+  if (!format_) return status;
+  return std::move(status).With("container", container());
+}
+
+Result<bool> Demuxer::Read(AVPacket& packet) {
+  for (;;) {
+    if (Status status = guard_.Check(); !status.ok()) return status;
+    av_packet_unref(&packet);
+    const int error = av_read_frame(format_.get(), &packet);
+    if (error == AVERROR(EAGAIN)) continue;
+    if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+    if (error < 0) {
+      if (Status status = guard_.Check(); !status.ok()) return status;
+      if (!source_->error().ok()) return source_->error();
+      if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
+      return false;
+    }
+    if (packet.size > limits_.max_bytes) {
+      return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
+                                            " bytes is larger than the limit maxBytes of " +
+                                            std::to_string(limits_.max_bytes))
+          .With("limit", static_cast<double>(limits_.max_bytes));
+    }
+    if (packet.stream_index == stream_->index && packet.size > 0) return true;
+  }
+}
+
+bool Demuxer::Seek(std::int64_t timestamp) {
+  return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+Status Demuxer::Rewind() {
+  earlier_bytes_ += source_->bytes_read();
+  damage_.clear();
+  if (Status status = OpenContainer(); !status.ok()) return status;
+  return ChooseStream();
+}
+
+std::string Demuxer::container() const {
+  const std::string_view names = format_->iformat->name;
+  if (has_sample_tables_) return "mp4";
+  return std::string(names.substr(0, names.find(',')));
+}
+
+double Demuxer::frame_seconds() const {
+  for (const AVRational rate : {stream_->avg_frame_rate, stream_->r_frame_rate}) {
+    if (rate.num > 0 && rate.den > 0) return av_q2d(av_inv_q(rate));
+  }
+  return 1.0 / 25;
+}
+
+double Demuxer::duration() const {
+  if (stream_->duration > 0) return static_cast<double>(stream_->duration) * av_q2d(stream_->time_base);
+  return format_->duration > 0 ? static_cast<double>(format_->duration) / AV_TIME_BASE : 0;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,71 @@
+// One video stream of a container, as packets.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "media/clip_reader.h"
+#include "media/ffmpeg.h"
+#include "media/job_guard.h"
+#include "media/source.h"
+
+namespace cosmos {
+
+// Opens what the whitelists allow and nothing else: no protocol, no playlist, no file that another file
+// names.
+class Demuxer {
+ public:
+  // The guard must outlive the demuxer.
+  static Result<std::unique_ptr<Demuxer>> Open(const MediaSource& media, const DecodeLimits& limits,
+                                               const JobGuard& guard);
+
+  // The next packet of the stream, never an empty one; false at the end. Damage that the demuxer cannot get
+  // over ends the stream and is kept in `damage()`.
+  Result<bool> Read(AVPacket& packet);
+
+  // Moves to a keyframe at or before `timestamp`, as well as the container can: what is read next says where
+  // that was. False when it cannot.
+  bool Seek(std::int64_t timestamp);
+  // Moves to the first packet, by opening anew: works for every container.
+  Status Rewind();
+
+  Source& source() { return *source_; }
+  std::int64_t bytes_read() const { return earlier_bytes_ + source_->bytes_read(); }
+  const AVStream& stream() const { return *stream_; }
+  const AVCodecParameters& parameters() const { return *stream_->codecpar; }
+  // Short names, e.g. "mp4" and "h264".
+  std::string container() const;
+  std::string codec() const { return avcodec_get_name(parameters().codec_id); }
+  // Seconds between two pictures as the container says, or 1/25.
+  double frame_seconds() const;
+  // Of the whole video in seconds, or 0 when the container does not say.
+  double duration() const;
+  // Why the stream ended before its end, in our words, or empty.
+  const std::string& damage() const { return damage_; }
+  // Byte positions of packets and their times come from tables in the container (mp4, mov).
+  bool has_sample_tables() const { return has_sample_tables_; }
+
+ private:
+  Demuxer(MediaSource media, const DecodeLimits& limits, const JobGuard& guard)
+      : media_(std::move(media)), limits_(limits), guard_(guard) {}
+
+  Status OpenContainer();
+  Status ChooseStream();
+  bool ParametersComplete() const;
+  Status FindStreamInfo();
+  Status ReadError(int error, const std::string& what) const;
+
+  MediaSource media_;
+  DecodeLimits limits_;
+  const JobGuard& guard_;
+  std::unique_ptr<Source> source_;  // outlives format_, which reads from it
+  ff::FormatContext format_;
+  AVStream* stream_ = nullptr;
+  bool has_sample_tables_ = false;
+  std::int64_t earlier_bytes_ = 0;  // read before the last Rewind
+  std::string damage_;
+};
+
+}  // namespace cosmos

@@ -1,0 +1,63 @@
+// The only header that includes FFmpeg: its types with owners, and what differs between its versions.
+#pragma once
+
+#include <memory>
+#include <string>
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/avstring.h>
+#include <libavutil/display.h>
+#include <libavutil/error.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+}
+
+// Stream side data moved from AVStream to AVCodecParameters in FFmpeg 6.1.
+#define COSMOS_HAVE_CODED_SIDE_DATA (LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 30, 0))
+// Until FFmpeg 6 a decoder had to be told that get_buffer2 may be called from its threads.
+#ifndef FF_API_THREAD_SAFE_CALLBACKS
+#define FF_API_THREAD_SAFE_CALLBACKS 0
+#endif
+
+namespace cosmos::ff {
+
+struct Free {
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+  void operator()(AVCodecParserContext* parser) const { av_parser_close(parser); }
+  void operator()(AVFormatContext* context) const { avformat_close_input(&context); }
+  void operator()(SwsContext* context) const { sws_freeContext(context); }
+  void operator()(AVIOContext* context) const {
+    av_freep(static_cast<void*>(&context->buffer));
+    avio_context_free(&context);
+  }
+};
+
+using Packet = std::unique_ptr<AVPacket, Free>;
+using Frame = std::unique_ptr<AVFrame, Free>;
+using CodecContext = std::unique_ptr<AVCodecContext, Free>;
+using Parser = std::unique_ptr<AVCodecParserContext, Free>;
+using FormatContext = std::unique_ptr<AVFormatContext, Free>;
+using ScalerContext = std::unique_ptr<SwsContext, Free>;
+using IoContext = std::unique_ptr<AVIOContext, Free>;
+
+// An AVERROR code in our words, e.g. "invalid data". FFmpeg's own log lines never leave this library: they
+// may quote memory addresses and file contents.
+std::string ErrorName(int error);
+
+// A library writes nothing to its process's stderr. Idempotent.
+void SilenceLog();
+
+// The decoder of choice for a codec among those that are allowed, or null.
+const AVCodec* FindDecoder(AVCodecID codec);
+
+// The allowed names, as the lists that FFmpeg's whitelist options take.
+const char* AllowedDemuxers();
+const char* AllowedDecoders();
+
+}  // namespace cosmos::ff

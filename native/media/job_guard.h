@@ -1,0 +1,69 @@
+// May the work go on? Polled at every packet and every read.
+#pragma once
+
+#include <chrono>
+#include <utility>
+
+#include "base/cancel.h"
+#include "base/status.h"
+
+namespace cosmos {
+
+// Joins the caller's cancel token with a limit on wall-clock time. The clock runs only inside calls: what a
+// caller does between two clips is not the video's fault.
+class JobGuard {
+ public:
+  explicit JobGuard(double max_seconds) : max_seconds_(max_seconds) {}
+
+  // One call into the library, from construction to destruction.
+  class Call {
+   public:
+    Call(JobGuard& guard, CancelTokenPtr cancel) : guard_(guard) {
+      guard_.cancel_ = std::move(cancel);
+      guard_.began_ = Clock::now();
+    }
+    ~Call() {
+      guard_.used_ = guard_.seconds();
+      guard_.cancel_ = nullptr;
+      guard_.began_.reset();
+    }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    JobGuard& guard_;
+  };
+
+  // A clip was delivered: the next one has the whole limit again.
+  void Restart() {
+    used_ = 0;
+    if (began_) began_ = Clock::now();
+  }
+
+  bool stopped() const { return cancelled() || seconds() > max_seconds_; }
+
+  Status Check() const {
+    if (cancelled()) return {StatusCode::kCancelled, "the decode was cancelled"};
+    if (seconds() > max_seconds_) {
+      return Status(StatusCode::kTimeout, "decoding took longer than the limit maxWallSeconds of " +
+                                              std::to_string(max_seconds_) + " s")
+          .With("limit", max_seconds_);
+    }
+    return {};
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool cancelled() const { return cancel_ && cancel_->cancelled(); }
+  double seconds() const {
+    return began_ ? used_ + std::chrono::duration<double>(Clock::now() - *began_).count() : used_;
+  }
+
+  double max_seconds_;
+  double used_ = 0;
+  std::optional<Clock::time_point> began_;
+  CancelTokenPtr cancel_;
+};
+
+}  // namespace cosmos

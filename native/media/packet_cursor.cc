@@ -1,0 +1,72 @@
+#include "media/packet_cursor.h"
+
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+// Reading past this many packets is cheaper than a seek.
+constexpr int kReadOn = 16;
+
+}  // namespace
+
+Status PacketCursor::MoveTo(int place) {
+  if (!held_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  from_ = place;
+  if (next_ >= 0 && place >= next_ && (place - next_ <= kReadOn || !index_.seekable())) return {};
+  held_place_.reset();
+  ++seeks_;
+  if (index_.seekable()) return SeekTo(place);
+  next_ = 0;
+  return demuxer_.Rewind();
+}
+
+// Containers differ in what they seek by and how well. So: ask, look at what comes, and if that is too late
+// ask for an earlier keyframe, twice as far back each time; at last start over.
+Status PacketCursor::SeekTo(int place) {
+  for (int back = 0; place - back >= 0; back = back * 2 + 1) {
+    const int keyframe = index_.KeyframeFor(place - back);
+    const IndexedPacket& packet = index_.packet(keyframe);
+    if (!demuxer_.Seek(packet.dts != IndexedPacket::kNoTime ? packet.dts : packet.pts)) break;
+    next_ = -1;
+    auto read = ReadAny(*held_);
+    while (read.ok() && read.value() && *read.value() < 0) read = ReadAny(*held_);
+    if (!read.ok()) return read.TakeStatus();
+    if (read.value() && *read.value() <= place) {
+      held_place_ = read.value();
+      return {};
+    }
+  }
+  next_ = -1;
+  return demuxer_.Rewind();
+}
+
+Result<std::optional<int>> PacketCursor::Read(AVPacket& packet) {
+  for (;;) {
+    std::optional<int> place;
+    if (held_place_) {
+      place = std::exchange(held_place_, std::nullopt);
+      av_packet_unref(&packet);
+      av_packet_move_ref(&packet, held_.get());
+    } else {
+      auto read = ReadAny(packet);
+      if (!read.ok()) return read;
+      place = read.value();
+    }
+    if (!place || *place >= from_) return place;
+  }
+}
+
+Result<std::optional<int>> PacketCursor::ReadAny(AVPacket& packet) {
+  auto read = demuxer_.Read(packet);
+  if (!read.ok()) return read.TakeStatus();
+  if (!read.value()) return std::optional<int>();
+  if (!index_.seekable()) {
+    return std::optional(next_ < index_.packet_count() ? next_++ : -1);
+  }
+  const int place = index_.PlaceOf(packet.pts);
+  next_ = place < 0 ? -1 : place + 1;
+  return std::optional(place);
+}
+
+}  // namespace cosmos

@@ -1,0 +1,126 @@
+#include "media/software_decoder.h"
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+constexpr int kMaxThreads = 64;
+
+// The number of temporal sub-layers that an HEVC stream declares, or 0 when it does not say. In "hvcC"
+// extradata it stands at a fixed place; in Annex B it is in the sequence parameter set.
+int HevcTemporalLayers(std::span<const std::uint8_t> extradata) {
+  constexpr std::size_t kHvccLayers = 21;
+  constexpr int kSequenceParameterSet = 33;
+  if (extradata.size() > kHvccLayers && extradata[0] == 1) return (extradata[kHvccLayers] >> 3) & 7;
+  for (std::size_t i = 0; i + 5 < extradata.size(); ++i) {
+    if (extradata[i] != 0 || extradata[i + 1] != 0 || extradata[i + 2] != 1) continue;
+    if (((extradata[i + 3] >> 1) & 0x3f) == kSequenceParameterSet) return ((extradata[i + 5] >> 1) & 7) + 1;
+  }
+  return 0;
+}
+
+// Whether libavcodec, told to skip pictures that are not referred to, leaves all others bit-identical.
+bool SkipIsExact(const AVCodecParameters& parameters) {
+  switch (parameters.codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO:
+    case AV_CODEC_ID_MPEG4: return true;
+    case AV_CODEC_ID_HEVC:
+      // A "sub-layer non-reference" picture is one that its own layer does not refer to; a higher one may.
+      return HevcTemporalLayers(
+                 {parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)}) == 1;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecParameters& parameters,
+                                                               const SoftwareDecoderOptions& options) {
+  const std::string name = avcodec_get_name(parameters.codec_id);
+  const AVCodec* codec = ff::FindDecoder(parameters.codec_id);
+  if (!codec) {
+    return Status(StatusCode::kMedia, "the video is " + name +
+                                          ", which is not decoded here (h264, hevc, av1, vp8, "
+                                          "vp9, vc1, wmv3, mpeg4, mpeg2video, mpeg1video, mjpeg)")
+        .With("codec", name);
+  }
+  const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
+  if (pixels > options.limits.max_pixels) {
+    return Status(StatusCode::kLimit, "pictures of " + std::to_string(parameters.width) + " x " +
+                                          std::to_string(parameters.height) +
+                                          " pixels are larger than the limit maxPixels of " +
+                                          std::to_string(options.limits.max_pixels))
+        .With("pixels", static_cast<double>(pixels))
+        .With("limit", static_cast<double>(options.limits.max_pixels));
+  }
+
+  ff::CodecContext context(avcodec_alloc_context3(codec));
+  if (!context || avcodec_parameters_to_context(context.get(), &parameters) < 0) {
+    return Status(StatusCode::kOutOfMemory, "no memory for a decoder");
+  }
+  context->pkt_timebase = options.time_base;
+  context->thread_count = std::clamp(options.threads, 1, kMaxThreads);
+  context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
+  context->max_pixels = options.limits.max_pixels;
+  // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
+  // that holds back too few drops those that come late.
+  context->has_b_frames = std::max(context->has_b_frames, options.reorder_depth);
+  auto meter = std::make_unique<BufferMeter>(options.limits.max_bytes, options.limits.max_pixels);
+  meter->Attach(*context);
+  const int error = avcodec_open2(context.get(), codec, nullptr);
+  if (error < 0) {
+    return Status(error == AVERROR(ENOMEM) ? StatusCode::kOutOfMemory : StatusCode::kMedia,
+                  "the " + name + " decoder refused the stream's parameters")
+        .With("codec", name)
+        .With("reason", ff::ErrorName(error));
+  }
+  return std::unique_ptr<SoftwareDecoder>(
+      new SoftwareDecoder(std::move(context), std::move(meter), SkipIsExact(parameters)));
+}
+
+Result<bool> SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
+  context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
+  // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
+  // and the match is exact whatever the container's times are.
+  packet.pts = place;
+  packet.dts = AV_NOPTS_VALUE;
+  const int error = avcodec_send_packet(context_.get(), &packet);
+  if (error >= 0) return true;
+  if (Status status = meter_->Check(); !status.ok()) return status;
+  if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory to decode");
+  if (error == AVERROR(EAGAIN))
+    return Status(StatusCode::kInternal, "pictures were not received before sending");
+  return false;
+}
+
+Status SoftwareDecoder::Drain() {
+  const int error = avcodec_send_packet(context_.get(), nullptr);
+  if (error == AVERROR(ENOMEM)) return {StatusCode::kOutOfMemory, "no memory to decode"};
+  return {};
+}
+
+Result<std::optional<Picture>> SoftwareDecoder::Receive() {
+  Picture picture{ff::Frame(av_frame_alloc())};
+  if (!picture.frame) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
+  for (;;) {
+    const int error = avcodec_receive_frame(context_.get(), picture.frame.get());
+    if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return std::optional<Picture>();
+    if (Status status = meter_->Check(); !status.ok()) return status;
+    if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory to decode");
+    if (error < 0) continue;  // a damaged picture; others may follow
+    picture.place = static_cast<int>(picture.frame->pts);
+    return std::optional(std::move(picture));
+  }
+}
+
+void SoftwareDecoder::Reset() { avcodec_flush_buffers(context_.get()); }
+
+int SoftwareDecoder::delay() const { return context_->has_b_frames + context_->thread_count - 1; }
+
+}  // namespace cosmos

@@ -1,0 +1,41 @@
+// libavcodec on the CPU.
+#pragma once
+
+#include <memory>
+
+#include "media/buffer_meter.h"
+#include "media/clip_reader.h"
+#include "media/decoder.h"
+
+namespace cosmos {
+
+struct SoftwareDecoderOptions {
+  int threads = 1;
+  int reorder_depth = 0;  // pictures to hold back at least, where the stream does not say
+  AVRational time_base{1, 25};
+  DecodeLimits limits;
+};
+
+class SoftwareDecoder final : public Decoder {
+ public:
+  static Result<std::unique_ptr<SoftwareDecoder>> Open(const AVCodecParameters& parameters,
+                                                       const SoftwareDecoderOptions& options);
+
+  Result<bool> Send(AVPacket& packet, int place, bool wanted) override;
+  Status Drain() override;
+  Result<std::optional<Picture>> Receive() override;
+  void Reset() override;
+
+  // Pictures that it may hold back before the first comes out.
+  int delay() const;
+
+ private:
+  SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
+      : meter_(std::move(meter)), context_(std::move(context)), can_skip_(can_skip) {}
+
+  std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it
+  ff::CodecContext context_;
+  bool can_skip_;
+};
+
+}  // namespace cosmos

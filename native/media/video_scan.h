@@ -1,0 +1,30 @@
+// Builds the FrameIndex of a stream, reading no more of it than that takes.
+#pragma once
+
+#include <optional>
+
+#include "base/status.h"
+#include "media/clip_reader.h"
+#include "media/demuxer.h"
+#include "media/frame_index.h"
+
+namespace cosmos {
+
+struct VideoScan {
+  FrameIndex index;
+  double tick = 0;           // seconds per unit of the index's times
+  std::int64_t origin = 0;   // the time of the first displayed frame of the video: second 0
+  double frame_seconds = 0;  // how long the last frame is shown
+
+  double Seconds(std::int64_t time) const { return static_cast<double>(time - origin) * tick; }
+  // When the last frame of the index ends.
+  double EndSeconds() const { return Seconds(index.time(index.frame_count() - 1)) + frame_seconds; }
+  // The first time that is not before `seconds`.
+  std::int64_t TimeAt(double seconds) const;
+};
+
+// At least [start, end) seconds is indexed; no `end` means to the end.
+Result<VideoScan> ScanVideo(Demuxer& demuxer, double start, std::optional<double> end,
+                            const DecodeLimits& limits);
+
+}  // namespace cosmos

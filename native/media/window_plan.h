@@ -1,0 +1,29 @@
+// Which frames make up which clip. Pure functions.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "media/clip_reader.h"
+#include "media/video_scan.h"
+
+namespace cosmos {
+
+// Frame floor(i * (count - 1) / (wanted - 1)) of `count` >= 1 becomes frame i of `wanted` >= 1.
+std::vector<int> ChooseFrames(int count, int wanted);
+
+struct ClipWindow {
+  double start = 0;  // seconds
+  double end = 0;
+  int first_rank = 0;  // of the frames shown within it
+  int frame_count = 0;
+  std::vector<int> ranks;  // one for every frame of the clip, ascending
+};
+
+// One window over the request's range, or those that `windows` asks for. At least one; fails with
+// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end.
+Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
+                                            const std::optional<Windows>& windows);
+
+}  // namespace cosmos
