@@ -213,7 +213,7 @@ export interface EmbedderStats {
   uptimeSeconds: number
   /**
    * Calls: `embed`, `embedText`, `embedVideo`, `embedMany`, `segments`. `rejected`: OverloadedError;
-   * `cancelled`: by the caller's signal, by leaving the loop, or by dispose.
+   * `cancelled`: by the caller's signal or by dispose.
    */
   requests: { total: number; succeeded: number; failed: number; cancelled: number; rejected: number }
   /** Items that became vectors; each segment counts as a video. */

@@ -27,7 +27,17 @@ export class Slots {
     return this.#queue.size
   }
 
-  /** Resolves when it is the caller's turn. Rejects with `signal.reason`, leaving the queue at once. */
+  /** Runs `task` when it is the caller's turn. Rejects with `signal.reason` when aborted before that. */
+  async run<T>(priority: Priority, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const release = await this.acquire(priority, signal)
+    try {
+      return await task()
+    } finally {
+      release()
+    }
+  }
+
+  /** The same for a stay that does not end with a function. The caller must release. */
   acquire(priority: Priority, signal: AbortSignal): Promise<Release> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
