@@ -1,0 +1,105 @@
+/** Bodies of the routes that say what is served. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Embedder, EmbedderInfo } from '../types.ts'
+import { VERSION } from '../version.ts'
+import type { Health, License, Manifest, Metadata, ModelList, Version } from './schemas.ts'
+import type { Service } from './service.ts'
+
+/** Version of the documented interface that the routes follow. */
+const API_VERSION = '1.1.0'
+
+/** 503 with the reason while there is no model that could answer. */
+export function ready({ model }: Service): { status: number; body: Health } {
+  const { reason } = model
+  const isReady = reason === undefined
+  return {
+    status: isReady ? 200 : 503,
+    body: {
+      object: 'health.response',
+      message: isReady ? 'NIM Service is ready' : `NIM Service is not ready: ${reason}`,
+      status: isReady ? 'ready' : 'not_ready',
+      ready: isReady,
+    },
+  }
+}
+
+export function live(): Health {
+  return { object: 'health.response', message: 'NIM Service is live', status: 'live', live: true }
+}
+
+export function models({ model, startedAt }: Service): ModelList {
+  const created = Math.floor(startedAt.getTime() / 1000)
+  return {
+    object: 'list',
+    data: model.described.info().model.servedNames.map((id) => ({
+      id,
+      object: 'model',
+      created,
+      owned_by: 'cosmos-embed',
+    })),
+  }
+}
+
+export async function metadata({ model, options }: Service): Promise<Metadata> {
+  const info = model.described.info()
+  const { path: _, license: __, ...described } = info.model
+  return {
+    version: info.version,
+    assetInfo: [],
+    licenseInfo: await licenseOf(info),
+    modelInfo: [{ shortName: info.model.id, modelUrl: info.model.license.url ?? '' }],
+    repository_override: '',
+    selectedModelProfileId: `${info.model.variant}-${info.device.kind}-${info.engine.backend}`,
+    model: described,
+    runtime: {
+      device: info.device,
+      engine: { backend: info.engine.backend, version: info.engine.version },
+      addon: info.addon,
+    },
+    limits: limitsOf(model.described, options.limits),
+    urls: info.urls,
+  }
+}
+
+/** `model.json`, which is what the manifest of a bundle is. */
+export async function manifest({ model }: Service): Promise<Manifest> {
+  const file = path.join(model.described.info().model.path, 'model.json')
+  return { manifest_file: await readFile(file, 'utf8'), repository_override: '' }
+}
+
+export function license({ model }: Service): Promise<License> {
+  return licenseOf(model.described.info())
+}
+
+export function version(): Version {
+  return { release: VERSION, api: API_VERSION }
+}
+
+async function licenseOf({ model }: EmbedderInfo): Promise<License> {
+  const { name, url = '', path: file } = model.license
+  const content = file === undefined ? '' : await readFile(path.resolve(model.path, file), 'utf8')
+  return {
+    name,
+    path: file === undefined ? '' : path.basename(file),
+    sha: createHash('sha1').update(content).digest('hex'),
+    size: content.length,
+    url,
+    type: 'file',
+    content,
+  }
+}
+
+function limitsOf(embedder: Embedder, http: Service['options']['limits']): Record<string, number> {
+  const { input, ...flight } = embedder.info().limits
+  return {
+    ...http,
+    ...input,
+    maxItemsInFlight: flight.items,
+    maxBytesInFlight: flight.bytes,
+    decodeConcurrency: flight.decodeConcurrency,
+    maxVideoBatch: flight.maxVideoBatch,
+    maxTextBatch: flight.maxTextBatch,
+  }
+}

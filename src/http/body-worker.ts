@@ -1,0 +1,36 @@
+/** The thread of {@link BodyParser}. */
+import { parentPort } from 'node:worker_threads'
+import { CosmosEmbedError, InternalError } from '../errors.ts'
+import type { WorkerResult, WorkerTask } from './body-parser.ts'
+import { HttpError } from './errors.ts'
+import { type ParsedBody, parseBody } from './parse-body.ts'
+
+parentPort?.on('message', async ({ blocks, rules }: WorkerTask) => {
+  try {
+    const parsed = await parseBody(blocks, rules)
+    answer({ parsed }, transferable(parsed))
+  } catch (error) {
+    answer(describe(error))
+  }
+})
+
+function answer(result: WorkerResult, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(result, transfer)
+}
+
+function describe(error: unknown): WorkerResult {
+  if (error instanceof HttpError) return { transport: error.code, message: error.message }
+  const { code, message, details, index } =
+    error instanceof CosmosEmbedError ? error : new InternalError('unexpected error while parsing a body')
+  return { code, message, details, index }
+}
+
+/** Decoded media moves to the main thread; a copy would take it as long as the decoding did here. */
+function transferable({ request }: ParsedBody): ArrayBuffer[] {
+  const inputs = Array.isArray(request.input) ? request.input : [request.input]
+  return inputs.flatMap((input) => {
+    if (typeof input === 'string') return []
+    const media: readonly unknown[] = 'video' in input ? [input.video] : 'frames' in input ? input.frames : []
+    return media.flatMap((part) => (part instanceof Uint8Array ? [part.buffer as ArrayBuffer] : []))
+  })
+}

@@ -1,0 +1,128 @@
+/** What can go wrong on the way to the embedder, and the one answer that every error becomes. */
+import { CosmosEmbedError, type ErrorCode, errorTable, InternalError, OverloadedError } from '../errors.ts'
+
+interface Meaning {
+  status: number
+  type: string
+  retryable: boolean
+}
+
+export type TransportCode =
+  | 'bad_request'
+  | 'invalid_json'
+  | 'unauthorized'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'request_timeout'
+  | 'unsupported_media_type'
+  | 'headers_too_large'
+
+/** The rows that HTTP adds to `errorTable` of the core. docs/http.md prints both. */
+export const transportTable: Readonly<Record<TransportCode, Meaning>> = {
+  bad_request: { status: 400, type: 'invalid_request_error', retryable: false },
+  invalid_json: { status: 400, type: 'invalid_json', retryable: false },
+  unauthorized: { status: 401, type: 'authentication_error', retryable: false },
+  not_found: { status: 404, type: 'not_found', retryable: false },
+  method_not_allowed: { status: 405, type: 'method_not_allowed', retryable: false },
+  request_timeout: { status: 408, type: 'timeout', retryable: true },
+  unsupported_media_type: { status: 415, type: 'unsupported_media_type', retryable: false },
+  headers_too_large: { status: 431, type: 'invalid_request_error', retryable: false },
+}
+
+/** A request that HTTP itself refuses. */
+export class HttpError extends Error {
+  readonly code: TransportCode
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(code: TransportCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message)
+    this.name = 'HttpError'
+    this.code = code
+    this.headers = headers
+  }
+}
+
+/** One body for clients of the NIM (`detail`, `status_code`) and of OpenAI (`message`, `code`, `param`). */
+export interface ErrorBody {
+  error: {
+    message: string
+    detail: string
+    type: string
+    code: ErrorCode | TransportCode
+    param: string | null
+    status_code: number
+  }
+}
+
+export interface ErrorAnswer {
+  status: number
+  headers: Record<string, string>
+  body: ErrorBody
+}
+
+/** Their texts are for whoever runs the server; a client learns where to look. */
+const internalCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'internal',
+  'library',
+  'model',
+  'engine',
+  'device_lost',
+  'out_of_memory',
+])
+
+/** Anything thrown becomes an answer; what is not known becomes a 500 that says nothing of itself. */
+export function answerFor(error: unknown): ErrorAnswer {
+  const known = knownError(error)
+  const { status, type, retryable } =
+    known instanceof HttpError ? transportTable[known.code] : errorTable[known.code]
+  const index = known instanceof CosmosEmbedError ? known.index : undefined
+  const message = publicMessage(known, index)
+  return {
+    status,
+    headers: {
+      'x-should-retry': String(retryable),
+      ...(retryable && (status === 429 || status === 503) && { 'retry-after': retryAfter(known) }),
+      ...(known instanceof HttpError && known.headers),
+    },
+    body: {
+      error: {
+        message,
+        detail: message,
+        type,
+        code: known.code,
+        param: index === undefined ? null : `input[${index}]`,
+        status_code: status,
+      },
+    },
+  }
+}
+
+function knownError(error: unknown): CosmosEmbedError | HttpError {
+  if (error instanceof CosmosEmbedError || error instanceof HttpError) return error
+  return fromFastify(error) ?? new InternalError('unexpected error', { cause: error })
+}
+
+/** Fastify's own refusals, in our words. */
+function fromFastify(error: unknown): HttpError | undefined {
+  const { code, statusCode } = (error ?? {}) as { code?: unknown; statusCode?: unknown }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new HttpError('unsupported_media_type', 'send the body as content-type application/json')
+  }
+  if (code === 'FST_ERR_BAD_URL')
+    return new HttpError('bad_request', 'the path is not valid percent-encoding')
+  if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return undefined
+  return new HttpError('bad_request', 'the request is not valid HTTP for this route')
+}
+
+function publicMessage(error: CosmosEmbedError | HttpError, index: number | undefined): string {
+  if (internalCodes.has(error.code)) {
+    return `the server could not finish this request (${error.code}); its log says why, under the x-request-id`
+  }
+  const place = index === undefined || error.message.startsWith('input[') ? '' : `input[${index}]: `
+  return place + error.message
+}
+
+/** Whole seconds, at least one. */
+function retryAfter(error: unknown): string {
+  return String(error instanceof OverloadedError ? Math.max(1, Math.ceil(error.retryAfter)) : 1)
+}

@@ -1,0 +1,202 @@
+/** Everything that is counted about calls of `POST /v1/embeddings`, in both formats. */
+import type { Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
+import type { InputType } from '../parse-body.ts'
+import { JsonMetrics } from './json-metrics.ts'
+import { addProcessMetrics } from './process-metrics.ts'
+import { type HistogramSample, Registry } from './prometheus.ts'
+
+/** One call that has been answered. */
+export interface CallRecord {
+  /** `unknown` when the body was refused before its type was known. */
+  requestType: string
+  inputType: InputType | undefined
+  encodingFormat: string | undefined
+  status: number
+  /** Error code; none when the call succeeded. */
+  error: string | undefined
+  seconds: number
+  inputs: number
+  embeddings: number
+  tokens: number
+  videos: number
+  frames: number
+}
+
+const secondsBounds = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+]
+const batchBounds = [1, 2, 4, 8, 16, 32, 64]
+
+/** Names of the stages on the wire, by the name of the embedder's timing. */
+const stages = {
+  download: 'download',
+  open: 'demux',
+  decode: 'decode',
+  convert: 'preprocess',
+  queue: 'queue',
+  encode: 'infer',
+} as const
+
+export class ServiceMetrics {
+  readonly registry: Registry = new Registry()
+  readonly #json = new JsonMetrics()
+  readonly #inFlight = new Map<string, number>()
+  readonly #requests = this.registry.counter('cosmos_embed_requests_total', 'Answered embedding requests.')
+  readonly #errors = this.registry.counter('cosmos_embed_request_errors_total', 'Those that failed, by type.')
+  readonly #embeddings = this.registry.counter('cosmos_embed_embeddings_total', 'Vectors sent.')
+  readonly #videos = this.registry.counter('cosmos_embed_videos_total', 'Videos embedded.')
+  readonly #tokens = this.registry.counter('cosmos_embed_tokens_total', 'Text tokens embedded.')
+  readonly #rejected = this.registry.counter(
+    'cosmos_embed_rejected_total',
+    'Refused for overload or readiness.',
+  )
+  readonly #cancelled = this.registry.counter('cosmos_embed_cancelled_total', 'Given up by their clients.')
+  readonly #duration = this.registry.histogram(
+    'cosmos_embed_request_duration_seconds',
+    'From the request line to the answer.',
+    secondsBounds,
+  )
+  readonly #stage = this.registry.histogram(
+    'cosmos_embed_stage_duration_seconds',
+    'Per item, by stage; encode is the writing of the answer.',
+    secondsBounds,
+  )
+  readonly #stopProcessMetrics: () => void
+  #stopObserving: (() => void) | undefined
+
+  constructor(bodyBytes: () => number) {
+    // Present from the start, so that a rate over the first event is not lost.
+    for (const counter of [this.#embeddings, this.#videos, this.#tokens, this.#cancelled]) counter.add(0)
+    this.registry.from('gauge', 'cosmos_embed_inflight_requests', 'Requests being answered.', () =>
+      [...this.#inFlight].map(([request_type, value]) => ({ labels: { request_type }, value })),
+    )
+    this.registry.from('gauge', 'cosmos_embed_inflight_body_bytes', 'Bytes of bodies in memory.', bodyBytes)
+    this.#stopProcessMetrics = addProcessMetrics(this.registry)
+  }
+
+  /** Adds what the embedder itself counts. */
+  attach(embedder: Embedder): void {
+    const { registry } = this
+    this.#stopObserving = embedder.observe((event) => this.#observe(event))
+    registry.from('gauge', 'cosmos_embed_ready', 'Whether a model is loaded.', () => 1)
+    registry.from('gauge', 'cosmos_embed_queue_size', 'Items that wait, by stage.', () =>
+      Object.entries(embedder.stats().queues).map(([stage, { waiting }]) => ({
+        labels: { stage },
+        value: waiting,
+      })),
+    )
+    registry.from(
+      'gauge',
+      'cosmos_embed_inflight_items',
+      'Items admitted.',
+      () => embedder.stats().inFlight.items,
+    )
+    registry.from('gauge', 'cosmos_embed_inflight_bytes', 'Bytes of media admitted.', () => {
+      return embedder.stats().inFlight.bytes
+    })
+    registry.histogramFrom('cosmos_embed_batch_size', 'Items per batch of the engine.', batchBounds, () =>
+      batchSizes(embedder.stats()),
+    )
+  }
+
+  begin(): Call {
+    return new Call(this.#inFlight, (record) => this.#end(record))
+  }
+
+  /** Milliseconds that writing one answer took. */
+  observeAnswer(milliseconds: number): void {
+    this.#stage.observe(milliseconds / 1000, { stage: 'encode' })
+  }
+
+  json(): Record<string, unknown> {
+    return this.#json.report(this.#inFlight)
+  }
+
+  close(): void {
+    this.#stopObserving?.()
+    this.#stopProcessMetrics()
+  }
+
+  #observe({ timings }: ItemEvent): void {
+    for (const [timing, stage] of Object.entries(stages)) {
+      const milliseconds = timings[timing as keyof typeof stages]
+      if (milliseconds > 0) this.#stage.observe(milliseconds / 1000, { stage })
+    }
+  }
+
+  #end(record: CallRecord): void {
+    const { requestType: request_type, inputType: input_type = 'unknown', error } = record
+    const status = String(record.status)
+    this.#json.add(record)
+    this.#requests.add(1, { request_type, status })
+    this.#duration.observe(record.seconds, { request_type, input_type, status })
+    if (error === 'cancelled') this.#cancelled.add(1)
+    else if (error !== undefined) this.#errors.add(1, { type: error })
+    if (record.status === 429 || record.status === 503) this.#rejected.add(1, { reason: error ?? 'unknown' })
+    this.#embeddings.add(record.embeddings)
+    this.#videos.add(record.videos)
+    this.#tokens.add(record.tokens)
+  }
+}
+
+type Result = Pick<CallRecord, 'status' | 'error'> &
+  Partial<Pick<CallRecord, 'embeddings' | 'tokens' | 'videos' | 'frames'>>
+
+/** One call, from its first byte to its answer. */
+export class Call {
+  readonly #began = performance.now()
+  readonly #inFlight: Map<string, number>
+  readonly #done: (record: CallRecord) => void
+  #requestType = 'unknown'
+  #about: Partial<Pick<CallRecord, 'inputType' | 'encodingFormat' | 'inputs'>> = {}
+
+  constructor(inFlight: Map<string, number>, done: (record: CallRecord) => void) {
+    this.#inFlight = inFlight
+    this.#done = done
+    this.#count(1)
+  }
+
+  /** What the body asks for, once it is parsed. */
+  describe(
+    requestType: string,
+    about: { inputType: InputType; encodingFormat: string; inputs: number },
+  ): void {
+    this.#count(-1)
+    this.#requestType = requestType
+    this.#about = about
+    this.#count(1)
+  }
+
+  end(result: Result): void {
+    this.#count(-1)
+    this.#done({
+      requestType: this.#requestType,
+      inputType: this.#about.inputType,
+      encodingFormat: this.#about.encodingFormat,
+      inputs: this.#about.inputs ?? 0,
+      seconds: (performance.now() - this.#began) / 1000,
+      embeddings: 0,
+      tokens: 0,
+      videos: 0,
+      frames: 0,
+      ...result,
+    })
+  }
+
+  #count(change: number): void {
+    const count = (this.#inFlight.get(this.#requestType) ?? 0) + change
+    if (count === 0) this.#inFlight.delete(this.#requestType)
+    else this.#inFlight.set(this.#requestType, count)
+  }
+}
+
+function batchSizes({ batches }: EmbedderStats): HistogramSample[] {
+  return Object.entries(batches).map(([kind, { count, items, sizes }]) => ({
+    labels: { kind },
+    cumulative: batchBounds.map((bound) =>
+      Object.entries(sizes).reduce((sum, [size, times]) => (Number(size) <= bound ? sum + times : sum), 0),
+    ),
+    count,
+    sum: items,
+  }))
+}

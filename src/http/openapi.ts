@@ -1,0 +1,155 @@
+/** The OpenAPI 3.1 document, generated from the schemas that check requests and describe answers. */
+import { z } from 'zod'
+import { wireRequestSchema } from '../request/schema.ts'
+import { VERSION } from '../version.ts'
+import type { Route } from './routes.ts'
+import { errorBody, health } from './schemas.ts'
+import type { Service } from './service.ts'
+
+type Json = Record<string, unknown>
+
+const statusText: Readonly<Record<number, string>> = {
+  400: 'Not JSON, or not valid HTTP',
+  401: 'The key is missing or wrong',
+  408: 'The body did not arrive in time',
+  413: 'The body or the inline media is too large',
+  415: 'The body is not application/json',
+  422: 'The request breaks the contract, or its media cannot be used',
+  429: 'Too much is in flight: try again after `retry-after` seconds',
+  500: 'The fault is the server’s',
+  502: 'A URL could not be fetched',
+  503: 'The model is not loaded, or the server is closing',
+  504: 'The request took longer than allowed',
+}
+
+export function openApiDocument(service: Service, routes: readonly Route[]): Json {
+  const secured = service.options.apiKeys.length > 0
+  const components = new Components()
+  const paths = Object.fromEntries(
+    routes.map((route) => [
+      route.url,
+      { [route.method.toLowerCase()]: operation(route, components, requestSchema(service), secured) },
+    ]),
+  )
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'cosmos-embed',
+      version: VERSION,
+      description: 'Embeddings of text and video, as the Cosmos-Embed1 NIM serves them.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: secured ? [{ bearer: [] }] : [],
+    paths,
+    components: {
+      schemas: components.schemas,
+      ...(secured && { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }),
+    },
+  }
+}
+
+function operation(route: Route, components: Components, request: Json, secured: boolean): Json {
+  const errors = secured && !route.open ? [401, ...route.errors] : route.errors
+  return {
+    operationId: route.id,
+    summary: route.summary,
+    ...(route.open && { security: [] }),
+    ...(route.method === 'POST' && {
+      requestBody: { required: true, content: { 'application/json': { schema: request, examples } } },
+    }),
+    responses: {
+      200: {
+        description: 'The answer',
+        headers: { 'x-request-id': requestIdHeader },
+        content:
+          route.response === 'text/plain'
+            ? { 'text/plain': { schema: { type: 'string' } } }
+            : { 'application/json': { schema: components.reference(route.response) } },
+      },
+      ...(route.id === 'getReadiness' && {
+        503: {
+          description: 'Not now; `message` says why',
+          content: { 'application/json': { schema: components.reference(health) } },
+        },
+      }),
+      ...Object.fromEntries(errors.map((status) => [status, errorResponse(status, components)])),
+    },
+  }
+}
+
+const requestIdHeader = { description: 'Names this request in the log.', schema: { type: 'string' } }
+
+function errorResponse(status: number, components: Components): Json {
+  const header = (description: string) => ({ description, schema: { type: 'string' } })
+  return {
+    description: statusText[status] ?? 'The request was refused',
+    headers: {
+      'x-request-id': requestIdHeader,
+      'x-should-retry': header('Whether the same request may succeed later: true or false.'),
+      ...((status === 429 || status === 503) && { 'retry-after': header('Seconds.') }),
+    },
+    content: { 'application/json': { schema: components.reference(errorBody) } },
+  }
+}
+
+const examples = {
+  text: {
+    summary: 'One text',
+    value: { request_type: 'query', input: 'a red circle moving left', model: 'nvidia/cosmos-embed1' },
+  },
+  texts: {
+    summary: 'Many texts, compact',
+    value: {
+      request_type: 'bulk_text',
+      input: ['a red circle', 'a blue square'],
+      model: 'nvidia/cosmos-embed1',
+      encoding_format: 'base64',
+    },
+  },
+  videos: {
+    summary: 'Videos by URL',
+    value: {
+      request_type: 'bulk_video',
+      input: ['data:video/mp4;presigned_url,https://storage.example/a.mp4?signature=1'],
+      model: 'nvidia/cosmos-embed1',
+    },
+  },
+}
+
+/** One variant per `request_type`, with what only the running server knows: its model's names and its limit of items. */
+function requestSchema({ model }: Service): Json {
+  const { $schema: _, ...schema } = z.toJSONSchema(wireRequestSchema) as Json & { oneOf: Json[] }
+  if (model.reason !== undefined) return schema
+  const { model: served, limits } = model.embedder.info()
+  return {
+    ...schema,
+    oneOf: schema.oneOf.map((variant) => {
+      const properties = variant.properties as { input: { anyOf: Json[] } } & Json
+      const anyOf = properties.input.anyOf.map((form) =>
+        form.type === 'array' ? { ...form, maxItems: limits.input.maxItems } : form,
+      )
+      return {
+        ...variant,
+        properties: {
+          ...properties,
+          input: { ...properties.input, anyOf },
+          model: { type: 'string', enum: served.servedNames },
+        },
+      }
+    }),
+  }
+}
+
+/** Schemas that have an `id` are listed once and referred to. */
+class Components {
+  readonly schemas: Record<string, Json> = {}
+
+  reference(schema: z.ZodType): Json {
+    const { id } = z.globalRegistry.get(schema) ?? {}
+    const { $schema: _, id: __, ...json } = z.toJSONSchema(schema) as Json
+    if (id === undefined) return json
+    this.schemas[id] = json
+    return { $ref: `#/components/schemas/${id}` }
+  }
+}

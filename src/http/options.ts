@@ -1,0 +1,77 @@
+/** What the adapter can be told, checked and filled with defaults. */
+import { z } from 'zod'
+import type { Embedder } from '../types.ts'
+import { checkOptions } from '../validate.ts'
+
+const MiB = 1024 * 1024
+
+export interface HttpLimits {
+  /** Bytes of the body of `POST /v1/embeddings`. Default 128 MiB. */
+  maxBodyBytes: number
+  /** Bytes of bodies that are being received or parsed, over all requests. Default 512 MiB. */
+  maxBodyBytesInFlight: number
+  /** Bodies longer than this are parsed in a worker thread. Default 256 KiB. */
+  workerBodyBytes: number
+  /** Milliseconds between two pieces of a body. Default 15 000. */
+  bodyIdleTimeoutMs: number
+  /** Milliseconds from the whole body to the answer. Default 300 000. */
+  requestTimeoutMs: number
+  /** Milliseconds without progress while a client reads its answer. Default 30 000. */
+  sendTimeoutMs: number
+}
+
+export interface HttpOptions {
+  /** Served once it is there and warmed; until then readiness is false. The caller disposes it. */
+  embedder: Embedder | Promise<Embedder>
+  /** Bearer keys, any of which opens every route but health. Default: none is asked for. */
+  apiKeys?: readonly string[] | undefined
+  limits?: { [Name in keyof HttpLimits]?: HttpLimits[Name] | undefined } | undefined
+  /** The page at `/`, and `POST /page/clip` that it needs. Default true. */
+  page?: boolean | undefined
+  /** The readable API reference at `/docs`. Default true. */
+  docs?: boolean | undefined
+  /** `/v1/metrics`, `/health/metrics` and `/v1/health/metrics`. Default true. */
+  metrics?: boolean | undefined
+  /** Spans through `@opentelemetry/api`, if that is installed. Default true: without an SDK they cost nothing. */
+  tracing?: boolean | undefined
+}
+
+export interface ResolvedHttpOptions {
+  embedder: Embedder | Promise<Embedder>
+  apiKeys: readonly string[]
+  limits: HttpLimits
+  page: boolean
+  docs: boolean
+  metrics: boolean
+  tracing: boolean
+}
+
+const bytes = (fallback: number) => z.int().min(1).default(fallback)
+const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).default(fallback)
+
+const schema = z.strictObject({
+  embedder: z.custom<Embedder | Promise<Embedder>>(
+    (value) => typeof value === 'object' && value !== null && ('embed' in value || 'then' in value),
+    'must be an Embedder, or a promise of one',
+  ),
+  apiKeys: z.array(z.string().min(1)).default([]),
+  limits: z
+    .strictObject({
+      maxBodyBytes: bytes(128 * MiB),
+      maxBodyBytesInFlight: bytes(512 * MiB),
+      workerBodyBytes: bytes(256 * 1024),
+      bodyIdleTimeoutMs: milliseconds(15_000),
+      requestTimeoutMs: milliseconds(300_000),
+      sendTimeoutMs: milliseconds(30_000),
+    })
+    .prefault({}),
+  page: z.boolean().default(true),
+  docs: z.boolean().default(true),
+  metrics: z.boolean().default(true),
+  tracing: z.boolean().default(true),
+})
+
+/** Throws InvalidArgumentError. */
+export function resolveOptions(options: HttpOptions): ResolvedHttpOptions {
+  return checkOptions(schema as z.ZodType<ResolvedHttpOptions, unknown>, options, 'options')
+}

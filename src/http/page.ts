@@ -1,0 +1,95 @@
+/** The page at `/`, the reference at `/docs`, and the one route that the page needs besides the API. All local. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { OverloadedError, RequestTooLargeError } from '../errors.ts'
+import type { Service } from './service.ts'
+
+const assets = new URL('../../assets/http/', import.meta.url)
+
+const contentTypes: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+
+/** Nothing but this server, whatever the files may come to say; the page shows pictures that it makes itself. */
+const contentSecurityPolicy =
+  "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+export interface Asset {
+  url: string
+  file: string
+}
+
+export const docsAssets: readonly Asset[] = [
+  { url: '/docs', file: 'docs.html' },
+  { url: '/docs/docs.js', file: 'docs.js' },
+  { url: '/docs/style.css', file: 'style.css' },
+]
+
+export const pageAssets: readonly Asset[] = [
+  { url: '/', file: 'page.html' },
+  { url: '/page/page.js', file: 'page.js' },
+  { url: '/page/style.css', file: 'style.css' },
+  { url: '/page/icon.svg', file: 'icon.svg' },
+]
+
+export async function sendAsset({ file }: Asset, reply: FastifyReply): Promise<FastifyReply> {
+  const content = await readFile(new URL(file, assets))
+  return reply
+    .headers({ 'content-security-policy': contentSecurityPolicy, 'cache-control': 'no-cache' })
+    .type(contentTypes[path.extname(file)] ?? 'application/octet-stream')
+    .send(content)
+}
+
+/** Decodes that the page may have running: it is a guest beside the API. */
+const maxClips = 2
+
+/**
+ * `POST /page/clip`: the bytes of a video in, what the model sees of it out: uint8, planar [T, 3, R, R].
+ * Header `x-clip` has the frames and the size of the video, in JSON. Pixels, not pictures: nothing to encode.
+ */
+export function registerClipRoute(app: FastifyInstance, service: Service): void {
+  let running = 0
+  app.register(async (page) => {
+    page.removeAllContentTypeParsers()
+    // The handler reads the stream itself, whatever the browser calls it.
+    page.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    page.post('/page/clip', (request, reply) =>
+      service.work(reply.raw, async (work) => {
+        const { model, limits, urls } = service.model.embedder.info()
+        if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
+        running += 1
+        try {
+          const body = await service.meter.read(request.raw, work.signal)
+          body.release()
+          if (body.length > limits.input.maxInlineBytes) {
+            throw new RequestTooLargeError(
+              `video of ${body.length} bytes exceeds maxInlineBytes ${limits.input.maxInlineBytes}`,
+            )
+          }
+          work.limit(service.options.limits.requestTimeoutMs)
+          // Loads the addon, which only a real model needs.
+          const { extractFrames } = await import('../frames.ts')
+          const { clip, frames, media } = await extractFrames(Buffer.concat(body.blocks), {
+            frames: model.frames,
+            resolution: model.height,
+            urls,
+            limits: limits.input,
+            signal: work.signal,
+          })
+          const { width, height, duration } = media
+          const about = { frames, width, height, duration, size: model.height }
+          return await reply
+            .header('x-clip', JSON.stringify(about))
+            .type('application/octet-stream')
+            .send(Buffer.from(clip.buffer, clip.byteOffset, clip.byteLength))
+        } finally {
+          running -= 1
+        }
+      }),
+    )
+  })
+}

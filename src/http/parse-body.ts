@@ -1,0 +1,69 @@
+/** From the bytes of a body to a request for `embed()`. Runs on the main thread for short bodies, else in `body-worker.ts`. */
+import { type Item, parseWireRequest, type RequestRules } from '../request/items.ts'
+import type { EmbedRequest, ItemInput, RequestType, WireRequest } from '../request/schema.ts'
+import { HttpError } from './errors.ts'
+
+export interface ParsedBody {
+  /** Inline media is decoded to bytes; texts and URLs are the strings that came. */
+  request: EmbedRequest & { model: string }
+  requestType: RequestType
+  /** For metrics: the form of the first input. */
+  inputType: InputType
+}
+
+export type InputType = 'text' | `video${'_frames' | ''}_${'base64' | 'presigned_url'}`
+
+/** Rejects with HttpError (`invalid_json`) or as `parseWireRequest` does. */
+export async function parseBody(
+  blocks: readonly Uint8Array[],
+  rules: RequestRules,
+  signal?: AbortSignal,
+): Promise<ParsedBody> {
+  const wire = parseJson(blocks)
+  const { requestType, encodingFormat, items } = await parseWireRequest(wire, rules, signal)
+  // Now known to be one: parseWireRequest checked it.
+  const { input, model } = wire as WireRequest
+  const inputs = typeof input === 'string' ? [input] : input
+  return {
+    request: {
+      request_type: requestType,
+      encoding_format: encodingFormat,
+      model,
+      input: items.map((item, index) => inlineMedia(item) ?? (inputs[index] as string)),
+    },
+    requestType,
+    inputType: inputTypeOf(items[0] as Item),
+  }
+}
+
+function parseJson(blocks: readonly Uint8Array[]): unknown {
+  const bytes = blocks.length === 1 ? blocks[0] : Buffer.concat(blocks)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new HttpError('invalid_json', 'the body is not UTF-8')
+  }
+  if (text.trim() === '') throw new HttpError('invalid_json', 'the body is empty: expected a JSON object')
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    // The rest of V8's message quotes the body, which may hold credentials.
+    const place = / at position \d+/.exec(String(error))?.[0] ?? ''
+    throw new HttpError('invalid_json', `the body is not JSON${place}`)
+  }
+}
+
+/** Inline media as a typed item; nothing for texts and URLs, which stay the strings they are. */
+function inlineMedia(item: Item): ItemInput | undefined {
+  if (item.kind === 'video' && item.source.type === 'bytes') return { video: item.source.bytes }
+  if (item.kind !== 'frames') return undefined
+  const frames = item.frames.flatMap((frame) => (frame.type === 'bytes' ? [frame.bytes] : []))
+  return frames.length === item.frames.length ? { frames } : undefined
+}
+
+function inputTypeOf(item: Item): InputType {
+  if (item.kind === 'text') return 'text'
+  const form = item.kind === 'video' ? 'video' : 'video_frames'
+  return `${form}_${inlineMedia(item) ? 'base64' : 'presigned_url'}`
+}

@@ -1,0 +1,114 @@
+/** The routes as a Fastify plugin, for a server of one's own. */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { bearerCheck } from './auth.ts'
+import { answerFor, HttpError } from './errors.ts'
+import { openApiDocument } from './openapi.ts'
+import type { HttpOptions } from './options.ts'
+import { docsAssets, pageAssets, registerClipRoute, sendAsset } from './page.ts'
+import { apiRoutes, metricsRoutes, type Route } from './routes.ts'
+import { Service } from './service.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** No key is asked for. */
+    open?: boolean
+  }
+}
+
+/** Adds all routes, under the `prefix` of `register`. Closing the app refuses new work; it does not dispose the embedder. */
+export const cosmosEmbed: FastifyPluginAsync<HttpOptions & { prefix?: string }> = async (app, options) => {
+  const { prefix: _, ...own } = options
+  const service = await Service.start(own, app.log)
+  app.addHook('preClose', async () => service.model.close())
+  app.addHook('onClose', () => service.close())
+  registerRoutes(app, service)
+}
+
+/** @internal Also used by `createServer`, which keeps the service to drain it. */
+export function registerRoutes(app: FastifyInstance, service: Service): void {
+  const { apiKeys, metrics, docs, page } = service.options
+  app.setErrorHandler(sendError)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
+  })
+  if (apiKeys.length > 0) {
+    const check = bearerCheck(apiKeys)
+    app.addHook('onRequest', async (request) => {
+      if (!request.routeOptions.config.open) check(request.headers.authorization)
+    })
+  }
+  // A client that stops reading its answer must not hold the connection for ever.
+  app.addHook('onSend', async (_request, reply) => {
+    limitSending(reply, service.options.limits.sendTimeoutMs)
+  })
+  app.removeAllContentTypeParsers()
+  // The handler reads the stream itself: it meters, and parses long bodies in another thread.
+  app.addContentTypeParser('application/json', (_request, _payload, done) => done(null))
+
+  const routes = [...apiRoutes, ...(metrics ? metricsRoutes : [])]
+  const allowed = new Map<string, string[]>()
+  const add = (method: 'GET' | 'POST', url: string) => {
+    allowed.set(url, [...(allowed.get(url) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])])
+  }
+  for (const route of routes) {
+    add(route.method, route.url)
+    registerRoute(app, service, route)
+  }
+  add('GET', '/openapi.json')
+  app.get('/openapi.json', async () => openApiDocument(service, routes))
+  for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets : [])]) {
+    add('GET', asset.url)
+    app.get(asset.url, (_request, reply) => sendAsset(asset, reply))
+  }
+  if (page) {
+    add('POST', '/page/clip')
+    registerClipRoute(app, service)
+  }
+  for (const [url, methods] of allowed) refuseOtherMethods(app, url, methods)
+}
+
+function registerRoute(app: FastifyInstance, service: Service, route: Route): void {
+  app.route({
+    method: route.method,
+    url: route.url,
+    config: { open: route.open ?? false },
+    handler: async (request, reply) => route.handle(service, request, reply),
+  })
+}
+
+/** Before the body is looked at, which a method that is not allowed has no right to be judged by. */
+function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly string[]): void {
+  const allow = allowed.join(', ')
+  app.route({
+    method: app.supportedMethods.filter((method) => !allowed.includes(method)),
+    url,
+    onRequest: async (request) => {
+      throw new HttpError('method_not_allowed', `${request.method} is not allowed here, use ${allow}`, {
+        allow,
+      })
+    },
+    handler: async () => {},
+  })
+}
+
+/** @internal */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { status, headers, body } = answerFor(error)
+  if (status >= 500) request.log.error({ err: error }, body.error.message)
+  else request.log.info({ code: body.error.code, param: body.error.param }, 'refused')
+  return reply
+    .code(status)
+    .headers({ 'x-request-id': request.id, ...headers })
+    .send(body)
+}
+
+function limitSending({ raw }: FastifyReply, milliseconds: number): void {
+  const { socket } = raw
+  if (!socket) return
+  const giveUp = () => socket.destroy()
+  socket.setTimeout(milliseconds, giveUp)
+  raw.once('close', () => {
+    socket.off('timeout', giveUp)
+    socket.setTimeout(0)
+  })
+}

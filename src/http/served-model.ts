@@ -1,0 +1,75 @@
+/** The model behind the routes, and whether it can be used now. */
+import { ClosedError, NotReadyError } from '../errors.ts'
+import type { Embedder } from '../types.ts'
+
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+type State =
+  | { phase: 'loading' | 'failed'; reason: string }
+  | { phase: 'ready'; embedder: Embedder }
+  | { phase: 'lost' | 'closing'; reason: string; embedder: Embedder | undefined }
+
+export class ServedModel {
+  #state: State = { phase: 'loading', reason: 'the model is loading' }
+
+  /** `onReady` runs once, when the model is loaded and warmed. */
+  constructor(embedder: Embedder | Promise<Embedder>, log: Log, onReady: (embedder: Embedder) => void) {
+    this.#load(embedder, onReady).catch((error: unknown) => {
+      if (this.#state.phase !== 'loading') return
+      this.#state = {
+        phase: 'failed',
+        reason: 'the model could not be loaded; the log of the server says why',
+      }
+      log.error({ err: error }, 'the model could not be loaded')
+    })
+  }
+
+  /** Why not, when it cannot be used. */
+  get reason(): string | undefined {
+    return this.#state.phase === 'ready' ? undefined : this.#state.reason
+  }
+
+  /** Throws NotReadyError or ClosedError. */
+  get embedder(): Embedder {
+    const state = this.#state
+    if (state.phase === 'ready') return state.embedder
+    throw state.phase === 'closing' ? new ClosedError(state.reason) : new NotReadyError(state.reason)
+  }
+
+  /** Also when it cannot be used any more: for what only describes it. Throws NotReadyError before it is loaded. */
+  get described(): Embedder {
+    const state = this.#state
+    if ('embedder' in state && state.embedder) return state.embedder
+    throw new NotReadyError(this.reason ?? '')
+  }
+
+  /** Takes no new work from now on. */
+  close(): void {
+    const embedder = 'embedder' in this.#state ? this.#state.embedder : undefined
+    this.#state = { phase: 'closing', reason: 'the server is shutting down', embedder }
+  }
+
+  async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
+    const embedder = await pending
+    await warmUp(embedder)
+    if (this.#state.phase !== 'loading') return
+    this.#state = { phase: 'ready', embedder }
+    embedder.observe(({ code }) => {
+      if (code !== 'device_lost' || this.#state.phase !== 'ready') return
+      this.#state = { phase: 'lost', reason: 'the device was lost: restart the server', embedder }
+    })
+    onReady(embedder)
+  }
+}
+
+/** One text and one grey clip, so that the first client does not pay for what is made lazily. */
+async function warmUp(embedder: Embedder): Promise<void> {
+  const { frames } = embedder.info().model
+  const grey = { width: 16, height: 16, data: new Uint8Array(3 * 16 * 16).fill(128) }
+  await embedder.embedText('warm up')
+  await embedder.embedVideo({ frames: Array.from({ length: frames }, () => grey) })
+}

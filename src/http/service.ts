@@ -1,0 +1,78 @@
+/** What all routes share, and the way it ends. */
+import type { ServerResponse } from 'node:http'
+import { ClosedError } from '../errors.ts'
+import type { RequestRules } from '../request/items.ts'
+import type { Embedder } from '../types.ts'
+import { BodyMeter } from './body.ts'
+import { BodyParser } from './body-parser.ts'
+import { ServiceMetrics } from './metrics/service-metrics.ts'
+import { type HttpOptions, type ResolvedHttpOptions, resolveOptions } from './options.ts'
+import { type Log, ServedModel } from './served-model.ts'
+import { loadTracer, type Tracer } from './tracing.ts'
+import { Work } from './work.ts'
+
+export class Service {
+  readonly options: ResolvedHttpOptions
+  readonly model: ServedModel
+  readonly meter: BodyMeter
+  readonly parser: BodyParser
+  readonly metrics: ServiceMetrics
+  readonly tracer: Tracer | undefined
+  readonly startedAt: Date = new Date()
+  readonly #works = new Set<Work>()
+  #onIdle: (() => void) | undefined
+
+  static async start(options: HttpOptions, log: Log): Promise<Service> {
+    const resolved = resolveOptions(options)
+    return new Service(resolved, log, resolved.tracing ? await loadTracer() : undefined)
+  }
+
+  private constructor(options: ResolvedHttpOptions, log: Log, tracer: Tracer | undefined) {
+    this.options = options
+    this.tracer = tracer
+    this.meter = new BodyMeter(options.limits)
+    this.parser = new BodyParser(options.limits.workerBodyBytes)
+    this.metrics = new ServiceMetrics(() => this.meter.bytes)
+    this.model = new ServedModel(options.embedder, log, (embedder) => this.metrics.attach(embedder))
+  }
+
+  /** What a body is checked against. */
+  rules(embedder: Embedder): RequestRules {
+    const { model, limits } = embedder.info()
+    return { models: model.servedNames, frames: model.frames, limits: limits.input }
+  }
+
+  /** Runs `task` as a part of what `drain` waits for. */
+  async work<T>(response: ServerResponse, task: (work: Work) => Promise<T>): Promise<T> {
+    const work = new Work(response)
+    this.#works.add(work)
+    try {
+      return await task(work)
+    } finally {
+      work.end()
+      this.#works.delete(work)
+      if (this.#works.size === 0) this.#onIdle?.()
+    }
+  }
+
+  /** Refuses new work, waits up to `deadlineMs` for what runs, then cancels the rest. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.model.close()
+    if (this.#works.size === 0) return
+    await new Promise<void>((resolve) => {
+      const deadline = setTimeout(() => {
+        for (const work of this.#works) work.abort(new ClosedError('the server is shutting down'))
+      }, deadlineMs)
+      this.#onIdle = () => {
+        clearTimeout(deadline)
+        resolve()
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    this.model.close()
+    this.metrics.close()
+    await this.parser.close()
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * An Embedder without a model, for what the real one cannot be made to do on command: fail, wait, lose its device.
+ * What it answers is made from the input alone: equal inputs, equal unit vectors.
+ */
+import { createHash } from 'node:crypto'
+import type {
+  Embedder,
+  EmbedderInfo,
+  EmbedderStats,
+  EmbedRequest,
+  EmbedResponse,
+  ItemEvent,
+} from 'cosmos-embed'
+
+export interface DoubleOptions {
+  servedNames?: string[]
+  dimension?: number
+  /** Runs before every answer; what it throws is the answer. */
+  before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void
+}
+
+export interface Double extends Embedder {
+  /** What `embed` was called with. */
+  readonly requests: EmbedRequest[]
+  /** Tells the observers of an item that ended. */
+  emit(event: Partial<ItemEvent>): void
+}
+
+const noTimings = { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: 0 }
+const MiB = 1024 * 1024
+
+export function doubleEmbedder(options: DoubleOptions = {}): Double {
+  const { servedNames = ['double'], dimension = 8, before } = options
+  const requests: EmbedRequest[] = []
+  const listeners = new Set<(event: ItemEvent) => void>()
+
+  const embed = async (request: EmbedRequest, { signal }: { signal?: AbortSignal } = {}) => {
+    requests.push(request)
+    signal?.throwIfAborted()
+    await before?.(request, signal)
+    const inputs = [request.input].flat()
+    const videos = inputs.filter((input) => typeof input !== 'string' || input.startsWith('data:')).length
+    const response: EmbedResponse = {
+      object: 'list',
+      data: inputs.map((input, index) => {
+        const vector = unitVector(input, dimension)
+        const base64 = Buffer.from(vector.buffer).toString('base64')
+        return {
+          object: 'embedding',
+          index,
+          embedding: request.encoding_format === 'base64' ? base64 : vector,
+        }
+      }),
+      model: servedNames[0] as string,
+      usage: {
+        num_videos: videos,
+        prompt_tokens: inputs.length - videos,
+        total_tokens: inputs.length - videos,
+      },
+      warnings: [],
+      timings: { ...noTimings, total: 1.25, encode: 1 },
+    }
+    return response
+  }
+
+  return {
+    requests,
+    emit: (event) => {
+      for (const listener of listeners) {
+        listener({ kind: 'text', priority: 'query', outcome: 'ok', timings: noTimings, ...event })
+      }
+    },
+    embed: embed as Embedder['embed'],
+    embedText: async (text) => {
+      return { embedding: unitVector(text, dimension), tokens: 1, truncated: false, timings: noTimings }
+    },
+    embedVideo: async () => ({
+      embedding: unitVector('video', dimension),
+      frames: [],
+      media: {} as never,
+      warnings: [],
+      timings: noTimings,
+    }),
+    embedMany: () => Promise.reject(new Error('the adapter does not call embedMany')),
+    segments: () => {
+      throw new Error('the adapter does not call segments')
+    },
+    info: () => info(servedNames, dimension),
+    stats: () => stats,
+    observe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    dispose: async () => {},
+    [Symbol.asyncDispose]: async () => {},
+  }
+}
+
+export function unitVector(input: unknown, dimension: number): Float32Array {
+  const hash = createHash('sha512')
+  for (const part of partsOf(input)) hash.update(part)
+  const bytes = hash.digest()
+  const vector = Float32Array.from({ length: dimension }, (_, at) => (bytes[at % 64] ?? 0) - 127.5)
+  const norm = Math.hypot(...vector)
+  return vector.map((value) => value / norm)
+}
+
+function partsOf(input: unknown): (string | Uint8Array)[] {
+  if (typeof input === 'string' || input instanceof Uint8Array) return [input]
+  return Object.values(input as object).flatMap(partsOf)
+}
+
+function info(servedNames: string[], embeddingDim: number): EmbedderInfo {
+  return {
+    version: '0.0.0',
+    device: { kind: 'cpu', reason: 'a double' },
+    model: {
+      id: servedNames[0] as string,
+      servedNames,
+      variant: 'double',
+      path: '/nowhere',
+      frames: 8,
+      height: 32,
+      width: 32,
+      embeddingDim,
+      maxTextTokens: 16,
+      license: { name: 'Apache-2.0' },
+      fingerprint: 'double',
+    },
+    engine: { backend: 'double', version: '0', library: '' },
+    addon: { version: '0', simd: 'none', ffmpeg: { avcodec: '0', avformat: '0', license: '' } },
+    limits: {
+      items: 64,
+      bytes: 1024 * MiB,
+      decodeConcurrency: 1,
+      maxVideoBatch: 8,
+      maxTextBatch: 64,
+      input: {
+        maxItems: 64,
+        maxTextCharacters: 65_536,
+        maxInlineBytes: 32 * MiB,
+        maxMediaBytes: 96 * MiB,
+        maxUrlCharacters: 8192,
+        maxDownloads: 4,
+        maxDownloadsPerHost: 4,
+        connectTimeoutMs: 1000,
+        headersTimeoutMs: 1000,
+        idleTimeoutMs: 1000,
+        downloadTimeoutMs: 1000,
+      },
+    },
+    urls: 'off',
+  }
+}
+
+const summary = { count: 0, sum: 0, p50: 0, p95: 0, p99: 0, max: 0 }
+const idle = { waiting: 0, running: 0 }
+const stats: EmbedderStats = {
+  uptimeSeconds: 1,
+  requests: { total: 0, succeeded: 0, failed: 0, cancelled: 0, rejected: 0 },
+  items: { text: 0, video: 0, frames: 0 },
+  errors: {},
+  cancelled: 0,
+  frames: 0,
+  tokens: 0,
+  inFlight: { items: 0, bytes: 0, requests: 0 },
+  queues: { download: idle, decode: idle, encode: idle },
+  batches: { text: { count: 2, items: 5, sizes: { 1: 1, 4: 1 } }, video: { count: 0, items: 0, sizes: {} } },
+  stages: {
+    download: summary,
+    open: summary,
+    decode: summary,
+    convert: summary,
+    queue: summary,
+    encode: summary,
+    total: summary,
+  },
+}
