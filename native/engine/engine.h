@@ -32,9 +32,9 @@ struct EngineInfo {
 
 using TokenRow = std::vector<std::int64_t>;
 
-// One implementation per backend. Only the executor's thread calls the Encode functions.
-// Results are rows of `signature().embedding_dim` floats, as the graph gave them; the executor checks their
-// norm.
+// One implementation per backend. Only the executor's thread calls the Encode functions, with no more items
+// than the signature's largest batch, clips of its shape and rows of at least one token. Results are rows of
+// `signature().embedding_dim` floats, as the graph gave them; the executor checks their norm.
 class Engine {
  public:
   virtual ~Engine() = default;
