@@ -36,15 +36,20 @@ export function describeIssues(
 }
 
 function sentence(issue: Issue): string {
-  if (issue.input === undefined && issue.code !== 'unrecognized_keys') return 'is required'
-  if (issue.code === 'unrecognized_keys')
-    return `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}`
-  return `${issue.message}${found(issue.input)}`
+  if (issue.code === 'unrecognized_keys') return `unknown field "${issue.keys.join('", "')}"`
+  const value = faultyValue(issue)
+  return value === undefined ? 'is required' : `${issue.message}${found(value)}`
 }
 
-/** Short values only: the rest of a request is not for messages. */
+/** Of a union told apart by one field, zod gives the whole object. */
+function faultyValue(issue: Issue): unknown {
+  if (issue.code !== 'invalid_union' || !('discriminator' in issue)) return issue.input
+  return (issue.input as Record<string, unknown>)[issue.discriminator as string]
+}
+
+/** Names and numbers only: texts, URLs and media are not for messages. */
 function found(value: unknown): string {
-  if (typeof value === 'string') return value.length > 60 ? '' : `, found ${JSON.stringify(value)}`
+  if (typeof value === 'string') return /^[\w.*-]{0,60}$/.test(value) ? `, found "${value}"` : ''
   return typeof value === 'number' || typeof value === 'boolean' ? `, found ${value}` : ''
 }
 

@@ -36,8 +36,9 @@ export class Base64Decoder {
     for (let at = 0; at < text.length; at += sliceLength) {
       const slice = text.slice(at, at + sliceLength)
       await this.#pauseWhenDue(slice.length)
-      if (!isCanonical(slice, bytes.write(slice, written, 'base64'), at + slice.length === text.length)) {
-        throw new InvalidRequestError(`${name} is not base64: ${describeJunk(slice, at)}`)
+      const last = at + slice.length === text.length
+      if (!isCanonical(slice, bytes.write(slice, written, 'base64'), last)) {
+        throw new InvalidRequestError(`${name} is not base64: ${describeJunk(slice, at, last)}`)
       }
       written += base64Bytes(slice)
     }
@@ -64,9 +65,9 @@ function isCanonical(slice: string, written: number, last: boolean): boolean {
   return Buffer.from(tail, 'base64').toString('base64') === tail
 }
 
-function describeJunk(slice: string, offset: number): string {
+function describeJunk(slice: string, offset: number, last: boolean): string {
   const junk = /[^A-Za-z0-9+/]/.exec(slice)
-  if (!junk || (junk[0] === '=' && junk.index >= slice.length - 2))
-    return 'its last characters hold stray bits'
+  const isPadding = last && junk?.[0] === '=' && junk.index >= slice.length - 2
+  if (!junk || isPadding) return 'its last characters hold stray bits'
   return `character ${JSON.stringify(junk[0])} at offset ${offset + junk.index}`
 }

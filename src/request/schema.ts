@@ -77,11 +77,14 @@ const wireVariant = <Type extends RequestType>(type: Type) =>
   })
 
 /** One variant per `request_type`. Expects lower-case enums: see {@link lowerCaseEnums}. */
-export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion('request_type', [
-  wireVariant('query'),
-  wireVariant('bulk_text'),
-  wireVariant('bulk_video'),
-])
+export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
+  'request_type',
+  [wireVariant('query'), wireVariant('bulk_text'), wireVariant('bulk_video')],
+  {
+    error: ({ code }) =>
+      code === 'invalid_union' ? 'must be "query", "bulk_text" or "bulk_video"' : undefined,
+  },
+)
 
 const seconds = z.number().min(0)
 const notAPath = /^(data:|[a-z][a-z0-9+.-]+:\/\/)/i
@@ -93,8 +96,10 @@ const filePath = z
   })
 const bytes = z.instanceof(Uint8Array)
 const url = z.instanceof(URL)
+const videoForms = 'must be a file path, a URL, bytes (Uint8Array) or a stream of bytes'
 const stream = z.custom<ByteStream>(
   (value) => typeof (value as Partial<ByteStream> | null)?.[Symbol.asyncIterator] === 'function',
+  { error: videoForms },
 )
 const rgbImage = z
   .strictObject({ width: z.int().min(1), height: z.int().min(1), data: bytes })
@@ -109,7 +114,7 @@ const textInput = z.strictObject({ text: z.string() })
 const videoInput = z
   .strictObject({
     video: z.union([filePath, url, bytes, stream], {
-      error: 'must be a file path, a URL, bytes (Uint8Array) or a stream of bytes',
+      error: videoForms,
     }),
     start: seconds.optional(),
     end: seconds.optional(),
