@@ -1,0 +1,90 @@
+// Why the addon did not load, in words that help. A pure function of what was observed.
+
+const buildIt = 'build it from source: see "Building" in the README'
+
+// Each gives a remedy, or nothing where it does not apply. `says` is all that the loader said.
+const remedies = [
+  ({ platform, arch, libc }) => {
+    if (platform !== 'linux' || !['x64', 'arm64'].includes(arch)) {
+      return `cosmos-embed runs on Linux, x64 and arm64; this is ${platform} ${arch}. Use a Linux machine or container.`
+    }
+    return (
+      libc === 'musl' &&
+      `The prebuilt addon needs glibc and this system has musl (Alpine). Use a Debian image, or ${buildIt}.`
+    )
+  },
+  ({ node, engines }) =>
+    !satisfies(node, engines) && `Node.js ${node} is not supported; ${engines} is. Install one of those.`,
+  ({ override, says }) =>
+    override &&
+    /MODULE_NOT_FOUND|no such file/i.test(says) &&
+    `COSMOS_EMBED_ADDON is set to ${override}, which cannot be found. Correct it, or unset it to use the packaged addon.`,
+  ({ says }) =>
+    /ERR_DLOPEN_DISABLED/.test(says) &&
+    'Node.js was told to load no addons. Run it without --no-addons (look in NODE_OPTIONS too), or with --allow-addons ' +
+      'under the permission model.',
+  ({ says }) => {
+    const [, library, file, major] =
+      /((lib[\w+-]+)\.so\.(\d+)\S*): cannot open shared object file/.exec(says) ?? []
+    if (!library) return
+    return /^lib(av|sw)/.test(file)
+      ? `FFmpeg's ${library} is not installed. Debian, Ubuntu: apt-get install ${file}${major}. Where the system has ` +
+          `another FFmpeg, ${buildIt}.`
+      : `The library ${library} is not installed. Install the package of your system that holds it.`
+  },
+  ({ says, libc }) => {
+    const [required] = /\b(GLIBC|GLIBCXX|CXXABI)_[\d.]+(?=\S* not found)/.exec(says) ?? []
+    return (
+      required &&
+      `The addon needs ${required} and this system (${libc}) is older. Update the system or its libstdc++, or ${buildIt}.`
+    )
+  },
+  ({ says }) =>
+    /VERSION_MISMATCH/.test(says) &&
+    'The addon and the JavaScript are of different versions. Reinstall the package; in a checkout, run npm run build.',
+  ({ says }) =>
+    /NO_BUILD/.test(says) &&
+    'The package holds no addon for this machine: node_modules came from another platform, or a bundler left the file ' +
+      `out (mark cosmos-embed as external). Reinstall here; in a checkout, run npm run build.`,
+  ({ says }) =>
+    /invalid ELF header|wrong ELF class|file too short|Exec format error|not a mach-o/i.test(says) &&
+    'The file is damaged or was built for another machine. Reinstall the package here.',
+  ({ says }) =>
+    /undefined symbol/.test(says) &&
+    `The addon was built against another version of a library than the one found. Reinstall the package, or ${buildIt}.`,
+  ({ says }) =>
+    /failed to map segment|Operation not permitted/.test(says) &&
+    'The file lies on a file system that is mounted noexec. Install the package elsewhere.',
+]
+
+/** A NativeFailure with code `library`. Its `cause` is what the loader threw last. */
+export function explainLoadFailure(failure) {
+  const { attempts, platform, arch, libc, node } = failure
+  const says = attempts.map(({ error }) => `${error.code ?? ''} ${error.message}`).join('\n')
+  const advice = remedies.map((remedy) => remedy({ ...failure, says })).filter(Boolean)
+  const lines = [
+    `The native addon of cosmos-embed could not be loaded (${[platform, arch, libc].filter(Boolean).join(' ')}, Node.js ${node}).`,
+    'Tried:',
+    ...attempts.map(({ path, error }) => `  ${path}\n    ${reason(error)}`),
+  ]
+  if (advice.length > 0) lines.push('Possible causes and remedies:', ...advice.map((text) => `  - ${text}`))
+  return Object.assign(new Error(lines.join('\n'), { cause: attempts.at(-1).error }), {
+    code: 'library',
+    details: { platform, arch, libc, node, tried: attempts.map(({ path }) => path).join(', ') },
+  })
+}
+
+/** The loader's first line; what follows is Node's list of requiring files. */
+function reason({ message }) {
+  return message.split('\n')[0]
+}
+
+/** Enough of semver for package.json's engines: alternatives of `^a.b.c` and `>=a.b.c`. */
+function satisfies(version, range) {
+  const [major, minor] = version.split('.').map(Number)
+  return range.split('||').some((alternative) => {
+    const [, operator, wantedMajor, wantedMinor] = /(\^|>=)(\d+)\.(\d+)/.exec(alternative)
+    if (major === Number(wantedMajor)) return minor >= Number(wantedMinor)
+    return operator === '>=' && major > Number(wantedMajor)
+  })
+}
