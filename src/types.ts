@@ -253,7 +253,7 @@ export interface EmbedderInfo {
     width: number
     embeddingDim: number
     maxTextTokens: number
-    license: { name: string; path?: string; url?: string }
+    license: { name: string; path?: string | undefined; url?: string | undefined }
     /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
     fingerprint: string
   }

@@ -1,0 +1,96 @@
+import { setMaxListeners } from 'node:events'
+import { onAbort } from './abort.ts'
+import { ClosedError, OverloadedError } from './errors.ts'
+import type { CallOutcome, Stats } from './stats.ts'
+
+/** One call of the public API, from its start until nothing of it runs any more. */
+export interface Call {
+  /** Aborts when the caller cancels, when the embedder closes, and on {@link Call.fail}. */
+  readonly signal: AbortSignal
+  /** Stops whatever else this call has started: its outcome is decided. The first reason stays. */
+  fail(reason: unknown): void
+  /** The same on behalf of the caller or of the closing embedder. */
+  cancel(reason: unknown): void
+  /** Idempotent. `failure` is what the call rejects with. */
+  end(outcome?: { failure: unknown }): void
+}
+
+/** The calls in progress: what closing an embedder has to cancel and to wait for. */
+export class Calls {
+  readonly #stats: Stats
+  readonly #running = new Set<Call>()
+  readonly #whenIdle: (() => void)[] = []
+  #closed = false
+
+  constructor(stats: Stats) {
+    this.#stats = stats
+  }
+
+  get size(): number {
+    return this.#running.size
+  }
+
+  /** Throws ClosedError after {@link Calls.close}. */
+  begin(callerSignal: AbortSignal | undefined): Call {
+    if (this.#closed) throw closed()
+    const controller = new AbortController()
+    // Each item of the call listens while it is fetched.
+    setMaxListeners(0, controller.signal)
+    let cancelled = false
+    const call: Call = {
+      signal: controller.signal,
+      fail: (reason) => controller.abort(reason),
+      cancel: (reason) => {
+        cancelled ||= !controller.signal.aborted
+        controller.abort(reason)
+      },
+      end: (outcome) => {
+        if (!this.#running.delete(call)) return
+        forget()
+        this.#stats.callEnded(outcomeOf(cancelled, outcome))
+        if (this.#running.size === 0) for (const idle of this.#whenIdle.splice(0)) idle()
+      },
+    }
+    this.#running.add(call)
+    const forget = callerSignal ? onAbort(callerSignal, () => call.cancel(callerSignal.reason)) : () => {}
+    return call
+  }
+
+  /** Runs `work` as one call. */
+  async run<T>(callerSignal: AbortSignal | undefined, work: (call: Call) => Promise<T>): Promise<T> {
+    const call = this.begin(callerSignal)
+    try {
+      call.signal.throwIfAborted()
+      const result = await work(call)
+      call.end()
+      return result
+    } catch (failure) {
+      call.end({ failure })
+      throw failure
+    }
+  }
+
+  /** No call begins any more. Those in progress go on, until {@link Calls.cancel}. */
+  close(): void {
+    this.#closed = true
+  }
+
+  cancel(): void {
+    for (const call of this.#running) call.cancel(closed())
+  }
+
+  /** Resolves when no call is in progress. */
+  async idle(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+  }
+}
+
+function outcomeOf(cancelled: boolean, outcome: { failure: unknown } | undefined): CallOutcome {
+  if (!outcome) return 'succeeded'
+  if (cancelled) return 'cancelled'
+  return outcome.failure instanceof OverloadedError ? 'rejected' : 'failed'
+}
+
+function closed(): ClosedError {
+  return new ClosedError('the embedder is closed: dispose() was called')
+}

@@ -1,0 +1,29 @@
+import { abortable } from './abort.ts'
+import { createEmbedder } from './embedder.ts'
+import type {
+  Base64Request,
+  Embedder,
+  EmbedOptions,
+  EmbedRequest,
+  EmbedResponse,
+  FloatRequest,
+} from './types.ts'
+
+let shared: Promise<Embedder> | undefined
+
+/**
+ * `Embedder.embed` of one embedder that the whole process shares, with every option at its default. It is created by
+ * the first call; when that fails, the next call tries again. It does not keep the process alive.
+ */
+export function embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
+export function embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
+export function embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
+export async function embed(request: EmbedRequest, options: EmbedOptions = {}): Promise<EmbedResponse> {
+  shared ??= createEmbedder().catch((error) => {
+    shared = undefined
+    throw error
+  })
+  // A caller who gives up does not take the model away from the others who wait for it.
+  const embedder = await abortable(shared, options.signal)
+  return embedder.embed(request, options)
+}

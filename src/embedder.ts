@@ -1,0 +1,359 @@
+/** `createEmbedder` and what it makes: the public calls, each followed from admission to answer. */
+import { fileURLToPath } from 'node:url'
+import nativeBinding, { type Binding, type NativeEngine } from '#binding'
+import { type Call, Calls } from './calls.ts'
+import { atItem, InternalError, LibraryError, OverloadedError, RequestTooLargeError } from './errors.ts'
+import { describeEmbedder } from './info.ts'
+import { untilAborted } from './many.ts'
+import { loadBundle } from './model/bundle.ts'
+import { findOnnxRuntime } from './model/onnxruntime-library.ts'
+import { loadTokenizer } from './model/tokenizer.ts'
+import { runNative } from './native-job.ts'
+import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
+import { Pipeline } from './pipeline.ts'
+import { heldBytes, type Item, parseItem, parseRequest, type RequestRules } from './request/items.ts'
+import { type ItemResult, toResponse } from './response.ts'
+import { Admission, type Cost, type Lease } from './schedule/admission.ts'
+import type { Priority } from './schedule/priority-queue.ts'
+import { SegmentPass, windowsOf } from './segments.ts'
+import { createSources } from './source/sources.ts'
+import { Stats } from './stats.ts'
+import type {
+  Base64Request,
+  DisposeOptions,
+  Embedder,
+  EmbedderInfo,
+  EmbedderStats,
+  EmbedManyOptions,
+  EmbedOptions,
+  EmbedRequest,
+  EmbedResponse,
+  FloatRequest,
+  FramesInput,
+  ItemEvent,
+  ItemInput,
+  ItemOptions,
+  Progress,
+  ProgressStage,
+  Segment,
+  SegmentOptions,
+  Settled,
+  TextEmbedding,
+  Video,
+  VideoEmbedding,
+  VideoOptions,
+} from './types.ts'
+import { Work } from './work.ts'
+
+const demoModel = fileURLToPath(new URL('../models/demo', import.meta.url))
+
+/** How many items of one `embedMany` are under way together: enough for full batches, and room for other callers. */
+const MANY_IN_FLIGHT = 64
+
+/**
+ * Loads a model. Rejects with InvalidArgumentError (options), ModelError (bundle), LibraryError (addon, ONNX Runtime,
+ * device), or with `signal.reason`; nothing stays loaded then.
+ */
+export function createEmbedder(options: EmbedderOptions = {}): Promise<Embedder> {
+  return openEmbedder(options, nativeBinding)
+}
+
+/** The same with any implementation of the native boundary. @internal */
+export async function openEmbedder(given: EmbedderOptions, binding: Binding): Promise<Embedder> {
+  const options = resolveOptions(given)
+  const signal = options.signal ?? new AbortController().signal
+  signal.throwIfAborted()
+  const reason = reasonForCpu(options.device)
+  const bundle = await loadBundle(options.model ?? demoModel, { signal })
+  const tokenizer = await loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens)
+  const { library, ...threading } = options.onnxruntime
+  const { path } = findOnnxRuntime({ path: library })
+  const { frames, height, width, embeddingDim, files } = bundle
+  const diagnostics = binding.diagnostics()
+  const create = () =>
+    binding.createEngine({
+      backend: 'onnxruntime',
+      library: path,
+      video: files.video.path,
+      text: files.text.path,
+      frames,
+      height,
+      width,
+      embeddingDim,
+      padTokenId: tokenizer.padTokenId,
+      ...threading,
+    })
+  const engine = await runNative(create, signal)
+  if (signal.aborted) {
+    await engine.close()
+    throw signal.reason
+  }
+  const stats = new Stats()
+  const sources = createSources({ urls: options.urls, limits: options.limits })
+  const pipeline = new Pipeline({ binding, engine, tokenizer, sources, options, stats })
+  const info = describeEmbedder({ options, reason, bundle, engine: engine.info, diagnostics, pipeline })
+  return new LocalEmbedder({ engine, pipeline, stats, options, info })
+}
+
+/** Why the CPU; throws LibraryError when something else was asked for. */
+function reasonForCpu(device: ResolvedOptions['device']): string {
+  if (device === 'cuda') {
+    throw new LibraryError(
+      'device "cuda": looked for a CUDA backend in this build of cosmos-embed and found none, only ONNX Runtime on the ' +
+        'CPU; use device "auto" or "cpu"',
+      { details: { device, available: 'cpu' } },
+    )
+  }
+  return device === 'cpu'
+    ? 'asked for by the option device: "cpu"'
+    : 'device: "auto" found no CUDA backend in this build, so ONNX Runtime on the CPU'
+}
+
+interface EmbedderParts {
+  engine: NativeEngine
+  pipeline: Pipeline
+  stats: Stats
+  options: ResolvedOptions
+  info: EmbedderInfo
+}
+
+class LocalEmbedder implements Embedder {
+  readonly #engine: NativeEngine
+  readonly #pipeline: Pipeline
+  readonly #stats: Stats
+  readonly #info: EmbedderInfo
+  readonly #rules: RequestRules
+  readonly #admission: Admission
+  readonly #calls: Calls
+  #freed: Promise<void> | undefined
+
+  constructor({ engine, pipeline, stats, options, info }: EmbedderParts) {
+    this.#engine = engine
+    this.#pipeline = pipeline
+    this.#stats = stats
+    this.#info = info
+    this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits: options.limits }
+    this.#admission = new Admission({ items: options.admission.maxItems, bytes: options.admission.maxBytes })
+    this.#calls = new Calls(stats)
+  }
+
+  embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
+  embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
+  embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
+  embed(request: EmbedRequest, { signal, onProgress }: EmbedOptions = {}): Promise<EmbedResponse> {
+    const started = performance.now()
+    return this.#calls.run(signal, async (call) => {
+      const { items, requestType, encodingFormat } = await parseRequest(request, this.#rules, call.signal)
+      const priority = requestType === 'query' ? 'query' : 'bulk'
+      const lease = this.#admit(costOf(items))
+      try {
+        const passed = reportProgress(onProgress, () => items.length)
+        const results = await this.#embedAll(items, { call, priority, lease, passed })
+        return toResponse(results, {
+          encodingFormat,
+          model: this.#info.model,
+          totalMs: performance.now() - started,
+        })
+      } finally {
+        lease.release()
+      }
+    })
+  }
+
+  embedText(text: string, options: ItemOptions = {}): Promise<TextEmbedding> {
+    return this.#embedOne({ text }, options) as Promise<TextEmbedding>
+  }
+
+  embedVideo(video: Video | FramesInput, options: VideoOptions = {}): Promise<VideoEmbedding> {
+    const { start, end, frameTolerance } = options
+    const input = isFrames(video) ? video : { video, start, end, frameTolerance }
+    return this.#embedOne(input, options) as Promise<VideoEmbedding>
+  }
+
+  embedMany(
+    items: Iterable<ItemInput> | AsyncIterable<ItemInput>,
+    { signal, priority = 'bulk', onProgress }: EmbedManyOptions = {},
+  ): Promise<Settled[]> {
+    return this.#calls.run(signal, async (call) => {
+      const results: Settled[] = []
+      const underWay = new Set<Promise<void>>()
+      let read = 0
+      const passed = reportProgress(onProgress, () => (Array.isArray(items) ? items.length : read))
+      const embed = async (input: ItemInput, index: number) => {
+        try {
+          const value = await this.#embedWaiting(input, { call, priority, passed: passed(index) })
+          results[index] = { status: 'fulfilled', value }
+        } catch (failure) {
+          results[index] = { status: 'rejected', reason: atItem(failure, index) }
+        }
+      }
+      try {
+        for await (const input of untilAborted(items, call.signal)) {
+          const one = embed(input, read++).finally(() => underWay.delete(one))
+          underWay.add(one)
+          if (underWay.size >= MANY_IN_FLIGHT) await Promise.race(underWay)
+        }
+      } catch (failure) {
+        call.fail(failure)
+      }
+      await Promise.all(underWay)
+      call.signal.throwIfAborted()
+      return results
+    })
+  }
+
+  async *segments(video: Video, options: SegmentOptions): AsyncGenerator<Segment, void, undefined> {
+    const { start, end, frameTolerance, priority = 'bulk', signal } = options
+    const windows = windowsOf(options)
+    const call = this.#calls.begin(signal)
+    let pass: SegmentPass
+    try {
+      const item = await parseItem({ video, start, end, frameTolerance }, this.#rules, {
+        signal: call.signal,
+      })
+      if (item.kind !== 'video') throw new InternalError('a video became something else: this is a bug')
+      const lease = await this.#admitWaiting(costOf([item]), call.signal)
+      const newWork = () => new Work(this.#stats, { kind: 'video', priority, signal: call.signal, lease })
+      pass = new SegmentPass({ pipeline: this.#pipeline, call, lease, newWork, item, windows })
+    } catch (failure) {
+      call.end({ failure })
+      throw failure
+    }
+    yield* pass.run()
+  }
+
+  info(): EmbedderInfo {
+    return structuredClone(this.#info)
+  }
+
+  stats(): EmbedderStats {
+    return {
+      ...this.#stats.snapshot(),
+      inFlight: {
+        items: this.#admission.items,
+        bytes: this.#admission.bytes,
+        requests: this.#calls.size,
+      },
+      queues: this.#pipeline.queues(),
+    }
+  }
+
+  observe(listener: (event: ItemEvent) => void): () => void {
+    return this.#stats.observe(listener)
+  }
+
+  dispose({ drain = false }: DisposeOptions = {}): Promise<void> {
+    this.#calls.close()
+    if (!drain) this.#calls.cancel()
+    this.#freed ??= this.#calls.idle().then(() => this.#engine.close())
+    return this.#freed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  #embedOne(input: ItemInput, { signal, priority = 'query' }: ItemOptions): Promise<ItemResult> {
+    return this.#calls.run(signal, async (call) => {
+      const item = await parseItem(input, this.#rules, { signal: call.signal })
+      const lease = this.#admit(costOf([item]))
+      try {
+        return await this.#embedItem(item, { call, priority, lease })
+      } finally {
+        lease.release()
+      }
+    })
+  }
+
+  /** As {@link LocalEmbedder.#embedOne}, for one item of a long list. */
+  async #embedWaiting(input: ItemInput, { call, priority, passed }: Omit<Way, 'lease'>): Promise<ItemResult> {
+    const item = await parseItem(input, this.#rules, { signal: call.signal })
+    const lease = await this.#admitWaiting(costOf([item]), call.signal)
+    try {
+      return await this.#embedItem(item, { call, priority, lease, passed })
+    } finally {
+      lease.release()
+    }
+  }
+
+  /** All or nothing: the first failure stops the others. Settles when nothing of it runs any more. */
+  async #embedAll(
+    items: readonly Item[],
+    { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
+  ): Promise<ItemResult[]> {
+    const results = items.map(async (item, index) => {
+      try {
+        return await this.#embedItem(item, { ...way, passed: passed(index) })
+      } catch (failure) {
+        way.call.fail(atItem(failure, index))
+        throw failure
+      }
+    })
+    await Promise.allSettled(results)
+    way.call.signal.throwIfAborted()
+    return Promise.all(results)
+  }
+
+  async #embedItem(item: Item, { call, priority, lease, passed }: Way): Promise<ItemResult> {
+    const work = new Work(this.#stats, { kind: item.kind, priority, signal: call.signal, lease, passed })
+    return work.run<ItemResult>(() =>
+      item.kind === 'text' ? this.#pipeline.embedText(item.text, work) : this.#pipeline.embedClip(item, work),
+    )
+  }
+
+  #admit(cost: Cost): Lease {
+    this.#checkPossible(cost)
+    const lease = this.#admission.tryAcquire(cost)
+    if (lease) return lease
+    const { items, bytes, limits } = this.#admission
+    throw new OverloadedError(
+      `${items} of ${limits.items} items and ${bytes} of ${limits.bytes} bytes are in flight: ` +
+        `no room for ${cost.items} items of ${cost.bytes} bytes now`,
+      { retryAfter: this.#stats.retryAfter(), details: { items, bytes, ...prefixed(limits) } },
+    )
+  }
+
+  #admitWaiting(cost: Cost, signal: AbortSignal): Promise<Lease> {
+    this.#checkPossible(cost)
+    return this.#admission.acquire(cost, signal)
+  }
+
+  #checkPossible(cost: Cost) {
+    if (this.#admission.couldFit(cost)) return
+    const { bytes } = this.#admission.limits
+    throw new RequestTooLargeError(
+      `the request holds ${cost.bytes} bytes of media, more than admission.maxBytes ${bytes}: send files or URLs`,
+      { details: { found: cost.bytes, limit: bytes } },
+    )
+  }
+}
+
+type Passed = (stage: ProgressStage) => void
+
+/** What an item needs to know of its call. */
+interface Way {
+  call: Call
+  priority: Priority
+  lease: Lease
+  passed?: Passed | undefined
+}
+
+function costOf(items: readonly Item[]): Cost {
+  return { items: items.length, bytes: items.reduce((sum, item) => sum + heldBytes(item), 0) }
+}
+
+function prefixed({ items, bytes }: Cost) {
+  return { maxItems: items, maxBytes: bytes }
+}
+
+function isFrames(video: Video | FramesInput): video is FramesInput {
+  return typeof video === 'object' && Array.isArray((video as Partial<FramesInput>).frames)
+}
+
+function reportProgress(onProgress: ((progress: Progress) => void) | undefined, total: () => number) {
+  const done = { download: 0, decode: 0, encode: 0 }
+  return (index: number) => (stage: ProgressStage) => {
+    done[stage]++
+    onProgress?.({ stage, done: done[stage], total: total(), index })
+  }
+}

@@ -1,0 +1,39 @@
+/** Video and text in, unit vectors out. */
+export { embed } from './embed.ts'
+export { createEmbedder } from './embedder.ts'
+export {
+  BlockedUrlError,
+  CancelledError,
+  ClosedError,
+  CosmosEmbedError,
+  DeviceLostError,
+  DownloadError,
+  EngineError,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorMeaning,
+  errorTable,
+  InternalError,
+  InvalidArgumentError,
+  InvalidRequestError,
+  LibraryError,
+  LimitError,
+  MediaError,
+  ModelError,
+  NotReadyError,
+  OutOfMemoryError,
+  OverloadedError,
+  RequestTooLargeError,
+  SourceError,
+  TimeoutError,
+} from './errors.ts'
+export { type ExtractedFrames, type ExtractOptions, extractFrames } from './frames.ts'
+export type {
+  AdmissionOptions,
+  BatchingOptions,
+  DecodeOptions,
+  EmbedderOptions,
+  OnnxRuntimeOptions,
+} from './options.ts'
+export type * from './types.ts'
+export { VERSION } from './version.ts'

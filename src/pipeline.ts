@@ -1,0 +1,229 @@
+/** The way of one item: read, decode, encode. Each stage has its queue, and each queue holds the next one back. */
+import type {
+  Binding,
+  NativeClip,
+  NativeClipOptions,
+  NativeDecodedClip,
+  NativeEngine,
+  NativeMediaSource,
+  NativeSegmentReader,
+  NativeStillImage,
+} from '#binding'
+import { InternalError } from './errors.ts'
+import type { TextTokenizer } from './model/tokenizer.ts'
+import { runNative } from './native-job.ts'
+import type { ResolvedOptions } from './options.ts'
+import { heldBytes, type Item } from './request/items.ts'
+import { Batcher } from './schedule/batcher.ts'
+import { type Release, Slots } from './schedule/slots.ts'
+import type { Sources } from './source/sources.ts'
+import type { Stats } from './stats.ts'
+import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
+import type { Work } from './work.ts'
+
+export interface PipelineParts {
+  binding: Binding
+  engine: NativeEngine
+  tokenizer: TextTokenizer
+  sources: Sources
+  options: ResolvedOptions
+  stats: Stats
+}
+
+export type ClipItem = Exclude<Item, { kind: 'text' }>
+export type VideoItem = Extract<Item, { kind: 'video' }>
+
+type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
+type Row =
+  | { kind: 'text'; length: number; ids: Int32Array }
+  | { kind: 'video'; length: number; clip: NativeClip }
+
+/** A decoded window that waits for its vector. `release` gives its place in front of the engine to the next. */
+export interface WaitingClip {
+  decoded: NativeDecodedClip
+  release: Release
+}
+
+export class Pipeline {
+  readonly maxBatch: { readonly text: number; readonly video: number }
+  readonly #parts: PipelineParts
+  readonly #downloads: Slots
+  readonly #clips: Slots
+  readonly #decoders: Slots
+  readonly #batcher: Batcher<Row, Float32Array>
+
+  constructor(parts: PipelineParts) {
+    const { engine, options } = parts
+    const { maxBatch, maxTextBatch, maxQueueDelayMs } = options.batching
+    this.#parts = parts
+    this.maxBatch = {
+      video: Math.min(maxBatch, engine.info.maxVideoBatch || maxBatch),
+      text: Math.min(maxTextBatch, engine.info.maxTextBatch || maxTextBatch),
+    }
+    this.#downloads = new Slots(options.limits.maxDownloads)
+    this.#decoders = new Slots(options.decode.concurrency)
+    // Room for the clips being decoded, for a batch that runs and for one that gathers meanwhile. Decoders that are
+    // faster than the engine wait here, so pixels never pile up.
+    this.#clips = new Slots(options.decode.concurrency + 2 * this.maxBatch.video)
+    this.#batcher = new Batcher<Row, Float32Array>({
+      maxBatch: this.maxBatch,
+      maxDelayMs: maxQueueDelayMs,
+      run: (rows, signal) => this.#runBatch(rows, signal),
+    })
+  }
+
+  queues(): EmbedderStats['queues'] {
+    const lengths = ({ waiting, running }: { waiting: number; running: number }) => ({ waiting, running })
+    return {
+      download: lengths(this.#downloads),
+      decode: { waiting: this.#clips.waiting + this.#decoders.waiting, running: this.#decoders.running },
+      encode: lengths(this.#batcher),
+    }
+  }
+
+  async embedText(text: string, work: Work): Promise<TextEmbedding> {
+    const { ids, tokens, truncated } = this.#parts.tokenizer.encode(text)
+    const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, work)
+    return { embedding, tokens, truncated, timings: work.timings }
+  }
+
+  async embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
+    const embed = async () => {
+      const media = await this.#read(item, work)
+      return this.#enter(this.#clips, work, async () => {
+        const decoded = await this.#enter(this.#decoders, work, () => this.#decode(media, item, work))
+        return this.encodeClip(decoded, work)
+      })
+    }
+    // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
+    return isFetched(item) ? this.#enter(this.#downloads, work, embed) : embed()
+  }
+
+  /** Opens a video once for all its windows. The caller closes the reader. */
+  async openSegments(
+    item: VideoItem,
+    windows: { seconds: number; stride: number },
+    work: Work,
+  ): Promise<NativeSegmentReader> {
+    const { binding } = this.#parts
+    const read = () => this.#read(item, work)
+    const media = await (isFetched(item) ? this.#enter(this.#downloads, work, read) : read())
+    if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
+    return this.#enter(this.#decoders, work, () =>
+      runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal),
+    )
+  }
+
+  /** The next window, once there is room for it; null after the last one. */
+  async nextClip(reader: NativeSegmentReader, work: Work): Promise<WaitingClip | null> {
+    const asked = performance.now()
+    const release = await this.#clips.acquire(work.priority, work.signal)
+    work.timings.queue += performance.now() - asked
+    try {
+      const decoded = await this.#enter(this.#decoders, work, () =>
+        runNative(() => reader.next(), work.signal),
+      )
+      if (decoded) return { decoded, release }
+    } catch (error) {
+      release()
+      throw error
+    }
+    release()
+    return null
+  }
+
+  /** Takes the clip over: it is released whatever happens. */
+  async encodeClip(decoded: NativeDecodedClip, work: Work): Promise<VideoEmbedding> {
+    const { clip, frames } = decoded
+    const { warnings, openMs, decodeMs, convertMs, ...media } = decoded.report
+    const { timings } = work
+    timings.open += openMs
+    timings.decode += decodeMs
+    timings.convert += convertMs
+    try {
+      work.passed('decode')
+      const embedding = await this.#encode({ kind: 'video', length: clip.frames, clip }, work)
+      return { embedding, frames, media, warnings, timings }
+    } finally {
+      clip.release()
+    }
+  }
+
+  async #read(item: ClipItem, work: Work): Promise<Media> {
+    const { sources } = this.#parts
+    const started = performance.now()
+    const resolved =
+      item.kind === 'video'
+        ? await sources.video(item.source, work.signal)
+        : await sources.frames(item.frames, work.signal)
+    if (isFetched(item)) {
+      work.lease.charge(Math.max(0, resolved.bytes - heldBytes(item)))
+      work.timings.download += performance.now() - started
+      work.passed('download')
+    }
+    return 'media' in resolved ? resolved.media : { images: resolved.images }
+  }
+
+  #decode(media: Media, item: ClipItem, work: Work): Promise<NativeDecodedClip> {
+    return runNative(() => this.#parts.binding.decodeClip(media, this.#clipOptions(item)), work.signal)
+  }
+
+  #clipOptions(item: ClipItem): NativeClipOptions {
+    const { engine, options } = this.#parts
+    const { frames, height, width } = engine.info
+    const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
+    const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
+    return {
+      frames,
+      height,
+      width,
+      // One thread per clip has no overhead; only a lone clip has idle cores to win from more.
+      threads: alone ? options.decode.threads : 1,
+      limits: options.decode.limits,
+      ...(start !== undefined && { start }),
+      ...(end !== undefined && { end }),
+      ...(frameTolerance !== undefined && { frameTolerance }),
+    }
+  }
+
+  async #encode(row: Row, work: Work): Promise<Float32Array> {
+    const { result, queueMs, runMs } = await this.#batcher.submit(row, work.priority, work.signal)
+    work.timings.queue += queueMs
+    work.timings.encode += runMs
+    work.passed('encode')
+    return result
+  }
+
+  async #runBatch(rows: readonly Row[], signal: AbortSignal): Promise<Float32Array[]> {
+    const { engine, stats } = this.#parts
+    const texts = rows.flatMap((row) => (row.kind === 'text' ? [row.ids] : []))
+    const clips = rows.flatMap((row) => (row.kind === 'video' ? [row.clip] : []))
+    const vectors = await runNative(
+      () => (texts.length > 0 ? engine.encodeText(texts) : engine.encodeVideo(clips)),
+      signal,
+    )
+    stats.batchEnded(texts.length > 0 ? 'text' : 'video', rows.length)
+    const { embeddingDim } = engine.info
+    if (vectors.length !== rows.length * embeddingDim) {
+      throw new InternalError(
+        `a batch of ${rows.length} gave ${vectors.length} floats, not ${rows.length} × ${embeddingDim}: this is a bug`,
+      )
+    }
+    return rows.map((_, i) => vectors.slice(i * embeddingDim, (i + 1) * embeddingDim))
+  }
+
+  /** Waits for a slot, counting the wait, and keeps it while `task` runs. */
+  #enter<T>(slots: Slots, work: Work, task: () => Promise<T>): Promise<T> {
+    const asked = performance.now()
+    return slots.run(work.priority, work.signal, () => {
+      work.timings.queue += performance.now() - asked
+      return task()
+    })
+  }
+}
+
+/** Whether its bytes have yet to be read into memory. A video file is read as it is decoded. */
+function isFetched(item: ClipItem): boolean {
+  if (item.kind === 'video') return item.source.type === 'url' || item.source.type === 'stream'
+  return item.frames.some((frame) => frame.type === 'url' || frame.type === 'path')
+}
