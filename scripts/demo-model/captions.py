@@ -103,6 +103,21 @@ def sentence(rng, objects: list[tuple], background: str | None) -> str:
     return f"{where}, {body}" if not opening and rng.random() < 0.2 else f"{opening}{body} {where}"
 
 
+def stranger(rng: np.random.Generator) -> str:
+    """A word of no known meaning, or a common one that says nothing about a clip."""
+    if rng.random() < 0.3:
+        return pick(rng, ("the", "a", "in", "of", "with", "and", "is", "on"))
+    consonants, vowels = "bcdfghjklmnprstvwz", "aeiou"
+    return "".join(pick(rng, consonants) + pick(rng, vowels) + (pick(rng, consonants) if rng.random() < 0.4 else "")
+                   for _ in range(rng.integers(1, 4)))
+
+
+def is_salad(words: list[str], shuffled: list[str]) -> bool:
+    """True if the shuffle broke most of the neighbourhoods, so that the words no longer make a sentence."""
+    kept = len(set(zip(words, words[1:])) & set(zip(shuffled, shuffled[1:])))
+    return len(words) >= 5 and kept * 3 < len(words)
+
+
 def vocabulary() -> list[str]:
     """Every word the wording can produce, sorted."""
     phrases = ["a an that two the shape thing object something nothing background is are shows , ."]
