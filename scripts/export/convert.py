@@ -1,0 +1,136 @@
+"""Second half of the export: from a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
+
+Runs the checkpoint's code, so it is started without tokens and with the hub switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+
+import bundle
+import precision as precisions
+import preprocessing
+import proof
+import weights
+from checkpoint import load
+from files import Refused, fingerprint, list_files
+from towers import FORMS, trace_text, trace_video
+
+STARTED = time.monotonic()
+PINNED_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
+
+
+def say(text: str) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"[{time.monotonic() - STARTED:6.1f} s, {used:4.1f} GB] {text}", file=sys.stderr, flush=True)
+
+
+def convert(args: argparse.Namespace, out: Path) -> None:
+    form, half = FORMS[args.form], precisions.HALF.get(args.precision)
+    found = fingerprint(list_files(args.folder))
+    if found != args.run_code:
+        raise Refused(f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile")
+    say("loading the checkpoint")
+    checkpoint = load(args.folder)
+    say("asking its processor what it does to pictures and texts")
+    measured = preprocessing.measure(checkpoint)
+    say(f"pictures: level × {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}, off by {measured.largest_error:.1e}; "
+        f"sizes: {measured.resize}")
+    (out / "tokenizer.json").write_text(preprocessing.tokenizer_json(checkpoint))
+    say(f"asking the checkpoint for the vectors of {args.clips} clips and {len(proof.TEXTS)} texts")
+    reference = proof.ask(checkpoint, args.clips)
+    say(f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)")
+
+    written: dict[str, Path] = {}
+    for name, trace in (("video", lambda path: trace_video(checkpoint, measured, form, path)),
+                        ("text", lambda path: trace_text(checkpoint, form, path))):
+        with tempfile.TemporaryDirectory(dir=out) as scratch:
+            say(f"tracing the {name} tower")
+            model = trace(Path(scratch) / "traced.onnx")
+            halved = precisions.narrow(model, args.precision) if half else set()
+            say(f"writing {name}.onnx in {args.precision}")
+            model.producer_name, model.producer_version = "cosmos-embed export", importlib.metadata.version("torch")
+            for number, path in enumerate(weights.save(model, Path(scratch), out / f"{name}.onnx", halved, half)):
+                written[f"{name}{'Data' * number}"] = path
+        onnx.checker.check_model(str(out / f"{name}.onnx"), full_check=True)
+
+    frames, resolution, dimension, longest = checkpoint.frames, checkpoint.resolution, checkpoint.embedding_dim, checkpoint.max_text_tokens
+    del checkpoint, trace, model
+    cosines = {}
+    for name in ("video", "text"):
+        say(f"proving {name}.onnx")
+        with tempfile.TemporaryDirectory(dir=out) as scratch:
+            path = runnable(out / f"{name}.onnx", args.precision, Path(scratch))
+            if name == "video":
+                cosines[name] = proof.check_video(path, reference, args.precision, form.float_channels_first)
+            else:
+                cosines[name] = proof.check_text(path, reference, args.precision, longest)
+            fused = "" if f"{name}Data" in written else f"; ONNX Runtime fuses {proof.fusions(path, Path(scratch) / 'optimised.onnx')}"
+        say(f"{name}: lowest cosine {cosines[name]:.7f}{fused}")
+
+    bundle.write_golden(out / "golden.json", reference, args.precision)
+    license = bundle.find_license(args.name, args.folder, out)
+    bundle.write_manifest(
+        out, {**written, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json"},
+        id=args.id, variant=f"{resolution}p", description=f"{args.name} converted to {args.precision} graphs ({args.form} form).",
+        frames=frames, resolution=resolution, embeddingDim=dimension, maxTextTokens=longest, license=license,
+        source={
+            "checkpoint": args.name, "revision": args.revision, "code": args.run_code, "precision": args.precision, "form": args.form,
+            "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}", "resize": measured.resize,
+            "lowestCosine": f"video {cosines['video']:.7f}, text {cosines['text']:.7f}",
+            **{package: importlib.metadata.version(package) for package in PINNED_PACKAGES},
+        })
+
+
+def runnable(path: Path, precision: str, scratch: Path) -> Path:
+    """The graph as ONNX Runtime can run it on a CPU, which has no bfloat16 there."""
+    if precision != "bf16":
+        return path
+    model = onnx.load(path, load_external_data=False)
+    precisions.emulate_bf16(model)
+    data = path.with_name(path.name + ".data")
+    if data.exists():
+        os.link(data, scratch / data.name)
+    onnx.save_model(model, scratch / path.name)
+    return scratch / path.name
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    for name in ("--name", "--revision", "--id", "--run-code", "--precision", "--form"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--clips", type=int, required=True)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_grad_enabled(False)
+    # Written beside the goal and renamed at the end: there is a whole and proven bundle, or none.
+    partial = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        convert(args, partial)
+        partial.rename(args.out)
+    except Refused as error:
+        print(f"nothing was written: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    say(f"done: {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Writes a graph tensor by tensor, so that a model of many gigabytes never has to fit in memory twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
+ALIGNMENT = 4096                # bytes; lets an engine map a weight instead of copying it
+SMALLEST_EXTERNAL = 1024        # bytes; what shapes are made of stays in the graph
+
+
+def load_tensor(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
+    """The values of an initializer, whether it lies in the graph or in a file beside it."""
+    return numpy_helper.to_array(tensor, base_dir=str(folder))
+
+
+def as_type(name: str, values: np.ndarray, data_type: int) -> np.ndarray:
+    """The values in another float type; raises when float16 cannot hold them."""
+    wanted = helper.tensor_dtype_to_np_dtype(data_type)
+    largest = float(np.abs(values).max(initial=0.0))
+    if data_type == TensorProto.FLOAT16 and largest > np.finfo(np.float16).max:
+        raise ValueError(f"{name} holds {largest:g}, float16 ends at 65504: use bf16")
+    return values.astype(wanted)
+
+
+def save(model: onnx.ModelProto, folder: Path, path: Path, halved: set[str] = frozenset(), half: int | None = None) -> list[Path]:
+    """Writes `model`, whose external weights lie in `folder`; those named in `halved` are stored as type `half`.
+
+    @returns the files written: `path`, and `path` + ".data" when one file would be too large.
+    """
+    def width(tensor: onnx.TensorProto) -> int:
+        return 2 if tensor.name in halved else helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+
+    total = sum(width(tensor) * int(np.prod(tensor.dims, dtype=np.int64)) for tensor in model.graph.initializer)
+    if total <= EMBEDDED_LIMIT:
+        for tensor in model.graph.initializer:
+            replace(tensor, stored(tensor, folder, halved, half))
+        onnx.save_model(model, path)
+        return [path]
+    data = path.with_name(path.name + ".data")
+    with data.open("wb") as file:
+        for tensor in model.graph.initializer:
+            values = stored(tensor, folder, halved, half)
+            if values.nbytes < SMALLEST_EXTERNAL:
+                replace(tensor, values)
+                continue
+            file.write(bytes(-file.tell() % ALIGNMENT))
+            place = {"location": data.name, "offset": str(file.tell()), "length": str(values.nbytes)}
+            file.write(values.tobytes())
+            reference = TensorProto(name=tensor.name, dims=values.shape, data_location=TensorProto.EXTERNAL,
+                                    data_type=helper.np_dtype_to_tensor_dtype(values.dtype))
+            for key, value in place.items():
+                reference.external_data.add(key=key, value=value)
+            tensor.CopyFrom(reference)
+    path.write_bytes(model.SerializeToString())
+    return [path, data]
+
+
+def stored(tensor: onnx.TensorProto, folder: Path, halved: set[str], half: int | None) -> np.ndarray:
+    values = load_tensor(tensor, folder)
+    return as_type(tensor.name, values, half) if tensor.name in halved else values
+
+
+def replace(tensor: onnx.TensorProto, values: np.ndarray) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
