@@ -1,0 +1,249 @@
+/** Commands through `main`, as the `cosmos-embed` program calls it, on real files. */
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { decode } from 'fast-png'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { main } from '../../src/cli/main.ts'
+import { VERSION } from '../../src/version.ts'
+
+const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))
+const folder = mkdtempSync(path.join(tmpdir(), 'cli-'))
+const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0
+if (!hasFfmpeg) console.warn('tests of `frames` are skipped: they need the ffmpeg command')
+
+let cacheBefore: string | undefined
+
+beforeAll(() => {
+  cacheBefore = process.env.XDG_CACHE_HOME
+  process.env.XDG_CACHE_HOME = path.join(folder, 'cache')
+})
+
+afterAll(() => {
+  if (cacheBefore === undefined) delete process.env.XDG_CACHE_HOME
+  else process.env.XDG_CACHE_HOME = cacheBefore
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function run(argv: string[], signal: AbortSignal = new AbortController().signal) {
+  const result = { code: 0, stdout: '', stderr: '' }
+  const sink = (stream: 'stdout' | 'stderr') => ({
+    write: (text: string) => {
+      result[stream] += text
+    },
+  })
+  result.code = await main(argv, { stdout: sink('stdout'), stderr: sink('stderr'), signal })
+  return result
+}
+
+describe('the command line', () => {
+  test('without a command it tells the commands and fails', async () => {
+    const { code, stderr } = await run([])
+    expect(code).toBe(2)
+    for (const name of ['embed', 'search', 'frames', 'doctor']) expect(stderr).toContain(name)
+  })
+
+  test.each([
+    [['frobnicate'], 'no command "frobnicate"'],
+    [['search', examples], 'expected FOLDER and one "text"'],
+    [['search', path.join(examples, 'nowhere'), 'x'], 'is not a folder'],
+    [['search', examples, 'x', '--top', '0'], '--top: expected a number of at least 1, found "0"'],
+    [['search', examples, 'x', '--top', '1.5'], '--top: expected a whole number, found "1.5"'],
+    [['frames', 'a.mp4'], '--out DIR is missing'],
+    [['embed'], 'expected at least one FILE or TEXT'],
+    [['embed', 'x', '--request-type', 'bulk'], '--request-type: expected query, bulk_text, bulk_video'],
+    [['embed', 'x', '--device', 'gpu'], '--device: expected auto, cpu or cuda, found "gpu"'],
+    [['embed', 'x', '--no-such-option'], '--no-such-option'],
+  ])('%j is refused with exit code 2', async (argv, message) => {
+    const { code, stdout, stderr } = await run(argv)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+
+  test('--version is the package’s, on stdout', async () => {
+    expect(await run(['--version'])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' })
+  })
+
+  test('every command has a help text that names its options', async () => {
+    for (const [name, option] of [
+      ['embed', '--request-type'],
+      ['search', '--top'],
+      ['frames', '--clip'],
+      ['doctor', '--json'],
+    ] as const) {
+      const { code, stderr } = await run([name, '--help'])
+      expect(code).toBe(0)
+      expect(stderr).toContain(option)
+    }
+  })
+})
+
+describe('doctor', () => {
+  test('finds a working machine working, in words and in JSON', async () => {
+    const { code, stdout } = await run(['doctor', '--json'])
+    const { version, findings } = JSON.parse(stdout) as {
+      version: string
+      findings: { check: string; state: string }[]
+    }
+    expect(version).toBe(VERSION)
+    expect(findings.filter(({ state }) => state === 'failed')).toEqual([])
+    expect(findings.map(({ check }) => check)).toContain('ONNX Runtime')
+    expect(code).toBe(0)
+  })
+
+  test('a broken bundle is a finding with its fix, and exit code 1', async () => {
+    const { code, stderr } = await run(['doctor', '--model', path.join(folder, 'no-bundle')])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/failed embedding: .*no-bundle/)
+    expect(stderr).toContain('→')
+  })
+})
+
+describe('search', () => {
+  test('ranks by the text; a moved file is not embedded again, an edited one is', async () => {
+    const videos = path.join(folder, 'videos')
+    cpSync(path.join(examples, 'red-circle.mp4'), path.join(videos, 'a.mp4'))
+    cpSync(path.join(examples, 'yellow-star.webm'), path.join(videos, 'deep', 'b.webm'))
+    cpSync(path.join(examples, 'green-triangle.mp4'), path.join(videos, 'c.mp4'))
+    writeFileSync(path.join(videos, 'broken.mp4'), 'not a video')
+
+    const first = await run(['search', videos, 'a red circle', '--json', '--top', '2'])
+    const ranking = JSON.parse(first.stdout) as { hits: { file: string; score: number }[]; failed: string[] }
+    expect(ranking.hits.map(({ file }) => path.basename(file))[0]).toBe('a.mp4')
+    expect(ranking.hits).toHaveLength(2)
+    expect(ranking.hits[0]?.score).toBeGreaterThan(ranking.hits[1]?.score ?? 1)
+    expect(ranking.failed).toHaveLength(1)
+    expect(ranking.failed[0]).toContain('broken.mp4')
+
+    cpSync(path.join(videos, 'a.mp4'), path.join(videos, 'moved.mp4'))
+    rmSync(path.join(videos, 'a.mp4'))
+    const second = await run(['search', videos, 'a yellow star'])
+    expect(second.code).toBe(0)
+    expect(second.stdout).toBe('')
+    expect(second.stderr).toContain('among 3 videos (3 cached)')
+    expect(second.stderr).toMatch(/1\s+0\.\d+\s+deep\/b\.webm/)
+
+    cpSync(path.join(examples, 'blue-circle.webm'), path.join(videos, 'c.mp4'))
+    expect((await run(['search', videos, 'x'])).stderr).toContain('(2 cached)')
+  })
+
+  test('a folder without videos is told so', async () => {
+    const { code, stderr } = await run(['search', path.join(folder, 'cache'), 'anything'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('no video below')
+  })
+})
+
+describe('embed', () => {
+  test('files and texts as JSON; a bad file does not lose the others but fails the command', async () => {
+    const red = path.join(examples, 'red-circle.mp4')
+    const broken = path.join(folder, 'broken.mp4')
+    writeFileSync(broken, Buffer.alloc(5000, 7))
+    const { code, stdout } = await run(['embed', red, 'a red circle', broken, '--json'])
+    const { model, data } = JSON.parse(stdout) as {
+      model: string
+      data: { input: string; embedding?: number[]; error?: string; frames?: object[]; tokens?: number }[]
+    }
+    expect(model).toBe('cosmos-embed-demo')
+    expect(data.map(({ input }) => input)).toEqual([red, 'a red circle', broken])
+    expect(data[0]?.embedding).toHaveLength(256)
+    expect(data[0]?.frames).toHaveLength(8)
+    expect(data[1]?.tokens).toBeGreaterThan(3)
+    expect(data[2]?.error).toBeTypeOf('string')
+    expect(code).toBe(1)
+  })
+
+  test('--request-type sends one documented request', async () => {
+    const { code, stdout } = await run([
+      ...['embed', 'a star', 'a ring', '--request-type', 'bulk_text'],
+      ...['--encoding-format', 'base64'],
+    ])
+    const response = JSON.parse(stdout) as { object: string; data: { index: number; embedding: string }[] }
+    expect(code).toBe(0)
+    expect(response.object).toBe('list')
+    expect(response.data.map(({ index }) => index)).toEqual([0, 1])
+    for (const { embedding } of response.data) expect(Buffer.from(embedding, 'base64')).toHaveLength(1024)
+  })
+
+  test('a request that breaks the contract exits with 1 and says why', async () => {
+    const { code, stderr } = await run(['embed', 'only text', '--request-type', 'bulk_video'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('[invalid_request]')
+  })
+})
+
+describe.skipIf(!hasFfmpeg)('frames', () => {
+  const video = path.join(folder, 'seven.mp4')
+
+  beforeAll(() => {
+    const source = 'testsrc2=size=161x90:rate=7:duration=1'
+    const result = spawnSync('ffmpeg', [
+      '-v',
+      'error',
+      '-f',
+      'lavfi',
+      '-i',
+      source,
+      '-pix_fmt',
+      'yuv444p',
+      video,
+    ])
+    expect(result.status, String(result.stderr)).toBe(0)
+  })
+
+  test('writes the chosen frames, the squares, a sheet and what they are', async () => {
+    const out = path.join(folder, 'frames')
+    const { code, stdout, stderr } = await run([
+      'frames',
+      video,
+      '--out',
+      out,
+      '--clip',
+      '--resolution',
+      '64',
+    ])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+    expect(stderr).toContain('161×90')
+
+    const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
+      frameCount: number
+      frames: { index: number; pts: number; keyframe: boolean }[]
+    }
+    expect(record.frameCount).toBe(7)
+    expect(record.frames.map(({ index }) => index)).toEqual([0, 0, 1, 2, 3, 4, 5, 6])
+    expect(record.frames[7]?.pts).toBeCloseTo(6 / 7, 3)
+    expect(record.frames[0]?.keyframe).toBe(true)
+
+    const size = (name: string) => {
+      const { width, height } = decode(readFileSync(path.join(out, name)))
+      return `${width}×${height}`
+    }
+    expect(size('frame-0.png')).toBe('161×90')
+    expect(size('clip-7.png')).toBe('64×64')
+    expect(existsSync(path.join(out, 'frame-8.png'))).toBe(false)
+    expect(size('contact-sheet.png')).toMatch(/^\d+×\d+$/)
+  })
+
+  test('a range takes frames of that range only', async () => {
+    const out = path.join(folder, 'range')
+    await run(['frames', video, '--out', out, '--start', '0.5', '--frames', '2'])
+    const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
+      frames: { pts: number }[]
+    }
+    expect(record.frames.map(({ pts }) => Math.round(pts * 7))).toEqual([4, 6])
+  })
+
+  test('a file that is no video fails with its reason', async () => {
+    const { code, stderr } = await run(['frames', import.meta.filename, '--out', path.join(folder, 'none')])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/\[media\]/)
+  })
+
+  test('an interrupted command says so and exits with 130', async () => {
+    const signal = AbortSignal.abort(new Error('interrupted'))
+    expect((await run(['frames', video, '--out', folder], signal)).code).toBe(130)
+  })
+})
