@@ -1,11 +1,11 @@
 #include "media/clip_reader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <string>
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "image/clip_writer.h"
 #include "image/to_rgb.h"
 #include "media/decode_plan.h"
@@ -18,16 +18,6 @@
 
 namespace cosmos {
 namespace {
-
-class Stopwatch {
- public:
-  double Milliseconds() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-};
 
 class VideoClipReader final : public ClipReader {
  public:
@@ -51,13 +41,14 @@ class VideoClipReader final : public ClipReader {
   };
 
   Status OpenVideo(const MediaSource& source, const std::optional<Windows>& windows);
+  Result<std::unique_ptr<SoftwareDecoder>> OpenDecoder(int threads);
   void PlanUses();
   Result<std::optional<DecodedClip>> NextClip();
   Status TakePicture();
   Status Place(const WantedPicture& picture);
   OpenClip& ClipOf(int window);
   DecodedClip Finish();
-  DecodeReport Report() const;
+  DecodeReport Report();
   Status NothingDecoded() const;
 
   const ClipRequest request_;
@@ -74,8 +65,9 @@ class VideoClipReader final : public ClipReader {
 
   int window_ = 0;             // the next to be delivered
   std::deque<OpenClip> open_;  // window_, window_ + 1, ...
-  DecodeReport total_;         // over all clips so far
-  DecodeReport delivered_;     // of which the clips before this one
+  DecodeReport spent_;         // on all clips so far
+  DecodeReport reported_;      // of which on those delivered
+  int reported_damage_ = 0;
   Status error_;
 };
 
@@ -109,8 +101,9 @@ Status VideoClipReader::Open(const MediaSource& source, const std::optional<Wind
                              CancelTokenPtr cancel) {
   const JobGuard::Call call(guard_, std::move(cancel));
   const Stopwatch stopwatch;
+  if (Status status = CheckRequest(request_, windows); !status.ok()) return status;
   if (Status status = OpenVideo(source, windows); !status.ok()) return status;
-  total_.open_ms = stopwatch.Milliseconds();
+  spent_.open_ms = stopwatch.Milliseconds();
   return {};
 }
 
@@ -125,17 +118,29 @@ Status VideoClipReader::OpenVideo(const MediaSource& source, const std::optional
   if (!planned.ok()) return planned.TakeStatus();
   windows_ = std::move(planned).value();
 
-  auto decoder = SoftwareDecoder::Open(demuxer_->parameters(), {.threads = request_.threads,
-                                                                .reorder_depth = scan_.index.reorder_depth(),
-                                                                .time_base = demuxer_->stream().time_base,
-                                                                .limits = request_.limits});
+  auto decoder = OpenDecoder(request_.threads);
   if (!decoder.ok()) return decoder.TakeStatus();
   decoder_ = std::move(decoder).value();
   PlanUses();
-  pictures_ = std::make_unique<PictureStream>(*demuxer_, *decoder_, scan_.index, plan_,
-                                              request_.limits.max_packets_without_frame);
+  PictureStream::MakeCarefulDecoder make_careful;
+  if (request_.threads > 1) {
+    make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
+      auto careful = OpenDecoder(1);
+      if (!careful.ok()) return careful.TakeStatus();
+      return std::unique_ptr<Decoder>(std::move(careful).value());
+    };
+  }
+  pictures_ = std::make_unique<PictureStream>(*demuxer_, *decoder_, std::move(make_careful), scan_.index,
+                                              plan_, request_.limits.max_packets_without_frame);
   orientation_ = OrientationOf(demuxer_->stream());
   return {};
+}
+
+Result<std::unique_ptr<SoftwareDecoder>> VideoClipReader::OpenDecoder(int threads) {
+  return SoftwareDecoder::Open(demuxer_->parameters(), {.threads = threads,
+                                                        .reorder_depth = scan_.index.reorder_depth(),
+                                                        .time_base = demuxer_->stream().time_base,
+                                                        .limits = request_.limits});
 }
 
 // One plan over the union of all windows: a frame in several is decoded once.
@@ -173,12 +178,12 @@ Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
 Status VideoClipReader::TakePicture() {
   const Stopwatch decoding;
   auto picture = pictures_->Next();
-  total_.decode_ms += decoding.Milliseconds();
+  spent_.decode_ms += decoding.Milliseconds();
   if (!picture.ok()) return picture.TakeStatus();
   if (!picture.value()) return NothingDecoded();
   const Stopwatch converting;
   Status status = Place(*picture.value());
-  total_.convert_ms += converting.Milliseconds();
+  spent_.convert_ms += converting.Milliseconds();
   return status;
 }
 
@@ -187,9 +192,9 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   auto rgb = to_rgb_.Convert(*picture.frame);
   if (!rgb.ok()) return rgb.TakeStatus();
   const RgbImage image = Orient(std::move(rgb).value(), orientation_);
-  total_.pixel_format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.frame->format));
-  total_.width = image.width;
-  total_.height = image.height;
+  spent_.pixel_format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.frame->format));
+  spent_.width = image.width;
+  spent_.height = image.height;
 
   const auto uses = std::ranges::equal_range(uses_, picture.wanted, {}, &Use::place);
   const Use& first = uses.front();
@@ -236,26 +241,50 @@ DecodedClip VideoClipReader::Finish() {
   return clip;
 }
 
-DecodeReport VideoClipReader::Report() const {
-  DecodeReport report = total_;
+// What this clip cost, over what those before it had cost.
+DecodeReport VideoClipReader::Report() {
+  const DecodeCounts& counts = pictures_->counts();
+  spent_.decoded = counts.decoded;
+  spent_.discarded = counts.discarded;
+  spent_.seeks = pictures_->seeks();
+  spent_.bytes_read = demuxer_->bytes_read();
+
+  DecodeReport report = spent_;
+  report.decoded -= reported_.decoded;
+  report.discarded -= reported_.discarded;
+  report.seeks -= reported_.seeks;
+  report.bytes_read -= reported_.bytes_read;
+  report.open_ms -= reported_.open_ms;
+  report.decode_ms -= reported_.decode_ms;
+  report.convert_ms -= reported_.convert_ms;
+  reported_ = spent_;
+
   report.container = demuxer_->container();
   report.codec = demuxer_->codec();
   report.decoder = "software";
   report.rotation = orientation_.degrees();
   report.duration = demuxer_->duration() > 0 ? demuxer_->duration() : scan_.EndSeconds();
-  const DecodeCounts& counts = pictures_->counts();
-  report.decoded = counts.decoded;
-  report.discarded = counts.discarded;
-  report.seeks = pictures_->seeks();
-  report.bytes_read = demuxer_->bytes_read();
+  if (counts.damage > reported_damage_) {
+    report.warnings.push_back(std::to_string(counts.damage - reported_damage_) +
+                              " packets or pictures are damaged");
+    reported_damage_ = counts.damage;
+  }
+  if (!demuxer_->damage().empty()) {
+    report.warnings.push_back("the " + report.container + " ends early: " + demuxer_->damage());
+  }
   return report;
 }
 
 Status VideoClipReader::NothingDecoded() const {
+  const int reason = decoder_->damage_reason();
+  const double position = scan_.Seconds(scan_.index.time(windows_[window_].ranks.front()));
   return Status(StatusCode::kMedia, "no picture of the " + demuxer_->codec() + " video in the " +
-                                        demuxer_->container() + " could be decoded")
+                                        demuxer_->container() + " could be decoded from " +
+                                        std::to_string(position) + " s on")
       .With("container", demuxer_->container())
-      .With("codec", demuxer_->codec());
+      .With("codec", demuxer_->codec())
+      .With("position", position)
+      .With("reason", reason != 0 ? ff::ErrorName(reason) : "the decoder gave no picture");
 }
 
 }  // namespace
@@ -265,10 +294,6 @@ Result<std::unique_ptr<ClipReader>> ClipReader::Open(MediaSource source, const C
   auto reader = std::make_unique<VideoClipReader>(request);
   if (Status status = reader->Open(source, windows, std::move(cancel)); !status.ok()) return status;
   return std::unique_ptr<ClipReader>(std::move(reader));
-}
-
-Result<DecodedClip> ClipFromImages(std::span<const StillImage>, const ClipRequest&, CancelTokenPtr) {
-  return Status(StatusCode::kMedia, "still images are not read yet");
 }
 
 }  // namespace cosmos

@@ -1,15 +1,15 @@
 #include "media/picture_stream.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <utility>
 
 namespace cosmos {
 
-PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, const FrameIndex& index,
-                             const DecodePlan& plan, int max_packets_without_frame)
+PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
+                             const FrameIndex& index, const DecodePlan& plan, int max_packets_without_frame)
     : decoder_(decoder),
+      make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
@@ -18,13 +18,16 @@ PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, const FrameInde
 Result<std::optional<WantedPicture>> PictureStream::Next() {
   if (!packet_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
   while (ready_.empty()) {
-    if (run_ == plan_.runs.size()) {
-      // What is still missing at the end of everything has the last picture to stand in for it.
-      if (last_) GiveUpBefore(index_.packet_count(), nullptr);
-      if (ready_.empty()) return std::optional<WantedPicture>();
-      break;
+    Status status;
+    if (decode_again_) {
+      status = DecodeAgain();
+    } else if (in_run_) {
+      status = SendOne();
+    } else if (run_ < plan_.runs.size()) {
+      status = BeginRun();
+    } else {
+      return std::optional<WantedPicture>();
     }
-    Status status = in_run_ ? SendOne() : BeginRun();
     if (!status.ok()) return status;
   }
   WantedPicture picture = std::move(ready_.front());
@@ -39,8 +42,12 @@ Status PictureStream::BeginRun() {
   for (auto place = begin; place != end; ++place) pending_.push_back(index_.order(*place));
   std::ranges::sort(pending_);
   in_run_ = true;
+  careful_ = false;
+  went_back_ = false;
+  first_ = run.first;
+  damage_before_ = decoder_.damage();
   silent_packets_ = 0;
-  return cursor_.MoveTo(run.first);
+  return cursor_.MoveTo(first_);
 }
 
 Status PictureStream::SendOne() {
@@ -51,13 +58,10 @@ Status PictureStream::SendOne() {
 
   const int place = *read.value();
   const bool shown = index_.packet(place).shown;
-  ++counts_.sent;
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
-  auto sent = decoder_.Send(*packet_, place, plan_.wants(place));
-  if (!sent.ok()) return sent.TakeStatus();
-  if (!sent.value()) ++counts_.refused;
+  if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
   if (Status status = ReceiveAll(); !status.ok()) return status;
   if (packets_since_frame_ > max_packets_without_frame_) {
     return Status(StatusCode::kLimit, std::to_string(packets_since_frame_) +
@@ -70,9 +74,13 @@ Status PictureStream::SendOne() {
 }
 
 Status PictureStream::EndRun() {
-  if (Status status = decoder_.Drain(); !status.ok()) return status;
+  if (decode_again_) return {};
+  if (Status status = decoder().Drain(); !status.ok()) return status;
   if (Status status = ReceiveAll(); !status.ok()) return status;
-  decoder_.Reset();
+  if (WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
+  if (decode_again_) return {};
+  decoder().Reset();
+  counts_.damage += decoder().damage() - damage_before_;
   counts_.discarded += std::max<std::int64_t>(silent_packets_, 0);
   if (last_) GiveUpBefore(index_.packet_count(), nullptr);
   in_run_ = false;
@@ -82,9 +90,10 @@ Status PictureStream::EndRun() {
 
 Status PictureStream::ReceiveAll() {
   for (;;) {
-    auto received = decoder_.Receive();
+    auto received = decoder().Receive();
     if (!received.ok()) return received.TakeStatus();
-    if (!received.value()) return {};
+    if (WantsCare()) decode_again_ = true;
+    if (decode_again_ || !received.value()) return {};
     packets_since_frame_ = 0;
     --silent_packets_;
     ++counts_.decoded;
@@ -97,16 +106,51 @@ void PictureStream::Deliver(Picture picture) {
   const int order = index_.order(place);
   // After a seek, pictures shown before the keyframe may have been decoded from references that are not
   // there.
-  if (order < index_.order(plan_.runs[run_].first)) return;
-  const std::shared_ptr<AVFrame> frame(picture.frame.release(), ff::Free());
-  const Shown shown{place, frame};
+  if (order < index_.order(first_)) return;
+  if (WantsEarlierKeyframe(order)) {
+    decode_again_ = true;
+    return;
+  }
+  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free())};
   GiveUpBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
     pending_.erase(pending_.begin());
-    if (frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT)) ++counts_.concealed;
-    ready_.push_back({place, place, frame});
+    ready_.push_back({place, place, shown.frame});
   }
   last_ = shown;
+}
+
+// How a damaged picture is patched up depends on how threads take turns. With one thread it is always the
+// same.
+bool PictureStream::WantsCare() const {
+  return !careful_ && make_careful_ && decoder_.damage() > damage_before_;
+}
+
+// A wanted picture before `order` has not come and will not. The keyframe that the run began at may be none:
+// where encoders refresh a picture bit by bit, it takes a while to be whole.
+bool PictureStream::WantsEarlierKeyframe(int order) const {
+  return !went_back_ && first_ > 0 && !pending_.empty() && pending_.front() < order;
+}
+
+Status PictureStream::DecodeAgain() {
+  decode_again_ = false;
+  if (WantsCare()) {
+    if (!careful_decoder_) {
+      auto made = make_careful_();
+      if (!made.ok()) return made.TakeStatus();
+      careful_decoder_ = std::move(made).value();
+    }
+    decoder_.Reset();
+    careful_ = true;
+  } else {
+    went_back_ = true;
+    first_ = index_.KeyframeFor(first_ - 1);
+  }
+  decoder().Reset();
+  damage_before_ = decoder().damage();
+  silent_packets_ = 0;
+  packets_since_frame_ = 0;
+  return cursor_.MoveTo(first_);
 }
 
 // Pictures come in presentation order: those that should have come before `order` will not. The nearer of the
@@ -118,7 +162,6 @@ void PictureStream::GiveUpBefore(int order, const Shown* after) {
         last_ && (!after || *missing - index_.order(last_->place) <= index_.order(after->place) - *missing);
     const Shown& stand_in = use_before ? *last_ : *after;
     ready_.push_back({index_.place_at(*missing), stand_in.place, stand_in.frame});
-    ++counts_.missing;
   }
   pending_.erase(pending_.begin(), end);
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,21 +26,22 @@ struct WantedPicture {
 };
 
 struct DecodeCounts {
-  std::int64_t sent = 0;
-  std::int64_t decoded = 0;
-  std::int64_t discarded = 0;
-  std::int64_t refused = 0;    // packets that the decoder called damaged
-  std::int64_t concealed = 0;  // wanted pictures that it flagged as damaged
-  std::int64_t missing = 0;    // wanted pictures that another stands in for
+  std::int64_t decoded = 0;    // pictures that came out, or were decoded for others to refer to
+  std::int64_t discarded = 0;  // packets that went in and gave no picture
+  int damage = 0;              // packets refused and pictures flagged by the decoder
 };
 
 class PictureStream {
  public:
-  // All must outlive the stream.
-  PictureStream(Demuxer& demuxer, Decoder& decoder, const FrameIndex& index, const DecodePlan& plan,
-                int max_packets_without_frame);
+  // Makes a decoder with one thread, whose pictures of damaged packets do not depend on how threads take
+  // turns.
+  using MakeCarefulDecoder = std::function<Result<std::unique_ptr<Decoder>>()>;
 
-  // Nothing: all came, or, when nothing ever came, nothing can be decoded.
+  // All must outlive the stream. `make_careful` may be empty when `decoder` has one thread.
+  PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful, const FrameIndex& index,
+                const DecodePlan& plan, int max_packets_without_frame);
+
+  // Every wanted picture once. Nothing: no more, or, when nothing ever came, nothing can be decoded.
   Result<std::optional<WantedPicture>> Next();
 
   const DecodeCounts& counts() const { return counts_; }
@@ -56,9 +58,15 @@ class PictureStream {
   Status EndRun();
   Status ReceiveAll();
   void Deliver(Picture picture);
+  Status DecodeAgain();
+  bool WantsCare() const;
+  bool WantsEarlierKeyframe(int order) const;
   void GiveUpBefore(int order, const Shown* after);
+  Decoder& decoder() { return careful_ ? *careful_decoder_ : decoder_; }
 
   Decoder& decoder_;
+  const MakeCarefulDecoder make_careful_;
+  std::unique_ptr<Decoder> careful_decoder_;
   const FrameIndex& index_;
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
@@ -66,7 +74,13 @@ class PictureStream {
   ff::Packet packet_{av_packet_alloc()};
 
   std::size_t run_ = 0;
+  // Of the current run:
   bool in_run_ = false;
+  int first_ = 0;              // the place it begins at
+  int damage_before_ = 0;      // what the decoder had counted when it began
+  bool careful_ = false;       // it is decoded again on one thread, after damage was seen
+  bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
+  bool decode_again_ = false;  // it must begin again
   std::int64_t packets_since_frame_ = 0;
   std::int64_t silent_packets_ = 0;  // of this run, sent and without a picture so far
   std::vector<int> pending_;   // positions in presentation order of the wanted that have not come, ascending

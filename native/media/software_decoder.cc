@@ -84,39 +84,43 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
       new SoftwareDecoder(std::move(context), std::move(meter), SkipIsExact(parameters)));
 }
 
-Result<bool> SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
+Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
   // and the match is exact whatever the container's times are.
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
-  const int error = avcodec_send_packet(context_.get(), &packet);
-  if (error >= 0) return true;
-  if (Status status = meter_->Check(); !status.ok()) return status;
-  if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory to decode");
-  if (error == AVERROR(EAGAIN))
-    return Status(StatusCode::kInternal, "pictures were not received before sending");
-  return false;
+  return Judge(avcodec_send_packet(context_.get(), &packet));
 }
 
-Status SoftwareDecoder::Drain() {
-  const int error = avcodec_send_packet(context_.get(), nullptr);
+// Damage is counted, and everything else that failed is an error.
+Status SoftwareDecoder::Judge(int error) {
+  if (error >= 0 || error == AVERROR_EOF) return {};
+  if (Status status = meter_->Check(); !status.ok()) return status;
   if (error == AVERROR(ENOMEM)) return {StatusCode::kOutOfMemory, "no memory to decode"};
+  if (error == AVERROR(EAGAIN))
+    return {StatusCode::kInternal, "a decoder was sent to before it was received from"};
+  ++damage_;
+  damage_reason_ = error;
   return {};
 }
 
+Status SoftwareDecoder::Drain() { return Judge(avcodec_send_packet(context_.get(), nullptr)); }
+
 Result<std::optional<Picture>> SoftwareDecoder::Receive() {
-  Picture picture{ff::Frame(av_frame_alloc())};
-  if (!picture.frame) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
-  for (;;) {
+  // Each failure uses up one of the pictures that are in flight.
+  for (int attempts = 0; attempts <= delay(); ++attempts) {
+    Picture picture{ff::Frame(av_frame_alloc())};
+    if (!picture.frame) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
     const int error = avcodec_receive_frame(context_.get(), picture.frame.get());
-    if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return std::optional<Picture>();
-    if (Status status = meter_->Check(); !status.ok()) return status;
-    if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory to decode");
-    if (error < 0) continue;  // a damaged picture; others may follow
+    if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) break;
+    if (Status status = Judge(error); !status.ok()) return status;
+    if (error < 0) continue;
+    if (picture.frame->decode_error_flags != 0 || (picture.frame->flags & AV_FRAME_FLAG_CORRUPT)) ++damage_;
     picture.place = static_cast<int>(picture.frame->pts);
     return std::optional(std::move(picture));
   }
+  return std::optional<Picture>();
 }
 
 void SoftwareDecoder::Reset() { avcodec_flush_buffers(context_.get()); }

@@ -21,21 +21,28 @@ class SoftwareDecoder final : public Decoder {
   static Result<std::unique_ptr<SoftwareDecoder>> Open(const AVCodecParameters& parameters,
                                                        const SoftwareDecoderOptions& options);
 
-  Result<bool> Send(AVPacket& packet, int place, bool wanted) override;
+  Status Send(AVPacket& packet, int place, bool wanted) override;
   Status Drain() override;
   Result<std::optional<Picture>> Receive() override;
   void Reset() override;
+  int damage() const override { return damage_; }
 
   // Pictures that it may hold back before the first comes out.
   int delay() const;
+  // The last error that was counted as damage, or 0.
+  int damage_reason() const { return damage_reason_; }
 
  private:
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
       : meter_(std::move(meter)), context_(std::move(context)), can_skip_(can_skip) {}
 
+  Status Judge(int error);
+
   std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it
   ff::CodecContext context_;
   bool can_skip_;
+  int damage_ = 0;
+  int damage_reason_ = 0;
 };
 
 }  // namespace cosmos

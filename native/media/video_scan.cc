@@ -36,19 +36,41 @@ std::vector<ByteRange> SampleRanges(const AVStream& stream) {
   return merged;
 }
 
+// Reordering holds back at most 16 pictures, of 2 fields each: once this many packets are past a time, no
+// packet that is still to come is before it.
+constexpr int kSettled = 33;
+
 class Scanner {
  public:
   Scanner(Demuxer& demuxer, const DecodeLimits& limits) : demuxer_(demuxer), limits_(limits) {}
 
-  // Reads to the end of the stream.
+  // Indexes the whole stream.
   Status ReadAll() {
-    // With times and flags in tables and no parser that wants to see data, no data need be read.
-    const bool from_tables =
-        demuxer_.has_sample_tables() && !av_stream_get_parser(&demuxer_.stream()) && !needs_data();
-    if (from_tables) demuxer_.source().PretendToRead(SampleRanges(demuxer_.stream()));
-    Status status = ReadPackets(!from_tables);
-    if (from_tables) demuxer_.source().PretendToRead({});
+    // With times and flags in tables and no parser that wants to see data, no data need be read. VP8 alone
+    // says inside the packet whether it is shown.
+    from_tables_ = demuxer_.has_sample_tables() && !av_stream_get_parser(&demuxer_.stream()) &&
+                   demuxer_.parameters().codec_id != AV_CODEC_ID_VP8;
+    if (from_tables_) demuxer_.source().PretendToRead(SampleRanges(demuxer_.stream()));
+    Status status = ReadUntil([](const IndexedPacket&) { return false; });
+    if (from_tables_) demuxer_.source().PretendToRead({});
     return status;
+  }
+
+  // Indexes from a keyframe at or before `start` to `end`, both in seconds. False when the container's times
+  // do not allow that; then the scanner is of no further use and the demuxer stands anywhere.
+  Result<bool> ReadRange(double start, std::optional<double> end) {
+    if (Status status = FindOrigin(); !status.ok()) return status;
+    if (!has_times_ || packets_.empty()) return false;
+    const double tick = av_q2d(demuxer_.stream().time_base);
+    auto found = SeekTo(*origin_ + static_cast<std::int64_t>(start / tick), tick);
+    if (!found.ok() || !found.value()) return found;
+    int past_end = 0;
+    Status status = ReadUntil([&](const IndexedPacket& packet) {
+      if (end && packet.pts >= *origin_ + static_cast<std::int64_t>(std::ceil(*end / tick))) ++past_end;
+      return !has_times_ || past_end >= kSettled;
+    });
+    if (!status.ok()) return status;
+    return has_times_ && FrameIndex(packets_).seekable();
   }
 
   Result<VideoScan> Finish() {
@@ -76,23 +98,61 @@ class Scanner {
           .With("container", demuxer_.container())
           .With("codec", demuxer_.codec());
     }
-    scan.origin = scan.index.time(0);
+    scan.origin = origin_.value_or(scan.index.time(0));
     scan.frame_seconds = demuxer_.frame_seconds();
     return scan;
   }
 
  private:
-  // VP8 and VP9 say inside the packet whether it is shown. In mp4 every sample is.
-  bool needs_data() const { return demuxer_.parameters().codec_id == AV_CODEC_ID_VP8; }
+  // Reads the first packets: the earliest that is shown is second 0.
+  Status FindOrigin() {
+    int read = 0;
+    if (Status status = ReadUntil([&](const IndexedPacket&) { return ++read >= kSettled; }); !status.ok()) {
+      return status;
+    }
+    HidePicturesBeforeTheFirstKeyframe();
+    for (const IndexedPacket& packet : packets_) {
+      if (packet.shown) origin_ = std::min(origin_.value_or(packet.pts), packet.pts);
+    }
+    has_times_ = has_times_ && origin_.has_value();
+    return {};
+  }
 
-  Status ReadPackets(bool has_data) {
+  // Leaves the first packet from a keyframe at or before `time` on in packets_. Containers differ in how well
+  // they seek, so what comes is looked at, and if it is too late the next try goes further back.
+  Result<bool> SeekTo(std::int64_t time, double tick) {
+    const auto packet_of_head = std::ranges::find_if(
+        packets_, [&](const IndexedPacket& packet) { return packet.keyframe && packet.pts > time; });
+    const bool in_head = packet_of_head != packets_.end() || time <= packets_.front().pts;
+    if (in_head) return true;
+    constexpr double kFirstStepBack = 1.0;
+    for (double back = 0; time - static_cast<std::int64_t>(back / tick) > *origin_;
+         back = 2 * back + kFirstStepBack) {
+      if (!demuxer_.Seek(time - static_cast<std::int64_t>(back / tick))) break;
+      packets_.clear();
+      order_ = PictureOrder(demuxer_.parameters());
+      Status status = ReadUntil([&](const IndexedPacket& packet) { return packet.keyframe || !has_times_; });
+      if (!status.ok()) return status;
+      if (!has_times_) return false;
+      if (packets_.empty() || !packets_.back().keyframe || packets_.back().pts > time) continue;
+      packets_.erase(packets_.begin(), packets_.end() - 1);
+      return true;
+    }
+    packets_.clear();
+    order_ = PictureOrder(demuxer_.parameters());
+    if (Status status = demuxer_.Rewind(); !status.ok()) return status;
+    return true;
+  }
+
+  // Reads to the end of the stream or to a packet that `stop` says yes to.
+  Status ReadUntil(const std::function<bool(const IndexedPacket&)>& stop) {
     const ff::Packet packet(av_packet_alloc());
     if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
     for (;;) {
       auto read = demuxer_.Read(*packet);
       if (!read.ok()) return read.TakeStatus();
       if (!read.value()) return {};
-      Add(*packet, has_data);
+      Add(*packet);
       const auto bytes = static_cast<std::int64_t>(packets_.size()) * kIndexBytesPerPacket;
       if (bytes > limits_.max_bytes) {
         return Status(StatusCode::kLimit, "the index of " + std::to_string(packets_.size()) +
@@ -100,16 +160,17 @@ class Scanner {
                                               std::to_string(limits_.max_bytes) + " bytes")
             .With("limit", static_cast<double>(limits_.max_bytes));
       }
+      if (stop(packets_.back())) return {};
     }
   }
 
-  void Add(const AVPacket& packet, bool has_data) {
+  void Add(const AVPacket& packet) {
     IndexedPacket indexed;
     if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
     if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
     indexed.keyframe = packet.flags & AV_PKT_FLAG_KEY;
     indexed.shown = !(packet.flags & AV_PKT_FLAG_DISCARD);
-    if (has_data) {
+    if (!from_tables_) {
       const std::span data(packet.data, static_cast<std::size_t>(packet.size));
       if (IsHidden(demuxer_.parameters().codec_id, data)) indexed.shown = false;
       order_.Add(packet);
@@ -129,7 +190,9 @@ class Scanner {
   const DecodeLimits& limits_;
   PictureOrder order_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
+  std::optional<std::int64_t> origin_;
   bool has_times_ = true;
+  bool from_tables_ = false;
 };
 
 }  // namespace
@@ -140,8 +203,16 @@ std::int64_t VideoScan::TimeAt(double seconds) const {
   return origin + static_cast<std::int64_t>(std::ceil(seconds / tick - kRounding));
 }
 
-Result<VideoScan> ScanVideo(Demuxer& demuxer, double /*start*/, std::optional<double> /*end*/,
+Result<VideoScan> ScanVideo(Demuxer& demuxer, double start, std::optional<double> end,
                             const DecodeLimits& limits) {
+  // An index from tables costs no reading, so a part of it would save nothing.
+  if ((start > 0 || end) && !demuxer.has_sample_tables()) {
+    Scanner scanner(demuxer, limits);
+    auto indexed = scanner.ReadRange(start, end);
+    if (!indexed.ok()) return indexed.TakeStatus();
+    if (indexed.value()) return scanner.Finish();
+    if (Status status = demuxer.Rewind(); !status.ok()) return status;
+  }
   Scanner scanner(demuxer, limits);
   if (Status status = scanner.ReadAll(); !status.ok()) return status;
   return scanner.Finish();

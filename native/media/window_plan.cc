@@ -8,6 +8,8 @@ namespace cosmos {
 namespace {
 
 constexpr double kMaxWindows = 1e6;
+constexpr int kMaxClipFrames = 1024;
+constexpr int kMaxClipSide = 4096;
 
 ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frames) {
   ClipWindow window;
@@ -25,6 +27,8 @@ ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frame
   return window;
 }
 
+}  // namespace
+
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows) {
   const auto invalid = [](const std::string& message) {
     return Status(StatusCode::kInvalidArgument, message);
@@ -32,6 +36,15 @@ Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& wi
   if (request.shape.frames < 1 || request.shape.height < 1 || request.shape.width < 1) {
     return invalid("a clip needs at least 1 frame of 1 x 1 pixels");
   }
+  if (request.shape.height > kMaxClipSide || request.shape.width > kMaxClipSide ||
+      request.shape.frames > kMaxClipFrames) {
+    return invalid("a clip of " + std::to_string(request.shape.frames) + " frames of " +
+                   std::to_string(request.shape.width) + " x " + std::to_string(request.shape.height) +
+                   " pixels; at most " + std::to_string(kMaxClipFrames) + " frames of " +
+                   std::to_string(kMaxClipSide) + " x " + std::to_string(kMaxClipSide) + " are possible");
+  }
+  if (request.threads < 1)
+    return invalid("threads is " + std::to_string(request.threads) + "; it must be 1 or more");
   if (!std::isfinite(request.start) || request.start < 0) {
     return invalid("start is " + std::to_string(request.start) + "; it must be 0 seconds or more");
   }
@@ -51,8 +64,6 @@ Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& wi
   return {};
 }
 
-}  // namespace
-
 std::vector<int> ChooseFrames(int count, int wanted) {
   std::vector<int> frames(wanted);
   for (int i = 0; i < wanted && wanted > 1; ++i) {
@@ -63,7 +74,6 @@ std::vector<int> ChooseFrames(int count, int wanted) {
 
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
                                             const std::optional<Windows>& windows) {
-  if (Status status = CheckRequest(request, windows); !status.ok()) return status;
   const double video_end = scan.EndSeconds();
   if (request.start >= video_end) {
     return Status(StatusCode::kMedia, "start is " + std::to_string(request.start) +

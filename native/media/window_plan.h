@@ -21,6 +21,9 @@ struct ClipWindow {
   std::vector<int> ranks;  // one for every frame of the clip, ascending
 };
 
+// kInvalidArgument when a value of the request makes no sense.
+Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows = {});
+
 // One window over the request's range, or those that `windows` asks for. At least one; fails with
 // kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end.
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
