@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import binding, { type Binding } from '#binding'
+import { describe, expect, it } from 'vitest'
+import { failureOf, runChild } from './support.ts'
+
+const require = createRequire(import.meta.url)
+const root = path.join(import.meta.dirname, '../..')
+const addonFile = process.env.COSMOS_EMBED_ADDON ?? (require('node-gyp-build').resolve(root) as string)
+
+// The compiler refuses a name too many or too few here: this is `keyof Binding` at run time.
+const declared = Object.keys({
+  decodeClip: true,
+  openSegments: true,
+  createEngine: true,
+  probeOnnxRuntime: true,
+  resizeRgb: true,
+  diagnostics: true,
+} satisfies Record<keyof Binding, true>)
+
+describe('the native boundary', () => {
+  it('exports what binding.d.ts declares, from the addon and through the loader', () => {
+    expect(Object.keys(require(addonFile)).sort()).toEqual(declared.sort())
+    expect(Object.keys(binding).sort()).toEqual(declared)
+  })
+
+  it('is found in the addon by the two symbols that Node looks up, and shows no other', ({ skip }) => {
+    const nm = spawnSync('nm', ['-D', '--defined-only', '--format=just-symbols', addonFile], { encoding: 'utf8' })
+    if (nm.error) skip('there is no nm program')
+    expect(nm.stdout.trim().split('\n').sort()).toEqual([
+      'napi_register_module_v1',
+      'node_api_module_get_api_version_v1',
+    ])
+  })
+
+  it('says what it was built from and what this FFmpeg can do', () => {
+    const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+    const diagnostics = binding.diagnostics()
+    expect(diagnostics).toMatchObject({
+      version,
+      napi: 9,
+      compiler: expect.stringMatching(/^(gcc|clang) \d/),
+      simd: expect.stringMatching(/^(avx2|sse2|neon)$/),
+    })
+    expect(diagnostics.ffmpeg.avcodec).toMatch(/^\d+\.\d+\.\d+$/)
+    expect(diagnostics.ffmpeg.avformat).toMatch(/^\d+\.\d+\.\d+$/)
+    expect(diagnostics.ffmpeg.decoders).toContain('h264')
+    expect(diagnostics.ffmpeg.demuxers).toContain('matroska,webm')
+  })
+
+  it('is imported without loading anything; the first call loads, or explains', async () => {
+    const child = await runChild('broken-addon.mjs', [path.join(root, 'package.json')])
+    expect(child.stderr).toBe('')
+    expect(JSON.parse(child.stdout)).toMatchObject({
+      imported: true,
+      code: 'library',
+      message: expect.stringContaining('package.json'),
+    })
+  })
+})
+
+describe('resizeRgb', () => {
+  it('resizes as Pillow does', () => {
+    // By hand: one pixel, 3/4 and 1/4, 1/4 and 3/4, the other pixel.
+    const image = { width: 2, height: 1, data: Uint8Array.of(0, 10, 200, 255, 20, 0) }
+    expect(binding.resizeRgb(image, 4, 1)).toEqual({
+      width: 4,
+      height: 1,
+      data: Uint8Array.of(0, 10, 200, 64, 13, 150, 191, 18, 50, 255, 20, 0),
+    })
+  })
+
+  it('reads the part of a buffer that a view shows', () => {
+    const whole = Uint8Array.of(9, 9, 9, 1, 2, 3, 9, 9, 9)
+    const image = { width: 1, height: 1, data: whole.subarray(3, 6) }
+    expect(binding.resizeRgb(image, 1, 2).data).toEqual(Uint8Array.of(1, 2, 3, 1, 2, 3))
+  })
+})
