@@ -7,6 +7,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   search: () => import('./search.ts'),
   frames: () => import('./frames.ts'),
   doctor: () => import('./doctor.ts'),
+  serve: () => import('./serve.ts'),
 }
 
 /** Runs one command line. @returns the exit code. */

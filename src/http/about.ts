@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Embedder, EmbedderInfo } from '../types.ts'
 import { VERSION } from '../version.ts'
 import type { Health, License, Manifest, Metadata, ModelList, Version } from './schemas.ts'
@@ -59,7 +60,7 @@ export async function metadata({ model, options }: Service): Promise<Metadata> {
       addon: info.addon,
     },
     limits: limitsOf(model.described, options.limits),
-    urls: info.urls,
+    urls: typeof info.urls === 'string' ? info.urls : 'rules',
   }
 }
 
@@ -79,10 +80,13 @@ export function version(): Version {
 
 async function licenseOf({ model }: EmbedderInfo): Promise<License> {
   const { name, url = '', path: file } = model.license
-  const content = file === undefined ? '' : await readFile(path.resolve(model.path, file), 'utf8')
+  // A bundle under this package's own licence need not repeat it.
+  const own = name === 'Apache-2.0' ? fileURLToPath(new URL('../../LICENSE', import.meta.url)) : undefined
+  const source = file === undefined ? own : path.resolve(model.path, file)
+  const content = source === undefined ? '' : await readFile(source, 'utf8')
   return {
     name,
-    path: file === undefined ? '' : path.basename(file),
+    path: source === undefined ? '' : path.basename(source),
     sha: createHash('sha1').update(content).digest('hex'),
     size: content.length,
     url,
@@ -91,15 +95,7 @@ async function licenseOf({ model }: EmbedderInfo): Promise<License> {
   }
 }
 
-function limitsOf(embedder: Embedder, http: Service['options']['limits']): Record<string, number> {
-  const { input, ...flight } = embedder.info().limits
-  return {
-    ...http,
-    ...input,
-    maxItemsInFlight: flight.items,
-    maxBytesInFlight: flight.bytes,
-    decodeConcurrency: flight.decodeConcurrency,
-    maxVideoBatch: flight.maxVideoBatch,
-    maxTextBatch: flight.maxTextBatch,
-  }
+function limitsOf(embedder: Embedder, request: Service['options']['limits']): Metadata['limits'] {
+  const { input, ...inFlight } = embedder.info().limits
+  return { request: { ...request }, input: { ...input }, inFlight }
 }

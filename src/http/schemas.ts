@@ -42,8 +42,8 @@ export interface Metadata {
   selectedModelProfileId: string
   model: Record<string, unknown>
   runtime: Record<string, unknown>
-  limits: Record<string, number>
-  urls?: unknown
+  limits: Record<'request' | 'input' | 'inFlight', Record<string, number>>
+  urls: 'off' | 'public' | 'rules'
 }
 
 export interface Manifest {
@@ -134,8 +134,10 @@ export const metadata: z.ZodType<Metadata> = z
     selectedModelProfileId: z.string(),
     model: z.record(z.string(), z.unknown()),
     runtime: z.record(z.string(), z.unknown()),
-    limits: tally.meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
-    urls: z.unknown().meta({ description: 'Which URLs the server fetches.' }),
+    limits: z
+      .strictObject({ request: tally, input: tally, inFlight: tally })
+      .meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
+    urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server fetches.' }),
   })
   .meta({ id: 'Metadata' })
 

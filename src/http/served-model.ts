@@ -16,9 +16,13 @@ type State =
 export class ServedModel {
   #state: State = { phase: 'loading', reason: 'the model is loading' }
 
+  /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
+  readonly ready: Promise<void>
+
   /** `onReady` runs once, when the model is loaded and warmed. */
   constructor(embedder: Embedder | Promise<Embedder>, log: Log, onReady: (embedder: Embedder) => void) {
-    this.#load(embedder, onReady).catch((error: unknown) => {
+    this.ready = this.#load(embedder, onReady)
+    this.ready.catch((error: unknown) => {
       if (this.#state.phase !== 'loading') return
       this.#state = {
         phase: 'failed',

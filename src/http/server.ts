@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import http, { type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import { answerFor, HttpError } from './errors.ts'
 import type { HttpOptions } from './options.ts'
 import { registerRoutes, sendError } from './plugin.ts'
@@ -29,6 +29,8 @@ export interface ListenOptions {
 export interface CosmosEmbedServer {
   /** For further routes, hooks and plugins, before `listen`. */
   readonly app: FastifyInstance
+  /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
+  readonly ready: Promise<void>
   /** Resolves with the address, e.g. `http://127.0.0.1:8000`, before the model is loaded. */
   listen(options?: ListenOptions): Promise<string>
   /**
@@ -45,11 +47,12 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
     maxConnections = 1024,
     headersTimeoutMs = 20_000,
     receiveTimeoutMs = 120_000,
+    ...own
   } = options
-  const { logger: _, maxConnections: __, headersTimeoutMs: ___, receiveTimeoutMs: ____, ...rest } = options
   const app: FastifyInstance = Fastify({
     logger,
-    disableRequestLogging: true,
+    // One line per answer, ours: Fastify's own would have the query string.
+    logController: new LogController({ disableRequestLogging: true }),
     // Our own 503 has the same body as every other error.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -68,7 +71,7 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   for (const method of http.METHODS) {
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
-  const service = await Service.start(rest, app.log)
+  const service = await Service.start(own, app.log)
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0]
     return sendError(new HttpError('not_found', `there is no ${path?.slice(0, 200)} here`), request, reply)
@@ -84,6 +87,7 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   }
   return {
     app,
+    ready: service.model.ready,
     listen: ({ host = '127.0.0.1', port = 8000 } = {}) => app.listen({ host, port }),
     close: ({ drainMs = 0 } = {}) => {
       closing ??= close(drainMs)

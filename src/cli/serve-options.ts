@@ -1,0 +1,105 @@
+/** From the flags of `cosmos-embed serve` to the options of the embedder and of the server. */
+import { readFileSync } from 'node:fs'
+import process from 'node:process'
+import type { ServerOptions } from '../http/server.ts'
+import type { EmbedderOptions } from '../options.ts'
+import type { UrlPolicy } from '../source/url-policy.ts'
+import { deviceOption, integerOption, UsageError } from './command.ts'
+import { type FlagValues, isOff, readFlags } from './serve-flags.ts'
+
+export interface ServeOptions {
+  host: string | undefined
+  port: number | undefined
+  /** Of pino. */
+  logLevel: string
+  drainMs: number
+  embedder: EmbedderOptions
+  server: Omit<ServerOptions, 'embedder' | 'logger'>
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+/** Levels of the NIM that pino calls otherwise. */
+const nimLogLevels: Readonly<Record<string, string>> = { default: 'info', warning: 'warn', critical: 'fatal' }
+
+/** Throws UsageError. */
+export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = process.env): ServeOptions {
+  const values = readFlags(argv, environment)
+  const text = (name: string) => values.get(name)?.[0]
+  const number = (name: string, min = 1) => integerOption(name, text(name), min)
+  const all = (name: string) => values.get(name) ?? []
+  return {
+    host: text('host'),
+    port: portOption(number('port', 0)),
+    logLevel: logLevel(text('log-level')),
+    drainMs: number('drain-ms', 0) ?? 30_000,
+    embedder: {
+      model: text('model'),
+      device: deviceOption(text('device')),
+      servedNames: all('served-model-name'),
+      urls: urlPolicy(values),
+      admission: { maxItems: number('max-items-in-flight'), maxBytes: number('max-bytes-in-flight') },
+      limits: {
+        maxItems: number('max-items'),
+        maxInlineBytes: number('max-inline-bytes'),
+        maxMediaBytes: number('max-media-bytes'),
+        maxDownloads: number('max-downloads'),
+        downloadTimeoutMs: number('download-timeout-ms'),
+      },
+    },
+    server: {
+      apiKeys: all('api-key'),
+      page: !values.has('no-page'),
+      docs: !values.has('no-docs'),
+      metrics: !values.has('no-metrics'),
+      tracing: !values.has('no-tracing') && !isOff(environment.NIM_ENABLE_OTEL),
+      maxConnections: number('max-connections'),
+      headersTimeoutMs: number('headers-timeout-ms'),
+      receiveTimeoutMs: number('receive-timeout-ms'),
+      limits: {
+        maxBodyBytes: number('max-body-bytes'),
+        maxBodyBytesInFlight: number('max-body-bytes-in-flight'),
+        bodyIdleTimeoutMs: number('body-idle-timeout-ms'),
+        requestTimeoutMs: number('request-timeout-ms'),
+        sendTimeoutMs: number('send-timeout-ms'),
+      },
+    },
+  }
+}
+
+function portOption(port: number | undefined): number | undefined {
+  if (port === undefined || port <= 65_535) return port
+  throw new UsageError(`--port: expected a number from 0 to 65535, found "${port}"`)
+}
+
+function logLevel(text = 'info'): string {
+  const name = text.toLowerCase()
+  const level = nimLogLevels[name] ?? name
+  if (logLevels.includes(level)) return level
+  throw new UsageError(`--log-level: expected one of ${logLevels.join(', ')}, found "${text}"`)
+}
+
+function urlPolicy(values: FlagValues): UrlPolicy {
+  const [policy = 'public'] = values.get('urls') ?? []
+  if (policy !== 'off' && policy !== 'public') {
+    throw new UsageError(`--urls: expected off or public, found "${policy}"`)
+  }
+  const detailed = [...values.keys()].filter((name) => name.startsWith('url-'))
+  if (detailed.length === 0) return policy
+  if (policy === 'off') throw new UsageError(`--${detailed[0]} has no meaning with --urls off`)
+  return {
+    allow: values.get('url-host'),
+    http: values.get('url-http'),
+    private: values.get('url-private'),
+    ca: values.get('url-ca')?.map(readCertificate),
+    maxRedirects: integerOption('url-redirects', values.get('url-redirects')?.[0], 0),
+  }
+}
+
+function readCertificate(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`--url-ca: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}

@@ -1,0 +1,115 @@
+import process from 'node:process'
+
+import { createEmbedder } from '../embedder.ts'
+import type * as http from '../http/index.ts'
+import type { EmbedderInfo } from '../types.ts'
+import type { Command, Io } from './command.ts'
+import { flagHelp } from './serve-flags.ts'
+import { type ServeOptions, serveOptions } from './serve-options.ts'
+
+const usage = `Usage: cosmos-embed serve [OPTIONS]
+
+Serves the documented HTTP interface: POST /v1/embeddings, health, models, metrics, /openapi.json, and a page at /.
+
+${flagHelp()}
+Every option is also an environment variable: --max-items is COSMOS_EMBED_MAX_ITEMS; lists are separated by commas.
+Variables of the NIM in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tracing.
+Logs are JSON lines on stdout. SIGTERM and Ctrl-C drain and exit with 0; a second one exits at once.
+`
+
+async function run(argv: string[], io: Io): Promise<number> {
+  const options = serveOptions(argv)
+  const adapter = await loadAdapter()
+  if (adapter === undefined) {
+    io.stderr.write(
+      'cosmos-embed serve needs Fastify 5, which is not installed:\n  npm install fastify@^5.12.1\n',
+    )
+    return 1
+  }
+  const stopped = stopSignal(io.signal)
+  const embedder = createEmbedder({ ...options.embedder, signal: stopped.signal })
+  const server = await adapter.createServer({
+    ...options.server,
+    embedder,
+    logger: { level: options.logLevel },
+  })
+  try {
+    const address = await server.listen({ host: options.host, port: options.port })
+    io.stderr.write(`cosmos-embed: listening on ${address}, loading the model …\n`)
+    await Promise.race([server.ready, stopped.promise])
+    if (!stopped.signal.aborted) io.stderr.write(summary(address, (await embedder).info(), options))
+    await stopped.promise
+    io.stderr.write(`cosmos-embed: stopping; running requests have ${options.drainMs} ms\n`)
+    return 0
+  } finally {
+    await server.close({ drainMs: options.drainMs })
+    await embedder.then((loaded) => loaded.dispose()).catch(() => {})
+    stopped.release()
+  }
+}
+
+/** Nothing when Fastify is missing: it is an optional peer dependency. */
+async function loadAdapter(): Promise<typeof http | undefined> {
+  try {
+    return await import('../http/index.ts')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'fastify'")) return undefined
+    throw error
+  }
+}
+
+/** Aborts at the first SIGTERM or Ctrl-C. At the second the process exits at once. */
+function stopSignal(interrupt: AbortSignal): {
+  signal: AbortSignal
+  promise: Promise<void>
+  release(): void
+} {
+  const controller = new AbortController()
+  const exit = () => process.exit(1)
+  const stop = () => {
+    if (controller.signal.aborted) exit()
+    process.on('SIGINT', exit)
+    controller.abort(new Error('the server was stopped'))
+  }
+  process.on('SIGTERM', stop)
+  interrupt.addEventListener('abort', stop)
+  return {
+    signal: controller.signal,
+    promise: new Promise((resolve) => controller.signal.addEventListener('abort', () => resolve())),
+    release: () => {
+      process.off('SIGTERM', stop).off('SIGINT', exit)
+      interrupt.removeEventListener('abort', stop)
+    },
+  }
+}
+
+function summary(
+  address: string,
+  { model, device, engine, urls }: EmbedderInfo,
+  options: ServeOptions,
+): string {
+  const { apiKeys = [], page, docs } = options.server
+  const places = [page && `${address}/`, docs && `${address}/docs`].filter(Boolean)
+  const rows = {
+    model: `${model.servedNames.join(', ')} (${model.embeddingDim} numbers per vector, ${model.frames} frames per video)`,
+    device: `${device.kind}, ${engine.backend} ${engine.version}: ${device.reason}`,
+    requests: `${address}/v1/embeddings`,
+    'look at': places.join('  '),
+    key: apiKeys.length === 0 ? 'none is asked for' : 'Authorization: Bearer …',
+    urls: typeof urls === 'string' ? urls : 'by rules',
+  }
+  const lines = Object.entries(rows).filter(([, text]) => text !== '')
+  const demo =
+    model.variant === 'demo'
+      ? '\n  This is the demo model: it knows coloured shapes that move, nothing else.\n'
+      : ''
+  return `cosmos-embed: ready\n${lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}\n`).join('')}${demo}`
+}
+
+export const command: Command = {
+  name: 'serve',
+  summary: 'serve the documented HTTP interface',
+  usage,
+  run,
+}
