@@ -13,11 +13,16 @@ export const resolveWithSystem: Resolve = (hostname) => systemLookup(hostname, {
 /** What an operator may open to named origins. Link-local (cloud metadata) stays closed even there. */
 const privateRanges: readonly string[] = ['loopback', 'private', 'carrierGradeNat', 'uniqueLocal']
 
+/** All IPv6 that was ever given out. ipaddr.js calls the unassigned rest unicast too, e.g. `::7f00:1`. */
+const globalIpv6 = ipaddr.IPv6.parseCIDR('2000::/3')
+
 /** IPv4 wrapped in IPv6 counts as the IPv4 address that it is. */
-export function mayDial(address: string, privateAllowed: boolean): boolean {
-  if (!ipaddr.isValid(address)) return false
-  const range = ipaddr.process(address).range()
-  return range === 'unicast' || (privateAllowed && privateRanges.includes(range))
+export function mayDial(text: string, privateAllowed: boolean): boolean {
+  if (!ipaddr.isValid(text)) return false
+  const address = ipaddr.process(text)
+  const range = address.range()
+  if (range !== 'unicast') return privateAllowed && privateRanges.includes(range)
+  return address instanceof ipaddr.IPv4 || address.match(globalIpv6)
 }
 
 /**

@@ -1,0 +1,200 @@
+import type { RequestListener } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { Resolve } from '../../src/source/address.ts'
+import {
+  closeServers,
+  endless,
+  fetchBytes,
+  listen,
+  refusal,
+  secret,
+  serve,
+  toLoopback,
+  trusting,
+} from './downloads.ts'
+
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await closeServers()
+})
+
+describe('a download', () => {
+  test('brings the bytes, asks for nothing but them, and goes through no proxy', async () => {
+    for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'ALL_PROXY'])
+      vi.stubEnv(name, 'http://127.0.0.1:1')
+    const body = Buffer.alloc(700_000, 'frame')
+    let seen: { url?: string | undefined; headers: object } = { headers: {} }
+    const { origin, port } = await serve((request, response) => {
+      seen = { url: request.url, headers: request.headers }
+      response.setHeader('set-cookie', 'a=b')
+      response.end(body)
+    })
+    const resolve = vi.fn(toLoopback)
+    const bytes = await fetchBytes(`${origin}/a/b.mp4?${secret}&x=1,2#part`, trusting(origin, { resolve }))
+    expect(Buffer.compare(bytes, body)).toBe(0)
+    expect(seen.url).toBe(`/a/b.mp4?${secret}&x=1,2`)
+    expect(seen.headers).toEqual({
+      host: `media.test:${port}`,
+      accept: '*/*',
+      'accept-encoding': 'identity',
+      'user-agent': 'cosmos-embed',
+      connection: 'close',
+    })
+    expect(resolve).toHaveBeenCalledOnce()
+  })
+
+  test('takes a literal address that is vouched for, without resolving', async () => {
+    const { port } = await serve((_, response) => response.end('ok'))
+    const resolve = vi.fn(toLoopback)
+    const origin = `http://127.0.0.1:${port}`
+    expect(await fetchBytes(`${origin}/a`, trusting(origin, { resolve }))).toHaveLength(2)
+    expect(resolve).not.toHaveBeenCalled()
+  })
+
+  test('dials what was checked: a name that changes its mind afterwards changes nothing', async () => {
+    const { origin } = await serve((_, response) => response.end('ok'))
+    const resolve = vi.fn(toLoopback).mockResolvedValueOnce([{ address: '127.0.0.1', family: 4 }])
+    resolve.mockResolvedValue([{ address: '169.254.169.254', family: 4 }])
+    expect(await fetchBytes(`${origin}/a`, trusting(origin, { resolve }))).toHaveLength(2)
+    expect(resolve).toHaveBeenCalledOnce()
+  })
+
+  test.each([
+    [400, 'download_rejected'],
+    [403, 'download_rejected'],
+    [404, 'download_rejected'],
+    [204, 'download_rejected'],
+    [206, 'download_rejected'],
+    [302, 'download_rejected'],
+    [304, 'download_rejected'],
+    [408, 'download_failed'],
+    [429, 'download_failed'],
+    [500, 'download_failed'],
+    [503, 'download_failed'],
+  ])('status %i is %s', async (status, code) => {
+    const { origin } = await serve((_, response) => {
+      response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {})
+      response.end(status === 204 || status === 304 ? undefined : 'upstream says SECRET')
+    })
+    const error = await refusal(fetchBytes(`${origin}/secret-path?${secret}`, trusting(origin)))
+    expect(error).toMatchObject({ code, status: 502, details: { status } })
+    expect(error.retryable).toBe(code === 'download_failed')
+    expect(error.message).toMatch(/^media\.test:\d+ \(path [0-9a-f]{12}\) answered /)
+  })
+
+  const bodies: [string, RequestListener, object][] = [
+    [
+      'longer than allowed by its own account',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': 1001 })
+        response.flushHeaders()
+      },
+      { code: 'request_too_large', status: 413, details: { limit: 1000 } },
+    ],
+    [
+      'longer than allowed without saying so',
+      (_, response) => void endless(response),
+      { code: 'request_too_large' },
+    ],
+    [
+      'shorter than it says',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': 900 })
+        response.write('x'.repeat(800), () => response.destroy())
+      },
+      { code: 'download_failed' },
+    ],
+    [
+      'broken off in mid-chunk',
+      (request, response) => {
+        response.write('some')
+        setTimeout(() => request.socket.resetAndDestroy(), 20)
+      },
+      { code: 'download_failed' },
+    ],
+    [
+      'compressed',
+      (_, response) => {
+        response.setHeader('content-encoding', 'gzip')
+        response.end(gzipSync('bomb'))
+      },
+      { code: 'download_rejected' },
+    ],
+    ['empty', (_, response) => response.end(), { code: 'download_rejected' }],
+    ['not HTTP', (request) => request.socket.end('SSH-2.0-OpenSSH\r\n'), { code: 'download_failed' }],
+  ]
+  test.each(bodies)('a body %s is refused', async (_, handler, expected) => {
+    const { origin } = await serve(handler)
+    const options = trusting(origin, { limits: { maxMediaBytes: 1000 } })
+    expect(await refusal(fetchBytes(`${origin}/a?${secret}`, options))).toMatchObject(expected)
+  })
+
+  test('a body of exactly the limit passes', async () => {
+    const { origin } = await serve((_, response) => response.end('x'.repeat(1000)))
+    expect(
+      await fetchBytes(`${origin}/a`, trusting(origin, { limits: { maxMediaBytes: 1000 } })),
+    ).toHaveLength(1000)
+  })
+
+  test('nobody there, no such name: worth a retry', async () => {
+    const port = await listen(createTcpServer())
+    await closeServers()
+    const origin = `http://media.test:${port}`
+    const refused = await refusal(fetchBytes(`${origin}/a?${secret}`, trusting(origin)))
+    expect(refused).toMatchObject({ code: 'download_failed', details: { reason: 'ECONNREFUSED' } })
+    const resolve: Resolve = async () => {
+      throw Object.assign(new Error('getaddrinfo ENOTFOUND 10.0.0.1'), { code: 'ENOTFOUND' })
+    }
+    const unknown = await refusal(fetchBytes(`https://media.test/a?${secret}`, { resolve }))
+    expect(unknown).toMatchObject({ code: 'download_failed', details: { reason: 'ENOTFOUND' } })
+  })
+})
+
+describe('redirects', () => {
+  const hops = (target: (path: string) => string | undefined) =>
+    serve((request, response) => {
+      const location = target(request.url ?? '')
+      if (location === undefined) response.end('arrived')
+      else response.writeHead(302, { location }).end('moved')
+    })
+
+  test('are followed up to the limit, relative ones too, and no further', async () => {
+    const { origin } = await hops((path) => (path === '/3' ? undefined : `/${Number(path.slice(1)) + 1}`))
+    for (const maxRedirects of [1, 2, 3]) {
+      const options = trusting(origin, { urls: { maxRedirects } })
+      expect(await fetchBytes(`${origin}/${3 - maxRedirects}`, options)).toHaveLength('arrived'.length)
+      expect(await refusal(fetchBytes(`${origin}/${2 - maxRedirects}`, options))).toMatchObject({
+        code: 'download_rejected',
+        message: expect.stringContaining('redirect'),
+      })
+    }
+  })
+
+  const targets = [
+    'https://127.0.0.1/',
+    'https://[::ffff:10.0.0.1]/',
+    'http://other.test/',
+    'file:///etc/passwd',
+    'https://media.test:22/',
+    'https://u:p@media.test/',
+    'http://',
+  ]
+  test.each(targets)('to %s are blocked like a first URL', async (target) => {
+    const { origin } = await hops(() => target)
+    const options = trusting(origin, { urls: { maxRedirects: 3 } })
+    const error = await refusal(fetchBytes(`${origin}/a?${secret}`, options), /SECRET/)
+    expect(error).toMatchObject({ code: 'blocked_url' })
+  })
+
+  test('resolve and check the new name', async () => {
+    const { origin } = await hops(() => 'https://inner.test/')
+    const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }]
+    const options = trusting(origin, { urls: { maxRedirects: 1 }, resolve })
+    expect(await refusal(fetchBytes(`${origin}/a`, options))).toMatchObject({
+      code: 'blocked_url',
+      message: 'inner.test is not a public host',
+    })
+  })
+})
