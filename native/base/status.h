@@ -57,6 +57,10 @@ class [[nodiscard]] Status {
   Details details_;
 };
 
+// Leaves the calling function with the Status of `expression`, unless that is ok.
+#define COSMOS_RETURN_IF_ERROR(expression) \
+  if (::cosmos::Status status_ = (expression); !status_.ok()) return status_
+
 // A value or the Status that says why there is none.
 template <typename T>
 class [[nodiscard]] Result {

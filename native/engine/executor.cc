@@ -145,11 +145,11 @@ void Executor::Work() {
 Result<std::vector<float>> Executor::Run(const EncodeJob& job) {
   const EngineSignature& model = engine_->signature();
   if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&job.input)) {
-    if (Status status = Validate(*clips, model.clip); !status.ok()) return status;
+    COSMOS_RETURN_IF_ERROR(Validate(*clips, model.clip));
     return RunInBatches(*clips, model.max_video_batch, *job.cancel);
   }
   const auto& rows = std::get<std::vector<TokenRow>>(job.input);
-  if (Status status = Validate(rows); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(Validate(rows));
   return RunInBatches(rows, model.max_text_batch, *job.cancel);
 }
 
@@ -179,7 +179,7 @@ Result<std::vector<float>> Executor::RunInBatches(const std::vector<Item>& items
     vectors.insert(vectors.end(), result->begin(), result->end());
   }
   if (cancel.cancelled()) return Cancelled();
-  if (Status status = CheckNorms(vectors, static_cast<int>(dim)); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(CheckNorms(vectors, static_cast<int>(dim)));
   return vectors;
 }
 

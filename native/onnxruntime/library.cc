@@ -1,0 +1,94 @@
+#include "onnxruntime/library.h"
+
+#include <cstdio>
+#include <map>
+#include <utility>
+
+#include "base/dynlib.h"
+
+namespace cosmos::ort {
+namespace {
+
+constexpr std::size_t kLogLines = 20;
+
+// The libraries by path. Never freed: their threads may outlive every static of ours.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Library>> libraries;
+};
+
+Registry& TheRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+Status Unusable(const std::string& path, const std::string& reason) {
+  return Status(StatusCode::kLibrary, path + " cannot be used as ONNX Runtime: " + reason)
+      .With("library", path)
+      .With("reason", reason);
+}
+
+// "1.30.0" has the API version 30. Asked before GetApi, which complains on stderr about a version that it
+// lacks.
+bool HasOurApi(const std::string& version) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (std::sscanf(version.c_str(), "%u.%u", &major, &minor) != 2) return false;  // NOLINT(cert-err34-c)
+  return major > 1 || (major == 1 && minor >= kApiVersion);
+}
+
+}  // namespace
+
+Result<Library*> Library::Open(const std::string& path) {
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  if (const auto found = registry.libraries.find(path); found != registry.libraries.end()) {
+    return found->second.get();
+  }
+
+  Result<Dynlib> file = Dynlib::Open(path);
+  if (!file.ok()) return file.TakeStatus();
+  const auto get_base = file->Find<GetApiBase>("OrtGetApiBase");
+  const ApiBase* base = get_base == nullptr ? nullptr : get_base();
+  if (base == nullptr) return Unusable(path, "it does not export OrtGetApiBase");
+
+  const std::string version = base->GetVersionString();
+  const Api* api = HasOurApi(version) ? base->GetApi(kApiVersion) : nullptr;
+  if (api == nullptr) {
+    return Unusable(
+        path, "its version is " + version + "; 1." + std::to_string(kApiVersion) + " or newer is needed");
+  }
+
+  std::unique_ptr<Library> library(new Library(path, version, *api));
+  COSMOS_RETURN_IF_ERROR(library->Check(
+      api->CreateEnvWithCustomLogger(Log, library.get(), LogLevel::kWarning, "cosmos-embed", &library->env_),
+      StatusCode::kLibrary, "ONNX Runtime cannot start"));
+  return registry.libraries.emplace(path, std::move(library)).first->second.get();
+}
+
+Status Library::Check(OrtStatus* status, StatusCode code, std::string_view doing) {
+  if (status == nullptr) return {};
+  const std::string reason = api_.GetErrorMessage(status);
+  api_.ReleaseStatus(status);
+  Status failure = Status(code, std::string(doing) + ": " + reason).With("reason", reason);
+  std::string log = TakeLog();
+  if (log.empty()) return failure;
+  return std::move(failure).With("log", std::move(log));
+}
+
+std::string Library::TakeLog() {
+  const std::lock_guard lock(log_mutex_);
+  std::string text;
+  for (const std::string& line : std::exchange(log_, {})) text += line + "\n";
+  return text;
+}
+
+void Library::Log(void* context, LogLevel /*level*/, const char* /*category*/, const char* /*id*/,
+                  const char* where, const char* message) {
+  auto* library = static_cast<Library*>(context);
+  const std::lock_guard lock(library->log_mutex_);
+  library->log_.push_back(std::string(message) + " (" + where + ")");
+  if (library->log_.size() > kLogLines) library->log_.pop_front();
+}
+
+}  // namespace cosmos::ort

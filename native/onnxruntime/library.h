@@ -1,0 +1,77 @@
+// ONNX Runtime as a library in the process: opened once per file, its errors and its log turned into ours.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "onnxruntime/abi.h"
+
+namespace cosmos::ort {
+
+// Owns what the library allocated: `Handle<Session, &Api::ReleaseSession>`.
+template <auto release>
+struct Release {
+  const Api* api = nullptr;
+  template <typename T>
+  void operator()(T* object) const {
+    (api->*release)(object);
+  }
+};
+template <typename T, auto release>
+using Handle = std::unique_ptr<T, Release<release>>;
+
+using SessionHandle = Handle<Session, &Api::ReleaseSession>;
+using SessionOptionsHandle = Handle<SessionOptions, &Api::ReleaseSessionOptions>;
+using RunOptionsHandle = Handle<RunOptions, &Api::ReleaseRunOptions>;
+using ValueHandle = Handle<Value, &Api::ReleaseValue>;
+using MemoryInfoHandle = Handle<MemoryInfo, &Api::ReleaseMemoryInfo>;
+using TypeInfoHandle = Handle<TypeInfo, &Api::ReleaseTypeInfo>;
+using TensorInfoHandle = Handle<TensorInfo, &Api::ReleaseTensorInfo>;
+
+class Library {
+ public:
+  // The one of this file, for the life of the process. `path` is absolute. Fails with kLibrary when the file
+  // cannot be opened, is not ONNX Runtime, or is older than 1.17.
+  static Result<Library*> Open(const std::string& path);
+
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  const Api& api() const { return api_; }
+  const Env* env() const { return env_; }
+  const std::string& path() const { return path_; }
+  const std::string& version() const { return version_; }
+  std::string_view build_info() const { return api_.GetBuildInfoString(); }
+
+  // Takes the result of a call. A failure becomes "<doing>: <the library's reason>", with what the library
+  // logged since the last failure as the detail "log": none of that reaches stderr.
+  Status Check(OrtStatus* status, StatusCode code, std::string_view doing);
+
+  // Runs `create(T**)` and wraps what it made.
+  template <typename HandleType, typename Create>
+  Result<HandleType> Make(StatusCode code, std::string_view doing, Create create) {
+    typename HandleType::pointer object = nullptr;
+    COSMOS_RETURN_IF_ERROR(Check(create(&object), code, doing));
+    return HandleType(object, {&api_});
+  }
+
+ private:
+  Library(std::string path, std::string version, const Api& api)
+      : path_(std::move(path)), version_(std::move(version)), api_(api) {}
+  static void Log(void* context, LogLevel level, const char* category, const char* id, const char* where,
+                  const char* message);
+  std::string TakeLog();
+
+  const std::string path_;
+  const std::string version_;
+  const Api& api_;
+  Env* env_ = nullptr;
+  std::mutex log_mutex_;
+  std::deque<std::string> log_;
+};
+
+}  // namespace cosmos::ort

@@ -1,0 +1,267 @@
+#include "onnxruntime/onnx_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "onnxruntime/half.h"
+#include "onnxruntime/library.h"
+
+namespace cosmos {
+namespace {
+
+using ort::Api;
+using ort::ElementType;
+using ort::Library;
+
+// A tensor over a buffer of ours, for one run.
+struct InputTensor {
+  const char* name;
+  ElementType type;
+  std::span<std::byte> bytes;
+  std::vector<std::int64_t> dims;
+};
+
+Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& options,
+                                         const std::string& path) {
+  const Api& api = library.api();
+  const std::string doing = "ONNX Runtime " + library.version() + " cannot load " + path;
+  auto handle = library.Make<ort::SessionOptionsHandle>(StatusCode::kModel, doing, api.CreateSessionOptions);
+  if (!handle.ok()) return handle.TakeStatus();
+  ort::SessionOptions* session_options = handle->get();
+  const auto check = [&](ort::OrtStatus* status) { return library.Check(status, StatusCode::kModel, doing); };
+  // Never 0: ONNX Runtime would pin one thread to each core, and the decoders could not move out of their
+  // way.
+  const int threads = options.intra_op_threads > 0 ? options.intra_op_threads
+                                                   : static_cast<int>(std::thread::hardware_concurrency());
+  COSMOS_RETURN_IF_ERROR(check(api.SetIntraOpNumThreads(session_options, std::max(threads, 1))));
+  COSMOS_RETURN_IF_ERROR(check(api.AddSessionConfigEntry(session_options, "session.intra_op.allow_spinning",
+                                                         options.spinning ? "1" : "0")));
+  COSMOS_RETURN_IF_ERROR(
+      check((options.memory_pattern ? api.EnableMemPattern : api.DisableMemPattern)(session_options)));
+  COSMOS_RETURN_IF_ERROR(
+      check((options.memory_arena ? api.EnableCpuMemArena : api.DisableCpuMemArena)(session_options)));
+  COSMOS_RETURN_IF_ERROR(
+      check(api.SetSessionGraphOptimizationLevel(session_options, ort::Optimization::kAll)));
+  auto session = library.Make<ort::SessionHandle>(StatusCode::kModel, doing, [&](ort::Session** out) {
+    return api.CreateSession(library.env(), path.c_str(), session_options, out);
+  });
+  if (!session.ok()) return session.TakeStatus().With("file", path);
+  return session;
+}
+
+// uint8 [T,3,H,W] to float32 [3,T,H,W] in 0..1.
+void ToTao(const Clip& clip, float* dst) {
+  const ClipShape& shape = clip.shape();
+  const std::size_t plane = std::size_t{1} * shape.height * shape.width;
+  for (int channel = 0; channel < 3; ++channel) {
+    for (int frame = 0; frame < shape.frames; ++frame) {
+      const std::uint8_t* src = clip.frame(frame) + plane * channel;
+      for (std::size_t i = 0; i < plane; ++i) dst[i] = static_cast<float>(src[i]) / 255.0F;
+      dst += plane;
+    }
+  }
+}
+
+class OnnxEngine final : public Engine {
+ public:
+  OnnxEngine(Library& library, const OnnxOptions& options, ort::MemoryInfoHandle memory)
+      : library_(library), pad_token_id_(options.pad_token_id), memory_(std::move(memory)) {
+    signature_.clip = options.model.clip;
+    signature_.embedding_dim = options.model.embedding_dim;
+    info_ = {"onnxruntime", library.version(), library.path()};
+  }
+
+  Status Load(const OnnxOptions& options);
+
+  const EngineSignature& signature() const override { return signature_; }
+  const EngineInfo& info() const override { return info_; }
+  Result<std::vector<float>> EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) override;
+  Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) override;
+
+ private:
+  Result<std::vector<float>> Run(ort::Session& session, std::span<const InputTensor> inputs,
+                                 const std::string& output, std::size_t rows, CancelToken& cancel);
+  Result<std::vector<float>> ReadVectors(ort::Value& value, std::size_t rows);
+
+  Library& library_;
+  const std::int64_t pad_token_id_;
+  const ort::MemoryInfoHandle memory_;  // "our buffers are in host memory"
+  ort::SessionHandle video_session_;
+  ort::SessionHandle text_session_;
+  ort::VideoGraph video_;
+  ort::TextGraph text_;
+  EngineSignature signature_;
+  EngineInfo info_;
+  // Kept between runs: they grow to the largest batch and stay.
+  std::vector<std::byte> video_input_;
+  std::vector<std::int64_t> token_input_;
+  std::vector<std::int64_t> mask_input_;
+};
+
+Status OnnxEngine::Load(const OnnxOptions& options) {
+  const std::pair<const std::string&, ort::SessionHandle&> sessions[] = {{options.video_path, video_session_},
+                                                                         {options.text_path, text_session_}};
+  std::array<ort::GraphSpec, 2> graphs;
+  for (std::size_t i = 0; i < graphs.size(); ++i) {
+    auto session = CreateSession(library_, options, sessions[i].first);
+    if (!session.ok()) return session.TakeStatus();
+    sessions[i].second = std::move(session).value();
+    auto graph = ort::ReadGraph(library_, *sessions[i].second);
+    if (!graph.ok()) return graph.TakeStatus();
+    graphs[i] = std::move(graph).value();
+  }
+  auto video = ort::MatchVideo(graphs[0], options.model, options.video_path);
+  if (!video.ok()) return video.TakeStatus();
+  auto text = ort::MatchText(graphs[1], options.model, options.text_path);
+  if (!text.ok()) return text.TakeStatus();
+  video_ = std::move(video).value();
+  text_ = std::move(text).value();
+  signature_.max_video_batch = video_.max_batch;
+  signature_.max_text_batch = text_.max_batch;
+  signature_.video_form = video_.tao ? "tao" : "canonical";
+  signature_.video_input = Describe(graphs[0].inputs);
+  signature_.text_input = Describe(graphs[1].inputs);
+  return {};
+}
+
+Result<std::vector<float>> OnnxEngine::EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) {
+  const ClipShape& shape = signature_.clip;
+  const std::size_t clip_bytes = shape.bytes() * (video_.tao ? sizeof(float) : 1);
+  video_input_.resize(std::max(video_input_.size(), clip_bytes * clips.size()));
+  std::byte* dst = video_input_.data();
+  for (const ClipPtr& clip : clips) {
+    if (video_.tao) {
+      ToTao(*clip, reinterpret_cast<float*>(dst));
+    } else {
+      std::memcpy(dst, clip->data(), clip_bytes);
+    }
+    dst += clip_bytes;
+  }
+  const auto batch = static_cast<std::int64_t>(clips.size());
+  const std::array inputs = {InputTensor{
+      video_.input.c_str(),
+      video_.tao ? ElementType::kFloat32 : ElementType::kUint8,
+      std::span(video_input_).first(clip_bytes * clips.size()),
+      video_.tao ? std::vector<std::int64_t>{batch, 3, shape.frames, shape.height, shape.width}
+                 : std::vector<std::int64_t>{batch, shape.frames, 3, shape.height, shape.width},
+  }};
+  return Run(*video_session_, inputs, video_.output, clips.size(), cancel);
+}
+
+Result<std::vector<float>> OnnxEngine::EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) {
+  std::size_t length = text_.length;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (text_.length != 0 && rows[i].size() > length) {
+      return Status(StatusCode::kInvalidArgument,
+                    "token row " + std::to_string(i) + " has " + std::to_string(rows[i].size()) +
+                        " tokens; the text graph takes at most " + std::to_string(length))
+          .With("index", static_cast<double>(i))
+          .With("limit", static_cast<double>(length));
+    }
+    length = std::max(length, rows[i].size());
+  }
+  token_input_.assign(rows.size() * length, pad_token_id_);
+  mask_input_.assign(rows.size() * length, 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::copy(rows[i].begin(), rows[i].end(), token_input_.begin() + i * length);
+    std::fill_n(mask_input_.begin() + i * length, rows[i].size(), 1);
+  }
+  const std::vector<std::int64_t> dims = {static_cast<std::int64_t>(rows.size()),
+                                          static_cast<std::int64_t>(length)};
+  const std::array inputs = {
+      InputTensor{"input_ids", ElementType::kInt64, std::as_writable_bytes(std::span(token_input_)), dims},
+      InputTensor{"attention_mask", ElementType::kInt64, std::as_writable_bytes(std::span(mask_input_)),
+                  dims}};
+  return Run(*text_session_, inputs, text_.output, rows.size(), cancel);
+}
+
+Result<std::vector<float>> OnnxEngine::Run(ort::Session& session, std::span<const InputTensor> inputs,
+                                           const std::string& output, std::size_t rows, CancelToken& cancel) {
+  const Api& api = library_.api();
+  constexpr std::string_view kDoing = "ONNX Runtime failed";
+  auto options = library_.Make<ort::RunOptionsHandle>(StatusCode::kEngine, kDoing, api.CreateRunOptions);
+  if (!options.ok()) return options.TakeStatus();
+
+  std::vector<ort::ValueHandle> values;
+  std::vector<const char*> names;
+  std::vector<const ort::Value*> pointers;
+  for (const InputTensor& input : inputs) {
+    auto value = library_.Make<ort::ValueHandle>(StatusCode::kEngine, kDoing, [&](ort::Value** out) {
+      return api.CreateTensorWithDataAsOrtValue(memory_.get(), input.bytes.data(), input.bytes.size(),
+                                                input.dims.data(), input.dims.size(), input.type, out);
+    });
+    if (!value.ok()) return value.TakeStatus();
+    names.push_back(input.name);
+    pointers.push_back(value->get());
+    values.push_back(std::move(value).value());
+  }
+
+  const char* output_name = output.c_str();
+  Result<ort::ValueHandle> result = [&] {
+    // The runtime looks at the flag between any two nodes, also inside loops.
+    const CancelToken::Listener terminate(cancel, [&] {
+      std::ignore =
+          library_.Check(api.RunOptionsSetTerminate(options->get()), StatusCode::kInternal, "cancelling");
+    });
+    return library_.Make<ort::ValueHandle>(StatusCode::kEngine, kDoing, [&](ort::Value** out) {
+      return api.Run(&session, options->get(), names.data(), pointers.data(), names.size(), &output_name, 1,
+                     out);
+    });
+  }();
+  if (cancel.cancelled()) return Status(StatusCode::kCancelled, "the run was cancelled");
+  if (!result.ok()) return result.TakeStatus();
+  return ReadVectors(*result.value(), rows);
+}
+
+Result<std::vector<float>> OnnxEngine::ReadVectors(ort::Value& value, std::size_t rows) {
+  const Api& api = library_.api();
+  constexpr std::string_view kDoing = "ONNX Runtime's output cannot be read";
+  auto info = library_.Make<ort::TensorInfoHandle>(StatusCode::kEngine, kDoing, [&](ort::TensorInfo** out) {
+    return api.GetTensorTypeAndShape(&value, out);
+  });
+  if (!info.ok()) return info.TakeStatus();
+  auto spec = ort::ReadTensor(library_, *info.value());
+  if (!spec.ok()) return spec.TakeStatus();
+  const std::vector<std::int64_t> expected = {static_cast<std::int64_t>(rows), signature_.embedding_dim};
+  if (spec->dims != expected) {
+    return Status(StatusCode::kEngine, "the graph returned" + Describe(spec.value()) + " for " +
+                                           std::to_string(rows) + " rows of " +
+                                           std::to_string(signature_.embedding_dim));
+  }
+  void* data = nullptr;
+  COSMOS_RETURN_IF_ERROR(
+      library_.Check(api.GetTensorMutableData(&value, &data), StatusCode::kEngine, kDoing));
+  std::vector<float> vectors(rows * signature_.embedding_dim);
+  if (spec->type == ElementType::kFloat16) {
+    const auto* halves = static_cast<const std::uint16_t*>(data);
+    std::transform(halves, halves + vectors.size(), vectors.begin(), HalfToFloat);
+  } else {
+    std::memcpy(vectors.data(), data, vectors.size() * sizeof(float));
+  }
+  return vectors;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> CreateOnnxEngine(const OnnxOptions& options) {
+  Result<Library*> library = Library::Open(options.library);
+  if (!library.ok()) return library.TakeStatus();
+  Library& runtime = *library.value();
+  auto memory = runtime.Make<ort::MemoryInfoHandle>(
+      StatusCode::kLibrary, "ONNX Runtime cannot describe host memory", [&](ort::MemoryInfo** out) {
+        return runtime.api().CreateCpuMemoryInfo(ort::AllocatorKind::kDevice, ort::MemoryKind::kDefault, out);
+      });
+  if (!memory.ok()) return memory.TakeStatus();
+  auto engine = std::make_unique<OnnxEngine>(runtime, options, std::move(memory).value());
+  COSMOS_RETURN_IF_ERROR(engine->Load(options));
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace cosmos
