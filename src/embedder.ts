@@ -8,7 +8,7 @@ import { untilAborted } from './many.ts'
 import { loadBundle } from './model/bundle.ts'
 import { findOnnxRuntime } from './model/onnxruntime-library.ts'
 import { loadTokenizer } from './model/tokenizer.ts'
-import { runNative } from './native-job.ts'
+import { callNative, runNative } from './native-job.ts'
 import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
 import { heldBytes, type Item, parseItem, parseRequest, type RequestRules } from './request/items.ts'
@@ -69,7 +69,7 @@ export async function openEmbedder(given: EmbedderOptions, binding: Binding): Pr
   const { library, ...threading } = options.onnxruntime
   const { path } = findOnnxRuntime({ path: library })
   const { frames, height, width, embeddingDim, files } = bundle
-  const diagnostics = binding.diagnostics()
+  const diagnostics = callNative(() => binding.diagnostics())
   const create = () =>
     binding.createEngine({
       backend: 'onnxruntime',

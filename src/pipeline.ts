@@ -5,6 +5,7 @@ import type {
   NativeClipOptions,
   NativeDecodedClip,
   NativeEngine,
+  NativeJob,
   NativeMediaSource,
   NativeSegmentReader,
   NativeStillImage,
@@ -48,7 +49,7 @@ export class Pipeline {
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #parts: PipelineParts
   readonly #downloads: Slots
-  readonly #clips: Slots
+  readonly #room: Slots
   readonly #decoders: Slots
   readonly #batcher: Batcher<Row, Float32Array>
 
@@ -64,7 +65,7 @@ export class Pipeline {
     this.#decoders = new Slots(options.decode.concurrency)
     // Room for the clips being decoded, for a batch that runs and for one that gathers meanwhile. Decoders that are
     // faster than the engine wait here, so pixels never pile up.
-    this.#clips = new Slots(options.decode.concurrency + 2 * this.maxBatch.video)
+    this.#room = new Slots(options.decode.concurrency + 2 * this.maxBatch.video)
     this.#batcher = new Batcher<Row, Float32Array>({
       maxBatch: this.maxBatch,
       maxDelayMs: maxQueueDelayMs,
@@ -76,7 +77,7 @@ export class Pipeline {
     const lengths = ({ waiting, running }: { waiting: number; running: number }) => ({ waiting, running })
     return {
       download: lengths(this.#downloads),
-      decode: { waiting: this.#clips.waiting + this.#decoders.waiting, running: this.#decoders.running },
+      decode: { waiting: this.#decoders.waiting, running: this.#decoders.running },
       encode: lengths(this.#batcher),
     }
   }
@@ -90,10 +91,10 @@ export class Pipeline {
   async embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
     const embed = async () => {
       const media = await this.#read(item, work)
-      return this.#enter(this.#clips, work, async () => {
-        const decoded = await this.#enter(this.#decoders, work, () => this.#decode(media, item, work))
-        return this.encodeClip(decoded, work)
-      })
+      const { binding } = this.#parts
+      const start = () => binding.decodeClip(media, this.#clipOptions(item))
+      const { decoded, release } = await this.#decode(start, work)
+      return this.encodeClip(decoded, work).finally(release)
     }
     // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
     return isFetched(item) ? this.#enter(this.#downloads, work, embed) : embed()
@@ -114,20 +115,10 @@ export class Pipeline {
     )
   }
 
-  /** The next window, once there is room for it; null after the last one. */
+  /** The next window; null after the last one. */
   async nextClip(reader: NativeSegmentReader, work: Work): Promise<WaitingClip | null> {
-    const asked = performance.now()
-    const release = await this.#clips.acquire(work.priority, work.signal)
-    work.timings.queue += performance.now() - asked
-    try {
-      const decoded = await this.#enter(this.#decoders, work, () =>
-        runNative(() => reader.next(), work.signal),
-      )
-      if (decoded) return { decoded, release }
-    } catch (error) {
-      release()
-      throw error
-    }
+    const { decoded, release } = await this.#decode(() => reader.next(), work)
+    if (decoded) return { decoded, release }
     release()
     return null
   }
@@ -164,8 +155,19 @@ export class Pipeline {
     return 'media' in resolved ? resolved.media : { images: resolved.images }
   }
 
-  #decode(media: Media, item: ClipItem, work: Work): Promise<NativeDecodedClip> {
-    return runNative(() => this.#parts.binding.decodeClip(media, this.#clipOptions(item)), work.signal)
+  /** Decodes once there are a decoder and room in front of the engine. The caller gives the room back. */
+  #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
+    return this.#enter(this.#decoders, work, async () => {
+      const asked = performance.now()
+      const release = await this.#room.acquire(work.priority, work.signal)
+      work.timings.queue += performance.now() - asked
+      try {
+        return { decoded: await runNative(start, work.signal), release }
+      } catch (error) {
+        release()
+        throw error
+      }
+    })
   }
 
   #clipOptions(item: ClipItem): NativeClipOptions {

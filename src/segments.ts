@@ -55,15 +55,17 @@ export class SegmentPass {
       const reader = await counted(work, pipeline.openSegments(item, windows, work))
       this.#reader = reader
       for (;;) {
-        const next = await this.#startNext(reader, work)
+        const next = await this.#startNext(reader, work).catch((failure: unknown) => ({ failure }))
         const former = this.#encoding
-        this.#encoding = next?.segment
+        this.#encoding = next && 'segment' in next ? next.segment : undefined
         if (former) {
           const segment = await former
           this.#paused = true
           yield segment
           this.#paused = false
         }
+        // The windows before a broken one are whole.
+        if (next && 'failure' in next) throw next.failure
         if (!next) return
         call.signal.throwIfAborted()
         work = newWork()

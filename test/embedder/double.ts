@@ -1,0 +1,268 @@
+/** A double of the addon: the same promises, no pixels. What it holds can be counted, and its jobs can be held. */
+import type {
+  Binding,
+  NativeClip,
+  NativeClipOptions,
+  NativeDecodedClip,
+  NativeFailure,
+  NativeJob,
+  NativeMediaSource,
+} from '#binding'
+
+const DIM = 256
+
+export interface HeldJob {
+  finish(): void
+  fail(failure: Partial<NativeFailure>): void
+  cancelled: boolean
+}
+
+/** Where jobs of one kind stop while `held`. */
+export class Gate {
+  held = false
+  /** Started and not yet ended, oldest first. */
+  readonly jobs: HeldJob[] = []
+
+  /** Lets everything through, now and from now on. */
+  open(): void {
+    this.held = false
+    for (const job of [...this.jobs]) job.finish()
+  }
+}
+
+export class BindingDouble implements Binding {
+  readonly decoding = new Gate()
+  readonly encoding = new Gate()
+  readonly opening = new Gate()
+  readonly creating = new Gate()
+  readonly clipOptions: NativeClipOptions[] = []
+  readonly decoded: number[] = []
+  readonly batches: { kind: 'text' | 'video'; size: number; ids: number[] }[] = []
+  clipsAlive = 0
+  mostClipsAlive = 0
+  readersOpen = 0
+  enginesOpen = 0
+  runningJobs = 0
+
+  /** The first byte of the media says which clip it is; 255 is no video. */
+  decodeClip(
+    source: NativeMediaSource | { images: readonly unknown[] },
+    options: NativeClipOptions,
+  ): NativeJob<NativeDecodedClip> {
+    const id = 'bytes' in source ? (source.bytes[0] ?? 0) : 0
+    this.clipOptions.push(options)
+    this.decoded.push(id)
+    return this.#job(this.decoding, () => this.#clip(id, options, 0, 1))
+  }
+
+  /** The second byte says how many windows there are; a window numbered 255 cannot be decoded. */
+  openSegments(
+    source: NativeMediaSource,
+    options: NativeClipOptions,
+    windows: { seconds: number; stride: number },
+  ) {
+    const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
+    return this.#job(this.opening, () => {
+      this.readersOpen++
+      let open = true
+      let window = 0
+      return {
+        next: () => {
+          if (!open) throw failure({ code: 'invalid_argument', message: 'the reader is closed' })
+          const index = window++
+          return this.#job(this.decoding, () => {
+            const start = index * windows.stride
+            return index < count ? this.#clip(first + index, options, start, start + windows.seconds) : null
+          })
+        },
+        close: () => {
+          if (open) this.readersOpen--
+          open = false
+        },
+      }
+    })
+  }
+
+  createEngine(options: { library: string; frames: number; height: number; width: number }) {
+    return this.#job(this.creating, () => {
+      this.enginesOpen++
+      const { frames, height, width, library } = options
+      let open = true
+      return {
+        info: {
+          backend: 'onnxruntime',
+          version: '0.0.0-double',
+          library,
+          frames,
+          height,
+          width,
+          embeddingDim: DIM,
+          maxVideoBatch: 0,
+          maxTextBatch: 0,
+          videoForm: 'canonical' as const,
+          videoInput: '',
+          textInput: '',
+        },
+        encodeVideo: (clips: readonly NativeClip[]) => {
+          for (const clip of clips) clip.toBytes()
+          return this.#encode(
+            'video',
+            clips.map((clip) => (clip as ClipDouble).id),
+          )
+        },
+        encodeText: (rows: readonly Int32Array[]) =>
+          this.#encode(
+            'text',
+            rows.map((row) => row.length),
+          ),
+        close: async () => {
+          if (open) this.enginesOpen--
+          open = false
+        },
+      }
+    })
+  }
+
+  probeOnnxRuntime() {
+    return { version: '0.0.0-double', buildInfo: '' }
+  }
+
+  resizeRgb(): never {
+    throw new Error('not of this double')
+  }
+
+  diagnostics() {
+    return {
+      version: '0.0.0-double',
+      napi: 9,
+      compiler: '',
+      simd: 'none',
+      ffmpeg: { avcodec: '', avformat: '', license: '', configuration: '', demuxers: [], decoders: [] },
+    }
+  }
+
+  #encode(kind: 'text' | 'video', ids: number[]): NativeJob<Float32Array> {
+    this.batches.push({ kind, size: ids.length, ids })
+    return this.#job(this.encoding, () => {
+      const vectors = new Float32Array(ids.length * DIM)
+      for (const [row, id] of ids.entries()) vectors.set(vectorOf(id), row * DIM)
+      return vectors
+    })
+  }
+
+  #clip(id: number, options: NativeClipOptions, start: number, end: number): NativeDecodedClip {
+    if (id === 255) throw failure({ code: 'media', message: 'no video stream' })
+    this.clipsAlive++
+    this.mostClipsAlive = Math.max(this.mostClipsAlive, this.clipsAlive)
+    const clip = new ClipDouble(id, options, () => this.clipsAlive--)
+    const frames = Array.from({ length: options.frames }, (_, index) => ({
+      index,
+      pts: index,
+      keyframe: true,
+    }))
+    const report = {
+      container: 'double',
+      codec: 'double',
+      pixelFormat: 'rgb24',
+      decoder: 'software' as const,
+      width: 16,
+      height: 16,
+      rotation: 0,
+      duration: 1,
+      frameCount: 8,
+      decoded: 8,
+      discarded: 0,
+      seeks: 0,
+      bytesRead: 1,
+      openMs: 1,
+      decodeMs: 2,
+      convertMs: 3,
+      warnings: id === 254 ? ['the file is damaged'] : [],
+    }
+    return { clip, start, end, frames, report }
+  }
+
+  #job<T>(gate: Gate, make: () => T): NativeJob<T> {
+    this.runningJobs++
+    const { promise, resolve, reject } = deferred<T>()
+    const end = () => {
+      this.runningJobs--
+      gate.jobs.splice(gate.jobs.indexOf(job), 1)
+    }
+    let ended = false
+    const once = (how: () => void) => {
+      if (ended) return
+      ended = true
+      end()
+      how()
+    }
+    const job: HeldJob = {
+      cancelled: false,
+      finish: () =>
+        once(() => {
+          try {
+            resolve(make())
+          } catch (error) {
+            reject(error)
+          }
+        }),
+      fail: (what) => once(() => reject(failure(what))),
+    }
+    gate.jobs.push(job)
+    if (!gate.held) setImmediate(() => gate.held || job.finish())
+    return {
+      promise,
+      cancel: () => {
+        job.cancelled = true
+        // As the addon does: not at once, but soon.
+        setImmediate(() => job.fail({ code: 'cancelled', message: 'cancelled' }))
+      },
+    }
+  }
+}
+
+class ClipDouble implements NativeClip {
+  readonly id: number
+  readonly frames: number
+  readonly height: number
+  readonly width: number
+  readonly byteLength = 1
+  readonly #free: () => void
+  #released = false
+
+  constructor(id: number, { frames, height, width }: NativeClipOptions, free: () => void) {
+    this.id = id
+    this.frames = frames
+    this.height = height
+    this.width = width
+    this.#free = free
+  }
+
+  toBytes(): Uint8Array {
+    if (this.#released) throw failure({ code: 'invalid_argument', message: 'the clip is released' })
+    return new Uint8Array(1)
+  }
+
+  release(): void {
+    if (!this.#released) this.#free()
+    this.#released = true
+  }
+}
+
+/** The vector that the double gives a clip with this first byte, or a text of so many tokens. */
+export function vectorOf(id: number): Float32Array {
+  return new Float32Array(DIM).fill(1 / 16).with(id % DIM, -1 / 16)
+}
+
+function failure(what: Partial<NativeFailure>): Error {
+  return Object.assign(new Error(what.message ?? 'failed'), { code: 'engine', details: {}, ...what })
+}
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {}
+  let reject: (reason: unknown) => void = () => {}
+  const promise = new Promise<T>((...both) => {
+    ;[resolve, reject] = both
+  })
+  return { promise, resolve, reject }
+}
