@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -133,4 +134,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

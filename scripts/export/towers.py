@@ -17,17 +17,18 @@ from shapes import specialise
 
 @dataclass(frozen=True)
 class Form:
-    """Whose conventions the graphs follow. VSS's are ours."""
+    """Whose conventions the graphs follow. The other builders' forms are for showing that their graphs load too."""
     opset: int
     video_output: str
     text_output: str
     float_channels_first: bool  # videos as float [B, 3, T, R, R] in 0..1 instead of uint8 [B, T, 3, R, R]
-    fixed_frames: bool = True
+    as_traced: bool             # leaves the shape computations in, as those builders do
 
 
 FORMS = {
-    "canonical": Form(18, "video_embeddings", "text_embeddings", False),
-    "tao": Form(17, "video_embedding", "text_embedding", True),
+    "canonical": Form(18, "video_embeddings", "text_embeddings", False, False),
+    "vss": Form(18, "video_embeddings", "text_embeddings", False, True),
+    "tao": Form(17, "video_embedding", "text_embedding", True, True),
 }
 
 
@@ -63,7 +64,7 @@ class TextTower(nn.Module):
         return F.normalize(vectors(output, "text_proj"), dim=-1)
 
 
-def trace(tower: nn.Module, inputs: dict[str, Tensor], axes: list[str], output: str, opset: int, sizes: list[dict[str, int]],
+def trace(tower: nn.Module, inputs: dict[str, Tensor], axes: list[str], output: str, form: Form, sizes: list[dict[str, int]],
           path: Path) -> onnx.ModelProto:
     """Writes the traced graph to `path`, weights beside it where they do not fit, and returns it with shapes made plain.
 
@@ -72,9 +73,10 @@ def trace(tower: nn.Module, inputs: dict[str, Tensor], axes: list[str], output: 
     dynamic = {name: dict(enumerate(axes)) for name in inputs} | {output: {0: "batch"}}
     with torch.no_grad():
         torch.onnx.export(tower, tuple(inputs.values()), str(path), input_names=list(inputs), output_names=[output],
-                          dynamic_axes=dynamic, opset_version=opset, dynamo=False)
+                          dynamic_axes=dynamic, opset_version=form.opset, dynamo=False)
     model = onnx.load(path, load_external_data=False)
-    specialise(model, sizes)
+    if not form.as_traced:
+        specialise(model, sizes)
     return model
 
 
@@ -85,11 +87,11 @@ def trace_video(checkpoint: Checkpoint, preprocessing: Preprocessing, form: Form
         videos = videos.float().transpose(1, 2).contiguous()
     tower = VideoTower(checkpoint, preprocessing, form).eval()
     sizes = [{"batch": batch} for batch in (1, 3, 7)]
-    return trace(tower, {"videos": videos}, ["batch"], form.video_output, form.opset, sizes, path)
+    return trace(tower, {"videos": videos}, ["batch"], form.video_output, form, sizes, path)
 
 
 def trace_text(checkpoint: Checkpoint, form: Form, path: Path) -> onnx.ModelProto:
     tokens = torch.ones(2, 9, dtype=torch.int64)
     sizes = [{"batch": batch, "sequence": length} for batch, length in ((1, 5), (3, 5), (7, 23))]
     return trace(TextTower(checkpoint).eval(), {"input_ids": tokens, "attention_mask": tokens}, ["batch", "sequence"],
-                 form.text_output, form.opset, sizes, path)
+                 form.text_output, form, sizes, path)

@@ -1,6 +1,6 @@
 """Writes a stand-in checkpoint: the folder that a download of Cosmos-Embed1 would be, with random weights.
 
-    python make.py --size tiny --out DIR        0.3 MB, for tests
+    python make.py --size tiny --out DIR        0.2 MB, for tests
     python make.py --size full --out DIR        the published sizes, 4.7 GB, for measuring speed and memory
 """
 
@@ -23,8 +23,8 @@ WORDS = """a an and the of on in to is it at from with video clip red green blue
 square person people man woman street road left right up down moving turning walking running playing standing""".split()
 
 SIZES = {
-    "tiny": dict(embed_dim=16, resolution=28, vision_width=32, vision_depth=2, vision_heads=2, vision_hidden=64,
-                 num_query_tokens=4, text_width=32, text_depth=2, text_heads=2, text_hidden=64, max_positions=128),
+    "tiny": dict(embed_dim=16, resolution=28, vision_width=24, vision_depth=2, vision_heads=2, vision_hidden=32,
+                 num_query_tokens=4, text_width=24, text_depth=2, text_heads=2, text_hidden=32, max_positions=128),
     "full": {},
 }
 
