@@ -118,8 +118,9 @@ function publicMessage(error: CosmosEmbedError | HttpError, index: number | unde
   if (internalCodes.has(error.code)) {
     return `the server could not finish this request (${error.code}); its log says why, under the x-request-id`
   }
-  const place = index === undefined || error.message.startsWith('input[') ? '' : `input[${index}]: `
-  return place + error.message
+  // The contract has the texts of its own rules word for word; there `param` alone names the item.
+  if (index === undefined || error.code === 'invalid_request') return error.message
+  return `input[${index}]: ${error.message}`
 }
 
 /** Whole seconds, at least one. */

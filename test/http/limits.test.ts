@@ -1,0 +1,269 @@
+import { createHash } from 'node:crypto'
+import { connect } from 'node:net'
+import type { CosmosEmbedError } from 'cosmos-embed'
+import { describe, expect, it } from 'vitest'
+import { eventually, gate, post, rawExchange, request, serveDouble } from './support.ts'
+
+const query = { request_type: 'query', input: 'a red circle', model: 'double' }
+const KiB = 1024
+
+function videoBody(bytes: number): string {
+  return JSON.stringify({
+    ...query,
+    input: `data:video/mp4;base64,${Buffer.alloc(bytes, 'v').toString('base64')}`,
+  })
+}
+
+/** For JSON.stringify, which would write a Buffer and a Uint8Array in different ways, and at length. */
+function digests(this: Record<string, unknown>, name: string, value: unknown): unknown {
+  const held = this[name]
+  return held instanceof Uint8Array ? createHash('sha256').update(held).digest('hex') : value
+}
+
+/** The head of a request whose body comes later, or never. */
+function head(headers: Record<string, string | number>): string {
+  const lines = Object.entries({ host: 'a', 'content-type': 'application/json', ...headers })
+  return `POST /v1/embeddings HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+}
+
+async function gauge(url: string, name: string): Promise<number | undefined> {
+  const { body } = await request(`${url}/v1/metrics`)
+  const value = new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (.+)$`, 'm').exec(body as string)?.[1]
+  return value === undefined ? undefined : Number(value)
+}
+
+describe('long bodies', () => {
+  it('mean the same whether a thread parses them or not', async () => {
+    const here = await serveDouble({ limits: { workerBodyBytes: 64 * KiB * KiB } })
+    const there = await serveDouble({ limits: { workerBodyBytes: 1 } })
+    const bodies = [
+      videoBody(3 * KiB * KiB),
+      JSON.stringify({ ...query, input: ['déjà vu', 'b'], encoding_format: 'base64' }),
+      JSON.stringify({ ...query, input: 'data:video/mp4;presigned_url,https://a.example/b?c=1' }),
+      JSON.stringify({ ...query, input: 'data:video/mp4;base64,not base64' }),
+      JSON.stringify({ ...query, request_type: 'bulk_text', input: ['a', ''] }),
+      JSON.stringify({ ...query, extra: 1 }),
+      '{"a":',
+      '',
+    ]
+    for (const body of bodies) {
+      const [one, other] = await Promise.all([post(here.url, body), post(there.url, body)])
+      expect({ status: other.status, body: other.body }).toEqual({ status: one.status, body: one.body })
+    }
+    expect(JSON.stringify(there.double.requests, digests)).toBe(JSON.stringify(here.double.requests, digests))
+    expect(here.double.requests).toHaveLength(3)
+  })
+
+  it('in pieces of any size arrive whole', async () => {
+    const { url, double } = await serveDouble()
+    const bytes = Buffer.from(videoBody(700 * KiB))
+    async function* pieces() {
+      for (let at = 0; at < bytes.length; at += 99_991) yield bytes.subarray(at, at + 99_991)
+    }
+    const body = pieces() as unknown as BodyInit
+    const { status } = await post(url, '', { body, duplex: 'half' } as RequestInit)
+    expect(status).toBe(200)
+    expect(double.requests[0]?.input).toMatchObject([{ video: { byteLength: 700 * KiB } }])
+  })
+})
+
+describe('a body over its limit', () => {
+  it('is refused by its content-length before it is sent', async () => {
+    const { url } = await serveDouble({ limits: { maxBodyBytes: 1000 } })
+    const answer = await rawExchange(url, head({ 'content-length': 1001 }), '}}')
+    expect(answer).toMatch(/^HTTP\/1.1 413 /)
+    expect(answer).toContain('"message":"request body exceeds maximum 1000 bytes"')
+    expect(answer).toContain('"type":"request_too_large"')
+  })
+
+  it('is refused as it arrives, when its length is not told', async () => {
+    const { url } = await serveDouble({ limits: { maxBodyBytes: 1000 } })
+    const chunk = `400\r\n${'x'.repeat(1024)}\r\n`
+    const answer = await rawExchange(url, head({ 'transfer-encoding': 'chunked' }) + chunk, '}}')
+    expect(answer).toMatch(/^HTTP\/1.1 413 /)
+  })
+
+  it('is answered although the client goes on sending, and the connection goes on working', async () => {
+    const { url } = await serveDouble({ limits: { maxBodyBytes: 100 * KiB } })
+    const { status, headers } = await post(url, videoBody(400 * KiB))
+    expect(status).toBe(413)
+    expect(headers.get('x-should-retry')).toBe('false')
+    expect((await post(url, query)).status).toBe(200)
+  })
+
+  it('counts inline media for itself', async () => {
+    const { url } = await serveDouble()
+    const { status, body } = await post(url, videoBody(33 * KiB * KiB))
+    expect(status).toBe(413)
+    expect(body).toMatchObject({
+      error: { param: 'input[0]', message: expect.stringContaining(`maxInlineBytes ${32 * KiB * KiB}`) },
+    })
+  })
+})
+
+describe('bodies in flight', () => {
+  it('are counted as they come, refused over the limit, and forgotten when their client goes', async () => {
+    const { url } = await serveDouble({ limits: { maxBodyBytesInFlight: 64 * KiB } })
+    const { hostname, port } = new URL(url)
+    const slow = connect(Number(port), hostname)
+    slow.write(head({ 'content-length': 60 * KiB }) + 'x'.repeat(40 * KiB))
+    await eventually(async () => {
+      expect(await gauge(url, 'cosmos_embed_inflight_body_bytes')).toBe(40 * KiB)
+    })
+    const refused = await post(url, videoBody(30 * KiB))
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('retry-after')).toBe('1')
+    expect((await post(url, query)).status).toBe(200)
+    slow.destroy()
+    await eventually(async () => {
+      expect(await gauge(url, 'cosmos_embed_inflight_body_bytes')).toBe(0)
+    })
+    expect((await post(url, videoBody(30 * KiB))).status).toBe(200)
+  })
+})
+
+describe('slow clients', () => {
+  it('that stop in the middle of a body are told so', async () => {
+    const { url } = await serveDouble({ limits: { bodyIdleTimeoutMs: 50 } })
+    const answer = await rawExchange(url, `${head({ 'content-length': 100 })}{"input"`, '}}')
+    expect(answer).toMatch(/^HTTP\/1.1 408 /)
+    expect(answer).toContain('no byte of the body came for 50 ms')
+  })
+
+  it('that trickle headers or a body are cut off', async () => {
+    const { url } = await serveDouble({ headersTimeoutMs: 200, receiveTimeoutMs: 400 })
+    const byHeaders = await rawExchange(url, 'POST /v1/embeddings HTTP/1.1\r\nhost: a\r\n')
+    expect(byHeaders).toMatch(/^HTTP\/1.1 408 /)
+    expect(byHeaders).toContain('"code":"request_timeout"')
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname)
+    socket.write(head({ 'content-length': 1000 }))
+    const trickle = setInterval(() => socket.write('x'), 20)
+    await new Promise((resolve) =>
+      socket
+        .on('close', resolve)
+        .on('error', () => {})
+        .resume(),
+    )
+    clearInterval(trickle)
+    expect((await post(url, query)).status).toBe(200)
+  })
+
+  it('that do not read their answer lose the connection', async () => {
+    const input = Array(64).fill('a')
+    const { url } = await serveDouble({ limits: { sendTimeoutMs: 200 } }, { dimension: 60_000 })
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname)
+    socket.pause()
+    const body = JSON.stringify({ ...query, request_type: 'bulk_text', input })
+    socket.write(head({ 'content-length': body.length }) + body)
+    await eventually(async () => {
+      expect(await gauge(url, 'cosmos_embed_requests_total{request_type="bulk_text",status="200"}')).toBe(1)
+    })
+    let ended = false
+    socket.on('close', () => {
+      ended = true
+    })
+    socket.on('error', () => {})
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    socket.resume()
+    await eventually(() => expect(ended).toBe(true))
+  })
+})
+
+describe('a request that takes too long', () => {
+  it('is cancelled and answered with 504', async () => {
+    const reasons: unknown[] = []
+    const before = (_: unknown, signal: AbortSignal | undefined) =>
+      new Promise<void>((_resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          reasons.push(signal.reason)
+          reject(signal.reason)
+        })
+      })
+    const { url } = await serveDouble({ limits: { requestTimeoutMs: 50 } }, { before })
+    const { status, body } = await post(url, query)
+    expect(status).toBe(504)
+    expect(body).toMatchObject({
+      error: { code: 'timeout', message: expect.stringContaining('requestTimeoutMs 50') },
+    })
+    expect((reasons[0] as CosmosEmbedError).code).toBe('timeout')
+  })
+})
+
+describe('a client that goes away', () => {
+  it('cancels its work', async () => {
+    const started = gate()
+    let reason: unknown
+    const before = (_: unknown, signal: AbortSignal | undefined) =>
+      new Promise<void>((_resolve, reject) => {
+        started.open()
+        signal?.addEventListener('abort', () => {
+          reason = signal.reason
+          reject(signal.reason)
+        })
+      })
+    const { url } = await serveDouble({}, { before })
+    const client = new AbortController()
+    const answer = post(url, query, { signal: client.signal })
+    await started.opened
+    client.abort()
+    await expect(answer).rejects.toThrow()
+    await eventually(() => expect((reason as CosmosEmbedError | undefined)?.code).toBe('cancelled'))
+    await eventually(async () => expect(await gauge(url, 'cosmos_embed_cancelled_total')).toBe(1))
+    expect(await gauge(url, 'cosmos_embed_inflight_requests{request_type="query"}')).toBeUndefined()
+  })
+
+  it('in the middle of its body leaves nothing behind', async () => {
+    const { url, double } = await serveDouble()
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname)
+    socket.write(`${head({ 'content-length': 100 })}{"input"`)
+    await eventually(async () => expect(await gauge(url, 'cosmos_embed_inflight_body_bytes')).toBe(8))
+    socket.destroy()
+    await eventually(async () => expect(await gauge(url, 'cosmos_embed_cancelled_total')).toBe(1))
+    expect(await gauge(url, 'cosmos_embed_inflight_body_bytes')).toBe(0)
+    expect(double.requests).toEqual([])
+  })
+})
+
+describe('closing', () => {
+  it('finishes what runs, refuses what is new, and says so', async () => {
+    const { opened, open } = gate()
+    const { url, server, double } = await serveDouble({}, { before: () => opened })
+    const running = post(url, query)
+    await eventually(() => expect(double.requests).toHaveLength(1))
+    const closed = server.close({ drainMs: 10_000 })
+    const ready = await request(`${url}/v1/health/ready`)
+    expect(ready.status).toBe(503)
+    expect(ready.body).toMatchObject({ message: expect.stringContaining('shutting down') })
+    const refused = await post(url, query)
+    expect(refused.status).toBe(503)
+    expect(refused.body).toMatchObject({ error: { code: 'closed', type: 'service_unavailable' } })
+    open()
+    expect((await running).status).toBe(200)
+    await closed
+    await expect(post(url, query)).rejects.toThrow()
+  })
+
+  it('cancels what does not finish in time', async () => {
+    const before = (_: unknown, signal: AbortSignal | undefined) =>
+      new Promise<void>((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason))
+      })
+    const { url, server, double } = await serveDouble({}, { before })
+    const running = post(url, query)
+    await eventually(() => expect(double.requests).toHaveLength(1))
+    await server.close({ drainMs: 20 })
+    const { status, body } = await running
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ error: { code: 'closed' } })
+  })
+
+  it('is over at once when nothing runs, idle connections or not', async () => {
+    const { url, server } = await serveDouble()
+    await post(url, query)
+    await server.close({ drainMs: 60_000 })
+    await server.close()
+  })
+})

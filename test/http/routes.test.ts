@@ -1,0 +1,436 @@
+import { DeviceLostError, type EmbedRequest, InternalError, MediaError, OverloadedError } from 'cosmos-embed'
+import { createServer } from 'cosmos-embed/http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { doubleEmbedder, unitVector } from './double.ts'
+import { eventually, gate, post, rawExchange, request, serveDouble } from './support.ts'
+
+const query = { request_type: 'query', input: 'a red circle', model: 'double' }
+const vectorOf = (input: unknown) => Array.from(unitVector(input, 8))
+
+function errorBody(
+  message: unknown,
+  type: string,
+  code: string,
+  status: number,
+  param: string | null = null,
+) {
+  return { error: { message, detail: message, type, code, param, status_code: status } }
+}
+
+describe('POST /v1/embeddings', () => {
+  it('answers with the documented body and nothing else', async () => {
+    const { url } = await serveDouble()
+    const { status, headers, body } = await post(url, query)
+    expect(status).toBe(200)
+    expect(body).toEqual({
+      object: 'list',
+      data: [{ object: 'embedding', index: 0, embedding: vectorOf('a red circle') }],
+      model: 'double',
+      usage: { num_videos: 0, prompt_tokens: 1, total_tokens: 1 },
+    })
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
+    expect(headers.get('x-request-id')).toMatch(/^req_[0-9a-f-]{36}$/)
+    expect(headers.get('server-timing')).toContain('total;dur=1.3')
+  })
+
+  it('keeps the order of 64 inputs, in base64', async () => {
+    const { url } = await serveDouble()
+    const input = Array.from({ length: 64 }, (_, at) => `text ${at}`)
+    const { body } = await post(url, {
+      ...query,
+      input,
+      request_type: 'bulk_text',
+      encoding_format: 'base64',
+    })
+    const { data } = body as { data: { index: number; embedding: string }[] }
+    expect(data.map(({ index }) => index)).toEqual(input.map((_, at) => at))
+    const vectors = data.map(({ embedding }) => {
+      const bytes = Buffer.from(embedding, 'base64')
+      return Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readFloatLE(4 * at))
+    })
+    expect(vectors).toEqual(input.map(vectorOf))
+  })
+
+  it('answers under the name that was asked for', async () => {
+    const { url } = await serveDouble({}, { servedNames: ['double', 'nvidia/cosmos-embed1'] })
+    const { body } = await post(url, { ...query, model: 'nvidia/cosmos-embed1' })
+    expect(body).toMatchObject({ model: 'nvidia/cosmos-embed1' })
+  })
+
+  it('hands inline media to the embedder as bytes, and URLs as they came', async () => {
+    const { url, double } = await serveDouble()
+    const frames = Array.from({ length: 8 }, (_, at) => Buffer.from(`frame ${at}`).toString('base64'))
+    const inline = `data:video_frames/jpg;base64,{${frames.join(',')}}`
+    await post(url, { ...query, request_type: 'bulk_video', input: [inline, inline] })
+    const remote = 'data:video/mp4;presigned_url,https://host.example/a.mp4?sig=1,2'
+    await post(url, { ...query, input: remote })
+    const inputs = double.requests.map(({ input }: EmbedRequest) => input)
+    const decoded = { frames: frames.map((frame) => Uint8Array.from(Buffer.from(frame, 'base64'))) }
+    expect(inputs[0]).toHaveLength(2)
+    for (const input of inputs[0] as { frames: Uint8Array[] }[]) {
+      expect({ frames: input.frames.map((frame) => Uint8Array.from(frame)) }).toEqual(decoded)
+    }
+    expect(inputs[1]).toEqual([remote])
+  })
+
+  it.each([
+    ['not JSON', '{"input"', 400, 'invalid_json'],
+    ['empty', '', 400, 'invalid_json'],
+    ['not UTF-8', Buffer.from([0x22, 0xff, 0xfe, 0x22]), 400, 'invalid_json'],
+    ['no object', '[]', 422, 'invalid_request'],
+    ['__proto__', '{"__proto__":{"a":1}}', 422, 'invalid_request'],
+    ['an unknown field', JSON.stringify({ ...query, user: 'x' }), 422, 'invalid_request'],
+    ['no model', JSON.stringify({ ...query, model: undefined }), 422, 'invalid_request'],
+    ['another model', JSON.stringify({ ...query, model: 'gpt' }), 422, 'invalid_request'],
+    ['an empty text', JSON.stringify({ ...query, input: ' ' }), 422, 'invalid_request'],
+    ['65 texts', JSON.stringify({ ...query, input: Array(65).fill('a') }), 422, 'invalid_request'],
+    [
+      'a local file',
+      JSON.stringify({ ...query, input: 'data:video/mp4;presigned_url,file:///etc/passwd' }),
+      422,
+      'invalid_request',
+    ],
+  ])('refuses a body that is %s', async (_, body, status, code) => {
+    const { url, double } = await serveDouble()
+    const answer = await post(url, '', { body: body as string })
+    const type = code === 'invalid_json' ? 'invalid_json' : 'invalid_request_error'
+    expect(answer.body).toMatchObject({
+      error: { type, code, status_code: status, message: expect.any(String) },
+    })
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('x-should-retry')).toBe('false')
+    expect(double.requests).toEqual([])
+  })
+
+  it('uses the documented texts', async () => {
+    const { url } = await serveDouble()
+    const video = 'data:video/mp4;base64,AAAA'
+    const messages = await Promise.all(
+      [
+        { ...query, input: [video, 'data:video/mp4;presigned_url,https://a.example/b'] },
+        { ...query, input: Array(65).fill('a') },
+        { ...query, input: 'data:video_frames/jpg;base64,{AAAA,AAAA}' },
+        { ...query, request_type: 'bulk_video', input: [video] },
+        { ...query, input: [video, video] },
+        { ...query, request_type: 'bulk_text', input: ['a', video] },
+      ].map(async (body) => ((await post(url, body)).body as { error: { message: string } }).error.message),
+    )
+    expect(messages).toEqual([
+      'Cannot mix base64 and presigned URL inputs in same request',
+      'cosmos-embed supports maximum 64 inputs per request',
+      'video_frames input must contain exactly 8 frames',
+      'bulk_video full-video inputs must use ;presigned_url, payloads',
+      'query video input must contain exactly one video',
+      'bulk_text input must contain text only',
+    ])
+  })
+
+  it('names the item that failed', async () => {
+    const before = () => {
+      throw new MediaError('no frame could be decoded', { index: 2 })
+    }
+    const { url } = await serveDouble({}, { before })
+    const { status, body } = await post(url, { ...query, request_type: 'bulk_text', input: ['a', 'b', 'c'] })
+    expect(status).toBe(422)
+    expect(body).toEqual(
+      errorBody('input[2]: no frame could be decoded', 'invalid_request_error', 'media', 422, 'input[2]'),
+    )
+  })
+
+  it('says when to come back after an overload', async () => {
+    const before = () => {
+      throw new OverloadedError('512 items are in flight', { retryAfter: 2.2 })
+    }
+    const { url } = await serveDouble({}, { before })
+    const { status, headers, body } = await post(url, query)
+    expect(status).toBe(429)
+    expect(body).toEqual(errorBody('512 items are in flight', 'overloaded', 'overloaded', 429))
+    expect(headers.get('retry-after')).toBe('3')
+    expect(headers.get('x-should-retry')).toBe('true')
+  })
+
+  it.each([
+    ['an unknown error', new TypeError('secret /path 0x7f00')],
+    ['an internal error', new InternalError('secret /path')],
+  ])('says nothing of %s', async (_, error) => {
+    const before = () => {
+      throw error
+    }
+    const { url } = await serveDouble({}, { before })
+    const { status, body } = await post(url, query)
+    expect(status).toBe(500)
+    expect(JSON.stringify(body)).not.toContain('secret')
+    expect(body).toMatchObject({ error: { code: 'internal', status_code: 500 } })
+  })
+
+  it('puts warnings into a header that any text survives', async () => {
+    const double = doubleEmbedder()
+    const { embed } = double
+    const warning = { index: 0, message: 'cut at “déjà\nvu”' }
+    double.embed = (async (...args: Parameters<typeof embed>) => {
+      return { ...(await embed(...args)), warnings: [warning] }
+    }) as typeof embed
+    const { url } = await serveDouble({ embedder: double })
+    const { headers } = await post(url, query)
+    expect(JSON.parse(headers.get('x-cosmos-embed-warnings') ?? '')).toEqual([warning])
+  })
+})
+
+describe('what HTTP itself refuses', () => {
+  it('answers 404 for what is not there', async () => {
+    const { url } = await serveDouble()
+    const { status, headers, body } = await request(`${url}/v1/nothing?key=secret`)
+    expect(status).toBe(404)
+    expect(body).toEqual(errorBody('there is no /v1/nothing here', 'not_found', 'not_found', 404))
+    expect(headers.get('x-request-id')).toBeTruthy()
+  })
+
+  it.each([
+    ['GET', '/v1/embeddings', 'POST'],
+    ['DELETE', '/v1/embeddings', 'POST'],
+    ['OPTIONS', '/v1/embeddings', 'POST'],
+    ['POST', '/v1/models', 'GET, HEAD'],
+    ['PUT', '/openapi.json', 'GET, HEAD'],
+    ['PROPFIND', '/v1/metrics', 'GET, HEAD'],
+    ['DELETE', '/', 'GET, HEAD'],
+  ])('answers 405 to %s %s', async (method, path, allow) => {
+    const { url } = await serveDouble()
+    const { status, headers, body } = await request(url + path, { method })
+    expect(status).toBe(405)
+    expect(headers.get('allow')).toBe(allow)
+    expect(body).toMatchObject({ error: { code: 'method_not_allowed', status_code: 405 } })
+  })
+
+  it('judges the method before the body', async () => {
+    const { url } = await serveDouble()
+    const init = { method: 'PUT', body: '{', headers: { 'content-type': 'application/json' } }
+    expect((await request(`${url}/v1/embeddings`, init)).status).toBe(405)
+  })
+
+  it('answers HEAD where it answers GET', async () => {
+    const { url } = await serveDouble()
+    const { status, body } = await request(`${url}/v1/models`, { method: 'HEAD' })
+    expect([status, body]).toEqual([200, ''])
+  })
+
+  it.each(['text/plain', 'application/x-www-form-urlencoded', 'video/mp4'])(
+    'answers 415 to %s',
+    async (type) => {
+      const { url } = await serveDouble()
+      const { status, body } = await post(url, query, { headers: { 'content-type': type } })
+      expect(status).toBe(415)
+      expect(body).toMatchObject({ error: { code: 'unsupported_media_type', status_code: 415 } })
+    },
+  )
+
+  it('takes a charset with application/json', async () => {
+    const { url } = await serveDouble()
+    const headers = { 'content-type': 'application/json; charset=utf-8' }
+    expect((await post(url, query, { headers })).status).toBe(200)
+  })
+
+  it.each([
+    [
+      'a content-length that is no number',
+      'POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ncontent-length: ten\r\n\r\n',
+      400,
+    ],
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    ['endless headers', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+    ['a broken path', 'GET /%zz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
+  ])('answers %s in the same body', async (_, bytes, status) => {
+    const { url } = await serveDouble()
+    const answer = await rawExchange(url, bytes)
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(head).toMatch(/x-request-id: req_/i)
+    expect(JSON.parse(body)).toMatchObject({
+      error: { type: 'invalid_request_error', param: null, status_code: status },
+    })
+    if (bytes.includes('ten')) expect(body).toContain('Content-Length header must be an integer')
+  })
+
+  it('takes the id of a client only when a log can bear it', async () => {
+    const { url } = await serveDouble()
+    const idOf = async (id: string) => {
+      return (await post(url, query, { headers: { 'x-request-id': id } })).headers.get('x-request-id')
+    }
+    expect(await idOf('trace-1.2_3')).toBe('trace-1.2_3')
+    expect(await idOf('a b"c')).toMatch(/^req_/)
+    expect(await idOf('x'.repeat(129))).toMatch(/^req_/)
+  })
+
+  it('sends no CORS headers', async () => {
+    const { url } = await serveDouble()
+    const { headers } = await post(url, query, { headers: { origin: 'https://elsewhere.example' } })
+    expect([...headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
+  })
+})
+
+describe('readiness', () => {
+  it('is false with a reason until the model is there, then true', async () => {
+    const { opened, open } = gate()
+    const server = await createServer({ embedder: opened.then(() => doubleEmbedder()) })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    const early = await request(`${url}/v1/health/ready`)
+    expect(early.status).toBe(503)
+    expect(early.body).toEqual({
+      object: 'health.response',
+      message: 'NIM Service is not ready: the model is loading',
+      status: 'not_ready',
+      ready: false,
+    })
+    expect((await request(`${url}/v1/health/live`)).status).toBe(200)
+    const refused = await post(url, query)
+    expect(refused.status).toBe(503)
+    expect(refused.body).toMatchObject({ error: { code: 'not_ready', type: 'service_unavailable' } })
+    expect(refused.headers.get('retry-after')).toBe('1')
+    open()
+    await server.ready
+    expect((await request(`${url}/v1/health/ready`)).body).toEqual({
+      object: 'health.response',
+      message: 'NIM Service is ready',
+      status: 'ready',
+      ready: true,
+    })
+  })
+
+  it('stays false when the model cannot be loaded, and does not say more than that', async () => {
+    const server = await createServer({ embedder: Promise.reject(new Error('secret path')) })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    await expect(server.ready).rejects.toThrow('secret path')
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect(status).toBe(503)
+    expect(JSON.stringify(body)).toContain('could not be loaded')
+    expect(JSON.stringify(body)).not.toContain('secret')
+  })
+
+  it('turns false when the device is lost', async () => {
+    const before = () => {
+      throw new DeviceLostError('fell off the bus')
+    }
+    const { url, double } = await serveDouble({}, { before })
+    expect((await post(url, query)).status).toBe(503)
+    double.emit({ outcome: 'error', code: 'device_lost' })
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })
+    expect((await post(url, query)).body).toMatchObject({ error: { code: 'not_ready' } })
+    expect((await request(`${url}/v1/models`)).status).toBe(200)
+  })
+})
+
+describe('bearer keys', () => {
+  it('open everything; health is open without', async () => {
+    const { url } = await serveDouble({ apiKeys: ['first', 'second'] })
+    const { headers, ...refused } = await post(url, query)
+    expect(refused.status).toBe(401)
+    expect(headers.get('www-authenticate')).toBe('Bearer')
+    expect(refused.body).toMatchObject({ error: { code: 'unauthorized', type: 'authentication_error' } })
+    const statuses = async (authorization: string) => {
+      const init = { headers: { authorization } }
+      return [(await post(url, query, init)).status, (await request(`${url}/v1/models`, init)).status]
+    }
+    expect(await statuses('Bearer first')).toEqual([200, 200])
+    expect(await statuses('bearer second')).toEqual([200, 200])
+    expect(await statuses('Bearer third')).toEqual([401, 401])
+    expect(await statuses('Basic first')).toEqual([401, 401])
+    for (const path of [
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/v1/metrics',
+      '/health/metrics',
+      '/v1/metadata',
+      '/page/clip',
+    ]) {
+      expect((await request(url + path)).status, path).toBe(401)
+    }
+    for (const path of ['/v1/health/ready', '/v1/health/live']) {
+      expect((await request(url + path)).status, path).toBe(200)
+    }
+  })
+})
+
+describe('what can be switched off', () => {
+  it('is gone', async () => {
+    const { url } = await serveDouble({ page: false, docs: false, metrics: false })
+    for (const path of [
+      '/',
+      '/page/page.js',
+      '/docs',
+      '/v1/metrics',
+      '/health/metrics',
+      '/v1/health/metrics',
+    ]) {
+      expect((await request(url + path)).status, path).toBe(404)
+    }
+    expect((await request(`${url}/openapi.json`)).status).toBe(200)
+  })
+})
+
+describe('what is served', () => {
+  it('is described by the routes of the NIM', async () => {
+    const { url } = await serveDouble({}, { servedNames: ['double', 'alias'] })
+    const get = async (path: string) => (await request(url + path)).body
+    expect(await get('/v1/models')).toMatchObject({
+      object: 'list',
+      data: [
+        { id: 'double', object: 'model' },
+        { id: 'alias', object: 'model' },
+      ],
+    })
+    const licence = (await get('/v1/license')) as { content: string; size: number; sha: string }
+    expect(licence).toMatchObject({
+      name: 'Apache-2.0',
+      path: 'LICENSE',
+      type: 'file',
+      size: licence.content.length,
+    })
+    expect(licence.content).toContain('Apache License')
+    expect(licence.sha).toMatch(/^[0-9a-f]{40}$/)
+    expect(await get('/v1/metadata')).toMatchObject({
+      assetInfo: [],
+      licenseInfo: licence,
+      modelInfo: [{ shortName: 'double', modelUrl: '' }],
+      repository_override: '',
+      limits: {
+        request: { maxBodyBytes: 128 * 1024 ** 2, requestTimeoutMs: 300_000 },
+        input: { maxItems: 64, maxInlineBytes: 32 * 1024 ** 2, maxMediaBytes: 96 * 1024 ** 2 },
+        inFlight: { items: 64 },
+      },
+      urls: 'off',
+    })
+    expect(await get('/v1/version')).toEqual({ release: expect.stringMatching(/^\d+\.\d+/), api: '1.1.0' })
+  })
+})
+
+describe('options', () => {
+  it('that cannot work are refused by name', async () => {
+    const embedder = doubleEmbedder()
+    await expect(createServer({ embedder, limits: { maxBodyBytes: 0 } })).rejects.toThrow('maxBodyBytes')
+    await expect(createServer({ embedder, colour: 'red' } as never)).rejects.toThrow('colour')
+    await expect(createServer({} as never)).rejects.toThrow('embedder')
+  })
+})
+
+describe('the plugin', () => {
+  it('serves under a prefix of a server of one’s own, whose own routes stay its own', async () => {
+    const { default: Fastify } = await import('fastify')
+    const { cosmosEmbed } = await import('cosmos-embed/http')
+    const app = Fastify()
+    onTestFinished(() => app.close())
+    app.post('/echo', async ({ body }) => body)
+    await app.register(cosmosEmbed, { embedder: doubleEmbedder(), prefix: '/embed', page: false })
+    const url = await app.listen({ port: 0 })
+    await eventually(async () => expect((await post(`${url}/embed`, query)).status).toBe(200))
+    expect((await request(`${url}/embed/v1/models`, { method: 'PUT' })).headers.get('allow')).toBe(
+      'GET, HEAD',
+    )
+    const init = { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } }
+    expect((await request(`${url}/echo`, init)).body).toEqual({ a: 1 })
+    expect((await request(`${url}/nothing`)).body).toMatchObject({ error: 'Not Found' })
+  })
+})

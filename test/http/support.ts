@@ -1,0 +1,91 @@
+/** Servers on free ports, and clients that speak plainly enough to misbehave. */
+import { connect } from 'node:net'
+import { type CosmosEmbedServer, createServer, type ServerOptions } from 'cosmos-embed/http'
+import { onTestFinished } from 'vitest'
+import { type Double, type DoubleOptions, doubleEmbedder } from './double.ts'
+
+export interface Running {
+  url: string
+  server: CosmosEmbedServer
+  double: Double
+}
+
+/** A server over a double, ready to answer, closed when the test ends. */
+export async function serveDouble(
+  options: Partial<ServerOptions> = {},
+  double: DoubleOptions = {},
+): Promise<Running> {
+  const embedder = doubleEmbedder(double)
+  const server = await createServer({ embedder, ...options })
+  onTestFinished(() => server.close())
+  const url = await server.listen({ port: 0 })
+  await server.ready
+  return { url, server, double: embedder }
+}
+
+export interface Answer {
+  status: number
+  headers: Headers
+  body: unknown
+}
+
+export async function request(url: string, init?: RequestInit): Promise<Answer> {
+  const response = await fetch(url, init)
+  const text = await response.text()
+  const isJson = response.headers.get('content-type')?.startsWith('application/json')
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text !== '' ? JSON.parse(text) : text,
+  }
+}
+
+export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Answer> {
+  return request(`${url}/v1/embeddings`, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    ...init,
+    headers: { 'content-type': 'application/json', ...init.headers },
+  })
+}
+
+/** What a server answers to these bytes, until it closes the connection or `until` is in the answer. */
+export function rawExchange(url: string, text: string, until?: string): Promise<string> {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(Number(port), hostname, () => socket.write(text))
+    socket.on('data', (chunk) => {
+      answer += chunk
+      if (until !== undefined && answer.includes(until)) {
+        socket.destroy()
+        resolve(answer)
+      }
+    })
+    socket.on('close', () => resolve(answer))
+    socket.on('error', reject)
+  })
+}
+
+/** Polls until `check` holds; what it last threw or saw is the failure. */
+export async function eventually(check: () => void | Promise<void>, milliseconds = 10_000): Promise<void> {
+  const end = Date.now() + milliseconds
+  for (;;) {
+    try {
+      await check()
+      return
+    } catch (error) {
+      if (Date.now() > end) throw error
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+}
+
+/** A promise and the function that ends it. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
