@@ -74,7 +74,7 @@ export function tinyBundle(): string {
     description: 'for tests',
     frames: 8,
     resolution: 16,
-    embeddingDim: 256,
+    embeddingDim: 16,
     maxTextTokens: 32,
     files: Object.fromEntries(files),
     license: { name: 'Apache-2.0' },

@@ -9,7 +9,7 @@ import type {
   NativeMediaSource,
 } from '#binding'
 
-const DIM = 256
+const DIM = 16
 
 export interface HeldJob {
   finish(): void
@@ -249,9 +249,9 @@ class ClipDouble implements NativeClip {
   }
 }
 
-/** The vector that the double gives a clip with this first byte, or a text of so many tokens. */
+/** What the double gives a clip with this first byte, or a text of so many tokens: its bits, at unit length. */
 export function vectorOf(id: number): Float32Array {
-  return new Float32Array(DIM).fill(1 / 16).with(id % DIM, -1 / 16)
+  return Float32Array.from({ length: DIM }, (_, bit) => ((id >> bit) & 1 ? -1 : 1) / Math.sqrt(DIM))
 }
 
 function failure(what: Partial<NativeFailure>): Error {

@@ -1,17 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Batcher } from '../../src/schedule/batcher.ts'
 import { MAX_OVERTAKES, type Priority } from '../../src/schedule/priority-queue.ts'
-
-/** Mulberry32: a failure names its seed, and the seed brings it back. */
-function random(seed: number) {
-  let state = seed
-  return (below: number): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below)
-  }
-}
+import { random } from '../embedder/random.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const max = { video: 3, text: 5 }
