@@ -60,7 +60,8 @@ async function rememberOnDisk(): Promise<void> {
   const temporary = `${path}.${process.pid}`
   const sha256 = Object.fromEntries([...known].slice(-maxEntries))
   try {
-    await mkdir(dirname(path), { recursive: true })
+    // Not `recursive`: below a folder such as /proc that never comes to an end.
+    for (const folder of [dirname(dirname(path)), dirname(path)]) await mkdir(folder).catch(() => {})
     await writeFile(temporary, JSON.stringify({ version: 1, sha256 }))
     await rename(temporary, path)
   } catch {}
