@@ -45,15 +45,19 @@ void Mailbox::Leave() {
   if (--inside_ == 0) idle_.notify_all();
 }
 
-void Mailbox::Discard(std::shared_ptr<void> thing) {
+void Mailbox::Discard(std::shared_ptr<void> thing, std::function<void()> then) {
   if (!thing || !Enter()) return;
+  // Held once, however often the lambda is copied.
+  const auto held = std::make_shared<std::shared_ptr<void>>(std::move(thing));
+  const auto destroy = [self = shared_from_this(), held, then = std::move(then)] {
+    held->reset();
+    then();
+    self->Leave();
+  };
   try {
-    std::thread([self = shared_from_this(), thing = std::move(thing)]() mutable {
-      thing.reset();
-      self->Leave();
-    }).detach();
-  } catch (const std::system_error&) {  // No thread to be had: `thing` died with the lambda, here.
-    Leave();
+    std::thread(destroy).detach();
+  } catch (const std::system_error&) {  // no more threads: then here
+    destroy();
   }
 }
 

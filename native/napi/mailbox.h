@@ -30,9 +30,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   bool Enter();
   void Leave();
 
-  // Destroys `thing` without making the JavaScript thread wait for it (an engine joins its thread and frees
-  // its sessions). Once closed there is nobody left to wait, so it happens at once.
-  void Discard(std::shared_ptr<void> thing);
+  // Destroys `thing`, then calls `then`, without making the JavaScript thread wait (an engine joins its
+  // thread and frees its sessions). Once closed there is nobody left to wait, so `thing` goes at once.
+  void Discard(
+      std::shared_ptr<void> thing, std::function<void()> then = [] {});
 
   // On the JavaScript thread.
   void KeepRunning(bool keep);

@@ -1,5 +1,5 @@
-import binding, { type NativeClipOptions } from '#binding'
 import { describe, expect, it } from 'vitest'
+import binding, { type NativeClipOptions } from '#binding'
 import { failureOf } from './support.ts'
 
 const options: NativeClipOptions = { frames: 2, height: 8, width: 8 }
@@ -12,12 +12,16 @@ function detached(): Uint8Array {
 }
 
 // What callers without a type checker may pass.
-const decode = (source: unknown, changes: object = {}) => () =>
-  binding.decodeClip(source as { path: string }, { ...options, ...changes })
+const decode =
+  (source: unknown, changes: object = {}) =>
+  () =>
+    binding.decodeClip(source as { path: string }, { ...options, ...changes })
 const segments = (windows: unknown) => () =>
   binding.openSegments({ path: 'a.mp4' }, options, windows as { seconds: number; stride: number })
-const resize = (image: unknown, width: unknown = 1, height: unknown = 1) => () =>
-  binding.resizeRgb(image as typeof pixel, width as number, height as number)
+const resize =
+  (image: unknown, width: unknown = 1, height: unknown = 1) =>
+  () =>
+    binding.resizeRgb(image as typeof pixel, width as number, height as number)
 
 describe('wrong arguments are refused at the call, by name', () => {
   it.each([
@@ -54,7 +58,11 @@ describe('wrong arguments are refused at the call, by name', () => {
     ['source.images', decode({ images: pixel }), 'an array, found an object'],
     ['source.images[1]', decode({ images: [pixel, 'x.png'] }), 'found "x.png"'],
     ['source.images[0].width', decode({ images: [{ ...pixel, width: 0 }] }), 'from 1 to 65535, found 0'],
-    ['source.images[0].data', decode({ images: [{ ...pixel, width: 2 }] }), '6 bytes (3 * width * height), found 3'],
+    [
+      'source.images[0].data',
+      decode({ images: [{ ...pixel, width: 2 }] }),
+      '6 bytes (3 * width * height), found 3',
+    ],
     ['windows', segments(undefined), 'an object, found undefined'],
     ['windows.seconds', segments({ seconds: 0, stride: 1 }), 'a number from 0.001 to 1000000000, found 0'],
     ['windows.stride', segments({ seconds: 1 }), 'found undefined'],

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import binding, { type Binding } from '#binding'
 import { describe, expect, it } from 'vitest'
-import { failureOf, runChild } from './support.ts'
+import binding, { type Binding } from '#binding'
+import { runChild } from './support.ts'
 
 const require = createRequire(import.meta.url)
 const root = path.join(import.meta.dirname, '../..')
@@ -27,7 +27,9 @@ describe('the native boundary', () => {
   })
 
   it('is found in the addon by the two symbols that Node looks up, and shows no other', ({ skip }) => {
-    const nm = spawnSync('nm', ['-D', '--defined-only', '--format=just-symbols', addonFile], { encoding: 'utf8' })
+    const nm = spawnSync('nm', ['-D', '--defined-only', '--format=just-symbols', addonFile], {
+      encoding: 'utf8',
+    })
     if (nm.error) skip('there is no nm program')
     expect(nm.stdout.trim().split('\n').sort()).toEqual([
       'napi_register_module_v1',

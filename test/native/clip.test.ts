@@ -1,5 +1,5 @@
-import binding, { type NativeClip } from '#binding'
 import { beforeAll, describe, expect, it } from 'vitest'
+import binding, { type NativeClip } from '#binding'
 import { failureOf } from './support.ts'
 
 const red = { width: 2, height: 2, data: Uint8Array.from({ length: 12 }, (_, i) => (i % 3 === 0 ? 200 : 10)) }

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import binding, { type NativeClipOptions, type NativeDecodedClip, type NativeJob } from '#binding'
 import { beforeAll, describe, expect, it } from 'vitest'
+import binding, { type NativeClipOptions, type NativeDecodedClip, type NativeJob } from '#binding'
 import { failureOf, makeVideo, noFfmpeg, repeat } from './support.ts'
 
 const options: NativeClipOptions = { frames: 4, height: 24, width: 32 }
@@ -29,7 +29,13 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     expect(frames.map(({ index }) => index)).toEqual([0, 6, 12, 19])
     expect(frames[3]?.pts).toBeCloseTo(1.9)
     expect(frames[0]?.keyframe).toBe(true)
-    expect(report).toMatchObject({ codec: 'h264', width: 64, height: 48, frameCount: 20, decoder: 'software' })
+    expect(report).toMatchObject({
+      codec: 'h264',
+      width: 64,
+      height: 48,
+      frameCount: 20,
+      decoder: 'software',
+    })
     expect(report.warnings).toEqual([])
     expect(range.start).toBe(0)
   })
@@ -99,7 +105,10 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
   })
 
   it('leaves the event loop and the file system to others, however many wait', async () => {
-    const jobs: NativeJob<NativeDecodedClip>[] = Array.from({ length: 4 * availableParallelism() + 8 }, decodeLong)
+    const jobs: NativeJob<NativeDecodedClip>[] = Array.from(
+      { length: 4 * availableParallelism() + 8 },
+      decodeLong,
+    )
     let ended = 0
     for (const { promise } of jobs) promise.catch(() => {}).finally(() => ended++)
     for (let turn = 0; turn < 50; turn++) {

@@ -18,7 +18,10 @@ describe('an addon that does not load', () => {
   it.each([
     [
       'a missing FFmpeg library',
-      explain('libavformat.so.59: cannot open shared object file: No such file or directory', 'ERR_DLOPEN_FAILED'),
+      explain(
+        'libavformat.so.59: cannot open shared object file: No such file or directory',
+        'ERR_DLOPEN_FAILED',
+      ),
       /FFmpeg's libavformat\.so\.59 .*apt-get install libavformat59\b/,
     ],
     [
@@ -36,9 +39,17 @@ describe('an addon that does not load', () => {
       explain("/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by /app/x.node)"),
       /needs GLIBCXX_3\.4\.32 /,
     ],
-    ['addons switched off', explain('loading addons is disabled', 'ERR_DLOPEN_DISABLED'), /without --no-addons/],
+    [
+      'addons switched off',
+      explain('loading addons is disabled', 'ERR_DLOPEN_DISABLED'),
+      /without --no-addons/,
+    ],
     ['no file for this machine', explain('no such folder', 'NO_BUILD'), /bundler .*external.*npm run build/],
-    ['a mixture of versions', explain('built for 0.1.0', 'VERSION_MISMATCH'), /different versions. Reinstall/],
+    [
+      'a mixture of versions',
+      explain('built for 0.1.0', 'VERSION_MISMATCH'),
+      /different versions. Reinstall/,
+    ],
     ['the file of another machine', explain('/app/x.node: invalid ELF header'), /built for another machine/],
     ['another FFmpeg', explain('undefined symbol: av_frame_side_data_get'), /another version of a library/],
     ['a noexec mount', explain('failed to map segment from shared object'), /noexec/],
@@ -68,7 +79,10 @@ describe('an addon that does not load', () => {
       ...healthy,
       attempts: [
         { path: '/a/build/Release', error: { code: 'NO_BUILD', message: 'no such folder' } },
-        { path: '/a/prebuilds/linux-x64', error: { code: 'NO_BUILD', message: 'only: x.musl.node\nRequire stack:' } },
+        {
+          path: '/a/prebuilds/linux-x64',
+          error: { code: 'NO_BUILD', message: 'only: x.musl.node\nRequire stack:' },
+        },
       ],
     })
     expect(error.message).toContain('(linux x64 glibc 2.36, Node.js 20.20.2)')

@@ -1,5 +1,5 @@
-import binding, { type NativeClipOptions, type NativeSegmentReader } from '#binding'
 import { beforeAll, describe, expect, it } from 'vitest'
+import binding, { type NativeClipOptions, type NativeSegmentReader } from '#binding'
 import { failureOf, makeVideo, noFfmpeg, repeat } from './support.ts'
 
 const options: NativeClipOptions = { frames: 2, height: 16, width: 16 }

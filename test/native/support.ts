@@ -10,14 +10,18 @@ const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 export const noFfmpeg = spawnSync('ffmpeg', ['-version']).status !== 0
-if (noFfmpeg) console.warn('skipped: tests that decode, because there is no ffmpeg program to make media with')
+if (noFfmpeg)
+  console.warn('skipped: tests that decode, because there is no ffmpeg program to make media with')
 
 /** A moving test picture, `seconds` long, 10 frames a second, one keyframe. */
 export function makeVideo(name: string, seconds: number, size: string): string {
   const file = path.join(folder, name)
-  ffmpeg('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=10:duration=${seconds}`)(
-    ...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '100000', '-pix_fmt', 'yuv420p', file],
-  )
+  ffmpeg(
+    '-f',
+    'lavfi',
+    '-i',
+    `testsrc2=size=${size}:rate=10:duration=${seconds}`,
+  )(...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '100000', '-pix_fmt', 'yuv420p', file])
   return file
 }
 
@@ -30,7 +34,9 @@ export function repeat(video: string, times: number): string {
 
 function ffmpeg(...input: string[]): (...output: string[]) => void {
   return (...output) => {
-    execFileSync('ffmpeg', ['-v', 'error', '-y', ...input, ...output], { stdio: ['ignore', 'pipe', 'inherit'] })
+    execFileSync('ffmpeg', ['-v', 'error', '-y', ...input, ...output], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
   }
 }
 

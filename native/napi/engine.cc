@@ -1,0 +1,179 @@
+#include "napi/engine.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "napi/clip.h"
+#include "onnxruntime/library.h"
+#include "onnxruntime/onnx_engine.h"
+
+namespace cosmos {
+namespace {
+
+constexpr int kIntMax = std::numeric_limits<int>::max();
+constexpr std::uint32_t kMaxItems = 65536;  // of one call: bounds what the JavaScript thread reads in one go
+
+std::uint32_t Count(const Arg& items) {
+  const std::uint32_t count = items.Length(1);
+  if (count > kMaxItems) items.Fail("an array of at most " + std::to_string(kMaxItems));
+  return count;
+}
+
+std::vector<ClipPtr> ReadClips(const Arg& items) {
+  std::vector<ClipPtr> clips(Count(items));
+  for (std::uint32_t i = 0; i < clips.size(); ++i) clips[i] = NativeClip::From(items[i]);
+  return clips;
+}
+
+TokenRow ReadRow(const Arg& arg) {
+  const bool ids =
+      arg.value().IsTypedArray() && arg.value().As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+  if (!ids) arg.Fail("an Int32Array of at least one token id");
+  const auto array = arg.value().As<Napi::Int32Array>();
+  const std::span row(array.Data(), array.ElementLength());
+  if (row.empty()) arg.Fail("an Int32Array of at least one token id", "an empty one");
+  if (const auto negative = std::find_if(row.begin(), row.end(), [](std::int32_t id) { return id < 0; });
+      negative != row.end()) {
+    arg.Fail("token ids of 0 or more", std::to_string(*negative));
+  }
+  return {row.begin(), row.end()};
+}
+
+std::vector<TokenRow> ReadRows(const Arg& items) {
+  std::vector<TokenRow> rows(Count(items));
+  for (std::uint32_t i = 0; i < rows.size(); ++i) rows[i] = ReadRow(items[i]);
+  return rows;
+}
+
+OnnxOptions ReadEngineOptions(const Arg& options) {
+  if (const Arg backend = options["backend"]; backend.String() != "onnxruntime")
+    backend.Fail("\"onnxruntime\"");
+  OnnxOptions read;
+  read.library = options["library"].String();
+  if (!read.library.starts_with('/')) options["library"].Fail("an absolute path");
+  read.video_path = options["video"].String();
+  read.text_path = options["text"].String();
+  read.model.clip.frames = options["frames"].Int(1, 64);
+  read.model.clip.height = options["height"].Int(1, 4096);
+  read.model.clip.width = options["width"].Int(1, 4096);
+  read.model.embedding_dim = options["embeddingDim"].Int(1, 65536);
+  read.pad_token_id = options["padTokenId"].Int(0, kIntMax);
+  if (const Arg a = options["intraOpThreads"]; a.given()) read.intra_op_threads = a.Int(0, 1024);
+  if (const Arg a = options["spinning"]; a.given()) read.spinning = a.Boolean();
+  if (const Arg a = options["memoryPattern"]; a.given()) read.memory_pattern = a.Boolean();
+  if (const Arg a = options["memoryArena"]; a.given()) read.memory_arena = a.Boolean();
+  return read;
+}
+
+Result<std::shared_ptr<Executor>> Create(const OnnxOptions& options, const CancelToken& cancel) {
+  auto engine = CreateOnnxEngine(options);
+  if (!engine.ok()) return engine.TakeStatus();
+  if (cancel.cancelled()) return Status(StatusCode::kCancelled, "cancelled while the engine was created");
+  return std::make_shared<Executor>(std::move(engine).value());
+}
+
+Napi::Object ToInfo(Napi::Env env, const EngineInfo& engine, const EngineSignature& model) {
+  Napi::Object info = Napi::Object::New(env);
+  info.Set("backend", engine.backend);
+  info.Set("version", engine.version);
+  info.Set("library", engine.library);
+  info.Set("frames", model.clip.frames);
+  info.Set("height", model.clip.height);
+  info.Set("width", model.clip.width);
+  info.Set("embeddingDim", model.embedding_dim);
+  info.Set("maxVideoBatch", model.max_video_batch);
+  info.Set("maxTextBatch", model.max_text_batch);
+  info.Set("videoForm", model.video_form);
+  info.Set("videoInput", model.video_input);
+  info.Set("textInput", model.text_input);
+  info.Freeze();
+  return info;
+}
+
+Napi::Value EngineToValue(Napi::Env env, std::shared_ptr<Executor>&& executor) {
+  return NativeEngine::New(env, std::move(executor));
+}
+
+Napi::Value VectorsToValue(Napi::Env env, std::vector<float>&& vectors) {
+  auto array = Napi::Float32Array::New(env, vectors.size());
+  std::copy(vectors.begin(), vectors.end(), array.Data());
+  return array;
+}
+
+}  // namespace
+
+std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> NativeEngine::Members() {
+  return {
+      InstanceMethod<&NativeEngine::EncodeVideo>("encodeVideo"),
+      InstanceMethod<&NativeEngine::EncodeText>("encodeText"),
+      InstanceMethod<&NativeEngine::Close>("close"),
+  };
+}
+
+NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
+    : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {
+  info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value(
+      "info", ToInfo(info.Env(), payload_->info(), payload_->signature()), napi_enumerable));
+}
+
+Napi::Value NativeEngine::EncodeVideo(const Napi::CallbackInfo& info) {
+  return Encode(info, ReadClips(Arg(info[0], "clips")));
+}
+
+Napi::Value NativeEngine::EncodeText(const Napi::CallbackInfo& info) {
+  return Encode(info, ReadRows(Arg(info[0], "rows")));
+}
+
+template <typename Input>
+Napi::Value NativeEngine::Encode(const Napi::CallbackInfo& info, Input input) {
+  RequireOpen(info.Env());
+  const NativeJob started = Environment::Of(info.Env()).NewJob(info.This().As<Napi::Object>());
+  // To the boundary the job runs from here on: the executor has a queue of its own and answers for what it
+  // drops.
+  if (started.job->Start()) {
+    payload_->Submit(
+        {std::move(input), started.job->cancel(), [job = started.job](Result<std::vector<float>> vectors) {
+           job->Finish(ToOutcome<std::vector<float>>(std::move(vectors), VectorsToValue));
+         }});
+  }
+  return started.handle;
+}
+
+Napi::Value NativeEngine::Close(const Napi::CallbackInfo& info) {
+  if (closing_.IsEmpty()) {
+    const NativeJob closing = Environment::Of(info.Env()).NewJob(info.This().As<Napi::Object>());
+    closing_ = Napi::Persistent(closing.handle.Get("promise").As<Napi::Object>());
+    closing.job->Start();
+    mailbox_->Discard(std::move(payload_), [job = closing.job] {
+      job->Finish(Outcome([](Napi::Env env) { return env.Undefined(); }));
+    });
+  }
+  return closing_.Value();
+}
+
+void NativeEngine::RequireOpen(Napi::Env env) const {
+  if (!payload_) ThrowInvalid(env, kName, "it was closed and cannot be used any more");
+}
+
+Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
+  const OnnxOptions options = ReadEngineOptions(Arg(info[0], "options"));
+  return RunOnPool(info.Env(), {},
+                   [options](const CancelTokenPtr& cancel) {
+                     return ToOutcome<std::shared_ptr<Executor>>(Create(options, *cancel), EngineToValue);
+                   })
+      .handle;
+}
+
+Napi::Value ProbeOnnxRuntime(const Napi::CallbackInfo& info) {
+  auto library = ort::Library::Open(Arg(info[0], "library").String());
+  if (!library.ok()) Throw(info.Env(), library.status());
+  Napi::Object found = Napi::Object::New(info.Env());
+  found.Set("version", library.value()->version());
+  found.Set("buildInfo", std::string(library.value()->build_info()));
+  return found;
+}
+
+}  // namespace cosmos
