@@ -38,7 +38,7 @@ export function findOnnxRuntime(
     systemFolders = loaderFolders(environment),
   }: Surroundings = {},
 ): OnnxRuntimeLibrary {
-  if (path !== undefined) return explicit(path, 'option', 'the option `onnxRuntime`')
+  if (path !== undefined) return explicit(path, 'option', 'the option `onnxruntime.library`')
   const fromEnvironment = environment[variable]
   if (fromEnvironment) return explicit(fromEnvironment, 'environment', variable)
 
