@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { wireRequestSchema } from '../request/schema.ts'
 import { VERSION } from '../version.ts'
 import type { Route } from './routes.ts'
-import { errorBody, health } from './schemas.ts'
+import { components, errorBody, health } from './schemas.ts'
 import type { Service } from './service.ts'
 
 type Json = Record<string, unknown>
@@ -24,11 +24,10 @@ const statusText: Readonly<Record<number, string>> = {
 
 export function openApiDocument(service: Service, routes: readonly Route[]): Json {
   const secured = service.options.apiKeys.length > 0
-  const components = new Components()
   const paths = Object.fromEntries(
     routes.map((route) => [
       route.url,
-      { [route.method.toLowerCase()]: operation(route, components, requestSchema(service), secured) },
+      { [route.method.toLowerCase()]: operation(route, requestSchema(service), secured) },
     ]),
   )
   return {
@@ -43,13 +42,13 @@ export function openApiDocument(service: Service, routes: readonly Route[]): Jso
     security: secured ? [{ bearer: [] }] : [],
     paths,
     components: {
-      schemas: components.schemas,
+      schemas: componentSchemas(),
       ...(secured && { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }),
     },
   }
 }
 
-function operation(route: Route, components: Components, request: Json, secured: boolean): Json {
+function operation(route: Route, request: Json, secured: boolean): Json {
   const errors = secured && !route.open ? [401, ...route.errors] : route.errors
   return {
     operationId: route.id,
@@ -65,22 +64,22 @@ function operation(route: Route, components: Components, request: Json, secured:
         content:
           route.response === 'text/plain'
             ? { 'text/plain': { schema: { type: 'string' } } }
-            : { 'application/json': { schema: components.reference(route.response) } },
+            : { 'application/json': { schema: reference(route.response) } },
       },
       ...(route.id === 'getReadiness' && {
         503: {
           description: 'Not now; `message` says why',
-          content: { 'application/json': { schema: components.reference(health) } },
+          content: { 'application/json': { schema: reference(health) } },
         },
       }),
-      ...Object.fromEntries(errors.map((status) => [status, errorResponse(status, components)])),
+      ...Object.fromEntries(errors.map((status) => [status, errorResponse(status)])),
     },
   }
 }
 
 const requestIdHeader = { description: 'Names this request in the log.', schema: { type: 'string' } }
 
-function errorResponse(status: number, components: Components): Json {
+function errorResponse(status: number): Json {
   const header = (description: string) => ({ description, schema: { type: 'string' } })
   return {
     description: statusText[status] ?? 'The request was refused',
@@ -89,7 +88,7 @@ function errorResponse(status: number, components: Components): Json {
       'x-should-retry': header('Whether the same request may succeed later: true or false.'),
       ...((status === 429 || status === 503) && { 'retry-after': header('Seconds.') }),
     },
-    content: { 'application/json': { schema: components.reference(errorBody) } },
+    content: { 'application/json': { schema: reference(errorBody) } },
   }
 }
 
@@ -141,15 +140,15 @@ function requestSchema({ model }: Service): Json {
   }
 }
 
-/** Schemas that have an `id` are listed once and referred to. */
-class Components {
-  readonly schemas: Record<string, Json> = {}
+const uri = (id: string) => `#/components/schemas/${id}`
 
-  reference(schema: z.ZodType): Json {
-    const { id } = z.globalRegistry.get(schema) ?? {}
-    const { $schema: _, id: __, ...json } = z.toJSONSchema(schema) as Json
-    if (id === undefined) return json
-    this.schemas[id] = json
-    return { $ref: `#/components/schemas/${id}` }
-  }
+function reference(schema: z.ZodType): Json {
+  return { $ref: uri(components.get(schema)?.id ?? '') }
+}
+
+function componentSchemas(): Record<string, Json> {
+  const { schemas } = z.toJSONSchema(components, { uri })
+  return Object.fromEntries(
+    Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema]),
+  )
 }

@@ -63,131 +63,129 @@ const summary = z.object({ p50: z.number(), p95: z.number(), p99: z.number(), av
 const latency = summary.extend({ 'p99.9': z.number(), min: z.number(), max: z.number() })
 const latencies = z.record(z.string(), summary.extend({ count: z.int() }))
 
-export const embeddingList: z.ZodType<EmbeddingList> = z
-  .strictObject({
-    object: z.literal('list'),
-    data: z.array(
-      z.strictObject({
-        object: z.literal('embedding'),
-        index,
-        embedding: z.union([z.array(z.number()), z.string()]).meta({
-          description: 'A unit vector: numbers, or base64 of little-endian float32.',
-        }),
+export const embeddingList: z.ZodType<EmbeddingList> = z.strictObject({
+  object: z.literal('list'),
+  data: z.array(
+    z.strictObject({
+      object: z.literal('embedding'),
+      index,
+      embedding: z.union([z.array(z.number()), z.string()]).meta({
+        description: 'A unit vector: numbers, or base64 of little-endian float32.',
       }),
-    ),
-    model: z.string(),
-    usage: z.strictObject({ num_videos: index, prompt_tokens: index, total_tokens: index }),
-  })
-  .meta({ id: 'EmbeddingList' })
-
-export const errorBody: z.ZodType<ErrorBody> = z
-  .strictObject({
-    error: z.strictObject({
-      message: z.string(),
-      detail: z.string().meta({ description: 'As `message`, for clients of the NIM.' }),
-      type: z.string(),
-      code: z.enum(errorCodes),
-      param: z.string().nullable().meta({ description: 'The input that is to blame, e.g. `input[3]`.' }),
-      status_code: z.int(),
     }),
-  })
-  .meta({ id: 'Error' })
+  ),
+  model: z.string(),
+  usage: z.strictObject({ num_videos: index, prompt_tokens: index, total_tokens: index }),
+})
 
-export const health: z.ZodType<Health> = z
-  .strictObject({
-    object: z.literal('health.response'),
+export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
+  error: z.strictObject({
     message: z.string(),
-    status: z.string(),
-    ready: z.boolean().optional(),
-    live: z.boolean().optional(),
-  })
-  .meta({ id: 'Health' })
+    detail: z.string().meta({ description: 'As `message`, for clients of the NIM.' }),
+    type: z.string(),
+    code: z.enum(errorCodes),
+    param: z.string().nullable().meta({ description: 'The input that is to blame, e.g. `input[3]`.' }),
+    status_code: z.int(),
+  }),
+})
 
-export const modelList: z.ZodType<ModelList> = z
-  .strictObject({
-    object: z.literal('list'),
-    data: z.array(
-      z.strictObject({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() }),
-    ),
-  })
-  .meta({ id: 'ModelList' })
+export const health: z.ZodType<Health> = z.strictObject({
+  object: z.literal('health.response'),
+  message: z.string(),
+  status: z.string(),
+  ready: z.boolean().optional(),
+  live: z.boolean().optional(),
+})
 
-export const license: z.ZodType<License> = z
-  .strictObject({
-    name: z.string(),
-    path: z.string(),
-    sha: z.string().meta({ description: 'SHA-1 of the content.' }),
-    size: z.int().meta({ description: 'Characters of the content.' }),
-    url: z.string(),
-    type: z.literal('file'),
-    content: z.string(),
-  })
-  .meta({ id: 'License' })
+export const modelList: z.ZodType<ModelList> = z.strictObject({
+  object: z.literal('list'),
+  data: z.array(
+    z.strictObject({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() }),
+  ),
+})
 
-export const metadata: z.ZodType<Metadata> = z
-  .strictObject({
-    version: z.string(),
-    assetInfo: z.array(z.string()),
-    licenseInfo: license,
-    modelInfo: z.array(z.strictObject({ shortName: z.string(), modelUrl: z.string() })),
-    repository_override: z.string(),
-    selectedModelProfileId: z.string(),
-    model: z.record(z.string(), z.unknown()),
-    runtime: z.record(z.string(), z.unknown()),
-    limits: z
-      .strictObject({ request: tally, input: tally, inFlight: tally })
-      .meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
-    urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server fetches.' }),
-  })
-  .meta({ id: 'Metadata' })
+export const license: z.ZodType<License> = z.strictObject({
+  name: z.string(),
+  path: z.string(),
+  sha: z.string().meta({ description: 'SHA-1 of the content.' }),
+  size: z.int().meta({ description: 'Characters of the content.' }),
+  url: z.string(),
+  type: z.literal('file'),
+  content: z.string(),
+})
 
-export const manifest: z.ZodType<Manifest> = z
-  .strictObject({ manifest_file: z.string(), repository_override: z.string() })
-  .meta({ id: 'Manifest' })
+export const metadata: z.ZodType<Metadata> = z.strictObject({
+  version: z.string(),
+  assetInfo: z.array(z.string()),
+  licenseInfo: license,
+  modelInfo: z.array(z.strictObject({ shortName: z.string(), modelUrl: z.string() })),
+  repository_override: z.string(),
+  selectedModelProfileId: z.string(),
+  model: z.record(z.string(), z.unknown()),
+  runtime: z.record(z.string(), z.unknown()),
+  limits: z
+    .strictObject({ request: tally, input: tally, inFlight: tally })
+    .meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
+  urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server fetches.' }),
+})
 
-export const version: z.ZodType<Version> = z
-  .strictObject({ release: z.string(), api: z.string() })
-  .meta({ id: 'Version' })
+export const manifest: z.ZodType<Manifest> = z.strictObject({
+  manifest_file: z.string(),
+  repository_override: z.string(),
+})
 
-export const jsonMetrics: z.ZodType<Record<string, unknown>> = z
-  .strictObject({
-    service: z.strictObject({ uptime_seconds: z.number(), start_time: z.string() }),
-    requests: z.strictObject({
-      total: z.int(),
-      success: z.int(),
-      error: z.int(),
-      success_rate_percent: z.number(),
-      error_rate_percent: z.number(),
-      in_flight: z.int(),
-      in_flight_by_type: tally,
-    }),
-    requests_by_type: z.strictObject({ success: tally, error: tally }),
-    requests_by_input_type: z.strictObject({ total: tally, success: tally, error: tally }),
-    encoding_format_distribution: tally,
-    status_codes: tally,
-    errors_by_classification: tally,
-    latency,
-    latency_by_type: latencies,
-    latency_by_input_type: latencies,
-    error_latency: latency,
-    error_latency_by_type: latencies,
-    error_latency_by_input_type: latencies,
-    throughput: z.strictObject({
-      requests_per_minute: z.strictObject({ '1min': z.number(), '5min': z.number(), '15min': z.number() }),
-    }),
-    business_metrics: z.strictObject({
-      total_embeddings: z.int(),
-      total_tokens: z.int(),
-      total_videos: z.int(),
-      total_video_frames: z.int(),
-      failed_inputs_total: z.int(),
-    }),
-    retries: z.strictObject({
-      total: z.int(),
-      success: z.int(),
-      failure: z.int(),
-      success_rate_percent: z.number(),
-      last_retry_time: z.string().nullable(),
-    }),
-  })
-  .meta({ id: 'Metrics' })
+export const version: z.ZodType<Version> = z.strictObject({ release: z.string(), api: z.string() })
+
+export const jsonMetrics: z.ZodType<Record<string, unknown>> = z.strictObject({
+  service: z.strictObject({ uptime_seconds: z.number(), start_time: z.string() }),
+  requests: z.strictObject({
+    total: z.int(),
+    success: z.int(),
+    error: z.int(),
+    success_rate_percent: z.number(),
+    error_rate_percent: z.number(),
+    in_flight: z.int(),
+    in_flight_by_type: tally,
+  }),
+  requests_by_type: z.strictObject({ success: tally, error: tally }),
+  requests_by_input_type: z.strictObject({ total: tally, success: tally, error: tally }),
+  encoding_format_distribution: tally,
+  status_codes: tally,
+  errors_by_classification: tally,
+  latency,
+  latency_by_type: latencies,
+  latency_by_input_type: latencies,
+  error_latency: latency,
+  error_latency_by_type: latencies,
+  error_latency_by_input_type: latencies,
+  throughput: z.strictObject({
+    requests_per_minute: z.strictObject({ '1min': z.number(), '5min': z.number(), '15min': z.number() }),
+  }),
+  business_metrics: z.strictObject({
+    total_embeddings: z.int(),
+    total_tokens: z.int(),
+    total_videos: z.int(),
+    total_video_frames: z.int(),
+    failed_inputs_total: z.int(),
+  }),
+  retries: z.strictObject({
+    total: z.int(),
+    success: z.int(),
+    failure: z.int(),
+    success_rate_percent: z.number(),
+    last_retry_time: z.string().nullable(),
+  }),
+})
+
+/** The bodies that the OpenAPI document lists once and refers to by `id`. */
+export const components: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
+components
+  .add(embeddingList, { id: 'EmbeddingList' })
+  .add(errorBody, { id: 'Error' })
+  .add(health, { id: 'Health' })
+  .add(modelList, { id: 'ModelList' })
+  .add(license, { id: 'License' })
+  .add(metadata, { id: 'Metadata' })
+  .add(manifest, { id: 'Manifest' })
+  .add(version, { id: 'Version' })
+  .add(jsonMetrics, { id: 'Metrics' })

@@ -1,0 +1,117 @@
+/** The OpenAPI document as an oracle: it judges answers, and it makes requests. */
+import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020.js'
+import { expect } from 'vitest'
+import { type Answer, request } from './support.ts'
+
+type Json = Record<string, unknown>
+export interface Operation {
+  operationId: string
+  requestBody?: { content: { 'application/json': { schema: Json } } }
+  responses: Record<string, { content: Record<string, { schema: Json }> }>
+}
+export interface Document {
+  paths: Record<string, Record<string, Operation>>
+}
+
+export class Oracle {
+  readonly document: Document
+  readonly #ajv = new Ajv2020({ strict: false, validateFormats: false })
+  readonly #validators = new Map<string, ValidateFunction>()
+
+  static async of(url: string): Promise<Oracle> {
+    return new Oracle((await request(`${url}/openapi.json`)).body as Document)
+  }
+
+  constructor(document: Document) {
+    this.document = document
+    this.#ajv.addSchema(document as never, 'api')
+  }
+
+  /** Fails unless the document says that this answer may come. */
+  judge(method: string, path: string, answer: Answer): void {
+    const operation = this.document.paths[path]?.[method.toLowerCase()]
+    const response = operation?.responses[String(answer.status)]
+    expect(response, `${method} ${path} may not answer ${answer.status}`).toBeDefined()
+    expect(answer.headers.get('x-request-id')).toBeTruthy()
+    const type = answer.headers.get('content-type')?.split(';', 1)[0] as string
+    expect(Object.keys(response?.content ?? {})).toContain(type)
+    const pointer = [
+      'paths',
+      path,
+      method.toLowerCase(),
+      'responses',
+      String(answer.status),
+      'content',
+      type,
+      'schema',
+    ]
+      .map((part) => encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1')))
+      .join('/')
+    const validate = this.#validator(`api#/${pointer}`)
+    validate(answer.body)
+    expect(validate.errors ?? [], `${method} ${path} ${answer.status}`).toEqual([])
+  }
+
+  #validator(reference: string): ValidateFunction {
+    const known = this.#validators.get(reference)
+    if (known) return known
+    const validate = this.#ajv.compile({ $ref: reference })
+    this.#validators.set(reference, validate)
+    return validate
+  }
+}
+
+/** Numbers in [0, 1) from a seed: failures can be repeated. */
+export function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+const strings = [
+  '',
+  ' ',
+  'a red circle',
+  'é中😀\u0000\ud800',
+  'x'.repeat(70_000),
+  'data:',
+  'data:video/mp4;base64,',
+  'data:video/mp4;base64,AAAA',
+  'data:video/mp4;base64,AAA-',
+  'data:video/mp4;presigned_url,https://a.example/b.mp4?c=d,e',
+  'data:video/mp4;presigned_url,http://127.0.0.1/',
+  'data:video/mp4;presigned_url,file:///etc/passwd',
+  'data:video_frames/jpg;base64,{AAAA,AAAA,AAAA,AAAA,AAAA,AAAA,AAAA,AAAA}',
+  'data:video_frames/jpg;base64,{,,,,,,,}',
+  'data:video_frames/jpg;base64,AAAA',
+  'data:video_frames/png;presigned_url,{https://a.example/1}',
+  'data:image/png;base64,AAAA',
+  'DATA:VIDEO/MP4;BASE64,AAAA',
+]
+
+/** Values that are near a schema: mostly what it says, sometimes not. */
+export function generate(schema: Json, random: () => number): unknown {
+  const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
+  if (random() < 0.04) return pick([null, true, 0, -1e308, [], {}, '', [[]], { input: 1 }])
+  const branches = (schema.oneOf ?? schema.anyOf) as Json[] | undefined
+  if (branches) return generate(pick(branches), random)
+  if ('const' in schema) return schema.const
+  if (Array.isArray(schema.enum)) return pick(schema.enum)
+  if (schema.type === 'array') {
+    const length = pick([0, 1, 1, 1, 2, 2, 64, 65])
+    return Array.from({ length }, () => generate(schema.items as Json, random))
+  }
+  if (schema.type === 'object') {
+    const entries = Object.entries(schema.properties as Record<string, Json>)
+      .filter(() => random() > 0.05)
+      .map(([name, value]) => [name, generate(value, random)])
+    if (random() < 0.05) entries.push([pick(['user', '__proto__', 'constructor', 'dimensions']), 1])
+    return Object.fromEntries(entries)
+  }
+  const pattern = typeof schema.pattern === 'string' ? new RegExp(schema.pattern) : /\S/
+  return random() < 0.1 ? pick(strings) : pick(strings.filter((text) => pattern.test(text)))
+}

@@ -1,0 +1,75 @@
+import { createConfig, lintFromString, type NormalizedProblem } from '@redocly/openapi-core'
+import { describe, expect, it } from 'vitest'
+import { generate, Oracle, randomFrom } from './openapi-support.ts'
+import { post, request, serveDouble } from './support.ts'
+
+describe('/openapi.json', () => {
+  it.each([[undefined], [['key']]])('has no error for a linter (keys: %s)', async (apiKeys) => {
+    const { url } = await serveDouble({ apiKeys })
+    const { body } = await request(`${url}/openapi.json`, { headers: { authorization: 'Bearer key' } })
+    expect(body).toMatchObject({ openapi: '3.1.0' })
+    const config = await createConfig({ extends: ['recommended'], rules: { 'security-defined': 'off' } })
+    const problems: NormalizedProblem[] = await lintFromString({ source: JSON.stringify(body), config })
+    expect(problems.filter(({ severity }) => severity === 'error').map(({ message }) => message)).toEqual([])
+  })
+
+  it('lists every route that is served, and nothing else', async () => {
+    const { url, server } = await serveDouble()
+    const { document } = await Oracle.of(url)
+    const listed = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    for (const route of listed) {
+      const [method = '', path = ''] = route.split(' ')
+      expect(server.app.hasRoute({ method: method as 'GET', url: path }), route).toBe(true)
+    }
+    expect(listed).toContain('POST /v1/embeddings')
+    expect(listed).toHaveLength(11)
+  })
+
+  it('describes one body per request type, with the names that are served', async () => {
+    const { url } = await serveDouble({}, { servedNames: ['double', 'alias'] })
+    const { document } = await Oracle.of(url)
+    const schema = document.paths['/v1/embeddings']?.post?.requestBody?.content['application/json'].schema
+    const variants = schema?.oneOf as { properties: Record<string, { const?: string; enum?: string[] }> }[]
+    expect(variants.map(({ properties }) => properties.request_type?.const)).toEqual([
+      'query',
+      'bulk_text',
+      'bulk_video',
+    ])
+    expect(variants[0]?.properties.model?.enum).toEqual(['double', 'alias'])
+  })
+
+  it('tells the truth about every GET', async () => {
+    const { url } = await serveDouble()
+    await post(url, { request_type: 'query', input: 'a', model: 'double' })
+    await post(url, '{')
+    const oracle = await Oracle.of(url)
+    for (const [path, methods] of Object.entries(oracle.document.paths)) {
+      // The double has no bundle on disk, so no manifest.
+      if (!methods.get || path === '/v1/manifest') continue
+      const answer = await request(url + path)
+      expect(answer.status, path).toBe(200)
+      oracle.judge('GET', path, answer)
+    }
+  })
+
+  it('tells the truth about requests made from itself, and none gets a 5xx', async () => {
+    const { url } = await serveDouble()
+    const oracle = await Oracle.of(url)
+    const schema =
+      oracle.document.paths['/v1/embeddings']?.post?.requestBody?.content['application/json'].schema
+    const seed = 20261122
+    const random = randomFrom(seed)
+    const statuses = new Map<number, number>()
+    for (let round = 0; round < 400; round += 1) {
+      const body = generate(schema as Record<string, unknown>, random)
+      const answer = await post(url, JSON.stringify(body))
+      expect(answer.status, `seed ${seed}, round ${round}`).toBeLessThan(500)
+      oracle.judge('POST', '/v1/embeddings', answer)
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+    }
+    expect([...statuses.keys()].sort()).toEqual([200, 422])
+    expect(statuses.get(200)).toBeGreaterThan(50)
+  })
+})
