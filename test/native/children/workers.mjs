@@ -1,0 +1,86 @@
+// argv: what to do, video, engine options. The main thread loads the addon itself only in `terminate`.
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+
+const [, , what, video, engineOptions] = process.argv
+
+if (isMainThread) {
+  const start = (role) =>
+    new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: role })
+  const scenarios = {
+    /** Several environments at once, all with the same answers. */
+    async together() {
+      const workers = Array.from({ length: 4 }, () => start('decode'))
+      const ends = workers.map((worker) => Promise.all([once(worker, 'message'), once(worker, 'exit')]))
+      console.log(JSON.stringify((await Promise.all(ends)).map(([[answer]]) => answer)))
+    },
+    /** Environments that end in the middle of their jobs, while another goes on, in the main thread. */
+    async terminate() {
+      const { default: binding } = await import('#binding')
+      const end = await terminateInTurn()
+      const { clip } = await binding.decodeClip({ path: video }, { frames: 2, height: 8, width: 8, end: 1 })
+        .promise
+      console.log(JSON.stringify([end, clip.byteLength]))
+    },
+    /** The last environment ends and Node would unload the addon, under the threads of its pool. */
+    async unload() {
+      await terminateInTurn()
+      await setTimeout(200)
+      console.log('alive')
+    },
+    async exit() {
+      const worker = start('exit')
+      console.log(JSON.stringify(await once(worker, 'exit')))
+    },
+  }
+  async function terminateInTurn() {
+    const ends = []
+    for (let round = 0; round < 6; round++) {
+      const worker = start('busy')
+      await once(worker, 'message')
+      await setTimeout(round * 20)
+      ends.push(await worker.terminate())
+    }
+    return ends
+  }
+  await scenarios[what]()
+} else {
+  const { default: binding } = await import('#binding')
+  const { createHash } = await import('node:crypto')
+  const { readFileSync } = await import('node:fs')
+  const bytes = readFileSync(video)
+  const busy = async () => {
+    const engine = engineOptions && (await binding.createEngine(JSON.parse(engineOptions)).promise)
+    const rows = Array.from({ length: 512 }, () => Int32Array.from({ length: 100 }, (_, i) => i))
+    for (let i = 0; i < 6; i++) {
+      binding.decodeClip({ bytes }, { frames: 64, height: 224, width: 224 })
+      if (engine) engine.encodeText(rows)
+    }
+    const windows = { seconds: 1, stride: 1 }
+    const reader = await binding.openSegments({ bytes }, { frames: 2, height: 8, width: 8 }, windows).promise
+    reader.next()
+  }
+  const roles = {
+    async decode() {
+      const hashes = []
+      for (let i = 0; i < 5; i++) {
+        const options = { frames: 4, height: 32, width: 32, end: 1 + i }
+        const { clip } = await binding.decodeClip({ bytes }, options).promise
+        hashes.push(createHash('sha256').update(clip.toBytes()).digest('hex'))
+      }
+      parentPort.postMessage(hashes.join())
+    },
+    async busy() {
+      const started = busy()
+      parentPort.postMessage('busy')
+      await started
+    },
+    async exit() {
+      busy()
+      await setTimeout(100)
+      process.exit(5)
+    },
+  }
+  await roles[workerData]()
+}

@@ -1,0 +1,116 @@
+// What is left when nobody holds on any more: seen from outside, in processes of their own.
+
+import { beforeAll, describe, expect, it } from 'vitest'
+import { engineOptions, noOnnxRuntime } from './models.ts'
+import { makeVideo, noFfmpeg, repeat, runChild } from './support.ts'
+
+const MiB = 1 << 20
+const engine = noOnnxRuntime ? '' : JSON.stringify(engineOptions)
+
+describe.skipIf(noFfmpeg)('memory', () => {
+  let video: string
+  beforeAll(() => {
+    video = makeVideo('memory.mp4', 2, '64x48')
+  })
+
+  async function leftAfter(what: string, source: string) {
+    const child = await runChild('memory.mjs', [what, source], ['--expose-gc'])
+    expect(child).toMatchObject({ ended: 0, stderr: '' })
+    return JSON.parse(child.stdout) as {
+      external: number
+      arrayBuffers: number
+      peak: number
+      threads: number
+    }
+  }
+
+  it('of clips that are dropped without release() is collected, and before it piles up', async () => {
+    const { external, peak } = await leftAfter('clips', video)
+    expect(external).toBeLessThan(32 * MiB)
+    expect(peak).toBeLessThan(900 * MiB) // of 1440 that went through
+  })
+
+  it('of bytes is let go when their job ends', async () => {
+    expect((await leftAfter('bytes', video)).arrayBuffers).toBeLessThan(32 * MiB)
+  })
+
+  it('of bytes is let go when their reader is collected without close()', async () => {
+    expect((await leftAfter('readers', video)).arrayBuffers).toBeLessThan(64 * MiB)
+  })
+
+  it.skipIf(noOnnxRuntime)('and threads of engines are let go, closed or collected', async () => {
+    const { threadsBefore, threadsAfter } = await leftAfter('engines', engine)
+    expect(threadsAfter).toBeLessThanOrEqual(threadsBefore + 1) // six were dropped; one thread may be ending
+  })
+})
+
+describe.skipIf(noFfmpeg)('a process', () => {
+  let short: string
+  let long: string
+  beforeAll(() => {
+    short = makeVideo('exit.mp4', 2, '64x48')
+    long = repeat(makeVideo('exit-part.mp4', 4, '640x480'), 500)
+  })
+
+  it('ends by itself when nothing runs, whatever is still open', async () => {
+    expect(await runChild('exit.mjs', ['idle', short, engine])).toEqual({ ended: 0, stdout: '', stderr: '' })
+  })
+
+  it('stays for the answers of its jobs', async () => {
+    expect(await runChild('exit.mjs', ['answers', short, engine])).toMatchObject({
+      ended: 0,
+      stdout: 'answered\n',
+    })
+  })
+
+  it('ends in the middle of jobs by process.exit()', async () => {
+    expect(await runChild('exit.mjs', ['exit', long, engine])).toEqual({ ended: 7, stdout: '', stderr: '' })
+  })
+
+  it('ends in the middle of jobs by an exception that nobody catches', async () => {
+    const child = await runChild('exit.mjs', ['throw', long, engine])
+    expect(child.ended).toBe(1)
+    expect(child.stderr).toContain('on purpose')
+  })
+
+  it('refuses a job that is begun while it exits', async () => {
+    expect(await runChild('exit.mjs', ['late', short, ''])).toMatchObject({ ended: 0, stdout: 'cancelled\n' })
+  })
+})
+
+describe.skipIf(noFfmpeg)('worker threads', () => {
+  let video: string
+  beforeAll(() => {
+    video = repeat(makeVideo('workers.mp4', 4, '320x240'), 100)
+  })
+
+  it('load the addon side by side and get the same answers', async () => {
+    const child = await runChild('workers.mjs', ['together', video, ''])
+    expect(child).toMatchObject({ ended: 0, stderr: '' })
+    const answers = JSON.parse(child.stdout) as string[]
+    expect(answers).toHaveLength(4)
+    expect(new Set(answers).size).toBe(1)
+  })
+
+  it('are terminated in the middle of decoding and encoding, and others go on', async () => {
+    const child = await runChild('workers.mjs', ['terminate', video, engine])
+    expect(child).toMatchObject({ ended: 0, stderr: '' })
+    expect(JSON.parse(child.stdout)).toEqual([Array(6).fill(1), 2 * 3 * 8 * 8])
+  })
+
+  it('end, all of them, without pulling the addon from under its threads', async () => {
+    expect(await runChild('workers.mjs', ['unload', video, engine])).toEqual({
+      ended: 0,
+      stdout: 'alive\n',
+      stderr: '',
+    })
+  })
+
+  it('exit in the middle of jobs by process.exit()', async () => {
+    expect(await runChild('workers.mjs', ['exit', video, engine])).toEqual({
+      ended: 0,
+      stdout: '[5]\n',
+      stderr: '',
+    })
+  })
+})
