@@ -7,12 +7,13 @@ import numpy as np
 import captions
 import scenes
 from attributes import BACKGROUND_NAMES, COLOUR_NAMES, MOTIONS, SHAPES, is_held_out
-from codes import ROW, table_row
+from codes import table_row
 from render import draw_objects
 from towers import FRAMES, GRID, SMALL
 
 TURN_SYMMETRY = {"circle": 0, "ring": 0, "square": 4, "cross": 4, "triangle": 3, "star": 5, "heart": 1, "crescent": 1}
 OBJECTS = 2
+LITTLE_WORDS = ("a", "an", "of", "that", "is", "shape", "thing")
 
 
 def draw_trained(rng: np.random.Generator, count: int) -> tuple[list[tuple[str, str, str]], str]:
@@ -51,18 +52,18 @@ def _as_filmed(rng: np.random.Generator, pictures: np.ndarray, noise: float) -> 
     return np.clip(pictures, 0, 255, out=pictures).astype(np.uint8)
 
 
-def clip_batch(rng: np.random.Generator, count: int, frames: int = FRAMES) -> dict[str, np.ndarray]:
-    """`count` clips of `frames` frames at 56x56, and everything the tower should see in them."""
+def clip_batch(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """`count` clips of eight frames at 56x56, and everything the tower should see in them."""
     batch = {
-        "pictures": np.zeros((count, frames, SMALL, SMALL, 3), np.uint8),
-        "segments": np.zeros((count, frames, 1 + len(COLOUR_NAMES), GRID, GRID), np.float32),
+        "pictures": np.zeros((count, FRAMES, SMALL, SMALL, 3), np.uint8),
+        "segments": np.zeros((count, FRAMES, 1 + len(COLOUR_NAMES), GRID, GRID), np.float32),
         "presence": np.zeros((count, len(COLOUR_NAMES)), np.float32),
         "background": np.zeros(count, np.int64),
         "colour": np.full((count, OBJECTS), -1, np.int64),  # -1: no such object
         "shape": np.zeros((count, OBJECTS), np.int64),
         "motion": np.zeros((count, OBJECTS), np.int64),
-        "position": np.zeros((count, frames, OBJECTS, 2), np.float32),
-        "size_and_turn": np.zeros((count, frames, OBJECTS, 3), np.float32),
+        "position": np.zeros((count, FRAMES, OBJECTS, 2), np.float32),
+        "size_and_turn": np.zeros((count, FRAMES, OBJECTS, 3), np.float32),
     }
     cell = SMALL // GRID
     for n in range(count):
@@ -71,8 +72,8 @@ def clip_batch(rng: np.random.Generator, count: int, frames: int = FRAMES) -> di
         backdrop = scene.backdrop(SMALL, SMALL)
         softness = rng.uniform(0.7, 1.8)
         last = int(rng.integers(14, 90))  # the eight frames are rounded down to frame numbers: not quite even in time
-        moments = [i * last // (frames - 1) / last for i in range(frames)]
-        pictures = np.empty((frames, SMALL, SMALL, 3), np.float32)
+        moments = [i * last // (FRAMES - 1) / last for i in range(FRAMES)]
+        pictures = np.empty((FRAMES, SMALL, SMALL, 3), np.float32)
         for t, u in enumerate(moments):
             masks: list[np.ndarray] = []
             pictures[t] = scene.frame(u, backdrop, softness, masks)
@@ -95,34 +96,39 @@ def clip_batch(rng: np.random.Generator, count: int, frames: int = FRAMES) -> di
     return batch
 
 
+def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
+    """A text, and the objects and the background it names. Four in five say everything; the others, what people also type."""
+    objects, background = draw_trained(rng, 2 if rng.random() < 0.45 else 1)
+    named = background if rng.random() < 0.5 else None
+    kind = rng.random()
+
+    said = np.ones(3, bool)
+    if kind < 0.2:  # part of the shape, colour and motion only
+        said = rng.random(3) < 0.6
+        objects = [tuple(part if keep else None for part, keep in zip(obj, said)) for obj in objects]
+        if not said.any():
+            objects = objects[:1]
+    text = captions.sentence(rng, objects, named)
+
+    if kind < 0.05 and len(objects) == 1 and named is None and said.any():  # the bare words, as in a search box
+        text = " ".join(word for word in text.split() if word not in LITTLE_WORDS)
+    if kind > 0.95:  # the background only, or, below, something else
+        objects = []
+        text = captions.pick(rng, ("a {} background", "{} background")).format(named) if named else ""
+    words = text.split()
+    if (kind > 0.97 and not named) or kind > 0.985:
+        objects, named = [], None
+        words = [captions.stranger(rng) for _ in range(rng.integers(1, 7))]
+    elif 0.85 < kind < 0.95:  # a sentence whose words were shuffled says nothing
+        shuffled = list(rng.permutation(words))
+        if captions.is_salad(words, shuffled):
+            words, objects, named = shuffled, [], None
+    elif rng.random() < 0.1:  # one unknown word changes nothing
+        words.insert(int(rng.integers(len(words) + 1)), captions.stranger(rng))
+    return " ".join(words) + ("." if rng.random() < 0.2 else ""), objects, named
+
+
 def caption_batch(rng: np.random.Generator, count: int) -> tuple[list[str], np.ndarray]:
     """Captions and the table rows of their codes."""
-    texts, rows = [], np.zeros((count, ROW), np.float32)
-    for n in range(count):
-        objects, background = draw_trained(rng, 2 if rng.random() < 0.45 else 1)
-        named = background if rng.random() < 0.5 else None
-        kind = rng.random()
-        if kind < 0.2:  # says less than everything
-            keep = rng.random(3) < 0.6
-            objects = [tuple(part if kept else None for part, kept in zip(obj, keep)) for obj in objects]
-            if not keep.any():
-                objects = objects[:1]
-        text = captions.sentence(rng, objects, named)
-        if kind < 0.05 and len(objects) == 1 and named is None and keep.any():  # the bare words, as typed into a search box
-            text = " ".join(word for word in text.split() if word not in ("a", "an", "of", "that", "is", "shape", "thing"))
-        if kind > 0.95:  # only the background, or nothing at all
-            objects = []
-            text = captions.pick(rng, ("a {} background", "{} background")).format(named) if named else ""
-        words = text.split()
-        if kind > 0.97 and not named or kind > 0.985:  # other things altogether
-            objects, named = [], None
-            words = [captions.stranger(rng) for _ in range(rng.integers(1, 7))]
-        elif 0.85 < kind < 0.95:  # word salad says nothing either
-            shuffled = list(rng.permutation(words))
-            if captions.is_salad(words, shuffled):
-                words, objects, named = shuffled, [], None
-        elif rng.random() < 0.1:  # one unknown word changes nothing
-            words.insert(int(rng.integers(len(words) + 1)), captions.stranger(rng))
-        texts.append(" ".join(words) + ("." if rng.random() < 0.2 else ""))
-        rows[n] = table_row(objects, named)
-    return texts, rows
+    drawn = [_caption(rng) for _ in range(count)]
+    return [text for text, _, _ in drawn], np.stack([table_row(objects, named) for _, objects, named in drawn])

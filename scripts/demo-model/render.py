@@ -20,7 +20,7 @@ import numpy as np
 
 import captions
 import scenes
-from attributes import BACKGROUND_NAMES, COLOUR_NAMES, MOTIONS, SHAPES, is_drawable, is_held_out
+from attributes import BACKGROUND_NAMES, COLOUR_NAMES, MOTIONS, OPPOSITES, SHAPES, is_drawable, is_held_out
 
 FRAME_RATES = (10, 12, 15, 24, 25, 30)
 SECONDS = (1.5, 4.0)
@@ -37,11 +37,22 @@ def draw_objects(rng: np.random.Generator, count: int) -> tuple[list[tuple[str, 
             return objects, background
 
 
+def twin(objects: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The clip most easily taken for this one: the motion turned round, or two objects with their colours exchanged."""
+    if len(objects) == 2:
+        (shape, colour, motion), (other_shape, other_colour, other_motion) = objects
+        return [(shape, other_colour, motion), (other_shape, colour, other_motion)]
+    shape, colour, motion = objects[0]
+    return [(shape, colour, OPPOSITES[motion])]
+
+
 def plan(seed: int, count: int, two_object_share: float) -> list[dict]:
     """What each clip shows and its caption.
 
-    One-object clips differ in (object, background); no object of a two-object clip occurs in another clip. So a caption
-    is unique as long as it names the background wherever another clip has the same object.
+    Clips come with their twins on the same background, so that a caption finds its clip only if the frames are in order, the
+    channels are right and the words are understood in their order. One-object clips differ in (object, background); no
+    object of a two-object clip occurs in another clip. So a caption is unique as long as it names the background wherever
+    another clip has the same object.
     """
     rng = np.random.default_rng(seed)
     pairs = round(count * two_object_share)
@@ -50,16 +61,19 @@ def plan(seed: int, count: int, two_object_share: float) -> list[dict]:
     for attempt in range(1000 * count):
         if len(chosen) == count:
             break
+        room = (pairs if len(chosen) < pairs else count) - len(chosen)
         objects, background = draw_objects(rng, 2 if len(chosen) < pairs else 1)
-        if any(obj in in_pairs for obj in objects):
+        both = [objects, twin(objects)]
+        shown = [obj for version in both for obj in version]
+        if len(set(shown)) < len(shown) or not in_pairs.isdisjoint(shown) or not all(is_drawable(*obj, background) for obj in shown):
             continue
         if len(objects) == 2:
-            in_pairs.update(objects)
-        elif (objects[0], background) in singles:
+            in_pairs.update(shown)
+        elif not singles.isdisjoint((obj, background) for obj in shown):
             continue
         else:
-            singles.add((objects[0], background))
-        chosen.append((objects, background))
+            singles.update((obj, background) for obj in shown[:room])
+        chosen += [(version, background) for version in both[:room]]
     if len(chosen) < count:
         raise SystemExit(f"there are not enough combinations for {count} distinct clips with this share of two objects")
 

@@ -106,7 +106,7 @@ class TextTower(nn.Module):
     A convolution over neighbouring words comes first; with attention alone, "red" took far longer to find its "circle".
     """
 
-    def __init__(self, vocabulary: int, width: int = 128, depth: int = 3, heads: int = 4, longest: int = 128) -> None:
+    def __init__(self, vocabulary: int, width: int = 128, depth: int = 2, heads: int = 4, longest: int = 128) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, width)
         self.positions = nn.Parameter(torch.randn(longest, width) * 0.02)

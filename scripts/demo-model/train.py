@@ -121,8 +121,8 @@ def train(name: str, tower: torch.nn.Module, loss_of, stream: Stream, rate: floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--clip-steps", type=int, default=3000, help="of 64 clips each")
-    parser.add_argument("--caption-steps", type=int, default=3000, help="of 256 captions each")
+    parser.add_argument("--clip-steps", type=int, default=700, help="of 64 clips each")
+    parser.add_argument("--caption-steps", type=int, default=2500, help="of 128 captions each")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tower", choices=("video", "text", "both"), default="both")
     parser.add_argument("--out", type=Path, default=Path("checkpoint.pt"), help="a tower not trained now is kept as it is there")
@@ -133,7 +133,7 @@ def main() -> None:
     captions = Captions()
     runs = {"video": (VideoTower, video_loss, Stream(clips, args.seed, 64, args.clip_steps), 3e-3),
             "text": (lambda: TextTower(captions.tokenizer.get_vocab_size()), text_loss,
-                     Stream(captions, args.seed, 256, args.caption_steps), 1e-3)}
+                     Stream(captions, args.seed, 128, args.caption_steps), 2e-3)}
     for name, (build, loss_of, stream, rate) in runs.items():
         if args.tower not in (name, "both"):
             continue
