@@ -9,6 +9,8 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from files import Refused
+
 HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 ALWAYS_WIDE = {"LayerNormalization", "Softmax", "ReduceL2"}
 MEETS_WEIGHTS = {"MatMul", "Gemm", "Conv", "Gather", "Shape"}
@@ -60,7 +62,7 @@ def narrow(model: onnx.ModelProto, precision: str) -> set[str]:
     made_wide.update({entry.name: True for entry in graph.input})
     for entry in graph.output:
         if not made_wide[entry.name]:
-            raise ValueError(f"{entry.name}: the graph does not end in a normalisation, so its output would be {precision}")
+            raise Refused(f"{entry.name}: the graph does not end in a normalisation, so its output would be {precision}")
 
     weights = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
     wanted_wide = {name for index in wide for name in graph.node[index].input if name in weights}

@@ -14,6 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from files import Refused
+
 SMALL = 4096  # elements; a shape computation never holds more, a weight nearly always does
 
 
@@ -69,8 +71,12 @@ class Walk:
         schema = onnx.defs.get_schema(node.op_type, self.opsets[node.domain], node.domain)
         data = {name: numpy_helper.from_array(self.values[name], name) for name in node.input if name in self.values}
         known = {name: self.types[name] for name in node.input if name}
-        self.types.update(onnx.shape_inference.infer_node_outputs(
-            schema, node, known, data, opset_imports=list(self.model.opset_import), ir_version=self.model.ir_version))
+        try:
+            self.types.update(onnx.shape_inference.infer_node_outputs(
+                schema, node, known, data, opset_imports=list(self.model.opset_import), ir_version=self.model.ir_version))
+        except onnx.shape_inference.InferenceError as error:
+            shapes = " and ".join(str(self.shape(name)) for name in known)
+            raise Refused(f"{node.name} cannot take {shapes} when {self.sizes}: tracing took a size for a constant") from error
 
 
 def shape_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -103,7 +109,7 @@ def specialise(model: onnx.ModelProto, sizes: list[dict[str, int]]) -> None:
     for output in model.graph.output:
         for walk in walks:
             if walk.shape(output.name)[0] != walk.sizes["batch"]:
-                raise ValueError(f"{output.name} has {walk.shape(output.name)[0]} rows for a batch of {walk.sizes['batch']}: "
+                raise Refused(f"{output.name} has {walk.shape(output.name)[0]} rows for a batch of {walk.sizes['batch']}: "
                                  "tracing took the batch size for a constant")
     move_constants(model)
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from files import Refused
+
 EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
 ALIGNMENT = 4096                # bytes; lets an engine map a weight instead of copying it
 SMALLEST_EXTERNAL = 1024        # bytes; what shapes are made of stays in the graph
@@ -22,8 +24,8 @@ def as_type(name: str, values: np.ndarray, data_type: int) -> np.ndarray:
     """The values in another float type; raises when float16 cannot hold them."""
     wanted = helper.tensor_dtype_to_np_dtype(data_type)
     largest = float(np.abs(values).max(initial=0.0))
-    if data_type == TensorProto.FLOAT16 and largest > np.finfo(np.float16).max:
-        raise ValueError(f"{name} holds {largest:g}, float16 ends at 65504: use bf16")
+    if data_type == TensorProto.FLOAT16 and largest > float(np.finfo(np.float16).max):
+        raise Refused(f"{name} holds {largest:g}, float16 ends at 65504: use bf16")
     return values.astype(wanted)
 
 
