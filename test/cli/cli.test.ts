@@ -237,7 +237,12 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
   })
 
   test('a file that is no video fails with its reason', async () => {
-    const { code, stderr } = await run(['frames', fileURLToPath(import.meta.url), '--out', path.join(folder, 'none')])
+    const { code, stderr } = await run([
+      'frames',
+      fileURLToPath(import.meta.url),
+      '--out',
+      path.join(folder, 'none'),
+    ])
     expect(code).toBe(1)
     expect(stderr).toMatch(/\[media\]/)
   })
