@@ -1,0 +1,239 @@
+#include "engine/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <future>
+#include <latch>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace cosmos {
+namespace {
+
+using Vectors = Result<std::vector<float>>;
+
+constexpr ClipShape kShape{2, 4, 4};
+constexpr int kDim = 2;
+
+// Encodes a row as the two coordinates that `vector` makes of its first token; blocks while `gate` says so.
+class FakeEngine final : public Engine {
+ public:
+  explicit FakeEngine(int max_text_batch = 0) {
+    signature_.clip = kShape;
+    signature_.embedding_dim = kDim;
+    signature_.max_text_batch = max_text_batch;
+  }
+  const EngineSignature& signature() const override { return signature_; }
+  const EngineInfo& info() const override { return info_; }
+  Vectors EncodeVideo(std::span<const ClipPtr> clips, CancelToken& /*cancel*/) override {
+    return std::vector<float>(clips.size() * kDim, std::sqrt(0.5F));
+  }
+  Vectors EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) override {
+    batches.push_back(static_cast<int>(rows.size()));
+    std::vector<float> result;
+    for (const TokenRow& row : rows) {
+      gate(row[0], cancel);
+      order.push_back(row[0]);
+      if (cancel.cancelled()) return Status(StatusCode::kCancelled, "stopped inside");
+      const auto [x, y] = vector(row[0]);
+      result.insert(result.end(), {x, y});
+    }
+    return result;
+  }
+
+  std::function<void(std::int64_t, CancelToken&)> gate = [](std::int64_t, CancelToken&) {};
+  std::function<std::pair<float, float>(std::int64_t)> vector = [](std::int64_t) {
+    return std::pair(1.0F, 0.0F);
+  };
+  std::vector<std::int64_t> order;
+  std::vector<int> batches;
+
+ private:
+  EngineSignature signature_;
+  EngineInfo info_;
+};
+
+struct Submitted {
+  CancelTokenPtr cancel;
+  std::future<Vectors> result;
+};
+
+Submitted Submit(Executor& executor, decltype(EncodeJob::input) input, CancelTokenPtr cancel = nullptr) {
+  auto promise = std::make_shared<std::promise<Vectors>>();
+  Submitted submitted{cancel ? cancel : std::make_shared<CancelToken>(), promise->get_future()};
+  executor.Submit({std::move(input), submitted.cancel, [promise](Vectors vectors) {
+                     promise->set_value(std::move(vectors));
+                   }});  // throws if twice
+  return submitted;
+}
+
+std::vector<TokenRow> Rows(std::initializer_list<std::int64_t> tokens) {
+  std::vector<TokenRow> rows;
+  for (const std::int64_t token : tokens) rows.push_back({token});
+  return rows;
+}
+
+StatusCode CodeOf(Vectors vectors) { return vectors.ok() ? StatusCode::kOk : vectors.status().code(); }
+
+TEST(Executor, AnswersInTheOrderOfSubmission) {
+  auto engine = std::make_unique<FakeEngine>();
+  FakeEngine& fake = *engine;
+  Executor executor(std::move(engine));
+  std::vector<Submitted> jobs;
+  for (int i = 0; i < 50; ++i) jobs.push_back(Submit(executor, Rows({i})));
+  for (Submitted& job : jobs) EXPECT_EQ(CodeOf(job.result.get()), StatusCode::kOk);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(fake.order[i], i);
+}
+
+TEST(Executor, ReturnsRowsInTheirOrderAcrossTheEnginesLargestBatch) {
+  auto engine = std::make_unique<FakeEngine>(2);
+  FakeEngine& fake = *engine;
+  fake.vector = [](std::int64_t token) {
+    return token % 2 == 0 ? std::pair(1.0F, 0.0F) : std::pair(0.0F, 1.0F);
+  };
+  Executor executor(std::move(engine));
+  const Vectors vectors = Submit(executor, Rows({0, 1, 1, 0, 1})).result.get();
+  ASSERT_TRUE(vectors.ok());
+  EXPECT_EQ(vectors.value(), (std::vector<float>{1, 0, 0, 1, 0, 1, 1, 0, 0, 1}));
+  EXPECT_EQ(fake.batches, (std::vector<int>{2, 2, 1}));
+}
+
+TEST(Executor, CancellingAQueuedJobAnswersAtOnce) {
+  std::latch started(1);
+  std::latch open(1);
+  auto engine = std::make_unique<FakeEngine>();
+  FakeEngine& fake = *engine;
+  fake.gate = [&](std::int64_t token, CancelToken&) {
+    if (token != 1) return;
+    started.count_down();
+    open.wait();
+  };
+  Executor executor(std::move(engine));
+  Submitted running = Submit(executor, Rows({1}));
+  Submitted queued = Submit(executor, Rows({2}));
+  Submitted last = Submit(executor, Rows({3}));
+  started.wait();
+  queued.cancel->Cancel();
+  // The engine is still inside the first job.
+  EXPECT_EQ(CodeOf(queued.result.get()), StatusCode::kCancelled);
+  open.count_down();
+  EXPECT_EQ(CodeOf(running.result.get()), StatusCode::kOk);
+  EXPECT_EQ(CodeOf(last.result.get()), StatusCode::kOk);
+  EXPECT_EQ(fake.order, (std::vector<std::int64_t>{1, 3}));
+}
+
+TEST(Executor, AJobThatIsAlreadyCancelledNeverRuns) {
+  auto engine = std::make_unique<FakeEngine>();
+  FakeEngine& fake = *engine;
+  Executor executor(std::move(engine));
+  auto cancel = std::make_shared<CancelToken>();
+  cancel->Cancel();
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({1}), cancel).result.get()), StatusCode::kCancelled);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
+  EXPECT_EQ(fake.order, std::vector<std::int64_t>{2});
+}
+
+// An engine that is blocked in a call listens to the token, as ONNX Runtime's does.
+void WaitForCancel(CancelToken& cancel) {
+  std::latch cancelled(1);
+  const CancelToken::Listener listener(cancel, [&] { cancelled.count_down(); });
+  cancelled.wait();
+}
+
+TEST(Executor, CancellingARunningJobReachesTheEngine) {
+  std::latch started(1);
+  auto engine = std::make_unique<FakeEngine>();
+  engine->gate = [&](std::int64_t token, CancelToken& cancel) {
+    if (token != 1) return;
+    started.count_down();
+    WaitForCancel(cancel);
+  };
+  Executor executor(std::move(engine));
+  Submitted running = Submit(executor, Rows({1}));
+  started.wait();
+  running.cancel->Cancel();
+  EXPECT_EQ(CodeOf(running.result.get()), StatusCode::kCancelled);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
+}
+
+TEST(Executor, DestructionCancelsWhatRunsAndWhatWaits) {
+  std::latch started(1);
+  auto engine = std::make_unique<FakeEngine>();
+  engine->gate = [&](std::int64_t token, CancelToken& cancel) {
+    if (token == 1) started.count_down();
+    WaitForCancel(cancel);
+  };
+  std::vector<Submitted> jobs;
+  {
+    Executor executor(std::move(engine));
+    for (const int token : {1, 2, 3}) jobs.push_back(Submit(executor, Rows({token})));
+    started.wait();
+  }
+  for (Submitted& job : jobs) EXPECT_EQ(CodeOf(job.result.get()), StatusCode::kCancelled);
+}
+
+TEST(Executor, EveryJobIsAnsweredOnceWhileOthersCancelAtRandom) {
+  Executor executor(std::make_unique<FakeEngine>());
+  std::vector<Submitted> jobs;
+  for (int i = 0; i < 500; ++i) jobs.push_back(Submit(executor, Rows({i})));
+  std::thread canceller([&] {
+    for (std::size_t i = 0; i < jobs.size(); i += 3) jobs[i].cancel->Cancel();
+  });
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const StatusCode code = CodeOf(jobs[i].result.get());
+    EXPECT_TRUE(code == StatusCode::kOk || (code == StatusCode::kCancelled && i % 3 == 0));
+  }
+  canceller.join();
+}
+
+struct NormCase {
+  const char* what;
+  std::pair<float, float> vector;
+  StatusCode code;
+};
+
+TEST(Executor, ChecksThatEveryVectorHasUnitLength) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const auto& [what, vector, code] : {
+           NormCase{"unit", {0.6F, 0.8F}, StatusCode::kOk},
+           NormCase{"half precision", {0.6F * 1.005F, 0.8F * 1.005F}, StatusCode::kOk},
+           NormCase{"too long", {0.6F * 1.02F, 0.8F * 1.02F}, StatusCode::kEngine},
+           NormCase{"zero", {0, 0}, StatusCode::kEngine},
+           NormCase{"NaN", {kNan, 1}, StatusCode::kEngine},
+           NormCase{"infinite", {kInfinity, 0}, StatusCode::kEngine},
+       }) {
+    auto engine = std::make_unique<FakeEngine>();
+    engine->vector = [&vector](std::int64_t token) { return token == 9 ? vector : std::pair(1.0F, 0.0F); };
+    Executor executor(std::move(engine));
+    const Vectors vectors = Submit(executor, Rows({0, 9})).result.get();
+    ASSERT_EQ(CodeOf(vectors), code) << what;
+    if (vectors.ok()) {
+      EXPECT_NEAR(std::hypot(vectors.value()[2], vectors.value()[3]), 1, 1e-6) << what;
+    } else {
+      EXPECT_NE(vectors.status().message().find("vector 1"), std::string::npos) << vectors.status().message();
+    }
+  }
+}
+
+TEST(Executor, RefusesInputThatTheModelDoesNotTake) {
+  Executor executor(std::make_unique<FakeEngine>());
+  const auto right = std::make_shared<const Clip>(kShape);
+  const auto wrong = std::make_shared<const Clip>(ClipShape{8, 4, 4});
+  const Vectors clip = Submit(executor, std::vector<ClipPtr>{right, wrong}).result.get();
+  ASSERT_EQ(CodeOf(clip), StatusCode::kInvalidArgument);
+  EXPECT_EQ(clip.status().message(), "clip 1 has 8 frames of 4x4; the model takes 2 frames of 4x4");
+  EXPECT_EQ(CodeOf(Submit(executor, std::vector<TokenRow>{{1}, {}}).result.get()),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf(Submit(executor, std::vector<ClipPtr>{right}).result.get()), StatusCode::kOk);
+}
+
+}  // namespace
+}  // namespace cosmos

@@ -1,0 +1,144 @@
+"""Writes the tiny graphs of native/test/goldens/*.onnx: one per form that the engine accepts or refuses.
+
+    python3 -m venv .venv && .venv/bin/pip install onnx==1.23.2 numpy==2.4.6
+    .venv/bin/python scripts/goldens/make_models.py
+
+They embed nothing sensible, but checkably: for clips of T = 2 frames of 4 x 4, the vector is the mean red, green and
+blue of frame 0 and the mean red of frame 1 (0..1), normalised; for text, the sum of the unmasked ids, their
+number, the length of the padded row and 1, normalised.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper, save_model
+
+OUT = Path(__file__).resolve().parents[2] / "native/test/goldens"
+T, R, D = 2, 4, 4
+F32, F16, U8, I64, BOOL = (getattr(TensorProto, n) for n in ("FLOAT", "FLOAT16", "UINT8", "INT64", "BOOL"))
+
+
+def constant(name, values, dtype=np.int64):
+    return numpy_helper.from_array(np.array(values, dtype=dtype), name)
+
+
+def save(name, nodes, inputs, outputs, constants):
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info(*i) for i in inputs],
+        [helper.make_tensor_value_info(*o) for o in outputs],
+        constants,
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8, producer_name="cosmos-embed tests"
+    )
+    checker.check_model(model)
+    save_model(model, OUT / f"{name}.onnx")
+
+
+def normalised(source, output, dtype=F32):
+    """Nodes from `source` to `output`, of unit length."""
+    nodes = [
+        helper.make_node("ReduceL2", [source, "last_axis"], ["norm"], keepdims=1),
+        helper.make_node("Div", [source, "norm"], ["unit"]),
+        helper.make_node("Cast", ["unit"], [output], to=dtype),
+    ]
+    return nodes, [constant("last_axis", [-1])]
+
+
+def means(videos, layout):
+    """[B, 4]: means of three channels of frame 0 and of the first one of frame 1."""
+    perm = [] if layout == "BTCHW" else [helper.make_node("Transpose", [videos], ["btchw"], perm=[0, 2, 1, 3, 4])]
+    nodes = [
+        *perm,
+        helper.make_node("ReduceMean", ["btchw" if perm else videos, "pixel_axes"], ["per_channel"], keepdims=0),
+        helper.make_node("Reshape", ["per_channel", "flat_shape"], ["flat"]),
+        helper.make_node("Slice", ["flat", "zero", "four", "one"], ["features"]),
+    ]
+    return nodes, [
+        *(constant("pixel_axes", [3, 4]), constant("flat_shape", [-1, 3 * T])),
+        *(constant("zero", [0]), constant("four", [4]), constant("one", [1])),
+    ]
+
+
+def video(name, batch="batch", out_type=F32, output="video_embeddings", input_="videos", scale=255.0):
+    mean_nodes, mean_constants = means("scaled", "BTCHW")
+    unit_nodes, unit_constants = normalised("features", output, out_type)
+    nodes = [
+        helper.make_node("Cast", [input_], ["floats"], to=F32),
+        helper.make_node("Div", ["floats", "scale"], ["scaled"]),
+        *mean_nodes,
+        *unit_nodes,
+    ]
+    constants = [constant("scale", scale, np.float32), *mean_constants, *unit_constants]
+    save(name, nodes, [(input_, U8, [batch, T, 3, R, R])], [(output, out_type, [batch, D])], constants)
+
+
+def tao_video(name, batch):
+    mean_nodes, mean_constants = means("videos", "BCTHW")
+    unit_nodes, unit_constants = normalised("features", "video_embedding")
+    inputs = [("videos", F32, [batch, 3, T, R, R])]
+    outputs = [("video_embedding", F32, [batch, D])]
+    save(name, mean_nodes + unit_nodes, inputs, outputs, mean_constants + unit_constants)
+
+
+def text(name, batch="batch", length="tokens", output="text_embeddings", id_type=I64):
+    unit_nodes, unit_constants = normalised("features", output)
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["ids"], to=F32),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=F32),
+        helper.make_node("Mul", ["ids", "mask"], ["seen"]),
+        helper.make_node("ReduceSum", ["seen", "last_axis"], ["sum"], keepdims=1),
+        helper.make_node("ReduceSum", ["mask", "last_axis"], ["count"], keepdims=1),
+        helper.make_node("Mul", ["ids", "zero"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "one"], ["ones"]),
+        helper.make_node("ReduceSum", ["ones", "last_axis"], ["width"], keepdims=1),
+        helper.make_node("ReduceMean", ["ones", "last_axis"], ["unity"], keepdims=1),
+        helper.make_node("Concat", ["sum", "count", "width", "unity"], ["features"], axis=1),
+        *unit_nodes,
+    ]
+    constants = [constant("zero", 0, np.float32), constant("one", 1, np.float32), *unit_constants]
+    inputs = [("input_ids", id_type, [batch, length]), ("attention_mask", id_type, [batch, length])]
+    save(name, nodes, inputs, [(output, F32, [batch, D])], constants)
+
+
+def slow_video(name):
+    """Loops for as long as nobody stops it (2^40 rounds), adding nothing to a zero that is added to the clip's means."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Add", ["sum", "step"], ["next_sum"])],
+        "round",
+        [
+            helper.make_tensor_value_info("round_number", I64, []),
+            helper.make_tensor_value_info("on", BOOL, []),
+            helper.make_tensor_value_info("sum", F32, [1]),
+        ],
+        [helper.make_tensor_value_info("still_on", BOOL, []), helper.make_tensor_value_info("next_sum", F32, [1])],
+        [constant("step", [0], np.float32)],
+    )
+    loop = [
+        helper.make_node("Loop", ["rounds", "", "start"], ["looped"], body=body),
+        helper.make_node("Add", ["video_unit", "looped"], ["video_embeddings"]),
+    ]
+    mean_nodes, mean_constants = means("floats", "BTCHW")
+    unit_nodes, unit_constants = normalised("features", "video_unit")
+    constants = [constant("rounds", 2**40), constant("start", [0], np.float32), *mean_constants, *unit_constants]
+    cast = helper.make_node("Cast", ["videos"], ["floats"], to=F32)
+    nodes = [cast, *mean_nodes, *unit_nodes, *loop]
+    save(name, nodes, [("videos", U8, ["batch", T, 3, R, R])], [("video_embeddings", F32, ["batch", D])], constants)
+
+
+video("video_canonical")
+video("video_batch_one", batch=1)
+video("video_batch_three", batch=3)
+video("video_half", out_type=F16)
+video("video_wrong_input", input_="pixels")
+video("video_wrong_output", output="embeddings")
+video("video_nan", scale=0.0)  # 0 / 0
+tao_video("video_tao", "batch")
+tao_video("video_tao_one", 1)
+slow_video("video_slow")
+text("text_canonical")
+text("text_tao", output="text_embedding")
+text("text_fixed", batch=1, length=6)
+text("text_wrong_type", id_type=TensorProto.INT32)
