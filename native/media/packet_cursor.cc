@@ -27,7 +27,9 @@ Status PacketCursor::SeekTo(int place) {
   for (int back = 0; place - back >= 0; back = back * 2 + 1) {
     const int keyframe = index_.KeyframeFor(place - back);
     const IndexedPacket& packet = index_.packet(keyframe);
-    if (!demuxer_.Seek(packet.dts != IndexedPacket::kNoTime ? packet.dts : packet.pts)) break;
+    // Matroska and mp4 take the time at which it is shown; the others search for the time at which it is decoded.
+    const bool by_dts = !demuxer_.has_sample_tables() && packet.dts != IndexedPacket::kNoTime;
+    if (!demuxer_.Seek(by_dts ? packet.dts : packet.pts)) break;
     next_ = -1;
     auto read = ReadAny(*held_);
     while (read.ok() && read.value() && *read.value() < 0) read = ReadAny(*held_);

@@ -1,0 +1,216 @@
+// Frames of generated clips against the ffmpeg command's, which decodes everything.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "media/window_plan.h"
+#include "media_support.h"
+
+namespace cosmos::test {
+namespace {
+
+const std::string kMoving = "-f lavfi -i testsrc2=s=192x144:r=25:d=4 ";
+
+struct Clip {
+  std::string file;
+  std::string arguments;
+  ReferenceOptions reference = {};
+};
+
+void PrintTo(const Clip& clip, std::ostream* out) { *out << clip.file; }
+
+class GeneratedClip : public testing::TestWithParam<Clip> {
+ protected:
+  std::filesystem::path path_ = MakeClip(GetParam().file, GetParam().arguments);
+  std::vector<std::string> expected_ = ReferenceHashes(path_, GetParam().reference);
+
+  void ExpectChosenFrames(const DecodedClip& clip) {
+    ASSERT_EQ(clip.report.frame_count, static_cast<std::int64_t>(expected_.size()));
+    const auto chosen = ChooseFrames(static_cast<int>(expected_.size()), static_cast<int>(clip.frames.size()));
+    for (std::size_t i = 0; i < clip.frames.size(); ++i) {
+      EXPECT_EQ(clip.frames[i].index, chosen[i]);
+      EXPECT_EQ(Hash(clip.images[i]), expected_[chosen[i]]) << "frame " << chosen[i];
+    }
+    EXPECT_TRUE(clip.report.warnings.empty()) << clip.report.warnings.front();
+  }
+};
+
+TEST_P(GeneratedClip, HasTheFramesOfDecodingEverything) {
+  for (const int frames : {1, 3, 8, 40}) {
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE(testing::Message() << frames << " frames, " << threads << " threads");
+      ClipRequest request = Frames(frames);
+      request.threads = threads;
+      ExpectChosenFrames(ReadClip(MediaPath{path_.string()}, request));
+    }
+  }
+}
+
+TEST_P(GeneratedClip, IsTheSameFromMemory) {
+  const std::vector<std::uint8_t> bytes = ReadFile(path_);
+  ExpectChosenFrames(ReadClip(Borrow(bytes)));
+}
+
+TEST_P(GeneratedClip, HasTheSameFramesWithinARange) {
+  const DecodedClip all = ReadClip(MediaPath{path_.string()}, Frames(static_cast<int>(expected_.size())));
+  for (const auto& [start, end] : std::vector<std::pair<double, double>>{{0, 0.5}, {0.52, 1.3}, {1.5, 2.1}, {2.9, 99}}) {
+    SCOPED_TRACE(testing::Message() << start << " to " << end);
+    ClipRequest request = Frames(5);
+    request.start = start;
+    request.end = end;
+    const DecodedClip part = ReadClip(MediaPath{path_.string()}, request);
+    std::vector<std::size_t> inside;
+    for (std::size_t i = 0; i < all.frames.size(); ++i) {
+      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < end - 1e-6) inside.push_back(i);
+    }
+    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(inside.size()));
+    const auto chosen = ChooseFrames(static_cast<int>(inside.size()), 5);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_EQ(part.frames[i].index, chosen[i]);
+      EXPECT_NEAR(part.frames[i].pts, all.frames[inside[chosen[i]]].pts, 1e-9);
+      EXPECT_EQ(Hash(part.images[i]), Hash(all.images[inside[chosen[i]]]));
+    }
+  }
+}
+
+TEST_P(GeneratedClip, HasTheSameFramesInWindows) {
+  ClipRequest request;
+  request.shape = {4, 16, 16};
+  const auto windows = ReadClips(MediaPath{path_.string()}, request, Windows{.seconds = 1, .stride = 0.5});
+  ASSERT_GE(windows.size(), 7U);
+  for (const DecodedClip& window : windows) {
+    SCOPED_TRACE(testing::Message() << window.start << " to " << window.end);
+    ClipRequest range = request;
+    range.start = window.start;
+    range.end = window.end;
+    const DecodedClip alone = ReadClip(MediaPath{path_.string()}, range);
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(window.frames[i].index, alone.frames[i].index);
+    EXPECT_TRUE(std::equal(window.clip->data(), window.clip->data() + request.shape.bytes(), alone.clip->data()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Media, GeneratedClip,
+    testing::Values(
+        Clip{"h264_pyramid.mp4", kMoving + "-c:v libx264 -bf 5 -b_strategy 0 -x264opts b-pyramid=normal -g 250"},
+        Clip{"h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0"},
+        Clip{"h264_open.mkv", kMoving + "-c:v libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
+        Clip{"h264_open.ts", kMoving + "-c:v libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
+        Clip{"h264_intra.mp4", kMoving + "-c:v libx264 -g 1"},
+        Clip{"h264_refresh.mkv", kMoving + "-c:v libx264 -bf 0 -g 12 -x264opts intra-refresh=1"},
+        Clip{"h264_fragments.mp4",
+             kMoving + "-c:v libx264 -bf 2 -g 12 -movflags frag_keyframe+empty_moov+default_base_moof"},
+        Clip{"h264_sidx.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -movflags dash+global_sidx+frag_keyframe"},
+        Clip{"h264_audio.mp4", "-f lavfi -i sine=d=4 " + kMoving + "-c:v libx264 -bf 2 -g 25 -c:a aac"},
+        Clip{"h264.avi", kMoving + "-c:v libx264 -bf 3 -g 12 -f avi"},
+        Clip{"h264.flv", kMoving + "-c:v libx264 -bf 3 -g 12"},
+        Clip{"h264_raw.h264", kMoving + "-c:v libx264 -bf 3 -g 12"},
+        Clip{"hevc_open.mp4", kMoving + "-c:v libx265 -x265-params log-level=none:bframes=4:keyint=12"},
+        Clip{"hevc_raw.hevc", kMoving + "-c:v libx265 -x265-params log-level=none:bframes=4:keyint=12"},
+        Clip{"hevc_layers.mkv",
+             kMoving + "-c:v libx265 -x265-params log-level=none:bframes=3:keyint=24:temporal-layers=1"},
+        Clip{"hevc_10bit.mkv", kMoving + "-pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none:keyint=20"},
+        Clip{"vp8_hidden.webm", kMoving + "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -g 30 -b:v 200k"},
+        Clip{"vp9.webm", kMoving + "-c:v libvpx-vp9 -row-mt 0 -lag-in-frames 16 -g 30 -b:v 200k -cpu-used 8"},
+        Clip{"vp9.ivf", kMoving + "-c:v libvpx-vp9 -g 30 -b:v 200k -cpu-used 8"},
+        Clip{"av1.mkv", kMoving + "-c:v libsvtav1 -preset 12 -g 30"},
+        Clip{"av1.obu", kMoving + "-c:v libsvtav1 -preset 12 -g 30"},
+        Clip{"mpeg2.ts", kMoving + "-c:v mpeg2video -bf 2 -g 12"},
+        Clip{"mpeg2.mpg", kMoving + "-c:v mpeg2video -bf 2 -g 12"},
+        Clip{"mpeg1.mpg", kMoving + "-c:v mpeg1video -bf 2 -g 15"},
+        Clip{"mpeg4.avi", kMoving + "-c:v mpeg4 -bf 2 -g 20"},
+        Clip{"mpeg4.mp4", kMoving + "-c:v mpeg4 -bf 2 -g 20"},
+        Clip{"mjpeg.avi", kMoving + "-c:v mjpeg -pix_fmt yuvj422p", {.range = "pc"}},
+        Clip{"odd_444.mkv", "-f lavfi -i testsrc2=s=147x93:r=25:d=4 -c:v libx264 -pix_fmt yuv444p -g 30"},
+        Clip{"odd_422.mkv", "-f lavfi -i testsrc2=s=146x93:r=25:d=4 -c:v libx264 -pix_fmt yuv422p10le -g 30"},
+        Clip{"full_range_709.mp4",
+             kMoving + "-c:v libx264 -pix_fmt yuv420p -colorspace bt709 -color_range pc",
+             {.matrix = "bt709", .range = "pc"}},
+        Clip{"bt2020.mkv", kMoving + "-c:v libx265 -pix_fmt yuv420p10le -colorspace bt2020nc -x265-params log-level=none",
+             {.matrix = "bt2020"}},
+        Clip{"hd_untagged.mp4", "-f lavfi -i testsrc2=s=1280x720:r=10:d=4 -c:v libx264 -preset ultrafast -g 10",
+             {.matrix = "bt709"}},
+        Clip{"variable_rate.mkv",
+             kMoving + "-vf \"select='not(mod(n,7))+not(mod(n,3))'\" -fps_mode vfr -c:v libx264 -bf 2 -g 12"}),
+    [](const auto& clip) {
+      std::string name = clip.param.file;
+      std::ranges::replace(name, '.', '_');
+      return name;
+    });
+
+TEST(MediaFrames, AnEditListCutsWhatIsNotShown) {
+  const auto whole = MakeClip("whole.mp4", kMoving + "-c:v libx264 -bf 2 -g 50 -sc_threshold 0");
+  const auto cut = MakeClip("cut.mp4", "-ss 1 -i '" + whole.string() + "' -c copy");
+  const auto expected = ReferenceHashes(cut);
+  const DecodedClip clip = ReadClip(MediaPath{cut.string()});
+  ASSERT_EQ(clip.report.frame_count, static_cast<std::int64_t>(expected.size()));
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(Hash(clip.images[i]), expected[clip.frames[i].index]);
+  EXPECT_EQ(clip.frames[0].pts, 0);
+}
+
+TEST(MediaFrames, RotationIsAppliedOnce) {
+  const auto upright = MakeClip("upright.mp4", kMoving + "-c:v libx264");
+  const std::vector<std::tuple<int, std::string, int>> cases = {
+      {90, ",transpose=cclock", 270}, {180, ",hflip,vflip", 180}, {270, ",transpose=clock", 90}, {0, "", 0}};
+  for (const auto& [tag, filter, clockwise] : cases) {
+    SCOPED_TRACE(tag);
+    const auto turned = MakeClip("turned" + std::to_string(tag) + ".mp4",
+                                 "-i '" + upright.string() + "' -c copy -metadata:s:v rotate=" +
+                                     std::to_string((360 - tag) % 360));
+    const auto expected = ReferenceHashes(turned, {.filter = filter});
+    const DecodedClip clip = ReadClip(MediaPath{turned.string()});
+    EXPECT_EQ(clip.report.rotation, clockwise);
+    EXPECT_EQ(clip.report.width, clockwise % 180 == 0 ? 192 : 144);
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(Hash(clip.images[i]), expected[clip.frames[i].index]);
+  }
+}
+
+TEST(MediaFrames, TheBestStreamIsNotTheFirst) {
+  const auto path = MakeClip("two_streams.mp4",
+                             "-f lavfi -i testsrc2=s=96x64:d=2 -f lavfi -i testsrc2=s=320x240:d=2 -map 0 -map 1 "
+                             "-c:v libx264 -b:v:0 50k -b:v:1 800k -disposition:v:0 0 -disposition:v:1 default");
+  EXPECT_EQ(ReadClip(MediaPath{path.string()}).report.width, 320);
+}
+
+TEST(MediaFrames, SkippingAndSeekingSaveWork) {
+  const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
+  const DecodeReport report = ReadClip(MediaPath{path.string()}, Frames(3)).report;
+  EXPECT_GT(report.seeks, 1);
+  EXPECT_GT(report.discarded, 0);
+  EXPECT_LT(report.decoded, 40);
+  EXPECT_LT(report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)));
+}
+
+TEST(MediaFrames, ToleranceTakesKeyframes) {
+  const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
+  ClipRequest request = Frames(4);
+  request.frame_tolerance = 0.5;
+  const DecodedClip clip = ReadClip(MediaPath{path.string()}, request);
+  for (const FrameInfo& frame : clip.frames) EXPECT_TRUE(frame.keyframe) << frame.index;
+  EXPECT_EQ(clip.report.decoded, 4);
+}
+
+TEST(MediaFrames, AShortLastWindowIsDroppedUnlessItIsTheOnlyOne) {
+  const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
+  const ClipRequest request = Frames(2);
+  EXPECT_EQ(ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 2.7, .stride = 2.7}).size(), 1U);
+  EXPECT_EQ(ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 2.5, .stride = 2.5}).size(), 2U);
+  const auto only = ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 60, .stride = 60});
+  ASSERT_EQ(only.size(), 1U);
+  EXPECT_NEAR(only[0].end, 4.0, 1e-6);
+  EXPECT_EQ(only[0].report.frame_count, 100);
+}
+
+TEST(MediaFrames, EachFrameOfOverlappingWindowsIsDecodedOnce) {
+  const auto path = MakeClip("h264_pyramid.mp4",
+                             kMoving + "-c:v libx264 -bf 5 -b_strategy 0 -x264opts b-pyramid=normal -g 250");
+  const ClipRequest request = Frames(8);
+  std::int64_t decoded = 0;
+  for (const auto& clip : ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 2, .stride = 0.25})) {
+    decoded += clip.report.decoded;
+  }
+  EXPECT_LE(decoded, 100);
+}
+
+}  // namespace
+}  // namespace cosmos::test

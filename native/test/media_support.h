@@ -1,0 +1,50 @@
+// What the media tests share: clips made by the ffmpeg command, and its own idea of their frames.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "image/rgb_image.h"
+#include "media/clip_reader.h"
+
+namespace cosmos::test {
+
+// A folder that is removed at the end of the process.
+const std::filesystem::path& ScratchFolder();
+
+// Runs a command line of /bin/sh and returns its standard output; nothing when it fails.
+std::optional<std::string> Run(const std::string& command);
+
+// Makes `name` in the scratch folder with `ffmpeg ARGUMENTS name`, once per process. Fails the test when it cannot.
+std::filesystem::path MakeClip(const std::string& name, const std::string& arguments);
+
+std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path);
+MediaBytes Borrow(const std::vector<std::uint8_t>& bytes);
+
+struct ReferenceOptions {
+  std::string stream = "0:v:0";
+  std::string matrix = "bt601";
+  std::string range = "tv";
+  std::string filter = {};  // appended, e.g. ",transpose=clock"
+};
+// SHA-256 of every frame in 8-bit RGB at its own size as the ffmpeg command decodes and converts it, one thread,
+// everything decoded, in the order shown.
+std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options = {});
+std::string Hash(const RgbImage& image);
+
+// A request for this many tiny frames: for tests that look at `images`.
+ClipRequest Frames(int frames);
+
+// All clips of a source; fails the test on an error.
+std::vector<DecodedClip> ReadClips(const MediaSource& source, const ClipRequest& request,
+                                   std::optional<Windows> windows = {});
+// The one clip of a source with its images.
+DecodedClip ReadClip(const MediaSource& source, ClipRequest request = {});
+// The error that opening or reading ends with; ok when there is none.
+Status ReadError(const MediaSource& source, const ClipRequest& request = {});
+
+}  // namespace cosmos::test
