@@ -12,11 +12,11 @@ import { dot, indexFolder, rank } from '../dist/cli/search.js'
 import { createEmbedder, extractFrames } from '../dist/index.js'
 
 const queries = [
-  'a red circle moving to the left',
-  'something green that grows',
+  'a red circle going to the left',
+  'something pink gets bigger',
   'a blue square going up',
-  'a yellow star',
-  'a shape that spins',
+  'a star falling down',
+  'a red square and a blue circle',
   'a red circle and a blue square',
 ]
 
@@ -38,7 +38,7 @@ async function demo() {
   const { model, engine } = embedder.info()
   say(
     `${model.id} on ONNX Runtime ${engine.version}: ` +
-      `${model.frames} frames of ${model.resolution}×${model.resolution} → ${model.embeddingDim} numbers`,
+      `${model.frames} frames of ${model.width}×${model.height} → ${model.embeddingDim} numbers`,
   )
   say(
     'This small embedded model knows coloured shapes that move, nothing else: docs/models.md has the real one.\n',

@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
-import { pipeline } from 'node:stream/promises'
 
 /**
  * Vectors of files, keyed by the model and the file's content, so that a renamed or moved file is found again and an
@@ -24,7 +23,10 @@ export class VectorCache {
   /** SHA-256 of the file's content. Rejects as reading it does. */
   static async keyOf(file: string, signal: AbortSignal): Promise<string> {
     const hash = createHash('sha256')
-    await pipeline(createReadStream(file), hash, { signal })
+    for await (const chunk of createReadStream(file)) {
+      signal.throwIfAborted()
+      hash.update(chunk)
+    }
     return hash.digest('hex')
   }
 

@@ -179,7 +179,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
   const video = path.join(folder, 'seven.mp4')
 
   beforeAll(() => {
-    const source = 'testsrc2=size=161x90:rate=7:duration=1'
+    const source = 'testsrc2=size=160x90:rate=7:duration=1,format=yuv444p,pad=161:91'
     const result = spawnSync('ffmpeg', [
       '-v',
       'error',
@@ -206,7 +206,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
       '64',
     ])
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('161×90')
+    expect(stderr).toContain('161×91')
 
     const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
       frameCount: number
@@ -221,7 +221,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
       const { width, height } = decode(readFileSync(path.join(out, name)))
       return `${width}×${height}`
     }
-    expect(size('frame-0.png')).toBe('161×90')
+    expect(size('frame-0.png')).toBe('161×91')
     expect(size('clip-7.png')).toBe('64×64')
     expect(existsSync(path.join(out, 'frame-8.png'))).toBe(false)
     expect(size('contact-sheet.png')).toMatch(/^\d+×\d+$/)
