@@ -94,7 +94,7 @@ async function render(indexed, rankings, model) {
   tbody th { text-align: left; font-size: 13px } img { max-width: 32rem; width: 100%; border-radius: 4px }
   td { font-variant-numeric: tabular-nums; vertical-align: middle;
        background: rgb(60 120 220 / calc(var(--score) * var(--score) * .8)) }
-  .best { outline: 3px solid #1a7f37; font-weight: bold }
+  .best { outline: 3px solid #1a7f37; outline-offset: -3px; font-weight: bold }
 </style>
 <h1>Text finds video</h1>
 <p>Cosine similarity of each text (columns) with each video (rows), by <code>${escapeHtml(model.id)}</code>;
