@@ -1,0 +1,70 @@
+"""Which frames of a file a clip is made of, and what they look like: by PyAV and Pillow, in the plainest way.
+
+Every frame is decoded, twice: once to count, once to pick. Slow, and hard to get wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from PIL import Image
+
+FLAGS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+HD_LINES = 720  # an untagged picture of so many lines is BT.709, a smaller one BT.601
+# AVColorSpace as a stream is tagged → what swscale calls it.
+MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M,
+            9: Colorspace.BT2020, 10: Colorspace.BT2020}
+
+
+@dataclass
+class Clip:
+    count: int                  # displayable frames
+    indices: list[int]          # T of them
+    images: list[np.ndarray]    # as `indices`: uint8 [H, W, 3], the displayed picture at its own size
+    pixels: np.ndarray          # uint8 [T, 3, R, R]
+
+
+def read_clip(path: Path, frames: int, resolution: int) -> Clip:
+    times = [time for time, _ in displayed(path)]
+    if not times:
+        raise ValueError("no frame could be decoded")
+    shown = sorted(range(len(times)), key=lambda place: (times[place] is not None, times[place] or 0, place))
+    indices = [index * (len(times) - 1) // max(1, frames - 1) for index in range(frames)]
+    wanted = {shown[index] for index in indices}
+    pictures = {place: to_rgb(frame) for place, (_, frame) in enumerate(displayed(path)) if place in wanted}
+    images = [pictures[shown[index]] for index in indices]
+    resized = [np.asarray(Image.fromarray(image).resize((resolution, resolution), Image.Resampling.BILINEAR)) for image in images]
+    return Clip(len(times), indices, images, np.stack(resized).transpose(0, 3, 1, 2))
+
+
+def displayed(path: Path) -> Iterator[tuple[int | None, VideoFrame]]:
+    """The frames that a player would show, as the decoder gives them, each with its time."""
+    with av.open(str(path)) as container:
+        stream = container.streams.best("video")
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+                for frame in packet.decode():
+                    yield frame.pts, frame
+            except StopIteration:
+                return
+            except av.error.InvalidDataError:
+                continue  # a damaged packet; the rest may be whole
+
+
+def to_rgb(frame: VideoFrame) -> np.ndarray:
+    """uint8 [H, W, 3]; the stream's matrix and range, interpolated chroma, turned as the file asks."""
+    matrix = MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    picture = VideoReformatter().reformat(
+        frame, format="rgb24", src_colorspace=matrix, dst_colorspace=matrix, interpolation=FLAGS,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, threads=1)
+    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90) % 4))
