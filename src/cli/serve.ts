@@ -1,6 +1,7 @@
 import process from 'node:process'
 
 import { createEmbedder } from '../embedder.ts'
+import { SourceError } from '../errors.ts'
 import type * as http from '../http/index.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
@@ -34,7 +35,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     logger: { level: options.logLevel },
   })
   try {
-    const address = await server.listen({ host: options.host, port: options.port })
+    const address = await listen(server, options)
     io.stderr.write(`cosmos-embed: listening on ${address}, loading the model …\n`)
     await Promise.race([server.ready, stopped.promise])
     if (!stopped.signal.aborted) io.stderr.write(summary(address, (await embedder).info(), options))
@@ -45,6 +46,18 @@ async function run(argv: string[], io: Io): Promise<number> {
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     stopped.release()
+  }
+}
+
+/** In one line why not: a taken port is no bug. */
+async function listen(server: http.CosmosEmbedServer, { host, port }: ServeOptions): Promise<string> {
+  try {
+    return await server.listen({ host, port })
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    const reason = code === 'EADDRINUSE' ? 'address already in use' : message
+    throw new SourceError(`cannot listen on ${host ?? '127.0.0.1'}:${port ?? 8000}: ${reason}`)
   }
 }
 

@@ -27,6 +27,7 @@ export const docsAssets: readonly Asset[] = [
   { url: '/docs', file: 'docs.html' },
   { url: '/docs/docs.js', file: 'docs.js' },
   { url: '/docs/style.css', file: 'style.css' },
+  { url: '/docs/icon.svg', file: 'icon.svg' },
 ]
 
 export const pageAssets: readonly Asset[] = [

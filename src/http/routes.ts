@@ -61,7 +61,7 @@ export const apiRoutes: readonly Route[] = [
     method: 'GET',
     url: '/v1/models',
     id: 'listModels',
-    summary: 'Names that `model` may have',
+    summary: 'Names of the model',
     response: schemas.modelList,
     errors: notLoaded,
     handle: about.models,

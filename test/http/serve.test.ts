@@ -1,0 +1,202 @@
+/** `cosmos-embed serve` as people start, configure and stop it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { serveOptions } from '../../src/cli/serve-options.ts'
+import { type ServeProcess, serve, serveStorage } from './serve-support.ts'
+import { eventually, gate, post, request } from './support.ts'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-serve-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function started(...args: Parameters<typeof serve>): Promise<ServeProcess> {
+  const served = await serve(...args)
+  onTestFinished(() => served.stop())
+  return served
+}
+
+describe('flags', () => {
+  it('reach the embedder and the server', () => {
+    const options = serveOptions(
+      [
+        ...['--model', 'm', '--device', 'cpu', '--host', '0.0.0.0', '--port', '9000', '--log-level', 'warn'],
+        ...[
+          '--served-model-name',
+          'a',
+          '--served-model-name',
+          'b',
+          '--api-key',
+          'k',
+          '--no-page',
+          '--no-tracing',
+        ],
+        ...[
+          '--max-items',
+          '8',
+          '--max-bytes-in-flight',
+          '1000',
+          '--request-timeout-ms',
+          '5',
+          '--drain-ms',
+          '0',
+        ],
+        ...['--url-host', '*.example', '--url-redirects', '2'],
+      ],
+      {},
+    )
+    expect(options).toMatchObject({
+      host: '0.0.0.0',
+      port: 9000,
+      logLevel: 'warn',
+      drainMs: 0,
+      embedder: {
+        model: 'm',
+        device: 'cpu',
+        servedNames: ['a', 'b'],
+        urls: { allow: ['*.example'], maxRedirects: 2 },
+        admission: { maxBytes: 1000 },
+        limits: { maxItems: 8 },
+      },
+      server: {
+        apiKeys: ['k'],
+        page: false,
+        docs: true,
+        tracing: false,
+        limits: { requestTimeoutMs: 5 },
+      },
+    })
+  })
+
+  it('are environment variables too; the command line wins', () => {
+    const environment = {
+      COSMOS_EMBED_SERVED_MODEL_NAME: 'a, nvidia/cosmos-embed1',
+      COSMOS_EMBED_API_KEY: 'secret',
+      COSMOS_EMBED_MAX_ITEMS: '8',
+      COSMOS_EMBED_NO_DOCS: '1',
+      COSMOS_EMBED_NO_PAGE: 'false',
+      NIM_HTTP_API_PORT: '8080',
+      NIM_LOG_LEVEL: 'WARNING',
+      NIM_ENABLE_OTEL: 'False',
+    }
+    expect(serveOptions(['--max-items', '16'], environment)).toMatchObject({
+      port: 8080,
+      logLevel: 'warn',
+      embedder: { servedNames: ['a', 'nvidia/cosmos-embed1'], limits: { maxItems: 16 }, urls: 'public' },
+      server: { apiKeys: ['secret'], docs: false, page: true, tracing: false },
+    })
+    expect(serveOptions([], { ...environment, COSMOS_EMBED_PORT: '1' }).port).toBe(1)
+    expect(serveOptions([], { NIM_LOG_LEVEL: 'DEFAULT' }).logLevel).toBe('info')
+  })
+
+  it.each([
+    [['--port', '70000'], '--port: expected a number from 0 to 65535'],
+    [['--port', 'x'], '--port'],
+    [['--log-level', 'loud'], '--log-level: expected one of'],
+    [['--urls', 'all'], '--urls: expected off or public'],
+    [['--urls', 'off', '--url-host', 'a.example'], '--url-host has no meaning'],
+    [['--url-ca', '/nowhere.pem'], '--url-ca'],
+    [['--max-items', '0'], '--max-items'],
+    [['--model', 'a', '--model', 'b'], '--model is given 2 times'],
+    [['stray'], 'unexpected "stray"'],
+    [['--colour', 'red'], '--colour'],
+  ])('%s is refused by name', (args, message) => {
+    expect(() => serveOptions(args, {})).toThrow(message)
+  })
+})
+
+describe('the process', () => {
+  it('says what it serves, answers, and stops with 0 at SIGTERM', async () => {
+    const served = await started(['--served-model-name', 'nvidia/cosmos-embed1', '--api-key', 'k'])
+    for (const part of [
+      'cosmos-embed-demo, nvidia/cosmos-embed1',
+      'Bearer',
+      '/v1/embeddings',
+      'demo model',
+    ]) {
+      expect(served.stderr()).toContain(part)
+    }
+    const body = { request_type: 'query', input: 'a red circle', model: 'nvidia/cosmos-embed1' }
+    expect((await post(served.url, body)).status).toBe(401)
+    const headers = { authorization: 'Bearer k' }
+    expect((await post(served.url, body, { headers })).body).toMatchObject({ model: 'nvidia/cosmos-embed1' })
+    served.child.kill('SIGTERM')
+    expect(await served.exit).toEqual({ code: 0, signal: null })
+    expect(served.stdout()).not.toContain('Bearer')
+  })
+
+  it('listens before the model is loaded, and can be stopped then', async () => {
+    const served = await started([], { until: 'listening' })
+    expect((await request(`${served.url}/v1/health/live`)).status).toBe(200)
+    served.child.kill('SIGTERM')
+    expect(await served.exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('drains: readiness is false, what runs is finished', async () => {
+    const requested = gate()
+    const answered = gate()
+    const storage = await serveStorage(folder, async (_request, response) => {
+      requested.open()
+      await answered.opened
+      response.end('no video')
+    })
+    onTestFinished(() => storage.close())
+    const args = ['--url-private', storage.origin, '--url-ca', storage.ca]
+    const body = {
+      request_type: 'query',
+      input: `data:video/mp4;presigned_url,${storage.origin}/a.mp4`,
+      model: 'cosmos-embed-demo',
+    }
+
+    const served = await started(args)
+    const running = post(served.url, body)
+    await requested.opened
+    served.child.kill('SIGTERM')
+    await eventually(async () => {
+      const ready = await request(`${served.url}/v1/health/ready`)
+      expect([ready.status, ready.body]).toMatchObject([503, { ready: false }])
+    })
+    answered.open()
+    expect((await running).status).toBe(422)
+    expect(await served.exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('exits at once at the second signal', async () => {
+    const requested = gate()
+    const storage = await serveStorage(folder, () => requested.open())
+    onTestFinished(() => storage.close())
+    const served = await started(['--url-private', storage.origin, '--url-ca', storage.ca])
+    const input = `data:video/mp4;presigned_url,${storage.origin}/a.mp4`
+    const running = post(served.url, { request_type: 'query', input, model: 'cosmos-embed-demo' })
+    const failed = expect(running).rejects.toThrow()
+    await requested.opened
+    served.child.kill('SIGTERM')
+    await eventually(() => expect(served.stderr()).toContain('stopping'))
+    served.child.kill('SIGTERM')
+    expect(await served.exit).toEqual({ code: 1, signal: null })
+    await failed
+  })
+
+  it('fails with the reason when there is no model', async () => {
+    const serving = serve(['--model', path.join(folder, 'nothing')])
+    await expect(serving).rejects.toThrow(/serve ended with 1: [\s\S]*nothing/)
+  })
+
+  it('fails with the reason when the port is taken', async () => {
+    const first = await started()
+    const { port } = new URL(first.url)
+    await expect(serve([], { port })).rejects.toThrow(
+      /serve ended with 1: [\s\S]*cannot listen on 127.0.0.1:\d+: address already in use/,
+    )
+  })
+
+  it('says what to install when Fastify is missing', async () => {
+    const hook = `export async function resolve(specifier, context, next) {
+      if (specifier !== 'fastify') return next(specifier, context)
+      throw Object.assign(new Error("Cannot find package 'fastify'"), { code: 'ERR_MODULE_NOT_FOUND' })
+    }`
+    const load = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)})`
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(load)}` }
+    await expect(serve([], { environment })).rejects.toThrow('npm install fastify@^5.12.1')
+  })
+})
