@@ -10,7 +10,7 @@ import { findOnnxRuntime } from './model/onnxruntime-library.ts'
 import { loadTokenizer } from './model/tokenizer.ts'
 import { callNative, runNative } from './native-job.ts'
 import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
-import { Pipeline } from './pipeline.ts'
+import { Pipeline, type ReadyItem } from './pipeline.ts'
 import { heldBytes, type Item, parseItem, parseRequest, type RequestRules } from './request/items.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from './schedule/admission.ts'
@@ -258,7 +258,7 @@ class LocalEmbedder implements Embedder {
       const item = await parseItem(input, this.#rules, { signal: call.signal })
       const lease = this.#admit(costOf([item]))
       try {
-        return await this.#embedItem(item, { call, priority, lease })
+        return await this.#embedItem(await this.#pipeline.prepare(item), { call, priority, lease })
       } finally {
         lease.release()
       }
@@ -270,35 +270,26 @@ class LocalEmbedder implements Embedder {
     const item = await parseItem(input, this.#rules, { signal: call.signal })
     const lease = await this.#admitWaiting(costOf([item]), call.signal)
     try {
-      return await this.#embedItem(item, { call, priority, lease, passed })
+      return await this.#embedItem(await this.#pipeline.prepare(item), { call, priority, lease, passed })
     } finally {
       lease.release()
     }
   }
 
-  /** All or nothing: the first failure stops the others. Settles when nothing of it runs any more. */
   async #embedAll(
     items: readonly Item[],
     { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
   ): Promise<ItemResult[]> {
-    const results = items.map(async (item, index) => {
-      try {
-        return await this.#embedItem(item, { ...way, passed: passed(index) })
-      } catch (failure) {
-        way.call.fail(atItem(failure, index))
-        throw failure
-      }
-    })
-    await Promise.allSettled(results)
-    way.call.signal.throwIfAborted()
-    return Promise.all(results)
+    // First all tokens, then all the rest, so that the texts of a request can share a batch.
+    const ready = await allOrNothing(way.call, items, (item) => this.#pipeline.prepare(item))
+    return allOrNothing(way.call, ready, (item, index) =>
+      this.#embedItem(item, { ...way, passed: passed(index) }),
+    )
   }
 
-  async #embedItem(item: Item, { call, priority, lease, passed }: Way): Promise<ItemResult> {
+  async #embedItem(item: ReadyItem, { call, priority, lease, passed }: Way): Promise<ItemResult> {
     const work = new Work(this.#stats, { kind: item.kind, priority, signal: call.signal, lease, passed })
-    return work.run<ItemResult>(() =>
-      item.kind === 'text' ? this.#pipeline.embedText(item.text, work) : this.#pipeline.embedClip(item, work),
-    )
+    return work.run(() => this.#pipeline.embed(item, work))
   }
 
   #admit(cost: Cost): Lease {
@@ -336,6 +327,25 @@ interface Way {
   priority: Priority
   lease: Lease
   passed?: Passed | undefined
+}
+
+/** The first failure stops the others. Settles when none of them runs any more. */
+async function allOrNothing<From, To>(
+  call: Call,
+  inputs: readonly From[],
+  step: (input: From, index: number) => Promise<To>,
+): Promise<To[]> {
+  const outputs = inputs.map(async (input, index) => {
+    try {
+      return await step(input, index)
+    } catch (failure) {
+      call.fail(atItem(failure, index))
+      throw failure
+    }
+  })
+  await Promise.allSettled(outputs)
+  call.signal.throwIfAborted()
+  return Promise.all(outputs)
 }
 
 function costOf(items: readonly Item[]): Cost {

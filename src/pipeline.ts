@@ -11,7 +11,8 @@ import type {
   NativeStillImage,
 } from '#binding'
 import { InternalError } from './errors.ts'
-import type { TextTokenizer } from './model/tokenizer.ts'
+import { LoopShare } from './loop-share.ts'
+import type { TextTokenizer, TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import type { ResolvedOptions } from './options.ts'
 import { heldBytes, type Item } from './request/items.ts'
@@ -32,6 +33,7 @@ export interface PipelineParts {
 }
 
 export type ClipItem = Exclude<Item, { kind: 'text' }>
+export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText }
 export type VideoItem = Extract<Item, { kind: 'video' }>
 
 type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
@@ -48,6 +50,7 @@ export interface WaitingClip {
 export class Pipeline {
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #parts: PipelineParts
+  readonly #tokenizing = new LoopShare()
   readonly #downloads: Slots
   readonly #room: Slots
   readonly #decoders: Slots
@@ -82,13 +85,23 @@ export class Pipeline {
     }
   }
 
-  async embedText(text: string, work: Work): Promise<TextEmbedding> {
-    const { ids, tokens, truncated } = this.#parts.tokenizer.encode(text)
+  /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
+  async prepare(item: Item): Promise<ReadyItem> {
+    if (item.kind !== 'text') return item
+    const { tokenizer } = this.#parts
+    return { kind: 'text', tokens: await this.#tokenizing.run(() => tokenizer.encode(item.text)) }
+  }
+
+  embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
+    return item.kind === 'text' ? this.#embedText(item.tokens, work) : this.#embedClip(item, work)
+  }
+
+  async #embedText({ ids, tokens, truncated }: TokenizedText, work: Work): Promise<TextEmbedding> {
     const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, work)
     return { embedding, tokens, truncated, timings: work.timings }
   }
 
-  async embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
+  async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
     const embed = async () => {
       const media = await this.#read(item, work)
       const { binding } = this.#parts
