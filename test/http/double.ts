@@ -161,7 +161,6 @@ const stats: EmbedderStats = {
   items: { text: 0, video: 0, frames: 0 },
   errors: {},
   cancelled: 0,
-  frames: 0,
   tokens: 0,
   inFlight: { items: 0, bytes: 0, requests: 0 },
   queues: { download: idle, decode: idle, encode: idle },

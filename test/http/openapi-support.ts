@@ -1,5 +1,5 @@
 /** The OpenAPI document as an oracle: it judges answers, and it makes requests. */
-import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020.js'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { expect } from 'vitest'
 import { type Answer, request } from './support.ts'
 
