@@ -8,6 +8,8 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   frames: () => import('./frames.ts'),
   doctor: () => import('./doctor.ts'),
   serve: () => import('./serve.ts'),
+  export: () => import('./export.ts'),
+  verify: () => import('./verify.ts'),
 }
 
 /** Runs one command line. @returns the exit code. */

@@ -1,0 +1,40 @@
+import { type Check, verifyBundle } from '../model/verify.ts'
+import { type Command, deviceOption, type Io, parse, UsageError } from './command.ts'
+
+const usage = `Usage: cosmos-embed verify --model DIR [--device NAME] [--json]
+
+Checks a model bundle: sizes and hashes of its files, the graphs' signature, unit length, and the vectors
+that its checkpoint gave for stored inputs, on every device of this machine. Exit code 1 when one fails.
+
+  --model DIR       model bundle
+  --device NAME     cpu or cuda (default: every one there is)
+  --json            the findings as JSON on stdout
+`
+
+async function run(argv: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(argv, {
+    model: { type: 'string' },
+    device: { type: 'string' },
+    json: { type: 'boolean' },
+  })
+  if (positionals.length > 0)
+    throw new UsageError(`unexpected "${positionals[0]}"; the bundle is --model DIR`)
+  if (values.model === undefined) throw new UsageError('--model DIR is missing')
+  const device = deviceOption(values.device)
+  const checks: Check[] = []
+  const options = { device: device === 'auto' ? undefined : device, signal: io.signal }
+  for await (const check of verifyBundle(values.model, options)) {
+    checks.push(check)
+    if (!values.json) io.stderr.write(`${check.state.padEnd(6)} ${check.check}: ${check.found}\n`)
+  }
+  const passed = !checks.some(({ state }) => state === 'failed')
+  if (values.json) io.stdout.write(`${JSON.stringify({ passed, checks }, null, 2)}\n`)
+  return passed ? 0 : 1
+}
+
+export const command: Command = {
+  name: 'verify',
+  summary: 'Check a model bundle and the vectors it makes here',
+  usage,
+  run,
+}
