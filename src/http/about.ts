@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Embedder, EmbedderInfo } from '../types.ts'
+import type { EmbedderInfo } from '../types.ts'
 import { VERSION } from '../version.ts'
 import type { Health, License, Manifest, Metadata, ModelList, Version } from './schemas.ts'
 import type { Service } from './service.ts'
@@ -34,7 +34,7 @@ export function models({ model, startedAt }: Service): ModelList {
   const created = Math.floor(startedAt.getTime() / 1000)
   return {
     object: 'list',
-    data: model.described.info().model.servedNames.map((id) => ({
+    data: model.info.model.servedNames.map((id) => ({
       id,
       object: 'model',
       created,
@@ -44,7 +44,7 @@ export function models({ model, startedAt }: Service): ModelList {
 }
 
 export async function metadata({ model, options }: Service): Promise<Metadata> {
-  const info = model.described.info()
+  const info = model.info
   const { path: _, license: __, ...described } = info.model
   return {
     version: info.version,
@@ -59,19 +59,19 @@ export async function metadata({ model, options }: Service): Promise<Metadata> {
       engine: { backend: info.engine.backend, version: info.engine.version },
       addon: info.addon,
     },
-    limits: limitsOf(model.described, options.limits),
+    limits: limitsOf(info, options.limits),
     urls: typeof info.urls === 'string' ? info.urls : 'rules',
   }
 }
 
 /** `model.json`, which is what the manifest of a bundle is. */
 export async function manifest({ model }: Service): Promise<Manifest> {
-  const file = path.join(model.described.info().model.path, 'model.json')
+  const file = path.join(model.info.model.path, 'model.json')
   return { manifest_file: await readFile(file, 'utf8'), repository_override: '' }
 }
 
 export function license({ model }: Service): Promise<License> {
-  return licenseOf(model.described.info())
+  return licenseOf(model.info)
 }
 
 export function version(): Version {
@@ -95,7 +95,7 @@ async function licenseOf({ model }: EmbedderInfo): Promise<License> {
   }
 }
 
-function limitsOf(embedder: Embedder, request: Service['options']['limits']): Metadata['limits'] {
-  const { input, ...inFlight } = embedder.info().limits
+function limitsOf({ limits }: EmbedderInfo, request: Service['options']['limits']): Metadata['limits'] {
+  const { input, ...inFlight } = limits
   return { request: { ...request }, input: { ...input }, inFlight }
 }

@@ -58,7 +58,7 @@ async function answer(
     embeddings: response.data.length,
     tokens,
     videos,
-    frames: videos * embedder.info().model.frames,
+    frames: videos * service.model.info.model.frames,
   })
   return reply
     .header('server-timing', serverTiming(response.timings))
@@ -70,10 +70,9 @@ async function answer(
 }
 
 async function receive(service: Service, request: FastifyRequest, work: Work): Promise<ParsedBody> {
-  const rules = service.rules(service.model.embedder)
   const body = await service.meter.read(request.raw, work.signal)
   try {
-    return await service.parser.parse(body, rules, work.signal)
+    return await service.parser.parse(body, service.rules(), work.signal)
   } finally {
     // From here on the embedder counts what is held.
     body.release()

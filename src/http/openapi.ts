@@ -120,7 +120,7 @@ const examples = {
 function requestSchema({ model }: Service): Json {
   const { $schema: _, ...schema } = z.toJSONSchema(wireRequestSchema) as Json & { oneOf: Json[] }
   if (model.reason !== undefined) return schema
-  const { model: served, limits } = model.embedder.info()
+  const { model: served, limits } = model.info
   return {
     ...schema,
     oneOf: schema.oneOf.map((variant) => {

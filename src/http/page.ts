@@ -60,7 +60,7 @@ export function registerClipRoute(app: FastifyInstance, service: Service): void 
     page.addContentTypeParser('*', (_request, _payload, done) => done(null))
     page.post('/page/clip', (request, reply) =>
       service.work(reply.raw, async (work) => {
-        const { model, limits, urls } = service.model.embedder.info()
+        const { model, limits, urls } = service.model.info
         if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
         running += 1
         try {

@@ -1,6 +1,6 @@
 /** The model behind the routes, and whether it can be used now. */
 import { ClosedError, NotReadyError } from '../errors.ts'
-import type { Embedder } from '../types.ts'
+import type { Embedder, EmbedderInfo } from '../types.ts'
 
 export interface Log {
   info(fields: object, message: string): void
@@ -9,12 +9,12 @@ export interface Log {
 }
 
 type State =
-  | { phase: 'loading' | 'failed'; reason: string }
+  | { phase: 'loading' | 'failed' | 'lost' | 'closing'; reason: string }
   | { phase: 'ready'; embedder: Embedder }
-  | { phase: 'lost' | 'closing'; reason: string; embedder: Embedder | undefined }
 
 export class ServedModel {
   #state: State = { phase: 'loading', reason: 'the model is loading' }
+  #info: EmbedderInfo | undefined
 
   /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
   readonly ready: Promise<void>
@@ -44,27 +44,26 @@ export class ServedModel {
     throw state.phase === 'closing' ? new ClosedError(state.reason) : new NotReadyError(state.reason)
   }
 
-  /** Also when it cannot be used any more: for what only describes it. Throws NotReadyError before it is loaded. */
-  get described(): Embedder {
-    const state = this.#state
-    if ('embedder' in state && state.embedder) return state.embedder
+  /** Also when the model cannot be used any more. Throws NotReadyError before it is loaded. */
+  get info(): EmbedderInfo {
+    if (this.#info) return this.#info
     throw new NotReadyError(this.reason ?? '')
   }
 
   /** Takes no new work from now on. */
   close(): void {
-    const embedder = 'embedder' in this.#state ? this.#state.embedder : undefined
-    this.#state = { phase: 'closing', reason: 'the server is shutting down', embedder }
+    this.#state = { phase: 'closing', reason: 'the server is shutting down' }
   }
 
   async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
     const embedder = await pending
     await warmUp(embedder)
     if (this.#state.phase !== 'loading') return
+    this.#info = embedder.info()
     this.#state = { phase: 'ready', embedder }
     embedder.observe(({ code }) => {
       if (code !== 'device_lost' || this.#state.phase !== 'ready') return
-      this.#state = { phase: 'lost', reason: 'the device was lost: restart the server', embedder }
+      this.#state = { phase: 'lost', reason: 'the device was lost: restart the server' }
     })
     onReady(embedder)
   }

@@ -2,7 +2,6 @@
 import type { ServerResponse } from 'node:http'
 import { ClosedError } from '../errors.ts'
 import type { RequestRules } from '../request/items.ts'
-import type { Embedder } from '../types.ts'
 import { BodyMeter } from './body.ts'
 import { BodyParser } from './body-parser.ts'
 import { ServiceMetrics } from './metrics/service-metrics.ts'
@@ -32,13 +31,16 @@ export class Service {
     this.tracer = tracer
     this.meter = new BodyMeter(options.limits)
     this.parser = new BodyParser(options.limits.workerBodyBytes)
-    this.metrics = new ServiceMetrics(() => this.meter.bytes)
+    this.metrics = new ServiceMetrics({
+      bodyBytes: () => this.meter.bytes,
+      ready: () => this.model.reason === undefined,
+    })
     this.model = new ServedModel(options.embedder, log, (embedder) => this.metrics.attach(embedder))
   }
 
   /** What a body is checked against. */
-  rules(embedder: Embedder): RequestRules {
-    const { model, limits } = embedder.info()
+  rules(): RequestRules {
+    const { model, limits } = this.model.info
     return { models: model.servedNames, frames: model.frames, limits: limits.input }
   }
 

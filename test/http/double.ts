@@ -15,6 +15,7 @@ import type {
 export interface DoubleOptions {
   servedNames?: string[]
   dimension?: number
+  device?: string
   /** Runs before every answer; what it throws is the answer. */
   before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void
 }
@@ -85,7 +86,7 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
     segments: () => {
       throw new Error('the adapter does not call segments')
     },
-    info: () => info(servedNames, dimension),
+    info: () => info(servedNames, dimension, options.device),
     stats: () => stats,
     observe: (listener) => {
       listeners.add(listener)
@@ -110,10 +111,10 @@ function partsOf(input: unknown): (string | Uint8Array)[] {
   return Object.values(input as object).flatMap(partsOf)
 }
 
-function info(servedNames: string[], embeddingDim: number): EmbedderInfo {
+function info(servedNames: string[], embeddingDim: number, device = 'cpu'): EmbedderInfo {
   return {
     version: '0.0.0',
-    device: { kind: 'cpu', reason: 'a double' },
+    device: { kind: device as 'cpu', reason: 'a double' },
     model: {
       id: servedNames[0] as string,
       servedNames,

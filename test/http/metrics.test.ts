@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { MediaError } from 'cosmos-embed'
-import { describe, expect, it } from 'vitest'
-import { post, request, serveDouble } from './support.ts'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { eventually, post, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
 const video = 'data:video/mp4;presigned_url,https://a.example/b.mp4'
@@ -119,6 +122,37 @@ describe('GET /v1/metrics', () => {
         last.set(series, value)
       }
     }
+  })
+})
+
+describe('GPU gauges', () => {
+  it('come from nvidia-smi, for a model on a GPU', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-smi-'))
+    const script = '#!/bin/sh\necho "0, 50, 1000, 80000, 300.5"\necho "1, 0, 10, 80000, [N/A]"\n'
+    writeFileSync(path.join(folder, 'nvidia-smi'), script, { mode: 0o755 })
+    vi.stubEnv('PATH', `${folder}:${process.env.PATH}`)
+    onTestFinished(() => {
+      vi.unstubAllEnvs()
+      rmSync(folder, { recursive: true })
+    })
+    const { url } = await serveDouble({}, { device: 'cuda' })
+    await eventually(async () => {
+      const families = parsePrometheus((await request(`${url}/v1/metrics`)).body as string)
+      const samples = (name: string) => Object.fromEntries(families.get(name)?.samples ?? [])
+      expect(samples('gpu_utilization')).toEqual({
+        'gpu_utilization{gpu="0"}': 0.5,
+        'gpu_utilization{gpu="1"}': 0,
+      })
+      expect(samples('gpu_memory_used_bytes')).toMatchObject({
+        'gpu_memory_used_bytes{gpu="0"}': 1000 * 2 ** 20,
+      })
+      expect(samples('gpu_power_usage_watts')).toEqual({ 'gpu_power_usage_watts{gpu="0"}': 300.5 })
+    })
+  })
+
+  it('are not there without one', async () => {
+    const { url } = await serveDouble()
+    expect((await request(`${url}/v1/metrics`)).body).not.toContain('gpu_')
   })
 })
 

@@ -1,6 +1,7 @@
 /** Everything that is counted about calls of `POST /v1/embeddings`, in both formats. */
 import type { Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
 import type { InputType } from '../parse-body.ts'
+import { addGpuMetrics } from './gpu-metrics.ts'
 import { JsonMetrics } from './json-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { type HistogramSample, Registry } from './prometheus.ts'
@@ -61,24 +62,33 @@ export class ServiceMetrics {
     'Per item, by stage; encode is the writing of the answer.',
     secondsBounds,
   )
-  readonly #stopProcessMetrics: () => void
-  #stopObserving: (() => void) | undefined
+  /** What must be stopped at the end. */
+  readonly #stops: (() => void)[] = []
 
-  constructor(bodyBytes: () => number) {
+  /** Both are asked when somebody looks. */
+  constructor(state: { bodyBytes: () => number; ready: () => boolean }) {
     // Present from the start, so that a rate over the first event is not lost.
     for (const counter of [this.#embeddings, this.#videos, this.#tokens, this.#cancelled]) counter.add(0)
     this.registry.from('gauge', 'cosmos_embed_inflight_requests', 'Requests being answered.', () =>
       [...this.#inFlight].map(([request_type, value]) => ({ labels: { request_type }, value })),
     )
-    this.registry.from('gauge', 'cosmos_embed_inflight_body_bytes', 'Bytes of bodies in memory.', bodyBytes)
-    this.#stopProcessMetrics = addProcessMetrics(this.registry)
+    this.registry.from(
+      'gauge',
+      'cosmos_embed_inflight_body_bytes',
+      'Bytes of bodies in memory.',
+      state.bodyBytes,
+    )
+    this.registry.from('gauge', 'cosmos_embed_ready', 'Whether requests are answered.', () =>
+      Number(state.ready()),
+    )
+    this.#stops.push(addProcessMetrics(this.registry))
   }
 
   /** Adds what the embedder itself counts. */
   attach(embedder: Embedder): void {
     const { registry } = this
-    this.#stopObserving = embedder.observe((event) => this.#observe(event))
-    registry.from('gauge', 'cosmos_embed_ready', 'Whether a model is loaded.', () => 1)
+    this.#stops.push(embedder.observe((event) => this.#observe(event)))
+    if (embedder.info().device.kind !== 'cpu') this.#stops.push(addGpuMetrics(registry))
     registry.from('gauge', 'cosmos_embed_queue_size', 'Items that wait, by stage.', () =>
       Object.entries(embedder.stats().queues).map(([stage, { waiting }]) => ({
         labels: { stage },
@@ -113,8 +123,7 @@ export class ServiceMetrics {
   }
 
   close(): void {
-    this.#stopObserving?.()
-    this.#stopProcessMetrics()
+    for (const stop of this.#stops.splice(0)) stop()
   }
 
   #observe({ timings }: ItemEvent): void {

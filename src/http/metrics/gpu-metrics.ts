@@ -1,0 +1,45 @@
+/** The GPU gauges of other NIMs, from the driver's own tool: `nvidia-smi` is wherever the driver is. */
+import { execFile } from 'node:child_process'
+import type { Registry, Sample } from './prometheus.ts'
+
+const everyMs = 5_000
+
+const gauges = [
+  ['gpu_utilization', 'utilization.gpu', 0.01, 'Share of time with work on the GPU, 0 to 1.'],
+  ['gpu_memory_used_bytes', 'memory.used', 2 ** 20, 'Used memory of the GPU.'],
+  ['gpu_memory_total_bytes', 'memory.total', 2 ** 20, 'Memory of the GPU.'],
+  ['gpu_power_usage_watts', 'power.draw', 1, 'Power drawn by the GPU.'],
+] as const
+
+const fields = ['index', ...gauges.map(([, field]) => field)]
+
+/** Measures in the background until the returned function is called. */
+export function addGpuMetrics(registry: Registry): () => void {
+  let rows: string[][] = []
+  const measure = () => {
+    const args = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits']
+    execFile('nvidia-smi', args, { timeout: everyMs }, (error, stdout) => {
+      rows = error ? [] : parseRows(stdout)
+    }).unref()
+  }
+  gauges.forEach(([name, , unit, help], at) => {
+    registry.from('gauge', name, help, () => rows.flatMap((row) => sampleOf(row, at + 1, unit)))
+  })
+  measure()
+  const timer = setInterval(measure, everyMs)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+function parseRows(text: string): string[][] {
+  const lines = text.trim().split('\n')
+  return lines.map((line) => line.split(',').map((value) => value.trim()))
+}
+
+/** Nothing where the tool says `[N/A]`. */
+function sampleOf(row: string[], column: number, unit: number): Sample[] {
+  const value = Number(row[column])
+  return row[column] === '' || Number.isNaN(value)
+    ? []
+    : [{ labels: { gpu: row[0] ?? '' }, value: value * unit }]
+}
