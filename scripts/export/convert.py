@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -39,7 +41,7 @@ def say(text: str) -> None:
 
 
 def convert(args: argparse.Namespace, out: Path) -> None:
-    form, half = FORMS[args.form], precisions.HALF.get(args.precision)
+    form = FORMS[args.form]
     found = fingerprint(list_files(args.folder))
     if found != args.run_code:
         raise Refused(f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile")
@@ -54,45 +56,50 @@ def convert(args: argparse.Namespace, out: Path) -> None:
     reference = proof.ask(checkpoint, args.clips)
     say(f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)")
 
-    written: dict[str, Path] = {}
-    for name, trace in (("video", lambda path: trace_video(checkpoint, measured, form, path)),
-                        ("text", lambda path: trace_text(checkpoint, form, path))):
-        with tempfile.TemporaryDirectory(dir=out) as scratch:
-            say(f"tracing the {name} tower")
-            model = trace(Path(scratch) / "traced.onnx")
-            halved = precisions.narrow(model, args.precision) if half else set()
-            say(f"writing {name}.onnx in {args.precision}")
-            model.producer_name, model.producer_version = "cosmos-embed export", importlib.metadata.version("torch")
-            for number, path in enumerate(weights.save(model, Path(scratch), out / f"{name}.onnx", halved, half)):
-                written[f"{name}{'Data' * number}"] = path
-        onnx.checker.check_model(str(out / f"{name}.onnx"), full_check=True)
-
-    frames, resolution, dimension, longest = checkpoint.frames, checkpoint.resolution, checkpoint.embedding_dim, checkpoint.max_text_tokens
-    del checkpoint, trace, model
-    cosines = {}
-    for name in ("video", "text"):
-        say(f"proving {name}.onnx")
-        with tempfile.TemporaryDirectory(dir=out) as scratch:
-            path = runnable(out / f"{name}.onnx", args.precision, Path(scratch))
-            if name == "video":
-                cosines[name] = proof.check_video(path, reference, args.precision, form.float_channels_first)
-            else:
-                cosines[name] = proof.check_text(path, reference, args.precision, longest)
-            fused = "" if f"{name}Data" in written else f"; ONNX Runtime fuses {proof.fusions(path, Path(scratch) / 'optimised.onnx')}"
-        say(f"{name}: lowest cosine {cosines[name]:.7f}{fused}")
-
+    files = write_graph("video", partial(trace_video, checkpoint, measured, form), args.precision, out)
+    files |= write_graph("text", partial(trace_text, checkpoint, form), args.precision, out)
+    sizes = {"frames": checkpoint.frames, "resolution": checkpoint.resolution, "embeddingDim": checkpoint.embedding_dim,
+             "maxTextTokens": checkpoint.max_text_tokens}
+    del checkpoint  # the proof needs its memory
+    cosines = {
+        "video": prove("video", out, args.precision, lambda path: proof.check_video(path, reference, args.precision, form.float_channels_first)),
+        "text": prove("text", out, args.precision, lambda path: proof.check_text(path, reference, args.precision, sizes["maxTextTokens"])),
+    }
     bundle.write_golden(out / "golden.json", reference, args.precision)
-    license = bundle.find_license(args.name, args.folder, out)
     bundle.write_manifest(
-        out, {**written, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json"},
-        id=args.id, variant=f"{resolution}p", description=f"{args.name} converted to {args.precision} graphs ({args.form} form).",
-        frames=frames, resolution=resolution, embeddingDim=dimension, maxTextTokens=longest, license=license,
+        out, {**files, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json"},
+        id=args.id, variant=f"{sizes['resolution']}p", description=f"{args.name} converted to {args.precision} graphs ({args.form} form).",
+        **sizes, license=bundle.find_license(args.name, args.folder, out),
         source={
             "checkpoint": args.name, "revision": args.revision, "code": args.run_code, "precision": args.precision, "form": args.form,
             "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}", "resize": measured.resize,
             "lowestCosine": f"video {cosines['video']:.7f}, text {cosines['text']:.7f}",
             **{package: importlib.metadata.version(package) for package in PINNED_PACKAGES},
         })
+
+
+def write_graph(name: str, trace: Callable[[Path], onnx.ModelProto], precision: str, out: Path) -> dict[str, Path]:
+    """Writes `name`.onnx. @returns its files by the names that model.json gives them."""
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        say(f"tracing the {name} tower")
+        model = trace(Path(scratch) / "traced.onnx")
+        halved = precisions.narrow(model, precision) if precision in precisions.HALF else set()
+        say(f"writing {name}.onnx in {precision}")
+        model.producer_name, model.producer_version = "cosmos-embed export", importlib.metadata.version("torch")
+        written = weights.save(model, Path(scratch), out / f"{name}.onnx", halved, precisions.HALF.get(precision))
+    onnx.checker.check_model(str(out / f"{name}.onnx"), full_check=True)
+    return {f"{name}{'Data' * number}": path for number, path in enumerate(written)}
+
+
+def prove(name: str, out: Path, precision: str, check: Callable[[Path], float]) -> float:
+    say(f"proving {name}.onnx")
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        path = runnable(out / f"{name}.onnx", precision, Path(scratch))
+        cosine = check(path)
+        is_whole = not path.with_name(f"{path.name}.data").exists()
+        fused = f"; ONNX Runtime fuses {proof.fusions(path, Path(scratch) / 'optimised.onnx')}" if is_whole else ""
+    say(f"{name}: lowest cosine {cosine:.7f}{fused}")
+    return cosine
 
 
 def runnable(path: Path, precision: str, scratch: Path) -> Path:
@@ -119,16 +126,16 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     torch.set_grad_enabled(False)
     # Written beside the goal and renamed at the end: there is a whole and proven bundle, or none.
-    partial = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
+    unproven = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
+    unproven.mkdir(parents=True)
     try:
-        convert(args, partial)
-        partial.rename(args.out)
+        convert(args, unproven)
+        unproven.rename(args.out)
     except Refused as error:
         print(f"nothing was written: {error}", file=sys.stderr)
         return 1
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unproven, ignore_errors=True)
     say(f"done: {args.out}")
     return 0
 

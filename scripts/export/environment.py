@@ -34,16 +34,14 @@ def python_for(requirements: Path, needs: str) -> Path:
                          f"{NEWEST[0]}.{NEWEST[1]}. Start this with another python3, or set COSMOS_EMBED_PYTHON")
     print(f"first use: making a virtual environment in {folder}\n{needs}", file=sys.stderr, flush=True)
     # Made under another name and renamed when whole: only bin/python is used, which does not mind.
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     try:
         run([sys.executable, "-m", "venv", str(partial)])
         run([str(partial / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)])
-        partial.rename(folder)
-    except BaseException:
+        if not python.exists():  # else another process was faster
+            partial.rename(folder)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
     return python
 
 

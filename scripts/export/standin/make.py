@@ -1,7 +1,7 @@
 """Writes a stand-in checkpoint: the folder that a download of Cosmos-Embed1 would be, with random weights.
 
     python make.py --size tiny --out DIR        0.2 MB, for tests
-    python make.py --size full --out DIR        the published sizes, 4.7 GB, for measuring speed and memory
+    python make.py --size full --out DIR        the published sizes, 2.4 GB, for measuring speed and memory
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
     torch.manual_seed(seed)
     model = modeling.StandinModel(config).eval()
     sharpen(model)
+    if size == "full":
+        model.bfloat16()  # as the published weights are stored
     model.save_pretrained(out)
 
     (out / "vocab.txt").write_text("\n".join(tokens) + "\n")
