@@ -25,32 +25,41 @@ bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
   return false;
 }
 
-PictureOrder::PictureOrder(const AVCodecParameters& parameters)
+bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet) {
+  if (parameters.codec_id != AV_CODEC_ID_H264) return true;
+  PictureParser parser(parameters);
+  const AVCodecParserContext* parsed = parser.Parse(packet);
+  return !parsed || parsed->pict_type == AV_PICTURE_TYPE_I || parsed->pict_type == AV_PICTURE_TYPE_NONE;
+}
+
+PictureParser::PictureParser(const AVCodecParameters& parameters)
     : context_(avcodec_alloc_context3(nullptr)), parser_(av_parser_init(parameters.codec_id)) {
   if (context_) avcodec_parameters_to_context(context_.get(), &parameters);
   if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
 }
 
-void PictureOrder::Add(const AVPacket& packet) {
-  const auto place = static_cast<std::int64_t>(numbers_.size());
-  if (!parser_ || !context_) {
-    numbers_.push_back(place);
-    return;
-  }
+const AVCodecParserContext* PictureParser::Parse(const AVPacket& packet) {
+  if (!parser_ || !context_) return nullptr;
   std::uint8_t* data = nullptr;
   int size = 0;
   av_parser_parse2(parser_.get(), context_.get(), &data, &size, packet.data, packet.size, AV_NOPTS_VALUE,
                    AV_NOPTS_VALUE, -1);
-  switch (context_->codec_id) {
+  return parser_.get();
+}
+
+void PictureOrder::Add(const AVPacket& packet) {
+  const auto place = static_cast<std::int64_t>(numbers_.size());
+  const AVCodecParserContext* parsed = parser_.Parse(packet);
+  switch (parsed ? codec_ : AV_CODEC_ID_NONE) {
     case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC: numbers_.push_back(parser_->output_picture_number); return;
+    case AV_CODEC_ID_HEVC: numbers_.push_back(parsed->output_picture_number); return;
     case AV_CODEC_ID_MPEG1VIDEO:
     case AV_CODEC_ID_MPEG2VIDEO:
     case AV_CODEC_ID_MPEG4:
     case AV_CODEC_ID_VC1:
       // A B picture is shown when it is decoded, any other when the next that is not B is.
       numbers_.push_back(2 * place);
-      if (parser_->pict_type == AV_PICTURE_TYPE_B) return;
+      if (parsed->pict_type == AV_PICTURE_TYPE_B) return;
       if (last_reference_ >= 0) numbers_[last_reference_] = 2 * place - 1;
       last_reference_ = place;
       return;

@@ -12,19 +12,37 @@ namespace cosmos {
 // Whether the packet's only picture is never shown: VP8 and VP9 store pictures that others refer to this way.
 bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet);
 
+// Whether a packet that the container calls a keyframe is an intra picture. H.264 encoders that refresh
+// pictures bit by bit mark the beginning of such a refresh as a keyframe, and some pictures after it are not
+// whole yet.
+bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet);
+
+// Reads picture headers of whole packets.
+class PictureParser {
+ public:
+  explicit PictureParser(const AVCodecParameters& parameters);
+  // What the packet says, until the next call; null for codecs that FFmpeg has no parser for.
+  const AVCodecParserContext* Parse(const AVPacket& packet);
+
+ private:
+  ff::CodecContext context_;
+  ff::Parser parser_;
+};
+
 // For streams whose packets have no times: numbers that sort packets into presentation order, read from the
 // picture order counts or picture types inside.
 class PictureOrder {
  public:
-  explicit PictureOrder(const AVCodecParameters& parameters);
+  explicit PictureOrder(const AVCodecParameters& parameters)
+      : codec_(parameters.codec_id), parser_(parameters) {}
 
   void Add(const AVPacket& packet);
   // One number per packet added. At a keyframe where they restart, they fall to or below what came before.
   std::vector<std::int64_t> Take();
 
  private:
-  ff::CodecContext context_;
-  ff::Parser parser_;
+  AVCodecID codec_;
+  PictureParser parser_;
   std::vector<std::int64_t> numbers_;
   std::int64_t last_reference_ = -1;  // the index of the last picture that later B pictures precede on screen
 };

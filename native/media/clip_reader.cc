@@ -276,7 +276,7 @@ DecodeReport VideoClipReader::Report() {
 }
 
 Status VideoClipReader::NothingDecoded() const {
-  const int reason = decoder_->damage_reason();
+  const int reason = decoder_->refusal();
   const double position = scan_.Seconds(scan_.index.time(windows_[window_].ranks.front()));
   return Status(StatusCode::kMedia, "no picture of the " + demuxer_->codec() + " video in the " +
                                         demuxer_->container() + " could be decoded from " +

@@ -20,14 +20,14 @@ class Decoder {
   virtual ~Decoder() = default;
 
   // Sends a packet and consumes it. When it is not wanted and no picture refers to it, it may be dropped
-  // undecoded. All pictures must have been received before. A damaged packet is not an error: see `damage`.
+  // undecoded. All pictures must have been received before. A damaged packet is not an error: see `refused`.
   virtual Status Send(AVPacket& packet, int place, bool wanted) = 0;
   // No more packets follow: what is held back comes out.
   virtual Status Drain() = 0;
   // The next picture, or nothing when a packet is needed first or, after Drain, when that was all.
   virtual Result<std::optional<Picture>> Receive() = 0;
-  // How many packets were refused and how many pictures came flagged as damaged, so far.
-  virtual int damage() const = 0;
+  // How many packets were refused so far. Pictures that were patched up carry a flag of their own.
+  virtual int refused() const = 0;
   // Forgets everything; the next packet is a keyframe.
   virtual void Reset() = 0;
 };

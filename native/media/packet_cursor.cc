@@ -27,7 +27,8 @@ Status PacketCursor::SeekTo(int place) {
   for (int back = 0; place - back >= 0; back = back * 2 + 1) {
     const int keyframe = index_.KeyframeFor(place - back);
     const IndexedPacket& packet = index_.packet(keyframe);
-    // Matroska and mp4 take the time at which it is shown; the others search for the time at which it is decoded.
+    // Matroska and mp4 take the time at which it is shown; the others search for the time at which it is
+    // decoded.
     const bool by_dts = !demuxer_.has_sample_tables() && packet.dts != IndexedPacket::kNoTime;
     if (!demuxer_.Seek(by_dts ? packet.dts : packet.pts)) break;
     next_ = -1;

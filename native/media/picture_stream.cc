@@ -4,11 +4,14 @@
 #include <string>
 #include <utility>
 
+#include "media/bitstream.h"
+
 namespace cosmos {
 
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
                              const FrameIndex& index, const DecodePlan& plan, int max_packets_without_frame)
-    : decoder_(decoder),
+    : demuxer_(demuxer),
+      decoder_(decoder),
       make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),
@@ -45,7 +48,8 @@ Status PictureStream::BeginRun() {
   careful_ = false;
   went_back_ = false;
   first_ = run.first;
-  damage_before_ = decoder_.damage();
+  refused_ = decoder_.refused();
+  damage_ = 0;
   silent_packets_ = 0;
   return cursor_.MoveTo(first_);
 }
@@ -57,11 +61,13 @@ Status PictureStream::SendOne() {
   if (!read.value() || *read.value() > run.last) return EndRun();
 
   const int place = *read.value();
+  if (place == first_ && first_ > 0 && !IsIntra(demuxer_.parameters(), *packet_)) return BeginEarlier();
   const bool shown = index_.packet(place).shown;
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
   if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
+  if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;
   if (packets_since_frame_ > max_packets_without_frame_) {
     return Status(StatusCode::kLimit, std::to_string(packets_since_frame_) +
@@ -80,7 +86,7 @@ Status PictureStream::EndRun() {
   if (WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
   if (decode_again_) return {};
   decoder().Reset();
-  counts_.damage += decoder().damage() - damage_before_;
+  counts_.damage += damage_;
   counts_.discarded += std::max<std::int64_t>(silent_packets_, 0);
   if (last_) GiveUpBefore(index_.packet_count(), nullptr);
   in_run_ = false;
@@ -92,6 +98,8 @@ Status PictureStream::ReceiveAll() {
   for (;;) {
     auto received = decoder().Receive();
     if (!received.ok()) return received.TakeStatus();
+    damage_ += decoder().refused() - refused_;
+    refused_ = decoder().refused();
     if (WantsCare()) decode_again_ = true;
     if (decode_again_ || !received.value()) return {};
     packets_since_frame_ = 0;
@@ -104,10 +112,9 @@ Status PictureStream::ReceiveAll() {
 void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
-  // After a seek, pictures shown before the keyframe may have been decoded from references that are not
-  // there.
-  if (order < index_.order(first_)) return;
-  if (WantsEarlierKeyframe(order)) {
+  if (IsLeading(place)) return;
+  if (picture.frame->decode_error_flags != 0) ++damage_;
+  if (WantsCare() || WantsEarlierKeyframe(order)) {
     decode_again_ = true;
     return;
   }
@@ -120,11 +127,13 @@ void PictureStream::Deliver(Picture picture) {
   last_ = shown;
 }
 
+// Shown before the keyframe that the run began at: it may lean on pictures that were not decoded, and nothing
+// leans on it that is wanted.
+bool PictureStream::IsLeading(int place) const { return index_.order(place) < index_.order(first_); }
+
 // How a damaged picture is patched up depends on how threads take turns. With one thread it is always the
 // same.
-bool PictureStream::WantsCare() const {
-  return !careful_ && make_careful_ && decoder_.damage() > damage_before_;
-}
+bool PictureStream::WantsCare() const { return damage_ > 0 && !careful_ && make_careful_; }
 
 // A wanted picture before `order` has not come and will not. The keyframe that the run began at may be none:
 // where encoders refresh a picture bit by bit, it takes a while to be whole.
@@ -147,9 +156,15 @@ Status PictureStream::DecodeAgain() {
     first_ = index_.KeyframeFor(first_ - 1);
   }
   decoder().Reset();
-  damage_before_ = decoder().damage();
+  refused_ = decoder().refused();
+  damage_ = 0;
   silent_packets_ = 0;
   packets_since_frame_ = 0;
+  return cursor_.MoveTo(first_);
+}
+
+Status PictureStream::BeginEarlier() {
+  first_ = index_.KeyframeFor(first_ - 1);
   return cursor_.MoveTo(first_);
 }
 

@@ -28,7 +28,7 @@ struct WantedPicture {
 struct DecodeCounts {
   std::int64_t decoded = 0;    // pictures that came out, or were decoded for others to refer to
   std::int64_t discarded = 0;  // packets that went in and gave no picture
-  int damage = 0;              // packets refused and pictures flagged by the decoder
+  int damage = 0;              // packets refused and pictures patched up
 };
 
 class PictureStream {
@@ -58,12 +58,15 @@ class PictureStream {
   Status EndRun();
   Status ReceiveAll();
   void Deliver(Picture picture);
+  Status BeginEarlier();
   Status DecodeAgain();
+  bool IsLeading(int place) const;
   bool WantsCare() const;
   bool WantsEarlierKeyframe(int order) const;
   void GiveUpBefore(int order, const Shown* after);
   Decoder& decoder() { return careful_ ? *careful_decoder_ : decoder_; }
 
+  Demuxer& demuxer_;
   Decoder& decoder_;
   const MakeCarefulDecoder make_careful_;
   std::unique_ptr<Decoder> careful_decoder_;
@@ -77,7 +80,8 @@ class PictureStream {
   // Of the current run:
   bool in_run_ = false;
   int first_ = 0;              // the place it begins at
-  int damage_before_ = 0;      // what the decoder had counted when it began
+  int refused_ = 0;            // what the decoder had counted up to the last packet
+  int damage_ = 0;             // packets refused and pictures patched up
   bool careful_ = false;       // it is decoded again on one thread, after damage was seen
   bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
   bool decode_again_ = false;  // it must begin again

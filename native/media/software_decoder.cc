@@ -68,6 +68,9 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->thread_count = std::clamp(options.threads, 1, kMaxThreads);
   context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
   context->max_pixels = options.limits.max_pixels;
+  // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
+  // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
+  context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
   // that holds back too few drops those that come late.
   context->has_b_frames = std::max(context->has_b_frames, options.reorder_depth);
@@ -100,8 +103,8 @@ Status SoftwareDecoder::Judge(int error) {
   if (error == AVERROR(ENOMEM)) return {StatusCode::kOutOfMemory, "no memory to decode"};
   if (error == AVERROR(EAGAIN))
     return {StatusCode::kInternal, "a decoder was sent to before it was received from"};
-  ++damage_;
-  damage_reason_ = error;
+  ++refused_;
+  refusal_ = error;
   return {};
 }
 
@@ -116,7 +119,6 @@ Result<std::optional<Picture>> SoftwareDecoder::Receive() {
     if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) break;
     if (Status status = Judge(error); !status.ok()) return status;
     if (error < 0) continue;
-    if (picture.frame->decode_error_flags != 0 || (picture.frame->flags & AV_FRAME_FLAG_CORRUPT)) ++damage_;
     picture.place = static_cast<int>(picture.frame->pts);
     return std::optional(std::move(picture));
   }

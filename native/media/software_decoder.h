@@ -25,12 +25,12 @@ class SoftwareDecoder final : public Decoder {
   Status Drain() override;
   Result<std::optional<Picture>> Receive() override;
   void Reset() override;
-  int damage() const override { return damage_; }
+  int refused() const override { return refused_; }
 
   // Pictures that it may hold back before the first comes out.
   int delay() const;
-  // The last error that was counted as damage, or 0.
-  int damage_reason() const { return damage_reason_; }
+  // Why the last packet was refused, as an AVERROR, or 0.
+  int refusal() const { return refusal_; }
 
  private:
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
@@ -41,8 +41,8 @@ class SoftwareDecoder final : public Decoder {
   std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it
   ff::CodecContext context_;
   bool can_skip_;
-  int damage_ = 0;
-  int damage_reason_ = 0;
+  int refused_ = 0;
+  int refusal_ = 0;
 };
 
 }  // namespace cosmos

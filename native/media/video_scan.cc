@@ -173,6 +173,7 @@ class Scanner {
     if (!from_tables_) {
       const std::span data(packet.data, static_cast<std::size_t>(packet.size));
       if (IsHidden(demuxer_.parameters().codec_id, data)) indexed.shown = false;
+      indexed.keyframe = indexed.keyframe && IsIntra(demuxer_.parameters(), packet);
       order_.Add(packet);
     }
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;

@@ -43,7 +43,7 @@ const std::filesystem::path& ScratchFolder() {
   return scratch.path();
 }
 
-std::optional<std::string> Run(const std::string& command) {
+std::optional<std::string> RunShell(const std::string& command) {
   FILE* pipe = popen(command.c_str(), "r");  // NOLINT(cert-env33-c): a test's own commands
   if (!pipe) return std::nullopt;
   std::string output;
@@ -57,7 +57,7 @@ std::optional<std::string> Run(const std::string& command) {
 std::filesystem::path MakeClip(const std::string& name, const std::string& arguments) {
   std::filesystem::path path = ScratchFolder() / name;
   if (!std::filesystem::exists(path)) {
-    const auto made = Run("ffmpeg -v error -y " + arguments + " '" + path.string() + "' </dev/null");
+    const auto made = RunShell("ffmpeg -v error -y " + arguments + " '" + path.string() + "' </dev/null");
     EXPECT_TRUE(made) << "ffmpeg could not make " << name << " with: " << arguments;
   }
   return path;
@@ -72,7 +72,7 @@ MediaBytes Borrow(const std::vector<std::uint8_t>& bytes) { return {.data = byte
 
 std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options) {
   const auto output =
-      Run("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
+      RunShell("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
           " -vf scale=flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix=" + options.matrix +
           ":in_range=" + options.range + ",format=rgb24" + options.filter +
           " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");

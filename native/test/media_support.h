@@ -17,7 +17,7 @@ namespace cosmos::test {
 const std::filesystem::path& ScratchFolder();
 
 // Runs a command line of /bin/sh and returns its standard output; nothing when it fails.
-std::optional<std::string> Run(const std::string& command);
+std::optional<std::string> RunShell(const std::string& command);
 
 // Makes `name` in the scratch folder with `ffmpeg ARGUMENTS name`, once per process. Fails the test when it cannot.
 std::filesystem::path MakeClip(const std::string& name, const std::string& arguments);
