@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "image/resize_kernels.h"
@@ -39,8 +38,8 @@ Filter TriangleFilter(int in_size, int out_size) {
   std::vector<double> window(filter.taps);
   for (int out = 0; out < out_size; ++out) {
     const double center = (out + 0.5) * scale;
-    const int first = std::max(static_cast<int>(center - support + 0.5), 0);
-    const int count = std::min(static_cast<int>(center + support + 0.5), in_size) - first;
+    const int first = std::max(static_cast<int>(std::floor(center - support + 0.5)), 0);
+    const int count = std::min(static_cast<int>(std::floor(center + support + 0.5)), in_size) - first;
     double total = 0;
     for (int i = 0; i < count; ++i) {
       window[i] = std::max(1.0 - std::abs((i + first - center + 0.5) * inverse), 0.0);
@@ -48,7 +47,7 @@ Filter TriangleFilter(int in_size, int out_size) {
     }
     std::int32_t* weights = filter.weights.data() + std::size_t{1} * filter.taps * out;
     for (int i = 0; i < count; ++i) {
-      weights[i] = static_cast<std::int32_t>(0.5 + window[i] / total * (1 << kWeightBits));
+      weights[i] = static_cast<std::int32_t>(std::floor(0.5 + window[i] / total * (1 << kWeightBits)));
     }
     filter.first[out] = first;
     filter.count[out] = count;
@@ -59,10 +58,11 @@ Filter TriangleFilter(int in_size, int out_size) {
 // The fastest kernels that this CPU runs.
 const ResizeKernels& Kernels() {
 #if defined(__x86_64__)
-  static const ResizeKernels& kernels = __builtin_cpu_supports("avx2") ? kResizeAvx2 : kResizeBaseline;
+  static const ResizeKernels& kernels =
+      __builtin_cpu_supports("avx2") ? Avx2ResizeKernels() : BaselineResizeKernels();
   return kernels;
 #else
-  return kResizeBaseline;
+  return BaselineResizeKernels();
 #endif
 }
 
@@ -127,12 +127,11 @@ void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, in
   const int first = filter.first.front();
   const int count = filter.first.back() + filter.count.back() - first;
 
-  const auto rows =
-      std::make_unique_for_overwrite<std::uint8_t[]>(std::size_t{1} * row_bytes * count + kReadSlack);
-  ResizeRows(src, first, count, width, layout, rows.get());
+  std::vector<std::uint8_t> rows(std::size_t{1} * row_bytes * count + kReadSlack);
+  ResizeRows(src, first, count, width, layout, rows.data());
 
   for (int y = 0; y < height; ++y) {
-    const std::uint8_t* window = rows.get() + std::size_t{1} * row_bytes * (filter.first[y] - first);
+    const std::uint8_t* window = rows.data() + std::size_t{1} * row_bytes * (filter.first[y] - first);
     for (int i = 0; i < segments; ++i) {
       const std::uint8_t* from = window + i * segment_bytes;
       std::uint8_t* to = dst + segment_stride * i + std::size_t{1} * segment_bytes * y;

@@ -1,5 +1,5 @@
 #define COSMOS_LANES 4
-#define COSMOS_KERNELS kResizeBaseline
+#define COSMOS_KERNELS BaselineResizeKernels
 #if defined(__x86_64__)
 #define COSMOS_KERNELS_NAME "sse2"
 #else

@@ -31,9 +31,9 @@ struct ResizeKernels {
                    std::uint8_t* dst, int bytes);
 };
 
+const ResizeKernels& BaselineResizeKernels();  // what every CPU of the architecture has
 #if defined(__x86_64__)
-extern const ResizeKernels kResizeAvx2;
+const ResizeKernels& Avx2ResizeKernels();
 #endif
-extern const ResizeKernels kResizeBaseline;  // what every CPU of the architecture has
 
 }  // namespace cosmos

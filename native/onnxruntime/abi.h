@@ -5,6 +5,7 @@
 // asserted below and the tests call each of them in a real library.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -34,7 +35,7 @@ using LogFunction = void (*)(void* context, LogLevel level, const char* category
                              const char* where, const char* message);
 
 template <int count>
-using Unused = void* [count];
+using Unused = std::array<void*, count>;
 
 struct Api {
   Unused<2> slot_0;

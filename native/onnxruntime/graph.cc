@@ -1,6 +1,7 @@
 #include "onnxruntime/graph.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -78,16 +79,16 @@ std::optional<int> MaxBatch(const TensorSpec& tensor) {
   return tensor.dims.front() == 1 ? std::optional(1) : std::nullopt;
 }
 
-Status Refuse(const GraphSpec& graph, const std::string& file, std::string expected) {
+Status Refuse(const GraphSpec& graph, const std::string& file, const std::string& expected) {
   const std::string found = Describe(graph.inputs) + " -> " + Describe(graph.outputs);
   return Status(StatusCode::kModel,
                 file + " is not a graph that we know. Expected: " + expected + ". Found: " + found)
       .With("file", file)
-      .With("expected", std::move(expected))
+      .With("expected", expected)
       .With("found", found);
 }
 
-constexpr ElementType kFloats[] = {ElementType::kFloat32, ElementType::kFloat16};
+constexpr std::array kFloats = {ElementType::kFloat32, ElementType::kFloat16};
 
 std::string Brackets(const std::vector<std::string>& dims) {
   std::string text = "[";
@@ -97,7 +98,7 @@ std::string Brackets(const std::vector<std::string>& dims) {
 
 // Whether `output` is [B, D] of floats.
 bool IsEmbedding(const TensorSpec* output, std::string_view name, int dim) {
-  const std::int64_t dims[] = {kDynamic, dim};
+  const std::array<std::int64_t, 2> dims = {kDynamic, dim};
   return output != nullptr && Fits(*output, name, kFloats, dims);
 }
 
@@ -149,10 +150,10 @@ Result<GraphSpec> ReadGraph(Library& library, const Session& session) {
 
 Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, const std::string& file) {
   const auto& [frames, height, width] = model.clip;
-  const std::int64_t canonical[] = {kDynamic, frames, 3, height, width};
-  const std::int64_t tao[] = {kDynamic, 3, frames, height, width};
-  const ElementType bytes[] = {ElementType::kUint8};
-  const ElementType floats[] = {ElementType::kFloat32};
+  const std::array<std::int64_t, 5> canonical = {kDynamic, frames, 3, height, width};
+  const std::array<std::int64_t, 5> tao = {kDynamic, 3, frames, height, width};
+  const std::array bytes = {ElementType::kUint8};
+  const std::array floats = {ElementType::kFloat32};
 
   if (graph.inputs.size() == 1) {
     const TensorSpec& input = graph.inputs.front();
@@ -176,8 +177,8 @@ Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, c
 Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model, const std::string& file) {
   const TensorSpec* ids = FindTensor(graph.inputs, "input_ids");
   const TensorSpec* mask = FindTensor(graph.inputs, "attention_mask");
-  const std::int64_t row[] = {kDynamic, kDynamic};
-  const ElementType integers[] = {ElementType::kInt64};
+  const std::array<std::int64_t, 2> row = {kDynamic, kDynamic};
+  const std::array integers = {ElementType::kInt64};
 
   if (graph.inputs.size() == 2 && ids != nullptr && mask != nullptr &&
       Fits(*ids, "input_ids", integers, row) && Fits(*mask, "attention_mask", integers, row) &&

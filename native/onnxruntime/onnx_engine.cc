@@ -86,6 +86,8 @@ class OnnxEngine final : public Engine {
   Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 
  private:
+  Result<ort::GraphSpec> Open(const OnnxOptions& options, const std::string& path,
+                              ort::SessionHandle& session);
   Result<std::vector<float>> Run(ort::Session& session, std::span<const InputTensor> inputs,
                                  const std::string& output, std::size_t rows, CancelToken& cancel);
   Result<std::vector<float>> ReadVectors(ort::Value& value, std::size_t rows);
@@ -106,29 +108,30 @@ class OnnxEngine final : public Engine {
 };
 
 Status OnnxEngine::Load(const OnnxOptions& options) {
-  const std::pair<const std::string&, ort::SessionHandle&> sessions[] = {{options.video_path, video_session_},
-                                                                         {options.text_path, text_session_}};
-  std::array<ort::GraphSpec, 2> graphs;
-  for (std::size_t i = 0; i < graphs.size(); ++i) {
-    auto session = CreateSession(library_, options, sessions[i].first);
-    if (!session.ok()) return session.TakeStatus();
-    sessions[i].second = std::move(session).value();
-    auto graph = ort::ReadGraph(library_, *sessions[i].second);
-    if (!graph.ok()) return graph.TakeStatus();
-    graphs[i] = std::move(graph).value();
-  }
-  auto video = ort::MatchVideo(graphs[0], options.model, options.video_path);
+  auto video_graph = Open(options, options.video_path, video_session_);
+  if (!video_graph.ok()) return video_graph.TakeStatus();
+  auto text_graph = Open(options, options.text_path, text_session_);
+  if (!text_graph.ok()) return text_graph.TakeStatus();
+  auto video = ort::MatchVideo(video_graph.value(), options.model, options.video_path);
   if (!video.ok()) return video.TakeStatus();
-  auto text = ort::MatchText(graphs[1], options.model, options.text_path);
+  auto text = ort::MatchText(text_graph.value(), options.model, options.text_path);
   if (!text.ok()) return text.TakeStatus();
   video_ = std::move(video).value();
   text_ = std::move(text).value();
   signature_.max_video_batch = video_.max_batch;
   signature_.max_text_batch = text_.max_batch;
   signature_.video_form = video_.tao ? "tao" : "canonical";
-  signature_.video_input = Describe(graphs[0].inputs);
-  signature_.text_input = Describe(graphs[1].inputs);
+  signature_.video_input = Describe(video_graph->inputs);
+  signature_.text_input = Describe(text_graph->inputs);
   return {};
+}
+
+Result<ort::GraphSpec> OnnxEngine::Open(const OnnxOptions& options, const std::string& path,
+                                        ort::SessionHandle& session) {
+  auto created = CreateSession(library_, options, path);
+  if (!created.ok()) return created.TakeStatus();
+  session = std::move(created).value();
+  return ort::ReadGraph(library_, *session);
 }
 
 Result<std::vector<float>> OnnxEngine::EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) {
@@ -170,8 +173,8 @@ Result<std::vector<float>> OnnxEngine::EncodeText(std::span<const TokenRow> rows
   token_input_.assign(rows.size() * length, pad_token_id_);
   mask_input_.assign(rows.size() * length, 0);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::copy(rows[i].begin(), rows[i].end(), token_input_.begin() + i * length);
-    std::fill_n(mask_input_.begin() + i * length, rows[i].size(), 1);
+    std::copy(rows[i].begin(), rows[i].end(), token_input_.data() + i * length);
+    std::fill_n(mask_input_.data() + i * length, rows[i].size(), 1);
   }
   const std::vector<std::int64_t> dims = {static_cast<std::int64_t>(rows.size()),
                                           static_cast<std::int64_t>(length)};
