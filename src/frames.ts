@@ -20,6 +20,8 @@ export interface ExtractOptions {
   end?: number
   /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
   frameTolerance?: number
+  /** Also the frames at their own size, which are large. Default true. */
+  images?: boolean
   /** Which URLs may be fetched. Default `public`. */
   urls?: UrlPolicy
   limits?: LimitsInput
@@ -30,7 +32,7 @@ export interface ExtractOptions {
 export interface ExtractedFrames {
   /** T of them, in order; a short video repeats some. */
   frames: FrameInfo[]
-  /** As `frames`, at the size of the displayed picture. */
+  /** As `frames`, at the size of the displayed picture; none with `images: false`. */
   images: RgbImage[]
   /** uint8, planar [T, 3, R, R]: exactly what the model is given. */
   clip: Uint8Array
@@ -53,6 +55,7 @@ export async function extractFrames(
     start,
     end,
     frameTolerance,
+    images = true,
     urls,
     limits,
     decodeLimits,
@@ -69,7 +72,7 @@ export async function extractFrames(
     height: resolution,
     width: resolution,
     threads: availableParallelism(),
-    keepImages: true,
+    keepImages: images,
     ...(start !== undefined && { start }),
     ...(end !== undefined && { end }),
     ...(frameTolerance !== undefined && { frameTolerance }),

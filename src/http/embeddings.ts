@@ -1,7 +1,7 @@
 /** `POST /v1/embeddings`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EmbedResponse, Timings, Warning } from '../types.ts'
-import { answerFor } from './errors.ts'
+import { answerFor, HttpError } from './errors.ts'
 import type { Call } from './metrics/service-metrics.ts'
 import type { ParsedBody } from './parse-body.ts'
 import type { Service } from './service.ts'
@@ -19,7 +19,8 @@ export async function embeddings(
     } catch (error) {
       if (work.abandoned) {
         call.end({ status: 499, error: 'cancelled' })
-        return reply.hijack()
+        // For the log, which is all that is left.
+        return reply.code(499).hijack()
       }
       const { status, body } = answerFor(error)
       call.end({ status, error: body.error.code })
@@ -35,6 +36,7 @@ async function answer(
   { call, work }: { call: Call; work: Work },
 ): Promise<FastifyReply> {
   const { embedder } = service.model
+  refuseEncoded(request)
   service.meter.checkHeaders(request.raw)
   const body = await receive(service, request, work)
   work.limit(service.options.limits.requestTimeoutMs)
@@ -67,6 +69,13 @@ async function answer(
     )
     .type('application/json')
     .send(text)
+}
+
+/** Compressed bytes have no limit that can be told from outside. */
+function refuseEncoded({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding']
+  if (encoding === undefined || encoding === 'identity') return
+  throw new HttpError('unsupported_media_type', 'send the body without content-encoding')
 }
 
 async function receive(service: Service, request: FastifyRequest, work: Work): Promise<ParsedBody> {

@@ -1,9 +1,10 @@
 /** The page at `/`, the reference at `/docs`, and the one route that the page needs besides the API. All local. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OverloadedError, RequestTooLargeError } from '../errors.ts'
 import type { Service } from './service.ts'
+import type { Work } from './work.ts'
 
 const assets = new URL('../../assets/http/', import.meta.url)
 
@@ -58,39 +59,49 @@ export function registerClipRoute(app: FastifyInstance, service: Service): void 
     page.removeAllContentTypeParsers()
     // The handler reads the stream itself, whatever the browser calls it.
     page.addContentTypeParser('*', (_request, _payload, done) => done(null))
-    page.post('/page/clip', (request, reply) =>
-      service.work(reply.raw, async (work) => {
-        const { model, limits, urls } = service.model.info
-        if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
-        running += 1
-        try {
-          const body = await service.meter.read(request.raw, work.signal)
-          body.release()
-          if (body.length > limits.input.maxInlineBytes) {
-            throw new RequestTooLargeError(
-              `video of ${body.length} bytes exceeds maxInlineBytes ${limits.input.maxInlineBytes}`,
-            )
-          }
-          work.limit(service.options.limits.requestTimeoutMs)
-          // Loads the addon, which only a real model needs.
-          const { extractFrames } = await import('../frames.ts')
-          const { clip, frames, media } = await extractFrames(Buffer.concat(body.blocks), {
-            frames: model.frames,
-            resolution: model.height,
-            urls,
-            limits: limits.input,
-            signal: work.signal,
-          })
-          const { width, height, duration } = media
-          const about = { frames, width, height, duration, size: model.height }
-          return await reply
-            .header('x-clip', JSON.stringify(about))
-            .type('application/octet-stream')
-            .send(Buffer.from(clip.buffer, clip.byteOffset, clip.byteLength))
-        } finally {
-          running -= 1
-        }
-      }),
-    )
+    page.post('/page/clip', async (request, reply) => {
+      if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
+      running += 1
+      try {
+        return await service.work(reply.raw, (work) => sendClip(service, request, reply, work))
+      } finally {
+        running -= 1
+      }
+    })
   })
+}
+
+async function sendClip(
+  service: Service,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: Work,
+): Promise<FastifyReply> {
+  const { embedder } = service.model
+  const { model, limits } = embedder.info()
+  const body = await service.meter.read(request.raw, work.signal)
+  try {
+    const { maxInlineBytes } = limits.input
+    if (body.length > maxInlineBytes) {
+      throw new RequestTooLargeError(`video of ${body.length} bytes exceeds maxInlineBytes ${maxInlineBytes}`)
+    }
+    work.limit(service.options.limits.requestTimeoutMs)
+    // Loads the addon, which only a real model needs.
+    const { extractFrames } = await import('../frames.ts')
+    const { clip, frames, media } = await extractFrames(Buffer.concat(body.blocks), {
+      frames: model.frames,
+      resolution: model.height,
+      images: false,
+      urls: 'off',
+      limits: limits.input,
+      signal: work.signal,
+    })
+    const { width, height, duration } = media
+    return reply
+      .header('x-clip', JSON.stringify({ frames, width, height, duration, size: model.height }))
+      .type('application/octet-stream')
+      .send(Buffer.from(clip.buffer, clip.byteOffset, clip.byteLength))
+  } finally {
+    body.release()
+  }
 }

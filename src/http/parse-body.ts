@@ -19,7 +19,7 @@ export async function parseBody(
   rules: RequestRules,
   signal?: AbortSignal,
 ): Promise<ParsedBody> {
-  const wire = parseJson(blocks)
+  const wire = withFewInputs(parseJson(blocks), rules.limits.maxItems)
   const { requestType, encodingFormat, items } = await parseWireRequest(wire, rules, signal)
   // Now known to be one: parseWireRequest checked it.
   const { input, model } = wire as WireRequest
@@ -52,6 +52,13 @@ function parseJson(blocks: readonly Uint8Array[]): unknown {
     const place = / at position \d+/.exec(String(error))?.[0] ?? ''
     throw new HttpError('invalid_json', `the body is not JSON${place}`)
   }
+}
+
+/** One input more than allowed shows that there are too many; millions must not be looked at one by one. */
+function withFewInputs(body: unknown, maxItems: number): unknown {
+  const { input } = (body ?? {}) as { input?: unknown }
+  if (!Array.isArray(input) || input.length <= maxItems) return body
+  return { ...(body as object), input: input.slice(0, maxItems + 1) }
 }
 
 /** Inline media as a typed item; nothing for texts and URLs, which stay the strings they are. */

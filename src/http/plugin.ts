@@ -106,9 +106,8 @@ function limitSending({ raw }: FastifyReply, milliseconds: number): void {
   const { socket } = raw
   if (!socket) return
   const giveUp = () => socket.destroy()
-  socket.setTimeout(milliseconds, giveUp)
-  raw.once('close', () => {
-    socket.off('timeout', giveUp)
-    socket.setTimeout(0)
-  })
+  socket.setTimeout(milliseconds)
+  socket.on('timeout', giveUp)
+  // From then on Node counts the time for keeping the connection alive.
+  raw.once('close', () => socket.off('timeout', giveUp))
 }

@@ -23,7 +23,7 @@ export class Work {
 
   /** Whether nobody is there to read an answer. */
   get abandoned(): boolean {
-    return this.signal.reason instanceof CancelledError
+    return this.#response.destroyed
   }
 
   limit(milliseconds: number): void {

@@ -170,6 +170,16 @@ describe('slow clients', () => {
   })
 })
 
+describe('an idle connection', () => {
+  it('is closed after its time, answers on it or not', async () => {
+    const { url, server } = await serveDouble()
+    server.app.server.keepAliveTimeout = 50
+    const body = JSON.stringify(query)
+    const answer = await rawExchange(url, head({ 'content-length': body.length }) + body)
+    expect(answer).toMatch(/^HTTP\/1.1 200 /)
+  })
+})
+
 describe('a request that takes too long', () => {
   it('is cancelled and answered with 504', async () => {
     const reasons: unknown[] = []

@@ -83,6 +83,13 @@ describe('POST /v1/embeddings', () => {
     ['no model', JSON.stringify({ ...query, model: undefined }), 422, 'invalid_request'],
     ['another model', JSON.stringify({ ...query, model: 'gpt' }), 422, 'invalid_request'],
     ['an empty text', JSON.stringify({ ...query, input: ' ' }), 422, 'invalid_request'],
+    [
+      'a million texts',
+      JSON.stringify({ ...query, input: Array(1_000_000).fill('a') }),
+      422,
+      'invalid_request',
+    ],
+    ['deeper than sense', '['.repeat(50_000) + ']'.repeat(50_000), 422, 'invalid_request'],
     ['65 texts', JSON.stringify({ ...query, input: Array(65).fill('a') }), 422, 'invalid_request'],
     [
       'a local file',
@@ -222,6 +229,15 @@ describe('what HTTP itself refuses', () => {
       expect(body).toMatchObject({ error: { code: 'unsupported_media_type', status_code: 415 } })
     },
   )
+
+  it('answers 415 to a compressed body', async () => {
+    const { url } = await serveDouble()
+    const { status, body } = await post(url, query, { headers: { 'content-encoding': 'gzip' } })
+    expect([status, body]).toMatchObject([
+      415,
+      { error: { message: 'send the body without content-encoding' } },
+    ])
+  })
 
   it('takes a charset with application/json', async () => {
     const { url } = await serveDouble()
