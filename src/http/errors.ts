@@ -56,6 +56,8 @@ export interface ErrorBody {
 
 export interface ErrorAnswer {
   status: number
+  /** Whether the fault is the server's, and its log should say what happened. */
+  internal: boolean
   headers: Record<string, string>
   body: ErrorBody
 }
@@ -79,6 +81,7 @@ export function answerFor(error: unknown): ErrorAnswer {
   const message = publicMessage(known, index)
   return {
     status,
+    internal: internalCodes.has(known.code),
     headers: {
       'x-should-retry': String(retryable),
       ...(retryable && (status === 429 || status === 503) && { 'retry-after': retryAfter(known) }),

@@ -55,7 +55,12 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
     registerRoute(app, service, route)
   }
   add('GET', '/openapi.json')
-  app.get('/openapi.json', async () => openApiDocument(service, routes))
+  let document: object | undefined
+  app.get('/openapi.json', async () => {
+    // Until the model is loaded the document lacks its names.
+    if (service.model.reason === undefined) document ??= openApiDocument(service, routes)
+    return document ?? openApiDocument(service, routes)
+  })
   for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets : [])]) {
     add('GET', asset.url)
     app.get(asset.url, (_request, reply) => sendAsset(asset, reply))
@@ -93,8 +98,8 @@ function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly
 
 /** @internal */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { status, headers, body } = answerFor(error)
-  if (status >= 500) request.log.error({ err: error }, body.error.message)
+  const { status, internal, headers, body } = answerFor(error)
+  if (internal) request.log.error({ err: error }, body.error.message)
   else request.log.info({ code: body.error.code, param: body.error.param }, 'refused')
   return reply
     .code(status)

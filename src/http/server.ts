@@ -8,6 +8,9 @@ import type { HttpOptions } from './options.ts'
 import { registerRoutes, sendError } from './plugin.ts'
 import { Service } from './service.ts'
 
+/** For answers that are still being written when the server closes; half a request has no right to it. */
+const flushMs = 1_000
+
 export interface ServerOptions extends HttpOptions {
   /** As Fastify's `logger`: true, or options for pino. Default: no log. */
   logger?: FastifyServerOptions['logger'] | undefined
@@ -82,7 +85,9 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   let closing: Promise<void> | undefined
   const close = async (drainMs: number) => {
     await service.drain(drainMs)
+    const force = setTimeout(() => app.server.closeAllConnections(), flushMs)
     await app.close()
+    clearTimeout(force)
     await service.close()
   }
   return {

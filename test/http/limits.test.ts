@@ -150,7 +150,7 @@ describe('slow clients', () => {
 
   it('that do not read their answer lose the connection', async () => {
     const input = Array(64).fill('a')
-    const { url } = await serveDouble({ limits: { sendTimeoutMs: 200 } }, { dimension: 60_000 })
+    const { url } = await serveDouble({ limits: { sendTimeoutMs: 200 } }, { dimension: 12_000 })
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname)
     socket.pause()
@@ -267,6 +267,16 @@ describe('closing', () => {
     const { status, body } = await running
     expect(status).toBe(503)
     expect(body).toMatchObject({ error: { code: 'closed' } })
+  })
+
+  it('does not wait for half a request', async () => {
+    const { url, server } = await serveDouble()
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname, () => socket.write('GET / HTTP/1.1\r\n'))
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    await new Promise((resolve) => socket.on('connect', resolve))
+    await server.close({ drainMs: 60_000 })
+    await closed
   })
 
   it('is over at once when nothing runs, idle connections or not', async () => {
