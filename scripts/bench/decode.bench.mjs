@@ -147,7 +147,7 @@ async function peerEnvironment() {
   const python = path.join(venv, 'bin/python')
   if (!existsSync(python)) {
     console.error(
-      'making a Python environment for the peers in .cache/bench-peers (about 1.5 GB with torch) …',
+      'making a Python environment for the peers in .cache/bench-peers (about 6 GB: torch brings CUDA along) …',
     )
     const steps = [
       ['python3', ['-m', 'venv', venv]],
