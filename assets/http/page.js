@@ -137,11 +137,7 @@ function show(video, { frames, width, height, duration, size }, pixels) {
     drawTable()
     byId('choose').focus()
   })
-  head.append(
-    element('h3', { textContent: video.name }),
-    element('span', { className: 'score' }),
-    remove,
-  )
+  head.append(element('h3', { textContent: video.name }), element('span', { className: 'score' }), remove)
   const bar = element('div', { className: 'bar', hidden: true })
   bar.append(element('div'))
   const strip = element('div', { className: 'frames' })
