@@ -21,7 +21,7 @@ from pathlib import Path
 from environment import python_for
 
 HERE = Path(__file__).resolve().parent
-NEEDS = "it takes about 3 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and a few minutes"
+NEEDS = "it takes about 4 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and a few minutes"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
 
