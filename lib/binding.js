@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { damage } from './elf.js'
 import { explainLoadFailure } from './load-failure.js'
 
 const require = createRequire(import.meta.url)
@@ -23,7 +24,12 @@ function load() {
   const { name, version, engines } = require('../package.json')
   const attempt = { path: process.env.COSMOS_EMBED_ADDON }
   try {
-    attempt.path = attempt.path ? path.resolve(attempt.path) : require('node-gyp-build').resolve(root)
+    if (attempt.path) {
+      attempt.path = path.resolve(attempt.path)
+    } else {
+      attempt.path = require('node-gyp-build').resolve(root)
+      refuseDamaged(path.dirname(attempt.path), attempt)
+    }
     const found = require(attempt.path)
     const { version: built } = found.diagnostics()
     if (built !== version) {
@@ -43,6 +49,18 @@ function load() {
       node: process.versions.node,
       engines: engines.node,
     })
+  }
+}
+
+/** The addon and the libraries that lie beside it. */
+function refuseDamaged(folder, attempt) {
+  for (const file of readdirSync(folder).filter((name) => /\.node$|\.so(\.\d+)?$/.test(name))) {
+    const full = path.join(folder, file)
+    const problem = damage(full)
+    if (problem) {
+      attempt.path = full
+      throw Object.assign(new Error(`${file} ${problem}`), { code: 'DAMAGED' })
+    }
   }
 }
 

@@ -23,10 +23,16 @@ const remedies = [
     /ERR_DLOPEN_DISABLED/.test(says) &&
     'Node.js was told to load no addons. Run it without --no-addons (look in NODE_OPTIONS too), or with --allow-addons ' +
       'under the permission model.',
-  ({ says }) => {
+  ({ says, platform, arch }) => {
     const [, library, file, major] =
       /((lib[\w+-]+)\.so\.(\d+)\S*): cannot open shared object file/.exec(says) ?? []
     if (!library) return
+    if (file.endsWith('-cosmos') || file === 'libonnxruntime') {
+      return (
+        `The package is incomplete: its ${library} is missing. Reinstall cosmos-embed here; where files are copied or ` +
+        `bundled, copy the whole folder prebuilds/${platform}-${arch}.`
+      )
+    }
     return /^lib(av|sw)/.test(file)
       ? `FFmpeg's ${library} is not installed. Debian, Ubuntu: apt-get install ${file}${major}. Where the system has ` +
           `another FFmpeg, ${buildIt}.`
@@ -47,8 +53,9 @@ const remedies = [
     'The package holds no addon for this machine: node_modules came from another platform, or a bundler left the file ' +
       `out (mark cosmos-embed as external). Reinstall here; in a checkout, run npm run build.`,
   ({ says }) =>
-    /invalid ELF header|wrong ELF class|file too short|Exec format error|not a mach-o/i.test(says) &&
-    'The file is damaged or was built for another machine. Reinstall the package here.',
+    /invalid ELF header|wrong ELF class|file too short|is cut short|Exec format error|not a mach-o/i.test(
+      says,
+    ) && 'The file is damaged or was built for another machine. Reinstall the package here.',
   ({ says }) =>
     /undefined symbol/.test(says) &&
     `The addon was built against another version of a library than the one found. Reinstall the package, or ${buildIt}.`,

@@ -25,6 +25,11 @@ describe('an addon that does not load', () => {
       /FFmpeg's libavformat\.so\.59 .*apt-get install libavformat59\b/,
     ],
     [
+      'a package that lost a file',
+      explain('libavcodec-cosmos.so.59: cannot open shared object file: No such file or directory'),
+      /incomplete: its libavcodec-cosmos\.so\.59 is missing\. Reinstall .*prebuilds\/linux-x64/,
+    ],
+    [
       'another missing library',
       explain('libstdc++.so.6: cannot open shared object file: No such file or directory'),
       /The library libstdc\+\+\.so\.6 is not installed/,
@@ -51,6 +56,11 @@ describe('an addon that does not load', () => {
       /different versions. Reinstall/,
     ],
     ['the file of another machine', explain('/app/x.node: invalid ELF header'), /built for another machine/],
+    [
+      'a file that is cut short',
+      explain('x.node is cut short: 9 bytes of 80', 'DAMAGED'),
+      /damaged .*Reinstall/,
+    ],
     ['another FFmpeg', explain('undefined symbol: av_frame_side_data_get'), /another version of a library/],
     ['a noexec mount', explain('failed to map segment from shared object'), /noexec/],
     ['an old Node', explain('?', undefined, { node: '18.20.0' }), /18\.20\.0 is not supported; \^20\.19\.0/],
