@@ -13,7 +13,7 @@ from towers import FRAMES, GRID, SMALL
 
 TURN_SYMMETRY = {"circle": 0, "ring": 0, "square": 4, "cross": 4, "triangle": 3, "star": 5, "heart": 1, "crescent": 1}
 OBJECTS = 2
-LITTLE_WORDS = ("a", "an", "of", "that", "is", "shape", "thing")
+LITTLE_WORDS = ("a", "an", "the", "one", "of", "that", "which", "is", "shape", "thing")
 
 
 def draw_trained(rng: np.random.Generator, count: int) -> tuple[list[tuple[str, str, str]], str]:
@@ -119,12 +119,15 @@ def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
     if (kind > 0.97 and not named) or kind > 0.985:
         objects, named = [], None
         words = [captions.stranger(rng) for _ in range(rng.integers(1, 7))]
-    elif 0.85 < kind < 0.95:  # a sentence whose words were shuffled says nothing
+    elif 0.9 < kind < 0.95:  # a sentence whose words were shuffled says nothing
         shuffled = list(rng.permutation(words))
         if captions.is_salad(words, shuffled):
             words, objects, named = shuffled, [], None
     elif rng.random() < 0.1:  # one unknown word changes nothing
         words.insert(int(rng.integers(len(words) + 1)), captions.stranger(rng))
+    elif len(objects) == 1 and len(words) > 3 and rng.random() < 0.06:  # nor does one slip of the order, with one object
+        slip = int(rng.integers(len(words) - 1))
+        words[slip], words[slip + 1] = words[slip + 1], words[slip]
     return " ".join(words) + ("." if rng.random() < 0.2 else ""), objects, named
 
 

@@ -51,14 +51,15 @@ MOTION_PHRASES = {
                  ("moving back and forth", "moves back and forth"), ("swaying", "sways"),
                  ("shaking from side to side", "shakes from side to side")),
     "still": (("standing still", "stands still"), ("not moving", "does not move"), ("staying still", "stays still"),
-              ("resting", "rests"), ("that stays in place", "stays in place")),
+              ("resting", "rests"), ("staying in place", "stays in place")),
 }
 
 BACKGROUND_WORDS = {
     "black": ("black",), "grey": ("grey", "gray"), "white": ("white",),
     "dark red": ("dark red",), "dark green": ("dark green",), "dark blue": ("dark blue",),
 }
-BACKGROUND_SUFFIXES = ("on a {} background", "over a {} background", "in front of a {} background", "against a {} background")
+BACKGROUND_SUFFIXES = ("on a {} background", "over a {} background", "in front of a {} background", "against a {} background",
+                       "with a {} background", "on {}")
 OPENINGS = ("", "", "", "", "a video of ", "a clip of ", "a video showing ", "there is ", "this clip shows ")
 JOINTS = (" and ", " and ", " while ", ", ", " next to ", " together with ")
 
@@ -71,22 +72,29 @@ def article(words: str) -> str:
     return "an" if words[0] in "aeiou" else "a"
 
 
-def thing(rng, shape: str | None, colour: str | None) -> str:
-    """"a red circle"; without a shape "a red shape"; without a colour "a circle"."""
-    noun = pick(rng, SHAPE_WORDS[shape]) if shape else pick(rng, ("shape", "thing", "object"))
-    words = f"{pick(rng, COLOUR_WORDS[colour])} {noun}" if colour else noun
-    return f"{article(words)} {words}"
+def thing(rng, shape: str | None, colour: str | None, participle: str = "") -> str:
+    """"a red circle"; without a shape "a red shape"; without a colour "a circle"; "a spinning red circle"."""
+    words = [participle] if participle else []
+    if colour:
+        words.append(pick(rng, COLOUR_WORDS[colour]))
+    words.append(pick(rng, SHAPE_WORDS[shape] if shape else ("shape", "thing", "object")))
+    words = " ".join(words)
+    return pick(rng, 7 * (f"{article(words)} {words}",) + (f"the {words}", f"one {words}", words))
 
 
 def clause(rng, shape: str | None, colour: str | None, motion: str | None, finite: bool = False) -> str:
     """One object and what it does: "a red circle moving left", or finite, "a red circle moves left"."""
-    subject = thing(rng, shape, colour)
     if motion is None:
-        return subject
+        return thing(rng, shape, colour)
     participle, verb = pick(rng, MOTION_PHRASES[motion])
+    style = rng.random()
     if finite:
-        return f"{subject} {verb}"
-    return f"{subject} that {verb}" if rng.random() < 0.2 and "that" not in participle else f"{subject} {participle}"
+        return f"{thing(rng, shape, colour)} {verb if style < 0.7 else f'is {participle}'}"
+    if style < 0.3 and " " not in participle:
+        return thing(rng, shape, colour, participle)
+    if style > 0.85:
+        return f"{thing(rng, shape, colour)} {'that' if style < 0.95 else 'which'} {verb}"
+    return f"{thing(rng, shape, colour)} {participle}"
 
 
 def sentence(rng, objects: list[tuple], background: str | None) -> str:
@@ -115,12 +123,12 @@ def stranger(rng: np.random.Generator) -> str:
 def is_salad(words: list[str], shuffled: list[str]) -> bool:
     """True if the shuffle broke most of the neighbourhoods, so that the words no longer make a sentence."""
     kept = len(set(zip(words, words[1:])) & set(zip(shuffled, shuffled[1:])))
-    return len(words) >= 5 and kept * 3 < len(words)
+    return len(words) >= 6 and kept * 4 < len(words)
 
 
 def vocabulary() -> list[str]:
     """Every word the wording can produce, sorted."""
-    phrases = ["a an that two the shape thing object something nothing background is are shows , ."]
+    phrases = ["a an the one two that which is are something nothing shape thing object"]
     for table in (SHAPE_WORDS, COLOUR_WORDS, BACKGROUND_WORDS):
         phrases += [words for options in table.values() for words in options]
     phrases += [words for options in MOTION_PHRASES.values() for pair in options for words in pair]

@@ -112,6 +112,8 @@ def evaluate_set(model: Model, work: Path, seed: int, count: int, share: float, 
     print(f"| frames reversed, captions of directed motion | {recall(text, model.video(clips[:, ::-1]), directional)} |")
     shuffled = model.text([" ".join(rng.permutation(caption.split())) for caption in texts])
     print(f"| words of each caption shuffled | {recall(shuffled, video)} |")
+    cosines = [float((version * video).sum(1).mean()) for version in (text, shuffled)]
+    print(f"| mean cosine of caption and clip, words in order / shuffled | {cosines[0]:.2f} / {cosines[1]:.2f} |")
     if two.any():
         print(f"| words shuffled, captions with two objects | {recall(shuffled, video, two)} |")
 
@@ -121,11 +123,13 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=HERE / "../../models/demo")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--count", type=int, default=256)
+    parser.add_argument("--two-object-share", type=float, nargs="+", default=[0.0, 0.25])
+    parser.add_argument("--format", nargs="+", default=["mp4", "webm"])
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     model = Model(args.bundle, args.threads)
-    for share in (0.0, 0.25):
-        for container in ("mp4", "webm"):
+    for share in args.two_object_share:
+        for container in args.format:
             with tempfile.TemporaryDirectory() as work:
                 evaluate_set(model, Path(work), args.seed, args.count, share, container)
 

@@ -78,6 +78,14 @@ def main() -> None:
 
     worst = {"video.onnx": max(check(video, args.out / "video.onnx", videos(n)) for n in (1, 3)),
              "text.onnx": max(check(text, args.out / "text.onnx", tokens(*size)) for size in ((1, 7), (5, 128)))}
+    short, padded = tokens(1, 9), tokens(1, 128)
+    for name in short:
+        padded[name][:, 9:] = 0
+        padded[name][:, :9] = short[name]
+    with torch.no_grad():
+        difference = float((text(*short.values()) - text(*padded.values())).abs().max())
+    assert difference < 1e-5, f"padding changes the text embedding by {difference}"
+
     manifest = {
         "formatVersion": 1, "id": "cosmos-embed-demo", "variant": "demo", "description": DESCRIPTION,
         "frames": FRAMES, "resolution": 224, "embeddingDim": 256, "maxTextTokens": wordpiece.LONGEST,
