@@ -84,11 +84,13 @@ describe.skipIf(!executablePath)('in a browser', () => {
 
   it('works with the keyboard alone', async () => {
     const page = await open('/', { width: 1200, height: 900 })
+    // Early, since Playwright does not say when it has begun to listen.
+    const choosing = page.waitForEvent('filechooser')
     await page.locator('#demo').waitFor({ state: 'visible' })
     await page.keyboard.press('Tab')
     expect(await page.evaluate('document.activeElement.id')).toBe('choose')
-    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')])
-    await chooser.setFiles([clip('red-circle.mp4'), clip('blue-circle.webm')])
+    await page.keyboard.press('Enter')
+    await (await choosing).setFiles([clip('red-circle.mp4'), clip('blue-circle.webm')])
     await expect.poll(() => names(page), { timeout: 30_000 }).toHaveLength(2)
     await page.keyboard.press('Tab')
     expect(await page.evaluate('document.activeElement.id')).toBe('text')
