@@ -38,7 +38,7 @@ class Clip {
   };
 
   ClipShape shape_;
-  std::unique_ptr<std::uint8_t[], Free> data_;
+  std::unique_ptr<std::uint8_t, Free> data_;
 };
 
 using ClipPtr = std::shared_ptr<const Clip>;

@@ -65,7 +65,8 @@ struct Submitted {
   std::future<Vectors> result;
 };
 
-Submitted Submit(Executor& executor, decltype(EncodeJob::input) input, CancelTokenPtr cancel = nullptr) {
+Submitted Submit(Executor& executor, decltype(EncodeJob::input) input,
+                 const CancelTokenPtr& cancel = nullptr) {
   auto promise = std::make_shared<std::promise<Vectors>>();
   Submitted submitted{cancel ? cancel : std::make_shared<CancelToken>(), promise->get_future()};
   executor.Submit({std::move(input), submitted.cancel, [promise](Vectors vectors) {
@@ -80,13 +81,14 @@ std::vector<TokenRow> Rows(std::initializer_list<std::int64_t> tokens) {
   return rows;
 }
 
-StatusCode CodeOf(Vectors vectors) { return vectors.ok() ? StatusCode::kOk : vectors.status().code(); }
+StatusCode CodeOf(const Vectors& vectors) { return vectors.ok() ? StatusCode::kOk : vectors.status().code(); }
 
 TEST(Executor, AnswersInTheOrderOfSubmission) {
   auto engine = std::make_unique<FakeEngine>();
   FakeEngine& fake = *engine;
   Executor executor(std::move(engine));
   std::vector<Submitted> jobs;
+  jobs.reserve(50);
   for (int i = 0; i < 50; ++i) jobs.push_back(Submit(executor, Rows({i})));
   for (Submitted& job : jobs) EXPECT_EQ(CodeOf(job.result.get()), StatusCode::kOk);
   for (int i = 0; i < 50; ++i) EXPECT_EQ(fake.order[i], i);
@@ -182,6 +184,7 @@ TEST(Executor, DestructionCancelsWhatRunsAndWhatWaits) {
 TEST(Executor, EveryJobIsAnsweredOnceWhileOthersCancelAtRandom) {
   Executor executor(std::make_unique<FakeEngine>());
   std::vector<Submitted> jobs;
+  jobs.reserve(50);
   for (int i = 0; i < 500; ++i) jobs.push_back(Submit(executor, Rows({i})));
   std::thread canceller([&] {
     for (std::size_t i = 0; i < jobs.size(); i += 3) jobs[i].cancel->Cancel();
@@ -202,7 +205,7 @@ struct NormCase {
 TEST(Executor, ChecksThatEveryVectorHasUnitLength) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const auto& [what, vector, code] : {
+  for (const NormCase& norm : {
            NormCase{"unit", {0.6F, 0.8F}, StatusCode::kOk},
            NormCase{"half precision", {0.6F * 1.005F, 0.8F * 1.005F}, StatusCode::kOk},
            NormCase{"too long", {0.6F * 1.02F, 0.8F * 1.02F}, StatusCode::kEngine},
@@ -211,12 +214,12 @@ TEST(Executor, ChecksThatEveryVectorHasUnitLength) {
            NormCase{"infinite", {kInfinity, 0}, StatusCode::kEngine},
        }) {
     auto engine = std::make_unique<FakeEngine>();
-    engine->vector = [&vector](std::int64_t token) { return token == 9 ? vector : std::pair(1.0F, 0.0F); };
+    engine->vector = [&](std::int64_t token) { return token == 9 ? norm.vector : std::pair(1.0F, 0.0F); };
     Executor executor(std::move(engine));
     const Vectors vectors = Submit(executor, Rows({0, 9})).result.get();
-    ASSERT_EQ(CodeOf(vectors), code) << what;
+    ASSERT_EQ(CodeOf(vectors), norm.code) << norm.what;
     if (vectors.ok()) {
-      EXPECT_NEAR(std::hypot(vectors.value()[2], vectors.value()[3]), 1, 1e-6) << what;
+      EXPECT_NEAR(std::hypot(vectors.value()[2], vectors.value()[3]), 1, 1e-6) << norm.what;
     } else {
       EXPECT_NE(vectors.status().message().find("vector 1"), std::string::npos) << vectors.status().message();
     }

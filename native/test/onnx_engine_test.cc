@@ -179,11 +179,12 @@ TEST_F(OnnxEngine, PadsToALengthThatTheGraphFixes) {
 }
 
 TEST_F(OnnxEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
-  const struct {
+  struct Case {
     const char* video;
     const char* text;
     const char* found;
-  } cases[] = {
+  };
+  const std::vector<Case> cases = {
       {"video_wrong_input", "text_canonical",
        "pixels uint8 [batch,2,3,4,4] -> video_embeddings float32 [batch,4]"},
       {"video_wrong_output", "text_canonical",
@@ -279,11 +280,12 @@ TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndSaysWhatItIs) {
 TEST(OnnxLibrary, ExplainsWhyAFileIsNoUsableRuntime) {
   Dl_info libc{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::abort), &libc), 0);
-  const struct {
+  struct Case {
     std::string path;
     StatusCode code;
     const char* reason;
-  } cases[] = {
+  };
+  const std::vector<Case> cases = {
       {"libonnxruntime.so.1", StatusCode::kInvalidArgument, "not absolute"},
       {"/nowhere/libonnxruntime.so.1", StatusCode::kLibrary, "No such file"},
       {libc.dli_fname, StatusCode::kLibrary, "OrtGetApiBase"},
