@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -16,6 +17,10 @@ struct BufferMeter::Holder {
 
 void BufferMeter::Attach(AVCodecContext& context) {
   context.opaque = this;
+  // FFmpeg's own check, which comes before it allocates its tables, is on sizes padded for its SIMD: leave
+  // room for that and be exact below.
+  constexpr std::int64_t kPadding = 128 * 128;
+  context.max_pixels = std::min(max_pixels_, std::numeric_limits<std::int64_t>::max() / 4) * 2 + kPadding;
   context.get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
     return static_cast<BufferMeter*>(self->opaque)->Allocate(self, frame, flags);
   };

@@ -33,7 +33,7 @@ Result<DecodedImage> Load(const StillImage& still, const DecodeLimits& limits) {
 // The same Status, saying which picture it is about.
 Status AtPicture(const Status& status, int picture) {
   Status located(status.code(), "picture " + std::to_string(picture) + ": " + status.message());
-  for (const auto& [key, value] : status.details()) located = std::move(located).With(key, value);
+  for (const auto& [key, value] : status.details()) located = Status(std::move(located).With(key, value));
   return std::move(located).With("picture", static_cast<double>(picture));
 }
 

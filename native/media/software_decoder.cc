@@ -67,7 +67,6 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->pkt_timebase = options.time_base;
   context->thread_count = std::clamp(options.threads, 1, kMaxThreads);
   context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
-  context->max_pixels = options.limits.max_pixels;
   // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
   // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
   context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;

@@ -72,7 +72,6 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   }
   std::memcpy(packet->data, bytes.data(), bytes.size());
   context->thread_count = 1;
-  context->max_pixels = limits.max_pixels;
   meter.Attach(*context);
   int error = avcodec_open2(context.get(), codec, nullptr);
   if (error >= 0) error = avcodec_send_packet(context.get(), packet.get());

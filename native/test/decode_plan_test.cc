@@ -35,8 +35,10 @@ struct Stream {
   }
 };
 
-// Adds the pictures strictly between two that are decoded already: a pyramid when `pyramid`, else plain B pictures.
-void AddBetween(Stream& stream, std::int64_t left, std::int64_t right, int left_place, int right_place, bool pyramid) {
+// Adds the pictures strictly between two that are decoded already: a pyramid when `pyramid`, else plain B
+// pictures.
+void AddBetween(Stream& stream, std::int64_t left, std::int64_t right, int left_place, int right_place,
+                bool pyramid) {
   if (right - left < 2) return;
   const auto add = [&](std::int64_t pts) {
     stream.packets.push_back({.pts = pts, .dts = IndexedPacket::kNoTime, .keyframe = false, .shown = true});
@@ -64,7 +66,8 @@ Stream RandomStream(std::mt19937& random) {
   for (int gop = 0; gop < gops; ++gop) {
     const bool open = gop > 0 && pick(0, 1) == 1;
     const std::int64_t gap = open ? pick(1, most_b + 1) : 1;
-    stream.packets.push_back({.pts = shown + gap, .dts = IndexedPacket::kNoTime, .keyframe = true, .shown = true});
+    stream.packets.push_back(
+        {.pts = shown + gap, .dts = IndexedPacket::kNoTime, .keyframe = true, .shown = true});
     stream.references.emplace_back();
     const int keyframe = static_cast<int>(stream.packets.size()) - 1;
     if (open) AddBetween(stream, shown, shown + gap, anchor, keyframe, pyramid);
@@ -72,7 +75,8 @@ Stream RandomStream(std::mt19937& random) {
     shown += gap;
     for (int anchors = pick(0, 20); anchors > 0; --anchors) {
       const std::int64_t next = shown + pick(1, most_b + 1);
-      stream.packets.push_back({.pts = next, .dts = IndexedPacket::kNoTime, .keyframe = false, .shown = true});
+      stream.packets.push_back(
+          {.pts = next, .dts = IndexedPacket::kNoTime, .keyframe = false, .shown = true});
       stream.references.push_back({anchor});
       const int place = static_cast<int>(stream.packets.size()) - 1;
       AddBetween(stream, shown, next, anchor, place, pyramid);
@@ -85,8 +89,8 @@ Stream RandomStream(std::mt19937& random) {
   return stream;
 }
 
-// Which places a decoder gets right when it carries out the plan: those all of whose references it got right since
-// it was last reset. It drops what is neither wanted nor referred to.
+// Which places a decoder gets right when it carries out the plan: those all of whose references it got right
+// since it was last reset. It drops what is neither wanted nor referred to.
 std::set<int> Decode(const Stream& stream, const DecodePlan& plan) {
   std::set<int> right;
   for (const DecodeRun& run : plan.runs) {
@@ -94,7 +98,8 @@ std::set<int> Decode(const Stream& stream, const DecodePlan& plan) {
     for (int place = run.first; place <= run.last; ++place) {
       if (!plan.wants(place) && !stream.IsReference(place)) continue;
       const auto& needs = stream.references[place];
-      if (std::ranges::all_of(needs, [&](int reference) { return held.contains(reference); })) held.insert(place);
+      if (std::ranges::all_of(needs, [&](int reference) { return held.contains(reference); }))
+        held.insert(place);
     }
     right.insert(held.begin(), held.end());
   }
@@ -133,7 +138,8 @@ TEST(DecodePlan, GetsEveryWantedPictureRightInRandomStreams) {
 // 10 GOPs of 30 packets, all shown in the order of decoding.
 FrameIndex PlainStream() {
   std::vector<IndexedPacket> packets(300);
-  for (int i = 0; i < 300; ++i) packets[i] = {.pts = i * 10, .dts = i * 10, .keyframe = i % 30 == 0, .shown = true};
+  for (int i = 0; i < 300; ++i)
+    packets[i] = {.pts = i * 10, .dts = i * 10, .keyframe = i % 30 == 0, .shown = true};
   return FrameIndex(packets);
 }
 
@@ -171,10 +177,8 @@ TEST(FrameIndex, KeyframeForALeadingPictureIsTheOneBefore) {
 }
 
 TEST(FrameIndex, PacketsThatAreNotShownHaveNoRank) {
-  const FrameIndex index({{.pts = -2, .keyframe = true, .shown = false},
-                          {.pts = -1, .shown = false},
-                          {.pts = 0},
-                          {.pts = 1}});
+  const FrameIndex index(
+      {{.pts = -2, .keyframe = true, .shown = false}, {.pts = -1, .shown = false}, {.pts = 0}, {.pts = 1}});
   EXPECT_EQ(index.frame_count(), 2);
   EXPECT_EQ(index.place(0), 2);
   EXPECT_EQ(index.rank(3), 1);
@@ -182,7 +186,8 @@ TEST(FrameIndex, PacketsThatAreNotShownHaveNoRank) {
 }
 
 TEST(FrameIndex, AClockThatStartsOverIsAJoinedRecording) {
-  const FrameIndex index({{.pts = 100, .keyframe = true}, {.pts = 110}, {.pts = 0, .keyframe = true}, {.pts = 10}});
+  const FrameIndex index(
+      {{.pts = 100, .keyframe = true}, {.pts = 110}, {.pts = 0, .keyframe = true}, {.pts = 10}});
   EXPECT_FALSE(index.seekable());
   ASSERT_EQ(index.frame_count(), 4);
   for (int rank = 0; rank < 4; ++rank) EXPECT_EQ(index.place(rank), rank);

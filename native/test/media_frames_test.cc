@@ -28,7 +28,8 @@ class GeneratedClip : public testing::TestWithParam<Clip> {
 
   void ExpectChosenFrames(const DecodedClip& clip) {
     ASSERT_EQ(clip.report.frame_count, static_cast<std::int64_t>(expected_.size()));
-    const auto chosen = ChooseFrames(static_cast<int>(expected_.size()), static_cast<int>(clip.frames.size()));
+    const auto chosen =
+        ChooseFrames(static_cast<int>(expected_.size()), static_cast<int>(clip.frames.size()));
     for (std::size_t i = 0; i < clip.frames.size(); ++i) {
       EXPECT_EQ(clip.frames[i].index, chosen[i]);
       EXPECT_EQ(Hash(clip.images[i]), expected_[chosen[i]]) << "frame " << chosen[i];
@@ -55,7 +56,8 @@ TEST_P(GeneratedClip, IsTheSameFromMemory) {
 
 TEST_P(GeneratedClip, HasTheSameFramesWithinARange) {
   const DecodedClip all = ReadClip(MediaPath{path_.string()}, Frames(static_cast<int>(expected_.size())));
-  for (const auto& [start, end] : std::vector<std::pair<double, double>>{{0, 0.5}, {0.52, 1.3}, {1.5, 2.1}, {2.9, 99}}) {
+  for (const auto& [start, end] :
+       std::vector<std::pair<double, double>>{{0, 0.5}, {0.52, 1.3}, {1.5, 2.1}, {2.9, 99}}) {
     SCOPED_TRACE(testing::Message() << start << " to " << end);
     ClipRequest request = Frames(5);
     request.start = start;
@@ -87,14 +89,16 @@ TEST_P(GeneratedClip, HasTheSameFramesInWindows) {
     range.end = window.end;
     const DecodedClip alone = ReadClip(MediaPath{path_.string()}, range);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(window.frames[i].index, alone.frames[i].index);
-    EXPECT_TRUE(std::equal(window.clip->data(), window.clip->data() + request.shape.bytes(), alone.clip->data()));
+    EXPECT_TRUE(
+        std::equal(window.clip->data(), window.clip->data() + request.shape.bytes(), alone.clip->data()));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Media, GeneratedClip,
     testing::Values(
-        Clip{"h264_pyramid.mp4", kMoving + "-c:v libx264 -bf 5 -b_strategy 0 -x264opts b-pyramid=normal -g 250"},
+        Clip{"h264_pyramid.mp4",
+             kMoving + "-c:v libx264 -bf 5 -b_strategy 0 -x264opts b-pyramid=normal -g 250"},
         Clip{"h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0"},
         Clip{"h264_open.mkv", kMoving + "-c:v libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
         Clip{"h264_open.ts", kMoving + "-c:v libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
@@ -111,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(
         Clip{"hevc_raw.hevc", kMoving + "-c:v libx265 -x265-params log-level=none:bframes=4:keyint=12"},
         Clip{"hevc_layers.mkv",
              kMoving + "-c:v libx265 -x265-params log-level=none:bframes=3:keyint=24:temporal-layers=1"},
-        Clip{"hevc_10bit.mkv", kMoving + "-pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none:keyint=20"},
+        Clip{"hevc_10bit.mkv",
+             kMoving + "-pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none:keyint=20"},
         Clip{"vp8_hidden.webm", kMoving + "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -g 30 -b:v 200k"},
         Clip{"vp9.webm", kMoving + "-c:v libvpx-vp9 -row-mt 0 -lag-in-frames 16 -g 30 -b:v 200k -cpu-used 8"},
         Clip{"vp9.ivf", kMoving + "-c:v libvpx-vp9 -g 30 -b:v 200k -cpu-used 8"},
@@ -128,12 +133,15 @@ INSTANTIATE_TEST_SUITE_P(
         Clip{"full_range_709.mp4",
              kMoving + "-c:v libx264 -pix_fmt yuv420p -colorspace bt709 -color_range pc",
              {.matrix = "bt709", .range = "pc"}},
-        Clip{"bt2020.mkv", kMoving + "-c:v libx265 -pix_fmt yuv420p10le -colorspace bt2020nc -x265-params log-level=none",
+        Clip{"bt2020.mkv",
+             kMoving + "-c:v libx265 -pix_fmt yuv420p10le -colorspace bt2020nc -x265-params log-level=none",
              {.matrix = "bt2020"}},
-        Clip{"hd_untagged.mp4", "-f lavfi -i testsrc2=s=1280x720:r=10:d=4 -c:v libx264 -preset ultrafast -g 10",
+        Clip{"hd_untagged.mp4",
+             "-f lavfi -i testsrc2=s=1280x720:r=10:d=4 -c:v libx264 -preset ultrafast -g 10",
              {.matrix = "bt709"}},
-        Clip{"variable_rate.mkv",
-             kMoving + "-vf \"select='not(mod(n,7))+not(mod(n,3))'\" -fps_mode vfr -c:v libx264 -bf 2 -g 12"}),
+        Clip{
+            "variable_rate.mkv",
+            kMoving + "-vf \"select='not(mod(n,7))+not(mod(n,3))'\" -fps_mode vfr -c:v libx264 -bf 2 -g 12"}),
     [](const auto& clip) {
       std::string name = clip.param.file;
       std::ranges::replace(name, '.', '_');
@@ -161,8 +169,8 @@ TEST(MediaFrames, RotationIsAppliedOnce) {
         MakeClip("turned" + std::to_string(tag) + ".mp4",
                  "-i '" + upright.string() + "' -c copy -metadata:s:v rotate=" + std::to_string(tag));
     // ffprobe counts the other way round.
-    const auto counted =
-        RunShell("ffprobe -v error -show_entries stream_side_data=rotation -of csv=p=0 '" + turned.string() + "'");
+    const auto counted = RunShell("ffprobe -v error -show_entries stream_side_data=rotation -of csv=p=0 '" +
+                                  turned.string() + "'");
     const int clockwise = (360 - std::atoi(counted->c_str())) % 360;
     seen.insert(clockwise);
     const auto expected = ReferenceHashes(turned, {.filter = filters.at(clockwise)});
@@ -175,16 +183,18 @@ TEST(MediaFrames, RotationIsAppliedOnce) {
 }
 
 TEST(MediaFrames, TheBestStreamIsNotTheFirst) {
-  const auto path = MakeClip("two_streams.mp4",
-                             "-f lavfi -i testsrc2=s=96x64:d=2 -f lavfi -i testsrc2=s=320x240:d=2 -map 0 -map 1 "
-                             "-c:v libx264 -b:v:0 50k -b:v:1 800k -disposition:v:0 0 -disposition:v:1 default");
+  const auto path =
+      MakeClip("two_streams.mp4",
+               "-f lavfi -i testsrc2=s=96x64:d=2 -f lavfi -i testsrc2=s=320x240:d=2 -map 0 -map 1 "
+               "-c:v libx264 -b:v:0 50k -b:v:1 800k -disposition:v:0 0 -disposition:v:1 default");
   EXPECT_EQ(ReadClip(MediaPath{path.string()}).report.width, 320);
 }
 
 TEST(MediaFrames, SkippingAndSeekingSaveWork) {
-  const auto path = MakeClip("noise.mp4",
-                             "-f lavfi -i testsrc2=s=320x240:r=25:d=8,noise=alls=20:allf=t -c:v libx264 -bf 2 "
-                             "-b_strategy 0 -g 40 -sc_threshold 0");
+  const auto path =
+      MakeClip("noise.mp4",
+               "-f lavfi -i testsrc2=s=320x240:r=25:d=8,noise=alls=20:allf=t -c:v libx264 -bf 2 "
+               "-b_strategy 0 -g 40 -sc_threshold 0");
   const DecodeReport report = ReadClip(MediaPath{path.string()}, Frames(4)).report;
   EXPECT_EQ(report.frame_count, 200);
   EXPECT_GT(report.seeks, 1);
@@ -218,7 +228,8 @@ TEST(MediaFrames, EachFrameOfOverlappingWindowsIsDecodedOnce) {
                              kMoving + "-c:v libx264 -bf 5 -b_strategy 0 -x264opts b-pyramid=normal -g 250");
   const ClipRequest request = Frames(8);
   std::int64_t decoded = 0;
-  for (const auto& clip : ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 2, .stride = 0.25})) {
+  for (const auto& clip :
+       ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 2, .stride = 0.25})) {
     decoded += clip.report.decoded;
   }
   EXPECT_LE(decoded, 100);

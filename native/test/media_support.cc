@@ -73,9 +73,9 @@ MediaBytes Borrow(const std::vector<std::uint8_t>& bytes) { return {.data = byte
 std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options) {
   const auto output =
       RunShell("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
-          " -vf scale=flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix=" + options.matrix +
-          ":in_range=" + options.range + ",format=rgb24" + options.filter +
-          " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
+               " -vf scale=flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix=" +
+               options.matrix + ":in_range=" + options.range + ",format=rgb24" + options.filter +
+               " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
   EXPECT_TRUE(output) << path;
   std::vector<std::string> hashes;
   std::istringstream lines(output.value_or(""));

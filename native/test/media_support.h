@@ -19,7 +19,8 @@ const std::filesystem::path& ScratchFolder();
 // Runs a command line of /bin/sh and returns its standard output; nothing when it fails.
 std::optional<std::string> RunShell(const std::string& command);
 
-// Makes `name` in the scratch folder with `ffmpeg ARGUMENTS name`, once per process. Fails the test when it cannot.
+// Makes `name` in the scratch folder with `ffmpeg ARGUMENTS name`, once per process. Fails the test when it
+// cannot.
 std::filesystem::path MakeClip(const std::string& name, const std::string& arguments);
 
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path);
@@ -31,9 +32,10 @@ struct ReferenceOptions {
   std::string range = "tv";
   std::string filter = {};  // appended, e.g. ",transpose=clock"
 };
-// SHA-256 of every frame in 8-bit RGB at its own size as the ffmpeg command decodes and converts it, one thread,
-// everything decoded, in the order shown.
-std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options = {});
+// SHA-256 of every frame in 8-bit RGB at its own size as the ffmpeg command decodes and converts it, one
+// thread, everything decoded, in the order shown.
+std::vector<std::string> ReferenceHashes(const std::filesystem::path& path,
+                                         const ReferenceOptions& options = {});
 std::string Hash(const RgbImage& image);
 
 // A request for this many tiny frames: for tests that look at `images`.

@@ -1,0 +1,102 @@
+// Still pictures.
+#include <gtest/gtest.h>
+
+#include "media_support.h"
+
+namespace cosmos::test {
+namespace {
+
+DecodedClip ClipOf(const std::vector<StillImage>& images, int frames) {
+  ClipRequest request = Frames(frames);
+  request.keep_images = true;
+  auto clip = ClipFromImages(images, request, std::make_shared<CancelToken>());
+  EXPECT_TRUE(clip.ok()) << clip.status().message();
+  return clip.ok() ? std::move(clip).value() : DecodedClip();
+}
+
+Status ErrorOf(const std::vector<StillImage>& images, const ClipRequest& request = {}) {
+  auto clip = ClipFromImages(images, request, std::make_shared<CancelToken>());
+  return clip.ok() ? Status() : clip.TakeStatus();
+}
+
+TEST(StillImages, DecodeAsTheFfmpegCommandDoes) {
+  const std::string source = "-f lavfi -i testsrc2=s=100x72,crop=99:71:0:0:exact=1 -frames:v 1 ";
+  const struct {
+    std::string file;
+    std::string arguments;
+    std::string range;
+  } cases[] = {{"still.jpg", "-pix_fmt yuvj420p -q:v 3", "pc"},
+               {"still_444.jpg", "-pix_fmt yuvj444p -q:v 3", "pc"},
+               {"still.png", "-pix_fmt rgb24", "pc"},
+               {"gray.png", "-pix_fmt gray", "pc"},
+               {"alpha.png", "-pix_fmt rgba", "pc"},
+               {"palette.png", "-pix_fmt pal8", "pc"},
+               {"deep.png", "-pix_fmt rgb48be", "pc"},
+               {"lossy.webp", "-c:v libwebp -lossless 0", "tv"},
+               {"lossless.webp", "-c:v libwebp -lossless 1", "pc"}};
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.file);
+    const auto path = MakeClip(test.file, source + test.arguments);
+    const auto bytes = ReadFile(path);
+    const DecodedClip clip = ClipOf({Borrow(bytes)}, 2);
+    const auto expected = ReferenceHashes(path, {.range = test.range});
+    ASSERT_EQ(expected.size(), 1U);
+    EXPECT_EQ(Hash(clip.images.at(0)), expected[0]);
+    EXPECT_EQ(Hash(clip.images.at(1)), expected[0]);
+    EXPECT_EQ(clip.report.decoder, "image");
+    EXPECT_EQ(clip.report.decoded, 1);
+    EXPECT_EQ(clip.report.width, 99);
+  }
+}
+
+TEST(StillImages, SevenPicturesFillEightFrames) {
+  std::vector<StillImage> images;
+  for (std::uint8_t shade = 0; shade < 7; ++shade) {
+    images.emplace_back(RgbImage{2, 1, std::vector<std::uint8_t>(6, shade)});
+  }
+  const DecodedClip clip = ClipOf(images, 8);
+  const std::vector<int> expected = {0, 0, 1, 2, 3, 4, 5, 6};
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(clip.frames[i].index, expected[i]);
+    EXPECT_EQ(clip.clip->frame(i)[0], expected[i]);
+  }
+}
+
+TEST(StillImages, RefusalsSayWhichPictureAndWhy) {
+  const auto path = MakeClip(
+      "still.png", "-f lavfi -i testsrc2=s=100x72,crop=99:71:0:0:exact=1 -frames:v 1 -pix_fmt rgb24");
+  const auto png = ReadFile(path);
+  const std::vector<std::uint8_t> text = {'h', 'e', 'l', 'l', 'o'};
+  const Status not_an_image = ErrorOf({Borrow(png), Borrow(text)}, Frames(2));
+  EXPECT_EQ(not_an_image.code(), StatusCode::kMedia);
+  EXPECT_NE(not_an_image.message().find("picture 1"), std::string::npos) << not_an_image.message();
+
+  ClipRequest small = Frames(1);
+  small.limits.max_pixels = 99 * 71 - 1;
+  EXPECT_EQ(ErrorOf({Borrow(png)}, small).code(), StatusCode::kLimit);
+  EXPECT_EQ(ErrorOf({RgbImage{4, 4, std::vector<std::uint8_t>(47)}}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorOf({}).code(), StatusCode::kInvalidArgument);
+
+  const auto animation = MakeClip("animation.apng", "-f lavfi -i testsrc2=s=32x32:d=0.2 -plays 0 -f apng");
+  const auto apng = ReadFile(animation);
+  const Status animated = ErrorOf({Borrow(apng)}, Frames(1));
+  EXPECT_EQ(animated.code(), StatusCode::kMedia);
+  EXPECT_NE(animated.message().find("animated"), std::string::npos) << animated.message();
+}
+
+TEST(StillImages, DamageNeverCrashes) {
+  for (const std::string file : {"still.jpg", "still.png", "lossy.webp", "lossless.webp"}) {
+    const auto path = MakeClip(file, "-f lavfi -i testsrc2=s=100x72,crop=99:71:0:0:exact=1 -frames:v 1");
+    const auto whole = ReadFile(path);
+    for (std::size_t length = 0; length < whole.size(); length += 1 + whole.size() / 60) {
+      std::vector<std::uint8_t> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
+      EXPECT_NE(ErrorOf({Borrow(cut)}, Frames(1)).code(), StatusCode::kInternal);
+      std::vector<std::uint8_t> flipped = whole;
+      flipped[length] ^= 0x55;
+      EXPECT_NE(ErrorOf({Borrow(flipped)}, Frames(1)).code(), StatusCode::kInternal);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cosmos::test
