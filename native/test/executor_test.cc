@@ -184,7 +184,7 @@ TEST(Executor, DestructionCancelsWhatRunsAndWhatWaits) {
 TEST(Executor, EveryJobIsAnsweredOnceWhileOthersCancelAtRandom) {
   Executor executor(std::make_unique<FakeEngine>());
   std::vector<Submitted> jobs;
-  jobs.reserve(50);
+  jobs.reserve(500);
   for (int i = 0; i < 500; ++i) jobs.push_back(Submit(executor, Rows({i})));
   std::thread canceller([&] {
     for (std::size_t i = 0; i < jobs.size(); i += 3) jobs[i].cancel->Cancel();
