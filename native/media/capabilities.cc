@@ -26,7 +26,9 @@ FfmpegCapabilities DescribeFfmpeg() {
   }
   position = nullptr;
   while (const AVCodec* codec = av_codec_iterate(&position)) {
-    if (av_codec_is_decoder(codec) && av_match_name(codec->name, ff::AllowedDecoders())) {
+    const bool allowed = av_match_name(codec->name, ff::AllowedDecoders()) ||
+                         av_match_name(codec->name, ff::AllowedPictureDecoders());
+    if (av_codec_is_decoder(codec) && allowed) {
       capabilities.decoders.emplace_back(codec->name);
     }
   }

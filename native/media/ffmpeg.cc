@@ -54,4 +54,6 @@ const char* AllowedDecoders() {
          "mjpeg";
 }
 
+const char* AllowedPictureDecoders() { return "mjpeg,png,webp"; }
+
 }  // namespace cosmos::ff

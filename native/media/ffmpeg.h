@@ -59,5 +59,7 @@ const AVCodec* FindDecoder(AVCodecID codec);
 // The allowed names, as the lists that FFmpeg's whitelist options take.
 const char* AllowedDemuxers();
 const char* AllowedDecoders();
+// Of still pictures.
+const char* AllowedPictureDecoders();
 
 }  // namespace cosmos::ff
