@@ -2,8 +2,13 @@
  * The native boundary, whole. C++ implements it in `native/napi`, a test proves that the addon exports
  * exactly this. Pixels stay behind it: TypeScript holds {@link NativeClip} handles.
  *
- * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. A job's promise
- * rejects with a plain {@link NativeFailure}; `src/errors.ts` turns it into an error class.
+ * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. Every failure is an
+ * `Error` with the own properties of {@link NativeFailure}; `src/errors.ts` turns it into an error class. Misuse (a wrong
+ * argument, a released clip, a closed reader or engine) is thrown at the call, with code `invalid_argument` and
+ * `details.field`; whatever goes wrong later rejects the job's promise.
+ *
+ * Importing this never fails. Where the addon cannot be loaded, the first call throws a NativeFailure with code `library`
+ * that says what was tried and what to do. COSMOS_EMBED_ADDON names an addon file to load in place of the packaged one.
  */
 
 export type NativeErrorCode =

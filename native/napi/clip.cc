@@ -59,7 +59,7 @@ Napi::Value NativeClip::ToBytes(const Napi::CallbackInfo& info) {
   const Clip& clip = Used(info);
   auto bytes = Napi::Uint8Array::New(info.Env(), clip.shape().bytes());
   std::copy_n(clip.data(), clip.shape().bytes(), bytes.Data());
-  return bytes;
+  return {info.Env(), bytes};
 }
 
 }  // namespace cosmos

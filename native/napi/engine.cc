@@ -100,7 +100,7 @@ Napi::Value EngineToValue(Napi::Env env, std::shared_ptr<Executor>&& executor) {
 Napi::Value VectorsToValue(Napi::Env env, std::vector<float>&& vectors) {
   auto array = Napi::Float32Array::New(env, vectors.size());
   std::copy(vectors.begin(), vectors.end(), array.Data());
-  return array;
+  return {env, array};
 }
 
 }  // namespace

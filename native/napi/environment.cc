@@ -39,11 +39,10 @@ NativeJob Environment::NewJob(Napi::Object keep) {
   Napi::ObjectReference reference;
   if (!keep.IsEmpty()) reference = Napi::Persistent(keep);
 
+  const auto cancel = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).Cancel(id); };
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
-  handle.Set("cancel", Napi::Function::New(env_, [id](const Napi::CallbackInfo& info) {
-               Environment::Of(info.Env()).Cancel(id);
-             }));
+  handle.Set("cancel", Napi::Function::New(env_, cancel, "cancel"));
   if (pending_.empty()) mailbox_->KeepRunning(true);
   pending_.emplace(id, Pending{deferred, job->cancel(), job, std::move(reference)});
   return {handle, std::move(job)};
@@ -53,8 +52,7 @@ void Environment::Cancel(std::uint64_t id) {
   const auto found = pending_.find(id);
   if (found == pending_.end()) return;
   found->second.cancel->Cancel();
-  // A running job answers at its next look at the token; one that waits would answer only when its turn
-  // comes.
+  // A running job answers at its next look at the token; one that waits would not before its turn.
   const std::shared_ptr<Job> job = found->second.job.lock();
   if (job && job->Abandon()) Settle(id, Status(StatusCode::kCancelled, "cancelled before it began"));
 }

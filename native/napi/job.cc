@@ -15,9 +15,9 @@ namespace {
 // One for the process, whatever the number of environments, and never destroyed: at exit its threads are
 // parked, and joining them from a static destructor could only hang.
 ThreadPool& DecodePool() {
-  static auto* const kPool =
+  static auto* const pool =
       new ThreadPool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
-  return *kPool;
+  return *pool;
 }
 
 // The core reports by Status, but its containers allocate; a clip that does not fit must not end the process.

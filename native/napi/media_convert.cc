@@ -69,12 +69,14 @@ std::vector<StillSource> ReadStills(const Arg& images) {
   const std::uint32_t count = images.Length(1);
   if (count > kMaxStills) images.Fail("an array of at most " + std::to_string(kMaxStills));
   std::vector<RgbImageArg> read;  // an encoded picture has no size
+  read.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     const Arg image = images[i];
     const bool raw = image.value().IsObject() && !image.value().IsTypedArray();
     read.push_back(raw ? ReadRgbImage(image) : RgbImageArg{0, 0, image.Bytes()});
   }
   std::vector<StillSource> stills;
+  stills.reserve(count);
   for (const RgbImageArg& image : read) {
     stills.push_back({Environment::Of(image.data.Env()).Pin(image.data), image.width, image.height});
   }

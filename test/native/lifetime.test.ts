@@ -113,4 +113,12 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
       stderr: '',
     })
   })
+
+  it('are busy when the main thread exits', async () => {
+    expect(await runChild('workers.mjs', ['exitMain', video, engine])).toEqual({
+      ended: 9,
+      stdout: '',
+      stderr: '',
+    })
+  })
 })

@@ -43,6 +43,12 @@ const repeated = {
       await created.encodeText([Int32Array.of(1, 2)]).promise
       if (i % 2 === 0) await created.close()
     }
+    // Only its job keeps this one.
+    const rows = Array.from({ length: 64 }, () => Int32Array.from({ length: 100 }, (_, i) => i))
+    const vectors = (await binding.createEngine(engine).promise).encodeText(rows).promise
+    gc()
+    await setImmediate()
+    await vectors
   },
 }
 

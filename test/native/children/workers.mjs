@@ -33,11 +33,18 @@ if (isMainThread) {
       const worker = start('exit')
       console.log(JSON.stringify(await once(worker, 'exit')))
     },
+    /** The process ends while workers are busy. */
+    async exitMain() {
+      const workers = [start('busy'), start('busy')]
+      await Promise.all(workers.map((worker) => once(worker, 'message')))
+      await setTimeout(50)
+      process.exit(9)
+    },
   }
   async function terminateInTurn() {
     const ends = []
     for (let round = 0; round < 6; round++) {
-      const worker = start('busy')
+      const worker = start(round === 0 ? 'creating' : 'busy')
       await once(worker, 'message')
       await setTimeout(round * 20)
       ends.push(await worker.terminate())
@@ -52,14 +59,14 @@ if (isMainThread) {
   const bytes = readFileSync(video)
   const busy = async () => {
     const engine = engineOptions && (await binding.createEngine(JSON.parse(engineOptions)).promise)
+    const windows = { seconds: 1, stride: 1 }
+    const reader = await binding.openSegments({ bytes }, { frames: 2, height: 8, width: 8 }, windows).promise
+    reader.next()
     const rows = Array.from({ length: 512 }, () => Int32Array.from({ length: 100 }, (_, i) => i))
     for (let i = 0; i < 6; i++) {
       binding.decodeClip({ bytes }, { frames: 64, height: 224, width: 224 })
       if (engine) engine.encodeText(rows)
     }
-    const windows = { seconds: 1, stride: 1 }
-    const reader = await binding.openSegments({ bytes }, { frames: 2, height: 8, width: 8 }, windows).promise
-    reader.next()
   }
   const roles = {
     async decode() {
@@ -71,14 +78,18 @@ if (isMainThread) {
       }
       parentPort.postMessage(hashes.join())
     },
-    async busy() {
+    async creating() {
       const started = busy()
-      parentPort.postMessage('busy')
+      parentPort.postMessage('creating')
       await started
     },
+    async busy() {
+      await busy()
+      parentPort.postMessage('busy')
+    },
     async exit() {
-      busy()
-      await setTimeout(100)
+      await busy()
+      await setTimeout(50)
       process.exit(5)
     },
   }
