@@ -16,12 +16,10 @@ describe.skipIf(noFfmpeg)('memory', () => {
   async function leftAfter(what: string, source: string) {
     const child = await runChild('memory.mjs', [what, source], ['--expose-gc'])
     expect(child).toMatchObject({ ended: 0, stderr: '' })
-    return JSON.parse(child.stdout) as {
-      external: number
-      arrayBuffers: number
-      peak: number
-      threads: number
-    }
+    return JSON.parse(child.stdout) as Record<
+      'external' | 'arrayBuffers' | 'peak' | 'threadsBefore' | 'threadsAfter',
+      number
+    >
   }
 
   it('of clips that are dropped without release() is collected, and before it piles up', async () => {
