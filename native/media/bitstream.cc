@@ -16,6 +16,16 @@ bool IsHiddenVp9(std::span<const std::uint8_t> packet) {
   return !show_existing && !show;
 }
 
+// The byte after the first start code that `accept` takes, and those after it; empty when there is none.
+template <typename Accept>
+std::span<const std::uint8_t> AfterStartCode(std::span<const std::uint8_t> data, Accept accept) {
+  for (std::size_t i = 0; i + 3 < data.size(); ++i) {
+    if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1 && accept(data[i + 3]))
+      return data.subspan(i + 4);
+  }
+  return {};
+}
+
 }  // namespace
 
 bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
@@ -36,6 +46,25 @@ PictureParser::PictureParser(const AVCodecParameters& parameters)
     : context_(avcodec_alloc_context3(nullptr)), parser_(av_parser_init(parameters.codec_id)) {
   if (context_) avcodec_parameters_to_context(context_.get(), &parameters);
   if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+}
+
+bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<const std::uint8_t> keyframe) {
+  constexpr std::uint8_t kGroupOfPictures = 0xb8;
+  constexpr int kCleanRandomAccess = 21;  // the type of an HEVC picture that begins an open GOP
+  switch (parameters.codec_id) {
+    case AV_CODEC_ID_H264: return false;  // none follow an IDR picture
+    case AV_CODEC_ID_HEVC:
+      return AfterStartCode(keyframe, [](std::uint8_t nal) { return nal >> 1 == kCleanRandomAccess; })
+          .empty();
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO: {
+      const auto header =
+          AfterStartCode(keyframe, [](std::uint8_t code) { return code == kGroupOfPictures; });
+      const bool closed = header.size() > 3 && (header[3] & 0x40);
+      return header.empty() || closed;
+    }
+    default: return true;
+  }
 }
 
 const AVCodecParserContext* PictureParser::Parse(const AVPacket& packet) {

@@ -17,6 +17,10 @@ bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet);
 // whole yet.
 bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet);
 
+// Whether pictures that follow this keyframe, the first of its stream, and are shown before it can be
+// decoded: they cannot when it begins an open GOP, whose other half is not there.
+bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<const std::uint8_t> keyframe);
+
 // Reads picture headers of whole packets.
 class PictureParser {
  public:

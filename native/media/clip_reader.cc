@@ -24,7 +24,7 @@ class VideoClipReader final : public ClipReader {
   explicit VideoClipReader(const ClipRequest& request)
       : request_(request), guard_(request.limits.max_wall_seconds) {}
 
-  Status Open(const MediaSource& source, const std::optional<Windows>& windows, CancelTokenPtr cancel);
+  Status Open(MediaSource source, const std::optional<Windows>& windows, CancelTokenPtr cancel);
   Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override;
 
  private:
@@ -40,7 +40,7 @@ class VideoClipReader final : public ClipReader {
     int missing = 0;
   };
 
-  Status OpenVideo(const MediaSource& source, const std::optional<Windows>& windows);
+  Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
   Result<std::unique_ptr<SoftwareDecoder>> OpenDecoder(int threads);
   void PlanUses();
   Result<std::optional<DecodedClip>> NextClip();
@@ -76,7 +76,7 @@ std::vector<int> AllRanks(const std::vector<ClipWindow>& windows) {
   for (const ClipWindow& window : windows)
     ranks.insert(ranks.end(), window.ranks.begin(), window.ranks.end());
   std::ranges::sort(ranks);
-  ranks.erase(std::ranges::unique(ranks).begin(), ranks.end());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
   return ranks;
 }
 
@@ -97,18 +97,18 @@ Orientation OrientationOf(const AVStream& stream) {
   return matrix ? Orientation::FromDisplayMatrix(matrix) : Orientation();
 }
 
-Status VideoClipReader::Open(const MediaSource& source, const std::optional<Windows>& windows,
+Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& windows,
                              CancelTokenPtr cancel) {
   const JobGuard::Call call(guard_, std::move(cancel));
   const Stopwatch stopwatch;
   if (Status status = CheckRequest(request_, windows); !status.ok()) return status;
-  if (Status status = OpenVideo(source, windows); !status.ok()) return status;
+  if (Status status = OpenVideo(std::move(source), windows); !status.ok()) return status;
   spent_.open_ms = stopwatch.Milliseconds();
   return {};
 }
 
-Status VideoClipReader::OpenVideo(const MediaSource& source, const std::optional<Windows>& windows) {
-  auto demuxer = Demuxer::Open(source, request_.limits, guard_);
+Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Windows>& windows) {
+  auto demuxer = Demuxer::Open(std::move(source), request_.limits, guard_);
   if (!demuxer.ok()) return demuxer.TakeStatus();
   demuxer_ = std::move(demuxer).value();
   auto scan = ScanVideo(*demuxer_, request_.start, request_.end, request_.limits);
@@ -197,7 +197,7 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   spent_.height = image.height;
 
   const auto uses = std::ranges::equal_range(uses_, picture.wanted, {}, &Use::place);
-  const Use& first = uses.front();
+  const Use& first = *uses.begin();
   const int rank = scan_.index.rank(picture.place);
   for (const Use& use : uses) {
     OpenClip& clip = ClipOf(use.window);
@@ -292,7 +292,8 @@ Status VideoClipReader::NothingDecoded() const {
 Result<std::unique_ptr<ClipReader>> ClipReader::Open(MediaSource source, const ClipRequest& request,
                                                      std::optional<Windows> windows, CancelTokenPtr cancel) {
   auto reader = std::make_unique<VideoClipReader>(request);
-  if (Status status = reader->Open(source, windows, std::move(cancel)); !status.ok()) return status;
+  if (Status status = reader->Open(std::move(source), windows, std::move(cancel)); !status.ok())
+    return status;
   return std::unique_ptr<ClipReader>(std::move(reader));
 }
 

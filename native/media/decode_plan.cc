@@ -36,7 +36,7 @@ DecodePlan PlanDecode(const FrameIndex& index, std::span<const int> ranks, const
     plan.wanted.push_back(index.place(plan.chosen.back()));
   }
   std::ranges::sort(plan.wanted);
-  plan.wanted.erase(std::ranges::unique(plan.wanted).begin(), plan.wanted.end());
+  plan.wanted.erase(std::unique(plan.wanted.begin(), plan.wanted.end()), plan.wanted.end());
 
   for (const int place : plan.wanted) {
     const int keyframe = index.KeyframeFor(place);

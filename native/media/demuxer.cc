@@ -21,10 +21,10 @@ int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)-
 
 }  // namespace
 
-Result<std::unique_ptr<Demuxer>> Demuxer::Open(const MediaSource& media, const DecodeLimits& limits,
+Result<std::unique_ptr<Demuxer>> Demuxer::Open(MediaSource media, const DecodeLimits& limits,
                                                const JobGuard& guard) {
   ff::SilenceLog();
-  std::unique_ptr<Demuxer> demuxer(new Demuxer(media, limits, guard));
+  std::unique_ptr<Demuxer> demuxer(new Demuxer(std::move(media), limits, guard));
   if (Status status = demuxer->OpenContainer(); !status.ok()) return status;
   if (Status status = demuxer->ChooseStream(); !status.ok()) return status;
   return demuxer;

@@ -18,7 +18,7 @@ namespace cosmos {
 class Demuxer {
  public:
   // The guard must outlive the demuxer.
-  static Result<std::unique_ptr<Demuxer>> Open(const MediaSource& media, const DecodeLimits& limits,
+  static Result<std::unique_ptr<Demuxer>> Open(MediaSource media, const DecodeLimits& limits,
                                                const JobGuard& guard);
 
   // The next packet of the stream, never an empty one; false at the end. Damage that the demuxer cannot get

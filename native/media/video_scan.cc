@@ -80,14 +80,15 @@ class Scanner {
           .With("container", demuxer_.container())
           .With("codec", demuxer_.codec());
     }
-    HidePicturesBeforeTheFirstKeyframe();
     VideoScan scan;
     if (has_times_) {
+      HidePicturesBeforeTheFirstKeyframe();
       scan.index = FrameIndex(std::move(packets_));
       scan.tick = av_q2d(demuxer_.stream().time_base);
     } else {
       const std::vector<std::int64_t> numbers = order_.Take();
       for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].pts = numbers[i];
+      HidePicturesBeforeTheFirstKeyframe();
       const FrameIndex ordered(packets_);
       for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].pts = ordered.order(static_cast<int>(i));
       scan.index = FrameIndex(std::move(packets_), /*made_up=*/true);
@@ -106,10 +107,12 @@ class Scanner {
  private:
   // Reads the first packets: the earliest that is shown is second 0.
   Status FindOrigin() {
-    int read = 0;
-    if (Status status = ReadUntil([&](const IndexedPacket&) { return ++read >= kSettled; }); !status.ok()) {
-      return status;
-    }
+    int read = 0;  // from the first keyframe on
+    Status status = ReadUntil([&](const IndexedPacket& packet) {
+      if (read > 0 || packet.keyframe) ++read;
+      return read >= kSettled || !has_times_;
+    });
+    if (!status.ok()) return status;
     HidePicturesBeforeTheFirstKeyframe();
     for (const IndexedPacket& packet : packets_) {
       if (packet.shown) origin_ = std::min(origin_.value_or(packet.pts), packet.pts);
@@ -174,17 +177,23 @@ class Scanner {
       const std::span data(packet.data, static_cast<std::size_t>(packet.size));
       if (IsHidden(demuxer_.parameters().codec_id, data)) indexed.shown = false;
       indexed.keyframe = indexed.keyframe && IsIntra(demuxer_.parameters(), packet);
+      if (packets_.empty()) leading_are_whole_ = LeadingPicturesAreWhole(demuxer_.parameters(), data);
       order_.Add(packet);
     }
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
     packets_.push_back(indexed);
   }
 
-  // They lean on pictures that the file does not have.
+  // A recording that was cut out of a longer one begins with pictures that lean on what was cut off.
   void HidePicturesBeforeTheFirstKeyframe() {
     const auto first = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
     if (first == packets_.end()) return;
     std::for_each(packets_.begin(), first, [](IndexedPacket& packet) { packet.shown = false; });
+    if (leading_are_whole_ && first == packets_.begin()) return;
+    const auto next = std::find_if(first + 1, packets_.end(), std::mem_fn(&IndexedPacket::keyframe));
+    std::for_each(first + 1, next, [&](IndexedPacket& packet) {
+      if (packet.pts < first->pts) packet.shown = false;
+    });
   }
 
   Demuxer& demuxer_;
@@ -194,6 +203,7 @@ class Scanner {
   std::optional<std::int64_t> origin_;
   bool has_times_ = true;
   bool from_tables_ = false;
+  bool leading_are_whole_ = true;  // if the stream begins with a keyframe
 };
 
 }  // namespace
