@@ -37,6 +37,57 @@ int MatrixOf(const AVFrame& frame, UntaggedMatrix untagged) {
   }
 }
 
+bool IsYuv(const AVPixFmtDescriptor& format) {
+  return (format.flags & AV_PIX_FMT_FLAG_RGB) == 0 && format.nb_components >= 3;
+}
+
+constexpr AVPixelFormat kFullChroma = AV_PIX_FMT_YUV444P16LE;
+
+// One call of swscale: the same size and matrix on both sides, another format.
+struct Step {
+  int width = 0;
+  int height = 0;
+  AVPixelFormat from = AV_PIX_FMT_NONE;
+  AVPixelFormat to = AV_PIX_FMT_NONE;
+  int matrix = 0;
+  bool full_range = false;
+  bool to_full_range = false;
+};
+
+// Null when swscale cannot do it or has no memory.
+ff::ScalerContext MakeScaler(const Step& step) {
+  ff::ScalerContext scaler(sws_alloc_context());
+  if (!scaler) return nullptr;
+  av_opt_set_int(scaler.get(), "srcw", step.width, 0);
+  av_opt_set_int(scaler.get(), "srch", step.height, 0);
+  av_opt_set_int(scaler.get(), "src_format", step.from, 0);
+  av_opt_set_int(scaler.get(), "dstw", step.width, 0);
+  av_opt_set_int(scaler.get(), "dsth", step.height, 0);
+  av_opt_set_int(scaler.get(), "dst_format", step.to, 0);
+  av_opt_set_int(scaler.get(), "sws_flags", kScalerFlags, 0);
+  const AVPixFmtDescriptor* from = av_pix_fmt_desc_get(step.from);
+  if (from->log2_chroma_w == 1 && from->log2_chroma_h == 1) {
+    // 4:2:0 chroma lies between two lines, in 1/256 of a line.
+    av_opt_set_int(scaler.get(), "src_v_chr_pos", 128, 0);
+  }
+  const int* matrix = sws_getCoefficients(step.matrix);
+  sws_setColorspaceDetails(scaler.get(), matrix, step.full_range, matrix, step.to_full_range, 0, 1 << 16,
+                           1 << 16);
+  if (sws_init_context(scaler.get(), nullptr, nullptr) < 0) return nullptr;
+  return scaler;
+}
+
+// Null when there is no memory.
+ff::Frame MakeFrame(int width, int height) {
+  ff::Frame frame(av_frame_alloc());
+  if (!frame) return nullptr;
+  frame->width = width;
+  frame->height = height;
+  frame->format = kFullChroma;
+  if (av_frame_get_buffer(frame.get(), 0) < 0) return nullptr;
+  return frame;
+}
+
 }  // namespace
 
 Orientation Orientation::FromDisplayMatrix(const std::int32_t* matrix) {
@@ -94,7 +145,10 @@ RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
 }
 
 Status RgbConverter::Prepare(const Geometry& geometry) {
-  if (scaler_ && geometry == geometry_) return {};
+  if (to_rgb_ && geometry == geometry_) return {};
+  to_rgb_.reset();
+  to_full_chroma_.reset();
+  full_chroma_.reset();
   const std::string name =
       av_get_pix_fmt_name(geometry.format) ? av_get_pix_fmt_name(geometry.format) : "unknown";
   const Status unsupported =
@@ -105,31 +159,40 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
   const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(geometry.format);
   if (!descriptor || sws_isSupportedInput(geometry.format) <= 0) return unsupported;
 
-  scaler_.reset(sws_alloc_context());
-  if (!scaler_) return {StatusCode::kOutOfMemory, "no memory for a converter"};
-  av_opt_set_int(scaler_.get(), "srcw", geometry.width, 0);
-  av_opt_set_int(scaler_.get(), "srch", geometry.height, 0);
-  av_opt_set_int(scaler_.get(), "src_format", geometry.format, 0);
-  av_opt_set_int(scaler_.get(), "dstw", geometry.width, 0);
-  av_opt_set_int(scaler_.get(), "dsth", geometry.height, 0);
-  av_opt_set_int(scaler_.get(), "dst_format", AV_PIX_FMT_RGB24, 0);
-  av_opt_set_int(scaler_.get(), "sws_flags", kScalerFlags, 0);
-  if (descriptor->log2_chroma_w == 1 && descriptor->log2_chroma_h == 1) {
-    // 4:2:0 chroma lies between two lines, in 1/256 of a line.
-    av_opt_set_int(scaler_.get(), "src_v_chr_pos", 128, 0);
+  Step step{geometry.width,
+            geometry.height,
+            geometry.format,
+            AV_PIX_FMT_RGB24,
+            geometry.matrix,
+            geometry.full_range,
+            true};
+  if (IsYuv(*descriptor)) {
+    step.to = kFullChroma;
+    step.to_full_range = geometry.full_range;
+    to_full_chroma_ = MakeScaler(step);
+    full_chroma_ = MakeFrame(geometry.width, geometry.height);
+    if (!to_full_chroma_ || !full_chroma_) return unsupported;
+    step.from = kFullChroma;
+    step.to = AV_PIX_FMT_RGB24;
+    step.to_full_range = true;
   }
-  const int* in = sws_getCoefficients(geometry.matrix);
-  sws_setColorspaceDetails(scaler_.get(), in, geometry.full_range, in, 1, 0, 1 << 16, 1 << 16);
-  if (sws_init_context(scaler_.get(), nullptr, nullptr) < 0) {
-    scaler_.reset();
-    return unsupported;
-  }
+  to_rgb_ = MakeScaler(step);
+  if (!to_rgb_) return unsupported;
   geometry_ = geometry;
   return {};
 }
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   if (Status status = Prepare(GeometryOf(frame)); !status.ok()) return status;
+  const Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
+  const AVFrame* source = &frame;
+  if (to_full_chroma_) {
+    if (sws_scale(to_full_chroma_.get(), frame.data, frame.linesize, 0, frame.height, full_chroma_->data,
+                  full_chroma_->linesize) != frame.height) {
+      return failed;
+    }
+    source = full_chroma_.get();
+  }
   RgbImage image{frame.width, frame.height, {}};
   // swscale's SIMD writes whole vectors: past the end of a line, and of the last one too.
   constexpr int kSlack = 64;
@@ -137,9 +200,9 @@ Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   image.data.resize(bytes + kSlack);
   std::uint8_t* planes[4] = {image.data.data()};
   const int strides[4] = {3 * image.width};
-  if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides) !=
+  if (sws_scale(to_rgb_.get(), source->data, source->linesize, 0, frame.height, planes, strides) !=
       frame.height) {
-    return Status(StatusCode::kMedia, "a picture could not be converted to RGB");
+    return failed;
   }
   image.data.resize(bytes);
   return image;

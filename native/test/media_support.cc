@@ -71,11 +71,15 @@ std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path) {
 MediaBytes Borrow(const std::vector<std::uint8_t>& bytes) { return {.data = bytes, .owner = nullptr}; }
 
 std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options) {
+  const std::string colours = "in_color_matrix=" + options.matrix + ":in_range=" + options.range +
+                              ":out_color_matrix=" + options.matrix +
+                              ":flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp";
+  // The same two steps as in image/to_rgb.h: full chroma first, then RGB.
+  const std::string full_chroma = "scale=" + colours + ":out_range=" + options.range + ",format=yuv444p16le,";
   const auto output =
       RunShell("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
-               " -vf scale=flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix=" +
-               options.matrix + ":in_range=" + options.range + ",format=rgb24" + options.filter +
-               " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
+               " -vf " + (options.yuv ? full_chroma : "") + "scale=" + colours + ",format=rgb24" +
+               options.filter + " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
   EXPECT_TRUE(output) << path;
   std::vector<std::string> hashes;
   std::istringstream lines(output.value_or(""));

@@ -30,6 +30,7 @@ struct ReferenceOptions {
   std::string stream = "0:v:0";
   std::string matrix = "bt601";
   std::string range = "tv";
+  bool yuv = true;          // false: RGB or grey, which is converted in one step
   std::string filter = {};  // appended, e.g. ",transpose=clock"
 };
 // SHA-256 of every frame in 8-bit RGB at its own size as the ffmpeg command decodes and converts it, one
