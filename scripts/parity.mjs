@@ -131,7 +131,7 @@ function print(videos, texts) {
           ],
     )
     const head = ['video', 'frames', 'pictures: mean, max', 'clip: mean, max', 'cosine', '']
-    say(`\n${table([head, ...rows.map((row, i) => [...row, videos[i].ok ? 'ok' : 'DIFFERS'])])}`)
+    say(`\n${table([head, ...rows.map((row, i) => [...row, verdict(videos[i])])])}`)
   }
   if (texts.length > 0) {
     const rows = texts.map(({ text, tokens, sameTokens, cosine, ok }) => [
@@ -142,11 +142,17 @@ function print(videos, texts) {
     ])
     say(`\n${table([['text', 'tokens', 'cosine', ''], ...rows])}`)
   }
-  const all = [...videos, ...texts]
+  const all = [...videos, ...texts].filter((row) => verdict(row) !== 'damaged')
   const cosines = all.flatMap(({ cosine }) => (cosine === undefined || Number.isNaN(cosine) ? [] : [cosine]))
   const agree = all.filter(({ ok }) => ok).length
   say(`\n${agree} of ${all.length} agree; lowest cosine ${Math.min(...cosines).toFixed(6)}`)
   return all.length > 0 && agree === all.length
+}
+
+/** What a decoder makes of damage is its own affair: a file that the library warns of need not come out the same. */
+function verdict({ ok, found }) {
+  if (ok) return 'ok'
+  return found?.warnings.length > 0 ? 'damaged' : 'DIFFERS'
 }
 
 /** Of 8-bit levels. */

@@ -34,7 +34,7 @@ def available_memory() -> int | None:
 def tell_needs(weight_bytes: int, precision: str, out: Path, downloads: bool) -> None:
     """Checkpoints hold 16 bits a weight; they are converted in 32."""
     disk = weight_bytes * {"fp32": 4, "fp16": 3, "bf16": 3}[precision] + weight_bytes * downloads
-    memory = 6.5 * weight_bytes + 1e9
+    memory = 4 * weight_bytes + 1e9
     place = next(parent for parent in (out, *out.parents) if parent.exists())
     free, available = shutil.disk_usage(place).free, available_memory()
     say(f"needs about {gigabytes(disk)} of disk while it works ({gigabytes(free)} free) and {gigabytes(memory)} of memory"

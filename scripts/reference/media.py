@@ -11,10 +11,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from PIL import Image
 
+FLAG_NAMES = ("bilinear", "accurate_rnd", "full_chroma_int", "full_chroma_inp")
 FLAGS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 HD_LINES = 720  # an untagged picture of so many lines is BT.709, a smaller one BT.601
 # AVColorSpace as a stream is tagged → what swscale calls it.
@@ -61,10 +63,29 @@ def displayed(path: Path) -> Iterator[tuple[int | None, VideoFrame]]:
 
 
 def to_rgb(frame: VideoFrame) -> np.ndarray:
-    """uint8 [H, W, 3]; the stream's matrix and range, interpolated chroma, turned as the file asks."""
+    """uint8 [H, W, 3]; the stream's matrix and range, interpolated chroma, turned as the file asks.
+
+    Chroma first gets the size of luma, in 16 bits and centred on its pixels whatever the stream says of its place:
+    in one step some versions of FFmpeg do not interpolate it between lines, and only newer ones look at its place.
+    """
     matrix = MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    has_chroma = not frame.format.is_rgb and not frame.format.name.startswith("gray")
     picture = VideoReformatter().reformat(
-        frame, format="rgb24", src_colorspace=matrix, dst_colorspace=matrix, interpolation=FLAGS,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, threads=1)
+        whole_chroma(frame, 'pc' if is_full else 'tv') if has_chroma else frame, format="rgb24", src_colorspace=matrix, dst_colorspace=matrix, interpolation=FLAGS,
+        src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, threads=1)
     return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90) % 4))
+
+
+def whole_chroma(frame: VideoFrame, own_range: str) -> VideoFrame:
+    """The frame as yuv444p16le, of the same matrix and range."""
+    graph = Graph()
+    steps = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+             graph.add("scale", f"flags={'+'.join(FLAG_NAMES)}:in_range={own_range}:out_range={own_range}:in_color_matrix=bt709"
+                                ":out_color_matrix=bt709:in_chroma_loc=center"),
+             graph.add("format", "yuv444p16le"), graph.add("buffersink")]
+    for step, following in zip(steps, steps[1:]):
+        step.link_to(following)
+    graph.configure()
+    steps[0].push(frame)
+    return steps[-1].pull()
