@@ -88,7 +88,7 @@ Status PictureStream::EndRun() {
   decoder().Reset();
   counts_.damage += damage_;
   counts_.discarded += std::max<std::int64_t>(silent_packets_, 0);
-  if (last_) GiveUpBefore(index_.packet_count(), nullptr);
+  GiveUpBefore(index_.packet_count(), nullptr);
   in_run_ = false;
   ++run_;
   return {};
@@ -173,10 +173,12 @@ Status PictureStream::BeginEarlier() {
 void PictureStream::GiveUpBefore(int order, const Shown* after) {
   const auto end = std::ranges::lower_bound(pending_, order);
   for (auto missing = pending_.begin(); missing != end; ++missing) {
-    const bool use_before =
-        last_ && (!after || *missing - index_.order(last_->place) <= index_.order(after->place) - *missing);
-    const Shown& stand_in = use_before ? *last_ : *after;
-    ready_.push_back({index_.place_at(*missing), stand_in.place, stand_in.frame});
+    const Shown* stand_in = after;
+    if (last_ && (!after || *missing - index_.order(last_->place) <= index_.order(after->place) - *missing)) {
+      stand_in = &*last_;
+    }
+    if (!stand_in) return;  // nothing has come yet: what comes first stands in
+    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame});
   }
   pending_.erase(pending_.begin(), end);
 }

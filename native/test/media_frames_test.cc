@@ -203,6 +203,43 @@ TEST(MediaFrames, SkippingAndSeekingSaveWork) {
   EXPECT_LT(report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)) * 2 / 3);
 }
 
+TEST(MediaFrames, ARangeReadsLittleMoreThanItself) {
+  for (const std::string file : {"noise.mp4", "noise.mkv"}) {
+    SCOPED_TRACE(file);
+    const auto path =
+        MakeClip(file,
+                 "-f lavfi -i testsrc2=s=320x240:r=25:d=8,noise=alls=20:allf=t -c:v libx264 -bf 2 "
+                 "-b_strategy 0 -g 40 -sc_threshold 0");
+    ClipRequest request = Frames(4);
+    request.start = 5;
+    request.end = 5.5;
+    const DecodeReport report = ReadClip(MediaPath{path.string()}, request).report;
+    EXPECT_EQ(report.frame_count, 12 + 1);  // 5.00 to 5.48 in steps of 0.04
+    EXPECT_LT(report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)) * 3 / 4);
+  }
+}
+
+// A recording that was cut out of a longer one leans, at its beginning, on what was cut off.
+TEST(MediaFrames, ACutRecordingBeginsWithItsFirstWholePicture) {
+  for (const auto& [file, codec] :
+       {std::pair{"tail_h264.ts", "libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
+        std::pair{"tail_mpeg2.ts", "mpeg2video -bf 2 -g 12"}}) {
+    SCOPED_TRACE(file);
+    const auto whole = MakeClip(std::string("whole_") + file, kMoving + "-c:v " + codec);
+    constexpr std::size_t kTsPacket = 188;
+    const std::vector<std::uint8_t> bytes = ReadFile(whole);
+    const std::size_t half = bytes.size() / 2 / kTsPacket * kTsPacket;
+    const std::vector<std::uint8_t> tail(bytes.begin() + static_cast<std::ptrdiff_t>(half), bytes.end());
+    const DecodedClip clip = ReadClip(Borrow(tail));
+    EXPECT_TRUE(clip.frames[0].keyframe);
+    EXPECT_EQ(clip.frames[0].index, 0);
+    EXPECT_TRUE(clip.report.warnings.empty());
+    const auto expected = ReferenceHashes(whole);
+    EXPECT_EQ(Hash(clip.images.back()), expected.back());
+    EXPECT_EQ(Hash(clip.images[0]), expected[expected.size() - clip.report.frame_count]);
+  }
+}
+
 TEST(MediaFrames, ToleranceTakesKeyframes) {
   const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
   ClipRequest request = Frames(4);
