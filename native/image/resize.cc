@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <cstring>
 #include <vector>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "image/resize_kernels.h"
 
@@ -55,11 +58,26 @@ Filter TriangleFilter(int in_size, int out_size) {
   return filter;
 }
 
+#if defined(__x86_64__)
+// Asked of the CPU itself: __builtin_cpu_supports needs support code that not every toolchain fills in.
+bool HasAvx2() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0) return false;
+  unsigned saved = 0;
+  __asm__("xgetbv" : "=a"(saved), "=d"(edx) : "c"(0));
+  constexpr unsigned kVectorRegisters = 0b110;  // the system keeps XMM and YMM across its switches
+  if ((saved & kVectorRegisters) != kVectorRegisters) return false;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2) != 0;
+}
+#endif
+
 // The fastest kernels that this CPU runs.
 const ResizeKernels& Kernels() {
 #if defined(__x86_64__)
-  static const ResizeKernels& kernels =
-      __builtin_cpu_supports("avx2") ? Avx2ResizeKernels() : BaselineResizeKernels();
+  static const ResizeKernels& kernels = HasAvx2() ? Avx2ResizeKernels() : BaselineResizeKernels();
   return kernels;
 #else
   return BaselineResizeKernels();
