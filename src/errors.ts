@@ -362,7 +362,9 @@ export function fromNative(
   }
   if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
   const ErrorClass = errorTable[failure.code].class
-  return new ErrorClass(publicText(failure.message), { index: context.index, details: failure.details })
+  // Why a library did not load is told in lines, by lib/load-failure.js: no media can put words into it.
+  const message = failure.code === 'library' ? failure.message : publicText(failure.message)
+  return new ErrorClass(message, { index: context.index, details: failure.details })
 }
 
 /** The same error, saying which item of the request it is about. Other values pass unchanged. */

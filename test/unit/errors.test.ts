@@ -91,6 +91,12 @@ describe('fromNative', () => {
     expect(fromNative(failure, { signal: AbortSignal.abort() })).toBeInstanceOf(MediaError)
   })
 
+  test('keeps the lines of what the loader says', () => {
+    const message = 'not loaded\nTried:\n  /a/x.node\n    no such file'
+    const error = fromNative({ code: 'library', message, details: {} }) as CosmosEmbedError
+    expect(error.message).toBe(message)
+  })
+
   test('lets no pointer or control character out, and no novel', () => {
     const message = `bad packet at 0x7ffe12AB34cd\n\u0000${'x'.repeat(5000)}`
     const error = fromNative({ code: 'engine', message, details: {} }) as Error
