@@ -48,8 +48,9 @@ const remedies = [
   ({ says }) =>
     /VERSION_MISMATCH/.test(says) &&
     'The addon and the JavaScript are of different versions. Reinstall the package; in a checkout, run npm run build.',
-  ({ says }) =>
+  ({ says, libc }) =>
     /NO_BUILD/.test(says) &&
+    libc !== 'musl' &&
     'The package holds no addon for this machine: node_modules came from another platform, or a bundler left the file ' +
       `out (mark cosmos-embed as external). Reinstall here; in a checkout, run npm run build.`,
   ({ says }) =>
