@@ -89,3 +89,14 @@ export function gate(): { opened: Promise<void>; open: () => void } {
   })
   return { opened, open }
 }
+
+/** The one error body, as every client sees it. */
+export function errorBody(
+  message: unknown,
+  type: string,
+  code: string,
+  status: number,
+  param: string | null = null,
+) {
+  return { error: { message, detail: message, type, code, param, status_code: status } }
+}

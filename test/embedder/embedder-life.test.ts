@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import { openEmbedder } from '../../src/embedder.ts'
+import type { EmbedderOptions } from '../../src/index.ts'
+import { BindingDouble, vectorOf } from './double.ts'
+import { clip, failureOf, model, nothingLeft, onnxruntime, open, turns } from './support.ts'
+
+describe('dispose', () => {
+  it('cancels what runs, frees the engine, and refuses what comes', async () => {
+    const both = await open()
+    both.double.encoding.held = true
+    both.double.decoding.held = true
+    const running = [
+      failureOf(both.embedder.embedText('a')),
+      failureOf(both.embedder.embedVideo(clip(1))),
+      failureOf(both.embedder.embedMany(['a', { video: clip(2) }])),
+      failureOf(both.embedder.segments(clip(3, 9), { windowSeconds: 1 }).next()),
+    ]
+    await turns()
+    await both.embedder.dispose()
+    expect(both.double.enginesOpen).toBe(0)
+    for (const failure of await Promise.all(running)) expect(failure).toMatchObject({ code: 'closed' })
+    await turns()
+    nothingLeft(both)
+    for (const late of [
+      both.embedder.embedText('a'),
+      both.embedder.embed({ request_type: 'query', input: 'a' }),
+      both.embedder.embedMany([]),
+      both.embedder.segments(clip(1, 1), { windowSeconds: 1 }).next(),
+    ]) {
+      expect(await failureOf(late)).toMatchObject({ code: 'closed', status: 503 })
+    }
+  })
+
+  it('with drain lets what runs end first', async () => {
+    const both = await open()
+    both.double.encoding.held = true
+    const running = both.embedder.embedText('a')
+    await turns()
+    let disposed = false
+    const end = both.embedder.dispose({ drain: true }).then(() => {
+      disposed = true
+    })
+    await turns()
+    expect([disposed, both.double.enginesOpen]).toEqual([false, 1])
+    both.double.encoding.open()
+    expect((await running).embedding).toEqual(vectorOf(3))
+    await end
+    expect(both.double.enginesOpen).toBe(0)
+  })
+
+  it('without drain overrides an earlier one with it; any number of calls is one end', async () => {
+    const both = await open()
+    both.double.encoding.held = true
+    const running = failureOf(both.embedder.embedText('a'))
+    await turns()
+    const ends = [
+      both.embedder.dispose({ drain: true }),
+      both.embedder.dispose(),
+      both.embedder[Symbol.asyncDispose](),
+    ]
+    await Promise.all(ends)
+    expect(await running).toMatchObject({ code: 'closed' })
+    expect(both.double.enginesOpen).toBe(0)
+    await both.embedder.dispose({ drain: true })
+  })
+})
+
+describe('creation', () => {
+  it('says which option is wrong', async () => {
+    const wrong: [object, string][] = [
+      [{ modle: 'x' }, 'modle'],
+      [{ device: 'tpu' }, 'options.device'],
+      [{ decode: { concurrency: 0 } }, 'options.decode.concurrency'],
+      [{ batching: { maxBatch: 1.5 } }, 'options.batching.maxBatch'],
+      [{ admission: { maxItems: 63 } }, 'options.admission.maxItems'],
+      [{ limits: { maxItems: -1 } }, 'options.limits.maxItems'],
+      [{ urls: 'some' }, 'options.urls'],
+    ]
+    for (const [options, name] of wrong) {
+      expect(await failureOf(open(options as EmbedderOptions))).toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringContaining(name),
+      })
+    }
+  })
+
+  it('never falls back silently from cuda, and says why it took the cpu', async () => {
+    const failure = await failureOf(open({ device: 'cuda' }))
+    expect(failure).toMatchObject({ code: 'library', message: expect.stringMatching(/cuda.*found none/is) })
+    const auto = await open()
+    expect(auto.embedder.info().device).toEqual({ kind: 'cpu', reason: expect.stringContaining('auto') })
+    const cpu = await open({ device: 'cpu' })
+    expect(cpu.embedder.info().device.reason).not.toContain('auto')
+  })
+
+  it('describes what it made', async () => {
+    const { embedder } = await open({ servedNames: ['alias', 'test/tiny'], batching: { maxBatch: 5 } })
+    expect(embedder.info()).toMatchObject({
+      model: {
+        id: 'test/tiny',
+        servedNames: ['test/tiny', 'alias'],
+        frames: 8,
+        height: 16,
+        width: 16,
+        embeddingDim: 16,
+      },
+      engine: { backend: 'onnxruntime' },
+      limits: { items: 512, maxVideoBatch: 5, maxTextBatch: 64, input: { maxItems: 64 } },
+      urls: 'public',
+    })
+    expect(embedder.info().model.fingerprint).toMatch(/^[0-9a-f]{32}$/)
+    embedder.info().model.servedNames.push('changed')
+    expect(embedder.info().model.servedNames).not.toContain('changed')
+  })
+
+  it('can be given up, at any time, and keeps nothing', async () => {
+    expect(await failureOf(open({ signal: AbortSignal.abort('early') }))).toBe('early')
+    const double = new BindingDouble()
+    double.creating.held = true
+    const controller = new AbortController()
+    const creating = failureOf(openEmbedder({ model, onnxruntime, signal: controller.signal }, double))
+    while (double.creating.jobs.length === 0) await turns(1)
+    controller.abort('late')
+    // The engine may be there before the cancellation is.
+    double.creating.open()
+    expect(await creating).toBe('late')
+    expect([double.enginesOpen, double.runningJobs]).toEqual([0, 0])
+  })
+
+  it('has no use for its signal afterwards', async () => {
+    const controller = new AbortController()
+    const { embedder } = await open({ signal: controller.signal })
+    controller.abort()
+    expect((await embedder.embedText('a')).tokens).toBe(3)
+  })
+})
+
+describe('stats and observers', () => {
+  it('count what happened', async () => {
+    const { embedder } = await open()
+    await embedder.embed({ request_type: 'bulk_text', input: ['a', 'bb'] })
+    await embedder.embedVideo(clip(1))
+    const stats = embedder.stats()
+    expect(stats).toMatchObject({
+      items: { text: 2, video: 1, frames: 0 },
+      tokens: 7,
+      cancelled: 0,
+      batches: {
+        text: { count: 1, items: 2, sizes: { 2: 1 } },
+        video: { count: 1, items: 1, sizes: { 1: 1 } },
+      },
+    })
+    expect(stats.stages.decode).toMatchObject({ count: 1, sum: 2, p50: 2, p99: 2, max: 2 })
+    expect(stats.stages.encode.count).toBe(3)
+    expect(stats.stages.download.count).toBe(0)
+  })
+
+  it('tell a listener of every item, until it is taken back', async () => {
+    const { embedder } = await open()
+    const seen: string[] = []
+    const stop = embedder.observe(({ kind, priority, outcome, code }) =>
+      seen.push([kind, priority, outcome, code].join(' ')),
+    )
+    await embedder.embedText('a')
+    await embedder.embedMany([{ video: clip(255) }])
+    await failureOf(embedder.embedVideo(clip(1), { signal: AbortSignal.abort() }))
+    stop()
+    await embedder.embedText('a')
+    expect(seen).toEqual(['text query ok ', 'video bulk error media'])
+  })
+})

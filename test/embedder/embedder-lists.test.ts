@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest'
+import { vectorOf } from './double.ts'
+import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
+
+describe('embedMany', () => {
+  it('settles each item by itself, in order', async () => {
+    const { embedder } = await open()
+    const settled = await embedder.embedMany([
+      'a',
+      { video: clip(3) },
+      { video: clip(255) },
+      '  ',
+      { text: 'bb' },
+    ])
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'fulfilled',
+    ])
+    expect(settled[1]).toMatchObject({ value: { embedding: vectorOf(3) } })
+    expect(settled[2]).toMatchObject({ reason: { code: 'media', index: 2 } })
+    expect(settled[3]).toMatchObject({ reason: { code: 'invalid_request', index: 3 } })
+  })
+
+  it('waits for room instead of failing, and keeps to the limits', async () => {
+    const both = await open({ admission: { maxItems: 64 } })
+    both.double.encoding.held = true
+    const many = both.embedder.embedMany(Array.from({ length: 300 }, (_, i) => ({ video: clip(i % 200) })))
+    await turns(50)
+    expect(both.embedder.stats().inFlight.items).toBeLessThanOrEqual(64)
+    expect(await failureOf(both.embedder.embedText('a'))).toMatchObject({ code: 'overloaded' })
+    both.double.encoding.open()
+    const settled = await many
+    expect(settled.every(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(settled.length).toBe(300)
+    nothingLeft(both)
+  })
+
+  it('reads an async iterable no faster than it works', async () => {
+    const both = await open()
+    both.double.encoding.held = true
+    let read = 0
+    const source = async function* () {
+      for (; read < 200; read++) yield { video: clip(read) }
+    }
+    const totals = new Set<number>()
+    const many = both.embedder.embedMany(source(), { onProgress: ({ total }) => totals.add(total) })
+    await turns(50)
+    expect(read).toBeLessThan(100)
+    both.double.encoding.open()
+    expect((await many).length).toBe(200)
+    expect(Math.max(...totals)).toBe(200)
+    nothingLeft(both)
+  })
+
+  it('stops with the reason of the signal, even when the iterable hangs', async () => {
+    const both = await open()
+    const controller = new AbortController()
+    let returned = false
+    const source: AsyncIterable<string> = {
+      [Symbol.asyncIterator]: () => {
+        let count = 0
+        return {
+          next: () => (count++ < 3 ? Promise.resolve({ value: 'a', done: false }) : new Promise(() => {})),
+          return: async () => {
+            returned = true
+            return { value: undefined, done: true }
+          },
+        }
+      },
+    }
+    const many = failureOf(both.embedder.embedMany(source, { signal: controller.signal }))
+    await turns(10)
+    controller.abort('enough')
+    expect(await many).toBe('enough')
+    expect(returned).toBe(true)
+    nothingLeft(both)
+  })
+
+  it('rejects when the iterable throws, and stops what it had begun', async () => {
+    const both = await open()
+    both.double.decoding.held = true
+    const oops = new Error('disk gone')
+    const failure = await failureOf(
+      both.embedder.embedMany(
+        (function* () {
+          yield { video: clip(1) }
+          throw oops
+        })(),
+      ),
+    )
+    expect(failure).toBe(oops)
+    nothingLeft(both)
+  })
+
+  it('refuses what is no list', async () => {
+    const { embedder } = await open()
+    expect(await failureOf(embedder.embedMany('abc'))).toMatchObject({ code: 'invalid_argument' })
+    expect(await embedder.embedMany([])).toEqual([])
+  })
+})
+
+describe('segments', () => {
+  it('gives one vector per window, in order, in one pass', async () => {
+    const both = await open()
+    const seen = []
+    for await (const segment of both.embedder.segments(clip(10, 5), { windowSeconds: 4, strideSeconds: 2 }))
+      seen.push(segment)
+    expect(seen.map(({ start, end }) => [start, end])).toEqual([
+      [0, 4],
+      [2, 6],
+      [4, 8],
+      [6, 10],
+      [8, 12],
+    ])
+    expect(seen.map(({ embedding }) => embedding)).toEqual([10, 11, 12, 13, 14].map(vectorOf))
+    expect(both.embedder.stats().items.video).toBe(5)
+    nothingLeft(both)
+  })
+
+  it('decodes the next window while the former is encoded', async () => {
+    const both = await open()
+    both.double.encoding.held = true
+    const segments = both.embedder.segments(clip(10, 3), { windowSeconds: 1 })
+    const first = segments.next()
+    await turns(20)
+    expect(both.double.encoding.jobs.length).toBe(1)
+    expect(both.double.clipsAlive, 'the window being encoded and the one decoded meanwhile').toBe(2)
+    both.double.encoding.open()
+    expect((await first).value).toMatchObject({ start: 0 })
+    expect(await segments.return?.()).toMatchObject({ done: true })
+    nothingLeft(both)
+  })
+
+  it('closes the video when the loop is left', async () => {
+    const both = await open()
+    for await (const segment of both.embedder.segments(clip(10, 100), { windowSeconds: 1 })) {
+      if (segment.start >= 3) break
+    }
+    nothingLeft(both)
+    expect(both.embedder.stats().requests).toMatchObject({ succeeded: 1, cancelled: 0, failed: 0 })
+  })
+
+  it('rejects when a window cannot be decoded, after the windows before it', async () => {
+    const both = await open()
+    const starts: number[] = []
+    const failure = await failureOf(
+      (async () => {
+        for await (const { start } of both.embedder.segments(clip(253, 9), { windowSeconds: 1 }))
+          starts.push(start)
+      })(),
+    )
+    expect(failure).toMatchObject({ code: 'media' })
+    expect(starts).toEqual([0, 1])
+    nothingLeft(both)
+  })
+
+  it('ends with the reason of the signal, also while its consumer rests', async () => {
+    const both = await open()
+    const controller = new AbortController()
+    const segments = both.embedder.segments(clip(1, 100), { windowSeconds: 1, signal: controller.signal })
+    await segments.next()
+    controller.abort('enough')
+    await turns()
+    nothingLeft(both)
+    expect(await failureOf(segments.next())).toBe('enough')
+    expect(await segments.next()).toMatchObject({ done: true })
+    expect(both.embedder.stats().requests).toMatchObject({ total: 1, cancelled: 1 })
+  })
+
+  it('is closed by dispose while its consumer rests', async () => {
+    const both = await open()
+    const segments = both.embedder.segments(clip(1, 100), { windowSeconds: 1 })
+    await segments.next()
+    await both.embedder.dispose()
+    expect(both.double.enginesOpen).toBe(0)
+    nothingLeft(both)
+    expect(await failureOf(segments.next())).toMatchObject({ code: 'closed' })
+  })
+
+  it('refuses windows of no length', async () => {
+    const { embedder } = await open()
+    for (const windowSeconds of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const failure = await failureOf(embedder.segments(clip(1, 1), { windowSeconds }).next())
+      expect(failure).toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringContaining('windowSeconds'),
+      })
+    }
+    const failure = await failureOf(
+      embedder.segments(clip(1, 1), { windowSeconds: 1, strideSeconds: 0 }).next(),
+    )
+    expect(failure).toMatchObject({ message: expect.stringContaining('strideSeconds') })
+  })
+
+  it('ends at once for a video without windows', async () => {
+    const both = await open()
+    expect(await both.embedder.segments(clip(1, 0), { windowSeconds: 1 }).next()).toMatchObject({
+      done: true,
+    })
+    nothingLeft(both)
+  })
+})

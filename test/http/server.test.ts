@@ -1,0 +1,175 @@
+import { DeviceLostError } from 'cosmos-embed'
+import { createServer } from 'cosmos-embed/http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { doubleEmbedder } from './double.ts'
+import { eventually, gate, post, request, serveDouble } from './support.ts'
+
+const query = { request_type: 'query', input: 'a red circle', model: 'double' }
+
+describe('readiness', () => {
+  it('is false with a reason until the model is there, then true', async () => {
+    const { opened, open } = gate()
+    const server = await createServer({ embedder: opened.then(() => doubleEmbedder()) })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    const early = await request(`${url}/v1/health/ready`)
+    expect(early.status).toBe(503)
+    expect(early.body).toEqual({
+      object: 'health.response',
+      message: 'NIM Service is not ready: the model is loading',
+      status: 'not_ready',
+      ready: false,
+    })
+    expect((await request(`${url}/v1/health/live`)).status).toBe(200)
+    const refused = await post(url, query)
+    expect(refused.status).toBe(503)
+    expect(refused.body).toMatchObject({ error: { code: 'not_ready', type: 'service_unavailable' } })
+    expect(refused.headers.get('retry-after')).toBe('1')
+    open()
+    await server.ready
+    expect((await request(`${url}/v1/health/ready`)).body).toEqual({
+      object: 'health.response',
+      message: 'NIM Service is ready',
+      status: 'ready',
+      ready: true,
+    })
+  })
+
+  it('stays false when the model cannot be loaded, and does not say more than that', async () => {
+    const server = await createServer({ embedder: Promise.reject(new Error('secret path')) })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    await expect(server.ready).rejects.toThrow('secret path')
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect(status).toBe(503)
+    expect(JSON.stringify(body)).toContain('could not be loaded')
+    expect(JSON.stringify(body)).not.toContain('secret')
+  })
+
+  it('turns false when the device is lost', async () => {
+    const before = () => {
+      throw new DeviceLostError('fell off the bus')
+    }
+    const { url, double } = await serveDouble({}, { before })
+    expect((await post(url, query)).status).toBe(503)
+    double.emit({ outcome: 'error', code: 'device_lost' })
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })
+    expect((await post(url, query)).body).toMatchObject({ error: { code: 'not_ready' } })
+    expect((await request(`${url}/v1/models`)).status).toBe(200)
+  })
+})
+
+describe('bearer keys', () => {
+  it('open everything; health is open without', async () => {
+    const { url } = await serveDouble({ apiKeys: ['first', 'second'] })
+    const { headers, ...refused } = await post(url, query)
+    expect(refused.status).toBe(401)
+    expect(headers.get('www-authenticate')).toBe('Bearer')
+    expect(refused.body).toMatchObject({ error: { code: 'unauthorized', type: 'authentication_error' } })
+    const statuses = async (authorization: string) => {
+      const init = { headers: { authorization } }
+      return [(await post(url, query, init)).status, (await request(`${url}/v1/models`, init)).status]
+    }
+    expect(await statuses('Bearer first')).toEqual([200, 200])
+    expect(await statuses('bearer second')).toEqual([200, 200])
+    expect(await statuses('Bearer third')).toEqual([401, 401])
+    expect(await statuses('Basic first')).toEqual([401, 401])
+    for (const path of [
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/v1/metrics',
+      '/health/metrics',
+      '/v1/metadata',
+      '/page/clip',
+    ]) {
+      expect((await request(url + path)).status, path).toBe(401)
+    }
+    for (const path of ['/v1/health/ready', '/v1/health/live']) {
+      expect((await request(url + path)).status, path).toBe(200)
+    }
+  })
+})
+
+describe('what can be switched off', () => {
+  it('is gone', async () => {
+    const { url } = await serveDouble({ page: false, docs: false, metrics: false })
+    for (const path of [
+      '/',
+      '/page/page.js',
+      '/docs',
+      '/v1/metrics',
+      '/health/metrics',
+      '/v1/health/metrics',
+    ]) {
+      expect((await request(url + path)).status, path).toBe(404)
+    }
+    expect((await request(`${url}/openapi.json`)).status).toBe(200)
+  })
+})
+
+describe('what is served', () => {
+  it('is described by the routes of the NIM', async () => {
+    const { url } = await serveDouble({}, { servedNames: ['double', 'alias'] })
+    const get = async (path: string) => (await request(url + path)).body
+    expect(await get('/v1/models')).toMatchObject({
+      object: 'list',
+      data: [
+        { id: 'double', object: 'model' },
+        { id: 'alias', object: 'model' },
+      ],
+    })
+    const licence = (await get('/v1/license')) as { content: string; size: number; sha: string }
+    expect(licence).toMatchObject({
+      name: 'Apache-2.0',
+      path: 'LICENSE',
+      type: 'file',
+      size: licence.content.length,
+    })
+    expect(licence.content).toContain('Apache License')
+    expect(licence.sha).toMatch(/^[0-9a-f]{40}$/)
+    expect(await get('/v1/metadata')).toMatchObject({
+      assetInfo: [],
+      licenseInfo: licence,
+      modelInfo: [{ shortName: 'double', modelUrl: '' }],
+      repository_override: '',
+      limits: {
+        request: { maxBodyBytes: 128 * 1024 ** 2, requestTimeoutMs: 300_000 },
+        input: { maxItems: 64, maxInlineBytes: 32 * 1024 ** 2, maxMediaBytes: 96 * 1024 ** 2 },
+        inFlight: { items: 64 },
+      },
+      urls: 'off',
+    })
+    expect(await get('/v1/version')).toEqual({ release: expect.stringMatching(/^\d+\.\d+/), api: '1.1.0' })
+  })
+})
+
+describe('options', () => {
+  it('that cannot work are refused by name', async () => {
+    const embedder = doubleEmbedder()
+    await expect(createServer({ embedder, limits: { maxBodyBytes: 0 } })).rejects.toThrow('maxBodyBytes')
+    await expect(createServer({ embedder, colour: 'red' } as never)).rejects.toThrow('colour')
+    await expect(createServer({} as never)).rejects.toThrow('embedder')
+  })
+})
+
+describe('the plugin', () => {
+  it('serves under a prefix of a server of one’s own, whose own routes stay its own', async () => {
+    const { default: Fastify } = await import('fastify')
+    const { cosmosEmbed } = await import('cosmos-embed/http')
+    const app = Fastify()
+    onTestFinished(() => app.close())
+    app.post('/echo', async ({ body }) => body)
+    await app.register(cosmosEmbed, { embedder: doubleEmbedder(), prefix: '/embed', page: false })
+    const url = await app.listen({ port: 0 })
+    await eventually(async () => expect((await post(`${url}/embed`, query)).status).toBe(200))
+    expect((await request(`${url}/embed/v1/models`, { method: 'PUT' })).headers.get('allow')).toBe(
+      'GET, HEAD',
+    )
+    const init = { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } }
+    expect((await request(`${url}/echo`, init)).body).toEqual({ a: 1 })
+    expect((await request(`${url}/nothing`)).body).toMatchObject({ error: 'Not Found' })
+  })
+})
