@@ -19,7 +19,15 @@ export default defineConfig({
         },
       },
       // Needs `npm run prebuild` first; .ci/run does both.
-      { test: { ...shared, name: 'package', include: ['test/package/**/*.test.ts'], testTimeout: 300_000 } },
+      {
+        test: {
+          ...shared,
+          name: 'package',
+          include: ['test/package/**/*.test.ts'],
+          globalSetup: 'test/package/install.ts',
+          testTimeout: 300_000,
+        },
+      },
     ],
   },
 })

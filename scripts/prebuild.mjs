@@ -1,54 +1,188 @@
-// Makes prebuilds/<platform>-<arch>/ with prebuildify and cmake-js: the addon, and ONNX Runtime's library beside it.
+// Makes prebuilds/linux-<arch>/: the addon, our own FFmpeg and ONNX Runtime, for every Linux with glibc 2.28 or newer.
 //
-// prebuildify knows node-gyp only, so the build runs as its "preinstall" and its own build step is `true`. It takes
-// the addon from build/Release and every libX.so.N that lies there.
+//   npm run prebuild -- [--arch x64|arm64] [--strict] [--update-sources] [--check-reproducible]
+//
+//   --strict               refuse other versions of the sources than scripts/prebuild/sources.json names
+//   --update-sources       take the newest and write them there
+//   --check-reproducible   build a second time, elsewhere and from nothing, and compare every file
+//
+// FFmpeg is built once per set of inputs and kept in .cache/prebuild. docs/packaging.md says why each step is there.
 
-import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { checkFolder } from './check-binary.mjs'
+import { buildAddon } from './prebuild/addon.mjs'
+import { components } from './prebuild/components.mjs'
+import { buildLibraries } from './prebuild/libraries.mjs'
+import { PrebuildError, run } from './prebuild/run.mjs'
+import { fetchSources, sha256 } from './prebuild/sources.mjs'
+import { architectures, glibc, installTools, writeCompilers } from './prebuild/toolchain.mjs'
+import { writeSbom } from './sbom.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const target = `${process.platform}-${process.arch}`
-const release = path.join(root, 'build', 'Release')
-const prebuilds = path.join(root, 'prebuilds', target)
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
+const require = createRequire(import.meta.url)
+const cache = path.join(root, '.cache', 'prebuild')
 
-rmSync(prebuilds, { recursive: true, force: true })
-run('cmake-js', ['build', '--config', 'Release', '--log-level', 'error'])
-
-// onnxruntime-node is a development dependency: only its library travels, not its 288 MB.
-const onnxruntime = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'))
-copyFileSync(
-  path.join(onnxruntime, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1'),
-  path.join(release, 'libonnxruntime.so.1'),
-)
-
-run('prebuildify', [
-  ...['--napi', '--strip', '--tag-libc', '--name', 'cosmos-embed'],
-  ...['--preinstall', 'cmake-js build --config Release --log-level error', '--node-gyp', 'true'],
-])
-
-// prebuildify moves the addon away; a working tree goes on using its own build.
-rmSync(path.join(release, 'libonnxruntime.so.1'))
-const addon = readdirSync(prebuilds).find((file) => file.endsWith('.node'))
-if (!addon) throw new Error(`prebuildify left no .node in ${prebuilds}`)
-if (!existsSync(path.join(release, 'cosmos-embed.node'))) {
-  copyFileSync(path.join(prebuilds, addon), path.join(release, 'cosmos-embed.node'))
-}
-for (const file of readdirSync(prebuilds).sort()) {
-  console.log(
-    `prebuilds/${target}/${file}  ${(statSync(path.join(prebuilds, file)).size / 1e6).toFixed(1)} MB`,
-  )
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof PrebuildError)) throw error
+  console.error(`prebuild: ${error.message}`)
+  process.exit(1)
 }
 
-function run(command, args) {
-  const bin = path.join(root, 'node_modules', '.bin')
-  const env = { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH}` }
-  const result = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' })
-  if (result.status !== 0) {
-    console.error(`prebuild: ${command} failed (${result.error?.message ?? `exit ${result.status}`})`)
-    process.exit(1)
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      arch: { type: 'string', default: process.arch },
+      strict: { type: 'boolean', default: false },
+      'update-sources': { type: 'boolean', default: false },
+      'check-reproducible': { type: 'boolean', default: false },
+    },
+  })
+  const { arch } = values
+  if (!architectures[arch]) {
+    throw new PrebuildError(`--arch is ${arch}; it must be one of ${Object.keys(architectures).join(', ')}`)
   }
+  run('node', [path.join(root, 'scripts', 'setup.mjs'), '--prebuild'], { log: path.join(cache, 'setup.log') })
+
+  const sources = fetchSources(cache, { strict: values.strict, update: values['update-sources'] })
+  const tools = installTools(cache)
+  const wanted = components(root)
+  const fingerprint = inputs({ arch, sources, wanted, versions: tools.versions })
+  const inputsOfAll = { arch, sources, tools, wanted }
+
+  const stage = build({
+    ...inputsOfAll,
+    folder: path.join(cache, `${arch}-${fingerprint}`),
+    zigCache: path.join(cache, 'zig'),
+  })
+  if (values['check-reproducible']) checkReproducible(stage, inputsOfAll)
+
+  const target = path.join(root, 'prebuilds', `linux-${arch}`)
+  await assemble(stage, { arch, target })
+  writeSbom(path.dirname(target))
+  const problems = checkFolder(target, { say })
+  if (problems.length > 0) throw new PrebuildError(problems.join('\n'))
+}
+
+/** Builds what is not in `folder` yet. Returns the folder of the finished files. */
+function build({ arch, sources, tools, wanted, folder, zigCache }) {
+  const env = writeCompilers(tools, { arch, build: folder, root, zigCache })
+  const record = path.join(folder, 'libraries.json')
+  if (!existsSync(record)) {
+    say(`FFmpeg for linux-${arch} (minutes; the log is in ${path.relative(root, folder)}/logs)`)
+    for (const name of readdirSync(folder))
+      if (name !== 'bin') rmSync(path.join(folder, name), { recursive: true })
+    const built = timed('FFmpeg', () => buildLibraries({ sources, arch, build: folder, env, wanted }))
+    writeFileSync(record, JSON.stringify(built, null, 2))
+  }
+  const { sysroot, libraries, configure } = JSON.parse(readFileSync(record, 'utf8'))
+  const addon = timed('addon', () => buildAddon({ root, arch, build: folder, sysroot, env }))
+
+  const stage = path.join(folder, 'stage')
+  const release = path.join(stage, 'build', 'Release')
+  rmSync(stage, { recursive: true, force: true })
+  mkdirSync(release, { recursive: true })
+  cpSync(addon, path.join(release, 'cosmos-embed.node'))
+  for (const { soname, file } of libraries) cpSync(file, path.join(release, soname))
+  cpSync(onnxRuntime(arch), path.join(release, 'libonnxruntime.so.1'))
+
+  const { version } = require('../package.json')
+  const files = readdirSync(release).sort()
+  const manifest = {
+    version,
+    target: `linux-${arch}`,
+    glibc,
+    compilers: tools.versions,
+    sources: Object.fromEntries(
+      sources.map((source) => [source.name, { version: source.version, files: source.files }]),
+    ),
+    ffmpeg: { configure, ...wanted },
+    onnxruntime: require('onnxruntime-node/package.json').version,
+    files: Object.fromEntries(files.map((file) => [file, sha256(path.join(release, file))])),
+  }
+  writeFileSync(path.join(stage, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+  return stage
+}
+
+/** prebuildify takes the addon and the libraries beside it; its own build step has nothing left to do. */
+async function assemble(stage, { arch, target }) {
+  const work = path.join(stage, 'out')
+  rmSync(work, { recursive: true, force: true })
+  const addon = path.join(stage, 'build', 'Release', 'cosmos-embed.node')
+  const kept = readFileSync(addon)
+  await promisify(require('prebuildify'))({
+    cwd: stage,
+    out: work,
+    name: 'cosmos-embed',
+    platform: 'linux',
+    arch,
+    napi: true,
+    tagLibc: true,
+    libc: 'glibc',
+    nodeGyp: 'true',
+  })
+  writeFileSync(addon, kept) // prebuildify moves it
+  const made = path.join(work, 'prebuilds', `linux-${arch}`)
+  cpSync(path.join(stage, 'build.json'), path.join(made, 'build.json'))
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(path.dirname(target), { recursive: true })
+  renameSync(made, target)
+}
+
+function checkReproducible(stage, inputsOfAll) {
+  const folder = path.join(cache, 'again', 'in', 'a-folder-of-another-length')
+  rmSync(path.join(cache, 'again'), { recursive: true, force: true })
+  const again = build({ ...inputsOfAll, folder, zigCache: path.join(cache, 'again', 'zig') })
+  const [first, second] = [stage, again].map((one) => readFileSync(path.join(one, 'build.json'), 'utf8'))
+  const { files } = JSON.parse(first)
+  const different = Object.keys(files).filter((file) => JSON.parse(second).files[file] !== files[file])
+  if (different.length > 0) {
+    throw new PrebuildError(`two builds of the same inputs differ in ${different.join(', ')}; see ${again}`)
+  }
+  for (const [file, hash] of Object.entries(files)) say(`built twice, the same: ${hash}  ${file}`)
+  rmSync(path.join(cache, 'again'), { recursive: true, force: true })
+}
+
+/** onnxruntime-node is a development dependency: of its 288 MB only the library travels, as it is. */
+function onnxRuntime(arch) {
+  const folder = path.dirname(require.resolve('onnxruntime-node/package.json'))
+  return path.join(folder, 'bin', 'napi-v6', 'linux', arch, 'libonnxruntime.so.1')
+}
+
+/** Everything that FFmpeg's build depends on. */
+function inputs({ arch, sources, wanted, versions }) {
+  const hash = createHash('sha256').update(
+    JSON.stringify({ arch, sources: sources.map(({ files }) => files), wanted, versions }),
+  )
+  for (const file of ['libraries.mjs', 'toolchain.mjs', 'sources.mjs']) {
+    hash.update(readFileSync(path.join(root, 'scripts', 'prebuild', file)))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+function timed(name, work) {
+  const began = performance.now()
+  const result = work()
+  say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  return result
+}
+
+function say(text) {
+  console.error(`[prebuild] ${text}`)
 }

@@ -4,6 +4,7 @@
 //   node scripts/setup.mjs            what the demo needs
 //   node scripts/setup.mjs --test     and what the tests need
 //   node scripts/setup.mjs --lint     and what the linters need
+//   node scripts/setup.mjs --prebuild and what `npm run prebuild` needs
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -32,6 +33,13 @@ const systemPackages = {
     'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
     'python3-numpy': () => answers('/usr/bin/python3', ['-c', 'import numpy']),
   },
+  prebuild: {
+    binutils: () => answers('readelf', ['--version']),
+    bzip2: () => answers('bzip2', ['--help']),
+    patch: () => answers('patch', ['--version']),
+    'python3-venv': () => answers('python3', ['-c', 'import ensurepip, venv']),
+    'xz-utils': () => answers('xz', ['--version']),
+  },
   lint: {
     'clang-format': () => answers('clang-format', ['--version']),
     'clang-tidy': () => answers('clang-tidy', ['--version']),
@@ -40,7 +48,10 @@ const systemPackages = {
 
 class SetupError extends Error {}
 
-const groups = ['build', ...['test', 'lint'].filter((group) => process.argv.includes(`--${group}`))]
+const groups = [
+  'build',
+  ...['test', 'lint', 'prebuild'].filter((group) => process.argv.includes(`--${group}`)),
+]
 
 try {
   checkPlatform()

@@ -64,12 +64,13 @@ export async function openEmbedder(given: EmbedderOptions, binding: Binding): Pr
   const signal = options.signal ?? new AbortController().signal
   signal.throwIfAborted()
   const reason = reasonForCpu(options.device)
+  // First: without the addon nothing else that is missing matters.
+  const diagnostics = callNative(() => binding.diagnostics())
   const bundle = await loadBundle(options.model ?? demoModel, { signal })
   const tokenizer = await loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens)
   const { library, ...threading } = options.onnxruntime
   const { path } = findOnnxRuntime({ path: library })
   const { frames, height, width, embeddingDim, files } = bundle
-  const diagnostics = callNative(() => binding.diagnostics())
   const create = () =>
     binding.createEngine({
       backend: 'onnxruntime',

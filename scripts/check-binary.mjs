@@ -1,0 +1,177 @@
+// Proves what docs/packaging.md promises of every ELF file in prebuilds/, from the files themselves.
+//
+//   node scripts/check-binary.mjs [--arch x64|arm64]     (default: every folder in prebuilds/)
+//
+// Prints one line per file; exit code 1 and every broken promise when one is broken.
+
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { architectures } from './prebuild/toolchain.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+// What Debian 10 and RHEL 8, the oldest systems that Node.js's own binaries run on, have.
+const ceilings = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' }
+const glibcLibraries = ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1']
+const loaders = ['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1']
+const addonSymbols = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
+// Node.js's own binary needs these two as well, so they are there.
+const onnxRuntimeLibraries = ['libstdc++.so.6', 'libgcc_s.so.1']
+
+/** { problems, line } of one ELF file. `siblings`: SONAMEs that the folder holds. */
+export function checkFile(file, { arch, siblings }) {
+  const name = path.basename(file)
+  const elf = readElf(file)
+  const isOurs = name !== 'libonnxruntime.so.1' // built by Microsoft
+  const problems = []
+  const must = (condition, says) => condition || problems.push(`${name}: ${says}`)
+
+  must(elf.machine === architectures[arch].elf, `is for ${elf.machine}, not ${architectures[arch].elf}`)
+  for (const [family, newest] of Object.entries(elf.versions)) {
+    const ceiling = ceilings[family]
+    if (ceiling)
+      must(compare(newest, ceiling) <= 0, `needs ${family}_${newest}; the newest allowed is ${ceiling}`)
+  }
+  const allowed = [...glibcLibraries, ...loaders, ...siblings, ...(isOurs ? [] : onnxRuntimeLibraries)]
+  const foreign = elf.needed.filter((library) => !allowed.includes(library))
+  must(foreign.length === 0, `needs ${foreign.join(', ')}, which not every system has`)
+  must(
+    elf.runpath === '$ORIGIN' || elf.needed.every((library) => !siblings.includes(library)),
+    `has the run path "${elf.runpath}", not $ORIGIN`,
+  )
+  must(elf.rpath === undefined, `has an RPATH (${elf.rpath}), which wins over the user's LD_LIBRARY_PATH`)
+  must(elf.stack === 'RW', `asks for an executable stack (GNU_STACK ${elf.stack ?? 'is missing'})`)
+  must(!elf.textRelocations, 'has relocations in its code')
+  if (isOurs) {
+    must(elf.relro && elf.bindNow, `has ${elf.relro ? 'partial' : 'no'} RELRO`)
+    must(!elf.symbolTable, 'is not stripped')
+  }
+  if (name.endsWith('.node')) {
+    const exported = elf.exported.map(({ symbol }) => symbol).sort()
+    must(
+      exported.join() === addonSymbols.join(),
+      `exports ${exported.join(', ')}; expected ${addonSymbols.join(', ')}`,
+    )
+  }
+  if (/^lib(av|sw)/.test(name)) {
+    const unmarked = elf.exported
+      .filter(({ version }) => !version?.startsWith('COSMOS_'))
+      .map(({ symbol }) => symbol)
+    must(unmarked.length === 0, `exports ${unmarked.slice(0, 5).join(', ')} without a version of ours`)
+    must(elf.soname === name, `calls itself ${elf.soname}`)
+  }
+  const needs = Object.entries(elf.versions).map(([family, version]) => `${family}_${version}`)
+  const size = `${(statSync(file).size / 1e6).toFixed(2)} MB`
+  return {
+    problems,
+    line: `${name.padEnd(26)} ${size.padStart(9)}  needs at most ${needs.join(' ')}; ${elf.exported.length} symbols`,
+  }
+}
+
+/** Problems of one prebuilds/linux-<arch>. */
+export function checkFolder(folder, { say = () => {} } = {}) {
+  const arch = path.basename(folder).replace('linux-', '')
+  const files = readdirSync(folder).filter((file) => file !== 'build.json')
+  const build = JSON.parse(readFileSync(path.join(folder, 'build.json'), 'utf8'))
+  const problems = []
+  const recorded = Object.keys(build.files).length
+  if (recorded !== files.length)
+    problems.push(`${folder}: holds ${files.length} files, build.json names ${recorded}`)
+  for (const file of files.sort()) {
+    const full = path.join(folder, file)
+    const checked = checkFile(full, { arch, siblings: files })
+    const known = build.files[file.replace('.glibc.node', '.node')]
+    const hash = createHash('sha256').update(readFileSync(full)).digest('hex')
+    if (hash !== known) checked.problems.push(`${file}: its sha256 ${hash} is not the ${known} of build.json`)
+    problems.push(...checked.problems)
+    say(checked.line)
+  }
+  return problems
+}
+
+/** What readelf says of a file. */
+function readElf(file) {
+  const readelf = (...options) => {
+    const result = spawnSync('readelf', ['-W', ...options, file], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      env: { ...process.env, LC_ALL: 'C' },
+    })
+    if (result.status !== 0) throw new Error(`readelf ${file}: ${result.error?.message ?? result.stderr}`)
+    return result.stdout
+  }
+  const dynamic = readelf('-d')
+  const segments = readelf('-l')
+  const dynamicEntry = (tag) => new RegExp(`\\(${tag}\\).*\\[(.*)\\]`).exec(dynamic)?.[1]
+  const versions = {}
+  const needs = readelf('-V').split(/Version needs section/)[1] ?? ''
+  for (const [, family, version] of needs.matchAll(/Name: ([A-Z]+)_([\d.]+)/g)) {
+    if (!versions[family] || compare(version, versions[family]) > 0) versions[family] = version
+  }
+  return {
+    machine: /Machine:\s+(.*)/.exec(readelf('-h'))?.[1].trim(),
+    needed: [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, library]) => library),
+    soname: dynamicEntry('SONAME'),
+    runpath: dynamicEntry('RUNPATH'),
+    rpath: dynamicEntry('RPATH'),
+    bindNow: /\(BIND_NOW\)|BIND_NOW|\bNOW\b/.test(dynamic),
+    textRelocations: /\(TEXTREL\)/.test(dynamic),
+    relro: /GNU_RELRO/.test(segments),
+    stack: /GNU_STACK(?:\s+0x[0-9a-f]+){5}\s+([RWE]+)\s/.exec(segments)?.[1],
+    symbolTable: /\.symtab/.test(readelf('-S')),
+    versions,
+    exported: readelf('--dyn-syms')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter(
+        ([, , , type, bind, visibility, section]) =>
+          /FUNC|OBJECT/.test(type ?? '') && bind !== 'LOCAL' && visibility === 'DEFAULT' && section !== 'UND',
+      )
+      .map((columns) => {
+        const [symbol, version] = columns[7].split(/@+/)
+        return { symbol, version }
+      }),
+  }
+}
+
+/** Of dotted numbers. */
+function compare(a, b) {
+  const [left, right] = [a, b].map((version) => version.split('.').map(Number))
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+function main() {
+  const { values } = parseArgs({ options: { arch: { type: 'string' } } })
+  const prebuilds = path.join(root, 'prebuilds')
+  const folders = values.arch
+    ? [`linux-${values.arch}`]
+    : existsSync(prebuilds)
+      ? readdirSync(prebuilds).filter((name) => name.startsWith('linux-'))
+      : []
+  if (folders.length === 0) {
+    console.error('check-binary: there is no prebuilds/; make it with "npm run prebuild"')
+    process.exit(1)
+  }
+  let broken = 0
+  for (const folder of folders) {
+    console.log(folder)
+    for (const problem of checkFolder(path.join(prebuilds, folder), {
+      say: (line) => console.log(`  ${line}`),
+    })) {
+      console.error(`check-binary: ${problem}`)
+      broken += 1
+    }
+  }
+  process.exit(broken === 0 ? 0 : 1)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main()

@@ -1,0 +1,2 @@
+/** Names as FFmpeg's configure takes them, read from native/media. */
+export function components(root: string): { demuxers: string[]; decoders: string[]; parsers: string[] }

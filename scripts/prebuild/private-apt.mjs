@@ -1,0 +1,129 @@
+// apt-get with a configuration of its own: the package archives that this machine already trusts, other lists, another
+// cache. Nothing on the system changes, no root is needed, and signatures are checked as always.
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { PrebuildError, read } from './run.mjs'
+
+const etc = '/etc/apt'
+
+/** `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates. */
+export function privateApt(folder, { type, suite }) {
+  for (const name of ['lists/partial', 'archives/partial'])
+    mkdirSync(path.join(folder, name), { recursive: true })
+  const sources = path.join(folder, 'archives.sources')
+  const machine = stanzas()
+  const wanted = suite ? [{ ...machine.find(isMainArchive), Suites: suite }] : machine
+  writeFileSync(sources, wanted.map((stanza) => deb822({ ...stanza, Types: type })).join('\n'))
+  writeFileSync(path.join(folder, 'status'), '')
+  const configuration = path.join(folder, 'apt.conf')
+  writeFileSync(
+    configuration,
+    [
+      `Dir::Etc::sourcelist "${sources}";`,
+      'Dir::Etc::sourceparts "-";',
+      // As on a machine where nothing is installed: else apt would look for the installed versions.
+      `Dir::State::status "${path.join(folder, 'status')}";`,
+      `Dir::State::lists "${path.join(folder, 'lists')}";`,
+      `Dir::Cache "${folder}";`,
+      `Dir::Cache::archives "${path.join(folder, 'archives')}";`,
+      // What is downloaded lies in this folder, which a separate user of apt's cannot write to.
+      'APT::Sandbox::User "";',
+      // Hooks of the machine are for the machine's own lists.
+      '#clear APT::Update::Post-Invoke;',
+      '#clear APT::Update::Post-Invoke-Success;',
+      '',
+    ].join('\n'),
+  )
+  const env = { APT_CONFIG: configuration, LC_ALL: 'C' }
+  return {
+    update: () => read('apt-get', ['-qq', 'update'], { env }),
+    /** What the archives hold of a source package, newest first: its versions and the sha256 of their files. */
+    sourceVersions: (name) =>
+      newestFirst(parseSources(read('apt-cache', ['showsrc', '--only-source', name], { env }))),
+    downloadSource: (spec, cwd) =>
+      read('apt-get', ['-qq', '--only-source', '--download-only', 'source', spec], { env, cwd }),
+    /** Puts the .deb into `cwd`. */
+    download: (name, cwd) => read('apt-get', ['-qq', 'download', name], { env, cwd }),
+  }
+}
+
+/** The archives of this machine's distribution, of both formats that apt knows. */
+function stanzas() {
+  const files = [path.join(etc, 'sources.list'), ...list(path.join(etc, 'sources.list.d'))]
+  const found = files.flatMap((file) => {
+    const text = content(file)
+    return file.endsWith('.sources') ? fromDeb822(text) : file.endsWith('.list') ? fromLines(text) : []
+  })
+  const own = found.filter(
+    ({ URIs, Components }) => /\bmain\b/.test(Components ?? '') && /debian|ubuntu/.test(URIs),
+  )
+  if (own.length === 0) throw new PrebuildError(`no Debian or Ubuntu archive in ${etc}/sources.list*`)
+  return own
+}
+
+function fromDeb822(text) {
+  return text
+    .split(/\n\s*\n/)
+    .map((block) =>
+      Object.fromEntries(
+        block
+          .split('\n')
+          .filter((line) => /^[A-Za-z-]+:/.test(line))
+          .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+      ),
+    )
+    .filter(({ Types, Enabled }) => Types?.split(' ').includes('deb') && Enabled !== 'no')
+}
+
+function fromLines(text) {
+  return [...text.matchAll(/^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s+(.+)$/gm)].map(
+    ([, options = '', uri, suite, components]) => ({
+      URIs: uri,
+      Suites: suite,
+      Components: components,
+      'Signed-By': /signed-by=(\S+)/.exec(options)?.[1],
+    }),
+  )
+}
+
+function isMainArchive({ Suites }) {
+  return Suites.split(' ').some((suite) => !suite.includes('-'))
+}
+
+function deb822(stanza) {
+  const keys = ['Types', 'URIs', 'Suites', 'Components', 'Signed-By']
+  return keys.flatMap((key) => (stanza[key] ? [`${key}: ${stanza[key]}\n`] : [])).join('')
+}
+
+function parseSources(text) {
+  return text.split(/\n\s*\n/).flatMap((stanza) => {
+    const version = /^Version: (.+)$/m.exec(stanza)?.[1]
+    const checksums = /^Checksums-Sha256:[^\n]*((?:\n .+)+)/m.exec(stanza)?.[1]
+    if (!version || !checksums) return []
+    const files = [...checksums.matchAll(/^ (\w{64}) \d+ (\S+)$/gm)].map(([, sha256, file]) => [file, sha256])
+    return [{ version, files: Object.fromEntries(files) }]
+  })
+}
+
+function newestFirst(found) {
+  const newer = (a, b) => spawnSync('dpkg', ['--compare-versions', a.version, 'gt', b.version]).status === 0
+  return found.sort((a, b) => (newer(a, b) ? -1 : newer(b, a) ? 1 : 0))
+}
+
+function list(folder) {
+  try {
+    return readdirSync(folder).map((file) => path.join(folder, file))
+  } catch {
+    return []
+  }
+}
+
+function content(file) {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}

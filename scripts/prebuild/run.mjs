@@ -1,0 +1,45 @@
+// Child processes of the prebuild: their output goes to a log file and is shown when they fail.
+
+import { spawnSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+
+export const jobs = Number(process.env.COSMOS_JOBS ?? availableParallelism())
+
+/** A failure that its message explains: printed without a stack. */
+export class PrebuildError extends Error {}
+
+/** Runs a command to its end; throws PrebuildError with the end of its output when it fails. */
+export function run(command, args, { cwd, env = {}, log }) {
+  mkdirSync(path.dirname(log), { recursive: true })
+  const output = openSync(log, 'a')
+  try {
+    const { status, error, signal } = spawnSync(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', output, output],
+    })
+    if (status === 0) return
+    const how = error?.message ?? (signal ? `signal ${signal}` : `exit ${status}`)
+    const end = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-40).join('\n')
+    throw new PrebuildError(`${path.basename(command)} failed (${how}); the end of ${log}:\n${end}`)
+  } finally {
+    closeSync(output)
+  }
+}
+
+/** What a command prints on stdout. */
+export function read(command, args, { cwd, env = {} } = {}) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (status === 0) return stdout
+  throw new PrebuildError(
+    `${command} ${args.join(' ')} failed (${error?.message ?? `exit ${status}`}):\n${stderr ?? ''}`,
+  )
+}

@@ -1,0 +1,115 @@
+// The compiler: clang and libc++ of the ziglang package, which brings the stubs of every glibc and so links against an
+// old one anywhere. Everything lives in the cache folder.
+
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { privateApt } from './private-apt.mjs'
+import { PrebuildError, read, run } from './run.mjs'
+
+const requirements = fileURLToPath(new URL('requirements.txt', import.meta.url))
+
+// The oldest glibc that Node.js's own binaries run on.
+export const glibc = '2.28'
+
+export const architectures = {
+  x64: { triple: 'x86_64-linux-gnu', processor: 'x86_64', elf: 'Advanced Micro Devices X86-64' },
+  arm64: { triple: 'aarch64-linux-gnu', processor: 'aarch64', elf: 'AArch64' },
+}
+
+/** Installs what is missing. Returns { zig, python, nasm, versions }. */
+export function installTools(cache) {
+  const pinned = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
+  const folder = path.join(cache, 'tools', pinned)
+  const python = path.join(folder, 'python', 'bin', 'python')
+  const nasm = path.join(folder, 'nasm', 'usr', 'bin', 'nasm')
+  const log = path.join(cache, 'tools.log')
+
+  if (!existsSync(path.join(folder, 'complete'))) {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder, { recursive: true })
+    run('python3', ['-m', 'venv', path.join(folder, 'python')], { log })
+    run(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--require-hashes', '-r', requirements], {
+      log,
+    })
+    installNasm(path.join(cache, 'apt-tools'), path.join(folder, 'nasm'), log)
+    writeFileSync(path.join(folder, 'complete'), '')
+  }
+
+  const [library] = readdirSync(path.join(folder, 'python', 'lib'))
+  const zig = path.join(folder, 'python', 'lib', library, 'site-packages', 'ziglang', 'zig')
+  return {
+    zig,
+    nasm,
+    bin: path.join(folder, 'python', 'bin'),
+    versions: { zig: read(zig, ['version']).trim(), nasm: read(nasm, ['-v']).trim().split(' compiled')[0] },
+  }
+}
+
+/** From the distribution's package, without installing it. */
+function installNasm(apt, into, log) {
+  const archive = privateApt(apt, { type: 'deb' })
+  archive.update()
+  const folder = mkdtempSync(path.join(apt, 'nasm-'))
+  archive.download('nasm', folder)
+  const [deb] = readdirSync(folder)
+  if (!deb) throw new PrebuildError('apt-get download nasm brought nothing')
+  mkdirSync(into, { recursive: true })
+  run('dpkg-deb', ['-x', path.join(folder, deb), into], { log })
+  rmSync(folder, { recursive: true })
+}
+
+/**
+ * Writes compiler commands for one target into `build`/bin and returns the environment that finds them.
+ * Paths below `build` and `root` are cut from what the compiler writes, so that a build's folder leaves no trace.
+ */
+export function writeCompilers(tools, { arch, build, root, zigCache }) {
+  const bin = path.join(build, 'bin')
+  const { triple } = architectures[arch]
+  mkdirSync(bin, { recursive: true })
+  const script = (name, body) => {
+    writeFileSync(path.join(bin, `${name}.new`), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
+    renameSync(path.join(bin, `${name}.new`), path.join(bin, name))
+  }
+  for (const [name, language] of [
+    ['zig-cc', 'cc'],
+    ['zig-c++', 'c++'],
+  ]) {
+    script(
+      name,
+      [
+        `target=${triple}.${glibc}`,
+        // Make, configure and the shell would each eat a dollar sign.
+        `for argument; do [ "$argument" = -shared ] && set -- "$@" '-Wl,-rpath,$ORIGIN' && break; done`,
+        // With input from a pipe, as configure scripts give it, zig refuses a target that names its glibc.
+        `for argument; do [ "$argument" = - ] && target=${triple}; done`,
+        `exec '${tools.zig}' ${language} -target "$target" -fno-sanitize=undefined \\`,
+        `  '-ffile-prefix-map=${build}=.' '-ffile-prefix-map=${root}=.' "$@"`,
+      ].join('\n'),
+    )
+  }
+  script('zig-ar', `exec '${tools.zig}' ar "$@"`)
+  script('zig-ranlib', `exec '${tools.zig}' ranlib "$@"`)
+  return {
+    PATH: [bin, tools.bin, path.dirname(tools.nasm), process.env.PATH].join(path.delimiter),
+    ZIG_GLOBAL_CACHE_DIR: zigCache,
+    ZIG_LOCAL_CACHE_DIR: zigCache,
+    // Dates and host details that build systems like to write down.
+    SOURCE_DATE_EPOCH: '1700000000',
+    LC_ALL: 'C',
+    TZ: 'UTC',
+    // FFmpeg asks git for its version and would find the repository around the build folder.
+    GIT_DIR: '/dev/null',
+  }
+}

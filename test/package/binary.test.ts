@@ -1,0 +1,112 @@
+/** What the package promises of its files, and that the check of it can fail. */
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { checkFile, checkFolder } from '../../scripts/check-binary.mjs'
+import { components } from '../../scripts/prebuild/components.mjs'
+import { requireGlibc } from './elf-edit.ts'
+import { installedPackage, packed, prebuild } from './support.ts'
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'cosmos-binary-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
+
+const arch = process.arch
+const addon = path.join(prebuild, 'cosmos-embed.glibc.node')
+const siblings = readdirSync(prebuild)
+
+describe('the files of the prebuild', () => {
+  it('keep every promise that check-binary knows', () => {
+    expect(checkFolder(prebuild)).toEqual([])
+  })
+
+  it('would not pass with a newer glibc', () => {
+    const file = path.join(scratch, 'cosmos-embed.glibc.node')
+    writeFileSync(file, requireGlibc(readFileSync(addon), '2.99'))
+    expect(checkFile(file, { arch, siblings }).problems).toEqual([
+      'cosmos-embed.glibc.node: needs GLIBC_2.99; the newest allowed is 2.28',
+    ])
+  })
+
+  it('would not pass without the libraries beside the addon', () => {
+    const { problems } = checkFile(addon, { arch, siblings: [] })
+    expect(problems.join()).toMatch(/needs .*libavcodec-cosmos\.so\.\d+.*, which not every system has/)
+  })
+
+  it('would not pass for another machine', () => {
+    const other = arch === 'x64' ? 'arm64' : 'x64'
+    expect(checkFile(addon, { arch: other, siblings }).problems.join()).toMatch(
+      /^cosmos-embed.glibc.node: is for /,
+    )
+  })
+
+  it('would not pass with symbols that another FFmpeg has, or with an open table of addresses', () => {
+    const system = process.report.getReport() as unknown as { sharedObjects: string[] }
+    const libc = system.sharedObjects.find((file) => /\/libstdc\+\+\.so/.test(file))
+    if (!libc) throw new Error('this Node.js has no libstdc++')
+    copyFileSync(libc, path.join(scratch, 'libavcodec-cosmos.so.59'))
+    const problems = checkFile(path.join(scratch, 'libavcodec-cosmos.so.59'), {
+      arch,
+      siblings,
+    }).problems.join('\n')
+    expect(problems).toMatch(/without a version of ours/)
+    expect(problems).toMatch(/calls itself libstdc\+\+/)
+  })
+})
+
+describe('our FFmpeg', () => {
+  const { ffmpeg, napi } = createRequire(import.meta.url)(addon).diagnostics()
+  const wanted = components(packed.root)
+
+  it('reads exactly what native/media lets through', () => {
+    const names = ffmpeg.demuxers.map((name: string) =>
+      (name.split(',')[0] ?? '').replace(/^mpeg$/, 'mpegps'),
+    )
+    expect(names.sort()).toEqual([...wanted.demuxers].sort())
+    const videoDecoders = wanted.decoders.filter((name: string) => !['png', 'webp'].includes(name))
+    expect(ffmpeg.decoders).toEqual(expect.arrayContaining(videoDecoders))
+  })
+
+  it('is under the LGPL 2.1 and names no folder of the build', () => {
+    expect(ffmpeg.license).toBe('LGPL version 2.1 or later')
+    expect(ffmpeg.configuration).not.toMatch(/--enable-(gpl|nonfree|version3)|\.cache|\/home|\/root|\/tmp/)
+  })
+
+  it('is one that Node.js 20 may load', () => {
+    expect(napi).toBeLessThanOrEqual(9)
+  })
+
+  it('shows no path of this machine in any file', () => {
+    for (const file of siblings.filter((name) => name !== 'libonnxruntime.so.1')) {
+      const bytes = readFileSync(path.join(prebuild, file))
+      expect(bytes.includes(packed.root), file).toBe(false)
+    }
+  })
+})
+
+describe('the package', () => {
+  it('is at most 30 MB packed and 80 MB unpacked, with the demo model', () => {
+    expect(packed.files).toContain('models/demo/video.onnx')
+    expect(packed.packedBytes).toBeLessThanOrEqual(30e6)
+    expect(packed.unpackedBytes).toBeLessThanOrEqual(80e6)
+  })
+
+  it('brings its licences, its notices and its list of parts', () => {
+    expect(packed.files).toEqual(
+      expect.arrayContaining(['LICENSE', 'THIRD_PARTY_NOTICES.md', 'prebuilds/sbom.cdx.json']),
+    )
+  })
+
+  it('holds nothing that only a checkout needs', () => {
+    const surprising = packed.files.filter((file) =>
+      /^(test|scripts\/(?!export)|src|\.|build|examples)/.test(file),
+    )
+    expect(surprising).toEqual([])
+  })
+
+  it('runs nothing when it is installed', () => {
+    const { scripts = {} } = JSON.parse(readFileSync(path.join(installedPackage, 'package.json'), 'utf8'))
+    expect(Object.keys(scripts).filter((name) => /install|prepare/.test(name))).toEqual([])
+  })
+})

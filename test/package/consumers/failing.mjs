@@ -1,0 +1,8 @@
+// Importing works on any machine; the first call says what is wrong.
+import { createEmbedder } from 'cosmos-embed'
+
+try {
+  await createEmbedder()
+} catch (error) {
+  console.log(JSON.stringify({ code: error.code, message: error.message }))
+}

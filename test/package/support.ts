@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process'
+import path from 'node:path'
+import { inject } from 'vitest'
+
+export const packed = inject('packed')
+export const clips = path.join(packed.root, 'examples', 'clips')
+/** One of each container that the examples have. */
+export const videos = [path.join(clips, 'red-circle.mp4'), path.join(clips, 'blue-circle.webm')]
+export const installedPackage = path.join(packed.project, 'node_modules', 'cosmos-embed')
+export const prebuild = path.join(installedPackage, 'prebuilds', `linux-${process.arch}`)
+
+export interface Outcome {
+  status: number | null
+  signal: string | null
+  stdout: string
+  stderr: string
+}
+
+/** Without the variables of this process that would change what a user sees. */
+export function run(
+  command: string,
+  args: readonly string[],
+  { cwd = packed.project, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+): Outcome {
+  const {
+    COSMOS_EMBED_ADDON: _addon,
+    COSMOS_EMBED_ONNXRUNTIME: _library,
+    NODE_OPTIONS: _options,
+    ...clean
+  } = process.env
+  const { status, signal, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    env: { ...clean, ...env },
+    encoding: 'utf8',
+    timeout: 120_000,
+  })
+  if (error) throw error
+  return { status, signal, stdout, stderr }
+}
+
+/** The JSON that a script of consumers/ prints; throws with its stderr when it fails. */
+export function result(outcome: Outcome): { vectors: number[][]; [key: string]: unknown } {
+  if (outcome.status !== 0) {
+    throw new Error(`exit ${outcome.status ?? outcome.signal}:\n${outcome.stdout}${outcome.stderr}`)
+  }
+  return JSON.parse(outcome.stdout.trimEnd().split('\n').at(-1) ?? '')
+}
+
+export function cosine(a: readonly number[] = [], b: readonly number[] = []): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0)
+}
