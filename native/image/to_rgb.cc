@@ -1,5 +1,6 @@
 #include "image/to_rgb.h"
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -151,7 +152,7 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
   full_chroma_.reset();
   const std::string name =
       av_get_pix_fmt_name(geometry.format) ? av_get_pix_fmt_name(geometry.format) : "unknown";
-  const Status unsupported =
+  Status unsupported =
       Status(StatusCode::kMedia, "pictures of the pixel format " + name + " and the size " +
                                      std::to_string(geometry.width) + " x " +
                                      std::to_string(geometry.height) + " cannot be converted to RGB")
@@ -184,7 +185,7 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   if (Status status = Prepare(GeometryOf(frame)); !status.ok()) return status;
-  const Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
+  Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
   const AVFrame* source = &frame;
   if (to_full_chroma_) {
     if (sws_scale(to_full_chroma_.get(), frame.data, frame.linesize, 0, frame.height, full_chroma_->data,
@@ -198,10 +199,10 @@ Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   constexpr int kSlack = 64;
   const std::size_t bytes = std::size_t{3} * image.width * image.height;
   image.data.resize(bytes + kSlack);
-  std::uint8_t* planes[4] = {image.data.data()};
-  const int strides[4] = {3 * image.width};
-  if (sws_scale(to_rgb_.get(), source->data, source->linesize, 0, frame.height, planes, strides) !=
-      frame.height) {
+  const std::array<std::uint8_t*, 4> planes = {image.data.data()};
+  const std::array<int, 4> strides = {3 * image.width};
+  if (sws_scale(to_rgb_.get(), source->data, source->linesize, 0, frame.height, planes.data(),
+                strides.data()) != frame.height) {
     return failed;
   }
   image.data.resize(bytes);

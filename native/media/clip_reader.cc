@@ -196,8 +196,10 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   spent_.width = image.width;
   spent_.height = image.height;
 
-  const auto uses = std::ranges::equal_range(uses_, picture.wanted, {}, &Use::place);
-  const Use& first = *uses.begin();
+  const auto begin = std::ranges::lower_bound(uses_, picture.wanted, {}, &Use::place);
+  const auto end = std::ranges::upper_bound(uses_, picture.wanted, {}, &Use::place);
+  const std::span<const Use> uses(begin, end);
+  const Use& first = uses.front();
   const int rank = scan_.index.rank(picture.place);
   for (const Use& use : uses) {
     OpenClip& clip = ClipOf(use.window);

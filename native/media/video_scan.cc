@@ -128,10 +128,10 @@ class Scanner {
         packets_, [&](const IndexedPacket& packet) { return packet.keyframe && packet.pts > time; });
     const bool in_head = packet_of_head != packets_.end() || time <= packets_.front().pts;
     if (in_head) return true;
-    constexpr double kFirstStepBack = 1.0;
-    for (double back = 0; time - static_cast<std::int64_t>(back / tick) > *origin_;
-         back = 2 * back + kFirstStepBack) {
-      if (!demuxer_.Seek(time - static_cast<std::int64_t>(back / tick))) break;
+    // 0, 1, 3, 7, ... seconds.
+    const auto second = static_cast<std::int64_t>(1 / tick);
+    for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
+      if (!demuxer_.Seek(time - back)) break;
       packets_.clear();
       order_ = PictureOrder(demuxer_.parameters());
       Status status = ReadUntil([&](const IndexedPacket& packet) { return packet.keyframe || !has_times_; });
