@@ -3,6 +3,7 @@
 //
 //   node scripts/setup.mjs            what the demo needs
 //   node scripts/setup.mjs --test     and what the tests need
+//   node scripts/setup.mjs --browser  and the browser that the page is tested in
 //   node scripts/setup.mjs --lint     and what the linters need
 //   node scripts/setup.mjs --prebuild and what `npm run prebuild` needs
 
@@ -31,6 +32,7 @@ const systemPackages = {
   test: {
     ffmpeg: () => answers('ffmpeg', ['-version']),
     'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
+    openssl: () => answers('openssl', ['version']),
     'python3-numpy': () => answers('/usr/bin/python3', ['-c', 'import numpy']),
   },
   prebuild: {
@@ -39,6 +41,9 @@ const systemPackages = {
     patch: () => answers('patch', ['--version']),
     'python3-venv': () => answers('python3', ['-c', 'import ensurepip, venv']),
     'xz-utils': () => answers('xz', ['--version']),
+  },
+  browser: {
+    chromium: () => answers('chromium', ['--version']),
   },
   lint: {
     'clang-format': () => answers('clang-format', ['--version']),
@@ -50,7 +55,7 @@ class SetupError extends Error {}
 
 const groups = [
   'build',
-  ...['test', 'lint', 'prebuild'].filter((group) => process.argv.includes(`--${group}`)),
+  ...['test', 'browser', 'lint', 'prebuild'].filter((group) => process.argv.includes(`--${group}`)),
 ]
 
 try {
