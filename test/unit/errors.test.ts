@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { CosmosEmbedError as AnyError } from '../../src/errors.ts'
 import * as errors from '../../src/errors.ts'
 
 const { atItem, CosmosEmbedError, DownloadError, errorTable, fromNative, MediaError, OverloadedError } =
@@ -94,7 +93,7 @@ describe('fromNative', () => {
 
   test('keeps the lines of what the loader says', () => {
     const message = 'not loaded\nTried:\n  /a/x.node\n    no such file'
-    const error = fromNative({ code: 'library', message, details: {} }) as AnyError
+    const error = fromNative({ code: 'library', message, details: {} }) as errors.CosmosEmbedError
     expect(error.message).toBe(message)
   })
 
