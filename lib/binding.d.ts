@@ -71,8 +71,13 @@ export interface NativeClipOptions {
   frameTolerance?: number
   /** Decoder threads, ≥ 1. Default 1. */
   threads?: number
-  /** Also return the chosen frames at their own size. Default false. */
+  /** Also return the chosen frames at their own size. Default false. Decodes on the CPU whatever `gpu` says. */
   keepImages?: boolean
+  /**
+   * Decode with this GPU's NVDEC where it can and is not the slower way; the clip's pixels then lie in its memory.
+   * Default: on the CPU.
+   */
+  gpu?: NativeGpu
   limits?: Partial<NativeDecodeLimits>
 }
 
@@ -89,6 +94,8 @@ export interface NativeDecodeReport {
   codec: string
   pixelFormat: string
   decoder: 'software' | 'nvdec' | 'image'
+  /** Why that decoder, where `gpu` was given and part of the clip was not decoded by NVDEC; else "". */
+  decoderReason: string
   width: number
   height: number
   rotation: number
@@ -99,6 +106,8 @@ export interface NativeDecodeReport {
   seeks: number
   bytesRead: number
   openMs: number
+  /** Waiting for an NVDEC engine. */
+  waitMs: number
   decodeMs: number
   convertMs: number
   warnings: string[]
@@ -114,8 +123,10 @@ export interface NativeDecodedClip {
   report: NativeDecodeReport
 }
 
-/** T frames of RGB, uint8, planar [T, 3, H, W], in native memory that V8 is told about. */
+/** T frames of RGB, uint8, planar [T, 3, H, W], in host memory that V8 is told about, or in a GPU's. */
 export interface NativeClip {
+  /** Where the pixels are: `cpu`, or the ordinal of the GPU. */
+  readonly device: 'cpu' | number
   readonly frames: number
   readonly height: number
   readonly width: number
@@ -134,11 +145,95 @@ export interface NativeSegmentReader {
   close(): void
 }
 
-export interface NativeEngineOptions {
-  backend: 'onnxruntime'
-  /** Absolute path of `libonnxruntime.so.1`. */
+/** Absolute paths of NVIDIA's libraries. Default: what the system's loader finds by name. */
+export interface NativeGpuLibraries {
+  /** libcuda.so.1 */
+  cuda?: string
+  /** libnvcuvid.so.1 */
+  nvcuvid?: string
+}
+
+/** A kind of video that this GPU's NVDEC was asked about. */
+export interface NativeNvdecCapability {
+  /** FFmpeg's short name, e.g. "h264". */
+  codec: string
+  /** Chroma format: "420" or "444". */
+  chroma: string
+  bitDepth: number
+  supported: boolean
+  maxWidth: number
+  maxHeight: number
+  /** Engines of the card that decode it. */
+  engines: number
+}
+
+export interface NativeGpuInfo {
+  /** Among those that CUDA_VISIBLE_DEVICES lets this process see. */
+  device: number
+  name: string
+  uuid: string
+  /** e.g. "9.0" */
+  computeCapability: string
+  memoryBytes: number
+}
+
+export interface NativeGpuProbe {
+  driver: {
+    /** The newest CUDA that the driver serves, e.g. "12.4". */
+    version: string
+    library: string
+  }
+  devices: NativeGpuInfo[]
+}
+
+export interface NativeOpenGpuOptions {
+  device: number
+  libraries?: NativeGpuLibraries
+  /** `never`: decode on the CPU only. Default `auto`. */
+  nvdec?: 'auto' | 'never'
+  /** Clips that this GPU's NVDEC works on at a time. Default 0: one for each of its engines. */
+  nvdecWorkers?: number
+  /** Clips that the CPU may take over while NVDEC is busy. Default 0: none that NVDEC can decode. */
+  cpuWorkers?: number
+}
+
+export interface NativeGpuStats {
+  /** Clips by the decoder that made them. */
+  nvdec: number
+  software: number
+  /** Clips in it, and waiting for it. */
+  nvdecRunning: number
+  nvdecWaiting: number
+  /** NVDEC decoders made, taken from the pool as they were, and reconfigured. */
+  decodersCreated: number
+  decodersReused: number
+  decodersReconfigured: number
+  /** A sticky error was seen: nothing on this GPU works any more in this process. */
+  lost: boolean
+}
+
+/** One GPU: its context, the preprocess kernels, and NVDEC where there is one. */
+export interface NativeGpu {
+  readonly info: NativeGpuInfo & {
+    driver: string
+    freeBytes: number
+    /** Why NVDEC is not used, or "". */
+    nvdecReason: string
+    /** Engines of the card's NVDEC; 0 when it is not used. */
+    nvdecEngines: number
+    nvdec: NativeNvdecCapability[]
+  }
+  stats(): NativeGpuStats
+  /** Lets go of decoders and memory once nothing uses them any more. Idempotent. */
+  close(): void
+}
+
+export type NativeEngineOptions = NativeOnnxOptions | NativeTensorRtOptions
+
+interface NativeModelOptions {
+  /** Absolute path of `libonnxruntime.so.1`, or of `libnvinfer`. */
   library: string
-  /** Paths of the two graphs. */
+  /** Paths of the two graphs, or of the two plans. */
   video: string
   text: string
   /** What model.json says; the graphs must agree. */
@@ -148,12 +243,27 @@ export interface NativeEngineOptions {
   embeddingDim: number
   /** Token id that pads short rows; masked anyway. */
   padTokenId: number
+}
+
+export interface NativeOnnxOptions extends NativeModelOptions {
+  backend: 'onnxruntime'
   /** Threads inside one run. Default 0: as many as cores. */
   intraOpThreads?: number
   /** Whether idle threads of the engine spin. Default: see docs/performance.md. */
   spinning?: boolean
   memoryPattern?: boolean
   memoryArena?: boolean
+}
+
+export interface NativeTensorRtOptions extends NativeModelOptions {
+  backend: 'tensorrt'
+  gpu: NativeGpu
+  /** Runs of each tower in flight at a time, 1 or 2; the plan's profiles may allow fewer. Default 2. */
+  contexts?: number
+  /** Replay runs as CUDA graphs where TensorRT allows it. Default true. */
+  graphs?: boolean
+  /** Plans may carry host code (version-compatible plans do), which then runs in this process. Default false. */
+  hostCode?: boolean
 }
 
 export interface NativeEngineInfo {
@@ -167,6 +277,9 @@ export interface NativeEngineInfo {
   /** 0 = any. */
   maxVideoBatch: number
   maxTextBatch: number
+  /** Runs of a tower that the engine works on at a time. */
+  videoLanes: number
+  textLanes: number
   videoForm: 'canonical' | 'tao'
   videoInput: string
   textInput: string
@@ -216,6 +329,16 @@ export interface Binding {
   createEngine(options: NativeEngineOptions): NativeJob<NativeEngine>
   /** Opens the library and reads its version, without making a session. Throws a NativeFailure. */
   probeOnnxRuntime(library: string): { version: string; buildInfo: string }
+  /** Opens libnvinfer and reads its version, without a GPU. Throws a NativeFailure. */
+  probeTensorRt(library: string): {
+    /** e.g. "10.16.1.11" */
+    version: string
+    /** A lean or dispatch runtime: it runs only version-compatible plans. */
+    lean: boolean
+  }
+  /** Opens the driver and lists its GPUs, without a context on any. Throws a NativeFailure. */
+  probeGpu(libraries?: NativeGpuLibraries): NativeGpuProbe
+  openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
   /** Pillow's antialiased bilinear resize, bit-exact. Synchronous: for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
   diagnostics(): NativeDiagnostics

@@ -27,6 +27,7 @@ const systemPackages = {
     'libavformat-dev': () => answers('pkg-config', ['--atleast-version=59.27', 'libavformat']),
     'libavcodec-dev': () => answers('pkg-config', ['--atleast-version=59.37', 'libavcodec']),
     'libswscale-dev': () => answers('pkg-config', ['--atleast-version=6.7', 'libswscale']),
+    'libffmpeg-nvenc-dev': () => answers('pkg-config', ['--atleast-version=11.1', 'ffnvcodec']),
     'libavutil-dev': () => answers('pkg-config', ['--atleast-version=57.28', 'libavutil']),
   },
   test: {

@@ -9,12 +9,24 @@ Result<Dynlib> Dynlib::Open(const std::string& path) {
     return Status(StatusCode::kInvalidArgument, "the library path '" + path + "' is not absolute")
         .With("library", path);
   }
+  return Load(path);
+}
+
+Result<Dynlib> Dynlib::OpenSystem(const std::string& soname) {
+  if (soname.empty() || soname.find('/') != std::string::npos) {
+    return Status(StatusCode::kInvalidArgument, "the library name '" + soname + "' names a folder")
+        .With("library", soname);
+  }
+  return Load(soname);
+}
+
+Result<Dynlib> Dynlib::Load(const std::string& name) {
   // Local: its symbols must not answer for those of another copy in the process.
-  void* handle = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+  void* handle = dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     const char* reason = dlerror();
-    return Status(StatusCode::kLibrary, "the library " + path + " cannot be opened: " + reason)
-        .With("library", path)
+    return Status(StatusCode::kLibrary, "the library " + name + " cannot be opened: " + reason)
+        .With("library", name)
         .With("reason", reason);
   }
   return Dynlib(handle);

@@ -14,6 +14,9 @@ class Dynlib {
   // `path` is absolute, so that no search path decides which file runs. Fails with kLibrary and the loader's
   // reason.
   static Result<Dynlib> Open(const std::string& path);
+  // `soname` without a folder: the system's loader decides which file it is, as it must for the libraries of
+  // a driver. Fails as Open.
+  static Result<Dynlib> OpenSystem(const std::string& soname);
 
   // The address of an exported function as a pointer of type `Function`, or null.
   template <typename Function>
@@ -22,6 +25,7 @@ class Dynlib {
   }
 
  private:
+  static Result<Dynlib> Load(const std::string& name);
   explicit Dynlib(void* handle) : handle_(handle) {}
   void* FindAddress(const char* symbol) const;
 

@@ -1,8 +1,10 @@
-// The engine: clips and token rows in, unit vectors out. ONNX Runtime implements it today, TensorRT will.
+// The engine: clips and token rows in, unit vectors out. ONNX Runtime implements it on the CPU, TensorRT on a
+// GPU.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +14,9 @@
 #include "image/clip.h"
 
 namespace cosmos {
+
+// The model's two halves; each is a graph of its own.
+enum class Tower { kVideo, kText };
 
 // What the model's graphs were found to be, after adaptation to the canonical interface.
 struct EngineSignature {
@@ -32,17 +37,34 @@ struct EngineInfo {
 
 using TokenRow = std::vector<std::int64_t>;
 
-// One implementation per backend. Only the executor's thread calls the Encode functions, with no more items
-// than the signature's largest batch, clips of its shape and rows of at least one token. Results are rows of
-// `signature().embedding_dim` floats, as the graph gave them; the executor checks their norm.
+// A run that has begun. Destroying one that was not finished waits until the device has let go of its memory.
+class EngineRun {
+ public:
+  virtual ~EngineRun() = default;
+  // Whether Finish would not wait.
+  virtual bool Ready() = 0;
+  // Rows of `embedding_dim` floats, as the graph gave them; the executor checks their norm. Called once.
+  virtual Result<std::vector<float>> Finish() = 0;
+};
+
+// One implementation per backend. Only the executor's thread calls Begin and the runs' functions, with no
+// more items than the signature's largest batch, clips of its shape and rows of at least one token. What a
+// run was begun with lives until the run is destroyed.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineSignature& signature() const = 0;
   virtual const EngineInfo& info() const = 0;
-  virtual Result<std::vector<float>> EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) = 0;
+  // The ordinal of the GPU whose memory clips may lie in; nothing: host memory only.
+  virtual std::optional<int> device() const { return std::nullopt; }
+  // How many runs of a tower may be in flight at a time, >= 1.
+  virtual int lanes(Tower /*tower*/) const { return 1; }
+
+  virtual Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips,
+                                                        CancelToken& cancel) = 0;
   // Rows may differ in length; the engine pads them and masks the padding.
-  virtual Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) = 0;
+  virtual Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows,
+                                                       CancelToken& cancel) = 0;
 };
 
 }  // namespace cosmos

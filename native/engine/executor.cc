@@ -1,11 +1,11 @@
 #include "engine/executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 namespace cosmos {
@@ -15,6 +15,11 @@ namespace {
 // this.
 constexpr double kHalfPrecisionSlack = 1e-2;
 constexpr double kUnitTolerance = 1e-3;
+// How often runs on a device are asked whether they have ended: well below what any of them takes, and little
+// work.
+constexpr std::chrono::microseconds kPoll{50};
+
+std::size_t IndexOf(Tower tower) { return tower == Tower::kVideo ? 0 : 1; }
 
 Status Cancelled() { return {StatusCode::kCancelled, "the encode job was cancelled"}; }
 
@@ -23,18 +28,28 @@ std::string Describe(const ClipShape& shape) {
          std::to_string(shape.height);
 }
 
-Status Validate(std::span<const ClipPtr> clips, const ClipShape& expected) {
+Status ValidateClips(std::span<const ClipPtr> clips, const ClipShape& expected, std::optional<int> device) {
   for (std::size_t i = 0; i < clips.size(); ++i) {
-    if (clips[i]->shape() == expected) continue;
-    return Status(StatusCode::kInvalidArgument, "clip " + std::to_string(i) + " has " +
-                                                    Describe(clips[i]->shape()) + "; the model takes " +
-                                                    Describe(expected))
-        .With("index", static_cast<double>(i));
+    if (clips[i]->shape() != expected) {
+      return Status(StatusCode::kInvalidArgument, "clip " + std::to_string(i) + " has " +
+                                                      Describe(clips[i]->shape()) + "; the model takes " +
+                                                      Describe(expected))
+          .With("index", static_cast<double>(i));
+    }
+    const DevicePixels* pixels = clips[i]->device_pixels();
+    if (pixels && pixels->device() != device) {
+      return Status(StatusCode::kInvalidArgument,
+                    "clip " + std::to_string(i) + " lies in the memory of GPU " +
+                        std::to_string(pixels->device()) +
+                        (device ? "; the engine runs on GPU " + std::to_string(*device)
+                                : std::string("; the engine runs on the CPU")))
+          .With("index", static_cast<double>(i));
+    }
   }
   return {};
 }
 
-Status Validate(std::span<const TokenRow> rows) {
+Status ValidateRows(std::span<const TokenRow> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i].empty()) continue;
     return Status(StatusCode::kInvalidArgument,
@@ -76,8 +91,20 @@ struct Executor::Pending {
   std::optional<CancelToken::Listener> listener;
 };
 
+// A job that the engine works on, part by part: each no larger than the engine's largest batch.
+struct Executor::Active {
+  EncodeJob job;
+  std::size_t items = 0;
+  std::size_t encoded = 0;  // items whose vectors are there
+  std::size_t part = 0;     // items of the run
+  Result<std::unique_ptr<EngineRun>> run = std::unique_ptr<EngineRun>();
+  std::vector<float> vectors;
+};
+
 Executor::Executor(std::unique_ptr<Engine> engine)
-    : engine_(std::move(engine)), thread_([this] { Work(); }) {}
+    : engine_(std::move(engine)),
+      max_batch_{engine_->signature().max_video_batch, engine_->signature().max_text_batch},
+      thread_([this] { Work(); }) {}
 
 Executor::~Executor() {
   std::vector<CancelTokenPtr> tokens;
@@ -87,7 +114,7 @@ Executor::~Executor() {
     for (const auto& pending : queue_) {
       if (!pending->taken) tokens.push_back(pending->job.cancel);
     }
-    if (running_) tokens.push_back(running_);
+    tokens.insert(tokens.end(), running_.begin(), running_.end());
   }
   for (const CancelTokenPtr& token : tokens) token->Cancel();
   wake_.notify_one();
@@ -119,68 +146,146 @@ void Executor::Drop(Pending& pending) {
 
 void Executor::Work() {
   for (;;) {
-    std::unique_ptr<Pending> pending;
-    bool dropped = false;
+    std::unique_ptr<Pending> next;
     {
+      Dropped dropped;
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      pending = std::move(queue_.front());
-      queue_.pop_front();
-      dropped = std::exchange(pending->taken, true);
-      if (!dropped) running_ = pending->job.cancel;
-    }
-    pending->listener.reset();
-    if (dropped) continue;
-
-    Result<std::vector<float>> result = Run(pending->job);
-    {
-      const std::lock_guard lock(mutex_);
-      running_ = nullptr;
-    }
-    pending->job.done(std::move(result));
-  }
-}
-
-Result<std::vector<float>> Executor::Run(const EncodeJob& job) {
-  const EngineSignature& model = engine_->signature();
-  if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&job.input)) {
-    COSMOS_RETURN_IF_ERROR(Validate(*clips, model.clip));
-    return RunInBatches(*clips, model.max_video_batch, *job.cancel);
-  }
-  const auto& rows = std::get<std::vector<TokenRow>>(job.input);
-  COSMOS_RETURN_IF_ERROR(Validate(rows));
-  return RunInBatches(rows, model.max_text_batch, *job.cancel);
-}
-
-template <typename Item>
-Result<std::vector<float>> Executor::RunInBatches(const std::vector<Item>& items, int max_batch,
-                                                  CancelToken& cancel) {
-  const std::size_t dim = engine_->signature().embedding_dim;
-  const std::size_t batch = max_batch > 0 ? max_batch : items.size();
-  std::vector<float> vectors;
-  vectors.reserve(items.size() * dim);
-  for (std::span<const Item> rest(items); !rest.empty() && !cancel.cancelled();) {
-    const auto part = rest.first(std::min(batch, rest.size()));
-    rest = rest.subspan(part.size());
-    Result<std::vector<float>> result = [&] {
-      if constexpr (std::is_same_v<Item, ClipPtr>) {
-        return engine_->EncodeVideo(part, cancel);
-      } else {
-        return engine_->EncodeText(part, cancel);
+      next = TakeNext(dropped);
+      if (!next && active_.empty()) {
+        if (closing_ && queue_.empty()) return;
+        wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+        continue;
       }
-    }();
-    if (!result.ok()) return result;
-    if (result->size() != part.size() * dim) {
-      return Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
-                                               " floats for " + std::to_string(part.size()) + " vectors of " +
-                                               std::to_string(dim));
     }
-    vectors.insert(vectors.end(), result->begin(), result->end());
+    if (next) Begin(std::move(next));
+
+    bool ended = false;
+    for (auto active = active_.begin(); active != active_.end();) {
+      if (Advance(*active)) {
+        active = active_.erase(active);
+        ended = true;
+      } else {
+        ++active;
+      }
+    }
+    if (ended || active_.empty()) continue;
+    std::unique_lock lock(mutex_);
+    const bool can_begin =
+        std::ranges::any_of(queue_, [this](const auto& pending) { return HasRoom(pending->job.tower()); });
+    if (!can_begin) wake_.wait_for(lock, kPoll);
   }
-  if (cancel.cancelled()) return Cancelled();
-  COSMOS_RETURN_IF_ERROR(CheckNorms(vectors, static_cast<int>(dim)));
-  return vectors;
+}
+
+// The oldest job whose tower has a free lane, marked as taken. With the mutex held, and without it `dropped`
+// is to be destroyed: the listeners of those jobs may still run, and want it.
+std::unique_ptr<Executor::Pending> Executor::TakeNext(Dropped& dropped) {
+  for (auto pending = queue_.begin(); pending != queue_.end();) {
+    if ((*pending)->taken) {
+      dropped.push_back(std::move(*pending));
+      pending = queue_.erase(pending);
+      continue;
+    }
+    if (!HasRoom((*pending)->job.tower())) {
+      ++pending;
+      continue;
+    }
+    std::unique_ptr<Pending> next = std::move(*pending);
+    queue_.erase(pending);
+    next->taken = true;
+    running_.push_back(next->job.cancel);
+    return next;
+  }
+  return nullptr;
+}
+
+bool Executor::HasRoom(Tower tower) const {
+  const auto busy =
+      std::ranges::count_if(active_, [tower](const Active& active) { return active.job.tower() == tower; });
+  return busy < engine_->lanes(tower);
+}
+
+Status Executor::Validate(const EncodeJob& job) const {
+  if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&job.input)) {
+    return ValidateClips(*clips, engine_->signature().clip, engine_->device());
+  }
+  return ValidateRows(std::get<std::vector<TokenRow>>(job.input));
+}
+
+void Executor::Begin(std::unique_ptr<Pending> pending) {
+  pending->listener.reset();  // the engine wants it
+  Active& active = active_.emplace_back();
+  active.job = std::move(pending->job);
+  active.items = std::visit([](const auto& items) { return items.size(); }, active.job.input);
+  Status status = lost_.ok() ? Validate(active.job) : lost_;
+  if (!status.ok()) {
+    active.run = std::move(status);
+    return;
+  }
+  active.vectors.reserve(active.items * engine_->signature().embedding_dim);
+  if (active.items > 0) BeginPart(active);
+}
+
+void Executor::BeginPart(Active& active) {
+  const int max_batch = max_batch_[IndexOf(active.job.tower())];
+  const std::size_t rest = active.items - active.encoded;
+  active.part = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
+  CancelToken& cancel = *active.job.cancel;
+  if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&active.job.input)) {
+    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.part), cancel);
+  } else {
+    const auto& rows = std::get<std::vector<TokenRow>>(active.job.input);
+    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.part), cancel);
+  }
+}
+
+// Takes what the engine has finished and begins the next part. True: the job is done and answered.
+bool Executor::Advance(Active& active) {
+  const std::size_t dim = engine_->signature().embedding_dim;
+  while (active.encoded < active.items) {
+    if (active.run.ok() && !active.run.value()->Ready()) return false;
+    Result<std::vector<float>> result =
+        active.run.ok() ? active.run.value()->Finish() : Result<std::vector<float>>(active.run.TakeStatus());
+    active.run = std::unique_ptr<EngineRun>();
+    if (active.job.cancel->cancelled()) break;
+    if (!result.ok()) {
+      const std::size_t tower = IndexOf(active.job.tower());
+      if (result.status().code() == StatusCode::kOutOfMemory && active.part > 1 && !shrunk_[tower]) {
+        shrunk_[tower] = true;
+        max_batch_[tower] = static_cast<int>(active.part / 2);
+        BeginPart(active);
+        continue;
+      }
+      if (result.status().code() == StatusCode::kDeviceLost) lost_ = result.status();
+      End(active, std::move(result));
+      return true;
+    }
+    if (result->size() != active.part * dim) {
+      End(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
+                                                    " floats for " + std::to_string(active.part) +
+                                                    " vectors of " + std::to_string(dim)));
+      return true;
+    }
+    active.vectors.insert(active.vectors.end(), result->begin(), result->end());
+    active.encoded += active.part;
+    if (active.encoded < active.items) BeginPart(active);
+  }
+  if (active.job.cancel->cancelled()) {
+    End(active, Cancelled());
+  } else if (Status status = CheckNorms(active.vectors, static_cast<int>(dim)); !status.ok()) {
+    End(active, std::move(status));
+  } else {
+    End(active, std::move(active.vectors));
+  }
+  return true;
+}
+
+void Executor::End(Active& active, Result<std::vector<float>> result) {
+  {
+    const std::lock_guard lock(mutex_);
+    running_.erase(std::ranges::find(running_, active.job.cancel));
+  }
+  active.job.input = {};
+  active.job.done(std::move(result));
 }
 
 }  // namespace cosmos

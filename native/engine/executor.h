@@ -1,9 +1,11 @@
 // One thread per device: takes encode jobs in order, runs them on the device's engine, checks what comes out.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -22,6 +24,8 @@ struct EncodeJob {
   // Called exactly once: with one unit vector of `embedding_dim` floats per clip or row, in their order, or
   // with the reason why not. Runs on the executor's thread or on the one that cancels, and must not block.
   std::function<void(Result<std::vector<float>>)> done;
+
+  Tower tower() const { return input.index() == 0 ? Tower::kVideo : Tower::kText; }
 };
 
 class Executor {
@@ -34,26 +38,40 @@ class Executor {
 
   const EngineSignature& signature() const { return engine_->signature(); }
   const EngineInfo& info() const { return engine_->info(); }
+  // Jobs of a tower that the engine works on at a time.
+  int lanes(Tower tower) const { return engine_->lanes(tower); }
 
-  // First in, first out: which job comes first is for the caller to decide. A job that is cancelled while it
-  // waits is done at once, and one that is cancelled while it runs as soon as the engine can stop.
+  // First in, first out for each tower: which job comes first is for the caller to decide. A job that is
+  // cancelled while it waits is done at once, and one that is cancelled while it runs as soon as the engine
+  // can stop. Once the device is lost every job is done with kDeviceLost.
   void Submit(EncodeJob job);
 
  private:
   struct Pending;
+  struct Active;
+  using Dropped = std::vector<std::unique_ptr<Pending>>;
 
   void Work();
   void Drop(Pending& pending);
-  Result<std::vector<float>> Run(const EncodeJob& job);
-  template <typename Item>
-  Result<std::vector<float>> RunInBatches(const std::vector<Item>& items, int max_batch, CancelToken& cancel);
+  std::unique_ptr<Pending> TakeNext(Dropped& dropped);
+  bool HasRoom(Tower tower) const;
+  Status Validate(const EncodeJob& job) const;
+  void Begin(std::unique_ptr<Pending> pending);
+  void BeginPart(Active& active);
+  bool Advance(Active& active);
+  void End(Active& active, Result<std::vector<float>> result);
 
   const std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Pending>> queue_;
-  CancelTokenPtr running_;
+  std::vector<CancelTokenPtr> running_;
   bool closing_ = false;
+  // The executor's thread alone:
+  std::list<Active> active_;
+  std::array<int, 2> max_batch_{};  // by tower; 0 = any
+  std::array<bool, 2> shrunk_{};
+  Status lost_;
   std::thread thread_;
 };
 

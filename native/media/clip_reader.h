@@ -16,6 +16,8 @@
 
 namespace cosmos {
 
+class Gpu;
+
 // Bytes owned by somebody else; `owner` keeps them alive for as long as any copy of this lives.
 struct MediaBytes {
   std::span<const std::uint8_t> data;
@@ -43,7 +45,8 @@ struct ClipRequest {
   // A wanted frame may move by up to this many seconds to one that is cheaper to decode. 0 = exactly these.
   double frame_tolerance = 0;
   int threads = 1;           // of the decoder, >= 1
-  bool keep_images = false;  // also return the chosen frames at their own size
+  bool keep_images = false;  // also return the chosen frames at their own size; decodes on the CPU
+  std::shared_ptr<Gpu> gpu;  // decode with its NVDEC where that works and is not slower; null: on the CPU
   DecodeLimits limits;
 };
 
@@ -65,8 +68,9 @@ struct DecodeReport {
   std::string container;
   std::string codec;
   std::string pixel_format;
-  std::string decoder;  // "software" | "nvdec" | "image"
-  int width = 0;        // of the displayed picture, after rotation
+  std::string decoder;         // "software" | "nvdec" | "image"
+  std::string decoder_reason;  // why that one, where a GPU was given and NVDEC did not decode all of it
+  int width = 0;               // of the displayed picture, after rotation
   int height = 0;
   int rotation = 0;              // degrees clockwise that were applied: 0, 90, 180, 270
   double duration = 0;           // seconds, of the whole video where known, else of the range
@@ -76,6 +80,7 @@ struct DecodeReport {
   int seeks = 0;
   std::int64_t bytes_read = 0;
   double open_ms = 0;     // open, probe, index
+  double wait_ms = 0;     // for an NVDEC engine
   double decode_ms = 0;   // demux and decode
   double convert_ms = 0;  // to RGB, rotate, resize
   std::vector<std::string> warnings;

@@ -1,15 +1,23 @@
 #include "napi/clip.h"
 
-#include <algorithm>
 #include <cstdint>
 
 namespace cosmos {
+namespace {
+
+// What V8 must know of: a GPU's memory is none of it.
+std::int64_t HostBytes(const Clip& clip) {
+  return clip.device_pixels() ? 0 : static_cast<std::int64_t>(clip.shape().bytes());
+}
+
+}  // namespace
 
 std::vector<Napi::ClassPropertyDescriptor<NativeClip>> NativeClip::Members() {
   return {
       InstanceAccessor<&NativeClip::Frames>("frames", napi_enumerable),
       InstanceAccessor<&NativeClip::Height>("height", napi_enumerable),
       InstanceAccessor<&NativeClip::Width>("width", napi_enumerable),
+      InstanceAccessor<&NativeClip::Device>("device", napi_enumerable),
       InstanceAccessor<&NativeClip::ByteLength>("byteLength", napi_enumerable),
       InstanceMethod<&NativeClip::ToBytes>("toBytes"),
       InstanceMethod<&NativeClip::JsRelease>("release"),
@@ -17,13 +25,12 @@ std::vector<Napi::ClassPropertyDescriptor<NativeClip>> NativeClip::Members() {
 }
 
 NativeClip::NativeClip(const Napi::CallbackInfo& info) : Wrapped(info) {
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(),
-                                               static_cast<std::int64_t>(payload_->shape().bytes()));
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), HostBytes(*payload_));
 }
 
 void NativeClip::Release(Napi::Env env) {
   if (!payload_) return;
-  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<std::int64_t>(payload_->shape().bytes()));
+  Napi::MemoryManagement::AdjustExternalMemory(env, -HostBytes(*payload_));
   payload_.reset();
 }
 
@@ -51,6 +58,12 @@ Napi::Value NativeClip::Width(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Used(info).shape().width);
 }
 
+Napi::Value NativeClip::Device(const Napi::CallbackInfo& info) {
+  const DevicePixels* pixels = Used(info).device_pixels();
+  if (!pixels) return Napi::String::New(info.Env(), "cpu");
+  return Napi::Number::New(info.Env(), pixels->device());
+}
+
 Napi::Value NativeClip::ByteLength(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(Used(info).shape().bytes()));
 }
@@ -58,7 +71,7 @@ Napi::Value NativeClip::ByteLength(const Napi::CallbackInfo& info) {
 Napi::Value NativeClip::ToBytes(const Napi::CallbackInfo& info) {
   const Clip& clip = Used(info);
   auto bytes = Napi::Uint8Array::New(info.Env(), clip.shape().bytes());
-  std::copy_n(clip.data(), clip.shape().bytes(), bytes.Data());
+  if (Status status = clip.CopyTo(bytes.Data()); !status.ok()) Throw(info.Env(), status);
   return {info.Env(), bytes};
 }
 

@@ -30,6 +30,7 @@ class NativeClip : public Wrapped<NativeClip, ClipPtr> {
   Napi::Value Frames(const Napi::CallbackInfo& info);
   Napi::Value Height(const Napi::CallbackInfo& info);
   Napi::Value Width(const Napi::CallbackInfo& info);
+  Napi::Value Device(const Napi::CallbackInfo& info);
   Napi::Value ByteLength(const Napi::CallbackInfo& info);
   Napi::Value ToBytes(const Napi::CallbackInfo& info);
   void JsRelease(const Napi::CallbackInfo& info) { Release(info.Env()); }

@@ -75,7 +75,9 @@ Result<std::shared_ptr<Executor>> Create(const OnnxOptions& options, const Cance
   return std::make_shared<Executor>(std::move(engine).value());
 }
 
-Napi::Object ToInfo(Napi::Env env, const EngineInfo& engine, const EngineSignature& model) {
+Napi::Object ToInfo(Napi::Env env, const Executor& executor) {
+  const EngineInfo& engine = executor.info();
+  const EngineSignature& model = executor.signature();
   Napi::Object info = Napi::Object::New(env);
   info.Set("backend", engine.backend);
   info.Set("version", engine.version);
@@ -86,6 +88,8 @@ Napi::Object ToInfo(Napi::Env env, const EngineInfo& engine, const EngineSignatu
   info.Set("embeddingDim", model.embedding_dim);
   info.Set("maxVideoBatch", model.max_video_batch);
   info.Set("maxTextBatch", model.max_text_batch);
+  info.Set("videoLanes", executor.lanes(Tower::kVideo));
+  info.Set("textLanes", executor.lanes(Tower::kText));
   info.Set("videoForm", model.video_form);
   info.Set("videoInput", model.video_input);
   info.Set("textInput", model.text_input);
@@ -115,8 +119,8 @@ std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> NativeEngine::Members()
 
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
     : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {
-  info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value(
-      "info", ToInfo(info.Env(), payload_->info(), payload_->signature()), napi_enumerable));
+  info.This().As<Napi::Object>().DefineProperty(
+      Napi::PropertyDescriptor::Value("info", ToInfo(info.Env(), *payload_), napi_enumerable));
 }
 
 Napi::Value NativeEngine::EncodeVideo(const Napi::CallbackInfo& info) {

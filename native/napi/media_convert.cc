@@ -49,6 +49,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
   object.Set("codec", report.codec);
   object.Set("pixelFormat", report.pixel_format);
   object.Set("decoder", report.decoder);
+  object.Set("decoderReason", report.decoder_reason);
   object.Set("width", report.width);
   object.Set("height", report.height);
   object.Set("rotation", report.rotation);
@@ -59,6 +60,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
   object.Set("seeks", report.seeks);
   object.Set("bytesRead", static_cast<double>(report.bytes_read));
   object.Set("openMs", report.open_ms);
+  object.Set("waitMs", report.wait_ms);
   object.Set("decodeMs", report.decode_ms);
   object.Set("convertMs", report.convert_ms);
   object.Set("warnings", warnings);

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/graph.h"
+
 namespace cosmos::ort {
 
 inline constexpr std::uint32_t kApiVersion = 17;  // ONNX Runtime 1.17, January 2024
@@ -25,7 +27,6 @@ struct Allocator;
 struct TypeInfo;
 struct TensorInfo;
 
-enum class ElementType : int { kFloat32 = 1, kUint8 = 2, kInt64 = 7, kFloat16 = 10 };
 enum class LogLevel : int { kVerbose, kInfo, kWarning, kError, kFatal };
 enum class Optimization : int { kNone = 0, kAll = 99 };
 enum class AllocatorKind : int { kDevice = 0, kArena = 1 };

@@ -1,65 +1,14 @@
-// What a graph takes and gives, and which of the known forms of an embedding model that is.
+// Reads the signature of an ONNX Runtime session.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "base/status.h"
-#include "image/clip.h"
-#include "onnxruntime/abi.h"
+#include "engine/graph.h"
 #include "onnxruntime/library.h"
 
 namespace cosmos::ort {
-
-inline constexpr std::int64_t kDynamic = -1;
-
-struct TensorSpec {
-  std::string name;
-  ElementType type{};               // kNotATensor for sequences, maps and optionals
-  std::vector<std::int64_t> dims;   // kDynamic where the graph leaves it open
-  std::vector<std::string> labels;  // what the graph calls its dynamic dimensions, or ""
-};
-
-inline constexpr ElementType kNotATensor{};
-
-struct GraphSpec {
-  std::vector<TensorSpec> inputs;
-  std::vector<TensorSpec> outputs;
-};
-
-// "videos uint8 [batch,8,3,224,224]"
-std::string Describe(const TensorSpec& tensor);
-std::string Describe(const std::vector<TensorSpec>& tensors);
 
 Result<GraphSpec> ReadGraph(Library& library, const Session& session);
 
 // Type and dimensions of one tensor, without a name.
 Result<TensorSpec> ReadTensor(Library& library, const TensorInfo& info);
-
-// What model.json says and the graphs must agree with.
-struct ModelShape {
-  ClipShape clip;
-  int embedding_dim = 0;
-};
-
-struct VideoGraph {
-  bool tao = false;  // float32 [B,3,T,H,W] in 0..1 instead of uint8 [B,T,3,H,W]
-  std::string input;
-  std::string output;
-  int max_batch = 0;  // 0 = any
-};
-
-struct TextGraph {
-  std::string output;
-  int max_batch = 0;  // 0 = any
-  int length = 0;     // tokens of a row, when the graph fixes it; 0 = any
-};
-
-// Accept the canonical (VSS) form and TAO's, by names, types and dimensions. Anything else is kModel with
-// what was expected and what was found. `file` is for the message.
-Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, const std::string& file);
-Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model, const std::string& file);
 
 }  // namespace cosmos::ort

@@ -10,14 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "onnxruntime/half.h"
+#include "engine/blocking_engine.h"
+#include "engine/half.h"
+#include "onnxruntime/graph.h"
 #include "onnxruntime/library.h"
 
 namespace cosmos {
 namespace {
 
 using ort::Api;
-using ort::ElementType;
 using ort::Library;
 
 // A tensor over a buffer of ours, for one run.
@@ -69,7 +70,7 @@ void ToTao(const Clip& clip, float* dst) {
   }
 }
 
-class OnnxEngine final : public Engine {
+class OnnxEngine final : public BlockingEngine {
  public:
   OnnxEngine(Library& library, const OnnxOptions& options, ort::MemoryInfoHandle memory)
       : library_(library), pad_token_id_(options.pad_token_id), memory_(std::move(memory)) {
@@ -86,8 +87,7 @@ class OnnxEngine final : public Engine {
   Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 
  private:
-  Result<ort::GraphSpec> Open(const OnnxOptions& options, const std::string& path,
-                              ort::SessionHandle& session);
+  Result<GraphSpec> Open(const OnnxOptions& options, const std::string& path, ort::SessionHandle& session);
   Result<std::vector<float>> Run(ort::Session& session, std::span<const InputTensor> inputs,
                                  const std::string& output, std::size_t rows, CancelToken& cancel);
   Result<std::vector<float>> ReadVectors(ort::Value& value, std::size_t rows);
@@ -97,8 +97,8 @@ class OnnxEngine final : public Engine {
   const ort::MemoryInfoHandle memory_;  // "our buffers are in host memory"
   ort::SessionHandle video_session_;
   ort::SessionHandle text_session_;
-  ort::VideoGraph video_;
-  ort::TextGraph text_;
+  VideoGraph video_;
+  TextGraph text_;
   EngineSignature signature_;
   EngineInfo info_;
   // Kept between runs: they grow to the largest batch and stay.
@@ -112,9 +112,9 @@ Status OnnxEngine::Load(const OnnxOptions& options) {
   if (!video_graph.ok()) return video_graph.TakeStatus();
   auto text_graph = Open(options, options.text_path, text_session_);
   if (!text_graph.ok()) return text_graph.TakeStatus();
-  auto video = ort::MatchVideo(video_graph.value(), options.model, options.video_path);
+  auto video = MatchVideo(video_graph.value(), options.model, options.video_path);
   if (!video.ok()) return video.TakeStatus();
-  auto text = ort::MatchText(text_graph.value(), options.model, options.text_path);
+  auto text = MatchText(text_graph.value(), options.model, options.text_path);
   if (!text.ok()) return text.TakeStatus();
   video_ = std::move(video).value();
   text_ = std::move(text).value();
@@ -126,8 +126,8 @@ Status OnnxEngine::Load(const OnnxOptions& options) {
   return {};
 }
 
-Result<ort::GraphSpec> OnnxEngine::Open(const OnnxOptions& options, const std::string& path,
-                                        ort::SessionHandle& session) {
+Result<GraphSpec> OnnxEngine::Open(const OnnxOptions& options, const std::string& path,
+                                   ort::SessionHandle& session) {
   auto created = CreateSession(library_, options, path);
   if (!created.ok()) return created.TakeStatus();
   session = std::move(created).value();

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "engine/engine.h"
-#include "onnxruntime/graph.h"
+#include "engine/graph.h"
 
 namespace cosmos {
 
@@ -15,7 +15,7 @@ struct OnnxOptions {
   std::string library;     // absolute path of libonnxruntime.so.1
   std::string video_path;  // the two graphs; external data is found beside them
   std::string text_path;
-  ort::ModelShape model;
+  ModelShape model;
   std::int64_t pad_token_id = 0;
   int intra_op_threads = 0;  // threads inside one run; 0 = one per core
   bool spinning = false;     // idle threads wait in a loop, which takes cores from the decoders

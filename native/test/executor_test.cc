@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/blocking_engine.h"
+
 namespace cosmos {
 namespace {
 
@@ -23,7 +25,7 @@ constexpr ClipShape kShape{2, 4, 4};
 constexpr int kDim = 2;
 
 // Encodes a row as the two coordinates that `vector` makes of its first token; blocks while `gate` says so.
-class FakeEngine final : public Engine {
+class FakeEngine final : public BlockingEngine {
  public:
   explicit FakeEngine(int max_text_batch = 0) {
     signature_.clip = kShape;

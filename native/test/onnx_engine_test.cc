@@ -18,8 +18,9 @@
 #include <utility>
 #include <vector>
 
-#include "onnxruntime/half.h"
+#include "engine/half.h"
 #include "onnxruntime/library.h"
+#include "test/encode.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -129,9 +130,9 @@ TEST_F(OnnxEngine, EncodesClipsOfTheCanonicalForm) {
   EXPECT_EQ(engine->info().backend, "onnxruntime");
   EXPECT_EQ(engine->info().library, RuntimePath());
   const std::vector<ClipPtr> clips = {FlatClip(0), FlatClip(100), FlatClip(7)};
-  ExpectNear(engine->EncodeVideo(clips, cancel_), {Expected(0), Expected(100), Expected(7)});
+  ExpectNear(Encode(*engine, clips, cancel_), {Expected(0), Expected(100), Expected(7)});
   // Fewer after more: the kept buffer is longer than the batch.
-  ExpectNear(engine->EncodeVideo(std::span(clips).last(1), cancel_), {Expected(7)});
+  ExpectNear(Encode(*engine, std::span(clips).last(1), cancel_), {Expected(7)});
 }
 
 TEST_F(OnnxEngine, TransposesAndScalesForTao) {
@@ -140,14 +141,14 @@ TEST_F(OnnxEngine, TransposesAndScalesForTao) {
     ASSERT_TRUE(engine);
     EXPECT_EQ(engine->signature().video_form, "tao");
     EXPECT_EQ(engine->signature().max_video_batch, max_batch);
-    ExpectNear(engine->EncodeVideo(std::vector{FlatClip(3)}, cancel_), {Expected(3)});
+    ExpectNear(Encode(*engine, std::vector{FlatClip(3)}, cancel_), {Expected(3)});
   }
 }
 
 TEST_F(OnnxEngine, WidensHalfPrecision) {
   const auto engine = Create("video_half");
   ASSERT_TRUE(engine);
-  ExpectNear(engine->EncodeVideo(std::vector{FlatClip(0)}, cancel_), {Expected(0)}, 1e-3F);
+  ExpectNear(Encode(*engine, std::vector{FlatClip(0)}, cancel_), {Expected(0)}, 1e-3F);
 }
 
 TEST_F(OnnxEngine, AcceptsABatchFixedToOne) {
@@ -155,7 +156,7 @@ TEST_F(OnnxEngine, AcceptsABatchFixedToOne) {
   ASSERT_TRUE(engine);
   EXPECT_EQ(engine->signature().max_video_batch, 1);
   EXPECT_EQ(engine->signature().max_text_batch, 1);
-  ExpectNear(engine->EncodeVideo(std::vector{FlatClip(1)}, cancel_), {Expected(1)});
+  ExpectNear(Encode(*engine, std::vector{FlatClip(1)}, cancel_), {Expected(1)});
 }
 
 TEST_F(OnnxEngine, PadsAndMasksTextRows) {
@@ -165,14 +166,14 @@ TEST_F(OnnxEngine, PadsAndMasksTextRows) {
   ASSERT_TRUE(engine.ok()) << engine.status().message();
   const std::vector<TokenRow> rows = {{5, 6, 7}, {9}};
   // Sum of ids, number of ids, length of the padded row, 1.
-  ExpectNear(engine.value()->EncodeText(rows, cancel_), {Unit({18, 3, 3, 1}), Unit({9, 1, 3, 1})});
+  ExpectNear(Encode(*engine.value(), rows, cancel_), {Unit({18, 3, 3, 1}), Unit({9, 1, 3, 1})});
 }
 
 TEST_F(OnnxEngine, PadsToALengthThatTheGraphFixes) {
   const auto engine = Create("video_canonical", "text_fixed");
   ASSERT_TRUE(engine);
-  ExpectNear(engine->EncodeText(std::vector<TokenRow>{{5, 6}}, cancel_), {Unit({11, 2, 6, 1})});
-  const auto longer = engine->EncodeText(std::vector<TokenRow>{{1, 2, 3, 4, 5, 6, 7}}, cancel_);
+  ExpectNear(Encode(*engine, std::vector<TokenRow>{{5, 6}}, cancel_), {Unit({11, 2, 6, 1})});
+  const auto longer = Encode(*engine, std::vector<TokenRow>{{1, 2, 3, 4, 5, 6, 7}}, cancel_);
   ASSERT_FALSE(longer.ok());
   EXPECT_EQ(longer.status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(longer.status().message(), "token row 0 has 7 tokens; the text graph takes at most 6");
@@ -235,7 +236,7 @@ TEST_F(OnnxEngine, CancelStopsARunFromInside) {
   const auto engine = Create("video_slow");
   ASSERT_TRUE(engine);
   auto run =
-      std::async(std::launch::async, [&] { return engine->EncodeVideo(std::vector{FlatClip(0)}, cancel_); });
+      std::async(std::launch::async, [&] { return Encode(*engine, std::vector{FlatClip(0)}, cancel_); });
   // The graph loops without end; nothing depends on how far it has come.
   EXPECT_EQ(run.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
   cancel_.Cancel();
@@ -246,14 +247,14 @@ TEST_F(OnnxEngine, CancelStopsARunFromInside) {
   CancelToken fresh;
   CancelToken cancelled;
   cancelled.Cancel();
-  EXPECT_EQ(engine->EncodeVideo(std::vector{FlatClip(0)}, cancelled).status().code(), StatusCode::kCancelled);
-  ExpectNear(engine->EncodeText(std::vector<TokenRow>{{5}}, fresh), {Unit({5, 1, 1, 1})});
+  EXPECT_EQ(Encode(*engine, std::vector{FlatClip(0)}, cancelled).status().code(), StatusCode::kCancelled);
+  ExpectNear(Encode(*engine, std::vector<TokenRow>{{5}}, fresh), {Unit({5, 1, 1, 1})});
 }
 
 TEST_F(OnnxEngine, LeavesWhatTheGraphComputedToTheExecutorToJudge) {
   const auto engine = Create("video_nan");
   ASSERT_TRUE(engine);
-  const auto vectors = engine->EncodeVideo(std::vector{FlatClip(-10)}, cancel_);
+  const auto vectors = Encode(*engine, std::vector{FlatClip(-10)}, cancel_);
   ASSERT_TRUE(vectors.ok());
   EXPECT_TRUE(std::isnan(vectors.value()[0]));
 }
@@ -265,7 +266,7 @@ TEST_F(OnnxEngine, OptionsChangeNoVector) {
     options.spinning = options.memory_pattern = options.memory_arena = on;
     auto engine = CreateOnnxEngine(options);
     ASSERT_TRUE(engine.ok()) << engine.status().message();
-    ExpectNear(engine.value()->EncodeVideo(std::vector{FlatClip(9)}, cancel_), {Expected(9)});
+    ExpectNear(Encode(*engine.value(), std::vector{FlatClip(9)}, cancel_), {Expected(9)});
   }
 }
 

@@ -1,0 +1,181 @@
+#include "cuda/device.h"
+
+#include <array>
+#include <cstdio>
+
+namespace cosmos::cuda {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::pair<const Driver*, int>, std::unique_ptr<Device>> devices;
+};
+
+// Never freed, as the drivers are not.
+Registry& TheRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+std::string UuidText(const CUuuid& uuid) {
+  std::string text = "GPU-";
+  for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
+    std::array<char, 3> hex{};
+    std::snprintf(hex.data(), hex.size(), "%02x",
+                  static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += hex.data();
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal) {
+  if (ordinal < 0 || ordinal >= driver.device_count()) {
+    return Status(StatusCode::kInvalidArgument, "there is no GPU " + std::to_string(ordinal) +
+                                                    "; this process sees " +
+                                                    std::to_string(driver.device_count()))
+        .With("device", static_cast<double>(ordinal))
+        .With("devices", static_cast<double>(driver.device_count()));
+  }
+  const Api& api = driver.api();
+  const std::string doing = "GPU " + std::to_string(ordinal) + " cannot be described";
+  const auto check = [&](CUresult result) { return driver.Check(result, doing, StatusCode::kLibrary); };
+  DeviceInfo info;
+  info.ordinal = ordinal;
+  CUdevice device = 0;
+  COSMOS_RETURN_IF_ERROR(check(api.DeviceGet(&device, ordinal)));
+  std::array<char, 256> name{};
+  COSMOS_RETURN_IF_ERROR(check(api.DeviceGetName(name.data(), name.size() - 1, device)));
+  info.name = name.data();
+  CUuuid uuid{};
+  COSMOS_RETURN_IF_ERROR(check(api.DeviceGetUuid(&uuid, device)));
+  info.uuid = UuidText(uuid);
+  COSMOS_RETURN_IF_ERROR(
+      check(api.DeviceGetAttribute(&info.major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)));
+  COSMOS_RETURN_IF_ERROR(
+      check(api.DeviceGetAttribute(&info.minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)));
+  COSMOS_RETURN_IF_ERROR(check(api.DeviceTotalMem(&info.total_bytes, device)));
+  return info;
+}
+
+Result<Device*> Device::Open(Driver& driver, int ordinal) {
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  std::unique_ptr<Device>& device = registry.devices[{&driver, ordinal}];
+  if (device) return device.get();
+  auto info = DescribeDevice(driver, ordinal);
+  if (!info.ok()) return info.TakeStatus();
+  CUdevice handle = 0;
+  CUcontext context = nullptr;
+  const std::string doing = "GPU " + std::to_string(ordinal) + " (" + info->name + ") gives no context";
+  COSMOS_RETURN_IF_ERROR(driver.Check(driver.api().DeviceGet(&handle, ordinal), doing, StatusCode::kLibrary));
+  COSMOS_RETURN_IF_ERROR(
+      driver.Check(driver.api().DevicePrimaryCtxRetain(&context, handle), doing, StatusCode::kLibrary));
+  device.reset(new Device(driver, std::move(info).value(), context));
+  return device.get();
+}
+
+Status Device::MakeCurrent() const {
+  return Check(api().CtxSetCurrent(context_), "the context of GPU " + std::to_string(info_.ordinal));
+}
+
+Status Device::Check(CUresult result, std::string_view doing, StatusCode code) const {
+  if (result == CUDA_SUCCESS) return {};
+  Status status = driver_.Check(result, doing, code);
+  if (status.code() == StatusCode::kDeviceLost) lost_.store(true, std::memory_order_release);
+  return std::move(status).With("device", static_cast<double>(info_.ordinal));
+}
+
+Result<std::pair<std::size_t, std::size_t>> Device::MemoryInfo() const {
+  std::pair<std::size_t, std::size_t> bytes;
+  COSMOS_RETURN_IF_ERROR(MakeCurrent());
+  COSMOS_RETURN_IF_ERROR(Check(api().MemGetInfo(&bytes.first, &bytes.second), "the memory of the GPU"));
+  return bytes;
+}
+
+Result<DeviceBuffer> DeviceBuffer::Allocate(const Device& device, std::size_t bytes) {
+  COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
+  DeviceBuffer buffer;
+  COSMOS_RETURN_IF_ERROR(device.Check(device.api().MemAlloc(&buffer.address_, bytes),
+                                      "no " + std::to_string(bytes) + " bytes of GPU memory"));
+  buffer.device_ = &device;
+  buffer.bytes_ = bytes;
+  return buffer;
+}
+
+DeviceBuffer::~DeviceBuffer() {
+  if (device_ && device_->MakeCurrent().ok()) device_->api().MemFree(address_);
+}
+
+Result<PinnedBuffer> PinnedBuffer::Allocate(const Device& device, std::size_t bytes) {
+  COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
+  PinnedBuffer buffer;
+  void* data = nullptr;
+  COSMOS_RETURN_IF_ERROR(device.Check(device.api().MemHostAlloc(&data, bytes, kHostAllocPortable),
+                                      "no " + std::to_string(bytes) + " bytes of page-locked memory"));
+  buffer.device_ = &device;
+  buffer.data_ = static_cast<std::byte*>(data);
+  buffer.bytes_ = bytes;
+  return buffer;
+}
+
+PinnedBuffer::~PinnedBuffer() {
+  if (device_ && device_->MakeCurrent().ok()) device_->api().MemFreeHost(data_);
+}
+
+Result<Stream> MakeStream(const Device& device) {
+  CUstream stream = nullptr;
+  COSMOS_RETURN_IF_ERROR(
+      device.Check(device.api().StreamCreate(&stream, kStreamNonBlocking), "no CUDA stream"));
+  return Stream(device, stream);
+}
+
+Result<Event> MakeEvent(const Device& device) {
+  CUevent event = nullptr;
+  COSMOS_RETURN_IF_ERROR(
+      device.Check(device.api().EventCreate(&event, kEventDisableTiming), "no CUDA event"));
+  return Event(device, event);
+}
+
+Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
+  DeviceBuffer buffer;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto found = idle_.extract(bytes)) {
+      idle_bytes_ -= bytes;
+      buffer = std::move(found.mapped());
+    }
+  }
+  if (!buffer) {
+    auto made = DeviceBuffer::Allocate(device_, bytes);
+    if (!made.ok() && made.status().code() == StatusCode::kOutOfMemory) {
+      Trim();
+      made = DeviceBuffer::Allocate(device_, bytes);
+    }
+    if (!made.ok()) return made.TakeStatus();
+    buffer = std::move(made).value();
+  }
+  const auto give_back = [pool = shared_from_this()](DeviceBuffer* used) {
+    pool->Return(std::move(*used));
+    delete used;
+  };
+  return std::shared_ptr<DeviceBuffer>(new DeviceBuffer(std::move(buffer)), give_back);
+}
+
+void BufferPool::Return(DeviceBuffer buffer) {
+  const std::lock_guard lock(mutex_);
+  if (idle_bytes_ + buffer.bytes() > max_idle_bytes_) return;  // freed, outside of the map
+  idle_bytes_ += buffer.bytes();
+  idle_.emplace(buffer.bytes(), std::move(buffer));
+}
+
+void BufferPool::Trim() {
+  std::multimap<std::size_t, DeviceBuffer> idle;
+  const std::lock_guard lock(mutex_);
+  idle_bytes_ = 0;
+  idle.swap(idle_);
+}
+
+}  // namespace cosmos::cuda

@@ -1,0 +1,115 @@
+#include "cuda/driver.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "base/dynlib.h"
+
+namespace cosmos::cuda {
+namespace {
+
+constexpr const char* kSoname = "libcuda.so.1";
+constexpr auto kOutOfMemoryError = static_cast<CUresult>(2);
+
+// The drivers by the name that they were opened by. Never freed: their threads may outlive every static of
+// ours.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Driver>> drivers;
+};
+
+Registry& TheRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+Status Unusable(const std::string& library, const std::string& reason) {
+  return Status(StatusCode::kLibrary, library + " cannot be used as the CUDA driver: " + reason)
+      .With("library", library)
+      .With("reason", reason);
+}
+
+Result<Api> Resolve(const Dynlib& file, const std::string& library) {
+  Api api;
+  const char* missing = nullptr;
+#define COSMOS_CUDA_RESOLVE(name, symbol, parameters) \
+  api.name = file.Find<decltype(Api::name)>(symbol);  \
+  if (api.name == nullptr && !missing) missing = symbol;
+  COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_RESOLVE)
+#undef COSMOS_CUDA_RESOLVE
+  if (missing) {
+    return Unusable(library,
+                    std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
+  }
+  return api;
+}
+
+}  // namespace
+
+bool IsSticky(CUresult result) {
+  switch (static_cast<int>(result)) {
+    case 4:    // DEINITIALIZED
+    case 214:  // ECC_UNCORRECTABLE
+    case 220:  // NVLINK_UNCORRECTABLE
+    case 226:  // CONTAINED
+    case 700:  // ILLEGAL_ADDRESS
+    case 702:  // LAUNCH_TIMEOUT
+    case 709:  // CONTEXT_IS_DESTROYED
+    case 710:  // ASSERT
+    case 714:  // HARDWARE_STACK_ERROR
+    case 715:  // ILLEGAL_INSTRUCTION
+    case 716:  // MISALIGNED_ADDRESS
+    case 717:  // INVALID_ADDRESS_SPACE
+    case 718:  // INVALID_PC
+    case 719:  // LAUNCH_FAILED
+    case 721:  // TENSOR_MEMORY_LEAK
+      return true;
+    default: return false;
+  }
+}
+
+Result<Driver*> Driver::Open(const std::string& path) {
+  const std::string library = path.empty() ? kSoname : path;
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  if (const auto found = registry.drivers.find(library); found != registry.drivers.end())
+    return found->second.get();
+
+  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
+  if (!file.ok()) return file.TakeStatus();
+  auto api = Resolve(*file.operator->(), library);
+  if (!api.ok()) return api.TakeStatus();
+  std::unique_ptr<Driver> driver(new Driver(library, api.value()));
+  COSMOS_RETURN_IF_ERROR(driver->Start());
+  return registry.drivers.emplace(library, std::move(driver)).first->second.get();
+}
+
+Status Driver::Start() {
+  COSMOS_RETURN_IF_ERROR(Check(api_.Init(0), library_ + " does not start", StatusCode::kLibrary));
+  COSMOS_RETURN_IF_ERROR(
+      Check(api_.DriverGetVersion(&version_), library_ + " does not tell its version", StatusCode::kLibrary));
+  return Check(api_.DeviceGetCount(&device_count_), library_ + " does not count its devices",
+               StatusCode::kLibrary);
+}
+
+std::string Driver::version_text() const {
+  return std::to_string(version_ / 1000) + "." + std::to_string(version_ % 1000 / 10);
+}
+
+Status Driver::Check(CUresult result, std::string_view doing, StatusCode code) const {
+  if (result == CUDA_SUCCESS) return {};
+  const char* name = nullptr;
+  const char* text = nullptr;
+  if (api_.GetErrorName(result, &name) != CUDA_SUCCESS || name == nullptr) name = "an unknown CUDA error";
+  if (api_.GetErrorString(result, &text) != CUDA_SUCCESS || text == nullptr) text = "no description";
+  if (result == kOutOfMemoryError) code = StatusCode::kOutOfMemory;
+  if (IsSticky(result)) code = StatusCode::kDeviceLost;
+  const std::string reason = std::string(name) + " (" + text + ")";
+  return Status(code, std::string(doing) + ": " + reason)
+      .With("reason", reason)
+      .With("cuda", static_cast<double>(result));
+}
+
+}  // namespace cosmos::cuda

@@ -1,0 +1,42 @@
+// For engines that compute on the calling thread: a run has ended when it has begun.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace cosmos {
+
+class BlockingEngine : public Engine {
+ public:
+  Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) final {
+    return Ended(EncodeVideo(clips, cancel));
+  }
+  Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) final {
+    return Ended(EncodeText(rows, cancel));
+  }
+
+ protected:
+  virtual Result<std::vector<float>> EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) = 0;
+  virtual Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) = 0;
+
+ private:
+  class EndedRun final : public EngineRun {
+   public:
+    explicit EndedRun(Result<std::vector<float>> result) : result_(std::move(result)) {}
+    bool Ready() override { return true; }
+    Result<std::vector<float>> Finish() override { return std::move(result_); }
+
+   private:
+    Result<std::vector<float>> result_;
+  };
+
+  static Result<std::unique_ptr<EngineRun>> Ended(Result<std::vector<float>> result) {
+    return std::unique_ptr<EngineRun>(std::make_unique<EndedRun>(std::move(result)));
+  }
+};
+
+}  // namespace cosmos

@@ -1,0 +1,78 @@
+// One GPU as a place where clips are made: its NVDEC, the preprocess kernels, and memory for both.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "cuda/device.h"
+#include "cuda/preprocess.h"
+
+namespace cosmos {
+
+struct GpuOptions {
+  int device = 0;
+  std::string cuda_library;     // absolute; empty: libcuda.so.1 as the loader finds it
+  std::string nvcuvid_library;  // absolute; empty: libnvcuvid.so.1
+  bool nvdec = true;            // false: decode on the CPU only
+  int nvdec_workers = 0;        // clips in NVDEC at a time; 0 = one for each engine of the card
+  int cpu_workers = 0;          // clips that the CPU may take over while NVDEC is busy
+};
+
+struct NvdecCapability {
+  std::string codec;   // FFmpeg's short name
+  std::string chroma;  // "420" | "444"
+  int bit_depth = 8;
+  bool supported = false;
+  int max_width = 0;
+  int max_height = 0;
+  int engines = 0;
+};
+
+struct GpuStats {
+  std::int64_t nvdec = 0;  // clips by the decoder that made them
+  std::int64_t software = 0;
+  int nvdec_running = 0;
+  int nvdec_waiting = 0;
+  std::int64_t decoders_created = 0;
+  std::int64_t decoders_reused = 0;
+  std::int64_t decoders_reconfigured = 0;
+  bool lost = false;
+};
+
+class Nvdec;  // behind this header: libnvcuvid, the decoders, and who may use them
+
+// Thread-safe.
+class Gpu {
+ public:
+  // Fails with kLibrary (driver, kernels) or kInvalidArgument (no such device). A missing or unusable NVDEC
+  // is no failure: nvdec_reason() tells.
+  static Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options);
+  ~Gpu();
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  cuda::Device& device() const { return device_; }
+  const cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
+  cuda::BufferPool& buffers() const { return *buffers_; }
+  // Null when NVDEC is not used.
+  Nvdec* nvdec() const { return nvdec_.get(); }
+  const std::string& nvdec_reason() const { return nvdec_reason_; }
+
+  int nvdec_engines() const;
+  std::vector<NvdecCapability> capabilities() const;
+  GpuStats stats() const;
+
+ private:
+  explicit Gpu(cuda::Device& device);
+
+  cuda::Device& device_;
+  std::shared_ptr<cuda::Preprocessor> preprocessor_;
+  std::shared_ptr<cuda::BufferPool> buffers_;
+  std::string nvdec_reason_;
+  std::unique_ptr<Nvdec> nvdec_;
+};
+
+}  // namespace cosmos
