@@ -81,6 +81,16 @@ try {
       ['build', '--config', 'Release', '--log-level', 'error'],
     ],
   )
+  if (groups.includes('test')) {
+    const build = path.join(root, 'build-fakes')
+    const generate = ['-S', path.join(root, 'test', 'fakes'), '-B', build, '-Wno-dev']
+    step(
+      'test doubles',
+      ['test/fakes', 'native/cuda', 'native/image'],
+      ['build-fakes/CMakeCache.txt'],
+      ['sh', ['-c', `cmake ${generate.join(' ')} && cmake --build ${build} --parallel 2`]],
+    )
+  }
   step(
     'TypeScript',
     ['tsconfig.json', 'package-lock.json', 'lib', 'src'],
