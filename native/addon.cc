@@ -2,6 +2,7 @@
 #include "napi/diagnostics.h"
 #include "napi/engine.h"
 #include "napi/environment.h"
+#include "napi/gpu.h"
 #include "napi/image.h"
 #include "napi/media.h"
 #include "napi/node.h"
@@ -15,6 +16,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openSegments", Napi::Function::New<OpenSegments>(env, "openSegments"));
   exports.Set("createEngine", Napi::Function::New<CreateEngine>(env, "createEngine"));
   exports.Set("probeOnnxRuntime", Napi::Function::New<ProbeOnnxRuntime>(env, "probeOnnxRuntime"));
+  exports.Set("probeTensorRt", Napi::Function::New<ProbeTensorRt>(env, "probeTensorRt"));
+  exports.Set("probeGpu", Napi::Function::New<ProbeGpu>(env, "probeGpu"));
+  exports.Set("openGpu", Napi::Function::New<OpenGpu>(env, "openGpu"));
   exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
   exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));
   return exports;

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "napi/clip.h"
+#include "napi/gpu.h"
 #include "onnxruntime/library.h"
 #include "onnxruntime/onnx_engine.h"
+#include "tensorrt/tensorrt_engine.h"
 
 namespace cosmos {
 namespace {
@@ -48,10 +51,10 @@ std::vector<TokenRow> ReadRows(const Arg& items) {
   return rows;
 }
 
-OnnxOptions ReadEngineOptions(const Arg& options) {
-  if (const Arg backend = options["backend"]; backend.String() != "onnxruntime")
-    backend.Fail("\"onnxruntime\"");
-  OnnxOptions read;
+// What the options of every backend have in common.
+template <typename Options>
+Options ReadModelOptions(const Arg& options) {
+  Options read;
   read.library = options["library"].String();
   if (!read.library.starts_with('/')) options["library"].Fail("an absolute path");
   read.video_path = options["video"].String();
@@ -61,6 +64,11 @@ OnnxOptions ReadEngineOptions(const Arg& options) {
   read.model.clip.width = options["width"].Int(1, 4096);
   read.model.embedding_dim = options["embeddingDim"].Int(1, 65536);
   read.pad_token_id = options["padTokenId"].Int(0, kIntMax);
+  return read;
+}
+
+OnnxOptions ReadOnnxOptions(const Arg& options) {
+  auto read = ReadModelOptions<OnnxOptions>(options);
   if (const Arg a = options["intraOpThreads"]; a.given()) read.intra_op_threads = a.Int(0, 1024);
   if (const Arg a = options["spinning"]; a.given()) read.spinning = a.Boolean();
   if (const Arg a = options["memoryPattern"]; a.given()) read.memory_pattern = a.Boolean();
@@ -68,8 +76,29 @@ OnnxOptions ReadEngineOptions(const Arg& options) {
   return read;
 }
 
-Result<std::shared_ptr<Executor>> Create(const OnnxOptions& options, const CancelToken& cancel) {
-  auto engine = CreateOnnxEngine(options);
+TensorRtOptions ReadTensorRtOptions(const Arg& options) {
+  auto read = ReadModelOptions<TensorRtOptions>(options);
+  if (const Arg a = options["contexts"]; a.given()) read.contexts = a.Int(1, 2);
+  if (const Arg a = options["graphs"]; a.given()) read.graphs = a.Boolean();
+  if (const Arg a = options["hostCode"]; a.given()) read.host_code = a.Boolean();
+  return read;
+}
+
+using MakeEngine = std::function<Result<std::unique_ptr<Engine>>()>;
+
+// Reads the options of the backend that they name.
+MakeEngine ReadEngineOptions(const Arg& options) {
+  const Arg backend = options["backend"];
+  const std::string name = backend.String();
+  if (name == "onnxruntime") return [read = ReadOnnxOptions(options)] { return CreateOnnxEngine(read); };
+  if (name != "tensorrt") backend.Fail("\"onnxruntime\" or \"tensorrt\"");
+  return [gpu = NativeGpu::From(options["gpu"]), read = ReadTensorRtOptions(options)] {
+    return CreateTensorRtEngine(gpu, read);
+  };
+}
+
+Result<std::shared_ptr<Executor>> Create(const MakeEngine& make, const CancelToken& cancel) {
+  auto engine = make();
   if (!engine.ok()) return engine.TakeStatus();
   if (cancel.cancelled()) return Status(StatusCode::kCancelled, "cancelled while the engine was created");
   return std::make_shared<Executor>(std::move(engine).value());
@@ -163,10 +192,10 @@ void NativeEngine::RequireOpen(Napi::Env env) const {
 }
 
 Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
-  const OnnxOptions options = ReadEngineOptions(Arg(info[0], "options"));
+  const MakeEngine make = ReadEngineOptions(Arg(info[0], "options"));
   return RunOnPool(info.Env(), {},
-                   [options](const CancelTokenPtr& cancel) {
-                     return ToOutcome<std::shared_ptr<Executor>>(Create(options, *cancel), EngineToValue);
+                   [make](const CancelTokenPtr& cancel) {
+                     return ToOutcome<std::shared_ptr<Executor>>(Create(make, *cancel), EngineToValue);
                    })
       .handle;
 }

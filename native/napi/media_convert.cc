@@ -7,6 +7,7 @@
 
 #include "napi/clip.h"
 #include "napi/environment.h"
+#include "napi/gpu.h"
 #include "napi/image.h"
 
 namespace cosmos {
@@ -100,6 +101,7 @@ ClipRequest ReadClipRequest(const Arg& options) {
   if (const Arg a = options["frameTolerance"]; a.given()) request.frame_tolerance = a.Number(0, kMaxSeconds);
   if (const Arg a = options["threads"]; a.given()) request.threads = a.Int(1, kMaxThreads);
   if (const Arg a = options["keepImages"]; a.given()) request.keep_images = a.Boolean();
+  if (const Arg a = options["gpu"]; a.given()) request.gpu = NativeGpu::From(a);
   if (const Arg a = options["limits"]; a.given()) request.limits = ReadLimits(a);
   return request;
 }

@@ -1,0 +1,37 @@
+// NativeGpu: a Gpu in JavaScript's hands; openGpu and the probes.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "media/gpu.h"
+#include "napi/convert.h"
+#include "napi/wrap.h"
+
+namespace cosmos {
+
+// Shared with the jobs and engines that use it: closing or collecting this object frees nothing under them.
+class NativeGpu : public Wrapped<NativeGpu, std::shared_ptr<Gpu>> {
+ public:
+  static constexpr napi_type_tag kTag{0x93d17e0c46ab4f25, 0xb02c6a8f75d41e93};
+  static constexpr const char* kName = "NativeGpu";
+  static std::vector<Napi::ClassPropertyDescriptor<NativeGpu>> Members();
+
+  explicit NativeGpu(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+
+  // Of a NativeGpu that is not closed; throws otherwise.
+  static std::shared_ptr<Gpu> From(const Arg& arg);
+
+ private:
+  Napi::Value Stats(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<Mailbox> mailbox_;
+};
+
+Napi::Value OpenGpu(const Napi::CallbackInfo& info);
+Napi::Value ProbeGpu(const Napi::CallbackInfo& info);
+Napi::Value ProbeTensorRt(const Napi::CallbackInfo& info);
+
+}  // namespace cosmos
