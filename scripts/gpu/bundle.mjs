@@ -1,0 +1,112 @@
+// npm run gpu-bundle: one folder that runs the GPU suite and `bench gpu` on a bare Linux machine with nothing but the
+// driver: Node, the prebuilt addon with its libraries, the model, clips, tests. `npm run prebuild` comes first.
+//
+//   node scripts/gpu/bundle.mjs [--out DIR] [--model DIR] [--bench] [--check]
+//
+//   --out DIR    default .cache/gpu-bundle; beside it DIR.tar.xz, at most 60 MiB
+//   --model DIR  another bundle than models/demo, with its engines/ (the size is then up to the model)
+//   --bench      also the clips of `bench gpu`
+//   --check      runs the bundle here, in an empty environment: it must start and say why it skips
+
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { gpuClips } from './clips.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const limit = 60 * 2 ** 20
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string', default: path.join(root, '.cache', 'gpu-bundle') },
+    model: { type: 'string' },
+    bench: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+  },
+})
+
+const out = path.resolve(values.out)
+const prebuild = path.join(root, 'prebuilds', `linux-${process.arch}`)
+if (!existsSync(prebuild)) fail(`there is no ${path.relative(root, prebuild)}: run "npm run prebuild" first`)
+const { clips, reason } = gpuClips(path.join(root, '.cache', 'gpu-clips'))
+if (clips.length === 0) fail(reason)
+
+rmSync(out, { recursive: true, force: true })
+mkdirSync(path.join(out, 'bin'), { recursive: true })
+cpSync(process.execPath, path.join(out, 'bin', 'node'))
+if (spawnSync('strip', ['-s', path.join(out, 'bin', 'node')]).status !== 0)
+  console.error('node keeps its symbols: no strip here')
+for (const part of [
+  ...[
+    'package.json',
+    'dist',
+    'lib',
+    'models/demo',
+    'examples/clips',
+    'test/gpu',
+    'scripts/gpu',
+    'scripts/bench',
+  ],
+  ...['.cache/gpu-clips', ...(values.bench ? ['.cache/bench-media'] : [])],
+  path.relative(root, prebuild),
+]) {
+  cpSync(path.join(root, part), path.join(out, part), { recursive: true })
+}
+if (values.model) cpSync(path.resolve(values.model), path.join(out, 'models', 'given'), { recursive: true })
+for (const name of productionModules()) {
+  cpSync(path.join(root, name), path.join(out, name), { recursive: true })
+}
+writeFileSync(
+  path.join(out, 'run'),
+  `#!/bin/sh
+# ./run            the GPU suite
+# ./run bench …    npm run bench gpu -- …
+cd "$(dirname "$0")" || exit 1
+export PREBUILDS_ONLY=1
+${values.model ? 'export COSMOS_EMBED_GPU_MODEL="$PWD/models/given"\n' : ''}if [ "$1" = bench ]; then shift; exec bin/node scripts/bench/main.mjs gpu "$@"; fi
+exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed.test.mjs
+`,
+  { mode: 0o755 },
+)
+
+const archive = `${out}.tar.xz`
+run('tar', ['-C', path.dirname(out), '-cJf', archive, path.basename(out)], { XZ_OPT: '-6 -T2' })
+const bytes = statSync(archive).size
+console.log(`${archive}: ${(bytes / 2 ** 20).toFixed(1)} MiB, ${clips.length} clips`)
+if (bytes > limit && !values.model && !values.bench) fail(`more than ${limit / 2 ** 20} MiB`)
+if (values.check) check()
+
+/** The packages that the published one depends on, and theirs. */
+function productionModules() {
+  const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  return listed.stdout
+    .split('\n')
+    .filter((line) => line.includes('node_modules'))
+    .map((line) => path.relative(root, line))
+}
+
+function check() {
+  const result = spawnSync(path.join(out, 'run'), { env: {}, encoding: 'utf8' })
+  process.stdout.write(result.stdout)
+  process.stderr.write(result.stderr)
+  if (result.status !== 0) fail(`the bundle ended with ${result.status ?? result.signal}`)
+  if (!/ℹ pass \d|ℹ skipped \d/.test(result.stdout)) fail('the bundle ran no test')
+}
+
+function run(command, args, environment) {
+  const { status, error } = spawnSync(command, args, {
+    stdio: 'inherit',
+    env: { ...process.env, ...environment },
+  })
+  if (status !== 0) fail(`${command} failed: ${error?.message ?? `exit ${status}`}`)
+}
+
+function fail(message) {
+  console.error(`gpu-bundle: ${message}`)
+  process.exit(1)
+}

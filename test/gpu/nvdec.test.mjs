@@ -1,0 +1,126 @@
+// The card's decoder and our kernels against the CPU path, clip by clip.
+
+import assert from 'node:assert/strict'
+import path from 'node:path'
+import { test } from 'node:test'
+import binding from '#binding'
+import { clips, decode, difference, noGpu, openGpu, shape } from './support.mjs'
+
+const skip = noGpu || false
+
+test('the GPU says what it is and what its NVDEC decodes', { skip }, async (t) => {
+  const gpu = await openGpu()
+  const { name, computeCapability, driver, memoryBytes, freeBytes, nvdecEngines, nvdecReason, nvdec } =
+    gpu.info
+  t.diagnostic(`${name}, compute capability ${computeCapability}, CUDA ${driver}`)
+  t.diagnostic(`${(memoryBytes / 2 ** 30).toFixed(1)} GiB, ${(freeBytes / 2 ** 30).toFixed(1)} free`)
+  t.diagnostic(nvdecReason || `${nvdecEngines} NVDEC engines`)
+  for (const { codec, chroma, bitDepth, supported, maxWidth, maxHeight } of nvdec) {
+    const size = supported ? `up to ${maxWidth}x${maxHeight}` : 'no'
+    t.diagnostic(`${codec} ${chroma} ${bitDepth}-bit: ${size}`)
+  }
+  assert.match(computeCapability, /^\d+\.\d$/)
+  assert.ok(nvdecReason !== '' || nvdec.some(({ codec, supported }) => codec === 'h264' && supported))
+  gpu.close()
+})
+
+test('clips from the GPU are those from the CPU', { skip }, async (t) => {
+  const gpu = await openGpu()
+  for (const file of skip ? [] : clips()) {
+    await t.test(path.basename(file), async (t) => {
+      const [cpu, onGpu] = [await decode(file), await decode(file, { gpu })]
+      if (cpu instanceof Error || onGpu instanceof Error) {
+        assert.deepEqual([onGpu.code, onGpu.message], [cpu.code, cpu.message])
+        return
+      }
+      const { most, within } = difference(cpu.clip, onGpu.clip)
+      const { codec, pixelFormat, decoder, decoderReason } = onGpu.report
+      t.diagnostic(
+        `${codec} ${pixelFormat} by ${decoder} ${decoderReason}: within 1: ${(100 * within).toFixed(3)} %, most ${most}`,
+      )
+      assert.ok(within >= 0.999, `${(100 * within).toFixed(3)} % of the samples are within 1 of 255`)
+      assert.deepEqual(onGpu.frames, cpu.frames)
+      assert.equal(onGpu.report.frameCount, cpu.report.frameCount)
+      assert.deepEqual(onGpu.report.warnings, cpu.report.warnings)
+      if (decoder !== 'nvdec') assert.notEqual(decoderReason, '')
+      for (const { clip } of [cpu, onGpu]) clip.release()
+    })
+  }
+  gpu.close()
+})
+
+test('other shapes of clip too', { skip }, async () => {
+  const gpu = await openGpu()
+  const [file] = clips()
+  for (const other of [
+    { frames: 1, height: 448, width: 448 },
+    { frames: 3, height: 97, width: 333 },
+    { frames: 8, height: 1080, width: 16 },
+  ]) {
+    const [cpu, onGpu] = [await decode(file, other), await decode(file, { ...other, gpu })]
+    assert.ok(difference(cpu.clip, onGpu.clip).within >= 0.999, JSON.stringify(other))
+  }
+  gpu.close()
+})
+
+test('windows are those of the CPU', { skip }, async () => {
+  const gpu = await openGpu()
+  const windows = { seconds: 1, stride: 0.5 }
+  for (const file of clips().slice(0, 4)) {
+    const [cpu, onGpu] = [await segments(file, {}, windows), await segments(file, { gpu }, windows)]
+    assert.equal(onGpu.length, cpu.length)
+    for (const [i, segment] of onGpu.entries()) {
+      assert.deepEqual(segment.frames, cpu[i].frames)
+      assert.ok(difference(segment.clip, cpu[i].clip).within >= 0.999, `${file}, window ${i}`)
+    }
+  }
+  gpu.close()
+})
+
+async function segments(file, options, windows) {
+  const reader = await binding.openSegments({ path: file }, { ...shape, ...options }, windows).promise
+  const found = []
+  for (let next = await reader.next().promise; next; next = await reader.next().promise) found.push(next)
+  reader.close()
+  return found
+}
+
+test('many at a time give what one at a time gives, and nothing of it stays on the card', {
+  skip,
+}, async (t) => {
+  const free = async () => {
+    const gpu = await openGpu()
+    const { freeBytes } = gpu.info
+    gpu.close()
+    return freeBytes
+  }
+  const gpu = await openGpu()
+  const files = clips()
+  const alone = new Map()
+  for (const file of files) {
+    const decoded = await decode(file, { gpu })
+    alone.set(file, decoded instanceof Error ? decoded.message : Buffer.from(decoded.clip.toBytes()))
+  }
+  const round = async () => {
+    const all = await Promise.all(
+      files.flatMap((file) => [file, file]).map(async (file) => [file, await decode(file, { gpu })]),
+    )
+    for (const [file, decoded] of all) {
+      const expected = alone.get(file)
+      if (decoded instanceof Error) assert.equal(decoded.message, expected)
+      else assert.ok(Buffer.from(decoded.clip.toBytes()).equals(expected), path.basename(file))
+      if (!(decoded instanceof Error)) decoded.clip.release()
+    }
+  }
+  await round()
+  const before = await free()
+  for (let i = 0; i < 5; i += 1) await round()
+  const lost = before - (await free())
+  const { decodersCreated, decodersReused, decodersReconfigured } = gpu.stats()
+  t.diagnostic(
+    `decoders: ${decodersCreated} created, ${decodersReused} reused, ${decodersReconfigured} reconfigured`,
+  )
+  t.diagnostic(`free memory changed by ${(lost / 2 ** 20).toFixed(1)} MiB over 5 rounds`)
+  assert.ok(lost < 64 * 2 ** 20, `${lost} bytes of GPU memory were lost`)
+  gpu.close()
+})

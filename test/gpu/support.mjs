@@ -1,0 +1,65 @@
+// The GPU suite runs on Node's own test runner, so that a bundle of Node, the addon and these files is enough.
+
+import { existsSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import binding from '#binding'
+import { gpuClips } from '../../scripts/gpu/clips.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
+
+/** What openGpu and probeGpu take: the environment's word, else what the loader finds. */
+export const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
+
+/** Why nothing here can run, or "". */
+export const noGpu = whyNoGpu()
+if (noGpu) console.log(`skipped, all of it: ${noGpu}`)
+
+/** Clips of every codec, those of the examples, and those of the folder COSMOS_EMBED_GPU_MEDIA. */
+export function clips() {
+  const made = gpuClips(path.join(root, '.cache', 'gpu-clips'))
+  if (made.reason) console.log(`fewer clips: ${made.reason}`)
+  const folders = [path.join(root, 'examples', 'clips'), process.env.COSMOS_EMBED_GPU_MEDIA ?? '']
+  const others = folders
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)))
+  return [...made.clips, ...others].filter((file) => /\.(mp4|mkv|webm|mov|ts|mpg|avi|h264)$/.test(file))
+}
+
+export const shape = { frames: 8, height: 224, width: 224 }
+
+export async function openGpu(options = {}) {
+  return binding.openGpu({ device: 0, libraries, ...options }).promise
+}
+
+/** @returns the decoded clip, or the error that says why there is none. */
+export async function decode(file, options) {
+  try {
+    return await binding.decodeClip({ path: file }, { ...shape, ...options }).promise
+  } catch (error) {
+    return error
+  }
+}
+
+/** How two clips of the same shape differ, in 1/255. */
+export function difference(a, b) {
+  const [left, right] = [a.toBytes(), b.toBytes()]
+  let most = 0
+  let beyondOne = 0
+  for (let i = 0; i < left.length; i += 1) {
+    const distance = Math.abs(left[i] - right[i])
+    if (distance > most) most = distance
+    if (distance > 1) beyondOne += 1
+  }
+  return { most, within: 1 - beyondOne / left.length }
+}
+
+function whyNoGpu() {
+  try {
+    return binding.probeGpu(libraries).devices.length > 0 ? '' : 'the driver sees no GPU'
+  } catch (error) {
+    return error.message
+  }
+}
