@@ -16,7 +16,10 @@ std::int64_t Product(const Shape& shape) {
 
 std::string Text(const Shape& shape) {
   std::string text;
-  for (const std::int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
+  for (const std::int64_t size : shape) {
+    if (!text.empty()) text += 'x';
+    text += std::to_string(size);
+  }
   return text;
 }
 
@@ -171,7 +174,8 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   std::vector<Operand> outputs;
   std::vector<std::uint64_t> touches;
   std::string line = captures ? "capture" : "enqueue";
-  line += " profile=" + std::to_string(profile_);
+  line += " profile=";
+  line += std::to_string(profile_);
   for (const PlanTensor& tensor : model_->plan.tensors) {
     Operand operand{tensor, ShapeOf(tensor), addresses_[tensor.name]};
     const std::int64_t bytes = Product(operand.shape) * BytesOf(tensor.type);
@@ -179,7 +183,7 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
     if (!IsDeviceMemory(reinterpret_cast<CUdeviceptr>(operand.data), static_cast<std::size_t>(bytes)))
       return fail("API Usage Error (" + tensor.name + " has no memory)");
     touches.push_back(reinterpret_cast<std::uint64_t>(operand.data));
-    if (tensor.input) line += " " + tensor.name + "=" + Text(operand.shape);
+    if (tensor.input) line.append(" ").append(tensor.name).append("=").append(Text(operand.shape));
     (tensor.input ? inputs : outputs).push_back(std::move(operand));
   }
   Trace(line);

@@ -27,6 +27,13 @@
 #include "plan.h"
 #include "stubs.h"
 
+extern "C" {
+CUresult cuCtxGetCurrent(CUcontext* context);
+CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device);
+CUresult cuDeviceGetCount(int* count);
+CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device);
+}
+
 namespace fakes {
 
 std::array<int, 4> LibraryVersion();

@@ -15,7 +15,7 @@
 // Lines may come in any order and empty ones are skipped. Row i of the output depends on row i of the inputs alone, has
 // D values and is normalised to length 1:
 //   one input    value j = 1 + mean of the j-th of D equal slices of the row's elements (of float32 elements, times 255)
-//   two inputs   ids and mask: value j = 1 + sum over the tokens k of mask[k] · ids[k] · (1 + (k + j) % 3)
+//   two inputs   ids, then mask: value j = 1 + sum over the tokens k of mask[k] · ids[k] · (1 + (k + j) % 3)
 // Further outputs are filled with zeros. In a shell:
 //
 //   { printf 'ftrt\0\0\0\0................\012\020\001\013'; echo 'input videos uint8 -1x2x3x4x4'; …; } > video.plan
