@@ -29,7 +29,9 @@ struct Dims {
 };
 
 // clang-format off
-enum class DataType : std::int32_t { kFloat = 0, kHalf = 1, kInt32 = 3, kUint8 = 5, kInt64 = 8 };
+enum class DataType : std::int32_t {
+  kFloat = 0, kHalf = 1, kInt8 = 2, kInt32 = 3, kBool = 4, kUint8 = 5, kBf16 = 7, kInt64 = 8
+};
 enum class IoMode : std::int32_t { kNone = 0, kInput = 1, kOutput = 2 };
 enum class Location : std::int32_t { kDevice = 0, kHost = 1 };
 enum class Selector : std::int32_t { kMin = 0, kOpt = 1, kMax = 2 };
