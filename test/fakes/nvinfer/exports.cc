@@ -22,8 +22,7 @@ Record& TheRecord() {
 }  // namespace
 
 std::array<int, 4> LibraryVersion() {
-  std::array<int, 4> version =
-      NV_TENSORRT_MAJOR == 10 ? std::array{10, 16, 1, 11} : std::array{11, 1, 0, 106};
+  std::array<int, 4> version = {NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR, NV_TENSORRT_PATCH, NV_TENSORRT_BUILD};
   if (const char* setting = std::getenv("COSMOS_FAKE_NVINFER_VERSION"))
     std::sscanf(setting, "%d.%d.%d.%d", &version[0], &version[1], &version[2], &version[3]);
   return version;

@@ -6,7 +6,15 @@
 #include <cstddef>
 #include <cstdint>
 
-#ifndef NV_TENSORRT_MAJOR
+#if NV_TENSORRT_MAJOR == 10
+#define NV_TENSORRT_MINOR 16
+#define NV_TENSORRT_PATCH 1
+#define NV_TENSORRT_BUILD 11
+#elif NV_TENSORRT_MAJOR == 11
+#define NV_TENSORRT_MINOR 1
+#define NV_TENSORRT_PATCH 0
+#define NV_TENSORRT_BUILD 106
+#else
 #error "define NV_TENSORRT_MAJOR as 10 or 11"
 #endif
 
@@ -27,7 +35,9 @@ namespace nvinfer1 {
 #endif
 
 // clang-format off
-enum class DataType : std::int32_t { kFLOAT = 0, kHALF = 1, kINT8 = 2, kINT32 = 3, kBOOL = 4, kUINT8 = 5, kINT64 = 8 };
+enum class DataType : std::int32_t {
+  kFLOAT = 0, kHALF = 1, kINT8 = 2, kINT32 = 3, kBOOL = 4, kUINT8 = 5, kBF16 = 7, kINT64 = 8
+};
 enum class TensorIOMode : std::int32_t { kNONE = 0, kINPUT = 1, kOUTPUT = 2 };
 enum class TensorLocation : std::int32_t { kDEVICE = 0, kHOST = 1 };
 enum class OptProfileSelector : std::int32_t { kMIN = 0, kOPT = 1, kMAX = 2 };
@@ -179,3 +189,12 @@ class IExecutionContext : public INoCopy {
 #undef SLOT10
 
 }  // namespace nvinfer1
+
+extern "C" {
+void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) noexcept;
+std::int32_t getInferLibVersion() noexcept;
+std::int32_t getInferLibMajorVersion() noexcept;
+std::int32_t getInferLibMinorVersion() noexcept;
+std::int32_t getInferLibPatchVersion() noexcept;
+std::int32_t getInferLibBuildVersion() noexcept;
+}
