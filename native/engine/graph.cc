@@ -10,18 +10,6 @@
 namespace cosmos {
 namespace {
 
-std::string TypeName(ElementType type) {
-  switch (type) {
-    case ElementType::kFloat32: return "float32";
-    case ElementType::kUint8: return "uint8";
-    case ElementType::kInt64: return "int64";
-    case ElementType::kInt32: return "int32";
-    case ElementType::kFloat16: return "float16";
-    case ElementType::kNotATensor: return "not a tensor";
-  }
-  return "type " + std::to_string(static_cast<int>(type));
-}
-
 // One way a graph may look. A dimension of kDynamic in the form is one that the graph may leave open or fix
 // to 1 (the batch) or to any size (the tokens of a row).
 bool Fits(const TensorSpec& found, std::string_view name, std::span<const ElementType> types,
@@ -71,6 +59,21 @@ bool IsEmbedding(const TensorSpec* output, std::string_view name, int dim) {
 
 }  // namespace
 
+std::string TypeName(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat32: return "float32";
+    case ElementType::kUint8: return "uint8";
+    case ElementType::kInt8: return "int8";
+    case ElementType::kInt64: return "int64";
+    case ElementType::kInt32: return "int32";
+    case ElementType::kBool: return "bool";
+    case ElementType::kFloat16: return "float16";
+    case ElementType::kBfloat16: return "bfloat16";
+    case ElementType::kNotATensor: return "not a tensor";
+  }
+  return "type " + std::to_string(static_cast<int>(type));
+}
+
 std::string Describe(const TensorSpec& tensor) {
   std::vector<std::string> dims;
   for (std::size_t i = 0; i < tensor.dims.size(); ++i) {
@@ -115,26 +118,27 @@ Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, c
                     " -> video_embedding float32 " + Brackets({"B", d}) + ", with B dynamic or 1");
 }
 
-Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model, const std::string& file) {
+Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model,
+                            std::span<const ElementType> integers, const std::string& file) {
   const TensorSpec* ids = FindTensor(graph.inputs, "input_ids");
   const TensorSpec* mask = FindTensor(graph.inputs, "attention_mask");
   const std::array<std::int64_t, 2> row = {kDynamic, kDynamic};
-  const std::array integers = {ElementType::kInt64};
 
   if (graph.inputs.size() == 2 && ids != nullptr && mask != nullptr &&
       Fits(*ids, "input_ids", integers, row) && Fits(*mask, "attention_mask", integers, row) &&
-      ids->dims == mask->dims) {
+      ids->dims == mask->dims && ids->type == mask->type) {
     for (const char* output : {"text_embeddings", "text_embedding"}) {
       if (!IsEmbedding(FindTensor(graph.outputs, output), output, model.embedding_dim)) continue;
       const int length = ids->dims[1] == kDynamic ? 0 : static_cast<int>(ids->dims[1]);
-      if (const auto batch = MaxBatch(*ids)) return TextGraph{output, *batch, length};
+      if (const auto batch = MaxBatch(*ids)) return TextGraph{output, ids->type, *batch, length};
     }
   }
-  return Refuse(
-      graph, file,
-      "input_ids int64 [B,S], attention_mask int64 [B,S] -> text_embeddings (or TAO's text_embedding) "
-      "float32 " +
-          Brackets({"B", std::to_string(model.embedding_dim)}) + ", with B dynamic or 1");
+  std::string types;
+  for (const ElementType type : integers) types += (types.empty() ? "" : " or ") + TypeName(type);
+  return Refuse(graph, file,
+                "input_ids " + types + " [B,S], attention_mask " + types +
+                    " [B,S] -> text_embeddings (or TAO's text_embedding) float32 " +
+                    Brackets({"B", std::to_string(model.embedding_dim)}) + ", with B dynamic or 1");
 }
 
 }  // namespace cosmos

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,16 @@ enum class ElementType : int {
   kNotATensor = 0,
   kFloat32 = 1,
   kUint8 = 2,
+  kInt8 = 3,
   kInt32 = 6,
   kInt64 = 7,
-  kFloat16 = 10
+  kBool = 9,
+  kFloat16 = 10,
+  kBfloat16 = 16
 };
+
+// "float32", or "type 17" for one that has no name here.
+std::string TypeName(ElementType type);
 
 struct TensorSpec {
   std::string name;
@@ -55,13 +62,16 @@ struct VideoGraph {
 
 struct TextGraph {
   std::string output;
-  int max_batch = 0;  // 0 = any
-  int length = 0;     // tokens of a row, when the graph fixes it; 0 = any
+  ElementType type{};  // of the ids and of the mask
+  int max_batch = 0;   // 0 = any
+  int length = 0;      // tokens of a row, when the graph fixes it; 0 = any
 };
 
 // Accept the canonical (VSS) form and TAO's, by names, types and dimensions. Anything else is kModel with
 // what was expected and what was found. `file` is for the message.
 Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, const std::string& file);
-Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model, const std::string& file);
+// `integers` are the types of ids and mask that the engine can feed.
+Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model,
+                            std::span<const ElementType> integers, const std::string& file);
 
 }  // namespace cosmos

@@ -114,7 +114,8 @@ Status OnnxEngine::Load(const OnnxOptions& options) {
   if (!text_graph.ok()) return text_graph.TakeStatus();
   auto video = MatchVideo(video_graph.value(), options.model, options.video_path);
   if (!video.ok()) return video.TakeStatus();
-  auto text = MatchText(text_graph.value(), options.model, options.text_path);
+  auto text =
+      MatchText(text_graph.value(), options.model, std::array{ElementType::kInt64}, options.text_path);
   if (!text.ok()) return text.TakeStatus();
   video_ = std::move(video).value();
   text_ = std::move(text).value();

@@ -6,9 +6,10 @@
 #include <string>
 
 #include "base/status.h"
+#include "cuda/device.h"
+#include "cuda/preprocess.h"
 #include "engine/engine.h"
 #include "engine/graph.h"
-#include "media/gpu.h"
 
 namespace cosmos {
 
@@ -18,14 +19,16 @@ struct TensorRtOptions {
   std::string text_path;
   ModelShape model;
   std::int64_t pad_token_id = 0;
-  int contexts = 2;        // of each tower; no more than the plan has profiles
+  int contexts = 2;        // of each tower, >= 1; no more than the plan has profiles
   bool graphs = true;      // replay runs as CUDA graphs where that works
   bool host_code = false;  // plans may bring code that runs in this process
 };
 
-// Fails with kLibrary (the library, or a plan of another version of it), kModel (a plan that is corrupt, for
-// another GPU, or none that we know), kOutOfMemory, kDeviceLost.
-Result<std::unique_ptr<Engine>> CreateTensorRtEngine(std::shared_ptr<Gpu> gpu,
+// `preprocessor` is of the same device. Of a Gpu: CreateTensorRtEngine(gpu->device(), {gpu,
+// &gpu->preprocessor()}, options). Fails with kLibrary (the library, or a plan of another version of it),
+// kModel (a plan that is corrupt, for another GPU, or none that we know), kOutOfMemory, kDeviceLost.
+Result<std::unique_ptr<Engine>> CreateTensorRtEngine(const cuda::Device& device,
+                                                     std::shared_ptr<const cuda::Preprocessor> preprocessor,
                                                      const TensorRtOptions& options);
 
 }  // namespace cosmos

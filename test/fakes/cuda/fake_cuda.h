@@ -51,6 +51,8 @@ namespace fakes {
 // Errors as of cuLaunchKernel. `what` is for messages and "run:" faults.
 FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> touches,
                                   std::function<void()> work);
+// Whether the stream's work goes into a graph.
+FAKE_CUDA_EXPORT bool IsCapturing(CUstream stream);
 // Records misuse.
 FAKE_CUDA_EXPORT void Misuse(const std::string& what);
 // Whether [address, address + bytes) is device memory that is allocated.

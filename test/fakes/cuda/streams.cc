@@ -60,6 +60,12 @@ bool IsCapturing() {
   });
 }
 
+bool IsCapturing(CUstream stream) {
+  const std::lock_guard lock(TheState().mutex);
+  const CUstream found = Current() ? FindStream(stream) : nullptr;
+  return found && found->capture != Capture::kNone;
+}
+
 std::optional<CUresult> RefuseInCapture() {
   if (!IsCapturing()) return std::nullopt;
   for (CUstream stream : TheState().streams)

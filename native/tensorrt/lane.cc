@@ -1,0 +1,221 @@
+#include "tensorrt/lane.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "engine/half.h"
+
+namespace cosmos::trt {
+namespace {
+
+// Shapes that are remembered, each with a graph of some megabytes at most: the batches of a video profile, or
+// the common sizes of text.
+constexpr std::size_t kShapes = 16;
+
+Dims ToDims(const std::vector<std::int64_t>& shape) {
+  Dims dims;
+  dims.rank = static_cast<std::int32_t>(shape.size());
+  std::copy(shape.begin(), shape.end(), dims.d.begin());
+  return dims;
+}
+
+bool IsOpen(const TensorSpec& tensor) {
+  return std::find(tensor.dims.begin(), tensor.dims.end(), kDynamic) != tensor.dims.end();
+}
+
+std::size_t BytesOf(ElementType type) {
+  switch (type) {
+    case ElementType::kUint8: return 1;
+    case ElementType::kFloat16: return 2;
+    case ElementType::kInt64: return 8;
+    default: return 4;
+  }
+}
+
+}  // namespace
+
+Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
+               const std::string& file) {
+  // After a sticky error every call of the driver answers with it.
+  if (Status lost = device.MemoryInfo().status(); lost.code() == StatusCode::kDeviceLost) return lost;
+  return scope.Failure(code, doing).With("file", file);
+}
+
+Result<std::unique_ptr<Lane>> Lane::Make(Library& library, const cuda::Device& device,
+                                         const Handle<CudaEngine>& engine, const GraphSpec& graph,
+                                         const std::string& path, int profile, const LaneOptions& options) {
+  std::unique_ptr<Lane> lane(new Lane(library, device, graph, path, options.graphs));
+  COSMOS_RETURN_IF_ERROR(lane->Open(engine, profile));
+  COSMOS_RETURN_IF_ERROR(lane->SetShapes(options.max));
+  COSMOS_RETURN_IF_ERROR(lane->Allocate(options));
+  return lane;
+}
+
+Status Lane::Open(const Handle<CudaEngine>& engine, int profile) {
+  auto stream = cuda::MakeStream(device_);
+  if (!stream.ok()) return stream.TakeStatus();
+  stream_ = std::move(stream).value();
+  auto event = cuda::MakeEvent(device_);
+  if (!event.ok()) return event.TakeStatus();
+  done_ = std::move(event).value();
+
+  const LogScope scope(library_.log());
+  context_.reset(library_.Call(CudaEngine_createExecutionContext, engine, Allocation::kStatic));
+  // For life: a context that changes its profile is slow, and its graphs are wrong.
+  if (context_ && (profile < 0 || library_.Call(ExecutionContext_setOptimizationProfileAsync, context_,
+                                                profile, stream_.get()))) {
+    return device_.Check(device_.api().StreamSynchronize(stream_.get()), "the profile of " + path_);
+  }
+  return Failure(scope, device_, StatusCode::kModel,
+                 "TensorRT " + library_.version().text() + " cannot make an execution context for " + path_,
+                 path_);
+}
+
+Status Lane::Allocate(const LaneOptions& options) {
+  const auto buffer = [&](std::size_t bytes, std::vector<cuda::DeviceBuffer>& list) -> Status {
+    auto made = cuda::DeviceBuffer::Allocate(device_, bytes);
+    if (!made.ok()) return made.TakeStatus();
+    list.push_back(std::move(made).value());
+    return {};
+  };
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const TensorSpec& tensor = graph_.inputs[i];
+    std::size_t bytes = BytesOf(tensor.type);
+    for (const std::int64_t size : options.max[i]) bytes *= static_cast<std::size_t>(size);
+    COSMOS_RETURN_IF_ERROR(buffer(bytes, inputs_));
+    COSMOS_RETURN_IF_ERROR(SetAddress(tensor, inputs_.back().address()));
+    auto staging = cuda::PinnedBuffer::Allocate(device_, options.staging[i]);
+    if (!staging.ok()) return staging.TakeStatus();
+    staging_.push_back(std::move(staging).value());
+  }
+  const std::vector<std::int64_t> expected = {options.max[0][0], options.embedding_dim};
+  for (const TensorSpec& tensor : graph_.outputs) {
+    const Dims dims = library_.Call(ExecutionContext_getTensorShape, context_, tensor.name.c_str());
+    const auto bytes = library_.Call(ExecutionContext_getMaxOutputSize, context_, tensor.name.c_str());
+    const std::vector<std::int64_t> found(dims.d.begin(), dims.d.begin() + std::clamp(dims.rank, 0, 8));
+    if (bytes <= 0 || (tensor.name == options.output && found != expected)) {
+      return Status(StatusCode::kModel,
+                    path_ + " does not know the size of its output " + tensor.name + " before it has run")
+          .With("file", path_);
+    }
+    COSMOS_RETURN_IF_ERROR(buffer(static_cast<std::size_t>(bytes), outputs_));
+    COSMOS_RETURN_IF_ERROR(SetAddress(tensor, outputs_.back().address()));
+    if (tensor.name != options.output) continue;
+    output_ = outputs_.back().address();
+    half_ = tensor.type == ElementType::kFloat16;
+    embedding_dim_ = static_cast<std::size_t>(options.embedding_dim);
+    auto result = cuda::PinnedBuffer::Allocate(
+        device_, static_cast<std::size_t>(options.max[0][0]) * embedding_dim_ * BytesOf(tensor.type));
+    if (!result.ok()) return result.TakeStatus();
+    result_ = std::move(result).value();
+  }
+  if (options.scratch == 0) return {};
+  auto scratch = cuda::DeviceBuffer::Allocate(device_, options.scratch);
+  if (!scratch.ok()) return scratch.TakeStatus();
+  scratch_ = std::move(scratch).value();
+  return {};
+}
+
+Lane::~Lane() { Drain(); }
+
+Status Lane::SetAddress(const TensorSpec& tensor, CUdeviceptr address) {
+  const LogScope scope(library_.log());
+  if (library_.Call(ExecutionContext_setTensorAddress, context_, tensor.name.c_str(),
+                    reinterpret_cast<void*>(address))) {  // NOLINT(performance-no-int-to-ptr)
+    return {};
+  }
+  return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the memory for " + tensor.name,
+                 path_);
+}
+
+Status Lane::SetShapes(const Shapes& shapes) {
+  const LogScope scope(library_.log());
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const TensorSpec& tensor = graph_.inputs[i];
+    if (!IsOpen(tensor)) continue;
+    if (library_.Call(ExecutionContext_setInputShape, context_, tensor.name.c_str(), ToDims(shapes[i])))
+      continue;
+    return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the shape of " + tensor.name,
+                   path_);
+  }
+  return {};
+}
+
+Status Lane::Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes) {
+  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()), "copying to the GPU");
+}
+
+Status Lane::Launch(const Shapes& shapes) {
+  const auto found = std::ranges::find(seen_, shapes, &Seen::shapes);
+  const bool known = found != seen_.end();
+  if (known) {
+    seen_.splice(seen_.begin(), seen_, found);
+    if (graphs_ && found->graph) {
+      if (device_.api().GraphLaunch(found->graph.get(), stream_.get()) == CUDA_SUCCESS) return {};
+      graphs_ = false;
+    }
+  } else {
+    seen_.push_front({shapes, {}});
+    if (seen_.size() > kShapes) seen_.pop_back();
+  }
+  COSMOS_RETURN_IF_ERROR(SetShapes(shapes));
+  COSMOS_RETURN_IF_ERROR(Enqueue());
+  // For the next time, while the device is busy with this one. TensorRT wants to have run a shape before it
+  // is captured.
+  if (graphs_ && known) Capture(seen_.front());
+  return {};
+}
+
+Status Lane::Enqueue() {
+  const LogScope scope(library_.log());
+  if (library_.Call(ExecutionContext_enqueueV3, context_, stream_.get())) return {};
+  return Failure(scope, device_, StatusCode::kEngine, "TensorRT cannot run " + path_, path_);
+}
+
+// Without a graph the run is slower and no less right: what goes wrong here ends only the capturing.
+void Lane::Capture(Seen& seen) {
+  const cuda::Api& api = device_.api();
+  const LogScope unheard(library_.log());
+  cuda::Graph graph = nullptr;
+  cuda::GraphExec executable = nullptr;
+  graphs_ = api.StreamBeginCapture(stream_.get(), cuda::kCaptureThreadLocal) == CUDA_SUCCESS;
+  if (!graphs_) return;
+  // A refused enqueue leaves a graph that does nothing, and would replay the last result for ever.
+  const bool enqueued = library_.Call(ExecutionContext_enqueueV3, context_, stream_.get());
+  const bool ended = api.StreamEndCapture(stream_.get(), &graph) == CUDA_SUCCESS && graph != nullptr;
+  graphs_ = enqueued && ended && api.GraphInstantiate(&executable, graph, 0) == CUDA_SUCCESS;
+  if (graph != nullptr) api.GraphDestroy(graph);
+  if (graphs_) seen.graph = cuda::GraphExecutable(device_, executable);
+}
+
+Status Lane::Download(std::size_t rows) {
+  const std::size_t bytes = rows * embedding_dim_ * (half_ ? 2 : 4);
+  COSMOS_RETURN_IF_ERROR(device_.Check(
+      device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()), "copying from the GPU"));
+  return device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "marking the end of a run");
+}
+
+bool Lane::Poll() { return device_.api().EventQuery(done_.get()) != CUDA_ERROR_NOT_READY; }
+
+Status Lane::Wait() {
+  return device_.Check(device_.api().EventSynchronize(done_.get()), "TensorRT's run of " + path_);
+}
+
+void Lane::Drain() {
+  if (stream_) device_.api().StreamSynchronize(stream_.get());
+}
+
+std::vector<float> Lane::Rows(std::size_t rows) const {
+  std::vector<float> vectors(rows * embedding_dim_);
+  if (half_) {
+    const auto* halves = reinterpret_cast<const std::uint16_t*>(result_.data());
+    std::transform(halves, halves + vectors.size(), vectors.begin(), HalfToFloat);
+  } else {
+    std::memcpy(vectors.data(), result_.data(), vectors.size() * sizeof(float));
+  }
+  return vectors;
+}
+
+}  // namespace cosmos::trt

@@ -1,0 +1,139 @@
+#include "tensorrt/network.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "tensorrt/plan.h"
+
+namespace cosmos::trt {
+namespace {
+
+// Without a name of ours: TensorRT's number, where ONNX has none.
+ElementType ToElementType(DataType type) {
+  switch (type) {
+    case DataType::kFloat: return ElementType::kFloat32;
+    case DataType::kHalf: return ElementType::kFloat16;
+    case DataType::kInt8: return ElementType::kInt8;
+    case DataType::kInt32: return ElementType::kInt32;
+    case DataType::kBool: return ElementType::kBool;
+    case DataType::kUint8: return ElementType::kUint8;
+    case DataType::kBf16: return ElementType::kBfloat16;
+    case DataType::kInt64: return ElementType::kInt64;
+  }
+  return static_cast<ElementType>(100 + static_cast<int>(type));
+}
+
+std::vector<std::int64_t> ToShape(const Dims& dims) {
+  return {dims.d.begin(), dims.d.begin() + std::clamp(dims.rank, 0, static_cast<int>(dims.d.size()))};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Network>> Network::Load(Library& library, const cuda::Device& device,
+                                               const std::string& path, bool host_code) {
+  std::shared_ptr<Network> network(new Network(library, device, path));
+  auto plan = Plan::Map(path);
+  if (!plan.ok()) return plan.TakeStatus();
+  COSMOS_RETURN_IF_ERROR(plan->CheckHeader(library, host_code));
+  auto runtime = library.MakeRuntime();
+  if (!runtime.ok()) return runtime.TakeStatus();
+  network->runtime_ = std::move(runtime).value();
+  if (host_code) library.Call(Runtime_setEngineHostCodeAllowed, network->runtime_, true);
+  {
+    const LogScope scope(library.log());
+    network->engine_.reset(
+        library.Call(Runtime_deserializeCudaEngine, network->runtime_, plan->data(), plan->size()));
+    if (!network->engine_) {
+      return Failure(scope, device, StatusCode::kModel,
+                     "TensorRT " + library.version().text() + " cannot load " + path, path);
+    }
+  }
+  COSMOS_RETURN_IF_ERROR(network->ReadGraph());
+  return network;
+}
+
+Network::~Network() {
+  // Whoever frees the last run may be any thread. On a device that is lost nothing is freed well or badly.
+  std::ignore = device_.MakeCurrent();
+}
+
+Status Network::ReadGraph() {
+  const int count = library_.Call(CudaEngine_getNbIOTensors, engine_);
+  for (int i = 0; i < count; ++i) {
+    const char* name = library_.Call(CudaEngine_getIOTensorName, engine_, i);
+    if (library_.Call(CudaEngine_isShapeInferenceIO, engine_, name) ||
+        library_.Call(CudaEngine_getTensorLocation, engine_, name) != Location::kDevice) {
+      return Status(StatusCode::kModel, path_ + " wants its tensor " + std::string(name) +
+                                            " in host memory, which no graph that we know does")
+          .With("file", path_);
+    }
+    TensorSpec tensor;
+    tensor.name = name;
+    tensor.type = ToElementType(library_.Call(CudaEngine_getTensorDataType, engine_, name));
+    tensor.dims = ToShape(library_.Call(CudaEngine_getTensorShape, engine_, name));
+    tensor.labels.resize(tensor.dims.size());
+    const bool input = library_.Call(CudaEngine_getTensorIOMode, engine_, name) == IoMode::kInput;
+    (input ? graph_.inputs : graph_.outputs).push_back(std::move(tensor));
+  }
+  return {};
+}
+
+bool Network::is_dynamic() const {
+  return std::ranges::any_of(graph_.inputs, [](const TensorSpec& tensor) {
+    return std::ranges::find(tensor.dims, kDynamic) != tensor.dims.end();
+  });
+}
+
+int Network::CountLanes(int contexts) const {
+  if (!is_dynamic()) return contexts;
+  return std::min(contexts, library_.Call(CudaEngine_getNbOptimizationProfiles, engine_));
+}
+
+Result<Range> Network::RangeOf(std::span<const TensorSpec> inputs, int lanes) const {
+  Range range{inputs[0].dims, inputs[0].dims};
+  const std::size_t rank = inputs[0].dims.size();
+  const auto refuse = [&](const std::string& reason) {
+    return Status(StatusCode::kModel, "the profiles of " + path_ + " " + reason + "; build it again")
+        .With("file", path_)
+        .With("reason", reason);
+  };
+  std::ranges::replace(range.min, kDynamic, 1);
+  std::ranges::replace(range.max, kDynamic, std::numeric_limits<std::int64_t>::max());
+  for (int profile = 0; is_dynamic() && profile < lanes; ++profile) {
+    for (const TensorSpec& input : inputs) {
+      const auto shape = [&](Selector selector) {
+        return ToShape(
+            library_.Call(CudaEngine_getProfileShape, engine_, input.name.c_str(), profile, selector));
+      };
+      const std::vector<std::int64_t> min = shape(Selector::kMin);
+      const std::vector<std::int64_t> max = shape(Selector::kMax);
+      if (min.size() != rank || max.size() != rank) return refuse("say nothing about " + Describe(input));
+      for (std::size_t i = 0; i < rank; ++i) {
+        range.min[i] = std::max(range.min[i], min[i]);
+        range.max[i] = std::min(range.max[i], max[i]);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < rank; ++i) {
+    if (range.min[i] > range.max[i]) return refuse("share no shape of " + Describe(inputs[0]));
+  }
+  return range;
+}
+
+Status Network::MakeLanes(int lanes, const LaneOptions& options) {
+  for (int i = 0; i < lanes; ++i) {
+    auto lane = Lane::Make(library_, device_, engine_, graph_, path_, is_dynamic() ? i : -1, options);
+    if (!lane.ok()) return lane.TakeStatus();
+    lanes_.push_back(std::move(lane).value());
+  }
+  return {};
+}
+
+Lane* Network::FreeLane() {
+  const auto found = std::ranges::find_if(lanes_, [](const auto& lane) { return !lane->busy(); });
+  return found == lanes_.end() ? nullptr : found->get();
+}
+
+}  // namespace cosmos::trt

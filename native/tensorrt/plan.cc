@@ -1,0 +1,87 @@
+#include "tensorrt/plan.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+namespace cosmos::trt {
+namespace {
+
+// As TensorRT's own trtexec reads it: u32 tag, u32 version of the serialisation, 16 bytes, then major, minor,
+// patch and build of TensorRT, one byte each.
+constexpr std::uint32_t kTag = 0x74727466;
+constexpr std::size_t kVersionOffset = 24;
+constexpr std::size_t kHeaderBytes = 28;
+
+Status NoPlan(const std::string& path, const std::string& reason) {
+  return Status(StatusCode::kModel, "the plan " + path + " cannot be read: " + reason)
+      .With("file", path)
+      .With("reason", reason);
+}
+
+Status Corrupt(const std::string& path, const std::string& reason) {
+  return Status(StatusCode::kModel, path + " is not a TensorRT plan: " + reason + "; build it again")
+      .With("file", path)
+      .With("reason", reason)
+      .With("cause", "corrupt_plan");
+}
+
+}  // namespace
+
+Result<Plan> Plan::Map(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return NoPlan(path, std::strerror(errno));
+  struct stat info {};
+  void* data = MAP_FAILED;
+  int error = fstat(file, &info) == 0 ? 0 : errno;
+  const auto size = static_cast<std::size_t>(info.st_size);
+  if (error == 0 && size > 0) {
+    data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (data == MAP_FAILED) error = errno;
+  }
+  close(file);
+  if (error != 0) return NoPlan(path, std::strerror(error));
+  if (size < kHeaderBytes) {
+    if (data != MAP_FAILED) munmap(data, size);
+    return Corrupt(path, "it has " + std::to_string(size) + " bytes");
+  }
+  return Plan(path, data, size);
+}
+
+Plan::~Plan() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Status Plan::CheckHeader(const Library& library, bool host_code) const {
+  std::array<std::uint8_t, kHeaderBytes> header{};
+  std::memcpy(header.data(), data_, header.size());
+  std::uint32_t tag = 0;
+  std::uint32_t serialisation = 0;
+  std::memcpy(&tag, header.data(), sizeof(tag));
+  std::memcpy(&serialisation, header.data() + sizeof(tag), sizeof(serialisation));
+  if (tag != kTag) return Corrupt(path_, "its first bytes are others");
+  // Another serialisation may have the version elsewhere: TensorRT itself will say.
+  if (serialisation != 0 || host_code) return {};
+  const Version built{header[kVersionOffset], header[kVersionOffset + 1], header[kVersionOffset + 2],
+                      header[kVersionOffset + 3]};
+  // The file has bytes where the library has numbers.
+  const auto byte = [](int number) { return number & 0xFF; };
+  const Version& ours = library.version();
+  if (built == Version{byte(ours.major), byte(ours.minor), byte(ours.patch), byte(ours.build)}) return {};
+  return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() + ", " +
+                                          library.path() + " is " + ours.text() +
+                                          "; build it again with this version")
+      .With("file", path_)
+      .With("library", library.path())
+      .With("expected", ours.text())
+      .With("found", built.text())
+      .With("cause", "version_mismatch");
+}
+
+}  // namespace cosmos::trt

@@ -1,0 +1,113 @@
+// What the parts of the double of libnvinfer share. It runs plans as plan.h describes them, on the streams of the double
+// of libcuda, and refuses what TensorRT refuses: the wrong device, shapes outside of the profile, addresses that are
+// missing or not aligned, one profile in two contexts at a time, a capture right after a change of shape.
+//
+// Environment:
+//   COSMOS_FAKE_NVINFER_VERSION  e.g. "10.9.0.34", in place of 10.16.1.11 and 11.1.0.106
+//   COSMOS_FAKE_FAULTS           see ../faults.h, by the names of the methods:
+//     createInferRuntime=1                 null; 2: an error is logged and 0x228 returned, as without a driver
+//     deserializeCudaEngine=N              null, after what kDeserializeErrors[N - 1] says
+//     createExecutionContext=1             null: out of memory; 2: null without a word
+//     setOptimizationProfileAsync, setInputShape, setTensorAddress =1     false
+//     enqueueV3=1                          false; 2: false, out of memory
+//     enqueueV3.capture=1                  false, while the stream is captured only
+//     run:enqueueV3=N                      N is the CUDA error that the run itself meets
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "NvInferRuntime.h"
+#include "cuda/fake_cuda.h"
+#include "faults.h"
+#include "plan.h"
+#include "stubs.h"
+
+extern "C" {
+CUresult cuCtxGetCurrent(CUcontext* context);
+CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device);
+CUresult cuDeviceGetCount(int* count);
+CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device);
+}
+
+namespace fakes {
+
+std::array<int, 4> LibraryVersion();
+// A line for the test: what was called, in order. fake_nvinfer_trace() returns them and forgets.
+void Trace(const std::string& line);
+nvinfer1::Dims ToDims(const Shape& shape);
+std::int64_t BytesOf(const std::string& type);
+
+// What contexts of one engine share, and what outlives it in work that is queued.
+struct Model {
+  Plan plan;
+  nvinfer1::ILogger* logger = nullptr;
+  CUcontext device = nullptr;
+  std::set<int> profiles_in_use;
+
+  std::size_t profile_count() const;
+  bool dynamic() const;
+  // False, and logged, on a thread that another device (or none) is current on.
+  bool OnDevice(const char* method) const;
+  void Error(const std::string& text) const;
+};
+
+class Runtime final : public nvinfer1::IRuntime, public RuntimeStub {
+ public:
+  explicit Runtime(nvinfer1::ILogger& logger);
+  ~Runtime() noexcept override;
+  nvinfer1::ICudaEngine* deserializeCudaEngine(const void* blob, std::size_t size) noexcept override;
+  void setEngineHostCodeAllowed(bool allowed) noexcept override { host_code_ = allowed; }
+
+ private:
+  nvinfer1::ILogger& logger_;
+  bool host_code_ = false;
+};
+
+class CudaEngine final : public nvinfer1::ICudaEngine, public CudaEngineStub {
+ public:
+  explicit CudaEngine(std::shared_ptr<Model> model);
+  ~CudaEngine() noexcept override;
+  nvinfer1::IExecutionContext* createExecutionContext(
+      nvinfer1::ExecutionContextAllocationStrategy strategy) noexcept override;
+  std::int32_t getNbOptimizationProfiles() const noexcept override;
+  nvinfer1::Dims getTensorShape(const char* name) const noexcept override;
+  nvinfer1::DataType getTensorDataType(const char* name) const noexcept override;
+  nvinfer1::TensorLocation getTensorLocation(const char* name) const noexcept override;
+  bool isShapeInferenceIO(const char* name) const noexcept override;
+  nvinfer1::TensorIOMode getTensorIOMode(const char* name) const noexcept override;
+  nvinfer1::Dims getProfileShape(const char* name, std::int32_t profile,
+                                 nvinfer1::OptProfileSelector select) const noexcept override;
+  std::int32_t getNbIOTensors() const noexcept override;
+  const char* getIOTensorName(std::int32_t index) const noexcept override;
+
+ private:
+  std::shared_ptr<Model> model_;
+};
+
+class ExecutionContext final : public nvinfer1::IExecutionContext, public ExecutionContextStub {
+ public:
+  explicit ExecutionContext(std::shared_ptr<Model> model);
+  ~ExecutionContext() noexcept override;
+  bool setOptimizationProfileAsync(std::int32_t profile, CUstream stream) noexcept override;
+  bool setInputShape(const char* name, const nvinfer1::Dims& dims) noexcept override;
+  nvinfer1::Dims getTensorShape(const char* name) const noexcept override;
+  bool setTensorAddress(const char* name, void* data) noexcept override;
+  std::int64_t getMaxOutputSize(const char* name) const noexcept override;
+  bool enqueueV3(CUstream stream) noexcept override;
+
+ private:
+  Shape ShapeOf(const PlanTensor& tensor) const;
+
+  std::shared_ptr<Model> model_;
+  int profile_ = -1;
+  std::map<std::string, Shape> shapes_;  // of inputs
+  std::map<std::string, void*> addresses_;
+  bool warm_ = false;  // has run with these shapes
+};
+
+}  // namespace fakes
