@@ -1,44 +1,40 @@
 // Decoded pictures on the GPU to frames of a clip, by our own kernels (preprocess.cu).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <list>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "cuda/device.h"
+#include "image/to_rgb.h"
 
 namespace cosmos::cuda {
 
 // A YUV picture in device memory, as NVDEC gives it: luma, then chroma that is interleaved (NV12, P016) or
-// two more planes (YUV444). Samples of 16 bits have their value in the upper bits.
+// two more planes (YUV444).
 struct DevicePicture {
-  int width = 0;  // of the picture, before it is turned
+  int width = 0;  // as stored, before it is turned
   int height = 0;
-  int bytes_per_sample = 1;  // 1 or 2
-  bool chroma_420 = true;    // else 4:4:4
+  int bit_depth = 8;       // over 8: samples of 2 bytes with their value in the upper bits
+  bool chroma_420 = true;  // else 4:4:4
   CUdeviceptr luma = 0;
   CUdeviceptr cb = 0;
-  CUdeviceptr cr = 0;  // cb + bytes_per_sample when interleaved
+  CUdeviceptr cr = 0;  // cb + the bytes of a sample when interleaved
   std::uint32_t luma_pitch = 0;
   std::uint32_t chroma_pitch = 0;
   std::uint32_t chroma_step = 2;  // bytes from one sample of a row to the next
-  // Red = y + cr_to_r * cr and so on, on samples scaled to 0..255, with y' = (y - y_offset) * y_scale.
-  struct Matrix {
-    float y_offset = 0;
-    float y_scale = 1;
-    float cr_to_r = 0;
-    float cb_to_g = 0;
-    float cr_to_g = 0;
-    float cb_to_b = 0;
-  } matrix;
-  // How it is turned to be looked at, as image/to_rgb.h says: transposed first, then mirrored.
-  bool transpose = false;
-  bool flip_x = false;
-  bool flip_y = false;
+  YuvMatrix matrix;               // image/to_rgb.h: YuvMatrixOf
+  Orientation orientation;
 };
 
-// The kernels of one device, loaded once. Thread-safe; each call has its own stream.
+// The kernels of one device, and the weights of the sizes seen lately. Thread-safe; each call has its own
+// stream.
 class Preprocessor {
  public:
   // The driver compiles the PTX, which takes a moment the first time and comes from its cache later. Fails
@@ -46,22 +42,42 @@ class Preprocessor {
   static Result<std::shared_ptr<Preprocessor>> Load(const Device& device);
 
   // Picture i → RGB → antialiased bilinear to width × height → uint8 planar [3, height, width] at targets[i].
-  // Queued on `stream`; `scratch` must live until that has run. Within 1 of 255 of the CPU path.
-  Status ToPlanar(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets, int width,
-                  int height, BufferPool& pool, CUstream stream,
-                  std::shared_ptr<DeviceBuffer>& scratch) const;
+  // The same bytes as RgbConverter, Orient and ResizeToPlanar make. Queued on `stream`; what is returned must
+  // be held until that has run. After a failure nothing is left on the stream.
+  Result<std::shared_ptr<const void>> ToPlanar(std::span<const DevicePicture> pictures,
+                                               std::span<const CUdeviceptr> targets, int width, int height,
+                                               BufferPool& pool, CUstream stream);
 
   // uint8 [T, 3, H, W] → float32 [3, T, H, W] in 0..1, for graphs of TAO's form.
   Status ToTao(CUdeviceptr clip, CUdeviceptr out, int frames, int height, int width, CUstream stream) const;
 
  private:
-  Preprocessor(const Device& device, Module module) : device_(device), module_(std::move(module)) {}
+  // A ResizeFilter in device memory.
+  struct Table {
+    DeviceBuffer memory;
+    int out_size = 0;
+    int taps = 0;
+  };
+  using Tables = std::list<std::pair<std::pair<int, int>, std::shared_ptr<const Table>>>;
+
+  Preprocessor(const Device& device, Module module, Stream uploads)
+      : device_(device), module_(std::move(module)), uploads_(std::move(uploads)) {}
+  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size);
+  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size);
+  Status Launch(CUfunction kernel, const std::array<unsigned, 3>& grid, void* parameters,
+                CUstream stream) const;
+  Status ResizePictures(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
+                        int width, int height, BufferPool& pool, CUstream stream,
+                        std::vector<std::shared_ptr<const void>>& in_use);
 
   const Device& device_;
-  Module module_;
-  CUfunction horizontal_ = nullptr;
-  CUfunction vertical_ = nullptr;
+  const Module module_;
+  const Stream uploads_;
+  CUfunction rows_ = nullptr;
+  CUfunction columns_ = nullptr;
   CUfunction tao_ = nullptr;
+  std::mutex mutex_;
+  Tables tables_;  // the latest used first
 };
 
 }  // namespace cosmos::cuda

@@ -9,54 +9,13 @@
 #include <cpuid.h>
 #endif
 
+#include "image/resize_filter.h"
 #include "image/resize_kernels.h"
 
 namespace cosmos {
 namespace {
 
 constexpr int kChannels = 3;
-
-// Which source samples make each output sample of one axis, and how much of each.
-struct Filter {
-  int taps = 0;                       // the widest window
-  std::vector<int> first;             // [out]
-  std::vector<int> count;             // [out], <= taps
-  std::vector<std::int32_t> weights;  // [out, taps], zero past `count`
-
-  const std::int32_t* row(int out) const { return weights.data() + std::size_t{1} * taps * out; }
-};
-
-// A triangle as wide as the shrink factor. Every operation is in Pillow's order: reassociating them would
-// change the last bit of some weights.
-Filter TriangleFilter(int in_size, int out_size) {
-  const double scale = static_cast<double>(in_size) / out_size;
-  const double support = std::max(scale, 1.0);
-  const double inverse = 1.0 / support;
-
-  Filter filter;
-  filter.taps = std::min(static_cast<int>(std::ceil(support)) * 2 + 1, in_size);
-  filter.first.resize(out_size);
-  filter.count.resize(out_size);
-  filter.weights.resize(std::size_t{1} * filter.taps * out_size);
-  std::vector<double> window(filter.taps);
-  for (int out = 0; out < out_size; ++out) {
-    const double center = (out + 0.5) * scale;
-    const int first = std::max(static_cast<int>(std::floor(center - support + 0.5)), 0);
-    const int count = std::min(static_cast<int>(std::floor(center + support + 0.5)), in_size) - first;
-    double total = 0;
-    for (int i = 0; i < count; ++i) {
-      window[i] = std::max(1.0 - std::abs((i + first - center + 0.5) * inverse), 0.0);
-      total += window[i];
-    }
-    std::int32_t* weights = filter.weights.data() + std::size_t{1} * filter.taps * out;
-    for (int i = 0; i < count; ++i) {
-      weights[i] = static_cast<std::int32_t>(std::floor(0.5 + window[i] / total * (1 << kWeightBits)));
-    }
-    filter.first[out] = first;
-    filter.count[out] = count;
-  }
-  return filter;
-}
 
 #if defined(__x86_64__)
 // Asked of the CPU itself: __builtin_cpu_supports needs support code that not every toolchain fills in.
@@ -109,7 +68,7 @@ void ResizeRows(const RgbImage& src, int first, int count, int width, RowLayout 
   }
 
   const ResizeKernels& kernels = Kernels();
-  const Filter filter = TriangleFilter(src.width, width);
+  const ResizeFilter filter = TriangleFilter(src.width, width);
   const int steps = (kChannels * filter.taps + kernels.lanes - 1) / kernels.lanes;
   std::vector<std::int32_t> offsets(width);
   std::vector<std::int32_t> weights(std::size_t{1} * width * steps * kernels.lanes);
@@ -141,7 +100,7 @@ void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, in
   const int row_bytes = kChannels * width;
   const int segment_bytes = row_bytes / segments;
   const std::size_t segment_stride = std::size_t{1} * segment_bytes * height;
-  const Filter filter = TriangleFilter(src.height, height);
+  const ResizeFilter filter = TriangleFilter(src.height, height);
   const int first = filter.first.front();
   const int count = filter.first.back() + filter.count.back() - first;
 
@@ -163,6 +122,37 @@ void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, in
 }
 
 }  // namespace
+
+// Every operation is in Pillow's order: reassociating them would change the last bit of some weights.
+ResizeFilter TriangleFilter(int in_size, int out_size) {
+  const double scale = static_cast<double>(in_size) / out_size;
+  const double support = std::max(scale, 1.0);
+  const double inverse = 1.0 / support;
+
+  ResizeFilter filter;
+  filter.taps = std::min(static_cast<int>(std::ceil(support)) * 2 + 1, in_size);
+  filter.first.resize(out_size);
+  filter.count.resize(out_size);
+  filter.weights.resize(std::size_t{1} * filter.taps * out_size);
+  std::vector<double> window(filter.taps);
+  for (int out = 0; out < out_size; ++out) {
+    const double center = (out + 0.5) * scale;
+    const int first = std::max(static_cast<int>(std::floor(center - support + 0.5)), 0);
+    const int count = std::min(static_cast<int>(std::floor(center + support + 0.5)), in_size) - first;
+    double total = 0;
+    for (int i = 0; i < count; ++i) {
+      window[i] = std::max(1.0 - std::abs((i + first - center + 0.5) * inverse), 0.0);
+      total += window[i];
+    }
+    std::int32_t* weights = filter.weights.data() + std::size_t{1} * filter.taps * out;
+    for (int i = 0; i < count; ++i) {
+      weights[i] = static_cast<std::int32_t>(std::floor(0.5 + window[i] / total * (1 << kWeightBits)));
+    }
+    filter.first[out] = first;
+    filter.count[out] = count;
+  }
+  return filter;
+}
 
 void ResizeToPlanar(const RgbImage& src, int dst_width, int dst_height, std::uint8_t* dst) {
   ResizeInto(src, dst_width, dst_height, {1, dst_width}, kChannels, dst);

@@ -23,9 +23,9 @@ AVPixelFormat WithoutJpegName(AVPixelFormat format) {
   }
 }
 
-int MatrixOf(const AVFrame& frame, UntaggedMatrix untagged) {
+int MatrixOf(AVColorSpace colorspace, int lines, UntaggedMatrix untagged) {
   constexpr int kHdLines = 720;
-  switch (frame.colorspace) {
+  switch (colorspace) {
     case AVCOL_SPC_BT709: return SWS_CS_ITU709;
     case AVCOL_SPC_FCC: return SWS_CS_FCC;
     case AVCOL_SPC_BT470BG:
@@ -33,8 +33,7 @@ int MatrixOf(const AVFrame& frame, UntaggedMatrix untagged) {
     case AVCOL_SPC_SMPTE240M: return SWS_CS_SMPTE240M;
     case AVCOL_SPC_BT2020_NCL:
     case AVCOL_SPC_BT2020_CL: return SWS_CS_BT2020;
-    default:
-      return untagged == UntaggedMatrix::kBySize && frame.height >= kHdLines ? SWS_CS_ITU709 : SWS_CS_ITU601;
+    default: return untagged == UntaggedMatrix::kBySize && lines >= kHdLines ? SWS_CS_ITU709 : SWS_CS_ITU601;
   }
 }
 
@@ -138,10 +137,29 @@ RgbImage Orient(RgbImage image, Orientation orientation) {
   return turned;
 }
 
+// As swscale's ff_yuv2rgb_c_init_tables, which no function of its gives.
+YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, UntaggedMatrix untagged) {
+  constexpr std::int64_t kOne = 1 << 16;
+  const int* table = sws_getCoefficients(MatrixOf(colorspace, lines, untagged));
+  const bool full_range = range == AVCOL_RANGE_JPEG;
+  // 13 bits of 16.
+  const auto rounded = [](std::int64_t value) {
+    return static_cast<int>((value * (1 << 13) + kOne / 2) >> 16);
+  };
+  const auto chroma = [&](std::int64_t value) { return rounded(full_range ? value * 224 / 255 : value); };
+  return {.y_offset = full_range ? 0 : 16 << 9,
+          .y_scale = rounded(full_range ? kOne : kOne * 255 / 219),
+          .cr_to_r = chroma(table[0]),
+          .cr_to_g = chroma(-table[3]),
+          .cb_to_g = chroma(-table[2]),
+          .cb_to_b = chroma(table[1]),
+          .full_range = full_range};
+}
+
 RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
   const auto format = static_cast<AVPixelFormat>(frame.format);
   const AVPixelFormat plain = WithoutJpegName(format);
-  return {frame.width, frame.height, plain, MatrixOf(frame, untagged_),
+  return {frame.width, frame.height, plain, MatrixOf(frame.colorspace, frame.height, untagged_),
           frame.color_range == AVCOL_RANGE_JPEG || plain != format};
 }
 

@@ -28,6 +28,24 @@ enum class UntaggedMatrix {
   kBt601,   // still images
 };
 
+// How RGB comes from YUV, in swscale's own fixed point, so that other code can compute the same bits. From
+// samples of 17 bits (of 15 that are multiplied by 4), chroma less its middle:
+//   R = ((y - y_offset) * y_scale + cr * cr_to_r + 2^21) >> 22, clipped; and so on.
+struct YuvMatrix {
+  int y_offset = 0;
+  int y_scale = 0;
+  int cr_to_r = 0;
+  int cr_to_g = 0;
+  int cb_to_g = 0;
+  int cb_to_b = 0;
+  bool full_range = false;
+  bool operator==(const YuvMatrix&) const = default;
+};
+
+// Of a picture with these tags and this many lines, as RgbConverter understands them.
+YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines,
+                      UntaggedMatrix untagged = UntaggedMatrix::kBySize);
+
 // Chroma is interpolated, the picture's own matrix (BT.601, 709, 2020, ...) and range are applied, and HDR is
 // not tone-mapped. Keeps its tables from picture to picture while the geometry stays the same.
 //

@@ -1,0 +1,70 @@
+// What the kernels of preprocess.cu are launched with. Compiled by NVRTC and by C++: no other header in here.
+#pragma once
+
+namespace cosmos::cuda {
+
+// The parameters of a launch must stay within 4 KiB.
+constexpr int kMaxPictures = 32;
+constexpr int kBlockX = 32;
+constexpr int kBlockY = 8;
+
+// As DevicePicture, resolved.
+struct PictureParameters {
+  unsigned long long luma;
+  unsigned long long cb;
+  unsigned long long cr;
+  unsigned long long target;  // uint8 planar [3, height, width]
+  int width;                  // as stored
+  int height;
+  unsigned luma_pitch;
+  unsigned chroma_pitch;
+  unsigned chroma_step;
+  int bytes_per_sample;
+  int luma_repeat;  // not 0: the luma's lowest bits repeat its highest, this many bits below them
+  // Of 4:2:0 chroma, else 0: source samples per sample of luma, in 65536ths, as swscale rounds it.
+  int chroma_scale_x;
+  int chroma_scale_y;
+  int transpose;
+  int flip_x;
+  int flip_y;
+  // YuvMatrix
+  int y_offset;
+  int y_scale;
+  int cr_to_r;
+  int cr_to_g;
+  int cb_to_g;
+  int cb_to_b;
+};
+
+// A ResizeFilter in device memory.
+struct FilterParameters {
+  unsigned long long first;    // int32 [out]
+  unsigned long long count;    // int32 [out]
+  unsigned long long weights;  // int32 [out, taps]
+  int taps;
+  int padding;
+};
+
+// cosmos_resize_rows: pictures to `rows`, uint8 [picture, 3, source_height, width].
+// cosmos_resize_columns: `rows` to the targets.
+// All pictures have the same size when looked at.
+struct ResizeParameters {
+  unsigned long long rows;
+  FilterParameters filter;  // of the axis that is resized
+  int width;                // of the targets
+  int height;
+  int source_width;  // of the pictures as they are looked at
+  int source_height;
+  PictureParameters pictures[kMaxPictures];
+};
+static_assert(sizeof(ResizeParameters) <= 4096);
+
+// cosmos_to_tao: uint8 [frames, 3, plane] to float32 [3, frames, plane].
+struct TaoParameters {
+  unsigned long long clip;
+  unsigned long long out;
+  int frames;
+  int plane;  // samples of one channel of a frame
+};
+
+}  // namespace cosmos::cuda

@@ -1,0 +1,179 @@
+// Modules: PTX is read for its version, its target and its entries; what an entry does comes from the host
+// build of its source.
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <regex>
+
+#include "cuda/kernels.h"
+#include "cuda/state.h"
+
+struct CUfunc_st {
+  const fakes::HostKernel* kernel = nullptr;
+  std::vector<std::size_t> parameters;  // bytes of each, as the PTX declares them
+  CUmodule module = nullptr;
+};
+
+struct CUmod_st {
+  std::map<std::string, CUfunc_st, std::less<>> functions;
+};
+
+namespace fakes {
+namespace {
+
+constexpr unsigned kMaxThreads = 1024;
+constexpr unsigned kMaxGridYz = 65535;
+constexpr std::size_t kMaxParameterBytes = 4096;
+
+std::size_t TypeBytes(const std::string& type) {
+  return static_cast<std::size_t>(std::atoi(type.c_str() + 1)) / 8;  // "u64", "b8", "f32"
+}
+
+// Entries with the sizes of their parameters.
+std::map<std::string, CUfunc_st, std::less<>> ReadEntries(const std::string& ptx) {
+  static const std::regex entry(R"(\.entry\s+(\w+)\s*\(([^)]*)\))");
+  static const std::regex parameter(R"(\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+\w+(?:\[(\d+)\])?)");
+  std::map<std::string, CUfunc_st, std::less<>> functions;
+  for (std::sregex_iterator i(ptx.begin(), ptx.end(), entry), end; i != end; ++i) {
+    CUfunc_st& function = functions[(*i)[1]];
+    const std::string list = (*i)[2];
+    for (std::sregex_iterator p(list.begin(), list.end(), parameter); p != end; ++p) {
+      const std::size_t count = (*p)[2].matched ? std::stoul((*p)[2]) : 1;
+      function.parameters.push_back(TypeBytes((*p)[1]) * count);
+    }
+  }
+  return functions;
+}
+
+void Explain(unsigned options, const CUjit_option* names, void** values, const std::string& text) {
+  char* log = nullptr;
+  std::size_t bytes = 0;
+  for (unsigned i = 0; i < options; ++i) {
+    if (names[i] == CU_JIT_ERROR_LOG_BUFFER) log = static_cast<char*>(values[i]);
+    if (names[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES) bytes = reinterpret_cast<std::size_t>(values[i]);
+  }
+  if (log && bytes > 0) std::snprintf(log, bytes, "%s", text.c_str());
+}
+
+// PTX 7.x came with CUDA 11, 8.x with 12, 9.x with 13; their minor numbers nearly agree.
+bool TooNew(int major, int minor) {
+  const int version = DriverVersion();
+  const int newest_major = version / 1000 - 4;
+  const int newest_minor = version % 1000 / 10;
+  return major > newest_major || (major == newest_major && minor > newest_minor);
+}
+
+CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
+  static const std::regex version(R"(\.version\s+(\d+)\.(\d+))");
+  static const std::regex target(R"(\.target\s+sm_(\d+))");
+  std::smatch match;
+  if (!std::regex_search(ptx, match, version)) {
+    *why = "ptxas fatal: no .version";
+    return Error(218);
+  }
+  if (TooNew(std::stoi(match[1]), std::stoi(match[2]))) {
+    *why = "ptxas fatal: unsupported .version";
+    return Error(222);
+  }
+  if (!std::regex_search(ptx, match, target)) {
+    *why = "ptxas fatal: no .target";
+    return Error(218);
+  }
+  if (std::stoi(match[1]) > Current()->major * 10 + Current()->minor) return Error(209);
+  *module = new CUmod_st{ReadEntries(ptx)};
+  TheState().others[*module] = Current();
+  for (auto& [name, function] : (*module)->functions) {
+    function.module = *module;
+    for (const HostKernel& kernel : HostKernels())
+      if (kernel.name == name) function.kernel = &kernel;
+    if (function.kernel && function.kernel->parameters != function.parameters)
+      Misuse("the kernel " + name + " has other parameters in the PTX than in its source");
+  }
+  return CUDA_SUCCESS;
+}
+
+// Every address in the parameters that is ours: what the kernel may touch.
+std::vector<std::uint64_t> Touches(const std::vector<std::vector<std::byte>>& parameters) {
+  std::vector<std::uint64_t> touches;
+  for (const auto& parameter : parameters) {
+    for (std::size_t at = 0; at + sizeof(std::uint64_t) <= parameter.size(); at += sizeof(std::uint64_t)) {
+      std::uint64_t value = 0;
+      std::memcpy(&value, parameter.data() + at, sizeof(value));
+      if (Find(value, 1)) touches.push_back(value);
+    }
+  }
+  return touches;
+}
+
+}  // namespace
+
+FAKE_CUDA_API cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned options, CUjit_option* names,
+                                 void** values) {
+  return Call("cuModuleLoadDataEx", Needs::kContext, [&](State&) {
+    if (const auto refused = RefuseInCapture()) return *refused;
+    std::string why;
+    const CUresult result = Load(module, static_cast<const char*>(image), &why);
+    if (result != CUDA_SUCCESS) Explain(options, names, values, why);
+    return result;
+  });
+}
+
+FAKE_CUDA_API cuModuleUnload(CUmodule module) {
+  return Call("cuModuleUnload", Needs::kContext, [&](State& state) {
+    if (!state.others.contains(module)) return Error(400);
+    for (const auto& [name, function] : module->functions) {
+      for (const CUstream stream : state.streams)
+        for (const Item& item : stream->items)
+          if (item.work.what == name && stream->context == Current())
+            Misuse("a module is unloaded while its kernel is pending: " + name);
+    }
+    state.others.erase(module);
+    delete module;
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+  return Call("cuModuleGetFunction", Needs::kContext, [&](State& state) {
+    if (!state.others.contains(module)) return Error(400);
+    const auto found = module->functions.find(name);
+    if (found == module->functions.end() || !found->second.kernel) return Error(500);
+    *function = &found->second;
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                             unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                             CUstream stream, void** parameters, void** extra) {
+  return Call("cuLaunchKernel", Needs::kContext, [&](State& state) {
+    const auto module = state.others.find(function->module);
+    if (module == state.others.end() || module->second != Current()) return Error(400);
+    const Dims grid{grid_x, grid_y, grid_z};
+    const Dims block{block_x, block_y, block_z};
+    const auto is_zero = [](unsigned size) { return size == 0; };
+    if (std::any_of(grid.begin(), grid.end(), is_zero) || std::any_of(block.begin(), block.end(), is_zero) ||
+        block_x * block_y * block_z > kMaxThreads || block_z > 64 || grid_y > kMaxGridYz ||
+        grid_z > kMaxGridYz || shared_bytes != 0 || extra != nullptr)
+      return Error(1);
+    std::vector<std::vector<std::byte>> copies;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < function->parameters.size(); ++i) {
+      const auto* first = static_cast<const std::byte*>(parameters[i]);
+      copies.emplace_back(first, first + function->parameters[i]);
+      bytes += function->parameters[i];
+    }
+    if (bytes > kMaxParameterBytes) return Error(1);
+    auto touches = Touches(copies);
+    const auto run = [kernel = function->kernel, grid, block, copies = std::move(copies)]() mutable {
+      std::vector<void*> pointers;
+      for (auto& copy : copies) pointers.push_back(copy.data());
+      kernel->launch(grid, block, pointers.data());
+    };
+    return Enqueue(stream, std::string(function->kernel->name), std::move(touches), run);
+  });
+}
+
+}  // namespace fakes

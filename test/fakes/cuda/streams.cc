@@ -1,0 +1,207 @@
+// Streams that run when something waits for them, and events.
+#include <algorithm>
+
+#include "cuda/state.h"
+
+namespace fakes {
+namespace {
+
+// Runs one piece of work that `stream` needs next: its own, or that of the stream that it waits for.
+void Step(CUstream stream) {
+  Item& first = stream->items.front();
+  if (first.waits_for && !first.waits_for->done) {
+    Step(first.waits_for->stream);
+    return;
+  }
+  const Item item = std::move(first);
+  stream->items.pop_front();
+  if (item.work.run && stream->context->sticky == 0) {
+    if (!TakeFault("run:" + item.work.what, stream->context)) item.work.run();
+  }
+  if (item.records) item.records->done = true;
+  if (stream->destroyed && stream->items.empty()) {
+    TheState().streams.erase(stream);
+    delete stream;
+  }
+}
+
+bool Contains(const Item& item, std::uint64_t allocation) { return item.work.touches.contains(allocation); }
+
+CUevent FindEvent(CUevent event) {
+  return TheState().events.contains(event) && event->context == Current() ? event : nullptr;
+}
+
+CUresult StickyOf(const Context* context) { return Error(context->sticky); }
+
+}  // namespace
+
+CUstream FindStream(CUstream stream) {
+  if (stream == nullptr) return Current()->default_stream;
+  if (!TheState().streams.contains(stream) || stream->destroyed) return nullptr;
+  return stream->context == Current() ? stream : nullptr;
+}
+
+bool IsCapturing() {
+  const auto& streams = TheState().streams;
+  return std::any_of(streams.begin(), streams.end(), [](CUstream stream) {
+    return stream->context == Current() && stream->capture != Capture::kNone;
+  });
+}
+
+std::optional<CUresult> RefuseInCapture() {
+  if (!IsCapturing()) return std::nullopt;
+  for (CUstream stream : TheState().streams)
+    if (stream->context == Current() && stream->capture == Capture::kRunning)
+      stream->capture = Capture::kBroken;
+  return Error(900);
+}
+
+CUresult Push(CUstream stream, Work work) {
+  if (stream->capture == Capture::kBroken) return Error(901);
+  if (stream->capture == Capture::kRunning) {
+    stream->captured.push_back(std::move(work));
+  } else {
+    stream->items.push_back({std::move(work), nullptr, nullptr});
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> touches,
+                 std::function<void()> run) {
+  const std::lock_guard lock(TheState().mutex);
+  if (!Current()) return Error(201);
+  if (Current()->sticky != 0) return StickyOf(Current());
+  stream = FindStream(stream);
+  if (!stream) return Error(400);
+  Work work{std::move(what), {}, std::move(run)};
+  for (const std::uint64_t address : touches)
+    if (const auto* found = Find(address, 1)) work.touches.insert(found->first);
+  return Push(stream, std::move(work));
+}
+
+CUresult Drain(CUstream stream) {
+  while (!stream->items.empty()) Step(stream);
+  return StickyOf(stream->context);
+}
+
+bool IsPending(std::uint64_t allocation, std::string* what) {
+  for (const CUstream stream : TheState().streams) {
+    for (const Item& item : stream->items) {
+      if (!Contains(item, allocation)) continue;
+      *what = item.work.what;
+      return true;
+    }
+  }
+  return false;
+}
+
+void RunUntilUnused(std::uint64_t allocation) {
+  const std::vector<CUstream> streams(TheState().streams.begin(), TheState().streams.end());
+  for (CUstream stream : streams) {
+    const auto uses = [&](const Item& item) { return Contains(item, allocation); };
+    while (TheState().streams.contains(stream) &&
+           std::any_of(stream->items.begin(), stream->items.end(), uses))
+      Step(stream);
+  }
+}
+
+FAKE_CUDA_API cuStreamCreate(CUstream* stream, unsigned flags) {
+  return Call("cuStreamCreate", Needs::kContext, [&](State& state) {
+    if (flags > 1) return Error(1);
+    *stream = new CUstream_st{.context = Current()};
+    state.streams.insert(*stream);
+    return CUDA_SUCCESS;
+  });
+}
+
+// As the driver: the handle is gone, its work is not.
+FAKE_CUDA_API cuStreamDestroy_v2(CUstream stream) {
+  return Call("cuStreamDestroy_v2", Needs::kContext, [&](State& state) {
+    if (!stream || !FindStream(stream)) {
+      Misuse("a stream is destroyed that is none of this device");
+      return Error(400);
+    }
+    stream->destroyed = true;
+    stream->capture = Capture::kNone;
+    if (stream->items.empty()) {
+      state.streams.erase(stream);
+      delete stream;
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
+  return Call("cuStreamSynchronize", Needs::kContext, [&](State&) {
+    CUstream found = FindStream(stream);
+    if (!found) return Error(400);
+    if (found->capture != Capture::kNone) return *RefuseInCapture();
+    return Drain(found);
+  });
+}
+
+FAKE_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+  return Call("cuStreamWaitEvent", Needs::kContext, [&](State& state) {
+    CUstream found = FindStream(stream);
+    // An event of another device may be waited for.
+    if (!found || !state.events.contains(event)) return Error(400);
+    if (flags != 0) return Error(1);
+    if (found->capture != Capture::kNone) return *RefuseInCapture();
+    if (event->last && !event->last->done)
+      found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last});
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuEventCreate(CUevent* event, unsigned flags) {
+  return Call("cuEventCreate", Needs::kContext, [&](State& state) {
+    if (flags > 7) return Error(1);
+    *event = new CUevent_st{.context = Current(), .last = nullptr};
+    state.events.insert(*event);
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuEventDestroy_v2(CUevent event) {
+  return Call("cuEventDestroy_v2", Needs::kContext, [&](State& state) {
+    if (!FindEvent(event)) {
+      Misuse("an event is destroyed that is none of this device");
+      return Error(400);
+    }
+    state.events.erase(event);
+    delete event;
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuEventRecord(CUevent event, CUstream stream) {
+  return Call("cuEventRecord", Needs::kContext, [&](State&) {
+    CUstream found = FindStream(stream);
+    if (!found || !FindEvent(event)) return Error(400);
+    if (found->capture == Capture::kBroken) return Error(901);
+    if (found->capture == Capture::kRunning) return CUDA_SUCCESS;  // a node without effect
+    event->last = std::make_shared<Record>(Record{found, false});
+    found->items.push_back({{"cuEventRecord", {}, {}}, event->last, nullptr});
+    return CUDA_SUCCESS;
+  });
+}
+
+FAKE_CUDA_API cuEventQuery(CUevent event) {
+  return Call("cuEventQuery", Needs::kContext, [&](State&) {
+    if (!FindEvent(event)) return Error(400);
+    if (!event->last || event->last->done) return CUDA_SUCCESS;
+    Step(event->last->stream);
+    return Current()->sticky != 0 ? StickyOf(Current()) : CUDA_ERROR_NOT_READY;
+  });
+}
+
+FAKE_CUDA_API cuEventSynchronize(CUevent event) {
+  return Call("cuEventSynchronize", Needs::kContext, [&](State&) {
+    if (!FindEvent(event)) return Error(400);
+    if (const auto refused = RefuseInCapture()) return *refused;
+    while (event->last && !event->last->done) Step(event->last->stream);
+    return StickyOf(Current());
+  });
+}
+
+}  // namespace fakes
