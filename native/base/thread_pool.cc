@@ -25,7 +25,8 @@ void ThreadPool::Submit(std::function<void()> job) {
 
 // While the pool is being closed, those that are there finish what waits.
 void ThreadPool::Grow() {
-  if (closing_ || idle_ >= static_cast<int>(jobs_.size()) || static_cast<int>(threads_.size()) >= max_threads_)
+  if (closing_ || idle_ >= static_cast<int>(jobs_.size()) ||
+      static_cast<int>(threads_.size()) >= max_threads_)
     return;
   try {
     threads_.emplace_back([this] { Work(); });

@@ -19,7 +19,10 @@ const char* FilterName(AVCodecID codec) {
 
 Result<BitstreamFilter> BitstreamFilter::Open(const AVCodecParameters& parameters) {
   BitstreamFilter opened;
-  opened.parameters_ = &parameters;
+  if (!opened.parameters_ || !opened.out_ ||
+      avcodec_parameters_copy(opened.parameters_.get(), &parameters) < 0) {
+    return Status(StatusCode::kOutOfMemory, "no memory for a bitstream filter");
+  }
   const char* name = FilterName(parameters.codec_id);
   if (!name) return opened;
   const AVBitStreamFilter* kind = av_bsf_get_by_name(name);

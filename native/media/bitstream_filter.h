@@ -11,7 +11,8 @@ namespace cosmos {
 
 class BitstreamFilter {
  public:
-  // Fails with kMedia when this FFmpeg lacks the filter that the stream needs.
+  // Keeps a copy of the parameters. Fails with kMedia when this FFmpeg lacks the filter that the stream
+  // needs.
   static Result<BitstreamFilter> Open(const AVCodecParameters& parameters);
 
   // Takes the packet, which is blank afterwards, and calls `sink` for each that comes out of it. False: it is
@@ -35,11 +36,13 @@ class BitstreamFilter {
     if (filter_) av_bsf_flush(filter_.get());
   }
 
+  // As the container has them.
+  const AVCodecParameters& parameters() const { return *parameters_; }
   // The headers to send before the first packet; empty where they are in the packets themselves.
   std::span<const std::uint8_t> headers() const;
 
  private:
-  const AVCodecParameters* parameters_ = nullptr;
+  ff::CodecParameters parameters_{avcodec_parameters_alloc()};
   ff::Filter filter_;  // null: packets are as they should be
   ff::Packet out_{av_packet_alloc()};
 };

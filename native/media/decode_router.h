@@ -18,11 +18,11 @@ struct DecodeWork {
 
 // Who is at work now.
 struct DecodeLoad {
-  int nvdec_slots = 1;      // clips that NVDEC decodes at a time
-  int nvdec_clips = 0;      // that it decodes or that wait for it
+  int nvdec_slots = 1;       // clips that NVDEC decodes at a time
+  int nvdec_clips = 0;       // that it decodes or that wait for it
   double nvdec_seconds = 0;  // that these are estimated to take, one after the other
-  int cpu_slots = 0;        // clips that the CPU may decode meanwhile
-  int cpu_clips = 0;        // that it does
+  int cpu_slots = 0;         // clips that the CPU may decode meanwhile
+  int cpu_clips = 0;         // that it does
 };
 
 class DecodeRouter {

@@ -9,8 +9,9 @@
 
 namespace cosmos {
 
-// A decoded picture and the place of the packet that it was decoded from. A decoder that keeps its pictures in
-// a GPU's memory hands out the wanted ones only: of the others it says that they came, and `frame` is null.
+// A decoded picture and the place of the packet that it was decoded from. A decoder that keeps its pictures
+// in a GPU's memory hands out the wanted ones only: of the others it says that they came, and `frame` is
+// null.
 struct Picture {
   ff::Frame frame;
   int place = 0;

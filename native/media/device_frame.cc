@@ -73,25 +73,17 @@ cuda::DevicePicture DevicePictureOf(const AVFrame& frame, Orientation orientatio
   cuda::DevicePicture picture;
   picture.width = frame.width;
   picture.height = frame.height;
-  picture.bytes_per_sample = descriptor.comp[0].depth > 8 ? 2 : 1;
+  picture.bit_depth = descriptor.comp[0].depth;
   picture.chroma_420 = descriptor.log2_chroma_w == 1;
+  const unsigned bytes_per_sample = picture.bit_depth > 8 ? 2 : 1;
   picture.luma = AsAddress(frame.data[0]);
   picture.cb = AsAddress(frame.data[1]);
-  picture.cr = picture.chroma_420 ? picture.cb + picture.bytes_per_sample : AsAddress(frame.data[2]);
+  picture.cr = picture.chroma_420 ? picture.cb + bytes_per_sample : AsAddress(frame.data[2]);
   picture.luma_pitch = static_cast<std::uint32_t>(frame.linesize[0]);
   picture.chroma_pitch = static_cast<std::uint32_t>(frame.linesize[1]);
-  picture.chroma_step =
-      static_cast<std::uint32_t>(picture.chroma_420 ? 2 * picture.bytes_per_sample : picture.bytes_per_sample);
-  const YuvMatrix matrix = YuvMatrixOf(frame);
-  picture.matrix = {.y_offset = matrix.y_offset,
-                    .y_scale = matrix.y_scale,
-                    .cr_to_r = matrix.cr_to_r,
-                    .cb_to_g = matrix.cb_to_g,
-                    .cr_to_g = matrix.cr_to_g,
-                    .cb_to_b = matrix.cb_to_b};
-  picture.transpose = orientation.transpose;
-  picture.flip_x = orientation.flip_x;
-  picture.flip_y = orientation.flip_y;
+  picture.chroma_step = picture.chroma_420 ? 2 * bytes_per_sample : bytes_per_sample;
+  picture.matrix = YuvMatrixOf(frame.colorspace, frame.color_range, frame.height);
+  picture.orientation = orientation;
   return picture;
 }
 

@@ -28,7 +28,8 @@ Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
 
   std::shared_ptr<Gpu> gpu(new Gpu(*device.value()));
   gpu->preprocessor_ = std::move(preprocessor).value();
-  gpu->buffers_ = std::make_shared<cuda::BufferPool>(gpu->device_, gpu->device_.info().total_bytes / kIdleShare);
+  gpu->buffers_ =
+      std::make_shared<cuda::BufferPool>(gpu->device_, gpu->device_.info().total_bytes / kIdleShare);
   if (!options.nvdec) {
     gpu->nvdec_reason_ = "NVDEC was switched off";
     return gpu;

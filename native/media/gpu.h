@@ -56,7 +56,7 @@ class Gpu {
   Gpu& operator=(const Gpu&) = delete;
 
   cuda::Device& device() const { return device_; }
-  const cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
+  cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
   cuda::BufferPool& buffers() const { return *buffers_; }
   // Null when NVDEC is not used.
   Nvdec* nvdec() const { return nvdec_.get(); }

@@ -12,17 +12,17 @@
 namespace cosmos {
 
 // Name in the table, symbol in the library, type. All return CUresult and want a current context.
-#define COSMOS_NVCUVID_FUNCTIONS(F)                                             \
-  F(GetDecoderCaps, "cuvidGetDecoderCaps", tcuvidGetDecoderCaps)                \
-  F(CreateVideoParser, "cuvidCreateVideoParser", tcuvidCreateVideoParser)       \
-  F(ParseVideoData, "cuvidParseVideoData", tcuvidParseVideoData)                \
-  F(DestroyVideoParser, "cuvidDestroyVideoParser", tcuvidDestroyVideoParser)    \
-  F(CreateDecoder, "cuvidCreateDecoder", tcuvidCreateDecoder)                   \
-  F(DestroyDecoder, "cuvidDestroyDecoder", tcuvidDestroyDecoder)                \
-  F(DecodePicture, "cuvidDecodePicture", tcuvidDecodePicture)                   \
-  F(GetDecodeStatus, "cuvidGetDecodeStatus", tcuvidGetDecodeStatus)             \
-  F(ReconfigureDecoder, "cuvidReconfigureDecoder", tcuvidReconfigureDecoder)    \
-  F(MapVideoFrame, "cuvidMapVideoFrame64", tcuvidMapVideoFrame64)               \
+#define COSMOS_NVCUVID_FUNCTIONS(F)                                          \
+  F(GetDecoderCaps, "cuvidGetDecoderCaps", tcuvidGetDecoderCaps)             \
+  F(CreateVideoParser, "cuvidCreateVideoParser", tcuvidCreateVideoParser)    \
+  F(ParseVideoData, "cuvidParseVideoData", tcuvidParseVideoData)             \
+  F(DestroyVideoParser, "cuvidDestroyVideoParser", tcuvidDestroyVideoParser) \
+  F(CreateDecoder, "cuvidCreateDecoder", tcuvidCreateDecoder)                \
+  F(DestroyDecoder, "cuvidDestroyDecoder", tcuvidDestroyDecoder)             \
+  F(DecodePicture, "cuvidDecodePicture", tcuvidDecodePicture)                \
+  F(GetDecodeStatus, "cuvidGetDecodeStatus", tcuvidGetDecodeStatus)          \
+  F(ReconfigureDecoder, "cuvidReconfigureDecoder", tcuvidReconfigureDecoder) \
+  F(MapVideoFrame, "cuvidMapVideoFrame64", tcuvidMapVideoFrame64)            \
   F(UnmapVideoFrame, "cuvidUnmapVideoFrame64", tcuvidUnmapVideoFrame64)
 
 struct NvcuvidApi {

@@ -83,8 +83,7 @@ std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int widt
   const auto known = NvdecCodec(codec);
   if (!known) return "NVDEC is not used for " + std::string(avcodec_get_name(codec));
   const bool has_layout = (format.chroma == 1 || format.chroma == 3) && !format.rgb;
-  const CUVIDDECODECAPS caps =
-      has_layout ? Caps(*known, format.chroma, format.bit_depth) : CUVIDDECODECAPS{};
+  const CUVIDDECODECAPS caps = has_layout ? Caps(*known, format.chroma, format.bit_depth) : CUVIDDECODECAPS{};
   if (!caps.bIsSupported) return nvdec + " does not decode " + what;
   if (width <= 0 || height <= 0) return {};
   const std::string size = std::to_string(width) + " x " + std::to_string(height);

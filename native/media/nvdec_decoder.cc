@@ -17,6 +17,17 @@ bool IsFinal(StatusCode code) {
   return code == StatusCode::kDeviceLost || code == StatusCode::kCancelled || code == StatusCode::kTimeout;
 }
 
+// Others have pictures without a packet of their own, or packets without a picture to decode.
+bool OnePacketIsOnePicture(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC:
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 // Called by the library, which no exception may pass through.
@@ -42,24 +53,24 @@ Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVC
   if (!stream.ok()) return stream.TakeStatus();
   auto event = cuda::MakeEvent(nvdec.device());
   if (!event.ok()) return event.TakeStatus();
-  std::unique_ptr<NvdecDecoder> decoder(
-      new NvdecDecoder(nvdec, parameters, std::move(filter).value(), std::move(stream).value(),
-                       std::move(event).value(), limits, std::move(may_go_on)));
+  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(nvdec, std::move(filter).value(),
+                                                         std::move(stream).value(), std::move(event).value(),
+                                                         limits, std::move(may_go_on)));
   COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
   return decoder;
 }
 
-NvdecDecoder::NvdecDecoder(Nvdec& nvdec, const AVCodecParameters& parameters, BitstreamFilter filter,
-                           cuda::Stream stream, cuda::Event event, const DecodeLimits& limits,
-                           std::function<Status()> may_go_on)
+NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
+                           const DecodeLimits& limits, std::function<Status()> may_go_on)
     : nvdec_(nvdec),
       filter_(std::move(filter)),
       stream_(std::move(stream)),
       event_(std::move(event)),
       limits_(limits),
       may_go_on_(std::move(may_go_on)),
-      can_skip_(SkipIsExact(parameters)),
-      session_(nvdec, parameters, stream_.get(), event_.get(), limits.max_bytes) {}
+      can_skip_(SkipIsExact(filter_.parameters())),
+      one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
+      session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
 
 NvdecDecoder::~NvdecDecoder() {
   if (!nvdec_.device().MakeCurrent().ok()) return;
@@ -73,7 +84,7 @@ Status NvdecDecoder::OpenParser() {
       static_cast<unsigned>(std::min(headers.size(), sizeof(extended_format_.raw_seqhdr_data)));
   std::copy_n(headers.begin(), extended_format_.format.seqhdr_data_length, extended_format_.raw_seqhdr_data);
   CUVIDPARSERPARAMS parameters{};
-  parameters.CodecType = *NvdecCodec(filter_.codec());
+  parameters.CodecType = *NvdecCodec(filter_.parameters().codec_id);
   parameters.ulMaxNumDecodeSurfaces = 1;  // until the sequence callback says
   parameters.ulErrorThreshold = 0;
   parameters.ulMaxDisplayDelay = 0;
@@ -82,7 +93,8 @@ Status NvdecDecoder::OpenParser() {
   parameters.pfnDecodePicture = Callback<CUVIDPICPARAMS, &NvdecDecoder::OnDecode>;
   parameters.pfnDisplayPicture = Callback<const CUVIDPARSERDISPINFO, &NvdecDecoder::OnDisplay>;
   parameters.pExtVideoInfo = &extended_format_;
-  return nvdec_.device().Check(nvdec_.api().CreateVideoParser(&parser_, &parameters), "NVDEC gives no parser");
+  return nvdec_.device().Check(nvdec_.api().CreateVideoParser(&parser_, &parameters),
+                               "NVDEC gives no parser");
 }
 
 Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
@@ -109,10 +121,19 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   ++sent_;
   const std::span data(packet.data, static_cast<std::size_t>(packet.size));
   const auto headers = filter_.headers();
-  if (fed_ || headers.empty()) return Parse(data.data(), data.size(), kFlags, place);
-  joined_.assign(headers.begin(), headers.end());
-  joined_.insert(joined_.end(), data.begin(), data.end());
-  Parse(joined_.data(), joined_.size(), kFlags, place);
+  if (fed_ || headers.empty()) {
+    Parse(data.data(), data.size(), kFlags, place);
+  } else {
+    joined_.assign(headers.begin(), headers.end());
+    joined_.insert(joined_.end(), data.begin(), data.end());
+    Parse(joined_.data(), joined_.size(), kFlags, place);
+  }
+  if (!one_to_one_ || lags_ || begun_ >= sent_) return;
+  // Nothing at the first packet: the parser finds a picture's end in the packet after it. Later: it lost one.
+  lags_ = sent_ == 1;
+  if (lags_) return;
+  Irregular("NVDEC's parser found no picture in a packet");
+  begun_ = sent_;
 }
 
 void NvdecDecoder::Parse(const std::uint8_t* data, std::size_t bytes, unsigned long flags, int place) {
@@ -123,8 +144,8 @@ void NvdecDecoder::Parse(const std::uint8_t* data, std::size_t bytes, unsigned l
   packet.timestamp = place;
   fed_ = true;
   const int refused = refused_;
-  Status status = nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet),
-                                        "NVDEC's parser refused a packet");
+  Status status =
+      nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
   // A callback that failed makes the parser fail, and has said why.
   if (error_.ok() && refused == refused_) Fail(std::move(status));
 }
@@ -133,6 +154,7 @@ Status NvdecDecoder::Drain() {
   if (!error_.ok() || given_up_) return error_;
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
   if (fed_) Parse(nullptr, 0, CUVID_PKT_ENDOFSTREAM, 0);
+  if (one_to_one_ && begun_ < sent_) Irregular("NVDEC's parser found no picture in a packet");
   drained_ = true;
   return error_;
 }
@@ -140,8 +162,8 @@ Status NvdecDecoder::Drain() {
 Result<std::optional<Picture>> NvdecDecoder::Receive() {
   if (!error_.ok()) return error_;
   if (outputs_.empty()) return std::optional<Picture>();
-  if (Fail(nvdec_.device().MakeCurrent())) return error_;
-  if (Fail(Judge(outputs_.front(), drained_))) return error_;
+  if (!Fail(nvdec_.device().MakeCurrent())) Judge(outputs_.front(), drained_);
+  if (!error_.ok()) return error_;
   if (!outputs_.front().judged) return std::optional<Picture>();
   Picture picture = std::move(outputs_.front().picture);
   outputs_.pop_front();
@@ -159,6 +181,7 @@ void NvdecDecoder::Reset() {
   drained_ = false;
   sent_ = 0;
   begun_ = 0;
+  lags_ = false;
   wanted_.clear();
   outputs_.clear();
   std::ranges::fill(surfaces_, Surface());
@@ -196,8 +219,9 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
   if (!picture.second_field) {
     // Its last picture's status is lost once the surface is written again.
     for (Output& output : outputs_) {
-      if (output.surface == picture.CurrPicIdx && Fail(Judge(output, /*wait=*/true))) return 0;
+      if (output.surface == picture.CurrPicIdx) Judge(output, /*wait=*/true);
     }
+    if (!error_.ok()) return 0;
     ++begun_;
     // One packet is one picture, unless the parser lags behind: then which packet it is of is not known.
     const bool is_current = begun_ == sent_;
@@ -235,8 +259,8 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
     output.picture.frame = std::move(frame).value();
     // It may lean on pictures that are shown after it.
     output.picture.damaged = AnyDecodedIsDamaged();
+    Judge(output, /*wait=*/true);
     if (!error_.ok()) return 0;
-    if (Fail(Judge(output, /*wait=*/true))) return 0;
   }
   outputs_.push_back(std::move(output));
   return 1;
@@ -258,25 +282,28 @@ bool NvdecDecoder::AnyDecodedIsDamaged() {
 }
 
 // Whether the picture is whole, as soon as NVDEC knows; at once if `wait`.
-Status NvdecDecoder::Judge(Output& output, bool wait) {
+void NvdecDecoder::Judge(Output& output, bool wait) {
   constexpr std::chrono::microseconds kAskEvery{200};
   constexpr int kMostTimes = 5000;
   for (int times = 0; !output.judged; ++times) {
     auto health = session_.HealthOf(output.surface);
-    if (!health.ok()) return health.TakeStatus();
-    if (health.value() != NvdecSession::Health::kNotYetKnown) {
-      output.judged = true;
-      if (health.value() == NvdecSession::Health::kDamaged) output.picture.damaged = true;
-    } else if (!wait) {
-      return {};
-    } else if (times == kMostTimes) {
-      return {StatusCode::kEngine, "NVDEC does not finish a picture"};
-    } else {
-      COSMOS_RETURN_IF_ERROR(may_go_on_());
-      std::this_thread::sleep_for(kAskEvery);
+    Status status = health.ok() ? Status() : health.TakeStatus();
+    const bool pending = status.ok() && health.value() == NvdecSession::Health::kNotYetKnown;
+    if (pending && !wait) return;
+    if (pending && times < kMostTimes) {
+      status = may_go_on_();
+      if (status.ok()) {
+        std::this_thread::sleep_for(kAskEvery);
+        continue;
+      }
+    } else if (pending) {
+      status = Status(StatusCode::kEngine, "NVDEC does not finish a picture");
     }
+    output.judged = true;
+    const bool whole = status.ok() && health.value() == NvdecSession::Health::kWhole;
+    if (!whole) output.picture.damaged = true;
+    Fail(std::move(status));
   }
-  return {};
 }
 
 // Whether something failed. It ends the clip, or counts as damage.

@@ -17,10 +17,11 @@
 namespace cosmos {
 
 // Whatever is not as it should be counts as damage, so that the CPU decodes those pictures again: it has the
-// last word on what a damaged or unusual stream looks like. Errors are a lost device and what `may_go_on` says.
+// last word on what a damaged or unusual stream looks like. Errors are a lost device and what `may_go_on`
+// says.
 class NvdecDecoder final : public Decoder {
  public:
-  // `may_go_on` is asked while it waits for others; it and the parameters must outlive the decoder.
+  // `may_go_on` is asked while it waits for others.
   static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, const AVCodecParameters& parameters,
                                                     const DecodeLimits& limits,
                                                     std::function<Status()> may_go_on);
@@ -51,8 +52,8 @@ class NvdecDecoder final : public Decoder {
     bool judged = false;  // `picture.damaged` is final
   };
 
-  NvdecDecoder(Nvdec& nvdec, const AVCodecParameters& parameters, BitstreamFilter filter, cuda::Stream stream,
-               cuda::Event event, const DecodeLimits& limits, std::function<Status()> may_go_on);
+  NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
+               const DecodeLimits& limits, std::function<Status()> may_go_on);
 
   Status OpenParser();
   void Parse(const std::uint8_t* data, std::size_t bytes, unsigned long flags, int place);
@@ -62,7 +63,7 @@ class NvdecDecoder final : public Decoder {
   int OnDisplay(const CUVIDPARSERDISPINFO& shown);
   bool Wanted(int place) const;
   bool AnyDecodedIsDamaged();
-  Status Judge(Output& output, bool wait);
+  void Judge(Output& output, bool wait);
   bool Fail(Status status);
   void Irregular(std::string reason);
 
@@ -76,11 +77,12 @@ class NvdecDecoder final : public Decoder {
   const DecodeLimits limits_;
   const std::function<Status()> may_go_on_;
   const bool can_skip_;
+  const bool one_to_one_;  // every packet is a picture to be decoded
   NvdecSession session_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
 
-  Status error_;        // the clip cannot go on
+  Status error_;           // the clip cannot go on
   bool given_up_ = false;  // NVDEC has no decoder for the stream
   std::string reason_;
   int refused_ = 0;
@@ -89,8 +91,9 @@ class NvdecDecoder final : public Decoder {
   // Since the last Reset:
   bool fed_ = false;
   bool drained_ = false;
-  int sent_ = 0;    // packets
-  int begun_ = 0;   // pictures that the parser found in them
+  int sent_ = 0;       // packets
+  int begun_ = 0;      // pictures that the parser found in them
+  bool lags_ = false;  // it finds them one packet late
   bool current_wanted_ = false;
   std::vector<int> wanted_;  // places sent, ascending
   std::vector<Surface> surfaces_;

@@ -59,10 +59,18 @@ NvdecPool::Lease NvdecPool::MakeLease(const Idle& decoder, const DecoderShape& s
   return lease;
 }
 
-NvdecPool::Effort NvdecPool::EffortFor(const DecoderShape& shape) {
+NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int height) const {
+  constexpr int kMostCropped = 15;  // a macroblock, less a pixel
+  Effort effort = Effort::kCreate;
   const std::lock_guard lock(mutex_);
-  if (FindEqual(shape) != idle_.end()) return Effort::kReuse;
-  return FindReconfigurable(shape) != idle_.end() ? Effort::kReconfigure : Effort::kCreate;
+  for (const Idle& idle : idle_) {
+    if (idle.shape.codec != codec || width > idle.max_width || height > idle.max_height) continue;
+    effort = Effort::kReconfigure;
+    const int columns = idle.shape.width - width;
+    const int rows = idle.shape.height - height;
+    if (columns >= 0 && columns <= kMostCropped && rows >= 0 && rows <= kMostCropped) return Effort::kReuse;
+  }
+  return effort;
 }
 
 Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
@@ -159,8 +167,8 @@ void NvdecPool::Return(const Idle& decoder, bool spoilt) {
     const std::lock_guard lock(mutex_);
     idle_.push_front(decoder);
     idle_bytes_ += decoder.shape.bytes();
-    while (!idle_.empty() && (static_cast<int>(idle_.size()) > limits_.max_idle ||
-                              idle_bytes_ > limits_.max_idle_bytes)) {
+    while (!idle_.empty() &&
+           (static_cast<int>(idle_.size()) > limits_.max_idle || idle_bytes_ > limits_.max_idle_bytes)) {
       idle_bytes_ -= idle_.back().shape.bytes();
       surplus.splice(surplus.begin(), idle_, std::prev(idle_.end()));
     }

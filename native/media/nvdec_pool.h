@@ -103,8 +103,8 @@ class NvdecPool {
   // `may_go_on` is asked while others are at it, and what it fails with is returned. Fails with kOutOfMemory,
   // kDeviceLost or kEngine.
   Result<Lease> Take(const DecoderShape& shape, const std::function<Status()>& may_go_on);
-  // What Take would have to do now.
-  Effort EffortFor(const DecoderShape& shape);
+  // What Take would have to do now, as far as the size to be displayed tells.
+  Effort EffortFor(cudaVideoCodec codec, int width, int height) const;
   // Destroys the idle ones.
   void Trim();
   Counts counts() const;

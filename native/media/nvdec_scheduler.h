@@ -1,4 +1,5 @@
-// Whose turn it is in NVDEC: one clip for each of its engines at a time; more would only wait inside the driver.
+// Whose turn it is in NVDEC: one clip for each of its engines at a time; more would only wait inside the
+// driver.
 #pragma once
 
 #include <condition_variable>

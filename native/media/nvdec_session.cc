@@ -6,8 +6,8 @@
 namespace cosmos {
 namespace {
 
-// The driver works on this many pictures while we hand it the next: so many surfaces more than the stream needs,
-// and none is written again before its picture's status could be read.
+// The driver works on this many pictures while we hand it the next: so many surfaces more than the stream
+// needs, and none is written again before its picture's status could be read.
 constexpr int kInFlight = 4;
 constexpr int kMaxSurfaces = 32;
 
@@ -56,12 +56,11 @@ bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
 Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on) {
   if (Fits(format)) return {};
   const DecoderShape shape = ShapeOf(format);
-  const PictureFormat pictures{
-      .chroma = format.chroma_format,
-      .bit_depth = shape.bit_depth,
-      // Red, green and blue in the places of Y, Cb and Cr.
-      .rgb = format.chroma_format == cudaVideoChromaFormat_444 &&
-             format.video_signal_description.matrix_coefficients == AVCOL_SPC_RGB};
+  const PictureFormat pictures{.chroma = format.chroma_format,
+                               .bit_depth = shape.bit_depth,
+                               // Red, green and blue in the places of Y, Cb and Cr.
+                               .rgb = format.chroma_format == cudaVideoChromaFormat_444 &&
+                                      format.video_signal_description.matrix_coefficients == AVCOL_SPC_RGB};
   const std::string reason = nvdec_.WhyNot(parameters_.codec_id, pictures, shape.width, shape.height);
   if (!reason.empty()) return {StatusCode::kMedia, reason};
   const auto& area = format.display_area;
@@ -108,16 +107,16 @@ Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
   processing.output_stream = stream_;
   CUdeviceptr address = 0;
   unsigned pitch = 0;
-  Status status = Check(nvdec_.api().MapVideoFrame(lease_.handle(), shown.picture_index, &address, &pitch,
-                                                   &processing),
-                        "NVDEC does not map a picture");
+  Status status =
+      Check(nvdec_.api().MapVideoFrame(lease_.handle(), shown.picture_index, &address, &pitch, &processing),
+            "NVDEC does not map a picture");
   if (!status.ok()) {
     lease_.Spoil();
     return status;
   }
   const auto& area = format_.display_area;
-  auto frame = MakeDeviceFrame(nvdec_.buffers(), PixelFormatOf(lease_.shape().surface), area.right - area.left,
-                               area.bottom - area.top, meter_);
+  auto frame = MakeDeviceFrame(nvdec_.buffers(), PixelFormatOf(lease_.shape().surface),
+                               area.right - area.left, area.bottom - area.top, meter_);
   status = frame.ok() ? CopyPlanes(address, pitch, *frame.value()) : frame.status();
   // Whatever was queued must have run before the surface goes back, and before the copy's buffer may.
   Status waited = Check(nvdec_.device().api().EventRecord(event_, stream_), "a copy cannot be waited for");
@@ -126,8 +125,8 @@ Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
   const Status unmapped =
       Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC does not unmap a picture");
   if (!unmapped.ok()) lease_.Spoil();
-  for (const Status* failed : {&status, &waited, &unmapped}) {
-    if (!failed->ok()) return *failed;
+  for (const Status& failed : {status, waited, unmapped}) {
+    if (!failed.ok()) return failed;
   }
   if (*meter_ > max_bytes_)
     return Status(StatusCode::kLimit, "the pictures of a clip need more of the GPU's memory than maxBytes");
@@ -165,8 +164,8 @@ Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame&
 // As libavcodec does it: what the stream says, else what the container said.
 void NvdecSession::SetColour(AVFrame& frame) const {
   const auto& said = format_.video_signal_description;
-  const bool says = said.matrix_coefficients != AVCOL_SPC_RGB &&
-                    said.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
+  const bool says =
+      said.matrix_coefficients != AVCOL_SPC_RGB && said.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
   frame.colorspace = says ? static_cast<AVColorSpace>(said.matrix_coefficients) : parameters_.color_space;
   frame.color_range = said.video_full_range_flag ? AVCOL_RANGE_JPEG
                       : says                     ? AVCOL_RANGE_MPEG

@@ -10,8 +10,8 @@
 
 namespace cosmos {
 
-// The context must be current for all calls. Their errors: kDeviceLost and what `may_go_on` fails with end the
-// clip; any other says that the CPU has to decode instead, and why.
+// The context must be current for all calls. Their errors: kDeviceLost and what `may_go_on` fails with end
+// the clip; any other says that the CPU has to decode instead, and why.
 class NvdecSession {
  public:
   NvdecSession(Nvdec& nvdec, const AVCodecParameters& parameters, CUstream stream, CUevent event,

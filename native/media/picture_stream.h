@@ -33,8 +33,8 @@ struct DecodeCounts {
 
 class PictureStream {
  public:
-  // Makes a decoder on the CPU with one thread, whose pictures of damaged packets do not depend on how threads take
-  // turns.
+  // Makes a decoder on the CPU with one thread, whose pictures of damaged packets do not depend on how
+  // threads take turns.
   using MakeCarefulDecoder = std::function<Result<std::unique_ptr<Decoder>>()>;
 
   // All must outlive the stream. `make_careful` may be empty when `decoder` is such a one.
