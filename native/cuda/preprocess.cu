@@ -38,7 +38,8 @@ __device__ __forceinline__ int Sample(unsigned long long plane, unsigned long lo
 }
 
 // Luma sample `position` falls between these of the `size` samples of chroma; weights of `bits` bits.
-// swscale's positions are in 1 / 2^17 of a sample, and it does not interpolate between three samples or less.
+// swscale's positions are in 1 / 2^17 of a sample; it does not interpolate between three samples or less, and
+// drops a first weight of 0.002 or less.
 __device__ __forceinline__ Between ChromaAt(int position, int scale, int size, int bits) {
   const int at = scale - 65536 + 2 * scale * position;
   if (size <= 3) {
@@ -46,8 +47,8 @@ __device__ __forceinline__ Between ChromaAt(int position, int scale, int size, i
     return {nearest, nearest, 0};
   }
   const int first = at >> 17;
-  const int fraction = at & 0x1FFFF;
-  const int first_weight = ((1 << 17) - fraction + (1 << (16 - bits))) >> (17 - bits);
+  const int rest = (1 << 17) - (at & 0x1FFFF);
+  const int first_weight = rest <= 262 ? 0 : (rest + (1 << (16 - bits))) >> (17 - bits);
   return {Clamp(first, 0, size - 1), Clamp(first + 1, 0, size - 1), (1 << bits) - first_weight};
 }
 

@@ -52,23 +52,18 @@ class Preprocessor {
   Status ToTao(CUdeviceptr clip, CUdeviceptr out, int frames, int height, int width, CUstream stream) const;
 
  private:
-  // A ResizeFilter in device memory.
-  struct Table {
-    DeviceBuffer memory;
-    int out_size = 0;
-    int taps = 0;
-  };
-  using Tables = std::list<std::pair<std::pair<int, int>, std::shared_ptr<const Table>>>;
+  struct Table;  // a ResizeFilter in device memory
+  using InUse = std::vector<std::shared_ptr<const void>>;
 
   Preprocessor(const Device& device, Module module, Stream uploads)
       : device_(device), module_(std::move(module)), uploads_(std::move(uploads)) {}
   Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size);
   Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size);
-  Status Launch(CUfunction kernel, const std::array<unsigned, 3>& grid, void* parameters,
-                CUstream stream) const;
-  Status ResizePictures(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
-                        int width, int height, BufferPool& pool, CUstream stream,
-                        std::vector<std::shared_ptr<const void>>& in_use);
+  // Pictures of one size, as many as a launch takes.
+  Status Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets, int width,
+                int height, BufferPool& pool, CUstream stream, InUse& in_use);
+  Status Launch(CUfunction kernel, const std::array<unsigned, 3>& grid, const std::array<unsigned, 2>& block,
+                void* parameters, CUstream stream) const;
 
   const Device& device_;
   const Module module_;
@@ -77,7 +72,8 @@ class Preprocessor {
   CUfunction columns_ = nullptr;
   CUfunction tao_ = nullptr;
   std::mutex mutex_;
-  Tables tables_;  // the latest used first
+  // By source and target size, the latest used first.
+  std::list<std::pair<std::pair<int, int>, std::shared_ptr<const Table>>> tables_;
 };
 
 }  // namespace cosmos::cuda

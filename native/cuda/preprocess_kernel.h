@@ -3,10 +3,12 @@
 
 namespace cosmos::cuda {
 
-// The parameters of a launch must stay within 4 KiB.
-constexpr int kMaxPictures = 32;
-constexpr int kBlockX = 32;
-constexpr int kBlockY = 8;
+// An enum, because NVRTC makes a variable in device memory of every constant.
+enum : int {
+  kMaxPictures = 32,  // of a launch, whose parameters must stay within 4 KiB
+  kBlockX = 32,
+  kBlockY = 8,
+};
 
 // As DevicePicture, resolved.
 struct PictureParameters {
@@ -42,7 +44,6 @@ struct FilterParameters {
   unsigned long long count;    // int32 [out]
   unsigned long long weights;  // int32 [out, taps]
   int taps;
-  int padding;
 };
 
 // cosmos_resize_rows: pictures to `rows`, uint8 [picture, 3, source_height, width].

@@ -1,11 +1,10 @@
 // Modules: PTX is read for its version, its target and its entries; what an entry does comes from the host
 // build of its source.
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <regex>
 
 #include "cuda/kernels.h"
 #include "cuda/state.h"
@@ -27,21 +26,50 @@ constexpr unsigned kMaxThreads = 1024;
 constexpr unsigned kMaxGridYz = 65535;
 constexpr std::size_t kMaxParameterBytes = 4096;
 
-std::size_t TypeBytes(const std::string& type) {
-  return static_cast<std::size_t>(std::atoi(type.c_str() + 1)) / 8;  // "u64", "b8", "f32"
+// Words; comments are left out, and brackets, commas and semicolons are words of their own.
+std::vector<std::string> Words(std::string_view ptx) {
+  std::vector<std::string> words;
+  bool open = false;  // the last word goes on
+  for (std::size_t i = 0; i < ptx.size(); ++i) {
+    if (ptx.substr(i, 2) == "//") i = std::min(ptx.find('\n', i), ptx.size() - 1);
+    const char letter = ptx[i];
+    const bool alone = std::string_view("()[],;").find(letter) != std::string_view::npos;
+    if (std::isspace(static_cast<unsigned char>(letter)) || alone) {
+      if (alone) words.emplace_back(1, letter);
+      open = false;
+      continue;
+    }
+    if (!open) words.emplace_back();
+    words.back() += letter;
+    open = true;
+  }
+  return words;
 }
 
-// Entries with the sizes of their parameters.
-std::map<std::string, CUfunc_st, std::less<>> ReadEntries(const std::string& ptx) {
-  static const std::regex entry(R"(\.entry\s+(\w+)\s*\(([^)]*)\))");
-  static const std::regex parameter(R"(\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+\w+(?:\[(\d+)\])?)");
+// What follows the word; empty when it is not there.
+std::string After(const std::vector<std::string>& words, std::string_view word) {
+  const auto found = std::find(words.begin(), words.end(), word);
+  return found == words.end() || found + 1 == words.end() ? "" : *(found + 1);
+}
+
+int Number(std::string_view text) {
+  int value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// Entries with the sizes of their parameters: ".param .align 8 .b8 name[16]" and ".param .u64 name".
+std::map<std::string, CUfunc_st, std::less<>> ReadEntries(const std::vector<std::string>& words) {
   std::map<std::string, CUfunc_st, std::less<>> functions;
-  for (std::sregex_iterator i(ptx.begin(), ptx.end(), entry), end; i != end; ++i) {
-    CUfunc_st& function = functions[(*i)[1]];
-    const std::string list = (*i)[2];
-    for (std::sregex_iterator p(list.begin(), list.end(), parameter); p != end; ++p) {
-      const std::size_t count = (*p)[2].matched ? std::stoul((*p)[2]) : 1;
-      function.parameters.push_back(TypeBytes((*p)[1]) * count);
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word != ".entry") continue;
+    CUfunc_st& function = functions[*++word];
+    for (++word; word != words.end() && *word != ")"; ++word) {
+      if (*word == "[") {
+        function.parameters.back() *= static_cast<std::size_t>(Number(*(word + 1)));
+      } else if (word->size() > 2 && word->front() == '.' && std::isdigit(word->back())) {
+        function.parameters.push_back(static_cast<std::size_t>(Number(word->substr(2))) / 8);
+      }
     }
   }
   return functions;
@@ -66,23 +94,20 @@ bool TooNew(int major, int minor) {
 }
 
 CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
-  static const std::regex version(R"(\.version\s+(\d+)\.(\d+))");
-  static const std::regex target(R"(\.target\s+sm_(\d+))");
-  std::smatch match;
-  if (!std::regex_search(ptx, match, version)) {
-    *why = "ptxas fatal: no .version";
+  const std::vector<std::string> words = Words(ptx);
+  const std::string version = After(words, ".version");
+  const std::string target = After(words, ".target");
+  const std::size_t dot = version.find('.');
+  if (dot == std::string::npos || !target.starts_with("sm_")) {
+    *why = "ptxas fatal: this is no PTX";
     return Error(218);
   }
-  if (TooNew(std::stoi(match[1]), std::stoi(match[2]))) {
-    *why = "ptxas fatal: unsupported .version";
+  if (TooNew(Number(version), Number(version.substr(dot + 1)))) {
+    *why = "ptxas fatal: unsupported .version " + version;
     return Error(222);
   }
-  if (!std::regex_search(ptx, match, target)) {
-    *why = "ptxas fatal: no .target";
-    return Error(218);
-  }
-  if (std::stoi(match[1]) > Current()->major * 10 + Current()->minor) return Error(209);
-  *module = new CUmod_st{ReadEntries(ptx)};
+  if (Number(target.substr(3)) > Current()->major * 10 + Current()->minor) return Error(209);
+  *module = new CUmod_st{ReadEntries(words)};
   TheState().others[*module] = Current();
   for (auto& [name, function] : (*module)->functions) {
     function.module = *module;

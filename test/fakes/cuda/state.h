@@ -114,13 +114,17 @@ void RunUntilUnused(std::uint64_t allocation);
 
 enum class Needs { kNothing, kDriver, kContext };
 
-// A call of the driver: faults, what it needs, then its body.
-template <typename Body>
-CUresult Call(const char* symbol, Needs needs, Body body) {
+// A call of the driver: faults, what it needs, then its body. `on_fault` runs before a fault is answered.
+template <typename Body, typename OnFault = void (*)()>
+CUresult Call(
+    const char* symbol, Needs needs, Body body, OnFault on_fault = [] {}) {
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   ++state.calls.try_emplace(symbol, 0).first->second;
-  if (const auto fault = TakeFault(symbol, needs == Needs::kContext ? Current() : nullptr)) return *fault;
+  if (const auto fault = TakeFault(symbol, needs == Needs::kContext ? Current() : nullptr)) {
+    on_fault();
+    return *fault;
+  }
   if (needs != Needs::kNothing && !state.initialised) return Error(3);
   if (needs == Needs::kContext) {
     if (!Current()) return Error(201);

@@ -31,6 +31,18 @@ CUevent FindEvent(CUevent event) {
   return TheState().events.contains(event) && event->context == Current() ? event : nullptr;
 }
 
+// What was queued comes to nothing: a wait that fails tells that earlier work failed, not that it goes on.
+void Abandon(CUstream stream) {
+  if (!stream) return;
+  for (const Item& item : stream->items)
+    if (item.records) item.records->done = true;
+  stream->items.clear();
+}
+
+void AbandonUntil(CUevent event) {
+  if (Current() && FindEvent(event) && event->last && !event->last->done) Abandon(event->last->stream);
+}
+
 CUresult StickyOf(const Context* context) { return Error(context->sticky); }
 
 }  // namespace
@@ -132,11 +144,14 @@ FAKE_CUDA_API cuStreamDestroy_v2(CUstream stream) {
 }
 
 FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
-  return Call("cuStreamSynchronize", Needs::kContext, [&](State&) {
+  const auto synchronize = [&](State&) {
     CUstream found = FindStream(stream);
     if (!found) return Error(400);
     if (found->capture != Capture::kNone) return *RefuseInCapture();
     return Drain(found);
+  };
+  return Call("cuStreamSynchronize", Needs::kContext, synchronize, [&] {
+    if (Current()) Abandon(FindStream(stream));
   });
 }
 
@@ -187,21 +202,23 @@ FAKE_CUDA_API cuEventRecord(CUevent event, CUstream stream) {
 }
 
 FAKE_CUDA_API cuEventQuery(CUevent event) {
-  return Call("cuEventQuery", Needs::kContext, [&](State&) {
+  const auto query = [&](State&) {
     if (!FindEvent(event)) return Error(400);
     if (!event->last || event->last->done) return CUDA_SUCCESS;
     Step(event->last->stream);
     return Current()->sticky != 0 ? StickyOf(Current()) : CUDA_ERROR_NOT_READY;
-  });
+  };
+  return Call("cuEventQuery", Needs::kContext, query, [&] { AbandonUntil(event); });
 }
 
 FAKE_CUDA_API cuEventSynchronize(CUevent event) {
-  return Call("cuEventSynchronize", Needs::kContext, [&](State&) {
+  const auto synchronize = [&](State&) {
     if (!FindEvent(event)) return Error(400);
     if (const auto refused = RefuseInCapture()) return *refused;
     while (event->last && !event->last->done) Step(event->last->stream);
     return StickyOf(Current());
-  });
+  };
+  return Call("cuEventSynchronize", Needs::kContext, synchronize, [&] { AbandonUntil(event); });
 }
 
 }  // namespace fakes

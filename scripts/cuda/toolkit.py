@@ -1,0 +1,41 @@
+"""NVIDIA's tools from their wheels on PyPI, in a virtual environment of their own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "export"))
+
+import environment  # noqa: E402
+
+
+def enter(optional: bool) -> bool:
+    """Goes on in the interpreter that has the wheels. Where they cannot be had: false if that is `optional`."""
+    try:
+        python = environment.python_for(HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)")
+    except SystemExit as error:
+        if not optional:
+            raise
+        print(f"skipped: NVIDIA's wheels cannot be had ({error})")
+        return False
+    if Path(sys.prefix) != python.parent.parent and not os.environ.get("COSMOS_EMBED_PYTHON"):
+        os.execv(python, [str(python), *sys.argv])
+    return True
+
+
+def version_of(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+def file_of(package: str, name: str) -> Path:
+    """The one file of the wheel whose name matches the pattern."""
+    found = [file for file in importlib.metadata.files(package) or [] if re.fullmatch(name, file.name)]
+    if len(found) != 1:
+        raise SystemExit(f"{package} has {len(found)} files like {name}")
+    return Path(str(found[0].locate()))
