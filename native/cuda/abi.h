@@ -1,5 +1,5 @@
 // The part of the CUDA driver API that we call: types from nv-codec-headers, and a table of functions that is
-// filled when libcuda is opened. scripts/check-cuda-abi holds every prototype against NVIDIA's cuda.h.
+// filled when libcuda is opened. scripts/cuda/check_abi.py holds every prototype against NVIDIA's cuda.h.
 #pragma once
 
 #include <ffnvcodec/dynlink_cuda.h>
@@ -20,7 +20,6 @@ enum : unsigned {
   kEventDisableTiming = 2,
   kHostAllocPortable = 1,
   kCaptureThreadLocal = 1,
-  kLaunchMaxDims = 3,
 };
 
 // clang-format off
@@ -33,7 +32,7 @@ enum : unsigned {
   F(DeviceGetCount, "cuDeviceGetCount", (int* count))                                                    \
   F(DeviceGet, "cuDeviceGet", (CUdevice* device, int ordinal))                                           \
   F(DeviceGetName, "cuDeviceGetName", (char* name, int length, CUdevice device))                         \
-  F(DeviceGetUuid, "cuDeviceGetUuid", (CUuuid* uuid, CUdevice device))                                   \
+  F(DeviceGetUuid, "cuDeviceGetUuid_v2", (CUuuid* uuid, CUdevice device))                                \
   F(DeviceGetAttribute, "cuDeviceGetAttribute",                                                          \
     (int* value, CUdevice_attribute attribute, CUdevice device))                                         \
   F(DeviceTotalMem, "cuDeviceTotalMem_v2", (std::size_t* bytes, CUdevice device))                        \

@@ -157,8 +157,8 @@ FAKE_CUDA_API cuDeviceGetName(char* name, int length, CUdevice device) {
   });
 }
 
-FAKE_CUDA_API cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
-  return Call("cuDeviceGetUuid", Needs::kDriver, [&](State& state) {
+FAKE_CUDA_API cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
+  return Call("cuDeviceGetUuid_v2", Needs::kDriver, [&](State& state) {
     const Context* found = DeviceAt(state, device);
     if (!found) return Error(101);
     *uuid = UuidOf(found->physical);
