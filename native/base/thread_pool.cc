@@ -1,13 +1,9 @@
 #include "base/thread_pool.h"
 
+#include <system_error>
 #include <utility>
 
 namespace cosmos {
-
-ThreadPool::ThreadPool(int threads) {
-  threads_.reserve(threads);
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
-}
 
 ThreadPool::~ThreadPool() {
   {
@@ -22,8 +18,31 @@ void ThreadPool::Submit(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
+    Grow();
   }
   wake_.notify_one();
+}
+
+// While the pool is being closed, those that are there finish what waits.
+void ThreadPool::Grow() {
+  if (closing_ || idle_ >= static_cast<int>(jobs_.size()) ||
+      static_cast<int>(threads_.size()) >= max_threads_)
+    return;
+  try {
+    threads_.emplace_back([this] { Work(); });
+  } catch (const std::system_error&) {
+    if (threads_.empty()) throw;  // else the job waits for one of the others
+  }
+}
+
+int ThreadPool::size() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(threads_.size());
+}
+
+int ThreadPool::idle() const {
+  const std::lock_guard lock(mutex_);
+  return idle_;
 }
 
 void ThreadPool::Work() {
@@ -31,7 +50,9 @@ void ThreadPool::Work() {
     std::function<void()> job;
     {
       std::unique_lock lock(mutex_);
+      ++idle_;
       wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      --idle_;
       if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();

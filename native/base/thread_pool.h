@@ -1,4 +1,4 @@
-// A fixed number of threads that take jobs in the order they were given.
+// Threads that take jobs in the order they were given, started as they are needed.
 #pragma once
 
 #include <condition_variable>
@@ -14,8 +14,9 @@ namespace cosmos {
 // there would stop every file read of the process.
 class ThreadPool {
  public:
-  // `threads` >= 1.
-  explicit ThreadPool(int threads);
+  // At most `max_threads` >= 1. One is started when a job comes and all others are busy; none ends before the
+  // pool does.
+  explicit ThreadPool(int max_threads) : max_threads_(max_threads) {}
   // Runs what was submitted to its end, then joins. Cancel the jobs first to make that quick.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -24,14 +25,20 @@ class ThreadPool {
   // From any thread, also from a job. Not once the destructor has begun, other than from a job.
   void Submit(std::function<void()> job);
 
-  int size() const { return static_cast<int>(threads_.size()); }
+  // How many threads there are by now.
+  int size() const;
+  // How many of them have nothing to do.
+  int idle() const;
 
  private:
   void Work();
+  void Grow();
 
-  std::mutex mutex_;
+  const int max_threads_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
+  int idle_ = 0;
   bool closing_ = false;
   std::vector<std::thread> threads_;
 };

@@ -20,7 +20,10 @@ class ClipWriter {
   // Fills the slot with what a slot of this or another clip of the same shape already holds.
   void Copy(int slot, const ClipWriter& from, int from_slot);
 
+  int filled() const { return filled_; }
   bool complete() const { return filled_ == clip_->shape().frames; }
+  // Of a slot that is filled.
+  const std::uint8_t* frame(int slot) const { return clip_->frame(slot); }
   // The clip and its images, once complete.
   ClipPtr TakeClip() { return std::move(clip_); }
   std::vector<RgbImage> TakeImages() { return std::move(images_); }

@@ -26,6 +26,19 @@ std::span<const std::uint8_t> AfterStartCode(std::span<const std::uint8_t> data,
   return {};
 }
 
+// The number of temporal sub-layers that an HEVC stream declares, or 0 when it does not say. In "hvcC"
+// extradata it stands at a fixed place; in Annex B it is in the sequence parameter set.
+int HevcTemporalLayers(std::span<const std::uint8_t> extradata) {
+  constexpr std::size_t kHvccLayers = 21;
+  constexpr int kSequenceParameterSet = 33;
+  if (extradata.size() > kHvccLayers && extradata[0] == 1) return (extradata[kHvccLayers] >> 3) & 7;
+  for (std::size_t i = 0; i + 5 < extradata.size(); ++i) {
+    if (extradata[i] != 0 || extradata[i + 1] != 0 || extradata[i + 2] != 1) continue;
+    if (((extradata[i + 3] >> 1) & 0x3f) == kSequenceParameterSet) return ((extradata[i + 5] >> 1) & 7) + 1;
+  }
+  return 0;
+}
+
 }  // namespace
 
 bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
@@ -64,6 +77,20 @@ bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<cons
       return header.empty() || closed;
     }
     default: return true;
+  }
+}
+
+bool SkipIsExact(const AVCodecParameters& parameters) {
+  switch (parameters.codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO:
+    case AV_CODEC_ID_MPEG4: return true;
+    case AV_CODEC_ID_HEVC:
+      // A "sub-layer non-reference" picture is one that its own layer does not refer to; a higher one may.
+      return HevcTemporalLayers(
+                 {parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)}) == 1;
+    default: return false;
   }
 }
 

@@ -21,6 +21,10 @@ bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet);
 // decoded: they cannot when it begins an open GOP, whose other half is not there.
 bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<const std::uint8_t> keyframe);
 
+// Whether pictures that say of themselves that none refers to them can be skipped, and all others stay
+// bit-identical.
+bool SkipIsExact(const AVCodecParameters& parameters);
+
 // Reads picture headers of whole packets.
 class PictureParser {
  public:

@@ -6,14 +6,10 @@
 #include <utility>
 
 #include "base/stopwatch.h"
-#include "image/clip_writer.h"
 #include "image/to_rgb.h"
-#include "media/decode_plan.h"
-#include "media/demuxer.h"
-#include "media/job_guard.h"
-#include "media/picture_stream.h"
-#include "media/software_decoder.h"
-#include "media/video_scan.h"
+#include "media/clip_decoder.h"
+#include "media/device_clip_writer.h"
+#include "media/device_frame.h"
 #include "media/window_plan.h"
 
 namespace cosmos {
@@ -35,31 +31,30 @@ class VideoClipReader final : public ClipReader {
     int slot = 0;
   };
   struct OpenClip {
-    ClipWriter writer;
+    DeviceClipWriter writer;
     std::vector<FrameInfo> frames;
     int missing = 0;
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
-  Result<std::unique_ptr<SoftwareDecoder>> OpenDecoder(int threads);
   void PlanUses();
   Result<std::optional<DecodedClip>> NextClip();
+  Status TakePictures();
   Status TakePicture();
   Status Place(const WantedPicture& picture);
   OpenClip& ClipOf(int window);
-  DecodedClip Finish();
-  DecodeReport Report();
+  Result<DecodedClip> Finish();
+  DecodeReport Report(bool by_nvdec);
   Status NothingDecoded() const;
 
   const ClipRequest request_;
   JobGuard guard_;
   std::unique_ptr<Demuxer> demuxer_;
-  std::unique_ptr<SoftwareDecoder> decoder_;
   VideoScan scan_;
   std::vector<ClipWindow> windows_;
   DecodePlan plan_;
   std::vector<Use> uses_;  // by place
-  std::unique_ptr<PictureStream> pictures_;
+  std::unique_ptr<ClipDecoder> decoder_;
   Orientation orientation_;
   RgbConverter to_rgb_;
 
@@ -118,29 +113,11 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
   if (!planned.ok()) return planned.TakeStatus();
   windows_ = std::move(planned).value();
 
-  auto decoder = OpenDecoder(request_.threads);
-  if (!decoder.ok()) return decoder.TakeStatus();
-  decoder_ = std::move(decoder).value();
+  decoder_ = std::make_unique<ClipDecoder>(*demuxer_, scan_, request_, guard_);
+  if (Status status = decoder_->Open(); !status.ok()) return status;
   PlanUses();
-  PictureStream::MakeCarefulDecoder make_careful;
-  if (request_.threads > 1) {
-    make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
-      auto careful = OpenDecoder(1);
-      if (!careful.ok()) return careful.TakeStatus();
-      return std::unique_ptr<Decoder>(std::move(careful).value());
-    };
-  }
-  pictures_ = std::make_unique<PictureStream>(*demuxer_, *decoder_, std::move(make_careful), scan_.index,
-                                              plan_, request_.limits.max_packets_without_frame);
   orientation_ = OrientationOf(demuxer_->stream());
   return {};
-}
-
-Result<std::unique_ptr<SoftwareDecoder>> VideoClipReader::OpenDecoder(int threads) {
-  return SoftwareDecoder::Open(demuxer_->parameters(), {.threads = threads,
-                                                        .reorder_depth = scan_.index.reorder_depth(),
-                                                        .time_base = demuxer_->stream().time_base,
-                                                        .limits = request_.limits});
 }
 
 // One plan over the union of all windows: a frame in several is decoded once.
@@ -163,21 +140,40 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
   const JobGuard::Call call(guard_, std::move(cancel));
   auto clip = NextClip();
   if (!clip.ok()) error_ = clip.status();
+  // Nobody knows when the caller lets go of this: what others wait for is given back now.
+  if (!clip.ok() || window_ == static_cast<int>(windows_.size())) {
+    decoder_.reset();
+    open_.clear();
+  }
   guard_.Restart();
   return clip;
 }
 
 Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
   if (window_ == static_cast<int>(windows_.size())) return std::optional<DecodedClip>();
-  while (!ClipOf(window_).writer.complete()) {
-    if (Status status = TakePicture(); !status.ok()) return status;
+  if (!ClipOf(window_).writer.complete()) {
+    if (Status status = TakePictures(); !status.ok()) return status;
   }
-  return std::optional(Finish());
+  auto clip = Finish();
+  if (!clip.ok()) return clip.TakeStatus();
+  return std::optional(std::move(clip).value());
+}
+
+// All that the next clip lacks.
+Status VideoClipReader::TakePictures() {
+  const Stopwatch waiting;
+  if (Status status = decoder_->Begin(plan_, static_cast<int>(windows_.size())); !status.ok()) return status;
+  if (request_.gpu) spent_.wait_ms += waiting.Milliseconds();
+  const double before_ms = spent_.decode_ms;
+  Status status;
+  while (status.ok() && !ClipOf(window_).writer.complete()) status = TakePicture();
+  decoder_->End(spent_.decode_ms - before_ms);
+  return status;
 }
 
 Status VideoClipReader::TakePicture() {
   const Stopwatch decoding;
-  auto picture = pictures_->Next();
+  auto picture = decoder_->Next();
   spent_.decode_ms += decoding.Milliseconds();
   if (!picture.ok()) return picture.TakeStatus();
   if (!picture.value()) return NothingDecoded();
@@ -187,14 +183,20 @@ Status VideoClipReader::TakePicture() {
   return status;
 }
 
-// Converts and resizes a picture once and puts it wherever it belongs.
+// Puts a picture wherever it belongs. One in host memory is converted and resized once, here; those in the
+// GPU's are when their clip is complete.
 Status VideoClipReader::Place(const WantedPicture& picture) {
-  auto rgb = to_rgb_.Convert(*picture.frame);
-  if (!rgb.ok()) return rgb.TakeStatus();
-  const RgbImage image = Orient(std::move(rgb).value(), orientation_);
-  spent_.pixel_format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.frame->format));
-  spent_.width = image.width;
-  spent_.height = image.height;
+  const bool on_device = IsDeviceFrame(*picture.frame);
+  RgbImage image;
+  if (!on_device) {
+    auto rgb = to_rgb_.Convert(*picture.frame);
+    if (!rgb.ok()) return rgb.TakeStatus();
+    image = Orient(std::move(rgb).value(), orientation_);
+  }
+  spent_.pixel_format = av_get_pix_fmt_name(on_device ? LayoutOf(*picture.frame)
+                                                      : static_cast<AVPixelFormat>(picture.frame->format));
+  spent_.width = orientation_.transpose ? picture.frame->height : picture.frame->width;
+  spent_.height = orientation_.transpose ? picture.frame->width : picture.frame->height;
 
   const auto begin = std::ranges::lower_bound(uses_, picture.wanted, {}, &Use::place);
   const auto end = std::ranges::upper_bound(uses_, picture.wanted, {}, &Use::place);
@@ -203,7 +205,9 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   const int rank = scan_.index.rank(picture.place);
   for (const Use& use : uses) {
     OpenClip& clip = ClipOf(use.window);
-    if (&use == &first) {
+    if (on_device) {
+      clip.writer.Write(use.slot, picture.frame);
+    } else if (&use == &first) {
       clip.writer.Write(use.slot, image);
     } else {
       clip.writer.Copy(use.slot, ClipOf(first.window).writer, first.slot);
@@ -217,21 +221,30 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
 
 VideoClipReader::OpenClip& VideoClipReader::ClipOf(int window) {
   while (static_cast<int>(open_.size()) <= window - window_) {
-    open_.push_back(
-        {ClipWriter(request_.shape, request_.keep_images), std::vector<FrameInfo>(request_.shape.frames)});
+    open_.push_back({DeviceClipWriter(request_.shape, request_.keep_images),
+                     std::vector<FrameInfo>(request_.shape.frames)});
   }
   return open_[window - window_];
 }
 
-DecodedClip VideoClipReader::Finish() {
+Result<DecodedClip> VideoClipReader::Finish() {
   OpenClip& done = open_.front();
   const ClipWindow& window = windows_[window_];
-  DecodedClip clip{.clip = done.writer.TakeClip(),
+  const bool by_nvdec = done.writer.has_device_frames();
+  const bool all_by_nvdec = by_nvdec && !done.writer.has_host_frames();
+  const Stopwatch converting;
+  if (by_nvdec) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
+  auto pixels = done.writer.TakeClip(request_.gpu, decoder_->stream(), orientation_);
+  if (!pixels.ok()) return pixels.TakeStatus();
+  if (by_nvdec) spent_.convert_ms += converting.Milliseconds();
+  if (request_.gpu) request_.gpu->CountClip(by_nvdec);
+  DecodedClip clip{.clip = std::move(pixels).value(),
                    .start = window.start,
                    .end = window.end,
                    .frames = std::move(done.frames),
                    .images = done.writer.TakeImages(),
-                   .report = Report()};
+                   .report = Report(by_nvdec)};
+  if (request_.gpu && !all_by_nvdec) clip.report.decoder_reason = decoder_->reason();
   clip.report.frame_count = window.frame_count;
   if (done.missing > 0) {
     clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
@@ -244,11 +257,11 @@ DecodedClip VideoClipReader::Finish() {
 }
 
 // What this clip cost, over what those before it had cost.
-DecodeReport VideoClipReader::Report() {
-  const DecodeCounts& counts = pictures_->counts();
+DecodeReport VideoClipReader::Report(bool by_nvdec) {
+  const DecodeCounts counts = decoder_->counts();
   spent_.decoded = counts.decoded;
   spent_.discarded = counts.discarded;
-  spent_.seeks = pictures_->seeks();
+  spent_.seeks = decoder_->seeks();
   spent_.bytes_read = demuxer_->bytes_read();
 
   DecodeReport report = spent_;
@@ -257,13 +270,14 @@ DecodeReport VideoClipReader::Report() {
   report.seeks -= reported_.seeks;
   report.bytes_read -= reported_.bytes_read;
   report.open_ms -= reported_.open_ms;
+  report.wait_ms -= reported_.wait_ms;
   report.decode_ms -= reported_.decode_ms;
   report.convert_ms -= reported_.convert_ms;
   reported_ = spent_;
 
   report.container = demuxer_->container();
   report.codec = demuxer_->codec();
-  report.decoder = "software";
+  report.decoder = by_nvdec ? "nvdec" : "software";
   report.rotation = orientation_.degrees();
   report.duration = demuxer_->duration() > 0 ? demuxer_->duration() : scan_.EndSeconds();
   if (counts.damage > reported_damage_) {

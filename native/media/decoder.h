@@ -9,10 +9,13 @@
 
 namespace cosmos {
 
-// A decoded picture and the place of the packet that it was decoded from.
+// A decoded picture and the place of the packet that it was decoded from. A decoder that keeps its pictures
+// in a GPU's memory hands out the wanted ones only: of the others it says that they came, and `frame` is
+// null.
 struct Picture {
   ff::Frame frame;
   int place = 0;
+  bool damaged = false;  // patched up
 };
 
 class Decoder {
@@ -28,6 +31,8 @@ class Decoder {
   virtual Result<std::optional<Picture>> Receive() = 0;
   // How many packets were refused so far. Pictures that were patched up carry a flag of their own.
   virtual int refused() const = 0;
+  // A wanted picture that does not come counts as damage: another decoder may have it.
+  virtual bool missing_is_damage() const { return false; }
   // Forgets everything; the next packet is a keyframe.
   virtual void Reset() = 0;
 };

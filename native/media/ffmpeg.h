@@ -6,6 +6,7 @@
 
 extern "C" {
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 #include <libavutil/display.h>
@@ -30,6 +31,8 @@ struct Free {
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
   void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
   void operator()(AVCodecParserContext* parser) const { av_parser_close(parser); }
+  void operator()(AVCodecParameters* parameters) const { avcodec_parameters_free(&parameters); }
+  void operator()(AVBSFContext* filter) const { av_bsf_free(&filter); }
   void operator()(AVFormatContext* context) const { avformat_close_input(&context); }
   void operator()(SwsContext* context) const { sws_freeContext(context); }
   void operator()(AVIOContext* context) const {
@@ -42,6 +45,8 @@ using Packet = std::unique_ptr<AVPacket, Free>;
 using Frame = std::unique_ptr<AVFrame, Free>;
 using CodecContext = std::unique_ptr<AVCodecContext, Free>;
 using Parser = std::unique_ptr<AVCodecParserContext, Free>;
+using CodecParameters = std::unique_ptr<AVCodecParameters, Free>;
+using Filter = std::unique_ptr<AVBSFContext, Free>;
 using FormatContext = std::unique_ptr<AVFormatContext, Free>;
 using ScalerContext = std::unique_ptr<SwsContext, Free>;
 using IoContext = std::unique_ptr<AVIOContext, Free>;

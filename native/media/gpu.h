@@ -1,6 +1,7 @@
 // One GPU as a place where clips are made: its NVDEC, the preprocess kernels, and memory for both.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -55,7 +56,7 @@ class Gpu {
   Gpu& operator=(const Gpu&) = delete;
 
   cuda::Device& device() const { return device_; }
-  const cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
+  cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
   cuda::BufferPool& buffers() const { return *buffers_; }
   // Null when NVDEC is not used.
   Nvdec* nvdec() const { return nvdec_.get(); }
@@ -64,6 +65,8 @@ class Gpu {
   int nvdec_engines() const;
   std::vector<NvdecCapability> capabilities() const;
   GpuStats stats() const;
+  // A clip was made by this decoder.
+  void CountClip(bool by_nvdec) { ++(by_nvdec ? nvdec_clips_ : software_clips_); }
 
  private:
   explicit Gpu(cuda::Device& device);
@@ -73,6 +76,8 @@ class Gpu {
   std::shared_ptr<cuda::BufferPool> buffers_;
   std::string nvdec_reason_;
   std::unique_ptr<Nvdec> nvdec_;
+  std::atomic<std::int64_t> nvdec_clips_ = 0;
+  std::atomic<std::int64_t> software_clips_ = 0;
 };
 
 }  // namespace cosmos

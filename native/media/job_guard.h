@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/cancel.h"
@@ -32,6 +34,26 @@ class JobGuard {
 
    private:
     JobGuard& guard_;
+  };
+
+  // A time in which the clock stands still: the call waits for others and not for the video.
+  class Pause {
+   public:
+    explicit Pause(JobGuard& guard) : guard_(guard) {
+      if (!guard_.began_) return;
+      guard_.used_ = guard_.seconds();
+      guard_.began_.reset();
+      paused_ = true;
+    }
+    ~Pause() {
+      if (paused_) guard_.began_ = Clock::now();
+    }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    JobGuard& guard_;
+    bool paused_ = false;
   };
 
   // A clip was delivered: the next one has the whole limit again.

@@ -83,7 +83,8 @@ Status PictureStream::EndRun() {
   if (decode_again_) return {};
   if (Status status = decoder().Drain(); !status.ok()) return status;
   if (Status status = ReceiveAll(); !status.ok()) return status;
-  if (WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
+  if (decoder().missing_is_damage() && IsMissing(index_.packet_count())) ++damage_;
+  if (WantsCare() || WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
   if (decode_again_) return {};
   decoder().Reset();
   counts_.damage += damage_;
@@ -113,11 +114,13 @@ void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
   if (IsLeading(place)) return;
-  if (picture.frame->decode_error_flags != 0) ++damage_;
+  if (picture.damaged) ++damage_;
+  if (decoder().missing_is_damage() && IsMissing(order)) ++damage_;
   if (WantsCare() || WantsEarlierKeyframe(order)) {
     decode_again_ = true;
     return;
   }
+  if (!picture.frame) return;
   const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free())};
   GiveUpBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
@@ -131,14 +134,17 @@ void PictureStream::Deliver(Picture picture) {
 // leans on it that is wanted.
 bool PictureStream::IsLeading(int place) const { return index_.order(place) < index_.order(first_); }
 
-// How a damaged picture is patched up depends on how threads take turns. With one thread it is always the
-// same.
+// How a damaged picture is patched up depends on how threads take turns, or on a GPU. With one thread of the
+// CPU it is always the same.
 bool PictureStream::WantsCare() const { return damage_ > 0 && !careful_ && make_careful_; }
 
-// A wanted picture before `order` has not come and will not. The keyframe that the run began at may be none:
+// A wanted picture before `order` has not come and will not.
+bool PictureStream::IsMissing(int order) const { return !pending_.empty() && pending_.front() < order; }
+
+// The keyframe that the run began at may be none:
 // where encoders refresh a picture bit by bit, it takes a while to be whole.
 bool PictureStream::WantsEarlierKeyframe(int order) const {
-  return !went_back_ && first_ > 0 && !pending_.empty() && pending_.front() < order;
+  return !went_back_ && first_ > 0 && IsMissing(order);
 }
 
 Status PictureStream::DecodeAgain() {

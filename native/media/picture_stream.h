@@ -33,11 +33,11 @@ struct DecodeCounts {
 
 class PictureStream {
  public:
-  // Makes a decoder with one thread, whose pictures of damaged packets do not depend on how threads take
-  // turns.
+  // Makes a decoder on the CPU with one thread, whose pictures of damaged packets do not depend on how
+  // threads take turns.
   using MakeCarefulDecoder = std::function<Result<std::unique_ptr<Decoder>>()>;
 
-  // All must outlive the stream. `make_careful` may be empty when `decoder` has one thread.
+  // All must outlive the stream. `make_careful` may be empty when `decoder` is such a one.
   PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful, const FrameIndex& index,
                 const DecodePlan& plan, int max_packets_without_frame);
 
@@ -62,6 +62,7 @@ class PictureStream {
   Status DecodeAgain();
   bool IsLeading(int place) const;
   bool WantsCare() const;
+  bool IsMissing(int order) const;
   bool WantsEarlierKeyframe(int order) const;
   void GiveUpBefore(int order, const Shown* after);
   Decoder& decoder() { return careful_ ? *careful_decoder_ : decoder_; }

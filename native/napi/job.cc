@@ -1,10 +1,8 @@
 #include "napi/job.h"
 
-#include <algorithm>
 #include <exception>
 #include <new>
 #include <string>
-#include <thread>
 
 #include "base/thread_pool.h"
 #include "napi/environment.h"
@@ -13,10 +11,11 @@ namespace cosmos {
 namespace {
 
 // One for the process, whatever the number of environments, and never destroyed: at exit its threads are
-// parked, and joining them from a static destructor could only hang.
+// parked, and joining them from a static destructor could only hang. How many decode at a time is decided by
+// who submits; a thread may wait for NVDEC, so there may be more of them than cores.
 ThreadPool& DecodePool() {
-  static auto* const pool =
-      new ThreadPool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+  constexpr int kMaxThreads = 64;
+  static auto* const pool = new ThreadPool(kMaxThreads);
   return *pool;
 }
 

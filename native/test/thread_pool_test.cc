@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <latch>
+#include <thread>
 #include <vector>
 
 namespace cosmos {
@@ -23,8 +24,24 @@ TEST(ThreadPool, JobsRunAtTheSameTime) {
   // Each job waits for the other two: fewer than three threads would never end.
   std::latch together(3);
   ThreadPool pool(3);
-  EXPECT_EQ(pool.size(), 3);
   for (int i = 0; i < 3; ++i) pool.Submit([&together] { together.arrive_and_wait(); });
+}
+
+TEST(ThreadPool, StartsThreadsAsTheyAreNeededUpToTheLimit) {
+  ThreadPool pool(2);
+  EXPECT_EQ(pool.size(), 0);
+  for (int i = 0; i < 3; ++i) {
+    // One after the other: the thread that is there takes each.
+    std::latch done(1);
+    pool.Submit([&done] { done.count_down(); });
+    done.wait();
+    while (pool.idle() != pool.size()) std::this_thread::yield();
+    EXPECT_EQ(pool.size(), 1);
+  }
+  std::latch release(1);
+  for (int i = 0; i < 5; ++i) pool.Submit([&release] { release.wait(); });
+  EXPECT_EQ(pool.size(), 2);
+  release.count_down();
 }
 
 TEST(ThreadPool, DestructionRunsWhatWaitsAndWhatJobsAdd) {

@@ -1,0 +1,150 @@
+#include "media/clip_decoder.h"
+
+#include <utility>
+
+#include "media/picture_format.h"
+
+namespace cosmos {
+namespace {
+
+// Until NVDEC has a decoder.
+double SetupSeconds(NvdecPool::Effort effort) {
+  switch (effort) {
+    case NvdecPool::Effort::kReuse: return 0;
+    case NvdecPool::Effort::kReconfigure: return 0.006;
+    default: return 0.06;
+  }
+}
+
+}  // namespace
+
+Status ClipDecoder::Open() {
+  // Threads of its own are for a decoder that will be used.
+  auto software = OpenSoftware(request_.gpu ? 1 : request_.threads);
+  if (!software.ok()) return software.TakeStatus();
+  software_ = std::move(software).value();
+  return {};
+}
+
+Result<std::unique_ptr<SoftwareDecoder>> ClipDecoder::OpenSoftware(int threads) const {
+  return SoftwareDecoder::Open(demuxer_.parameters(), {.threads = threads,
+                                                       .reorder_depth = scan_.index.reorder_depth(),
+                                                       .time_base = demuxer_.stream().time_base,
+                                                       .limits = request_.limits});
+}
+
+std::string ClipDecoder::WhyNotNvdec() const {
+  if (request_.keep_images) return "frames at their own size come from the CPU";
+  Nvdec* nvdec = request_.gpu->nvdec();
+  if (!nvdec) return request_.gpu->nvdec_reason();
+  const AVCodecParameters& parameters = demuxer_.parameters();
+  // What the parameters do not say, NVDEC's parser will.
+  const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
+  return nvdec->WhyNot(parameters.codec_id, format, parameters.width, parameters.height);
+}
+
+DecodeWork ClipDecoder::Work(const DecodePlan& plan, int clips) const {
+  const AVCodecParameters& parameters = demuxer_.parameters();
+  double pictures = 0;
+  for (const DecodeRun& run : plan.runs) pictures += run.last - run.first + 1;
+  return {.codec = parameters.codec_id, .pixels = pictures / clips * parameters.width * parameters.height};
+}
+
+Status ClipDecoder::Begin(const DecodePlan& plan, int clips) {
+  if (request_.gpu) {
+    COSMOS_RETURN_IF_ERROR(Choose(Work(plan, clips)));
+    if (!pictures_ && path_ == DecodePath::kNvdec) COSMOS_RETURN_IF_ERROR(OpenNvdec());
+  }
+  if (!pictures_) COSMOS_RETURN_IF_ERROR(OpenStream(plan));
+  before_ = pictures_->counts();
+  return {};
+}
+
+Status ClipDecoder::OpenNvdec() {
+  auto nvdec = NvdecDecoder::Open(*request_.gpu->nvdec(), demuxer_.parameters(), request_.limits,
+                                  [this] { return guard_.Check(); });
+  if (nvdec.ok()) {
+    nvdec_ = std::move(nvdec).value();
+    return {};
+  }
+  if (nvdec.status().code() == StatusCode::kDeviceLost) return nvdec.TakeStatus();
+  path_ = DecodePath::kSoftware;
+  reason_ = nvdec.status().message();
+  return {};
+}
+
+Status ClipDecoder::Choose(const DecodeWork& clip) {
+  DecodeWork work = clip;
+  if (!path_) {
+    reason_ = WhyNotNvdec();
+    if (!reason_.empty()) path_ = DecodePath::kSoftware;
+  }
+  Nvdec* nvdec = request_.gpu->nvdec();
+  if (!nvdec) return {};
+  if (!nvdec_ && path_ != DecodePath::kSoftware) {
+    const AVCodecParameters& parameters = demuxer_.parameters();
+    work.setup_seconds = SetupSeconds(
+        nvdec->pool().EffortFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height));
+  }
+  auto turn = nvdec->scheduler().Begin(work, path_, guard_);
+  if (!turn.ok()) return turn.TakeStatus();
+  turn_ = std::move(turn).value();
+  setup_seconds_ = work.setup_seconds;
+  if (!path_ && turn_.path() == DecodePath::kSoftware) {
+    reason_ = std::string(turn_.nvdec_was_busy() ? "NVDEC was busy" : "the clip is short") +
+              ": the CPU was estimated to finish first";
+  }
+  path_ = turn_.path();
+  return {};
+}
+
+Status ClipDecoder::OpenStream(const DecodePlan& plan) {
+  if (!nvdec_ && request_.gpu && request_.threads > 1) {
+    auto software = OpenSoftware(request_.threads);
+    if (!software.ok()) return software.TakeStatus();
+    software_ = std::move(software).value();
+  }
+  PictureStream::MakeCarefulDecoder make_careful;
+  if (nvdec_ || request_.threads > 1) {
+    make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
+      auto careful = OpenSoftware(1);
+      if (!careful.ok()) return careful.TakeStatus();
+      careful_ = careful.value().get();
+      return std::unique_ptr<Decoder>(std::move(careful).value());
+    };
+  }
+  Decoder& decoder = nvdec_ ? static_cast<Decoder&>(*nvdec_) : *software_;
+  pictures_ = std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index, plan,
+                                              request_.limits.max_packets_without_frame);
+  return {};
+}
+
+Result<std::optional<WantedPicture>> ClipDecoder::Next() { return pictures_->Next(); }
+
+void ClipDecoder::End(double decode_ms) {
+  if (request_.gpu && request_.gpu->nvdec() && pictures_) {
+    const DecodeCounts& counts = pictures_->counts();
+    const AVCodecParameters& parameters = demuxer_.parameters();
+    const auto pictures =
+        static_cast<double>(counts.decoded + counts.discarded - before_.decoded - before_.discarded);
+    // A clip that was decoded twice, or waited for a decoder, says nothing about speed.
+    if (!careful_ && setup_seconds_ == 0) {
+      constexpr double kMilliseconds = 1e-3;
+      request_.gpu->nvdec()->scheduler().Learn(
+          *path_, {.codec = parameters.codec_id, .pixels = pictures * parameters.width * parameters.height},
+          decode_ms * kMilliseconds);
+    }
+  }
+  turn_ = {};
+}
+
+int ClipDecoder::refusal() const {
+  return careful_ && careful_->refusal() != 0 ? careful_->refusal() : software_->refusal();
+}
+
+std::string ClipDecoder::reason() const {
+  if (!reason_.empty() || !nvdec_) return reason_;
+  return "damage: " + (nvdec_->reason().empty() ? "a picture was not whole" : nvdec_->reason());
+}
+
+}  // namespace cosmos

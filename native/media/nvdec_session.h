@@ -1,0 +1,53 @@
+// A decoder of NVDEC's at work on one stream: pictures into its surfaces, and wanted ones out of them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/status.h"
+#include "media/device_frame.h"
+#include "media/nvdec.h"
+
+namespace cosmos {
+
+// The context must be current for all calls. Their errors: kDeviceLost and what `may_go_on` fails with end
+// the clip; any other says that the CPU has to decode instead, and why.
+class NvdecSession {
+ public:
+  NvdecSession(Nvdec& nvdec, const AVCodecParameters& parameters, CUstream stream, CUevent event,
+               std::int64_t max_bytes)
+      : nvdec_(nvdec), parameters_(parameters), stream_(stream), event_(event), max_bytes_(max_bytes) {}
+
+  // Takes a decoder for the format out of the pool, unless it has one.
+  Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on);
+  bool begun() const { return static_cast<bool>(lease_); }
+  // Whether its decoder is one for this format.
+  bool Fits(const CUVIDEOFORMAT& format) const;
+  int surfaces() const { return lease_.shape().surfaces; }
+
+  Status Decode(CUVIDPICPARAMS& picture);
+
+  enum class Health { kWhole, kDamaged, kNotYetKnown };
+  // Of the picture in this surface.
+  Result<Health> HealthOf(int surface) const;
+
+  // Waits for the picture and copies it. The copy has run when this returns.
+  Result<ff::Frame> Copy(const CUVIDPARSERDISPINFO& shown);
+
+ private:
+  DecoderShape ShapeOf(const CUVIDEOFORMAT& format) const;
+  Status Check(CUresult result, const char* doing) const { return nvdec_.device().Check(result, doing); }
+  Status CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame& to) const;
+  void SetColour(AVFrame& frame) const;
+
+  Nvdec& nvdec_;
+  const AVCodecParameters& parameters_;
+  const CUstream stream_;
+  const CUevent event_;
+  const std::int64_t max_bytes_;
+  NvdecPool::Lease lease_;
+  CUVIDEOFORMAT format_{};
+  const DeviceFrameMeter meter_ = std::make_shared<std::atomic<std::int64_t>>(0);
+};
+
+}  // namespace cosmos

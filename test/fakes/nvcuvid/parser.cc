@@ -1,0 +1,278 @@
+// NVIDIA's parser, played by a decoder of libavcodec's: what that does with its buffers tells in which order
+// pictures are decoded and shown, and which surfaces are free.
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "nvcuvid/state.h"
+
+namespace fakes {
+namespace {
+
+struct Surfaces {
+  std::vector<bool> busy;
+};
+
+// The buffer of a picture of the parser's decoder: while it lives, its surface is in use.
+struct Held {
+  std::shared_ptr<Surfaces> surfaces;
+  int index = 0;
+  AVBufferRef* buffer = nullptr;
+};
+
+void Release(void* opaque, std::uint8_t* /*data*/) {
+  auto* held = static_cast<Held*>(opaque);
+  held->surfaces->busy[static_cast<std::size_t>(held->index)] = false;
+  av_buffer_unref(&held->buffer);
+  delete held;
+}
+
+std::atomic<unsigned> next_stream = 1;
+
+class Parser {
+ public:
+  explicit Parser(const CUVIDPARSERPARAMS& parameters)
+      : parameters_(parameters), codec_(CodecOf(parameters.CodecType)) {
+    Open();
+    ++TheCounters().parsers;
+  }
+  ~Parser() {
+    avcodec_free_context(&context_);
+    --TheCounters().parsers;
+  }
+
+  bool opened() const { return context_ != nullptr; }
+
+  // False: a callback failed.
+  bool Parse(const CUVIDSOURCEDATAPACKET& packet) {
+    const char* late = std::getenv("COSMOS_FAKE_NVDEC_LATE_PARSER");
+    const bool complete = (packet.flags & CUVID_PKT_ENDOFPICTURE) != 0 && !late;
+    bool fine = true;
+    if (packet.payload_size > 0) {
+      if (packet.flags & CUVID_PKT_DISCONTINUITY) Misuse("CUVID_PKT_DISCONTINUITY, which does not work");
+      fine = Flush();
+      waiting_.assign(packet.payload, packet.payload + packet.payload_size);
+      timestamp_ = packet.flags & CUVID_PKT_TIMESTAMP ? packet.timestamp : 0;
+      if (complete) fine = Flush() && fine;
+    }
+    if (packet.flags & CUVID_PKT_ENDOFSTREAM) {
+      fine = Flush() && fine;
+      avcodec_send_packet(context_, nullptr);
+      fine = Show() && fine;
+      Open();
+    }
+    return fine;
+  }
+
+ private:
+  // Anew: it knows no headers and no pictures.
+  void Open() {
+    avcodec_free_context(&context_);
+    context_ = OpenCodec(parameters_.CodecType);
+    stream_ = next_stream++;
+    serial_ = 0;
+    references_ = 0;
+    headers_.clear();
+    if (!context_) return;
+    context_->opaque = this;
+    context_->get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
+      return static_cast<Parser*>(self->opaque)->Allocate(frame, flags);
+    };
+  }
+
+  int Allocate(AVFrame* frame, int flags) {
+    const int error = avcodec_default_get_buffer2(context_, frame, flags);
+    if (error < 0) return error;
+    std::size_t index = 0;
+    while (index < surfaces_->busy.size() && surfaces_->busy[index]) ++index;
+    if (index == surfaces_->busy.size()) surfaces_->busy.push_back(false);
+    surfaces_->busy[index] = true;
+    auto* held = new Held{surfaces_, static_cast<int>(index), frame->buf[0]};
+    frame->buf[0] = av_buffer_create(held->buffer->data, held->buffer->size, Release, held, 0);
+    begun_ = {frame, static_cast<int>(index)};
+    return 0;
+  }
+
+  bool Flush() {
+    if (waiting_.empty()) return true;
+    const std::vector<std::uint8_t> data = std::move(waiting_);
+    waiting_.clear();
+    headers_.insert(headers_.end(), data.begin(), data.end());
+    if (!HasPicture(codec_, headers_)) return true;
+    const std::vector<std::uint8_t> whole = std::move(headers_);
+    headers_.clear();
+    bool second = false;
+    for (const Bytes picture : SplitPictures(codec_, whole)) {
+      if (!Decode(picture, second)) return false;
+      second = true;
+    }
+    return true;
+  }
+
+  bool Decode(Bytes data, bool second) {
+    AVPacket* packet = av_packet_alloc();
+    av_new_packet(packet, static_cast<int>(data.size()));
+    std::memcpy(packet->data, data.data(), data.size());
+    packet->pts = timestamp_;
+    begun_ = {};
+    // What libavcodec refuses altogether, the parser drops without a word.
+    avcodec_send_packet(context_, packet);
+    av_packet_free(&packet);
+    AVFrame* first = av_frame_alloc();
+    std::vector<AVFrame*> shown;
+    while (avcodec_receive_frame(context_, first) >= 0) {
+      shown.push_back(first);
+      first = av_frame_alloc();
+    }
+    av_frame_free(&first);
+    bool fine = true;
+    if (begun_.frame) {
+      current_ = begun_.index;
+      fine = Announce(*begun_.frame) && CallDecode(data, /*second_field=*/false);
+    } else if (second && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
+      fine = CallDecode(data, /*second_field=*/true);
+    }
+    for (AVFrame* frame : shown) {
+      fine = fine && CallDisplay(*frame);
+      av_frame_free(&frame);
+    }
+    return fine;
+  }
+
+  bool Show() {
+    bool fine = true;
+    AVFrame* frame = av_frame_alloc();
+    while (avcodec_receive_frame(context_, frame) >= 0) {
+      fine = fine && CallDisplay(*frame);
+      av_frame_unref(frame);
+    }
+    av_frame_free(&frame);
+    return fine;
+  }
+
+  // The sequence callback, when the format is new.
+  bool Announce(const AVFrame& frame) {
+    const AVPixFmtDescriptor* pixels = av_pix_fmt_desc_get(context_->pix_fmt);
+    const bool macroblocks = codec_ != AV_CODEC_ID_HEVC && codec_ != AV_CODEC_ID_VP9;
+    const auto coded = [&](int size) {
+      return static_cast<unsigned>(macroblocks ? (size + 15) & ~15 : size);
+    };
+    CUVIDEOFORMAT format{};
+    format.codec = parameters_.CodecType;
+    format.progressive_sequence = context_->field_order <= AV_FIELD_PROGRESSIVE;
+    format.bit_depth_luma_minus8 = static_cast<unsigned char>(pixels->comp[0].depth - 8);
+    format.bit_depth_chroma_minus8 = format.bit_depth_luma_minus8;
+    const int surfaces = context_->has_b_frames + context_->refs + 3;
+    format.min_num_decode_surfaces = static_cast<unsigned char>(surfaces > 24  ? 24
+                                                                : surfaces < 8 ? 8
+                                                                               : surfaces);
+    const int width = frame.width > context_->coded_width ? frame.width : context_->coded_width;
+    const int height = frame.height > context_->coded_height ? frame.height : context_->coded_height;
+    format.coded_width = coded(width);
+    format.coded_height = coded(height);
+    format.display_area = {static_cast<int>(frame.crop_left), static_cast<int>(frame.crop_top),
+                           width - static_cast<int>(frame.crop_right),
+                           height - static_cast<int>(frame.crop_bottom)};
+    if (pixels->nb_components < 3) {
+      format.chroma_format = cudaVideoChromaFormat_Monochrome;
+    } else if (pixels->log2_chroma_h == 1) {
+      format.chroma_format = cudaVideoChromaFormat_420;
+    } else {
+      format.chroma_format =
+          pixels->log2_chroma_w == 1 ? cudaVideoChromaFormat_422 : cudaVideoChromaFormat_444;
+    }
+    auto& colours = format.video_signal_description;
+    colours.video_format = 5;
+    colours.video_full_range_flag = context_->color_range == AVCOL_RANGE_JPEG;
+    colours.color_primaries = static_cast<unsigned char>(context_->color_primaries);
+    colours.transfer_characteristics = static_cast<unsigned char>(context_->color_trc);
+    colours.matrix_coefficients = static_cast<unsigned char>(context_->colorspace);
+    if (announced_ && std::memcmp(&format, &format_, sizeof format) == 0) return true;
+    format_ = format;
+    const int answer = parameters_.pfnSequenceCallback(parameters_.pUserData, &format);
+    announced_ = answer != 0;
+    limit_ = answer > 1 ? answer : static_cast<int>(parameters_.ulMaxNumDecodeSurfaces);
+    return announced_;
+  }
+
+  bool CallDecode(Bytes data, bool second_field) {
+    if (current_ >= limit_) {
+      Misuse("the client has " + std::to_string(limit_) + " surfaces, and the parser needs more");
+      return false;
+    }
+    const std::vector<std::uint8_t> copy(data.begin(), data.end());
+    const unsigned slice = 0;
+    CUVIDPICPARAMS picture{};
+    picture.PicWidthInMbs = static_cast<int>((format_.coded_width + 15) / 16);
+    picture.FrameHeightInMbs = static_cast<int>((format_.coded_height + 15) / 16);
+    picture.CurrPicIdx = current_;
+    picture.field_pic_flag = second_field;
+    picture.second_field = second_field;
+    picture.nBitstreamDataLen = static_cast<unsigned>(copy.size());
+    picture.pBitstreamData = copy.data();
+    picture.nNumSlices = 1;
+    picture.pSliceDataOffsets = &slice;
+    picture.ref_pic_flag = IsReference(codec_, data);
+    if (!second_field) ++serial_;
+    picture.Reserved[kStream] = stream_;
+    picture.Reserved[kSerial] = serial_;
+    picture.Reserved[kReferencesBefore] = references_;
+    if (picture.ref_pic_flag && !second_field) ++references_;
+    return parameters_.pfnDecodePicture(parameters_.pUserData, &picture) != 0;
+  }
+
+  bool CallDisplay(const AVFrame& frame) {
+    CUVIDPARSERDISPINFO shown{};
+    shown.picture_index = static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+    shown.progressive_frame = !frame.interlaced_frame;
+    shown.top_field_first = frame.top_field_first;
+    shown.timestamp = frame.pts;
+    return parameters_.pfnDisplayPicture(parameters_.pUserData, &shown) != 0;
+  }
+
+  struct Begun {
+    const AVFrame* frame = nullptr;  // libavcodec's own
+    int index = -1;
+  };
+
+  const CUVIDPARSERPARAMS parameters_;
+  const AVCodecID codec_;
+  AVCodecContext* context_ = nullptr;
+  std::shared_ptr<Surfaces> surfaces_ = std::make_shared<Surfaces>();
+  Begun begun_;
+  int current_ = -1;
+  std::vector<std::uint8_t> waiting_;
+  std::vector<std::uint8_t> headers_;
+  CUvideotimestamp timestamp_ = 0;
+  CUVIDEOFORMAT format_{};
+  bool announced_ = false;
+  int limit_ = 0;
+  unsigned stream_ = 0;
+  unsigned serial_ = 0;
+  unsigned references_ = 0;
+};
+
+}  // namespace
+
+FAKE_NVCUVID_API cuvidCreateVideoParser(CUvideoparser* created, CUVIDPARSERPARAMS* parameters) {
+  if (const CUresult refused = Enter("cuvidCreateVideoParser"); refused != CUDA_SUCCESS) return refused;
+  if (!parameters->pfnSequenceCallback || !parameters->pfnDecodePicture || !parameters->pfnDisplayPicture)
+    return Error(1);
+  auto parser = std::make_unique<Parser>(*parameters);
+  if (!parser->opened()) return Error(801);
+  *created = parser.release();
+  return CUDA_SUCCESS;
+}
+
+FAKE_NVCUVID_API cuvidParseVideoData(CUvideoparser parser, CUVIDSOURCEDATAPACKET* packet) {
+  if (const CUresult refused = Enter("cuvidParseVideoData"); refused != CUDA_SUCCESS) return refused;
+  return static_cast<Parser*>(parser)->Parse(*packet) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+}
+
+FAKE_NVCUVID_API cuvidDestroyVideoParser(CUvideoparser parser) {
+  const CUresult result = Enter("cuvidDestroyVideoParser");
+  delete static_cast<Parser*>(parser);
+  return result;
+}
+
+}  // namespace fakes
