@@ -4,7 +4,13 @@ import nativeBinding, { type Binding } from '#binding'
 import { type Call, Calls } from './calls.ts'
 import { type BuildEngines, chooseDevice } from './device/choice.ts'
 import { closeDevices, type OpenDevice, openDevices } from './device/open.ts'
-import { atItem, type DeviceLostError, InternalError, OverloadedError, RequestTooLargeError } from './errors.ts'
+import {
+  atItem,
+  type DeviceLostError,
+  InternalError,
+  OverloadedError,
+  RequestTooLargeError,
+} from './errors.ts'
 import { describeEmbedder } from './info.ts'
 import { untilAborted } from './many.ts'
 import { loadBundle } from './model/bundle.ts'
@@ -49,7 +55,8 @@ import type {
 } from './types.ts'
 import { Work, type WorkOptions } from './work.ts'
 
-const demoModel = fileURLToPath(new URL('../models/demo', import.meta.url))
+/** Folder of the model that this package brings. */
+export const demoModel: string = fileURLToPath(new URL('../models/demo', import.meta.url))
 
 /** How many items of one `embedMany` are under way together: enough for full batches, and room for other callers. */
 const MANY_IN_FLIGHT = 64

@@ -72,7 +72,10 @@ async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
   const found = `${names}, with TensorRT ${tensorrt.version} and a driver for CUDA ${probe.driver.version}`
   return {
     kind: 'cuda',
-    reason: device === 'cuda' ? `asked for by the option device: "cuda": ${found}` : `device: "auto" found ${found}`,
+    reason:
+      device === 'cuda'
+        ? `asked for by the option device: "cuda": ${found}`
+        : `device: "auto" found ${found}`,
     libraries,
     driver: probe.driver,
     tensorrt,
@@ -92,7 +95,10 @@ export function probeGpus(binding: Binding, libraries: NativeGpuLibraries): Nati
 }
 
 /** The GPUs that the option names. Throws InvalidArgumentError, and LibraryError for a mixture that cannot work. */
-export function selectGpus({ devices }: NativeGpuProbe, wanted: ResolvedCudaOptions['devices']): NativeGpuInfo[] {
+export function selectGpus(
+  { devices }: NativeGpuProbe,
+  wanted: ResolvedCudaOptions['devices'],
+): NativeGpuInfo[] {
   const gpus =
     wanted === 'all'
       ? devices
@@ -115,7 +121,10 @@ export function selectGpus({ devices }: NativeGpuProbe, wanted: ResolvedCudaOpti
 }
 
 /** Throws LibraryError when there is none, or none that this version of cosmos-embed can use. */
-export function openableTensorRt(binding: Binding, { libraries, hostCode }: ResolvedCudaOptions): FoundTensorRt {
+export function openableTensorRt(
+  binding: Binding,
+  { libraries, hostCode }: ResolvedCudaOptions,
+): FoundTensorRt {
   const library = findTensorRt({ path: libraries.tensorrt, allowLean: hostCode })
   return { ...library, ...callNative(() => binding.probeTensorRt(library.path)) }
 }
@@ -147,7 +156,9 @@ async function plansFor(request: BuildRequest, { options, buildEngines }: Choice
   if (plans) return plans
   const command = buildCommand(bundle, cuda, gpu.device)
   if (device === 'auto' || cuda.buildEngine === 'never') {
-    throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, { details: { command } })
+    throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, {
+      details: { command },
+    })
   }
   const say = cuda.onBuild ?? warn
   say(`${missing}. Building for GPU ${gpu.device} (${gpu.name}), which takes minutes`)
@@ -166,7 +177,9 @@ export function buildCommand(
     ...(maxBatch === undefined ? [] : ['--max-batch', `${maxBatch}`]),
     ...(engineCache === undefined ? [] : ['--out', engineCache]),
   ]
-  return words.map((word) => (/^[\w./@:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
+  return words
+    .map((word) => (/^[\w./@:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')
 }
 
 function warn(line: string): void {

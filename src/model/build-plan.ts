@@ -82,7 +82,9 @@ function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], 
 /** [B,S] each. */
 function textDims({ maxTextTokens }: ModelBundle, inputs: OnnxInput[], path: string): Range[][] {
   if (inputs.length !== 2 || inputs.some(({ dims }) => dims.length !== 2)) {
-    throw new ModelError(`graph ${path} has inputs ${describe(inputs)}: expected token ids and mask, [batch,tokens]`)
+    throw new ModelError(
+      `graph ${path} has inputs ${describe(inputs)}: expected token ids and mask, [batch,tokens]`,
+    )
   }
   return inputs.map(() => [{ min: 1, opt: half(maxTextTokens), max: maxTextTokens }])
 }

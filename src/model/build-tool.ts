@@ -42,15 +42,18 @@ export interface ToolSurroundings {
  * tried. Rejects with `signal.reason`.
  */
 export async function findBuildTool(
-  { trtexec, tensorrt, signal }: { trtexec?: string | undefined; tensorrt: FoundTensorRt; signal: AbortSignal },
   {
-    environment = process.env,
-    packagedTrtexec = '/usr/src/tensorrt/bin/trtexec',
-  }: ToolSurroundings = {},
+    trtexec,
+    tensorrt,
+    signal,
+  }: { trtexec?: string | undefined; tensorrt: FoundTensorRt; signal: AbortSignal },
+  { environment = process.env, packagedTrtexec = '/usr/src/tensorrt/bin/trtexec' }: ToolSurroundings = {},
 ): Promise<BuildTool> {
   if (trtexec !== undefined) {
     if (isProgram(trtexec)) return { kind: 'trtexec', program: resolve(trtexec) }
-    throw new LibraryError(`trtexec: ${trtexec} is no program that can be run`, { details: { library: 'trtexec' } })
+    throw new LibraryError(`trtexec: ${trtexec} is no program that can be run`, {
+      details: { library: 'trtexec' },
+    })
   }
   const folder = dirname(tensorrt.path)
   const root = environment.TENSORRT_ROOT

@@ -8,7 +8,7 @@ import { lockFolder } from './build-lock.ts'
 import { PROFILES, planBuild, type TowerBuild } from './build-plan.ts'
 import { type BuildTool, buildArguments, findBuildTool } from './build-tool.ts'
 import { runChild } from './child.ts'
-import { findPlan, findPlans, onnxHashes, type Plans, type PlanSearch, platform } from './engine-plan.ts'
+import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './engine-plan.ts'
 import { sha256OfFiles } from './file-hash.ts'
 import { locateInside } from './inside.ts'
 import { planVersion } from './plan-header.ts'
@@ -96,7 +96,8 @@ async function build(
   const scratch = await mkdtemp(join(folder, unfinished))
   try {
     const made = new Map<Tower, string>()
-    for (const each of builds) made.set(each.tower, await buildTower(request, each, { tool, major, folder, scratch }))
+    for (const each of builds)
+      made.set(each.tower, await buildTower(request, each, { tool, major, folder, scratch }))
     await tryAll(request, made, parts)
     for (const each of builds) {
       signal.throwIfAborted()
@@ -136,7 +137,13 @@ async function buildTower(
     if (signal.aborted) throw signal.reason
     throw new LibraryError(`${tool.program} cannot be run (${cause.code ?? cause.message})`, { cause })
   })
-  const bytes = code === 0 ? await stat(plan).then(({ size }) => size, () => 0) : 0
+  const bytes =
+    code === 0
+      ? await stat(plan).then(
+          ({ size }) => size,
+          () => 0,
+        )
+      : 0
   if (bytes === 0) {
     throw new EngineError(
       `the ${tower} engine could not be built: ${tool.program} ended with exit code ${code}. Its last lines:\n` +

@@ -10,14 +10,7 @@ import { describeIssues } from '../validate.ts'
 import type { ModelBundle } from './bundle.ts'
 import { sha256OfFiles } from './file-hash.ts'
 import { locateInside } from './inside.ts'
-import {
-  SIDECAR_FORMAT,
-  SIDECAR_SUFFIX,
-  type Sidecar,
-  sidecarSchema,
-  TOWERS,
-  type Tower,
-} from './sidecar.ts'
+import { SIDECAR_FORMAT, SIDECAR_SUFFIX, type Sidecar, sidecarSchema, TOWERS, type Tower } from './sidecar.ts'
 
 export interface EnginePlan {
   /** Absolute. */
@@ -99,15 +92,13 @@ export async function findPlan(
   for (const folder of search.folders) {
     const fitting: EnginePlan[] = []
     for (const found of await plansIn(folder)) {
-      const { name } = found
-      if ('sidecar' in found && found.sidecar.tower !== tower) continue
-      if (!('sidecar' in found) && !name.startsWith(tower)) continue
-      const checked =
-        'sidecar' in found ? await check(found.root, found.sidecar, search) : { mismatches: [found.mismatch] }
-      if ('path' in checked && 'sidecar' in found)
+      if (found.sidecar ? found.sidecar.tower !== tower : !found.name.startsWith(tower)) continue
+      const checked = await check(found, search)
+      if (found.sidecar && checked.path !== undefined) {
         fitting.push({ path: checked.path, sidecar: found.sidecar })
-      else if ('mismatches' in checked)
-        rejected.push({ path: join(folder, name), mismatches: checked.mismatches })
+      } else {
+        rejected.push({ path: join(folder, found.name), mismatches: checked.mismatches ?? [] })
+      }
     }
     const isSame = ({ sidecar }: EnginePlan) => Number(sidecar.gpu === gpu.name)
     fitting.sort((a, b) => isSame(b) - isSame(a) || (a.sidecar.built.at < b.sidecar.built.at ? 1 : -1))
@@ -118,9 +109,15 @@ export async function findPlan(
 }
 
 /** Why there is none, with each plan that was looked at. */
-export function whyNoPlan(tower: Tower, folders: readonly string[], rejected: readonly RejectedPlan[]): string {
+export function whyNoPlan(
+  tower: Tower,
+  folders: readonly string[],
+  rejected: readonly RejectedPlan[],
+): string {
   if (rejected.length === 0) return `no TensorRT engine for ${tower} in ${folders.join(' or ')}`
-  const lines = rejected.map(({ path, mismatches }) => `${path}: ${mismatches.map(describeMismatch).join('; ')}`)
+  const lines = rejected.map(
+    ({ path, mismatches }) => `${path}: ${mismatches.map(describeMismatch).join('; ')}`,
+  )
   return `no TensorRT engine for ${tower} fits: ${lines.join('; ')}`
 }
 
@@ -136,7 +133,16 @@ export function onnxHashes(bundle: ModelBundle, tower: Tower): Record<string, st
   return Object.fromEntries(own.map(([name, { sha256 }]) => [name, sha256]))
 }
 
-type Found = { root: string; name: string } & ({ sidecar: Sidecar } | { mismatch: Mismatch })
+interface Found {
+  root: string
+  /** Of the sidecar, or of a plan without one. */
+  name: string
+  sidecar?: Sidecar
+  /** Why there is no sidecar. */
+  mismatch?: Mismatch
+}
+
+type Checked = { path: string; mismatches?: never } | { path?: never; mismatches: Mismatch[] }
 
 /** Everything in the folder that is a plan, or says that it describes one. */
 async function plansIn(folder: string): Promise<Found[]> {
@@ -177,11 +183,8 @@ async function readSidecar(root: string, name: string): Promise<Found> {
 }
 
 /** Cheap questions first: a plan for another machine is told without hashing gigabytes. */
-async function check(
-  root: string,
-  sidecar: Sidecar,
-  search: PlanSearch,
-): Promise<{ path: string } | { mismatches: Mismatch[] }> {
+async function check({ root, sidecar, mismatch: none }: Found, search: PlanSearch): Promise<Checked> {
+  if (!sidecar) return { mismatches: none ? [none] : [] }
   const mismatches = compare(sidecar, search)
   if (mismatches.length > 0) return { mismatches }
   const { file, bytes, sha256 } = sidecar.plan
@@ -227,10 +230,20 @@ function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: Pl
     `CUDA ${driver}, which is older`,
   )
   if (wanted.precision !== undefined) {
-    expect('precision', sidecar.precision === wanted.precision, sidecar.precision, `${wanted.precision} is wanted`)
+    expect(
+      'precision',
+      sidecar.precision === wanted.precision,
+      sidecar.precision,
+      `${wanted.precision} is wanted`,
+    )
   }
   if (wanted.maxBatch !== undefined && sidecar.tower === 'video') {
-    expect('maxBatch', sidecar.maxBatch >= wanted.maxBatch, `${sidecar.maxBatch}`, `${wanted.maxBatch} is wanted`)
+    expect(
+      'maxBatch',
+      sidecar.maxBatch >= wanted.maxBatch,
+      `${sidecar.maxBatch}`,
+      `${wanted.maxBatch} is wanted`,
+    )
   }
   const hashes = onnxHashes(bundle, sidecar.tower)
   for (const name of new Set([...Object.keys(hashes), ...Object.keys(sidecar.onnx)])) {

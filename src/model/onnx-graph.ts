@@ -82,16 +82,10 @@ function readInput(wire: Wire, end: number): OnnxInput {
   for (const field of wire.fields(end)) {
     if (field.number === 1) input.name = wire.text(field.end)
     if (field.number !== 2) continue
-    for (const type of wire.fields(field.end)) {
-      if (type.number !== 1) continue
-      for (const tensor of wire.fields(type.end)) {
-        if (tensor.number !== 2) continue
-        for (const shape of wire.fields(tensor.end)) {
-          let size = -1
-          for (const dim of wire.fields(shape.end)) if (dim.number === 1) size = dim.value
-          input.dims.push(size)
-        }
-      }
+    for (const dim of wire.along([1, 2, 1], field.end)) {
+      let size = -1
+      for (const { value } of wire.along([1], dim.end)) size = value
+      input.dims.push(size)
     }
   }
   return input
@@ -135,6 +129,15 @@ class Wire {
         yield { number, value: 0, end: fieldEnd }
         this.#position = fieldEnd
       } else throw new Error(`wire type ${kind}`)
+    }
+  }
+
+  /** The fields that a path of numbers leads to, from message to message. */
+  *along([number, ...rest]: readonly number[], end: number): Generator<Field> {
+    for (const field of this.fields(end)) {
+      if (field.number !== number) continue
+      if (rest.length === 0) yield field
+      else yield* this.along(rest, field.end)
     }
   }
 

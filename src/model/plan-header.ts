@@ -8,6 +8,7 @@ const headerBytes = 28
 export async function planVersion(path: string): Promise<string | undefined> {
   await using file = await open(path)
   const { bytesRead, buffer } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, 0)
-  if (bytesRead < headerBytes || buffer.readUInt32LE(0) !== tag || buffer.readUInt32LE(4) !== 0) return undefined
+  if (bytesRead < headerBytes || buffer.readUInt32LE(0) !== tag || buffer.readUInt32LE(4) !== 0)
+    return undefined
   return [...buffer.subarray(24)].join('.')
 }

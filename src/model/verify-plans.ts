@@ -53,6 +53,8 @@ export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<v
   if (result?.failure !== undefined) throw fromNative(result.failure)
   // An exit that is not clean after a good run is TensorRT's own, and not ours to judge.
   if (result === undefined) {
-    throw new EngineError(`the new engine ended the process that tried it (exit code ${code}): ${lines.join(' | ')}`)
+    throw new EngineError(
+      `the new engine ended the process that tried it (exit code ${code}): ${lines.join(' | ')}`,
+    )
   }
 }

@@ -17,7 +17,11 @@ const fields = ['index', ...gauges.map(([, field]) => field)]
 export function addGpuMetrics(registry: Registry, uuids: readonly string[]): () => void {
   let rows: string[][] = []
   const measure = () => {
-    const args = [`--id=${uuids.join(',')}`, `--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits']
+    const args = [
+      `--id=${uuids.join(',')}`,
+      `--query-gpu=${fields.join(',')}`,
+      '--format=csv,noheader,nounits',
+    ]
     execFile('nvidia-smi', args, { timeout: everyMs }, (error, stdout) => {
       rows = error ? [] : parseRows(stdout)
     }).unref()

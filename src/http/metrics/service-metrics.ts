@@ -206,13 +206,14 @@ export class Call {
 
 /** What NVDEC does, and what the CPU decodes in its place. */
 function addDecodeMetrics(registry: Registry, embedder: Embedder): void {
-  const gpus = (samples: (gpu: EmbedderStats['gpus'][number]) => Record<string, number>, label: string) => () =>
-    embedder.stats().gpus.flatMap((gpu) =>
-      Object.entries(samples(gpu)).map(([name, value]) => ({
-        labels: { gpu: String(gpu.device), [label]: name },
-        value,
-      })),
-    )
+  const gpus =
+    (samples: (gpu: EmbedderStats['gpus'][number]) => Record<string, number>, label: string) => () =>
+      embedder.stats().gpus.flatMap((gpu) =>
+        Object.entries(samples(gpu)).map(([name, value]) => ({
+          labels: { gpu: String(gpu.device), [label]: name },
+          value,
+        })),
+      )
   registry.from(
     'counter',
     'cosmos_embed_decoded_clips_total',
