@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { onAbort } from './abort.ts'
-import { ClosedError, OverloadedError } from './errors.ts'
+import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from './errors.ts'
 import type { CallOutcome, Stats } from './stats.ts'
 
 /** One call of the public API, from its start until nothing of it runs any more. */
@@ -20,7 +20,8 @@ export class Calls {
   readonly #stats: Stats
   readonly #running = new Set<Call>()
   readonly #whenIdle: (() => void)[] = []
-  #closed = false
+  /** Why no call begins any more. */
+  #refusal: (() => CosmosEmbedError) | undefined
 
   constructor(stats: Stats) {
     this.#stats = stats
@@ -30,9 +31,9 @@ export class Calls {
     return this.#running.size
   }
 
-  /** Throws ClosedError after {@link Calls.close}. */
+  /** Throws ClosedError after {@link Calls.close}, DeviceLostError after {@link Calls.lose}. */
   begin(callerSignal: AbortSignal | undefined): Call {
-    if (this.#closed) throw closed()
+    if (this.#refusal) throw this.#refusal()
     const controller = new AbortController()
     // Each item of the call listens while it is fetched.
     setMaxListeners(0, controller.signal)
@@ -72,7 +73,14 @@ export class Calls {
 
   /** No call begins any more. Those in progress go on, until {@link Calls.cancel}. */
   close(): void {
-    this.#closed = true
+    this.#refusal = closed
+  }
+
+  /** The device is gone: calls in progress fail with `reason`, and so does every later one. */
+  lose(reason: DeviceLostError): void {
+    const { message, details } = reason
+    this.#refusal ??= () => new DeviceLostError(message, { details })
+    for (const call of this.#running) call.fail(reason)
   }
 
   cancel(): void {

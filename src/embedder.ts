@@ -1,16 +1,25 @@
 /** `createEmbedder` and what it makes: the public calls, each followed from admission to answer. */
 import { fileURLToPath } from 'node:url'
-import nativeBinding, { type Binding, type NativeEngine } from '#binding'
+import nativeBinding, { type Binding } from '#binding'
 import { type Call, Calls } from './calls.ts'
-import { atItem, InternalError, LibraryError, OverloadedError, RequestTooLargeError } from './errors.ts'
+import { type BuildEngines, chooseDevice } from './device/choice.ts'
+import { closeDevices, type OpenDevice, openDevices } from './device/open.ts'
+import {
+  atItem,
+  type DeviceLostError,
+  InternalError,
+  OverloadedError,
+  RequestTooLargeError,
+} from './errors.ts'
 import { describeEmbedder } from './info.ts'
 import { untilAborted } from './many.ts'
 import { loadBundle } from './model/bundle.ts'
-import { findOnnxRuntime } from './model/onnxruntime-library.ts'
+import { buildEngines } from './model/engine-builder.ts'
 import { loadTokenizer } from './model/tokenizer.ts'
-import { callNative, runNative } from './native-job.ts'
+import { callNative } from './native-job.ts'
 import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
-import { Pipeline, type ReadyItem } from './pipeline.ts'
+import type { ReadyItem } from './pipeline.ts'
+import { Pipelines } from './pipelines.ts'
 import { heldBytes, type Item, parseItem, parseRequest, type RequestRules } from './request/items.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from './schedule/admission.ts'
@@ -24,6 +33,7 @@ import type {
   Embedder,
   EmbedderInfo,
   EmbedderStats,
+  EmbedderStatus,
   EmbedManyOptions,
   EmbedOptions,
   EmbedRequest,
@@ -43,94 +53,70 @@ import type {
   VideoEmbedding,
   VideoOptions,
 } from './types.ts'
-import { Work } from './work.ts'
+import { Work, type WorkOptions } from './work.ts'
 
-const demoModel = fileURLToPath(new URL('../models/demo', import.meta.url))
+/** Folder of the model that this package brings. */
+export const demoModel: string = fileURLToPath(new URL('../models/demo', import.meta.url))
 
 /** How many items of one `embedMany` are under way together: enough for full batches, and room for other callers. */
 const MANY_IN_FLIGHT = 64
 
 /**
- * Loads a model. Rejects with InvalidArgumentError (options), ModelError (bundle), LibraryError (addon, ONNX Runtime,
- * device), or with `signal.reason`; nothing stays loaded then.
+ * Loads a model. Rejects with InvalidArgumentError (options), ModelError (bundle, its TensorRT engines), LibraryError
+ * (addon, ONNX Runtime, driver, TensorRT), EngineError (an engine that cannot be built), OutOfMemoryError,
+ * DeviceLostError, or with `signal.reason`; nothing stays loaded then.
  */
 export function createEmbedder(options: EmbedderOptions = {}): Promise<Embedder> {
   return openEmbedder(options, nativeBinding)
 }
 
-/** The same with any implementation of the native boundary. @internal */
-export async function openEmbedder(given: EmbedderOptions, binding: Binding): Promise<Embedder> {
+/** The same with any implementation of the native boundary, and of what builds engines. @internal */
+export async function openEmbedder(
+  given: EmbedderOptions,
+  binding: Binding,
+  build: BuildEngines = buildEngines,
+): Promise<Embedder> {
   const options = resolveOptions(given)
   const signal = options.signal ?? new AbortController().signal
   signal.throwIfAborted()
-  const reason = reasonForCpu(options.device)
   // First: without the addon nothing else that is missing matters.
   const diagnostics = callNative(() => binding.diagnostics())
   const bundle = await loadBundle(options.model ?? demoModel, { signal })
   const tokenizer = await loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens)
-  const { library, ...threading } = options.onnxruntime
-  const { path } = findOnnxRuntime({ path: library })
-  const { frames, height, width, embeddingDim, files } = bundle
-  const create = () =>
-    binding.createEngine({
-      backend: 'onnxruntime',
-      library: path,
-      video: files.video.path,
-      text: files.text.path,
-      frames,
-      height,
-      width,
-      embeddingDim,
-      padTokenId: tokenizer.padTokenId,
-      ...threading,
-    })
-  const engine = await runNative(create, signal)
-  if (signal.aborted) {
-    await engine.close()
-    throw signal.reason
-  }
+  const chosen = await chooseDevice({ binding, options, bundle, buildEngines: build, signal })
+  const { padTokenId } = tokenizer
+  const { choice, devices } = await openDevices(chosen, { binding, options, bundle, padTokenId, signal })
   const stats = new Stats()
   const sources = createSources({ urls: options.urls, limits: options.limits })
-  const pipeline = new Pipeline({ binding, engine, tokenizer, sources, options, stats })
-  const info = describeEmbedder({ options, reason, bundle, engine: engine.info, diagnostics, pipeline })
-  return new LocalEmbedder({ engine, pipeline, stats, options, info })
-}
-
-/** Why the CPU; throws LibraryError when something else was asked for. */
-function reasonForCpu(device: ResolvedOptions['device']): string {
-  if (device === 'cuda') {
-    throw new LibraryError(
-      'device "cuda": looked for a CUDA backend in this build of cosmos-embed and found none, only ONNX Runtime on the ' +
-        'CPU; use device "auto" or "cpu"',
-      { details: { device, available: 'cpu' } },
-    )
-  }
-  return device === 'cpu'
-    ? 'asked for by the option device: "cpu"'
-    : 'device: "auto" found no CUDA backend in this build, so ONNX Runtime on the CPU'
+  const pipelines = new Pipelines({ binding, devices, tokenizer, sources, options, stats })
+  const info = describeEmbedder({ options, choice, bundle, devices, diagnostics, pipelines })
+  return new LocalEmbedder({ devices, pipelines, stats, options, info })
 }
 
 interface EmbedderParts {
-  engine: NativeEngine
-  pipeline: Pipeline
+  devices: readonly OpenDevice[]
+  pipelines: Pipelines
   stats: Stats
   options: ResolvedOptions
   info: EmbedderInfo
 }
 
 class LocalEmbedder implements Embedder {
-  readonly #engine: NativeEngine
-  readonly #pipeline: Pipeline
+  readonly #devices: readonly OpenDevice[]
+  readonly #pipelines: Pipelines
   readonly #stats: Stats
   readonly #info: EmbedderInfo
   readonly #rules: RequestRules
   readonly #admission: Admission
   readonly #calls: Calls
+  #status: EmbedderStatus = { ready: true }
   #freed: Promise<void> | undefined
+  /** Of GPUs that are closed. */
+  #lastGpus: EmbedderStats['gpus'] | undefined
 
-  constructor({ engine, pipeline, stats, options, info }: EmbedderParts) {
-    this.#engine = engine
-    this.#pipeline = pipeline
+  constructor({ devices, pipelines, stats, options, info }: EmbedderParts) {
+    this.#devices = devices
+    this.#pipelines = pipelines
     this.#stats = stats
     this.#info = info
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits: options.limits }
@@ -214,8 +200,9 @@ class LocalEmbedder implements Embedder {
       })
       if (item.kind !== 'video') throw new InternalError('a video became something else: this is a bug')
       const lease = await this.#admitWaiting(costOf([item]), call.signal)
-      const newWork = () => new Work(this.#stats, { kind: 'video', priority, signal: call.signal, lease })
-      pass = new SegmentPass({ pipeline: this.#pipeline, call, lease, newWork, item, windows })
+      const newWork = () => this.#newWork({ kind: 'video', priority, signal: call.signal, lease })
+      const stay = this.#pipelines.enter('clip')
+      pass = new SegmentPass({ ...stay, call, lease, newWork, item, windows })
     } catch (failure) {
       call.end({ failure })
       throw failure
@@ -227,15 +214,20 @@ class LocalEmbedder implements Embedder {
     return structuredClone(this.#info)
   }
 
+  status(): EmbedderStatus {
+    return { ...this.#status }
+  }
+
   stats(): EmbedderStats {
     return {
       ...this.#stats.snapshot(),
+      gpus: this.#lastGpus ?? this.#gpuStats(),
       inFlight: {
         items: this.#admission.items,
         bytes: this.#admission.bytes,
         requests: this.#calls.size,
       },
-      queues: this.#pipeline.queues(),
+      queues: this.#pipelines.queues(),
     }
   }
 
@@ -245,8 +237,9 @@ class LocalEmbedder implements Embedder {
 
   dispose({ drain = false }: DisposeOptions = {}): Promise<void> {
     this.#calls.close()
+    this.#status = { ready: false, code: 'closed', reason: 'the embedder is closed' }
     if (!drain) this.#calls.cancel()
-    this.#freed ??= this.#calls.idle().then(() => this.#engine.close())
+    this.#freed ??= this.#free()
     return this.#freed
   }
 
@@ -259,7 +252,7 @@ class LocalEmbedder implements Embedder {
       const item = await parseItem(input, this.#rules, { signal: call.signal })
       const lease = this.#admit(costOf([item]))
       try {
-        return await this.#embedItem(await this.#pipeline.prepare(item), { call, priority, lease })
+        return await this.#embedItem(await this.#pipelines.prepare(item), { call, priority, lease })
       } finally {
         lease.release()
       }
@@ -271,7 +264,7 @@ class LocalEmbedder implements Embedder {
     const item = await parseItem(input, this.#rules, { signal: call.signal })
     const lease = await this.#admitWaiting(costOf([item]), call.signal)
     try {
-      return await this.#embedItem(await this.#pipeline.prepare(item), { call, priority, lease, passed })
+      return await this.#embedItem(await this.#pipelines.prepare(item), { call, priority, lease, passed })
     } finally {
       lease.release()
     }
@@ -282,15 +275,35 @@ class LocalEmbedder implements Embedder {
     { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
   ): Promise<ItemResult[]> {
     // First all tokens, then all the rest, so that the texts of a request can share a batch.
-    const ready = await allOrNothing(way.call, items, (item) => this.#pipeline.prepare(item))
+    const ready = await allOrNothing(way.call, items, (item) => this.#pipelines.prepare(item))
     return allOrNothing(way.call, ready, (item, index) =>
       this.#embedItem(item, { ...way, passed: passed(index) }),
     )
   }
 
   async #embedItem(item: ReadyItem, { call, priority, lease, passed }: Way): Promise<ItemResult> {
-    const work = new Work(this.#stats, { kind: item.kind, priority, signal: call.signal, lease, passed })
-    return work.run(() => this.#pipeline.embed(item, work))
+    const work = this.#newWork({ kind: item.kind, priority, signal: call.signal, lease, passed })
+    return work.run(() => this.#pipelines.embed(item, work))
+  }
+
+  #newWork(options: Omit<WorkOptions, 'lost'>): Work {
+    return new Work(this.#stats, { ...options, lost: (failure) => this.#lose(failure) })
+  }
+
+  /** Nothing of this process reaches the device again: whatever runs fails, and whatever comes. */
+  #lose(failure: DeviceLostError) {
+    if (this.#status.ready) this.#status = { ready: false, code: 'device_lost', reason: failure.message }
+    this.#calls.lose(failure)
+  }
+
+  async #free(): Promise<void> {
+    await this.#calls.idle()
+    this.#lastGpus = this.#gpuStats()
+    await closeDevices(this.#devices)
+  }
+
+  #gpuStats(): EmbedderStats['gpus'] {
+    return this.#devices.flatMap(({ gpu }) => (gpu ? [{ device: gpu.info.device, ...gpu.stats() }] : []))
   }
 
   #admit(cost: Cost): Lease {

@@ -82,7 +82,7 @@ export async function extractFrames(
   signal?.addEventListener('abort', cancel, { once: true })
   try {
     const decoded = await job.promise
-    const { warnings, openMs, decodeMs, convertMs, ...report } = decoded.report
+    const { warnings, openMs, waitMs: _, decodeMs, convertMs, ...report } = decoded.report
     const clip = decoded.clip.toBytes()
     decoded.clip.release()
     return { frames: decoded.frames, images: decoded.images ?? [], clip, media: report, warnings }

@@ -31,9 +31,11 @@ export { type ExtractedFrames, type ExtractOptions, extractFrames } from './fram
 export type {
   AdmissionOptions,
   BatchingOptions,
+  CudaOptions,
   DecodeOptions,
   EmbedderOptions,
   OnnxRuntimeOptions,
+  Precision,
 } from './options.ts'
 export type * from './types.ts'
 export { VERSION } from './version.ts'

@@ -1,27 +1,31 @@
 import { createHash } from 'node:crypto'
-import type { NativeDiagnostics, NativeEngineInfo } from '#binding'
+import type { NativeDiagnostics } from '#binding'
+import type { DeviceChoice } from './device/choice.ts'
+import type { OpenDevice } from './device/open.ts'
 import type { ModelBundle } from './model/bundle.ts'
+import type { EnginePlan } from './model/engine-plan.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { EmbedderInfo } from './types.ts'
+import type { Pipelines } from './pipelines.ts'
+import type { EmbedderInfo, EngineFacts, GpuFacts } from './types.ts'
 import { VERSION } from './version.ts'
 
 export interface EmbedderFacts {
   options: ResolvedOptions
-  /** Why this device. */
-  reason: string
+  choice: DeviceChoice
   bundle: ModelBundle
-  engine: NativeEngineInfo
+  /** At least one. */
+  devices: readonly OpenDevice[]
   diagnostics: NativeDiagnostics
-  pipeline: Pipeline
+  pipelines: Pipelines
 }
 
 export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
-  const { options, reason, bundle, engine, diagnostics, pipeline } = facts
+  const { options, choice, bundle, devices, diagnostics, pipelines } = facts
   const { simd, ffmpeg } = diagnostics
+  const { engine } = devices[0] as OpenDevice
   return {
     version: VERSION,
-    device: { kind: 'cpu', reason },
+    device: describeDevice(choice, devices),
     model: {
       id: bundle.id,
       servedNames: [...new Set([bundle.id, ...options.servedNames])],
@@ -35,7 +39,11 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
       license: bundle.license,
       fingerprint: fingerprintOf(bundle),
     },
-    engine: { backend: engine.backend, version: engine.version, library: engine.library },
+    engine: {
+      backend: engine.info.backend,
+      version: engine.info.version,
+      library: engine.info.library,
+    },
     addon: {
       version: diagnostics.version,
       simd,
@@ -44,13 +52,36 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
     limits: {
       items: options.admission.maxItems,
       bytes: options.admission.maxBytes,
-      decodeConcurrency: options.decode.concurrency,
-      maxVideoBatch: pipeline.maxBatch.video,
-      maxTextBatch: pipeline.maxBatch.text,
+      decodeConcurrency: devices.reduce((sum, { decodeConcurrency }) => sum + decodeConcurrency, 0),
+      maxVideoBatch: pipelines.maxBatch.video,
+      maxTextBatch: pipelines.maxBatch.text,
       input: options.limits,
     },
     urls: options.urls,
   }
+}
+
+function describeDevice(choice: DeviceChoice, devices: readonly OpenDevice[]): EmbedderInfo['device'] {
+  const { reason } = choice
+  if (choice.kind === 'cpu') return { kind: 'cpu', reason }
+  return { kind: 'cuda', reason, driver: choice.driver, gpus: devices.flatMap(describeGpu) }
+}
+
+function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
+  if (!gpu || !plans) return []
+  const { device, name, uuid, computeCapability, memoryBytes, nvdec, nvdecEngines, nvdecReason } = gpu.info
+  return [
+    {
+      ...{ device, name, uuid, computeCapability, memoryBytes },
+      engines: { video: describeEngine(plans.video), text: describeEngine(plans.text) },
+      nvdec: { engines: nvdecEngines, reason: nvdecReason, capabilities: nvdec },
+    },
+  ]
+}
+
+function describeEngine({ path, sidecar }: EnginePlan): EngineFacts {
+  const { precision, maxBatch, built, gpu, driver, tensorrt } = sidecar
+  return { path, precision, maxBatch, built: { at: built.at, gpu, driver, tensorrt } }
 }
 
 function fingerprintOf({ files }: ModelBundle): string {

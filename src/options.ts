@@ -14,6 +14,8 @@ export interface EmbedderOptions {
   /** Further names that a request's `model` may have, besides the bundle's id. */
   servedNames?: readonly string[] | undefined
   onnxruntime?: OnnxRuntimeOptions | undefined
+  /** Of the GPU path; without meaning where the CPU is taken. */
+  cuda?: CudaOptions | undefined
   decode?: DecodeOptions | undefined
   batching?: BatchingOptions | undefined
   admission?: AdmissionOptions | undefined
@@ -36,8 +38,61 @@ export interface OnnxRuntimeOptions {
   memoryArena?: boolean | undefined
 }
 
+/** What the numbers of an engine are stored and computed in. */
+export type Precision = 'fp32' | 'fp16' | 'bf16' | 'fp8'
+
+export interface CudaOptions {
+  /** GPUs by number, among those that CUDA_VISIBLE_DEVICES leaves, or `all`. Default: [0], the first one. */
+  devices?: 'all' | readonly number[] | undefined
+  /** Files to open in place of what is found. */
+  libraries?:
+    | {
+        /** `libcuda.so.1`. Default: COSMOS_EMBED_CUDA, else as the system's loader finds it. */
+        cuda?: string | undefined
+        /** `libnvcuvid.so.1`. Default: COSMOS_EMBED_NVCUVID, else as the system's loader finds it. */
+        nvcuvid?: string | undefined
+        /** `libnvinfer.so.11` or `.so.10`. Default: COSMOS_EMBED_TENSORRT, else TENSORRT_ROOT, Python's, the system's. */
+        tensorrt?: string | undefined
+      }
+    | undefined
+  /**
+   * With `device: 'cuda'`, when no engine of the model fits: `auto` builds it, which takes minutes and happens once;
+   * `never` refuses with the command that builds it. `device: 'auto'` never builds. Default `auto`.
+   */
+  buildEngine?: 'auto' | 'never' | undefined
+  /**
+   * A folder for engines, besides the bundle's `engines`: looked into first, and where new ones go. Engines are
+   * programs: it must be as trusted as the bundle. Default: none.
+   */
+  engineCache?: string | undefined
+  /** Told what a build says, line by line. Default: the process warns once that a build has begun. */
+  onBuild?: ((line: string) => void) | undefined
+  /** Takes only engines of this precision, and builds such. Default: any; a new one has that of the graphs. */
+  precision?: Precision | undefined
+  /** Takes only engines for at least so many clips a batch. Default: any; a new one is for `batching.maxBatch`. */
+  maxBatch?: number | undefined
+  /** Batches of a kind that a GPU works on at a time, 1 or 2. Default 2, as far as the engine allows it. */
+  contexts?: number | undefined
+  /** Replays batches as CUDA graphs, where TensorRT allows it. Default true. */
+  graphs?: boolean | undefined
+  /** Takes engines that bring code of their own for the CPU, as version-compatible ones do. Default false. */
+  hostCode?: boolean | undefined
+  /** `never` decodes on the CPU only. Default `auto`: NVDEC where it can and is not the slower way. */
+  nvdec?: 'auto' | 'never' | undefined
+  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: one for each of its engines. */
+  nvdecWorkers?: number | undefined
+  /**
+   * Videos of one GPU that the CPU may decode while NVDEC is busy, ≥ 0. Default: half of the cores, shared among the
+   * GPUs; the other half reads containers and runs the process.
+   */
+  cpuWorkers?: number | undefined
+}
+
 export interface DecodeOptions {
-  /** Videos decoded at one time, ≥ 1. Default: as many as cores. */
+  /**
+   * Videos decoded at one time, ≥ 1. Default: as many as cores; on GPUs as many as NVDEC has engines, and
+   * `cuda.cpuWorkers` more.
+   */
   concurrency?: number | undefined
   /** Decoder threads of a video that is decoded alone, ≥ 1; one each when there are several. Default: as many as cores. */
   threads?: number | undefined
@@ -68,12 +123,29 @@ function given<T extends object>(fields: T): Given<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>
 }
 
+export interface ResolvedCudaOptions {
+  devices: 'all' | readonly number[]
+  libraries: { cuda?: string; nvcuvid?: string; tensorrt?: string }
+  buildEngine: 'auto' | 'never'
+  engineCache: string | undefined
+  onBuild: ((line: string) => void) | undefined
+  precision: Precision | undefined
+  maxBatch: number | undefined
+  contexts: number
+  graphs: boolean
+  hostCode: boolean
+  nvdec: 'auto' | 'never'
+  nvdecWorkers: number | undefined
+  cpuWorkers: number | undefined
+}
+
 export interface ResolvedOptions {
   model: string | undefined
   device: 'auto' | 'cpu' | 'cuda'
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
-  decode: { concurrency: number; threads: number; limits: Partial<NativeDecodeLimits> }
+  cuda: ResolvedCudaOptions
+  decode: { concurrency: number | undefined; threads: number; limits: Partial<NativeDecodeLimits> }
   batching: Given<Required<BatchingOptions>>
   admission: Given<Required<AdmissionOptions>>
   urls: UrlPolicy
@@ -82,7 +154,39 @@ export interface ResolvedOptions {
 }
 
 const count = z.int().min(1)
-const cores = availableParallelism()
+const path = z.string().min(1)
+/** Of this machine. */
+export const cores: number = availableParallelism()
+
+const cudaSchema = z
+  .strictObject({
+    devices: z
+      .union([z.literal('all'), z.array(z.int().min(0)).min(1)], {
+        error: 'must be "all" or a list of numbers of GPUs',
+      })
+      .refine((devices) => devices === 'all' || new Set(devices).size === devices.length, {
+        error: 'names a GPU twice',
+      })
+      .default([0]),
+    libraries: z
+      .strictObject({ cuda: path.optional(), nvcuvid: path.optional(), tensorrt: path.optional() })
+      .transform(given)
+      .prefault({}),
+    buildEngine: z.enum(['auto', 'never']).default('auto'),
+    engineCache: path.optional(),
+    onBuild: z
+      .custom<(line: string) => void>((value) => typeof value === 'function', 'must be a function')
+      .optional(),
+    precision: z.enum(['fp32', 'fp16', 'bf16', 'fp8']).optional(),
+    maxBatch: count.optional(),
+    contexts: z.int().min(1).max(2).default(2),
+    graphs: z.boolean().default(true),
+    hostCode: z.boolean().default(false),
+    nvdec: z.enum(['auto', 'never']).default('auto'),
+    nvdecWorkers: count.max(64).optional(),
+    cpuWorkers: z.int().min(0).max(1024).optional(),
+  })
+  .prefault({})
 
 const schema = z
   .strictObject({
@@ -91,7 +195,7 @@ const schema = z
     servedNames: z.array(z.string().min(1)).default([]),
     onnxruntime: z
       .strictObject({
-        library: z.string().min(1).optional(),
+        library: path.optional(),
         intraOpThreads: z.int().min(0).max(1024).optional(),
         spinning: z.boolean().optional(),
         memoryPattern: z.boolean().optional(),
@@ -99,9 +203,10 @@ const schema = z
       })
       .transform(given)
       .prefault({}),
+    cuda: cudaSchema,
     decode: z
       .strictObject({
-        concurrency: count.max(1024).default(cores),
+        concurrency: count.max(1024).optional(),
         threads: count.max(64).default(Math.min(cores, 64)),
         limits: z
           .strictObject({

@@ -1,18 +1,21 @@
-/** The way of one item: read, decode, encode. Each stage has its queue, and each queue holds the next one back. */
+/**
+ * The way of one item on one device: read, decode, encode. Each stage has its queue, and each queue holds the next
+ * one back.
+ */
 import type {
   Binding,
   NativeClip,
   NativeClipOptions,
   NativeDecodedClip,
   NativeEngine,
+  NativeGpu,
   NativeJob,
   NativeMediaSource,
   NativeSegmentReader,
   NativeStillImage,
 } from '#binding'
 import { InternalError } from './errors.ts'
-import { LoopShare } from './loop-share.ts'
-import type { TextTokenizer, TokenizedText } from './model/tokenizer.ts'
+import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import type { ResolvedOptions } from './options.ts'
 import { heldBytes, type Item } from './request/items.ts'
@@ -23,13 +26,21 @@ import type { Stats } from './stats.ts'
 import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
 import type { Work } from './work.ts'
 
-export interface PipelineParts {
+/** What the pipelines of all devices have in common. */
+export interface SharedParts {
   binding: Binding
-  engine: NativeEngine
-  tokenizer: TextTokenizer
   sources: Sources
   options: ResolvedOptions
   stats: Stats
+  downloads: Slots
+}
+
+export interface PipelineParts extends SharedParts {
+  engine: NativeEngine
+  /** Where the engine is, and where clips are made. Nothing on the CPU. */
+  gpu?: NativeGpu
+  /** Videos decoded at one time. */
+  decodeConcurrency: number
 }
 
 export type ClipItem = Exclude<Item, { kind: 'text' }>
@@ -50,46 +61,36 @@ export interface WaitingClip {
 export class Pipeline {
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #parts: PipelineParts
-  readonly #tokenizing = new LoopShare()
-  readonly #downloads: Slots
   readonly #room: Slots
   readonly #decoders: Slots
-  readonly #batcher: Batcher<Row, Float32Array>
+  readonly #batchers: Readonly<Record<Row['kind'], Batcher<Row, Float32Array>>>
 
   constructor(parts: PipelineParts) {
-    const { engine, options } = parts
-    const { maxBatch, maxTextBatch, maxQueueDelayMs } = options.batching
+    const { engine, options, decodeConcurrency } = parts
+    const { maxBatch, maxTextBatch } = options.batching
     this.#parts = parts
     this.maxBatch = {
       video: Math.min(maxBatch, engine.info.maxVideoBatch || maxBatch),
       text: Math.min(maxTextBatch, engine.info.maxTextBatch || maxTextBatch),
     }
-    this.#downloads = new Slots(options.limits.maxDownloads)
-    this.#decoders = new Slots(options.decode.concurrency)
-    // Room for the clips being decoded, for a batch that runs and for one that gathers meanwhile. Decoders that are
-    // faster than the engine wait here, so pixels never pile up.
-    this.#room = new Slots(options.decode.concurrency + 2 * this.maxBatch.video)
-    this.#batcher = new Batcher<Row, Float32Array>({
-      maxBatch: this.maxBatch,
-      maxDelayMs: maxQueueDelayMs,
-      run: (rows, signal) => this.#runBatch(rows, signal),
-    })
+    const { videoLanes } = engine.info
+    this.#decoders = new Slots(decodeConcurrency)
+    // Room for the clips being decoded, for the batches that run and for one that gathers meanwhile. Decoders that
+    // are faster than the engine wait here, so pixels never pile up.
+    this.#room = new Slots(decodeConcurrency + (videoLanes + 1) * this.maxBatch.video)
+    this.#batchers = this.#makeBatchers()
   }
 
-  queues(): EmbedderStats['queues'] {
-    const lengths = ({ waiting, running }: { waiting: number; running: number }) => ({ waiting, running })
+  queues(): Omit<EmbedderStats['queues'], 'download'> {
+    const { waiting, running } = this.#decoders
+    const batchers = [...new Set(Object.values(this.#batchers))]
     return {
-      download: lengths(this.#downloads),
-      decode: { waiting: this.#decoders.waiting, running: this.#decoders.running },
-      encode: lengths(this.#batcher),
+      decode: { waiting, running },
+      encode: {
+        waiting: batchers.reduce((sum, batcher) => sum + batcher.waiting, 0),
+        running: batchers.reduce((sum, batcher) => sum + batcher.running, 0),
+      },
     }
-  }
-
-  /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
-  async prepare(item: Item): Promise<ReadyItem> {
-    if (item.kind !== 'text') return item
-    const { tokenizer } = this.#parts
-    return { kind: 'text', tokens: await this.#tokenizing.run(() => tokenizer.encode(item.text)) }
   }
 
   embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
@@ -110,7 +111,7 @@ export class Pipeline {
       return this.encodeClip(decoded, work).finally(release)
     }
     // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
-    return isFetched(item) ? this.#enter(this.#downloads, work, embed) : embed()
+    return isFetched(item) ? this.#enter(this.#parts.downloads, work, embed) : embed()
   }
 
   /** Opens a video once for all its windows. The caller closes the reader. */
@@ -121,7 +122,7 @@ export class Pipeline {
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
     const read = () => this.#read(item, work)
-    const media = await (isFetched(item) ? this.#enter(this.#downloads, work, read) : read())
+    const media = await (isFetched(item) ? this.#enter(this.#parts.downloads, work, read) : read())
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     return this.#enter(this.#decoders, work, () =>
       runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal),
@@ -139,9 +140,10 @@ export class Pipeline {
   /** Takes the clip over: it is released whatever happens. */
   async encodeClip(decoded: NativeDecodedClip, work: Work): Promise<VideoEmbedding> {
     const { clip, frames } = decoded
-    const { warnings, openMs, decodeMs, convertMs, ...media } = decoded.report
+    const { warnings, openMs, waitMs, decodeMs, convertMs, ...media } = decoded.report
     const { timings } = work
     timings.open += openMs
+    timings.queue += waitMs
     timings.decode += decodeMs
     timings.convert += convertMs
     try {
@@ -184,7 +186,7 @@ export class Pipeline {
   }
 
   #clipOptions(item: ClipItem): NativeClipOptions {
-    const { engine, options } = this.#parts
+    const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
     const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
@@ -195,6 +197,7 @@ export class Pipeline {
       // One thread per clip has no overhead; only a lone clip has idle cores to win from more.
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
+      ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
       ...(frameTolerance !== undefined && { frameTolerance }),
@@ -202,11 +205,27 @@ export class Pipeline {
   }
 
   async #encode(row: Row, work: Work): Promise<Float32Array> {
-    const { result, queueMs, runMs } = await this.#batcher.submit(row, work.priority, work.signal)
+    const batcher = this.#batchers[row.kind]
+    const { result, queueMs, runMs } = await batcher.submit(row, work.priority, work.signal)
     work.timings.queue += queueMs
     work.timings.encode += runMs
     work.passed('encode')
     return result
+  }
+
+  /** A GPU works on both towers at a time: there a text does not wait for videos. The CPU runs one batch at a time. */
+  #makeBatchers() {
+    const { engine, gpu, options } = this.#parts
+    const make = (lanes: number) =>
+      new Batcher<Row, Float32Array>({
+        maxBatch: this.maxBatch,
+        maxDelayMs: options.batching.maxQueueDelayMs,
+        lanes,
+        run: (rows, signal) => this.#runBatch(rows, signal),
+      })
+    if (gpu) return { video: make(engine.info.videoLanes), text: make(engine.info.textLanes) }
+    const only = make(1)
+    return { video: only, text: only }
   }
 
   async #runBatch(rows: readonly Row[], signal: AbortSignal): Promise<Float32Array[]> {

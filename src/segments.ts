@@ -4,6 +4,7 @@ import type { Call } from './calls.ts'
 import { CancelledError, InvalidArgumentError } from './errors.ts'
 import type { Pipeline, VideoItem } from './pipeline.ts'
 import type { Lease } from './schedule/admission.ts'
+import type { Release } from './schedule/slots.ts'
 import type { Segment, SegmentOptions } from './types.ts'
 import type { Work } from './work.ts'
 
@@ -23,7 +24,10 @@ export function windowsOf({ windowSeconds, strideSeconds = windowSeconds }: Segm
 }
 
 export interface SegmentPassParts {
+  /** Of one device: the reader and its clips live there. */
   pipeline: Pipeline
+  /** Ends the stay in it. */
+  leave: Release
   call: Call
   /** Of the whole pass. */
   lease: Lease
@@ -32,7 +36,10 @@ export interface SegmentPassParts {
   windows: Windows
 }
 
-/** One pass over one video. Owns the call, the lease, the reader and the windows under way: all end with the pass. */
+/**
+ * One pass over one video. Owns the call, the lease, its stay in the pipeline, the reader and the windows under way:
+ * all end with the pass.
+ */
 export class SegmentPass {
   readonly #parts: SegmentPassParts
   #reader: NativeSegmentReader | undefined
@@ -102,6 +109,7 @@ export class SegmentPass {
   async #close(outcome: { failure: unknown } | undefined) {
     this.#reader?.close()
     await this.#encoding?.catch(() => {})
+    this.#parts.leave()
     this.#parts.lease.release()
     this.#parts.call.end(outcome)
   }

@@ -2,8 +2,8 @@ import type { EmbedderStats, ItemEvent, ItemKind, LatencySummary, Timings } from
 
 export type CallOutcome = 'succeeded' | 'failed' | 'cancelled' | 'rejected'
 export type BatchKind = 'text' | 'video'
-/** What this file counts; the rest of EmbedderStats is read off the queues. */
-export type Counted = Omit<EmbedderStats, 'inFlight' | 'queues'>
+/** What this file counts; the rest of EmbedderStats is read off the queues and the devices. */
+export type Counted = Omit<EmbedderStats, 'inFlight' | 'queues' | 'gpus'>
 
 const STAGES = ['download', 'open', 'decode', 'convert', 'queue', 'encode', 'total'] as const
 

@@ -1,5 +1,7 @@
 /** What goes into and comes out of an {@link Embedder}. Times are in seconds in media and in milliseconds in `timings`. */
 
+import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
+import type { Precision } from './options.ts'
 import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import type { Limits } from './source/limits.ts'
@@ -33,7 +35,7 @@ export interface Timings {
   decode: number
   /** To RGB, rotate, resize. */
   convert: number
-  /** Waiting: for a decoder, for room in front of the engine, for the batch to start. */
+  /** Waiting: for a decoder, for NVDEC, for room in front of the engine, for the batch to start. */
   queue: number
   /** The batch that held the item, from start to answer. */
   encode: number
@@ -148,6 +150,8 @@ export interface MediaReport {
   codec: string
   pixelFormat: string
   decoder: 'software' | 'nvdec' | 'image'
+  /** On a GPU: why part of the clip was not decoded by NVDEC; else "". */
+  decoderReason: string
   /** Of the displayed picture, after rotation. */
   width: number
   height: number
@@ -227,19 +231,70 @@ export interface EmbedderStats {
   inFlight: { items: number; bytes: number; requests: number }
   /** Items that wait in front of each stage, and that are in it. */
   queues: Record<ProgressStage, { waiting: number; running: number }>
+  /** One entry per GPU: clips by the decoder that made them, and what is going on in NVDEC. */
+  gpus: GpuStats[]
   /** Batches that the engine answered, and how many there were of each size. */
   batches: Record<'text' | 'video', { count: number; items: number; sizes: Record<number, number> }>
   stages: Record<keyof Timings, LatencySummary>
 }
 
+/** By number, among the GPUs that CUDA_VISIBLE_DEVICES leaves. */
+export interface GpuStats extends NativeGpuStats {
+  device: number
+}
+
+/** A TensorRT engine that is in use, and where it comes from. */
+export interface EngineFacts {
+  /** Of the plan's file. */
+  path: string
+  precision: Precision
+  maxBatch: number
+  /** What it was built with: GPU, newest CUDA of its driver, TensorRT. */
+  built: { at: string; gpu: string; driver: string; tensorrt: string }
+}
+
+export interface GpuFacts {
+  /** Among those that CUDA_VISIBLE_DEVICES leaves. */
+  device: number
+  name: string
+  uuid: string
+  /** E.g. "9.0". */
+  computeCapability: string
+  memoryBytes: number
+  engines: { video: EngineFacts; text: EngineFacts }
+  nvdec: {
+    /** Of the card; 0 when NVDEC is not used. */
+    engines: number
+    /** Why it is not used, or "". */
+    reason: string
+    /** What it was asked about and what it can. */
+    capabilities: NativeNvdecCapability[]
+  }
+}
+
+export interface CpuDevice {
+  kind: 'cpu'
+  /** Why this device: what was asked for, what was found, and what would make a GPU usable. */
+  reason: string
+}
+
+export interface CudaDevice {
+  kind: 'cuda'
+  reason: string
+  /** `version` is the newest CUDA that the driver serves. */
+  driver: { version: string; library: string }
+  gpus: GpuFacts[]
+}
+
+/** `device_lost`: start a new process, this one cannot use its GPU again. `closed`: `dispose` was called. */
+export type EmbedderStatus =
+  | { ready: true }
+  | { ready: false; code: 'device_lost' | 'closed'; reason: string }
+
 export interface EmbedderInfo {
   /** Version of this package. */
   version: string
-  device: {
-    kind: 'cpu'
-    /** Why this device: what was asked for, what was found. */
-    reason: string
-  }
+  device: CpuDevice | CudaDevice
   model: {
     id: string
     /** Names that a request's `model` may have. */
@@ -263,7 +318,9 @@ export interface EmbedderInfo {
     /** In flight, over all calls. */
     items: number
     bytes: number
+    /** Over all devices. */
     decodeConcurrency: number
+    /** Of one device. */
     maxVideoBatch: number
     maxTextBatch: number
     /** Of what comes in. */
@@ -303,6 +360,8 @@ export interface Embedder extends AsyncDisposable {
    */
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>
   info(): EmbedderInfo
+  /** Whether calls are taken. Not any more after `dispose`, nor after the first DeviceLostError. */
+  status(): EmbedderStatus
   stats(): EmbedderStats
   /** Calls `listener` for every item that ends. Returns the function that stops it. */
   observe(listener: (event: ItemEvent) => void): () => void

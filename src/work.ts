@@ -1,4 +1,4 @@
-import { CosmosEmbedError, InvalidArgumentError } from './errors.ts'
+import { CosmosEmbedError, DeviceLostError, InvalidArgumentError } from './errors.ts'
 import type { Lease } from './schedule/admission.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import { noTime, type Stats } from './stats.ts'
@@ -10,6 +10,8 @@ export interface WorkOptions {
   signal: AbortSignal
   lease: Lease
   passed?: ((stage: ProgressStage) => void) | undefined
+  /** Told when it fails because its device is gone. */
+  lost?: (failure: DeviceLostError) => void
 }
 
 /** One admitted item on its way through the pipeline. It is counted once, when it has ended. */
@@ -23,14 +25,17 @@ export class Work {
   readonly passed: (stage: ProgressStage) => void
   readonly #kind: ItemKind
   readonly #stats: Stats
+  readonly #lost: (failure: DeviceLostError) => void
   readonly #started = performance.now()
 
   /** Throws InvalidArgumentError. */
-  constructor(stats: Stats, { kind, priority, signal, lease, passed = () => {} }: WorkOptions) {
+  constructor(stats: Stats, options: WorkOptions) {
+    const { kind, priority, signal, lease, passed = () => {}, lost = () => {} } = options
     if (priority !== 'query' && priority !== 'bulk') {
       throw new InvalidArgumentError(`priority: must be "query" or "bulk", found ${JSON.stringify(priority)}`)
     }
     this.#stats = stats
+    this.#lost = lost
     this.#kind = kind
     this.priority = priority
     this.signal = signal
@@ -51,7 +56,10 @@ export class Work {
   }
 
   failed(failure: unknown): void {
-    if (this.signal.aborted && failure === this.signal.reason) this.#end('cancelled')
+    const isLost = failure instanceof DeviceLostError
+    if (isLost) this.#lost(failure)
+    // Work that is stopped because the device is gone was not cancelled by anybody.
+    if (this.signal.aborted && failure === this.signal.reason && !isLost) this.#end('cancelled')
     else this.#end('error', { code: failure instanceof CosmosEmbedError ? failure.code : 'internal' })
   }
 

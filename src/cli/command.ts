@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import type { EmbedderOptions } from '../options.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 type Parsed<T extends Options> = ReturnType<
@@ -63,6 +64,14 @@ export const modelOptions = {
 
 export const modelUsage = `  --model DIR       model bundle (default: the embedded demo model)
   --device NAME     auto, cpu or cuda (default: auto)`
+
+/** What those options say, as options of the embedder; the building of an engine is told on stderr. */
+export function embedderOptions(
+  { model, device }: { model?: string | undefined; device?: string | undefined },
+  io: Pick<Io, 'stderr'>,
+): EmbedderOptions {
+  return { model, device: deviceOption(device), cuda: { onBuild: (line) => io.stderr.write(`${line}\n`) } }
+}
 
 /** Narrows `--device`. */
 export function deviceOption(text: string | undefined): 'auto' | 'cpu' | 'cuda' | undefined {

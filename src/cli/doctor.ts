@@ -2,11 +2,21 @@ import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
 
 import binding from '#binding'
-import { createEmbedder } from '../embedder.ts'
+import { createEmbedder, demoModel } from '../embedder.ts'
 import { CosmosEmbedError, errorTable, fromNative } from '../errors.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
+import { type EmbedderOptions, resolveOptions } from '../options.ts'
 import { VERSION } from '../version.ts'
-import { type Command, type Io, modelOptions, modelUsage, parse, UsageError } from './command.ts'
+import {
+  type Command,
+  deviceOption,
+  type Io,
+  modelOptions,
+  modelUsage,
+  parse,
+  UsageError,
+} from './command.ts'
+import { gpuFindings } from './doctor-gpu.ts'
 
 const usage = `Usage: cosmos-embed doctor [--json]
 
@@ -16,7 +26,7 @@ Says what this machine can do, what is missing, and how to mend it. Exit code 1 
 ${modelUsage}
 `
 
-interface Finding {
+export interface Finding {
   check: string
   /** `note`: it works, but not everything does. */
   state: 'ok' | 'note' | 'failed'
@@ -43,13 +53,18 @@ const CODECS: Record<string, readonly string[]> = {
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, { ...modelOptions, json: { type: 'boolean' } })
   if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`)
+  const model = values.model ?? demoModel
+  const device = deviceOption(values.device) ?? 'auto'
+  // What is looked at is what is there: nothing is built.
+  const given = { model, device, cuda: { buildEngine: 'never' } } as const
 
   const findings = [
     system(),
     await finding('native addon', addon),
     await finding('video codecs', codecs),
     await finding('ONNX Runtime', onnxRuntime),
-    await finding('embedding', () => embedding(values.model, io.signal)),
+    ...(await gpuFindings({ binding, options: resolveOptions(given), model, signal: io.signal })),
+    await finding('embedding', () => embedding(given, io.signal)),
   ]
   if (values.json) {
     io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)
@@ -117,8 +132,8 @@ function onnxRuntime(): Omit<Finding, 'check'> {
   return { state: 'ok', found: `${version} at ${library.path} (found by: ${library.origin})` }
 }
 
-async function embedding(model: string | undefined, signal: AbortSignal): Promise<Omit<Finding, 'check'>> {
-  await using embedder = await createEmbedder(model === undefined ? {} : { model })
+async function embedding(options: EmbedderOptions, signal: AbortSignal): Promise<Omit<Finding, 'check'>> {
+  await using embedder = await createEmbedder({ ...options, signal })
   await embedder.embedText('a short test', { signal })
   const info = embedder.info()
   return {

@@ -5,7 +5,7 @@ import type { EmbedRequest, ItemInput } from '../request/schema.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
-  deviceOption,
+  embedderOptions,
   type Io,
   modelOptions,
   modelUsage,
@@ -45,17 +45,14 @@ async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
   if (positionals.length === 0) throw new UsageError('expected at least one FILE or TEXT')
   if (values.text && values.video) throw new UsageError('--text and --video exclude each other')
-  const device = deviceOption(values.device)
+  const given = embedderOptions(values, io)
   const requestType = oneOf('request-type', requestTypes, values['request-type'])
   const encodingFormat = oneOf('encoding-format', encodingFormats, values['encoding-format'])
   if (encodingFormat !== undefined && requestType === undefined) {
     throw new UsageError('--encoding-format needs --request-type')
   }
 
-  await using embedder = await createEmbedder({
-    ...(values.model !== undefined && { model: values.model }),
-    ...(device !== undefined && { device }),
-  })
+  await using embedder = await createEmbedder({ ...given, signal: io.signal })
   if (requestType !== undefined) {
     const request: EmbedRequest = { request_type: requestType, input: positionals }
     if (encodingFormat !== undefined) request.encoding_format = encodingFormat

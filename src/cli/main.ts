@@ -10,6 +10,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   serve: () => import('./serve.ts'),
   export: () => import('./export.ts'),
   verify: () => import('./verify.ts'),
+  'build-engine': () => import('./build-engine.ts'),
 }
 
 /** Runs one command line. @returns the exit code. */

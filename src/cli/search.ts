@@ -5,7 +5,7 @@ import { createEmbedder } from '../embedder.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
-  deviceOption,
+  embedderOptions,
   type Io,
   integerOption,
   modelOptions,
@@ -130,12 +130,8 @@ async function run(argv: string[], io: Io): Promise<number> {
   if (!found?.isDirectory()) throw new UsageError(`"${folder}" is not a folder`)
   const top = integerOption('top', values.top, 1) ?? 10
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
-  const device = deviceOption(values.device)
 
-  await using embedder = await createEmbedder({
-    ...(values.model !== undefined && { model: values.model }),
-    ...(device !== undefined && { device }),
-  })
+  await using embedder = await createEmbedder({ ...embedderOptions(values, io), signal: io.signal })
   const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
   for (const line of failed) io.stderr.write(`skipped ${line}\n`)
   if (indexed.length === 0) {

@@ -18,6 +18,9 @@ const count = 'N'
 const flags: Readonly<Record<string, Flag>> = {
   model: { value: 'DIR', help: 'model bundle (default: the embedded demo model)' },
   device: { value: 'NAME', help: 'auto, cpu or cuda (default: auto)' },
+  gpus: { value: 'LIST', help: 'numbers of GPUs with commas, or all (default: 0)' },
+  'engine-cache': { value: 'DIR', help: 'TensorRT engines are here, besides those of the bundle' },
+  'no-engine-build': { help: 'refuse to start when no TensorRT engine fits' },
   'served-model-name': {
     value: 'NAME',
     help: 'a further name of the model, e.g. nvidia/cosmos-embed1',

@@ -36,6 +36,11 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
     embedder: {
       model: text('model'),
       device: deviceOption(text('device')),
+      cuda: {
+        devices: gpuList(text('gpus')),
+        engineCache: text('engine-cache'),
+        buildEngine: values.has('no-engine-build') ? 'never' : undefined,
+      },
       servedNames: all('served-model-name'),
       urls: urlPolicy(values),
       admission: { maxItems: number('max-items-in-flight'), maxBytes: number('max-bytes-in-flight') },
@@ -70,6 +75,13 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
 function portOption(port: number | undefined): number | undefined {
   if (port === undefined || port <= 65_535) return port
   throw new UsageError(`--port: expected a number from 0 to 65535, found "${port}"`)
+}
+
+function gpuList(text: string | undefined): 'all' | number[] | undefined {
+  if (text === undefined || text === 'all') return text
+  const numbers = text.split(',').map((part) => part.trim())
+  if (numbers.every((part) => /^\d{1,4}$/.test(part))) return numbers.map(Number)
+  throw new UsageError(`--gpus: expected numbers with commas between, or all, found "${text}"`)
 }
 
 function logLevel(text = 'info'): string {

@@ -28,7 +28,9 @@ async function run(argv: string[], io: Io): Promise<number> {
     return 1
   }
   const stopped = stopSignal(io.signal)
-  const embedder = createEmbedder({ ...options.embedder, signal: stopped.signal })
+  const onBuild = (line: string) => io.stderr.write(`${line}\n`)
+  const cuda = { ...options.embedder.cuda, onBuild }
+  const embedder = createEmbedder({ ...options.embedder, cuda, signal: stopped.signal })
   const server = await adapter.createServer({
     ...options.server,
     embedder,

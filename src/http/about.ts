@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { EmbedderInfo } from '../types.ts'
+import type { EmbedderInfo, EngineFacts } from '../types.ts'
 import { VERSION } from '../version.ts'
 import type { Health, License, Manifest, Metadata, ModelList, Version } from './schemas.ts'
 import type { Service } from './service.ts'
@@ -55,13 +55,33 @@ export async function metadata({ model, options }: Service): Promise<Metadata> {
     selectedModelProfileId: `${info.model.variant}-${info.device.kind}-${info.engine.backend}`,
     model: described,
     runtime: {
-      device: info.device,
+      device: deviceOf(info.device),
       engine: { backend: info.engine.backend, version: info.engine.version },
       addon: info.addon,
     },
     limits: limitsOf(info, options.limits),
     urls: typeof info.urls === 'string' ? info.urls : 'rules',
   }
+}
+
+/** Without the paths of this machine, which are no client's business. */
+function deviceOf(device: EmbedderInfo['device']): object {
+  const reason = device.reason.replace(/(^|[\s'"(])\/(?:[^\s'":;,()]*\/)?/g, '$1…/')
+  if (device.kind === 'cpu') return { ...device, reason }
+  const { driver, gpus } = device
+  return {
+    kind: device.kind,
+    reason,
+    driver: { version: driver.version },
+    gpus: gpus.map(({ engines, ...gpu }) => ({
+      ...gpu,
+      engines: { video: withoutPath(engines.video), text: withoutPath(engines.text) },
+    })),
+  }
+}
+
+function withoutPath({ path: _, ...engine }: EngineFacts): Omit<EngineFacts, 'path'> {
+  return engine
 }
 
 /** `model.json`, which is what the manifest of a bundle is. */

@@ -1,6 +1,6 @@
 /** The model behind the routes, and whether it can be used now. */
 import { ClosedError, NotReadyError } from '../errors.ts'
-import type { Embedder, EmbedderInfo } from '../types.ts'
+import type { Embedder, EmbedderInfo, EmbedderStatus } from '../types.ts'
 
 export interface Log {
   info(fields: object, message: string): void
@@ -9,8 +9,14 @@ export interface Log {
 }
 
 type State =
-  | { phase: 'loading' | 'failed' | 'lost' | 'closing'; reason: string }
+  | { phase: 'loading' | 'failed' | 'closing'; reason: string }
   | { phase: 'ready'; embedder: Embedder }
+
+/** For clients, who learn no more than what to ask for. */
+const reasons: Readonly<Record<Exclude<EmbedderStatus, { ready: true }>['code'], string>> = {
+  device_lost: 'the device was lost: restart the server',
+  closed: 'the embedder is closed',
+}
 
 export class ServedModel {
   #state: State = { phase: 'loading', reason: 'the model is loading' }
@@ -34,14 +40,16 @@ export class ServedModel {
 
   /** Why not, when it cannot be used. */
   get reason(): string | undefined {
-    return this.#state.phase === 'ready' ? undefined : this.#state.reason
+    if (this.#state.phase !== 'ready') return this.#state.reason
+    const status = this.#state.embedder.status()
+    return status.ready ? undefined : reasons[status.code]
   }
 
   /** Throws NotReadyError or ClosedError. */
   get embedder(): Embedder {
-    const state = this.#state
-    if (state.phase === 'ready') return state.embedder
-    throw state.phase === 'closing' ? new ClosedError(state.reason) : new NotReadyError(state.reason)
+    const { reason } = this
+    if (reason === undefined && this.#state.phase === 'ready') return this.#state.embedder
+    throw this.#state.phase === 'closing' ? new ClosedError(reason ?? '') : new NotReadyError(reason ?? '')
   }
 
   /** Also when the model cannot be used any more. Throws NotReadyError before it is loaded. */
@@ -61,10 +69,6 @@ export class ServedModel {
     if (this.#state.phase !== 'loading') return
     this.#info = embedder.info()
     this.#state = { phase: 'ready', embedder }
-    embedder.observe(({ code }) => {
-      if (code !== 'device_lost' || this.#state.phase !== 'ready') return
-      this.#state = { phase: 'lost', reason: 'the device was lost: restart the server' }
-    })
     onReady(embedder)
   }
 }

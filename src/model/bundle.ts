@@ -1,11 +1,11 @@
 /** A model bundle: a folder with model.json, the two graphs and the tokenizer, verified before anything is loaded. */
-import type { BigIntStats } from 'node:fs'
-import { readFile, realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, sep } from 'node:path'
+import { readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { ModelError } from '../errors.ts'
 import { describeIssues } from '../validate.ts'
 import { type HashableFile, sha256OfFiles } from './file-hash.ts'
+import { locateInside, reasonOf } from './inside.ts'
 
 export interface BundleFile {
   /** Absolute. */
@@ -130,6 +130,10 @@ async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
   return result.data
 }
 
+function locate(root: string, name: string, path: string): Promise<HashableFile> {
+  return locateInside(root, path, { what: `${name} file`, folder: 'the bundle' })
+}
+
 async function verifyFiles(
   root: string,
   files: Record<string, BundleFile>,
@@ -160,29 +164,4 @@ async function verifyFiles(
       return [name, { path, sha256, bytes }]
     }),
   )
-}
-
-/** A file that model.json names. It must lie in the bundle, also after following symbolic links. */
-async function locate(root: string, name: string, path: string): Promise<HashableFile> {
-  const inside = (target: string) => !isAbsolute(target) && target !== '..' && !target.startsWith(`..${sep}`)
-  const outside = () => new ModelError(`${name} file "${path}" lies outside the bundle ${root}`)
-  if (isAbsolute(path) || !inside(relative(root, join(root, path)))) throw outside()
-  let real: string
-  let stats: BigIntStats
-  try {
-    real = await realpath(join(root, path))
-    stats = await stat(real, { bigint: true })
-  } catch (cause) {
-    throw new ModelError(`${name} file ${join(root, path)}: ${reasonOf(cause)}`, { cause })
-  }
-  if (!inside(relative(root, real))) throw outside()
-  if (!stats.isFile()) throw new ModelError(`${name} file ${real} is not a regular file`)
-  return { path: real, size: stats.size, mtimeNs: stats.mtimeNs, ino: stats.ino }
-}
-
-function reasonOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'not found'
-  if (code === 'EACCES') return 'no permission to read it'
-  return `cannot be read (${code ?? 'unknown reason'})`
 }

@@ -1,9 +1,10 @@
 /** Where `libonnxruntime.so.1` is: packed beside the addon, brought by onnxruntime-node, or the system's. */
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LibraryError } from '../errors.ts'
+import { type Environment, isFile, loaderFolders, namedFile, notFound } from './library-search.ts'
 
 export interface OnnxRuntimeLibrary {
   /** Absolute. */
@@ -14,7 +15,7 @@ export interface OnnxRuntimeLibrary {
 
 /** What a search looks at; the defaults are this process's. */
 export interface Surroundings {
-  environment?: Readonly<Record<string, string | undefined>>
+  environment?: Environment
   /** Folder of cosmos-embed's package.json. */
   packageRoot?: string
   workingDirectory?: string
@@ -38,9 +39,8 @@ export function findOnnxRuntime(
     systemFolders = loaderFolders(environment),
   }: Surroundings = {},
 ): OnnxRuntimeLibrary {
-  if (path !== undefined) return explicit(path, 'option', 'the option `onnxruntime.library`')
-  const fromEnvironment = environment[variable]
-  if (fromEnvironment) return explicit(fromEnvironment, 'environment', variable)
+  const named = namedFile(path, { option: 'onnxruntime.library', variable, expected: fileName, environment })
+  if (named) return named
 
   const beside = [`prebuilds/${process.platform}-${process.arch}`, 'build/Release'].map((folder) =>
     join(packageRoot, folder, fileName),
@@ -62,17 +62,10 @@ export function findOnnxRuntime(
     ...systemFolders.map((folder) => join(folder, fileName)),
   ]
   throw new LibraryError(
-    `ONNX Runtime (${fileName}) was not found. Looked at:\n${places.map((place) => `  ${place}`).join('\n')}\n` +
+    notFound(`ONNX Runtime (${fileName})`, places) +
       `Install it with "npm install onnxruntime-node --ignore-scripts", or set ${variable} to the file.`,
     { details: { library: fileName } },
   )
-}
-
-function explicit(path: string, origin: 'option' | 'environment', what: string): OnnxRuntimeLibrary {
-  if (isFile(path)) return { path: resolve(path), origin }
-  throw new LibraryError(`${what} says ${path}, which is no file: expected the path of ${fileName}`, {
-    details: { library: fileName },
-  })
 }
 
 /** Resolved from a folder as Node would, without loading the package. Empty when it is not installed. */
@@ -85,46 +78,5 @@ function filesOfOnnxRuntimeNode(from: string): string[] {
       .map((folder) => join(bin, folder, process.platform, process.arch, fileName))
   } catch {
     return []
-  }
-}
-
-/** Where the dynamic loader would look: LD_LIBRARY_PATH, /etc/ld.so.conf, its built-in folders. */
-function loaderFolders(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const triplets: Partial<Record<NodeJS.Architecture, string>> = {
-    x64: 'x86_64-linux-gnu',
-    arm64: 'aarch64-linux-gnu',
-  }
-  const triplet = triplets[process.arch]
-  const builtIn = [
-    '/usr/local/lib',
-    ...(triplet ? [`/lib/${triplet}`, `/usr/lib/${triplet}`] : []),
-    '/lib64',
-    '/usr/lib64',
-    '/lib',
-    '/usr/lib',
-  ]
-  const fromVariable = environment.LD_LIBRARY_PATH?.split(':').filter((folder) => folder !== '') ?? []
-  return [...new Set([...fromVariable, ...configuredFolders(), ...builtIn])]
-}
-
-function configuredFolders(): string[] {
-  const folder = '/etc/ld.so.conf.d'
-  try {
-    return readdirSync(folder)
-      .filter((file) => file.endsWith('.conf'))
-      .sort()
-      .flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n'))
-      .map((line) => line.trim())
-      .filter((line) => line.startsWith('/'))
-  } catch {
-    return []
-  }
-}
-
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile()
-  } catch {
-    return false
   }
 }

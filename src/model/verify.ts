@@ -72,10 +72,13 @@ async function* onDevice(
   { asked, signal }: { asked: boolean; signal: AbortSignal | undefined },
 ): AsyncGenerator<Check, void> {
   const embedder = await attempt(`${device}: signature`, () =>
-    createEmbedder({ model: bundle.directory, device, signal }),
+    // What is checked is what is there: building an engine is no check.
+    createEmbedder({ model: bundle.directory, device, cuda: { buildEngine: 'never' }, signal }),
   )
   if ('failed' in embedder) {
-    const absent = embedder.error instanceof LibraryError && !asked && device !== 'cpu'
+    const { error } = embedder
+    const isAbsent = error instanceof LibraryError || error.details.command !== undefined
+    const absent = isAbsent && !asked && device !== 'cpu'
     return yield absent ? { ...embedder.failed, check: device, state: 'note' } : embedder.failed
   }
   try {

@@ -14,6 +14,8 @@ export interface BatcherOptions<T extends Batchable, R> {
   maxBatch: Readonly<Record<T['kind'], number>>
   /** How long a batch that is not full waits for company, from the arrival of its oldest item. 0 = not at all. */
   maxDelayMs: number
+  /** Batches that the device works on at a time, ≥ 1. Default 1. */
+  lanes?: number
 }
 
 export interface Answer<R> {
@@ -41,23 +43,25 @@ interface Batch {
 }
 
 /**
- * Gathers what waits into batches for one device. When the device is free it takes what is there, up to the largest
- * batch, so batches grow with the load by themselves.
+ * Gathers what waits into batches for one device. When the device has a free lane it takes what is there, up to the
+ * largest batch, so batches grow with the load by themselves.
  *
- * One batch is in flight at a time: the device runs one at a time anyway, and a second one, already handed over,
- * could no longer be overtaken by a query, joined by another item or dropped for free.
+ * As many batches are in flight as the device has lanes, and no more: one that is handed over and has to wait could
+ * no longer be overtaken by a query, joined by another item or dropped for free.
  *
  * A batch holds one kind and one priority: a query does not wait for rows of bulk work computed beside it.
  */
 export class Batcher<T extends Batchable, R> {
   readonly #options: BatcherOptions<T, R>
   readonly #queue = new PriorityQueue<Entry<T, R>>()
-  #running: readonly Entry<T, R>[] = []
+  readonly #lanes: number
+  readonly #running = new Set<readonly Entry<T, R>[]>()
   #turn: NodeJS.Immediate | undefined
   #delay: NodeJS.Timeout | undefined
 
   constructor(options: BatcherOptions<T, R>) {
     this.#options = options
+    this.#lanes = options.lanes ?? 1
   }
 
   get waiting(): number {
@@ -65,7 +69,9 @@ export class Batcher<T extends Batchable, R> {
   }
 
   get running(): number {
-    return this.#running.length
+    let items = 0
+    for (const batch of this.#running) items += batch.length
+    return items
   }
 
   /**
@@ -104,7 +110,8 @@ export class Batcher<T extends Batchable, R> {
 
   /** Next turn of the event loop, so that everything submitted in this one can share the batch. */
   #schedule() {
-    if (this.#running.length === 0 && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
+    const isFree = this.#running.size < this.#lanes
+    if (isFree && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
   }
 
   #next() {
@@ -112,7 +119,10 @@ export class Batcher<T extends Batchable, R> {
     clearTimeout(this.#delay)
     this.#turn = undefined
     const batch = this.#queue.take((waiting) => this.#choose(waiting))
-    if (batch.length > 0) void this.#run(batch)
+    if (batch.length === 0) return
+    void this.#run(batch)
+    // Another lane may be free for what is left.
+    this.#schedule()
   }
 
   #choose(waiting: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
@@ -129,7 +139,7 @@ export class Batcher<T extends Batchable, R> {
   }
 
   async #run(entries: readonly Entry<T, R>[]) {
-    this.#running = entries
+    this.#running.add(entries)
     const batch: Batch = { wanted: entries.length, abort: new AbortController() }
     for (const entry of entries) entry.batch = batch
     const started = performance.now()
@@ -149,7 +159,7 @@ export class Batcher<T extends Batchable, R> {
     } catch (error) {
       for (const entry of entries) entry.reject(error)
     } finally {
-      this.#running = []
+      this.#running.delete(entries)
       this.#schedule()
     }
   }

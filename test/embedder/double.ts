@@ -4,9 +4,14 @@ import type {
   NativeClip,
   NativeClipOptions,
   NativeDecodedClip,
+  NativeEngineOptions,
   NativeFailure,
+  NativeGpu,
+  NativeGpuInfo,
+  NativeGpuProbe,
   NativeJob,
   NativeMediaSource,
+  NativeOpenGpuOptions,
 } from '#binding'
 
 const DIM = 16
@@ -35,9 +40,22 @@ export class BindingDouble implements Binding {
   readonly encoding = new Gate()
   readonly opening = new Gate()
   readonly creating = new Gate()
+  readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
+  readonly engineOptions: NativeEngineOptions[] = []
+  readonly gpuOptions: NativeOpenGpuOptions[] = []
   readonly decoded: number[] = []
-  readonly batches: { kind: 'text' | 'video'; size: number; ids: number[] }[] = []
+  /** `device` is the GPU's number, or `cpu`. */
+  readonly batches: { kind: 'text' | 'video'; size: number; ids: number[]; device: 'cpu' | number }[] = []
+  /** Of this machine: without any there is no driver either. */
+  readonly gpus: NativeGpuInfo[] = []
+  driver = '12.8'
+  tensorrt = { version: '10.16.1.11', lean: false }
+  nvdecEngines = 7
+  lanes = { video: 2, text: 2 }
+  gpusOpen = 0
+  /** What is wrong about the order in which things were closed. */
+  readonly misuse: string[] = []
   clipsAlive = 0
   mostClipsAlive = 0
   readersOpen = 0
@@ -83,15 +101,19 @@ export class BindingDouble implements Binding {
     })
   }
 
-  createEngine(options: { library: string; frames: number; height: number; width: number }) {
+  createEngine(options: NativeEngineOptions) {
+    this.engineOptions.push(options)
+    const gpu = options.backend === 'tensorrt' ? (options.gpu as GpuDouble) : undefined
+    const device = gpu?.info.device ?? 'cpu'
     return this.#job(this.creating, () => {
       this.enginesOpen++
+      if (gpu) gpu.engines++
       const { frames, height, width, library } = options
       let open = true
       return {
         info: {
-          backend: 'onnxruntime',
-          version: '0.0.0-double',
+          backend: options.backend,
+          version: gpu ? this.tensorrt.version : '0.0.0-double',
           library,
           frames,
           height,
@@ -99,25 +121,31 @@ export class BindingDouble implements Binding {
           embeddingDim: DIM,
           maxVideoBatch: 0,
           maxTextBatch: 0,
+          videoLanes: gpu ? this.lanes.video : 1,
+          textLanes: gpu ? this.lanes.text : 1,
           videoForm: 'canonical' as const,
           videoInput: '',
           textInput: '',
         },
         encodeVideo: (clips: readonly NativeClip[]) => {
-          for (const clip of clips) clip.toBytes()
-          return this.#encode(
-            'video',
-            clips.map((clip) => (clip as ClipDouble).id),
-          )
+          for (const clip of clips) {
+            clip.toBytes()
+            if (clip.device !== device) throw failure({ code: 'invalid_argument', message: 'wrong device' })
+          }
+          const ids = clips.map((clip) => (clip as ClipDouble).id)
+          return this.#encode('video', ids, device)
         },
         encodeText: (rows: readonly Int32Array[]) =>
           this.#encode(
             'text',
             rows.map((row) => row.length),
+            device,
           ),
         close: async () => {
-          if (open) this.enginesOpen--
+          if (!open) return
           open = false
+          this.enginesOpen--
+          if (gpu) gpu.engines--
         },
       }
     })
@@ -125,6 +153,31 @@ export class BindingDouble implements Binding {
 
   probeOnnxRuntime() {
     return { version: '0.0.0-double', buildInfo: '' }
+  }
+
+  probeTensorRt() {
+    return this.tensorrt
+  }
+
+  probeGpu(): NativeGpuProbe {
+    if (this.gpus.length === 0) {
+      throw failure({
+        code: 'library',
+        message: 'the NVIDIA driver (libcuda.so.1) was not found:\n  no such file',
+        details: { library: 'libcuda.so.1' },
+      })
+    }
+    return { driver: { version: this.driver, library: 'libcuda.so.1' }, devices: this.gpus }
+  }
+
+  openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu> {
+    this.gpuOptions.push(options)
+    return this.#job(this.openingGpu, () => {
+      const info = this.gpus.find(({ device }) => device === options.device)
+      if (!info) throw failure({ code: 'invalid_argument', message: 'no such GPU' })
+      this.gpusOpen++
+      return new GpuDouble(this, info, options.nvdec === 'never' ? 0 : this.nvdecEngines)
+    })
   }
 
   resizeRgb(): never {
@@ -141,8 +194,8 @@ export class BindingDouble implements Binding {
     }
   }
 
-  #encode(kind: 'text' | 'video', ids: number[]): NativeJob<Float32Array> {
-    this.batches.push({ kind, size: ids.length, ids })
+  #encode(kind: 'text' | 'video', ids: number[], device: 'cpu' | number): NativeJob<Float32Array> {
+    this.batches.push({ kind, size: ids.length, ids, device })
     return this.#job(this.encoding, () => {
       const vectors = new Float32Array(ids.length * DIM)
       for (const [row, id] of ids.entries()) vectors.set(vectorOf(id), row * DIM)
@@ -154,7 +207,9 @@ export class BindingDouble implements Binding {
     if (id === 255) throw failure({ code: 'media', message: 'no video stream' })
     this.clipsAlive++
     this.mostClipsAlive = Math.max(this.mostClipsAlive, this.clipsAlive)
+    const gpu = options.gpu as GpuDouble | undefined
     const clip = new ClipDouble(id, options, () => this.clipsAlive--)
+    if (gpu) gpu.clips++
     const frames = Array.from({ length: options.frames }, (_, index) => ({
       index,
       pts: index,
@@ -164,7 +219,8 @@ export class BindingDouble implements Binding {
       container: 'double',
       codec: 'double',
       pixelFormat: 'rgb24',
-      decoder: 'software' as const,
+      decoder: gpu ? ('nvdec' as const) : ('software' as const),
+      decoderReason: '',
       width: 16,
       height: 16,
       rotation: 0,
@@ -175,6 +231,7 @@ export class BindingDouble implements Binding {
       seeks: 0,
       bytesRead: 1,
       openMs: 1,
+      waitMs: gpu ? 100 : 0,
       decodeMs: 2,
       convertMs: 3,
       warnings: id === 254 ? ['the file is damaged'] : [],
@@ -221,8 +278,60 @@ export class BindingDouble implements Binding {
   }
 }
 
+class GpuDouble implements NativeGpu {
+  readonly info: NativeGpu['info']
+  clips = 0
+  engines = 0
+  readonly #double: BindingDouble
+  #open = true
+
+  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number) {
+    this.#double = double
+    this.info = {
+      ...info,
+      driver: double.driver,
+      freeBytes: info.memoryBytes,
+      nvdecReason: nvdecEngines === 0 ? 'not asked for' : '',
+      nvdecEngines,
+      nvdec: [
+        {
+          codec: 'h264',
+          chroma: '420',
+          bitDepth: 8,
+          supported: true,
+          maxWidth: 4096,
+          maxHeight: 4096,
+          engines: 7,
+        },
+      ],
+    }
+  }
+
+  stats() {
+    if (!this.#open) throw failure({ code: 'invalid_argument', message: 'the GPU is closed' })
+    return {
+      nvdec: this.clips,
+      software: 0,
+      nvdecRunning: 0,
+      nvdecWaiting: 0,
+      decodersCreated: 0,
+      decodersReused: 0,
+      decodersReconfigured: 0,
+      lost: false,
+    }
+  }
+
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#double.gpusOpen--
+    if (this.engines > 0) this.#double.misuse.push(`GPU ${this.info.device} closed before its engine`)
+  }
+}
+
 class ClipDouble implements NativeClip {
   readonly id: number
+  readonly device: 'cpu' | number
   readonly frames: number
   readonly height: number
   readonly width: number
@@ -230,8 +339,9 @@ class ClipDouble implements NativeClip {
   readonly #free: () => void
   #released = false
 
-  constructor(id: number, { frames, height, width }: NativeClipOptions, free: () => void) {
+  constructor(id: number, { frames, height, width, gpu }: NativeClipOptions, free: () => void) {
     this.id = id
+    this.device = gpu?.info.device ?? 'cpu'
     this.frames = frames
     this.height = height
     this.width = width

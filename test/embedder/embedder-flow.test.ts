@@ -57,7 +57,7 @@ describe('abort', () => {
     const doomed = failureOf(both.embedder.embedText('a', { signal: controller.signal }))
     const other = both.embedder.embedText('bb')
     while (both.double.encoding.jobs.length === 0) await turns(1)
-    expect(both.double.batches).toEqual([{ kind: 'text', size: 2, ids: [3, 4] }])
+    expect(both.double.batches).toMatchObject([{ kind: 'text', size: 2, ids: [3, 4] }])
     controller.abort('gone')
     expect(await doomed).toBe('gone')
     expect(both.double.encoding.jobs[0]?.cancelled).toBe(false)

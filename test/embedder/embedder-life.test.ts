@@ -84,15 +84,6 @@ describe('creation', () => {
     }
   })
 
-  it('never falls back silently from cuda, and says why it took the cpu', async () => {
-    const failure = await failureOf(open({ device: 'cuda' }))
-    expect(failure).toMatchObject({ code: 'library', message: expect.stringMatching(/cuda.*found none/is) })
-    const auto = await open()
-    expect(auto.embedder.info().device).toEqual({ kind: 'cpu', reason: expect.stringContaining('auto') })
-    const cpu = await open({ device: 'cpu' })
-    expect(cpu.embedder.info().device.reason).not.toContain('auto')
-  })
-
   it('describes what it made', async () => {
     const { embedder } = await open({ servedNames: ['alias', 'test/tiny'], batching: { maxBatch: 5 } })
     expect(embedder.info()).toMatchObject({

@@ -7,6 +7,7 @@ import type {
   Embedder,
   EmbedderInfo,
   EmbedderStats,
+  EmbedderStatus,
   EmbedRequest,
   EmbedResponse,
   ItemEvent,
@@ -15,7 +16,7 @@ import type {
 export interface DoubleOptions {
   servedNames?: string[]
   dimension?: number
-  device?: string
+  device?: 'cpu' | 'cuda'
   /** Runs before every answer; what it throws is the answer. */
   before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void
 }
@@ -25,6 +26,8 @@ export interface Double extends Embedder {
   readonly requests: EmbedRequest[]
   /** Tells the observers of an item that ended. */
   emit(event: Partial<ItemEvent>): void
+  /** What `status` says from now on. */
+  become(status: EmbedderStatus): void
 }
 
 const noTimings = { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: 0 }
@@ -34,6 +37,7 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
   const { servedNames = ['double'], dimension = 8, before } = options
   const requests: EmbedRequest[] = []
   const listeners = new Set<(event: ItemEvent) => void>()
+  let status: EmbedderStatus = { ready: true }
 
   const embed = async (request: EmbedRequest, { signal }: { signal?: AbortSignal } = {}) => {
     requests.push(request)
@@ -71,6 +75,9 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
         listener({ kind: 'text', priority: 'query', outcome: 'ok', timings: noTimings, ...event })
       }
     },
+    become: (next) => {
+      status = next
+    },
     embed: embed as Embedder['embed'],
     embedText: async (text) => {
       return { embedding: unitVector(text, dimension), tokens: 1, truncated: false, timings: noTimings }
@@ -87,6 +94,7 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
       throw new Error('the adapter does not call segments')
     },
     info: () => info(servedNames, dimension, options.device),
+    status: () => status,
     stats: () => stats,
     observe: (listener) => {
       listeners.add(listener)
@@ -111,10 +119,38 @@ function partsOf(input: unknown): (string | Uint8Array)[] {
   return Object.values(input as object).flatMap(partsOf)
 }
 
-function info(servedNames: string[], embeddingDim: number, device = 'cpu'): EmbedderInfo {
+const engine = {
+  path: '/secret/engines/x.plan',
+  precision: 'fp16' as const,
+  maxBatch: 8,
+  built: { at: '2026-01-01T00:00:00Z', gpu: 'NVIDIA Double', driver: '12.8', tensorrt: '10.9.0.34' },
+}
+
+const cuda: EmbedderInfo['device'] = {
+  kind: 'cuda',
+  reason: 'a double of /secret/libcuda.so.1',
+  driver: { version: '12.8', library: '/secret/libcuda.so.1' },
+  gpus: [
+    {
+      device: 0,
+      name: 'NVIDIA Double',
+      uuid: 'GPU-double',
+      computeCapability: '9.0',
+      memoryBytes: 80 * 1024 * MiB,
+      engines: { video: engine, text: engine },
+      nvdec: { engines: 7, reason: '', capabilities: [] },
+    },
+  ],
+}
+
+function info(
+  servedNames: string[],
+  embeddingDim: number,
+  device: DoubleOptions['device'] = 'cpu',
+): EmbedderInfo {
   return {
     version: '0.0.0',
-    device: { kind: device as 'cpu', reason: 'a double' },
+    device: device === 'cpu' ? { kind: 'cpu', reason: 'a double' } : cuda,
     model: {
       id: servedNames[0] as string,
       servedNames,
@@ -165,6 +201,19 @@ const stats: EmbedderStats = {
   tokens: 0,
   inFlight: { items: 0, bytes: 0, requests: 0 },
   queues: { download: idle, decode: idle, encode: idle },
+  gpus: [
+    {
+      device: 0,
+      nvdec: 3,
+      software: 1,
+      nvdecRunning: 2,
+      nvdecWaiting: 5,
+      decodersCreated: 1,
+      decodersReused: 2,
+      decodersReconfigured: 0,
+      lost: false,
+    },
+  ],
   batches: { text: { count: 2, items: 5, sizes: { 1: 1, 4: 1 } }, video: { count: 0, items: 0, sizes: {} } },
   stages: {
     download: summary,

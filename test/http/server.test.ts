@@ -52,7 +52,7 @@ describe('readiness', () => {
     }
     const { url, double } = await serveDouble({}, { before })
     expect((await post(url, query)).status).toBe(503)
-    double.emit({ outcome: 'error', code: 'device_lost' })
+    double.become({ ready: false, code: 'device_lost', reason: 'CUDA 700' })
     const { status, body } = await request(`${url}/v1/health/ready`)
     expect(status).toBe(503)
     expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })

@@ -13,11 +13,15 @@ const gauges = [
 
 const fields = ['index', ...gauges.map(([, field]) => field)]
 
-/** Measures in the background until the returned function is called. */
-export function addGpuMetrics(registry: Registry): () => void {
+/** Measures the GPUs with these UUIDs in the background until the returned function is called. */
+export function addGpuMetrics(registry: Registry, uuids: readonly string[]): () => void {
   let rows: string[][] = []
   const measure = () => {
-    const args = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits']
+    const args = [
+      `--id=${uuids.join(',')}`,
+      `--query-gpu=${fields.join(',')}`,
+      '--format=csv,noheader,nounits',
+    ]
     execFile('nvidia-smi', args, { timeout: everyMs }, (error, stdout) => {
       rows = error ? [] : parseRows(stdout)
     }).unref()

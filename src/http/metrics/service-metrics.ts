@@ -88,7 +88,12 @@ export class ServiceMetrics {
   attach(embedder: Embedder): void {
     const { registry } = this
     this.#stops.push(embedder.observe((event) => this.#observe(event)))
-    if (embedder.info().device.kind !== 'cpu') this.#stops.push(addGpuMetrics(registry))
+    const { device } = embedder.info()
+    if (device.kind === 'cuda') {
+      const uuids = device.gpus.map(({ uuid }) => uuid)
+      this.#stops.push(addGpuMetrics(registry, uuids))
+      addDecodeMetrics(registry, embedder)
+    }
     registry.from('gauge', 'cosmos_embed_queue_size', 'Items that wait, by stage.', () =>
       Object.entries(embedder.stats().queues).map(([stage, { waiting }]) => ({
         labels: { stage },
@@ -197,6 +202,30 @@ export class Call {
     if (count === 0) this.#inFlight.delete(this.#requestType)
     else this.#inFlight.set(this.#requestType, count)
   }
+}
+
+/** What NVDEC does, and what the CPU decodes in its place. */
+function addDecodeMetrics(registry: Registry, embedder: Embedder): void {
+  const gpus =
+    (samples: (gpu: EmbedderStats['gpus'][number]) => Record<string, number>, label: string) => () =>
+      embedder.stats().gpus.flatMap((gpu) =>
+        Object.entries(samples(gpu)).map(([name, value]) => ({
+          labels: { gpu: String(gpu.device), [label]: name },
+          value,
+        })),
+      )
+  registry.from(
+    'counter',
+    'cosmos_embed_decoded_clips_total',
+    'Clips by the decoder that made them.',
+    gpus(({ nvdec, software }) => ({ nvdec, software }), 'decoder'),
+  )
+  registry.from(
+    'gauge',
+    'cosmos_embed_nvdec_clips',
+    'Clips in NVDEC, and waiting for it.',
+    gpus(({ nvdecRunning, nvdecWaiting }) => ({ running: nvdecRunning, waiting: nvdecWaiting }), 'state'),
+  )
 }
 
 function batchSizes({ batches }: EmbedderStats): HistogramSample[] {

@@ -1,0 +1,187 @@
+/** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
+import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
+import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
+import type { ModelBundle } from '../model/bundle.ts'
+import type { BuildRequest } from '../model/engine-builder.ts'
+import { engineFolders, findPlans, type Plans } from '../model/engine-plan.ts'
+import { type FoundTensorRt, findTensorRt } from '../model/tensorrt-library.ts'
+import { callNative } from '../native-job.ts'
+import type { ResolvedCudaOptions, ResolvedOptions } from '../options.ts'
+import { driverLibraries } from './libraries.ts'
+
+export interface CpuChoice {
+  kind: 'cpu'
+  reason: string
+}
+
+export interface CudaChoice {
+  kind: 'cuda'
+  reason: string
+  libraries: NativeGpuLibraries
+  driver: NativeGpuProbe['driver']
+  tensorrt: FoundTensorRt
+  gpus: { gpu: NativeGpuInfo; plans: Plans }[]
+}
+
+export type DeviceChoice = CpuChoice | CudaChoice
+
+/** Builds what is missing; throws as it says. */
+export type BuildEngines = (request: BuildRequest) => Promise<Plans>
+
+export interface ChoiceParts {
+  binding: Binding
+  options: ResolvedOptions
+  bundle: ModelBundle
+  buildEngines: BuildEngines
+  signal: AbortSignal
+}
+
+/** Throws what is in the way of "cuda". With "auto" the same becomes the reason for the CPU. */
+export async function chooseDevice(parts: ChoiceParts): Promise<DeviceChoice> {
+  const { device } = parts.options
+  if (device === 'cpu') return { kind: 'cpu', reason: 'asked for by the option device: "cpu"' }
+  try {
+    return await chooseCuda(parts)
+  } catch (error) {
+    if (device === 'cuda' || !(error instanceof CosmosEmbedError)) throw error
+    return { kind: 'cpu', reason: reasonForCpu(error) }
+  }
+}
+
+/** What the CPU is taken for instead, in one line. */
+export function reasonForCpu(error: CosmosEmbedError): string {
+  const [first = '', ...more] = error.message.split('\n')
+  const rest = more.length > 0 ? ' ("cosmos-embed doctor" tells everything that was tried)' : ''
+  return `device: "auto" took the CPU: ${first}${rest}`
+}
+
+async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
+  const { binding, options } = parts
+  const { device, cuda } = options
+  const libraries = driverLibraries(cuda)
+  const probe = probeGpus(binding, libraries)
+  const gpus = selectGpus(probe, cuda.devices)
+  const tensorrt = openableTensorRt(binding, cuda)
+  // One after another: the second GPU of a kind finds the engine that was built for the first.
+  const chosen: CudaChoice['gpus'] = []
+  for (const gpu of gpus) {
+    const request = requestFor(gpu, { driver: probe.driver.version, libraries, tensorrt }, parts)
+    chosen.push({ gpu, plans: await plansFor(request, parts) })
+  }
+  const names = gpus.map(({ device: at, name }) => `${name} (GPU ${at})`).join(', ')
+  const found = `${names}, with TensorRT ${tensorrt.version} and a driver for CUDA ${probe.driver.version}`
+  return {
+    kind: 'cuda',
+    reason:
+      device === 'cuda'
+        ? `asked for by the option device: "cuda": ${found}`
+        : `device: "auto" found ${found}`,
+    libraries,
+    driver: probe.driver,
+    tensorrt,
+    gpus: chosen,
+  }
+}
+
+/** Throws LibraryError when there is no driver or no GPU. */
+export function probeGpus(binding: Binding, libraries: NativeGpuLibraries): NativeGpuProbe {
+  const probe = callNative(() => binding.probeGpu(libraries))
+  if (probe.devices.length > 0) return probe
+  const visible = process.env.CUDA_VISIBLE_DEVICES
+  const why = visible === undefined ? '' : ` (CUDA_VISIBLE_DEVICES is "${visible}")`
+  throw new LibraryError(`the NVIDIA driver shows this process no GPU${why}`, {
+    details: { library: probe.driver.library },
+  })
+}
+
+/** The GPUs that the option names. Throws InvalidArgumentError, and LibraryError for a mixture that cannot work. */
+export function selectGpus(
+  { devices }: NativeGpuProbe,
+  wanted: ResolvedCudaOptions['devices'],
+): NativeGpuInfo[] {
+  const gpus =
+    wanted === 'all'
+      ? devices
+      : wanted.map((number) => {
+          const gpu = devices.find(({ device }) => device === number)
+          if (gpu) return gpu
+          throw new InvalidArgumentError(
+            `cuda.devices: there is no GPU ${number}, this process sees ${devices.map(({ device }) => device).join(', ')}`,
+            { details: { field: 'cuda.devices', value: number } },
+          )
+        })
+  const [first] = gpus
+  const other = gpus.find(({ computeCapability }) => computeCapability !== first?.computeCapability)
+  if (!first || !other) return gpus
+  throw new LibraryError(
+    `GPU ${first.device} (${first.name}) has compute capability ${first.computeCapability} and GPU ${other.device} ` +
+      `(${other.name}) has ${other.computeCapability}: TensorRT cannot serve both in one process. ` +
+      'Start one process per kind of GPU, each with its own cuda.devices or CUDA_VISIBLE_DEVICES',
+  )
+}
+
+/** Throws LibraryError when there is none, or none that this version of cosmos-embed can use. */
+export function openableTensorRt(
+  binding: Binding,
+  { libraries, hostCode }: ResolvedCudaOptions,
+): FoundTensorRt {
+  const library = findTensorRt({ path: libraries.tensorrt, allowLean: hostCode })
+  return { ...library, ...callNative(() => binding.probeTensorRt(library.path)) }
+}
+
+/** What a build for this GPU would be, whether or not there is anything to build. */
+export function requestFor(
+  gpu: NativeGpuInfo,
+  found: Pick<BuildRequest, 'driver' | 'libraries' | 'tensorrt'>,
+  { options, bundle, signal }: Pick<ChoiceParts, 'options' | 'bundle' | 'signal'>,
+): BuildRequest {
+  const { cuda, batching } = options
+  const { precision, maxBatch, hostCode } = cuda
+  return {
+    ...found,
+    bundle,
+    gpu,
+    folders: engineFolders(bundle, cuda.engineCache),
+    wanted: { precision, maxBatch, hostCode },
+    sizes: { video: maxBatch ?? batching.maxBatch, text: batching.maxTextBatch },
+    onLine: cuda.onBuild ?? (() => {}),
+    signal,
+  }
+}
+
+async function plansFor(request: BuildRequest, { options, buildEngines }: ChoiceParts): Promise<Plans> {
+  const { cuda, device } = options
+  const { bundle, gpu } = request
+  const { plans, missing } = await findPlans(request)
+  if (plans) return plans
+  const command = buildCommand(bundle, cuda, gpu.device)
+  if (device === 'auto' || cuda.buildEngine === 'never') {
+    throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, {
+      details: { command },
+    })
+  }
+  const say = cuda.onBuild ?? warn
+  say(`${missing}. Building for GPU ${gpu.device} (${gpu.name}), which takes minutes`)
+  return await buildEngines(request)
+}
+
+/** What somebody has to type to get an engine for this GPU. */
+export function buildCommand(
+  { directory }: ModelBundle,
+  { engineCache, precision, maxBatch }: ResolvedCudaOptions,
+  device: number,
+): string {
+  const words = [
+    ...['cosmos-embed', 'build-engine', '--model', directory, '--device', `${device}`],
+    ...(precision === undefined ? [] : ['--precision', precision]),
+    ...(maxBatch === undefined ? [] : ['--max-batch', `${maxBatch}`]),
+    ...(engineCache === undefined ? [] : ['--out', engineCache]),
+  ]
+  return words
+    .map((word) => (/^[\w./@:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')
+}
+
+function warn(line: string): void {
+  process.emitWarning(`cosmos-embed: ${line}`)
+}

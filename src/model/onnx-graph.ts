@@ -1,0 +1,176 @@
+/** The little that building an engine needs to know of an ONNX graph: its inputs, and what its weights are stored in. */
+import { closeSync, openSync, readSync } from 'node:fs'
+import { ModelError } from '../errors.ts'
+import { reasonOf } from './inside.ts'
+
+export interface OnnxInput {
+  name: string
+  /** -1 where the graph leaves it open. */
+  dims: number[]
+}
+
+export interface OnnxGraph {
+  inputs: OnnxInput[]
+  /** How many numbers of the weights are stored as what, by names such as "fp16". */
+  weights: Readonly<Record<string, number>>
+}
+
+/** Numbered as in onnx.proto. */
+const typeNames: Readonly<Record<number, string>> = {
+  1: 'fp32',
+  10: 'fp16',
+  16: 'bf16',
+  17: 'fp8',
+  18: 'fp8',
+  19: 'fp8',
+  20: 'fp8',
+}
+
+/** Reads the structure and skips the weights, so it costs the same for gigabytes. Throws ModelError. */
+export function readOnnxGraph(path: string): OnnxGraph {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch (cause) {
+    throw new ModelError(`graph ${path}: ${reasonOf(cause)}`, { cause })
+  }
+  try {
+    return readModel(new Wire(file))
+  } catch (cause) {
+    throw new ModelError(`graph ${path} cannot be read as ONNX`, { cause })
+  } finally {
+    closeSync(file)
+  }
+}
+
+function readModel(wire: Wire): OnnxGraph {
+  const inputs: OnnxInput[] = []
+  const weights: Record<string, number> = {}
+  const initializers = new Set<string>()
+  let found = false
+  for (const model of wire.fields(Number.POSITIVE_INFINITY)) {
+    if (model.number !== 7) continue
+    found = true
+    for (const field of wire.fields(model.end)) {
+      if (field.number === 11) inputs.push(readInput(wire, field.end))
+      if (field.number !== 5) continue
+      const { name, type, count } = readTensor(wire, field.end)
+      initializers.add(name)
+      const typeName = typeNames[type]
+      if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
+    }
+  }
+  if (!found) throw new Error('no graph')
+  // Old graphs list their weights among the inputs.
+  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights }
+}
+
+function readTensor(wire: Wire, end: number) {
+  const tensor = { name: '', type: 0, count: 1 }
+  for (const { number, value, end: fieldEnd } of wire.fields(end)) {
+    if (number === 8) tensor.name = wire.text(fieldEnd)
+    else if (number === 2) tensor.type = value
+    else if (number === 1 && fieldEnd === 0) tensor.count *= value
+    else if (number === 1) for (const dim of wire.packed(fieldEnd)) tensor.count *= dim
+  }
+  return tensor
+}
+
+/** ValueInfoProto { name = 1, type = 2 { tensor_type = 1 { shape = 2 { dim = 1 { dim_value = 1 } } } } } */
+function readInput(wire: Wire, end: number): OnnxInput {
+  const input: OnnxInput = { name: '', dims: [] }
+  for (const field of wire.fields(end)) {
+    if (field.number === 1) input.name = wire.text(field.end)
+    if (field.number !== 2) continue
+    for (const dim of wire.along([1, 2, 1], field.end)) {
+      let size = -1
+      for (const { value } of wire.along([1], dim.end)) size = value
+      input.dims.push(size)
+    }
+  }
+  return input
+}
+
+interface Field {
+  number: number
+  /** Of a varint. */
+  value: number
+  /** Where a message, a text or bytes end; 0 for other fields. */
+  end: number
+}
+
+/** Protocol buffers, read where they lie in the file. */
+class Wire {
+  readonly #file: number
+  readonly #buffer = Buffer.alloc(4096)
+  #position = 0
+  /** What of the file the buffer holds. */
+  #from = 0
+  #length = 0
+
+  constructor(file: number) {
+    this.#file = file
+  }
+
+  /** The fields up to `end`. What the caller does not read of one is skipped. */
+  *fields(end: number): Generator<Field> {
+    while (this.#position < end) {
+      if (end === Number.POSITIVE_INFINITY && !this.#fill(1)) return
+      const tag = this.#varint()
+      const number = Math.floor(tag / 8)
+      const kind = tag % 8
+      if (kind === 0) yield { number, value: this.#varint(), end: 0 }
+      else if (kind === 1) this.#position += 8
+      else if (kind === 5) this.#position += 4
+      else if (kind === 2) {
+        const length = this.#varint()
+        const fieldEnd = this.#position + length
+        if (fieldEnd > end) throw new Error('a field reaches over the end of its message')
+        yield { number, value: 0, end: fieldEnd }
+        this.#position = fieldEnd
+      } else throw new Error(`wire type ${kind}`)
+    }
+  }
+
+  /** The fields that a path of numbers leads to, from message to message. */
+  *along([number, ...rest]: readonly number[], end: number): Generator<Field> {
+    for (const field of this.fields(end)) {
+      if (field.number !== number) continue
+      if (rest.length === 0) yield field
+      else yield* this.along(rest, field.end)
+    }
+  }
+
+  *packed(end: number): Generator<number> {
+    while (this.#position < end) yield this.#varint()
+  }
+
+  text(end: number): string {
+    const bytes = Array.from({ length: Math.min(end - this.#position, 4096) }, () => this.#byte())
+    return Buffer.from(bytes).toString('utf8')
+  }
+
+  /** Exact up to 2^53; a negative one, ten bytes long, is no size that we know. */
+  #varint(): number {
+    let value = 0
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = this.#byte()
+      value += (byte & 127) * 2 ** shift
+      if (byte < 128) return value
+    }
+    throw new Error('a number is too long')
+  }
+
+  #byte(): number {
+    if (!this.#fill(1)) throw new Error('the file ends too early')
+    return this.#buffer[this.#position++ - this.#from] as number
+  }
+
+  #fill(wanted: number): boolean {
+    const isHeld = this.#position >= this.#from && this.#position + wanted <= this.#from + this.#length
+    if (isHeld) return true
+    this.#from = this.#position
+    this.#length = readSync(this.#file, this.#buffer, 0, this.#buffer.length, this.#position)
+    return this.#length >= wanted
+  }
+}

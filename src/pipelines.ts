@@ -1,0 +1,102 @@
+/** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
+import type { OpenDevice } from './device/open.ts'
+import { LoopShare } from './loop-share.ts'
+import type { TextTokenizer } from './model/tokenizer.ts'
+import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
+import type { Item } from './request/items.ts'
+import { type Release, Slots } from './schedule/slots.ts'
+import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
+import type { Work } from './work.ts'
+
+/** Clips of every origin are one kind of load. */
+type Kind = 'text' | 'clip'
+
+interface Member {
+  readonly pipeline: Pipeline
+  /** Items that are anywhere in it. */
+  readonly load: Record<Kind, number>
+}
+
+export interface PipelinesParts extends Omit<SharedParts, 'downloads'> {
+  tokenizer: TextTokenizer
+  /** At least one. */
+  devices: readonly OpenDevice[]
+}
+
+export class Pipelines {
+  /** Of every device. */
+  readonly maxBatch: { readonly text: number; readonly video: number }
+  readonly #tokenizer: TextTokenizer
+  readonly #tokenizing = new LoopShare()
+  readonly #downloads: Slots
+  readonly #members: readonly Member[]
+
+  constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
+    const downloads = new Slots(shared.options.limits.maxDownloads)
+    this.#tokenizer = tokenizer
+    this.#downloads = downloads
+    this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
+      pipeline: new Pipeline({
+        ...shared,
+        downloads,
+        engine,
+        decodeConcurrency,
+        ...(gpu !== undefined && { gpu }),
+      }),
+      load: { text: 0, clip: 0 },
+    }))
+    const least = (kind: 'text' | 'video') => Math.min(...this.#members.map((m) => m.pipeline.maxBatch[kind]))
+    this.maxBatch = { text: least('text'), video: least('video') }
+  }
+
+  queues(): EmbedderStats['queues'] {
+    const { waiting, running } = this.#downloads
+    const queues = { download: { waiting, running }, decode: noItems(), encode: noItems() }
+    for (const { pipeline } of this.#members) {
+      const { decode, encode } = pipeline.queues()
+      for (const [sum, part] of [
+        [queues.decode, decode],
+        [queues.encode, encode],
+      ] as const) {
+        sum.waiting += part.waiting
+        sum.running += part.running
+      }
+    }
+    return queues
+  }
+
+  /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
+  async prepare(item: Item): Promise<ReadyItem> {
+    if (item.kind !== 'text') return item
+    return { kind: 'text', tokens: await this.#tokenizing.run(() => this.#tokenizer.encode(item.text)) }
+  }
+
+  async embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
+    const { pipeline, leave } = this.enter(item.kind === 'text' ? 'text' : 'clip')
+    try {
+      return await pipeline.embed(item, work)
+    } finally {
+      leave()
+    }
+  }
+
+  /** The pipeline where the fewest are, for a stay that does not end with a function. The caller leaves. */
+  enter(kind: Kind): { pipeline: Pipeline; leave: Release } {
+    const other = kind === 'text' ? 'clip' : 'text'
+    const member = this.#members.reduce((best, next) => {
+      const more = next.load[kind] - best.load[kind] || next.load[other] - best.load[other]
+      return more < 0 ? next : best
+    })
+    member.load[kind]++
+    let inside = true
+    const leave = () => {
+      if (inside) member.load[kind]--
+      inside = false
+    }
+    return { pipeline: member.pipeline, leave }
+  }
+}
+
+function noItems() {
+  return { waiting: 0, running: 0 }
+}
