@@ -93,7 +93,9 @@ MakeEngine ReadEngineOptions(const Arg& options) {
   if (name == "onnxruntime") return [read = ReadOnnxOptions(options)] { return CreateOnnxEngine(read); };
   if (name != "tensorrt") backend.Fail("\"onnxruntime\" or \"tensorrt\"");
   return [gpu = NativeGpu::From(options["gpu"]), read = ReadTensorRtOptions(options)] {
-    return CreateTensorRtEngine(gpu, read);
+    // The engine keeps the GPU through its kernels.
+    const std::shared_ptr<const cuda::Preprocessor> kernels(gpu, &gpu->preprocessor());
+    return CreateTensorRtEngine(gpu->device(), kernels, read);
   };
 }
 

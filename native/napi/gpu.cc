@@ -127,6 +127,18 @@ Napi::Value OpenGpu(const Napi::CallbackInfo& info) {
       .handle;
 }
 
+Napi::Value ProbeTensorRt(const Napi::CallbackInfo& info) {
+  const Arg library(info[0], "library");
+  const std::string path = library.String();
+  if (!path.starts_with('/')) library.Fail("an absolute path");
+  auto found = ProbeTensorRt(path);
+  if (!found.ok()) Throw(info.Env(), found.status());
+  Napi::Object probe = Napi::Object::New(info.Env());
+  probe.Set("version", found->version);
+  probe.Set("lean", found->lean);
+  return probe;
+}
+
 Napi::Value ProbeGpu(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   auto opened = cuda::Driver::Open(ReadLibrary(Arg(info[0], "libraries"), "cuda"));

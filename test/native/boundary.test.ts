@@ -16,6 +16,9 @@ const declared = Object.keys({
   openSegments: true,
   createEngine: true,
   probeOnnxRuntime: true,
+  probeTensorRt: true,
+  probeGpu: true,
+  openGpu: true,
   resizeRgb: true,
   diagnostics: true,
 } satisfies Record<keyof Binding, true>)
