@@ -128,6 +128,40 @@ def slow_video(name):
     save(name, nodes, [("videos", U8, ["batch", T, 3, R, R])], [("video_embeddings", F32, ["batch", D])], constants)
 
 
+def toy_plan_twins():
+    """What the TensorRT double's toy plans compute (test/fakes/nvinfer/plan.h), for 8 frames of 64 x 64 and 8 values."""
+    frames, side, dim, tokens = 8, 64, 8, 128
+    unit_nodes, unit_constants = normalised("features", "video_embeddings")
+    nodes = [
+        helper.make_node("Cast", ["videos"], ["floats"], to=F32),
+        helper.make_node("Reshape", ["floats", "slices"], ["sliced"]),
+        helper.make_node("ReduceMean", ["sliced", "last_axis"], ["means"], keepdims=0),
+        helper.make_node("Add", ["means", "one"], ["features"]),
+        *unit_nodes,
+    ]
+    constants = [constant("slices", [-1, dim, frames * 3 * side * side // dim]), constant("one", 1, np.float32)]
+    inputs = [("videos", U8, ["batch", frames, 3, side, side])]
+    outputs = [("video_embeddings", F32, ["batch", dim])]
+    save("toy_video", nodes, inputs, outputs, constants + unit_constants)
+
+    unit_nodes, unit_constants = normalised("features", "text_embeddings")
+    nodes = [
+        helper.make_node("Mul", ["input_ids", "attention_mask"], ["seen"]),
+        helper.make_node("Cast", ["seen"], ["floats"], to=F32),
+        helper.make_node("Shape", ["seen"], ["length"], start=1, end=2),
+        helper.make_node("Slice", ["weights", "zero", "length", "zero"], ["rows"]),
+        helper.make_node("MatMul", ["floats", "rows"], ["sums"]),
+        helper.make_node("Add", ["sums", "one"], ["features"]),
+        *unit_nodes,
+    ]
+    weights = [[1 + (token + value) % 3 for value in range(dim)] for token in range(tokens)]
+    constants = [constant("weights", weights, np.float32), constant("zero", [0]), constant("one", 1, np.float32)]
+    inputs = [(name, I64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")]
+    outputs = [("text_embeddings", F32, ["batch", dim])]
+    save("toy_text", nodes, inputs, outputs, constants + unit_constants)
+
+
+toy_plan_twins()
 video("video_canonical")
 video("video_batch_one", batch=1)
 video("video_batch_three", batch=3)

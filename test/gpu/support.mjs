@@ -1,6 +1,6 @@
 // The GPU suite runs on Node's own test runner, so that a bundle of Node, the addon and these files is enough.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -17,15 +17,18 @@ export const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
 export const noGpu = whyNoGpu()
 if (noGpu) console.log(`skipped, all of it: ${noGpu}`)
 
-/** Clips of every codec, those of the examples, and those of the folder COSMOS_EMBED_GPU_MEDIA. */
+/** Clips of every codec and those of the examples; or those of the folder COSMOS_EMBED_GPU_CLIPS and no others. */
 export function clips() {
+  const only = process.env.COSMOS_EMBED_GPU_CLIPS
+  if (only) return videosIn(only)
   const made = gpuClips(path.join(root, '.cache', 'gpu-clips'))
   if (made.reason) console.log(`fewer clips: ${made.reason}`)
-  const folders = [path.join(root, 'examples', 'clips'), process.env.COSMOS_EMBED_GPU_MEDIA ?? '']
-  const others = folders
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)))
-  return [...made.clips, ...others].filter((file) => /\.(mp4|mkv|webm|mov|ts|mpg|avi|h264)$/.test(file))
+  return [...made.clips, ...videosIn(path.join(root, 'examples', 'clips'))]
+}
+
+function videosIn(folder) {
+  const names = readdirSync(folder).filter((name) => /\.(mp4|mkv|webm|mov|ts|mpg|avi|h264)$/.test(name))
+  return names.sort().map((name) => path.join(folder, name))
 }
 
 export const shape = { frames: 8, height: 224, width: 224 }

@@ -1,0 +1,41 @@
+// The suite that runs where there is a card (npm run test:gpu), here on the doubles: so that it is known to work before
+// a card is at hand.
+
+import path from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { buildEngines, environment, noFakes, root, run, toyModel } from './support.ts'
+
+describe.skipIf(noFakes)('the GPU suite', () => {
+  const model = noFakes ? '' : toyModel('suite')
+  beforeAll(() => buildEngines(model, 11))
+
+  it('passes on the doubles, every test of it', async () => {
+    const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
+    const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
+      ...withoutVitest(environment(11)),
+      COSMOS_EMBED_GPU_MODEL: model,
+      COSMOS_EMBED_GPU_CLIPS: path.join(root, 'examples/clips'),
+    })
+    const count = (what: string) => Number(new RegExp(`^# ${what} (\\d+)`, 'm').exec(stdout)?.[1])
+    expect(stdout.match(/^\s*not ok .*/gm) ?? []).toEqual([])
+    expect(ended).toBe(0)
+    expect({ skipped: count('skipped'), fail: count('fail') }).toEqual({ skipped: 0, fail: 0 })
+    expect(count('pass')).toBeGreaterThan(8)
+  })
+
+  it('skips with its reason where there is no driver', async () => {
+    const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
+    const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
+      ...withoutVitest(environment(11)),
+      COSMOS_EMBED_CUDA: path.join(root, 'package.json'),
+    })
+    expect(ended).toBe(0)
+    expect(stdout).toMatch(/^# pass 0$/m)
+    expect(stdout).toMatch(/# SKIP .*package\.json/)
+  })
+})
+
+/** Node's runner does not run inside of another. */
+function withoutVitest({ NODE_TEST_CONTEXT, NODE_OPTIONS, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return env
+}
