@@ -77,8 +77,8 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
       }
       const windows = { windowSeconds: 0.5, strideSeconds: 0.25 }
       const [left, right] = await Promise.all([
-        Array.fromAsync(gpu.segments(clip, windows)),
-        Array.fromAsync(cpu.segments(clip, windows)),
+        all(gpu.segments(clip, windows)),
+        all(cpu.segments(clip, windows)),
       ])
       expect(left.length).toBe(right.length)
       for (const [i, segment] of left.entries()) {
@@ -168,6 +168,12 @@ describe.skipIf(noFakes)('a lost GPU', () => {
     expect(gpu.status()).toMatchObject({ ready: false, code: 'device_lost' })
   })
 })
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const item of items) found.push(item)
+  return found
+}
 
 function expectSame(found: Float32Array | undefined, expected: Float32Array | undefined) {
   expect(found?.length).toBe(expected?.length)
