@@ -149,11 +149,7 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
     }
   }
   if (!buffer) {
-    auto made = DeviceBuffer::Allocate(device_, bytes);
-    if (!made.ok() && made.status().code() == StatusCode::kOutOfMemory) {
-      Trim();
-      made = DeviceBuffer::Allocate(device_, bytes);
-    }
+    auto made = Allocate(bytes);
     if (!made.ok()) return made.TakeStatus();
     buffer = std::move(made).value();
   }
@@ -162,6 +158,13 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
     delete used;
   };
   return std::shared_ptr<DeviceBuffer>(new DeviceBuffer(std::move(buffer)), give_back);
+}
+
+Result<DeviceBuffer> BufferPool::Allocate(std::size_t bytes) {
+  auto made = DeviceBuffer::Allocate(device_, bytes);
+  if (made.ok() || made.status().code() != StatusCode::kOutOfMemory) return made;
+  Trim();
+  return DeviceBuffer::Allocate(device_, bytes);
 }
 
 void BufferPool::Return(DeviceBuffer buffer) {

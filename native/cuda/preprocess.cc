@@ -85,7 +85,8 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   return made;
 }
 
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_size, int out_size) {
+Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_size, int out_size,
+                                                                         BufferPool& pool) {
   const std::pair key{in_size, out_size};
   const std::lock_guard lock(mutex_);
   const auto found =
@@ -94,7 +95,7 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_
     tables_.splice(tables_.begin(), tables_, found);
     return found->second;
   }
-  auto table = Upload(in_size, out_size);
+  auto table = Upload(in_size, out_size, pool);
   if (!table.ok()) return table;
   tables_.emplace_front(key, table.value());
   if (tables_.size() > kMaxTables) tables_.pop_back();
@@ -102,13 +103,14 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_
 }
 
 // Waits for its own copy: from then on every stream may read it.
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_size, int out_size) {
+Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_size, int out_size,
+                                                                        BufferPool& pool) {
   const ResizeFilter filter = TriangleFilter(in_size, out_size);
   std::vector<std::int32_t> packed(filter.first);
   packed.insert(packed.end(), filter.count.begin(), filter.count.end());
   packed.insert(packed.end(), filter.weights.begin(), filter.weights.end());
   const std::size_t bytes = packed.size() * sizeof(std::int32_t);
-  auto memory = DeviceBuffer::Allocate(device_, bytes);
+  auto memory = pool.Allocate(bytes);
   if (!memory.ok()) return memory.TakeStatus();
   const std::string doing = "the weights of a resize cannot be copied to the GPU";
   const CUresult copied =
@@ -134,10 +136,10 @@ Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& gr
 Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
                             int width, int height, BufferPool& pool, CUstream stream, InUse& in_use) {
   const auto [source_width, source_height] = ShownSize(pictures.front());
-  auto columns = TableOf(source_width, width);
+  auto columns = TableOf(source_width, width, pool);
   if (!columns.ok()) return columns.TakeStatus();
   in_use.push_back(columns.value());
-  auto rows = TableOf(source_height, height);
+  auto rows = TableOf(source_height, height, pool);
   if (!rows.ok()) return rows.TakeStatus();
   in_use.push_back(rows.value());
   auto scratch = pool.Take(std::size_t{3} * width * source_height * pictures.size());

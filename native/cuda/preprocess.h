@@ -57,8 +57,8 @@ class Preprocessor {
 
   Preprocessor(const Device& device, Module module, Stream uploads)
       : device_(device), module_(std::move(module)), uploads_(std::move(uploads)) {}
-  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size);
-  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size);
+  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size, BufferPool& pool);
+  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size, BufferPool& pool);
   // Pictures of one size, as many as a launch takes.
   Status Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets, int width,
                 int height, BufferPool& pool, CUstream stream, InUse& in_use);
