@@ -22,6 +22,11 @@ std::pair<int, int> ShownSize(const DevicePicture& picture) {
   return {picture.width, picture.height};
 }
 
+// Whether one launch can take both.
+bool AreAlike(const DevicePicture& a, const DevicePicture& b) {
+  return a.orientation.transpose == b.orientation.transpose && ShownSize(a) == ShownSize(b);
+}
+
 // Samples of 4:2:0 chroma per sample of luma, in 65536ths, rounded as swscale does.
 int ChromaScale(int size) { return static_cast<int>(((std::int64_t{size + 1} / 2 << 16) + size / 2) / size); }
 
@@ -42,7 +47,6 @@ PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target)
           .luma_repeat = repeat ? picture.bit_depth : 0,
           .chroma_scale_x = picture.chroma_420 ? ChromaScale(picture.width) : 0,
           .chroma_scale_y = picture.chroma_420 ? ChromaScale(picture.height) : 0,
-          .transpose = picture.orientation.transpose,
           .flip_x = picture.orientation.flip_x,
           .flip_y = picture.orientation.flip_y,
           .y_offset = picture.matrix.y_offset,
@@ -152,11 +156,14 @@ Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<c
                               .height = height,
                               .source_width = source_width,
                               .source_height = source_height,
+                              .transpose = pictures.front().orientation.transpose,
                               .pictures = {}};
   for (std::size_t i = 0; i < pictures.size(); ++i)
     parameters.pictures[i] = ParametersOf(pictures[i], targets[i]);
   const auto count = static_cast<unsigned>(pictures.size());
-  COSMOS_RETURN_IF_ERROR(Launch(rows_, {Blocks(width, kBlockX), Blocks(source_height, kBlockY), count},
+  const std::pair lines =
+      parameters.transpose ? std::pair{source_height, width} : std::pair{width, source_height};
+  COSMOS_RETURN_IF_ERROR(Launch(rows_, {Blocks(lines.first, kBlockX), Blocks(lines.second, kBlockY), count},
                                 kBlock, &parameters, stream));
   parameters.filter = rows.value()->parameters;
   return Launch(columns_, {Blocks(width, kBlockX), Blocks(height, kBlockY), 3 * count}, kBlock, &parameters,
@@ -169,10 +176,8 @@ Result<std::shared_ptr<const void>> Preprocessor::ToPlanar(std::span<const Devic
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
   auto in_use = std::make_shared<InUse>();
   while (!pictures.empty()) {
-    // A launch takes pictures of one size.
     std::size_t count = 1;
-    while (count < pictures.size() && count < kMaxPictures &&
-           ShownSize(pictures[count]) == ShownSize(pictures.front()))
+    while (count < pictures.size() && count < kMaxPictures && AreAlike(pictures[count], pictures.front()))
       ++count;
     if (Status status =
             Resize(pictures.first(count), targets.first(count), width, height, pool, stream, *in_use);
