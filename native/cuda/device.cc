@@ -21,8 +21,8 @@ std::string UuidText(const CUuuid& uuid) {
   std::string text = "GPU-";
   for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
     std::array<char, 3> hex{};
-    std::snprintf(hex.data(), hex.size(), "%02x",
-                  static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+    static_cast<void>(std::snprintf(hex.data(), hex.size(), "%02x",
+                                    static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i]))));
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
     text += hex.data();
   }

@@ -71,6 +71,8 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   std::array<char, 1024> log{};
   std::array names = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  // The driver takes numbers in pointers.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   std::array<void*, 2> values = {log.data(), reinterpret_cast<void*>(log.size())};
   CUmodule handle = nullptr;
   if (Status status = check(

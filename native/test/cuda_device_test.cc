@@ -221,6 +221,7 @@ TEST(BufferPool, ServesManyThreads) {
   const FakeDevice gpu;
   const auto pool = std::make_shared<BufferPool>(gpu.device, 4 * kMiB);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&pool, i] {
       for (int round = 0; round < 200; ++round) {

@@ -130,7 +130,7 @@ TEST(CudaDouble, NoticesMemoryThatIsNotThere) {
   EXPECT_EQ(desk.api.MemAlloc(&address, 8), CUDA_SUCCESS);
   EXPECT_EQ(desk.api.MemFree(address), CUDA_SUCCESS);
   EXPECT_EQ(desk.api.MemFree(address), 1);
-  EXPECT_EQ(desk.api.MemFreeHost(reinterpret_cast<void*>(desk.buffer.address())), 1);
+  EXPECT_EQ(desk.api.MemFreeHost(desk.pinned.data() + 1), 1);
   EXPECT_EQ(desk.api.MemsetD8Async(desk.buffer.address() + 1, 0, Desk::kBytes, desk.stream.get()), 1);
   EXPECT_EQ(desk.api.MemcpyDtoDAsync(desk.buffer.address(), address, 1, desk.stream.get()), 1);
   const std::string errors = desk.gpu.fake.errors();

@@ -3,11 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <utility>
 
 #include "cuda_support.h"
+#include "media_support.h"
 
 namespace cosmos {
 namespace {
@@ -51,16 +52,14 @@ TEST(CudaDriverDeathTest, LooksWhereTheLoaderLooks) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto open_and_say = [] {
     const Status status = OpenError("");
-    std::fprintf(stderr, "%s: %s", std::string(StatusCodeName(status.code())).c_str(),
-                 status.message().c_str());
+    std::cerr << StatusCodeName(status.code()) << ": " << status.message();
     std::exit(status.ok() ? 0 : 1);
   };
   {
     const ScopedVariable path("LD_LIBRARY_PATH", COSMOS_FAKES "/cuda");
     EXPECT_EXIT(open_and_say(), testing::ExitedWithCode(0), "");
   }
-  if (std::system("ldconfig -p | grep -q libcuda.so.1") == 0)
-    GTEST_SKIP() << "this machine has a CUDA driver";
+  if (test::RunShell("ldconfig -p | grep libcuda.so.1")) GTEST_SKIP() << "this machine has a CUDA driver";
   EXPECT_EXIT(open_and_say(), testing::ExitedWithCode(1),
               "library: the library libcuda.so.1 cannot be opened");
 }

@@ -151,7 +151,7 @@ std::vector<std::uint8_t> PictureBatch::Run(const Pipeline& pipeline) const {
   auto in_use = Start(pipeline, out.address());
   EXPECT_TRUE(in_use.ok()) << in_use.status().message();
   std::vector<std::uint8_t> host(bytes());
-  const CUstream stream = pipeline.stream.get();
+  auto* const stream = pipeline.stream.get();
   EXPECT_EQ(gpu_.device.api().MemcpyDtoHAsync(host.data(), out.address(), host.size(), stream), CUDA_SUCCESS);
   EXPECT_EQ(gpu_.device.api().StreamSynchronize(stream), CUDA_SUCCESS);
   return host;

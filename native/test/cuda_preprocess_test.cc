@@ -149,6 +149,7 @@ TEST(CudaPreprocess, ServesManyThreads) {
   const FakeDevice gpu;
   const Pipeline shared(gpu);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (std::uint32_t i = 0; i < 4; ++i) {
     threads.emplace_back([&gpu, &shared, i] {
       ASSERT_TRUE(gpu.device.MakeCurrent().ok());
@@ -270,7 +271,7 @@ TEST(CudaPreprocess, MakesTheInputOfTaosGraphs) {
   std::vector<float> floats(kSamples);
   const auto in = DeviceBuffer::Allocate(gpu.device, kSamples).value();
   const auto out = DeviceBuffer::Allocate(gpu.device, kSamples * sizeof(float)).value();
-  const CUstream stream = pipeline.stream.get();
+  auto* const stream = pipeline.stream.get();
   const cuda::Api& api = gpu.device.api();
   EXPECT_EQ(api.MemcpyHtoDAsync(in.address(), clip.data(), kSamples, stream), CUDA_SUCCESS);
   EXPECT_TRUE(
