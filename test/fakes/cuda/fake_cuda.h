@@ -48,7 +48,8 @@ namespace fakes {
 
 // Queues work as an asynchronous call would, also while the stream is captured, in which case it may run any
 // number of times or never. `touches` are addresses (device or page-locked) in what the work reads or writes.
-// Errors as of cuLaunchKernel. `what` is for messages and "run:" faults.
+// Errors as of cuLaunchKernel. `what` is for messages and "run:" faults. The work runs on whatever thread
+// waits for it, under the one lock of this double: it must not wait for a thread that calls the driver.
 FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> touches,
                                   std::function<void()> work);
 // Records misuse.
