@@ -13,7 +13,8 @@
 //   COSMOS_FAKE_CUDA_DEVICES   name:capability:MiB of each, ';' between; "" for none. "Fake H200:9.0:8192"
 //   CUDA_VISIBLE_DEVICES       at cuInit; numbers or UUIDs ("GPU-…")
 //   COSMOS_FAKE_CUDA_VERSION   of the driver, 12040
-//   COSMOS_FAKE_CUDA_REPORT    a file that at exit gets one line of JSON: what is still allocated
+//   COSMOS_FAKE_CUDA_INTERPRET set: kernels are their PTX, interpreted, and not the host build of their
+//   source COSMOS_FAKE_CUDA_REPORT    a file that at exit gets one line of JSON: what is still allocated
 //   COSMOS_FAKE_FAULTS         see ../faults.h. A function by its symbol (cuMemAlloc_v2), or the work that it
 //                              queued when that runs: "run:cuMemcpyDtoHAsync_v2", "run:" and a kernel's name
 #pragma once
