@@ -39,7 +39,8 @@ std::size_t BytesOf(ElementType type) {
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file) {
   // After a sticky error every call of the driver answers with it.
-  if (Status lost = device.MemoryInfo().status(); lost.code() == StatusCode::kDeviceLost) return lost;
+  auto memory = device.MemoryInfo();
+  if (!memory.ok() && memory.status().code() == StatusCode::kDeviceLost) return memory.TakeStatus();
   return scope.Failure(code, doing).With("file", file);
 }
 

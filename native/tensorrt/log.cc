@@ -120,12 +120,12 @@ Status LogScope::Failure(StatusCode code, std::string_view doing) const {
     code = meaning->code;
     reason = meaning->remedy;
   }
-  Status status = Status(code, std::string(doing) + ": " + reason).With("reason", reason);
-  if (meaning) status = std::move(status).With("cause", std::string(meaning->cause));
-  if (lines.empty()) return status;
   std::string log;
   for (const std::string& line : lines) log += line + "\n";
-  return std::move(status).With("log", std::move(log));
+  return Status(code, std::string(doing) + ": " + reason)
+      .With("reason", reason)
+      .With("cause", std::string(meaning ? meaning->cause : ""))
+      .With("log", std::move(log));
 }
 
 }  // namespace cosmos::trt

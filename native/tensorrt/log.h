@@ -60,8 +60,8 @@ class LogScope {
 
   // Whether an error was logged, not only warnings.
   bool error() const { return error_; }
-  // "<doing>: <what the log means, or its last line>", with the details "reason", "log" and, where the log is
-  // understood, "cause" (e.g. "version_mismatch"). `code` is for a log that is not.
+  // "<doing>: <what the log means, or its last line>", with the details "reason", "log" and "cause" (e.g.
+  // "version_mismatch"; "" for a log that is not understood). `code` is for the latter.
   Status Failure(StatusCode code, std::string_view doing) const;
 
  private:

@@ -193,7 +193,7 @@ TEST_F(OnnxEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
       {"video_batch_three", "text_canonical", "videos uint8 [3,2,3,4,4] -> video_embeddings float32 [3,4]"},
       {"text_canonical", "text_canonical",
        "input_ids int64 [batch,tokens], attention_mask int64 [batch,tokens]"},
-      {"video_canonical", "text_wrong_type", "input_ids type 6 [batch,tokens]"},
+      {"video_canonical", "text_wrong_type", "input_ids int32 [batch,tokens]"},
       {"video_canonical", "video_canonical", "videos uint8 [batch,2,3,4,4]"},
   };
   for (const auto& [video, text, found] : cases) {

@@ -165,7 +165,10 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   const auto fault = Fault("enqueueV3");
   if (fault == 2) return fail("Cuda Runtime (out of memory)");
   if (fault) return fail("Internal Error (refused)");
-  if (captures && Fault("enqueueV3.capture")) return fail("Cuda Runtime (operation not permitted in capture)");
+  if (const auto refused = captures ? Fault("enqueueV3.capture") : std::nullopt) {
+    if (refused == 1) return fail("Cuda Runtime (operation not permitted when stream is capturing)");
+    cuStreamSynchronize(stream);  // which breaks the capture
+  }
   if (captures && !warm_) return fail("Internal Error (captured before it ran with these shapes)");
   if (!model_->OnDevice("enqueueV3")) return false;
   if (model_->dynamic() && profile_ < 0) return fail("API Usage Error (no optimisation profile)");

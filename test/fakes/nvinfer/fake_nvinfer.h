@@ -10,7 +10,7 @@
 //     createExecutionContext=1             null: out of memory; 2: null without a word
 //     setOptimizationProfileAsync, setInputShape, setTensorAddress =1     false
 //     enqueueV3=1                          false; 2: false, out of memory
-//     enqueueV3.capture=1                  false, while the stream is captured only
+//     enqueueV3.capture=1                  false, while the stream is captured only; 2: true, but the capture is broken
 //     run:enqueueV3=N                      N is the CUDA error that the run itself meets
 #pragma once
 
@@ -32,6 +32,7 @@ CUresult cuCtxGetCurrent(CUcontext* context);
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device);
 CUresult cuDeviceGetCount(int* count);
 CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device);
+CUresult cuStreamSynchronize(CUstream stream);
 }
 
 namespace fakes {

@@ -1,0 +1,266 @@
+// Runs of the TensorRT engine: several in flight, replayed as CUDA graphs, given up.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/executor.h"
+#include "tensorrt_support.h"
+#include "test/encode.h"
+
+namespace cosmos::test {
+namespace {
+
+COSMOS_TENSORRT_SUITE(TensorRtRuns);
+
+std::vector<ClipPtr> Clips(int first, int count) {
+  std::vector<ClipPtr> clips;
+  for (int i = 0; i < count; ++i) clips.push_back(TestClip(first + i));
+  return clips;
+}
+
+TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
+  const auto engine = Create();
+  ASSERT_TRUE(engine);
+  const auto clips_a = Clips(1, 3);
+  const auto clips_b = Clips(10, 3);
+  const std::vector<TokenRow> rows_a = {{1, 2}};
+  const std::vector<TokenRow> rows_b = {{3}, {4, 5, 6}};
+  doubles_.Trace();
+  auto video_a = engine->BeginVideo(clips_a, cancel_);
+  auto text_a = engine->BeginText(rows_a, cancel_);
+  auto video_b = engine->BeginVideo(clips_b, cancel_);
+  auto text_b = engine->BeginText(rows_b, cancel_);
+  ASSERT_TRUE(video_a.ok() && video_b.ok() && text_a.ok() && text_b.ok());
+  EXPECT_EQ(doubles_.Trace(),
+            "enqueue profile=0 videos=3x2x3x4x4\n"
+            "enqueue profile=0 input_ids=1x8 attention_mask=1x8\n"
+            "enqueue profile=1 videos=3x2x3x4x4\n"
+            "enqueue profile=1 input_ids=2x8 attention_mask=2x8\n");
+  // Nothing has been computed yet, and a fifth finds no lane.
+  EXPECT_FALSE(video_a.value()->Ready());
+  EXPECT_FALSE(text_b.value()->Ready());
+  EXPECT_EQ(engine->BeginVideo(clips_a, cancel_).status().code(), StatusCode::kInternal);
+
+  ExpectVideo(video_b.value()->Finish(), clips_b);
+  video_b.value().reset();
+  ExpectText(text_b.value()->Finish(), rows_b);
+  // The lane that is free again may be used before the other has ended.
+  ExpectVideo(Encode(*engine, std::span<const ClipPtr>(clips_b).first(1), cancel_), Clips(10, 1));
+  while (!video_a.value()->Ready()) {
+  }
+  ExpectVideo(video_a.value()->Finish(), clips_a);
+  ExpectText(text_a.value()->Finish(), rows_a);
+}
+
+TEST_P(TensorRtRuns, AreReplayedFromTheThirdOfAShapeOn) {
+  {
+    const auto engine = Create();
+    ASSERT_TRUE(engine);
+    doubles_.Trace();
+    for (int i = 0; i < 6; ++i) {
+      const auto clips = Clips(10 * i, 2);
+      ExpectVideo(Encode(*engine, clips, cancel_), clips);
+    }
+    EXPECT_EQ(doubles_.Trace(),
+              "enqueue profile=0 videos=2x2x3x4x4\n"
+              "enqueue profile=0 videos=2x2x3x4x4\n"
+              "capture profile=0 videos=2x2x3x4x4\n");
+    EXPECT_EQ(doubles_.cuda().calls("cuGraphLaunch"), 4);
+    // Shapes in turn: each has its graph, and rows are those of this run.
+    for (int i = 0; i < 12; ++i) {
+      const std::vector<TokenRow> rows(i % 3 + 1, TokenRow(i % 2 * 8 + 3, i + 1));
+      ExpectText(Encode(*engine, rows, cancel_), rows);
+    }
+    const std::string trace = doubles_.Trace();
+    EXPECT_EQ(std::ranges::count(trace, '\n'), 18);  // six shapes, each run twice and captured
+    for (int i = 0; i < 12; ++i) {
+      const std::vector<TokenRow> rows(i % 3 + 1, TokenRow(i % 2 * 8 + 3, i + 100));
+      ExpectText(Encode(*engine, rows, cancel_), rows);
+    }
+    EXPECT_EQ(doubles_.Trace(), "");
+  }
+  ExpectNothingLeft();
+}
+
+TEST_P(TensorRtRuns, KeepABoundedNumberOfGraphs) {
+  TextPlan plan;
+  plan.max = "20x160";
+  const auto engine = Create({}, plan);
+  ASSERT_TRUE(engine);
+  const FakeCuda cuda = doubles_.cuda();
+  const auto encode = [&](int length) {
+    const std::vector<TokenRow> rows = {TokenRow(length, length)};
+    ExpectText(Encode(*engine, rows, cancel_), rows);
+  };
+  for (int length = 8; length <= 160; length += 8) {
+    for (int i = 0; i < 3; ++i) encode(length);
+  }
+  EXPECT_EQ(cuda.calls("cuGraphInstantiateWithFlags"), 20);
+  EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 4);  // sixteen are left
+  EXPECT_EQ(cuda.calls("cuGraphDestroy"), 20);
+  // The newest are there, the oldest is seen as for the first time.
+  doubles_.Trace();
+  encode(160);
+  EXPECT_EQ(doubles_.Trace(), "");
+  encode(8);
+  EXPECT_EQ(doubles_.Trace(), "enqueue profile=0 input_ids=1x8 attention_mask=1x8\n");
+}
+
+TEST_P(TensorRtRuns, AreNeverReplayedWhenNotWanted) {
+  TensorRtOptions options = Options();
+  options.graphs = false;
+  const auto engine = Create(options);
+  ASSERT_TRUE(engine);
+  for (int i = 0; i < 4; ++i) ExpectVideo(Encode(*engine, Clips(i, 1), cancel_), Clips(i, 1));
+  EXPECT_EQ(doubles_.cuda().calls("cuStreamBeginCapture_v2"), 0);
+}
+
+TEST_P(TensorRtRuns, GoOnWithoutGraphsWhereTheyAreRefused) {
+  for (const std::string fault :
+       {"enqueueV3.capture=1@1+", "enqueueV3.capture=2@1+", "cuStreamBeginCapture_v2=900@1+",
+        "cuGraphInstantiateWithFlags=2@1+", "cuGraphLaunch=1@1+"}) {
+    const auto engine = Create();
+    ASSERT_TRUE(engine);
+    const FakeCuda cuda = doubles_.cuda();
+    cuda.reset();
+    const ScopedFaults faults(fault);
+    for (int i = 0; i < 8; ++i) {
+      const auto clips = Clips(100 * i, i % 2 + 1);
+      ExpectVideo(Encode(*engine, clips, cancel_), clips);
+    }
+    // Two shapes were captured before the first of them was to be replayed.
+    const bool late = fault.starts_with("cuGraphLaunch");
+    EXPECT_EQ(cuda.calls("cuStreamBeginCapture_v2"), late ? 2 : 1) << fault;
+    EXPECT_EQ(cuda.calls("cuGraphLaunch"), late ? 1 : 0) << fault;
+    EXPECT_STREQ(cuda.errors(), "");
+  }
+}
+
+TEST_P(TensorRtRuns, AreNotBegunOnceCancelled) {
+  const auto engine = Create();
+  ASSERT_TRUE(engine);
+  CancelToken cancelled;
+  cancelled.Cancel();
+  doubles_.Trace();
+  EXPECT_EQ(Encode(*engine, Clips(1, 1), cancelled).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(doubles_.Trace(), "");
+  // What has begun is not stopped, but may be thrown away.
+  auto run = engine->BeginVideo(Clips(1, 1), cancel_);
+  ASSERT_TRUE(run.ok());
+  cancel_.Cancel();
+  ExpectVideo(run.value()->Finish(), Clips(1, 1));
+}
+
+TEST_P(TensorRtRuns, MayBeThrownAwayInFlight) {
+  {
+    auto engine = Create();
+    ASSERT_TRUE(engine);
+    for (int i = 0; i < 5; ++i) {
+      std::vector<ClipPtr> clips = {OnDevice(doubles_.device(), TestClip(i)), TestClip(i + 1)};
+      auto video = engine->BeginVideo(clips, cancel_);
+      ASSERT_TRUE(video.ok());
+      video.value().reset();
+      clips.clear();  // the double ends the process when work that waits still touches it
+    }
+    ExpectVideo(Encode(*engine, Clips(7, 2), cancel_), Clips(7, 2));
+    // A run that outlives its engine, freed on another thread.
+    const auto clips = Clips(3, 4);
+    auto run = engine->BeginVideo(clips, cancel_);
+    auto other = engine->BeginVideo(clips, cancel_);
+    ASSERT_TRUE(run.ok() && other.ok());
+    engine.reset();
+    ExpectVideo(other.value()->Finish(), clips);
+    std::thread([&run] { run.value().reset(); }).join();
+  }
+  ExpectNothingLeft();
+}
+
+// The same through the executor, as the addon uses it.
+struct Submitted {
+  CancelTokenPtr cancel = std::make_shared<CancelToken>();
+  std::shared_ptr<std::promise<Result<std::vector<float>>>> promise =
+      std::make_shared<std::promise<Result<std::vector<float>>>>();
+
+  template <typename Input>
+  Submitted(Executor& executor, Input input) {
+    executor.Submit({std::move(input), cancel, [promise = promise](Result<std::vector<float>> vectors) {
+                       promise->set_value(std::move(vectors));
+                     }});
+  }
+  Result<std::vector<float>> Get() const { return promise->get_future().get(); }
+};
+
+TEST_P(TensorRtRuns, AnswerManyJobsEachWithItsOwnRows) {
+  {
+    Executor executor(Create());
+    std::vector<std::pair<Submitted, std::vector<ClipPtr>>> videos;
+    std::vector<std::pair<Submitted, std::vector<TokenRow>>> texts;
+    for (int i = 0; i < 40; ++i) {
+      auto clips = Clips(7 * i, i % 7 + 1);
+      if (i % 3 == 0) clips[0] = OnDevice(doubles_.device(), clips[0]);
+      videos.emplace_back(Submitted(executor, clips), Clips(7 * i, i % 7 + 1));
+      std::vector<TokenRow> rows(i % 9 + 1, TokenRow(i % 20 + 1, i + 1));
+      texts.emplace_back(Submitted(executor, rows), rows);
+    }
+    for (const auto& [job, clips] : videos) ExpectVideo(job.Get(), clips);
+    for (const auto& [job, rows] : texts) ExpectText(job.Get(), rows);
+  }
+  ExpectNothingLeft();
+}
+
+TEST_P(TensorRtRuns, EndWithTheirExecutor) {
+  {
+    std::vector<Submitted> jobs;
+    {
+      Executor executor(Create());
+      for (int i = 0; i < 20; ++i) jobs.emplace_back(executor, Clips(i, 3));
+    }
+    for (const Submitted& job : jobs) {
+      const auto vectors = job.Get();
+      EXPECT_TRUE(vectors.ok() || vectors.status().code() == StatusCode::kCancelled);
+    }
+  }
+  ExpectNothingLeft();
+}
+
+TEST_P(TensorRtRuns, HalveTheBatchOnceWhenMemoryRunsOut) {
+  Executor executor(Create());
+  doubles_.Trace();
+  const ScopedFaults faults("enqueueV3=2@1");
+  ExpectVideo(Submitted(executor, Clips(1, 6)).Get(), Clips(1, 6));
+  EXPECT_EQ(doubles_.Trace(),
+            "enqueue profile=0 videos=2x2x3x4x4\n"
+            "enqueue profile=0 videos=2x2x3x4x4\n"
+            "capture profile=0 videos=2x2x3x4x4\n");
+}
+
+TEST_P(TensorRtRuns, AreAllAnsweredWhenTheDeviceIsLost) {
+  for (const char* fault :
+       {"run:enqueueV3=700@2", "cuEventQuery=719@3", "enqueueV3=1@2 cuMemGetInfo_v2=700@1"}) {
+    Executor executor(Create());
+    doubles_.cuda().reset();
+    const ScopedFaults faults(fault);
+    std::vector<Submitted> jobs;
+    for (int i = 0; i < 8; ++i) jobs.emplace_back(executor, Clips(i, 2));
+    int lost = 0;
+    for (const Submitted& job : jobs) {
+      const auto vectors = job.Get();
+      if (vectors.ok()) continue;
+      ++lost;
+      EXPECT_EQ(vectors.status().code(), StatusCode::kDeviceLost)
+          << fault << ": " << vectors.status().message();
+    }
+    EXPECT_GE(lost, 6) << fault;
+    EXPECT_TRUE(doubles_.device().lost()) << fault;
+    doubles_.cuda().reset();
+  }
+}
+
+}  // namespace
+}  // namespace cosmos::test
