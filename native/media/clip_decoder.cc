@@ -119,7 +119,15 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
   return {};
 }
 
-Result<std::optional<WantedPicture>> ClipDecoder::Next() { return pictures_->Next(); }
+Result<std::optional<WantedPicture>> ClipDecoder::Next() {
+  auto picture = pictures_->Next();
+  if (nvdec_ && nvdec_->gave_up() && path_ == DecodePath::kNvdec) {
+    // The CPU does it all from here on: somebody else may have the place.
+    path_ = DecodePath::kSoftware;
+    turn_ = {};
+  }
+  return picture;
+}
 
 void ClipDecoder::End(double decode_ms) {
   if (request_.gpu && request_.gpu->nvdec() && pictures_) {
@@ -144,6 +152,7 @@ int ClipDecoder::refusal() const {
 
 std::string ClipDecoder::reason() const {
   if (!reason_.empty() || !nvdec_) return reason_;
+  if (nvdec_->gave_up()) return nvdec_->reason();
   return "damage: " + (nvdec_->reason().empty() ? "a picture was not whole" : nvdec_->reason());
 }
 

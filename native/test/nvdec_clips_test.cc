@@ -31,8 +31,9 @@ class NvdecClips : public testing::Test {
     for (std::size_t i = 0; i < std::min(clips.size(), cpu.size()); ++i) {
       SCOPED_TRACE(testing::Message() << path.filename() << " clip " << i);
       ExpectSameClip(clips[i], cpu[i]);
-      EXPECT_EQ(clips[i].report.decoded, cpu[i].report.decoded);
-      EXPECT_EQ(clips[i].report.discarded, cpu[i].report.discarded);
+      // libavcodec decodes some pictures of HEVC that none refers to.
+      EXPECT_EQ(clips[i].report.decoded + clips[i].report.discarded,
+                cpu[i].report.decoded + cpu[i].report.discarded);
     }
     return clips;
   }
@@ -122,15 +123,19 @@ TEST_F(NvdecClips, OddSizesCropsAndRotation) {
     }
   }
   // The crop begins inside the picture.
-  ExpectAllByNvdec(
-      Check(MakeClip("cropped.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_left=6:crop_top="
-                                              "10:crop_right=20:crop_bottom=4")));
+  // libavcodec crops on the left by its alignment only, so that is left to it.
+  const auto left =
+      Check(MakeClip("cropped-left.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_left=6"));
+  EXPECT_EQ(left.at(0).report.decoder_reason, "the pictures are cropped on the left");
+  ExpectAllByNvdec(Check(MakeClip("cropped.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_top="
+                                                           "10:crop_right=20:crop_bottom=4")));
   for (const int degrees : {90, 180, 270}) {
     const std::string name = "turned" + std::to_string(degrees) + ".mp4";
     const auto upright = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
     const auto clips = Check(MakeClip(
-        name, "-display_rotation " + std::to_string(degrees) + " -i " + upright.string() + " -c copy"));
+        name, "-i " + upright.string() + " -c copy -metadata:s:v:0 rotate=" + std::to_string(degrees)));
     ExpectAllByNvdec(clips);
+    EXPECT_EQ(clips.at(0).report.rotation, 360 - degrees);
   }
 }
 
@@ -197,7 +202,7 @@ TEST_F(NvdecClips, LimitsAreThoseOfTheCpu) {
   }
   // More than NVDEC's surfaces take is not too much for the CPU.
   ClipRequest request;
-  request.limits.max_bytes = 3'000'000;
+  request.limits.max_bytes = 2'500'000;
   EXPECT_EQ(Check(path, request).at(0).report.decoder, "software");
 }
 
