@@ -14,7 +14,8 @@ const native = tracked.filter((file) => /^native\/.*\.(cc|h)$/.test(file))
 
 let failures = 0
 check('biome', 'node_modules/.bin/biome', ['check', '--error-on-warnings'])
-check('clang-format', 'clang-format', ['--dry-run', '--Werror', ...native])
+const formatted = tracked.filter((file) => /^(native|test\/fakes)\/.*\.(cc|h|cu)$/.test(file))
+check('clang-format', 'clang-format', ['--dry-run', '--Werror', ...formatted])
 checkFileLength()
 if (process.argv.includes('--tidy')) checkTidy()
 process.exit(failures === 0 ? 0 : 1)

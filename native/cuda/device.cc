@@ -21,8 +21,8 @@ std::string UuidText(const CUuuid& uuid) {
   std::string text = "GPU-";
   for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
     std::array<char, 3> hex{};
-    std::snprintf(hex.data(), hex.size(), "%02x",
-                  static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+    static_cast<void>(std::snprintf(hex.data(), hex.size(), "%02x",
+                                    static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i]))));
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
     text += hex.data();
   }
@@ -149,11 +149,7 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
     }
   }
   if (!buffer) {
-    auto made = DeviceBuffer::Allocate(device_, bytes);
-    if (!made.ok() && made.status().code() == StatusCode::kOutOfMemory) {
-      Trim();
-      made = DeviceBuffer::Allocate(device_, bytes);
-    }
+    auto made = Allocate(bytes);
     if (!made.ok()) return made.TakeStatus();
     buffer = std::move(made).value();
   }
@@ -162,6 +158,13 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
     delete used;
   };
   return std::shared_ptr<DeviceBuffer>(new DeviceBuffer(std::move(buffer)), give_back);
+}
+
+Result<DeviceBuffer> BufferPool::Allocate(std::size_t bytes) {
+  auto made = DeviceBuffer::Allocate(device_, bytes);
+  if (made.ok() || made.status().code() != StatusCode::kOutOfMemory) return made;
+  Trim();
+  return DeviceBuffer::Allocate(device_, bytes);
 }
 
 void BufferPool::Return(DeviceBuffer buffer) {

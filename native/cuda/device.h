@@ -163,7 +163,9 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
 
   // On the last copy's destruction the buffer goes back: nothing on any stream may use it any more by then.
   Result<std::shared_ptr<DeviceBuffer>> Take(std::size_t bytes);
-  // Frees what is idle, e.g. before an allocation that failed is tried again.
+  // A buffer that does not come back here. As Take, frees what is idle before it gives up.
+  Result<DeviceBuffer> Allocate(std::size_t bytes);
+  // Frees what is idle.
   void Trim();
   const Device& device() const { return device_; }
 

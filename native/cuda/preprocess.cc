@@ -22,6 +22,11 @@ std::pair<int, int> ShownSize(const DevicePicture& picture) {
   return {picture.width, picture.height};
 }
 
+// Whether one launch can take both.
+bool AreAlike(const DevicePicture& a, const DevicePicture& b) {
+  return a.orientation.transpose == b.orientation.transpose && ShownSize(a) == ShownSize(b);
+}
+
 // Samples of 4:2:0 chroma per sample of luma, in 65536ths, rounded as swscale does.
 int ChromaScale(int size) { return static_cast<int>(((std::int64_t{size + 1} / 2 << 16) + size / 2) / size); }
 
@@ -42,7 +47,6 @@ PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target)
           .luma_repeat = repeat ? picture.bit_depth : 0,
           .chroma_scale_x = picture.chroma_420 ? ChromaScale(picture.width) : 0,
           .chroma_scale_y = picture.chroma_420 ? ChromaScale(picture.height) : 0,
-          .transpose = picture.orientation.transpose,
           .flip_x = picture.orientation.flip_x,
           .flip_y = picture.orientation.flip_y,
           .y_offset = picture.matrix.y_offset,
@@ -67,6 +71,8 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   std::array<char, 1024> log{};
   std::array names = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  // The driver takes numbers in pointers.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   std::array<void*, 2> values = {log.data(), reinterpret_cast<void*>(log.size())};
   CUmodule handle = nullptr;
   if (Status status = check(
@@ -85,7 +91,8 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   return made;
 }
 
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_size, int out_size) {
+Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_size, int out_size,
+                                                                         BufferPool& pool) {
   const std::pair key{in_size, out_size};
   const std::lock_guard lock(mutex_);
   const auto found =
@@ -94,7 +101,7 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_
     tables_.splice(tables_.begin(), tables_, found);
     return found->second;
   }
-  auto table = Upload(in_size, out_size);
+  auto table = Upload(in_size, out_size, pool);
   if (!table.ok()) return table;
   tables_.emplace_front(key, table.value());
   if (tables_.size() > kMaxTables) tables_.pop_back();
@@ -102,13 +109,14 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_
 }
 
 // Waits for its own copy: from then on every stream may read it.
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_size, int out_size) {
+Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_size, int out_size,
+                                                                        BufferPool& pool) {
   const ResizeFilter filter = TriangleFilter(in_size, out_size);
   std::vector<std::int32_t> packed(filter.first);
   packed.insert(packed.end(), filter.count.begin(), filter.count.end());
   packed.insert(packed.end(), filter.weights.begin(), filter.weights.end());
   const std::size_t bytes = packed.size() * sizeof(std::int32_t);
-  auto memory = DeviceBuffer::Allocate(device_, bytes);
+  auto memory = pool.Allocate(bytes);
   if (!memory.ok()) return memory.TakeStatus();
   const std::string doing = "the weights of a resize cannot be copied to the GPU";
   const CUresult copied =
@@ -134,10 +142,10 @@ Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& gr
 Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
                             int width, int height, BufferPool& pool, CUstream stream, InUse& in_use) {
   const auto [source_width, source_height] = ShownSize(pictures.front());
-  auto columns = TableOf(source_width, width);
+  auto columns = TableOf(source_width, width, pool);
   if (!columns.ok()) return columns.TakeStatus();
   in_use.push_back(columns.value());
-  auto rows = TableOf(source_height, height);
+  auto rows = TableOf(source_height, height, pool);
   if (!rows.ok()) return rows.TakeStatus();
   in_use.push_back(rows.value());
   auto scratch = pool.Take(std::size_t{3} * width * source_height * pictures.size());
@@ -150,11 +158,14 @@ Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<c
                               .height = height,
                               .source_width = source_width,
                               .source_height = source_height,
+                              .transpose = pictures.front().orientation.transpose,
                               .pictures = {}};
   for (std::size_t i = 0; i < pictures.size(); ++i)
     parameters.pictures[i] = ParametersOf(pictures[i], targets[i]);
   const auto count = static_cast<unsigned>(pictures.size());
-  COSMOS_RETURN_IF_ERROR(Launch(rows_, {Blocks(width, kBlockX), Blocks(source_height, kBlockY), count},
+  const std::pair lines =
+      parameters.transpose ? std::pair{source_height, width} : std::pair{width, source_height};
+  COSMOS_RETURN_IF_ERROR(Launch(rows_, {Blocks(lines.first, kBlockX), Blocks(lines.second, kBlockY), count},
                                 kBlock, &parameters, stream));
   parameters.filter = rows.value()->parameters;
   return Launch(columns_, {Blocks(width, kBlockX), Blocks(height, kBlockY), 3 * count}, kBlock, &parameters,
@@ -167,10 +178,8 @@ Result<std::shared_ptr<const void>> Preprocessor::ToPlanar(std::span<const Devic
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
   auto in_use = std::make_shared<InUse>();
   while (!pictures.empty()) {
-    // A launch takes pictures of one size.
     std::size_t count = 1;
-    while (count < pictures.size() && count < kMaxPictures &&
-           ShownSize(pictures[count]) == ShownSize(pictures.front()))
+    while (count < pictures.size() && count < kMaxPictures && AreAlike(pictures[count], pictures.front()))
       ++count;
     if (Status status =
             Resize(pictures.first(count), targets.first(count), width, height, pool, stream, *in_use);

@@ -111,10 +111,13 @@ __device__ __forceinline__ const int* Ints(unsigned long long address) {
 
 }  // namespace
 
-// One thread a pixel of a row: x of the target, y of the picture as it is looked at.
+// One thread a pixel of a row: x of the target, y of the picture as it is looked at. Neighbouring threads
+// read along the lines that are stored.
 extern "C" __global__ void cosmos_resize_rows(const ResizeParameters parameters) {
-  const int x = blockIdx.x * blockDim.x + threadIdx.x;
-  const int y = blockIdx.y * blockDim.y + threadIdx.y;
+  const int along = blockIdx.x * blockDim.x + threadIdx.x;
+  const int across = blockIdx.y * blockDim.y + threadIdx.y;
+  const int x = parameters.transpose ? across : along;
+  const int y = parameters.transpose ? along : across;
   if (x >= parameters.width || y >= parameters.source_height) return;
   const PictureParameters picture = parameters.pictures[blockIdx.z];
   const int first = Ints(parameters.filter.first)[x];
@@ -126,7 +129,7 @@ extern "C" __global__ void cosmos_resize_rows(const ResizeParameters parameters)
   for (int i = 0; i < count; ++i) {
     const int turned_x = picture.flip_x ? parameters.source_width - 1 - (first + i) : first + i;
     const Rgb pixel =
-        picture.transpose ? Pixel(picture, turned_y, turned_x) : Pixel(picture, turned_x, turned_y);
+        parameters.transpose ? Pixel(picture, turned_y, turned_x) : Pixel(picture, turned_x, turned_y);
     sum.r += weights[i] * pixel.r;
     sum.g += weights[i] * pixel.g;
     sum.b += weights[i] * pixel.b;

@@ -38,7 +38,7 @@ struct DevicePicture {
 class Preprocessor {
  public:
   // The driver compiles the PTX, which takes a moment the first time and comes from its cache later. Fails
-  // with kLibrary.
+  // with kLibrary when the driver refuses the kernels.
   static Result<std::shared_ptr<Preprocessor>> Load(const Device& device);
 
   // Picture i → RGB → antialiased bilinear to width × height → uint8 planar [3, height, width] at targets[i].
@@ -57,9 +57,9 @@ class Preprocessor {
 
   Preprocessor(const Device& device, Module module, Stream uploads)
       : device_(device), module_(std::move(module)), uploads_(std::move(uploads)) {}
-  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size);
-  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size);
-  // Pictures of one size, as many as a launch takes.
+  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size, BufferPool& pool);
+  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size, BufferPool& pool);
+  // Pictures that are alike, as many as a launch takes.
   Status Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets, int width,
                 int height, BufferPool& pool, CUstream stream, InUse& in_use);
   Status Launch(CUfunction kernel, const std::array<unsigned, 3>& grid, const std::array<unsigned, 2>& block,

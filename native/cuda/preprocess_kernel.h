@@ -26,7 +26,6 @@ struct PictureParameters {
   // Of 4:2:0 chroma, else 0: source samples per sample of luma, in 65536ths, as swscale rounds it.
   int chroma_scale_x;
   int chroma_scale_y;
-  int transpose;
   int flip_x;
   int flip_y;
   // YuvMatrix
@@ -48,7 +47,7 @@ struct FilterParameters {
 
 // cosmos_resize_rows: pictures to `rows`, uint8 [picture, 3, source_height, width].
 // cosmos_resize_columns: `rows` to the targets.
-// All pictures have the same size when looked at.
+// All pictures have the same size when looked at, and are transposed or not.
 struct ResizeParameters {
   unsigned long long rows;
   FilterParameters filter;  // of the axis that is resized
@@ -56,6 +55,7 @@ struct ResizeParameters {
   int height;
   int source_width;  // of the pictures as they are looked at
   int source_height;
+  int transpose;
   PictureParameters pictures[kMaxPictures];
 };
 static_assert(sizeof(ResizeParameters) <= 4096);

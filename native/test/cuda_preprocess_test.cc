@@ -4,244 +4,292 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <iostream>
-#include <random>
+#include <thread>
 
+#include "cuda_pictures.h"
 #include "cuda_support.h"
-#include "image/resize.h"
-#include "media/ffmpeg.h"
 
 namespace cosmos {
 namespace {
 
-using cuda::DevicePicture;
+using cuda::DeviceBuffer;
+using cuda::Preprocessor;
 using test::FakeDevice;
+using test::kPictureFormats;
+using test::PictureBatch;
+using test::PictureFormat;
+using test::Pipeline;
+using test::Random;
 using test::ScopedFaults;
+using test::ScopedVariable;
 
-constexpr std::size_t kIdleBytes = std::size_t{1} << 20;
-
-struct Format {
-  AVPixelFormat pixels;
-  int bit_depth;
-  bool chroma_420;
-};
-constexpr std::array kFormats = {
-    Format{AV_PIX_FMT_YUV420P, 8, true}, Format{AV_PIX_FMT_YUV420P10LE, 10, true},
-    Format{AV_PIX_FMT_YUV420P12LE, 12, true}, Format{AV_PIX_FMT_YUV444P, 8, false},
-    Format{AV_PIX_FMT_YUV444P10LE, 10, false}};
-constexpr std::array kColorspaces = {AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT709,     AVCOL_SPC_FCC,
-                                     AVCOL_SPC_BT470BG,     AVCOL_SPC_SMPTE170M, AVCOL_SPC_SMPTE240M,
-                                     AVCOL_SPC_BT2020_NCL,  AVCOL_SPC_BT2020_CL};
-constexpr std::array kRanges = {AVCOL_RANGE_UNSPECIFIED, AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG};
-
-class Random {
+// Of samples, by how far they are from the CPU's.
+class Differences {
  public:
-  explicit Random(std::uint32_t seed) : engine_(seed) {}
-  int operator()(int low, int high) { return std::uniform_int_distribution(low, high)(engine_); }
-  template <typename T, std::size_t n>
-  const T& Of(const std::array<T, n>& values) {
-    return values[(*this)(0, static_cast<int>(n) - 1)];
+  void Add(const std::vector<std::uint8_t>& ours, const std::vector<std::uint8_t>& expected) {
+    for (std::size_t i = 0; i < ours.size(); ++i) ++counts_[std::abs(ours[i] - expected[i])];
   }
-
- private:
-  std::mt19937 engine_;
-};
-
-// Waves with noise on them; some planes are all noise, which also reaches every corner of YUV.
-ff::Frame MakePicture(const Format& format, int width, int height, Random& random) {
-  ff::Frame frame(av_frame_alloc());
-  frame->width = width;
-  frame->height = height;
-  frame->format = format.pixels;
-  frame->colorspace = random.Of(kColorspaces);
-  frame->color_range = random.Of(kRanges);
-  EXPECT_EQ(av_frame_get_buffer(frame.get(), 0), 0);
-  const int largest = (1 << format.bit_depth) - 1;
-  for (int plane = 0; plane < 3; ++plane) {
-    const int shift = plane > 0 && format.chroma_420 ? 1 : 0;
-    const int noise = random(0, 3) == 0 ? largest : random(0, largest / 16);
-    const double frequency_x = random(1, 100) / 200.0;
-    const double frequency_y = random(1, 100) / 200.0;
-    for (int y = 0; y < (height + shift) >> shift; ++y) {
-      std::uint8_t* row = frame->data[plane] + std::ptrdiff_t{1} * frame->linesize[plane] * y;
-      for (int x = 0; x < (width + shift) >> shift; ++x) {
-        const double wave = 0.5 + 0.5 * std::sin(x * frequency_x) * std::cos(y * frequency_y);
-        const int value = std::clamp(static_cast<int>(wave * largest) + random(-noise, noise), 0, largest);
-        if (format.bit_depth == 8) {
-          row[x] = static_cast<std::uint8_t>(value);
-        } else {
-          reinterpret_cast<std::uint16_t*>(row)[x] = static_cast<std::uint16_t>(value);
-        }
-      }
+  void Print(const std::string& what) const {
+    std::int64_t total = 0;
+    int worst = 0;
+    for (int i = 0; i < 256; ++i) {
+      total += counts_[i];
+      if (counts_[i] > 0) worst = i;
     }
+    std::cout << "kernel parity, " << what << ": " << total << " samples, " << total - counts_[0]
+              << " differ from the CPU path, by at most " << worst << "\n";
   }
-  return frame;
-}
-
-// What NVDEC would have in device memory: NV12, P016 or YUV444, its samples of 16 bits shifted up.
-class Upload {
- public:
-  Upload(const FakeDevice& gpu, const Format& format, const AVFrame& frame, Random& random) {
-    const int bytes = format.bit_depth > 8 ? 2 : 1;
-    const int chroma_width = format.chroma_420 ? (frame.width + 1) / 2 : frame.width;
-    const int chroma_height = format.chroma_420 ? (frame.height + 1) / 2 : frame.height;
-    picture.width = frame.width;
-    picture.height = frame.height;
-    picture.bit_depth = format.bit_depth;
-    picture.chroma_420 = format.chroma_420;
-    picture.luma_pitch = static_cast<std::uint32_t>((frame.width + random(0, 40)) * bytes);
-    picture.chroma_step = static_cast<std::uint32_t>(format.chroma_420 ? 2 * bytes : bytes);
-    picture.chroma_pitch = picture.chroma_step * static_cast<std::uint32_t>(chroma_width + random(0, 40));
-    picture.matrix = YuvMatrixOf(frame.colorspace, frame.color_range, frame.height);
-    const std::size_t luma_bytes = std::size_t{picture.luma_pitch} * frame.height;
-    const std::size_t chroma_bytes = std::size_t{picture.chroma_pitch} * chroma_height;
-    std::vector<std::uint8_t> host(luma_bytes + (format.chroma_420 ? 1 : 2) * chroma_bytes);
-    auto memory = cuda::DeviceBuffer::Allocate(gpu.device, host.size());
-    EXPECT_TRUE(memory.ok());
-    memory_ = std::move(memory).value();
-    picture.luma = memory_.address();
-    picture.cb = picture.luma + luma_bytes;
-    picture.cr = picture.cb + (format.chroma_420 ? static_cast<std::size_t>(bytes) : chroma_bytes);
-
-    const auto put = [&](int plane, CUdeviceptr start, std::uint32_t pitch, std::uint32_t step, int width,
-                         int height) {
-      for (int y = 0; y < height; ++y) {
-        const std::uint8_t* row = frame.data[plane] + std::ptrdiff_t{1} * frame.linesize[plane] * y;
-        for (int x = 0; x < width; ++x) {
-          std::uint8_t* to = &host[start - picture.luma + std::size_t{pitch} * y + std::size_t{step} * x];
-          if (bytes == 1) {
-            *to = row[x];
-          } else {
-            const auto value = static_cast<std::uint16_t>(reinterpret_cast<const std::uint16_t*>(row)[x]
-                                                          << (16 - format.bit_depth));
-            std::memcpy(to, &value, sizeof(value));
-          }
-        }
-      }
-    };
-    put(0, picture.luma, picture.luma_pitch, bytes, frame.width, frame.height);
-    put(1, picture.cb, picture.chroma_pitch, picture.chroma_step, chroma_width, chroma_height);
-    put(2, picture.cr, picture.chroma_pitch, picture.chroma_step, chroma_width, chroma_height);
-    auto stream = cuda::MakeStream(gpu.device);
-    EXPECT_EQ(gpu.device.api().MemcpyHtoDAsync(picture.luma, host.data(), host.size(), stream->get()), 0);
-    EXPECT_EQ(gpu.device.api().StreamSynchronize(stream->get()), 0);
-  }
-
-  DevicePicture picture;
 
  private:
-  cuda::DeviceBuffer memory_;
+  std::array<std::int64_t, 256> counts_{};
 };
 
-std::vector<std::uint8_t> Download(const FakeDevice& gpu, const cuda::DeviceBuffer& memory) {
-  std::vector<std::uint8_t> host(memory.bytes());
-  auto stream = cuda::MakeStream(gpu.device);
-  EXPECT_EQ(gpu.device.api().MemcpyDtoHAsync(host.data(), memory.address(), host.size(), stream->get()), 0);
-  EXPECT_EQ(gpu.device.api().StreamSynchronize(stream->get()), 0);
-  return host;
-}
-
-std::vector<std::uint8_t> OnTheCpu(const AVFrame& frame, Orientation orientation, int width, int height) {
-  auto image = RgbConverter().Convert(frame);
-  EXPECT_TRUE(image.ok());
-  std::vector<std::uint8_t> planar(std::size_t{3} * width * height);
-  ResizeToPlanar(Orient(std::move(image).value(), orientation), width, height, planar.data());
-  return planar;
-}
-
-Orientation RandomOrientation(Random& random) {
-  return {.transpose = random(0, 1) == 1, .flip_x = random(0, 1) == 1, .flip_y = random(0, 1) == 1};
-}
-
-// Samples by how far they are from the CPU's.
-using Differences = std::array<std::int64_t, 256>;
-
-void Compare(const std::vector<std::uint8_t>& ours, const std::uint8_t* expected, Differences& differences) {
-  for (std::size_t i = 0; i < ours.size(); ++i) ++differences[std::abs(ours[i] - expected[i])];
-}
-
-// One call of ToPlanar with several pictures.
-class Batch {
- public:
-  Batch(const FakeDevice& gpu, int width, int height) : gpu_(gpu), width_(width), height_(height) {}
-
-  void Add(const Format& format, int width, int height, Random& random) {
-    const ff::Frame frame = MakePicture(format, width, height, random);
-    uploads_.push_back(std::make_unique<Upload>(gpu_, format, *frame, random));
-    uploads_.back()->picture.orientation = RandomOrientation(random);
-    const auto expected = OnTheCpu(*frame, uploads_.back()->picture.orientation, width_, height_);
-    expected_.insert(expected_.end(), expected.begin(), expected.end());
-  }
-
-  // Queues it; `out` is [pictures, 3, height, width].
-  Result<std::shared_ptr<const void>> Start(cuda::Preprocessor& preprocessor, cuda::BufferPool& pool,
-                                            CUstream stream, const cuda::DeviceBuffer& out) const {
-    std::vector<DevicePicture> pictures;
-    std::vector<CUdeviceptr> targets;
-    for (std::size_t i = 0; i < uploads_.size(); ++i) {
-      pictures.push_back(uploads_[i]->picture);
-      targets.push_back(out.address() + std::size_t{3} * width_ * height_ * i);
-    }
-    return preprocessor.ToPlanar(pictures, targets, width_, height_, pool, stream);
-  }
-
-  const std::vector<std::uint8_t>& expected() const { return expected_; }
-
- private:
-  const FakeDevice& gpu_;
-  const int width_;
-  const int height_;
-  std::vector<std::unique_ptr<Upload>> uploads_;
-  std::vector<std::uint8_t> expected_;
-};
-
-struct Pipeline {
-  explicit Pipeline(const FakeDevice& gpu)
-      : preprocessor(cuda::Preprocessor::Load(gpu.device).value()),
-        pool(std::make_shared<cuda::BufferPool>(gpu.device, kIdleBytes)),
-        stream(cuda::MakeStream(gpu.device).value()) {}
-  std::shared_ptr<cuda::Preprocessor> preprocessor;
-  std::shared_ptr<cuda::BufferPool> pool;
-  cuda::Stream stream;
-};
-
-std::vector<std::uint8_t> Planar(const FakeDevice& gpu, const Pipeline& pipeline, const Batch& batch) {
-  auto out = cuda::DeviceBuffer::Allocate(gpu.device, batch.expected().size()).value();
-  auto in_use = batch.Start(*pipeline.preprocessor, *pipeline.pool, pipeline.stream.get(), out);
-  EXPECT_TRUE(in_use.ok()) << in_use.status().message();
-  EXPECT_EQ(gpu.device.api().StreamSynchronize(pipeline.stream.get()), CUDA_SUCCESS);
-  return Download(gpu, out);
-}
-
+// swscale's two steps and Pillow's two passes are computed in the same integers, so nothing may differ.
 TEST(CudaPreprocess, EqualsTheCpuPath) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
   Random random(5);
-  for (const Format& format : kFormats) {
-    Differences differences{};
+  for (const PictureFormat& format : kPictureFormats) {
+    Differences differences;
     for (int i = 0; i < 60; ++i) {
-      Batch batch(gpu, random(1, 70), random(1, 70));
+      PictureBatch batch(gpu, random(1, 70), random(1, 70));
       const int pictures = random(1, 3);
       for (int picture = 0; picture < pictures; ++picture)
         batch.Add(format, random(1, 150), random(1, 150), random);
-      Compare(Planar(gpu, pipeline, batch), batch.expected().data(), differences);
+      const auto ours = batch.Run(pipeline);
+      differences.Add(ours, batch.expected());
+      EXPECT_TRUE(ours == batch.expected());
     }
-    std::int64_t total = 0;
-    int worst = 0;
-    for (int i = 0; i < 256; ++i) {
-      total += differences[i];
-      if (differences[i] > 0) worst = i;
-    }
-    const auto far = total - differences[0] - differences[1];
-    std::cout << "parity " << av_get_pix_fmt_name(format.pixels) << ": " << total << " samples, "
-              << differences[0] << " equal, " << differences[1] << " off by 1, " << far
-              << " by more, at most " << worst << "\n";
-    EXPECT_LE(static_cast<double>(far), 0.001 * static_cast<double>(total));
-    EXPECT_LE(worst, 2);
+    differences.Print(av_get_pix_fmt_name(format.pixels));
   }
+}
+
+// 720 lines is where untagged pictures change their matrix.
+TEST(CudaPreprocess, EqualsTheCpuPathAtTheSizesOfVideo) {
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(6);
+  Differences differences;
+  for (const auto& [width, height] : {std::pair{640, 360}, {853, 480}, {1281, 719}, {1280, 720}}) {
+    PictureBatch batch(gpu, 224, 224);
+    batch.Add(random.Of(kPictureFormats), width, height, random);
+    const auto ours = batch.Run(pipeline);
+    differences.Add(ours, batch.expected());
+    EXPECT_TRUE(ours == batch.expected()) << width << " x " << height;
+  }
+  differences.Print("sizes of video to 224 x 224");
+}
+
+TEST(CudaPreprocess, TakesMorePicturesThanALaunch) {
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(7);
+  PictureBatch batch(gpu, 9, 7);
+  for (int i = 0; i < 75; ++i) {
+    // Runs of one size, of which one is longer than a launch takes.
+    const int size = i < 40 ? 16 : 10 + i / 9;
+    batch.Add(random.Of(kPictureFormats), size, size, random);
+  }
+  EXPECT_TRUE(batch.Run(pipeline) == batch.expected());
+  EXPECT_LT(gpu.fake.calls("cuLaunchKernel"), 2 * 75);
+}
+
+TEST(CudaPreprocess, QueuesAndDoesNotWait) {
+  const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu, 0);  // a pool that keeps nothing, so that giving back is freeing
+  Random random(8);
+  PictureBatch batch(gpu, 20, 20);
+  batch.Add(kPictureFormats[0], 64, 48, random);
+  const auto out = DeviceBuffer::Allocate(gpu.device, batch.bytes()).value();
+  auto in_use = batch.Start(pipeline, out.address());
+  ASSERT_TRUE(in_use.ok());
+  EXPECT_EQ(gpu.fake.pending(), 2);
+  EXPECT_STREQ(gpu.fake.errors(), "");
+  in_use = std::shared_ptr<const void>();
+  EXPECT_NE(std::string(gpu.fake.errors()).find("pending work still touches: cosmos_resize_rows"),
+            std::string::npos);
+}
+
+TEST(CudaPreprocess, UploadsTheWeightsOfASizeOnce) {
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(9);
+  const auto uploads_of = [&](int width, int height) {
+    PictureBatch batch(gpu, 20, 20);
+    batch.Add(kPictureFormats[0], width, height, random);
+    const int before = gpu.fake.calls("cuMemcpyHtoDAsync_v2");
+    EXPECT_TRUE(batch.Run(pipeline) == batch.expected());
+    return gpu.fake.calls("cuMemcpyHtoDAsync_v2") - before;
+  };
+  EXPECT_EQ(uploads_of(50, 40), 2);
+  EXPECT_EQ(uploads_of(50, 40), 0);
+  EXPECT_EQ(uploads_of(40, 50), 0) << "rows and columns have the same weights";
+  EXPECT_EQ(uploads_of(50, 41), 1);
+}
+
+// A crowd of sizes must not fill the card.
+TEST(CudaPreprocess, ForgetsTheWeightsOfOldSizes) {
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu, 0);
+  Random random(10);
+  std::size_t after_many = 0;
+  for (int size = 10; size < 210; ++size) {
+    PictureBatch batch(gpu, 3, 3);
+    batch.Add(kPictureFormats[0], size, size, random);
+    EXPECT_TRUE(batch.Run(pipeline) == batch.expected());
+    if (size == 110) after_many = gpu.fake.live_bytes(0);
+  }
+  EXPECT_LT(gpu.fake.live_bytes(0), 3 * after_many);
+}
+
+TEST(CudaPreprocess, ServesManyThreads) {
+  const FakeDevice gpu;
+  const Pipeline shared(gpu);
+  std::vector<std::thread> threads;
+  threads.reserve(4);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    threads.emplace_back([&gpu, &shared, i] {
+      ASSERT_TRUE(gpu.device.MakeCurrent().ok());
+      Random random(i);
+      Pipeline own(gpu);
+      own.preprocessor = shared.preprocessor;
+      own.pool = shared.pool;
+      for (int round = 0; round < 10; ++round) {
+        PictureBatch batch(gpu, 16, 16);
+        batch.Add(random.Of(kPictureFormats), random(20, 24), random(20, 24), random);
+        EXPECT_TRUE(batch.Run(own) == batch.expected());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+struct Fault {
+  int number;
+  StatusCode code;
+};
+
+// Fails the n-th call of a function, for every n that there is.
+TEST(CudaPreprocess, SurvivesEveryFailureOfTheDriver) {
+  for (const std::string function : {"cuCtxSetCurrent", "cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2",
+                                     "cuStreamSynchronize", "cuLaunchKernel"}) {
+    int failures = 0;
+    for (int call = 1; call < 20; ++call) {
+      const FakeDevice gpu;
+      const Pipeline pipeline(gpu);
+      Random random(11);
+      PictureBatch batch(gpu, 12, 12);
+      for (const int size : {20, 20, 31}) batch.Add(kPictureFormats[0], size, size + 1, random);
+      const auto out = DeviceBuffer::Allocate(gpu.device, batch.bytes()).value();
+      const std::size_t before = gpu.fake.live_bytes(0);
+      {
+        const ScopedFaults faults(function + "=999@" + std::to_string(call));
+        const auto in_use = batch.Start(pipeline, out.address());
+        if (in_use.ok()) {
+          gpu.device.api().StreamSynchronize(pipeline.stream.get());
+          break;
+        }
+        ++failures;
+        EXPECT_EQ(in_use.status().code(), StatusCode::kEngine) << function << " " << call;
+        EXPECT_NE(in_use.status().message().find("CUDA_ERROR_UNKNOWN"), std::string::npos);
+      }
+      EXPECT_EQ(gpu.fake.pending(), 0) << function << " " << call;
+      EXPECT_TRUE(batch.Run(pipeline) == batch.expected()) << "after " << function << " " << call;
+      pipeline.pool->Trim();
+      // What stays is the weights of four sizes.
+      EXPECT_LT(gpu.fake.live_bytes(0), before + 4 * 12 * 4 * 20) << function << " " << call;
+      EXPECT_FALSE(gpu.device.lost());
+    }
+    EXPECT_GE(failures, 2) << function;
+  }
+}
+
+TEST(CudaPreprocess, TypesWhatTheDriverSays) {
+  for (const Fault& fault : {Fault{2, StatusCode::kOutOfMemory}, {700, StatusCode::kDeviceLost}}) {
+    const FakeDevice gpu;
+    const Pipeline pipeline(gpu);
+    Random random(12);
+    PictureBatch batch(gpu, 12, 12);
+    batch.Add(kPictureFormats[0], 20, 20, random);
+    const auto out = DeviceBuffer::Allocate(gpu.device, batch.bytes()).value();
+    const ScopedFaults faults("cuMemAlloc_v2=" + std::to_string(fault.number) + "@1+");
+    EXPECT_EQ(batch.Start(pipeline, out.address()).status().code(), fault.code);
+    EXPECT_EQ(gpu.device.lost(), fault.code == StatusCode::kDeviceLost);
+  }
+}
+
+TEST(CudaPreprocess, AKernelThatFailsIsReportedByTheWait) {
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(13);
+  PictureBatch batch(gpu, 12, 12);
+  batch.Add(kPictureFormats[0], 20, 20, random);
+  const auto out = DeviceBuffer::Allocate(gpu.device, batch.bytes()).value();
+  const ScopedFaults faults("run:cosmos_resize_columns=700@1");
+  const auto in_use = batch.Start(pipeline, out.address());
+  ASSERT_TRUE(in_use.ok());
+  EXPECT_EQ(gpu.device.api().StreamSynchronize(pipeline.stream.get()), 700);
+}
+
+TEST(CudaPreprocess, LoadingSaysWhatIsWrong) {
+  struct Case {
+    const char* variable;
+    const char* value;
+    const char* message;
+    StatusCode code = StatusCode::kLibrary;
+  };
+  for (const Case& wrong :
+       {Case{"COSMOS_FAKE_CUDA_DEVICES", "Old card:7.0:64", "GPU 0 (Old card): CUDA_ERROR_NO_BINARY_FOR_GPU"},
+        {"COSMOS_FAKE_CUDA_VERSION", "10020", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+        {"COSMOS_FAKE_FAULTS", "cuModuleLoadDataEx=218@1", "CUDA_ERROR_INVALID_PTX"},
+        {"COSMOS_FAKE_FAULTS", "cuModuleGetFunction=500@3", "CUDA_ERROR_NOT_FOUND"},
+        {"COSMOS_FAKE_FAULTS", "cuStreamCreate=999@1", "CUDA_ERROR_UNKNOWN", StatusCode::kEngine}}) {
+    const ScopedVariable variable(wrong.variable, wrong.value);
+    const FakeDevice gpu;
+    const auto loaded = Preprocessor::Load(gpu.device);
+    ASSERT_FALSE(loaded.ok());
+    EXPECT_NE(loaded.status().message().find(wrong.message), std::string::npos) << loaded.status().message();
+    EXPECT_EQ(loaded.status().code(), wrong.code) << wrong.value;
+    EXPECT_EQ(gpu.fake.live_handles(), 0);
+  }
+}
+
+TEST(CudaPreprocess, MakesTheInputOfTaosGraphs) {
+  constexpr int kFrames = 3;
+  constexpr int kHeight = 5;
+  constexpr int kWidth = 67;
+  constexpr int kPlane = kHeight * kWidth;
+  constexpr int kSamples = kFrames * 3 * kPlane;
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(14);
+  std::vector<std::uint8_t> clip(kSamples);
+  for (std::uint8_t& value : clip) value = static_cast<std::uint8_t>(random(0, 255));
+  std::vector<float> floats(kSamples);
+  const auto in = DeviceBuffer::Allocate(gpu.device, kSamples).value();
+  const auto out = DeviceBuffer::Allocate(gpu.device, kSamples * sizeof(float)).value();
+  auto* const stream = pipeline.stream.get();
+  const cuda::Api& api = gpu.device.api();
+  EXPECT_EQ(api.MemcpyHtoDAsync(in.address(), clip.data(), kSamples, stream), CUDA_SUCCESS);
+  EXPECT_TRUE(
+      pipeline.preprocessor->ToTao(in.address(), out.address(), kFrames, kHeight, kWidth, stream).ok());
+  EXPECT_EQ(api.MemcpyDtoHAsync(floats.data(), out.address(), out.bytes(), stream), CUDA_SUCCESS);
+  EXPECT_EQ(api.StreamSynchronize(stream), CUDA_SUCCESS);
+  for (int frame = 0; frame < kFrames; ++frame) {
+    for (int channel = 0; channel < 3; ++channel) {
+      for (int i = 0; i < kPlane; ++i) {
+        ASSERT_EQ(floats[(channel * kFrames + frame) * kPlane + i],
+                  static_cast<float>(clip[(frame * 3 + channel) * kPlane + i]) / 255.0F);
+      }
+    }
+  }
+  const ScopedFaults faults("cuLaunchKernel=1@1");
+  EXPECT_EQ(
+      pipeline.preprocessor->ToTao(in.address(), out.address(), kFrames, kHeight, kWidth, stream).code(),
+      StatusCode::kEngine);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ std::string FreshFakeCuda() {
   return folder / "libcuda.so.1";
 }
 
-FakeCuda::FakeCuda(std::string path) : library_(dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD)) {
+FakeCuda::FakeCuda(const std::string& path) : library_(dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD)) {
   if (!library_) {
     ADD_FAILURE() << path << " is not open";
     std::abort();

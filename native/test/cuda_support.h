@@ -47,7 +47,7 @@ std::string FreshFakeCuda();
 // The double's own functions; `path` must be open already. See test/fakes/cuda/fake_cuda.h.
 class FakeCuda {
  public:
-  explicit FakeCuda(std::string path);
+  explicit FakeCuda(const std::string& path);
 
   std::size_t (*live_bytes)(int) = nullptr;
   std::size_t (*pinned_bytes)() = nullptr;
