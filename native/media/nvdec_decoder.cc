@@ -148,7 +148,7 @@ void NvdecDecoder::Parse(const std::uint8_t* data, std::size_t bytes, unsigned l
   Status status =
       nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
   // A callback that failed makes the parser fail, and has said why.
-  if (error_.ok() && refused == refused_) Fail(std::move(status));
+  if (error_.ok() && refused == refused_ && !dropping_) Fail(std::move(status));
 }
 
 Status NvdecDecoder::Drain() {
