@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "media/picture_format.h"
 
 namespace cosmos {
@@ -70,6 +71,7 @@ Status ClipDecoder::OpenNvdec() {
   if (nvdec.status().code() == StatusCode::kDeviceLost) return nvdec.TakeStatus();
   path_ = DecodePath::kSoftware;
   reason_ = nvdec.status().message();
+  turn_ = {};
   return {};
 }
 
@@ -86,7 +88,9 @@ Status ClipDecoder::Choose(const DecodeWork& clip) {
     work.setup_seconds = SetupSeconds(
         nvdec->pool().EffortFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height));
   }
+  const Stopwatch waiting;
   auto turn = nvdec->scheduler().Begin(work, path_, guard_);
+  waited_ms_ += waiting.Milliseconds();
   if (!turn.ok()) return turn.TakeStatus();
   turn_ = std::move(turn).value();
   setup_seconds_ = work.setup_seconds;
@@ -105,7 +109,13 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
     software_ = std::move(software).value();
   }
   PictureStream::MakeCarefulDecoder make_careful;
-  if (nvdec_ || request_.threads > 1) {
+  if (nvdec_) {
+    // The one that was opened first has had nothing to do.
+    make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
+      careful_ = software_.get();
+      return std::unique_ptr<Decoder>(std::move(software_));
+    };
+  } else if (request_.threads > 1) {
     make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
       auto careful = OpenSoftware(1);
       if (!careful.ok()) return careful.TakeStatus();
@@ -119,7 +129,15 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
   return {};
 }
 
-Result<std::optional<WantedPicture>> ClipDecoder::Next() { return pictures_->Next(); }
+Result<std::optional<WantedPicture>> ClipDecoder::Next() {
+  auto picture = pictures_->Next();
+  if (nvdec_ && nvdec_->gave_up() && path_ == DecodePath::kNvdec) {
+    // The CPU does it all from here on: somebody else may have the place.
+    path_ = DecodePath::kSoftware;
+    turn_ = {};
+  }
+  return picture;
+}
 
 void ClipDecoder::End(double decode_ms) {
   if (request_.gpu && request_.gpu->nvdec() && pictures_) {
@@ -139,11 +157,13 @@ void ClipDecoder::End(double decode_ms) {
 }
 
 int ClipDecoder::refusal() const {
-  return careful_ && careful_->refusal() != 0 ? careful_->refusal() : software_->refusal();
+  if (careful_ && careful_->refusal() != 0) return careful_->refusal();
+  return software_ ? software_->refusal() : 0;
 }
 
 std::string ClipDecoder::reason() const {
   if (!reason_.empty() || !nvdec_) return reason_;
+  if (nvdec_->gave_up()) return nvdec_->reason();
   return "damage: " + (nvdec_->reason().empty() ? "a picture was not whole" : nvdec_->reason());
 }
 

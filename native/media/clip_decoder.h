@@ -27,7 +27,7 @@ class ClipDecoder {
   // Makes a decoder of the CPU's, which whatever NVDEC cannot do falls to. Fails where the video can never be
   // decoded.
   Status Open();
-  // Pictures that a decoder may hold back.
+  // Pictures that a decoder may hold back. Before Begin.
   int delay() const { return software_->delay(); }
 
   // Before pictures are taken: chooses the path the first time, waits for a place in NVDEC if that is it.
@@ -38,6 +38,8 @@ class ClipDecoder {
   void End(double decode_ms);
 
   DecodeCounts counts() const { return pictures_ ? pictures_->counts() : DecodeCounts(); }
+  // For a place in NVDEC, so far.
+  double waited_ms() const { return waited_ms_; }
   int seeks() const { return pictures_ ? pictures_->seeks() : 0; }
   // Why the last packet was refused, as an AVERROR, or 0.
   int refusal() const;
@@ -66,6 +68,7 @@ class ClipDecoder {
   std::string reason_;
 
   NvdecScheduler::Turn turn_;
+  double waited_ms_ = 0;
   double setup_seconds_ = 0;  // of the turn
   DecodeCounts before_;       // the turn
 };

@@ -161,9 +161,7 @@ Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
 
 // All that the next clip lacks.
 Status VideoClipReader::TakePictures() {
-  const Stopwatch waiting;
   if (Status status = decoder_->Begin(plan_, static_cast<int>(windows_.size())); !status.ok()) return status;
-  if (request_.gpu) spent_.wait_ms += waiting.Milliseconds();
   const double before_ms = spent_.decode_ms;
   Status status;
   while (status.ok() && !ClipOf(window_).writer.complete()) status = TakePicture();
@@ -262,6 +260,7 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
   spent_.decoded = counts.decoded;
   spent_.discarded = counts.discarded;
   spent_.seeks = decoder_->seeks();
+  spent_.wait_ms = decoder_->waited_ms();
   spent_.bytes_read = demuxer_->bytes_read();
 
   DecodeReport report = spent_;

@@ -15,11 +15,11 @@ namespace cosmos {
 
 struct GpuOptions {
   int device = 0;
-  std::string cuda_library;     // absolute; empty: libcuda.so.1 as the loader finds it
-  std::string nvcuvid_library;  // absolute; empty: libnvcuvid.so.1
-  bool nvdec = true;            // false: decode on the CPU only
-  int nvdec_workers = 0;        // clips in NVDEC at a time; 0 = one for each engine of the card
-  int cpu_workers = 0;          // clips that the CPU may take over while NVDEC is busy
+  std::string cuda_library = {};     // absolute; empty: libcuda.so.1 as the loader finds it
+  std::string nvcuvid_library = {};  // absolute; empty: libnvcuvid.so.1
+  bool nvdec = true;                 // false: decode on the CPU only
+  int nvdec_workers = 0;             // clips in NVDEC at a time; 0 = one for each engine of the card
+  int cpu_workers = 0;               // clips that the CPU may take over while NVDEC is busy
 };
 
 struct NvdecCapability {

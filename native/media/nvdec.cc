@@ -45,6 +45,7 @@ Status Nvdec::Start(const GpuOptions& options) {
                                      cudaVideoCodec_MPEG2, cudaVideoCodec_AV1}) {
     auto caps = Ask(codec, 1, 8);
     if (!caps.ok()) return caps.TakeStatus();
+    caps_.emplace(std::tuple(codec, 1, 8), caps.value());
     if (caps->bIsSupported) engines_ = std::max<int>({engines_, caps->nNumNVDECs, 1});
   }
   if (engines_ == 0) {

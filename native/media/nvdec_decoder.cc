@@ -109,6 +109,7 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   packet.dts = AV_NOPTS_VALUE;
   current_wanted_ = wanted;
   if (wanted) wanted_.push_back(place);
+  if (packet.flags & AV_PKT_FLAG_DISCARD) hidden_.push_back(place);
   if (!filter_.Apply(packet, [&](const AVPacket& filtered) { SendFiltered(filtered, place); }))
     Irregular("a packet is damaged");
   return error_;
@@ -147,7 +148,7 @@ void NvdecDecoder::Parse(const std::uint8_t* data, std::size_t bytes, unsigned l
   Status status =
       nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
   // A callback that failed makes the parser fail, and has said why.
-  if (error_.ok() && refused == refused_) Fail(std::move(status));
+  if (error_.ok() && refused == refused_ && !dropping_) Fail(std::move(status));
 }
 
 Status NvdecDecoder::Drain() {
@@ -160,14 +161,17 @@ Status NvdecDecoder::Drain() {
 }
 
 Result<std::optional<Picture>> NvdecDecoder::Receive() {
+  while (error_.ok() && !outputs_.empty()) {
+    if (!Fail(nvdec_.device().MakeCurrent())) Judge(outputs_.front(), drained_);
+    if (!error_.ok()) break;
+    if (!outputs_.front().judged) return std::optional<Picture>();
+    Output output = std::move(outputs_.front());
+    outputs_.pop_front();
+    if (!output.hidden) return std::optional(std::move(output.picture));
+    if (output.picture.damaged) Irregular("a picture is damaged that others refer to");
+  }
   if (!error_.ok()) return error_;
-  if (outputs_.empty()) return std::optional<Picture>();
-  if (!Fail(nvdec_.device().MakeCurrent())) Judge(outputs_.front(), drained_);
-  if (!error_.ok()) return error_;
-  if (!outputs_.front().judged) return std::optional<Picture>();
-  Picture picture = std::move(outputs_.front().picture);
-  outputs_.pop_front();
-  return std::optional(std::move(picture));
+  return std::optional<Picture>();
 }
 
 void NvdecDecoder::Reset() {
@@ -183,6 +187,7 @@ void NvdecDecoder::Reset() {
   begun_ = 0;
   lags_ = false;
   wanted_.clear();
+  hidden_.clear();
   outputs_.clear();
   std::ranges::fill(surfaces_, Surface());
 }
@@ -243,13 +248,14 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   }
   Surface& surface = surfaces_[shown.picture_index];
   const int place = static_cast<int>(shown.timestamp);
-  const bool wanted = Wanted(place);
+  const bool wanted = std::ranges::binary_search(wanted_, place);
   surface.shown = true;
   if (!surface.decoded) {
     if (wanted) Irregular("a wanted picture was not decoded");
     return 1;
   }
   Output output{.picture = {.frame = nullptr, .place = place}, .surface = shown.picture_index};
+  output.hidden = std::ranges::binary_search(hidden_, place);
   if (wanted) {
     auto frame = session_.Copy(shown);
     if (!frame.ok()) {
@@ -265,8 +271,6 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   outputs_.push_back(std::move(output));
   return 1;
 }
-
-bool NvdecDecoder::Wanted(int place) const { return std::ranges::binary_search(wanted_, place); }
 
 bool NvdecDecoder::AnyDecodedIsDamaged() {
   for (std::size_t i = 0; i < surfaces_.size(); ++i) {

@@ -34,7 +34,9 @@ class NvdecDecoder final : public Decoder {
   int refused() const override { return refused_; }
   bool missing_is_damage() const override { return true; }
 
-  // Why the last packets were refused, or empty.
+  // NVDEC has no decoder for this stream, and every packet is refused.
+  bool gave_up() const { return given_up_; }
+  // Why packets were refused, or empty.
   const std::string& reason() const { return reason_; }
   // On which its frames were copied, and where they may be worked on.
   CUstream stream() const { return stream_.get(); }
@@ -49,6 +51,7 @@ class NvdecDecoder final : public Decoder {
   struct Output {
     Picture picture;
     int surface = 0;
+    bool hidden = false;  // never shown: nobody gets it
     bool judged = false;  // `picture.damaged` is final
   };
 
@@ -61,7 +64,6 @@ class NvdecDecoder final : public Decoder {
   int OnSequence(const CUVIDEOFORMAT& format);
   int OnDecode(CUVIDPICPARAMS& picture);
   int OnDisplay(const CUVIDPARSERDISPINFO& shown);
-  bool Wanted(int place) const;
   bool AnyDecodedIsDamaged();
   void Judge(Output& output, bool wait);
   bool Fail(Status status);
@@ -96,6 +98,7 @@ class NvdecDecoder final : public Decoder {
   bool lags_ = false;  // it finds them one packet late
   bool current_wanted_ = false;
   std::vector<int> wanted_;  // places sent, ascending
+  std::vector<int> hidden_;  // of those that an edit list hides
   std::vector<Surface> surfaces_;
   std::deque<Output> outputs_;
   std::vector<std::uint8_t> joined_;  // headers and the packet that follows them

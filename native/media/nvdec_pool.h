@@ -71,6 +71,7 @@ class NvdecPool {
     const DecoderShape& shape() const { return shape_; }
     // It failed: nobody gets it any more.
     void Spoil() { spoilt_ = true; }
+    bool spoilt() const { return spoilt_; }
 
    private:
     friend class NvdecPool;

@@ -49,8 +49,8 @@ DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
 bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
   const auto& area = format.display_area;
   const auto& mine = format_.display_area;
-  return begun() && lease_.shape() == ShapeOf(format) && area.left == mine.left && area.top == mine.top &&
-         area.right == mine.right && area.bottom == mine.bottom;
+  return begun() && !lease_.spoilt() && lease_.shape() == ShapeOf(format) && area.left == mine.left &&
+         area.top == mine.top && area.right == mine.right && area.bottom == mine.bottom;
 }
 
 Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on) {
@@ -68,6 +68,8 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
       area.left >= area.right || area.top >= area.bottom) {
     return {StatusCode::kMedia, "the pictures are cropped to nothing"};
   }
+  // libavcodec crops there in steps of its alignment only.
+  if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
   if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
     return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
   lease_ = {};
@@ -78,13 +80,21 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
   return {};
 }
 
+// What a decoder that failed once does next, nobody knows.
+Status NvdecSession::Usable() const {
+  if (begun() && !lease_.spoilt()) return {};
+  return {StatusCode::kEngine, "NVDEC's decoder failed before"};
+}
+
 Status NvdecSession::Decode(CUVIDPICPARAMS& picture) {
+  COSMOS_RETURN_IF_ERROR(Usable());
   Status status = Check(nvdec_.api().DecodePicture(lease_.handle(), &picture), "NVDEC refused a picture");
   if (!status.ok()) lease_.Spoil();
   return status;
 }
 
 Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
+  COSMOS_RETURN_IF_ERROR(Usable());
   constexpr auto kNotSupported = static_cast<CUresult>(801);  // for this codec
   CUVIDGETDECODESTATUS status{};
   const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
@@ -99,6 +109,7 @@ Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
 }
 
 Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
+  COSMOS_RETURN_IF_ERROR(Usable());
   CUVIDPROCPARAMS processing{};
   processing.progressive_frame = shown.progressive_frame;
   processing.second_field = shown.repeat_first_field + 1;
@@ -138,7 +149,6 @@ Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame&
   const DecoderShape& shape = lease_.shape();
   const bool full_chroma = shape.chroma == cudaVideoChromaFormat_444;
   const int bytes_per_sample = shape.bit_depth > 8 ? 2 : 1;
-  const int left = format_.display_area.left;
   const int top = format_.display_area.top;
   const int planes = full_chroma ? 3 : 2;
   const CUdeviceptr plane_bytes = CUdeviceptr{pitch} * static_cast<unsigned>(shape.target.bottom);
@@ -148,7 +158,6 @@ Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame&
     copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
     copy.srcDevice = from + plane_bytes * static_cast<unsigned>(plane);
     copy.srcPitch = pitch;
-    copy.srcXInBytes = static_cast<std::size_t>(halved ? left / 2 * 2 : left) * bytes_per_sample;
     copy.srcY = static_cast<std::size_t>(halved ? top / 2 : top);
     copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
     copy.dstDevice = reinterpret_cast<CUdeviceptr>(to.data[plane]);

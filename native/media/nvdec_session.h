@@ -35,6 +35,7 @@ class NvdecSession {
   Result<ff::Frame> Copy(const CUVIDPARSERDISPINFO& shown);
 
  private:
+  Status Usable() const;
   DecoderShape ShapeOf(const CUVIDEOFORMAT& format) const;
   Status Check(CUresult result, const char* doing) const { return nvdec_.device().Check(result, doing); }
   Status CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame& to) const;

@@ -1,8 +1,6 @@
 // Real and awkward files, where they are at hand: frames equal to the ffmpeg command's for the same indices.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "media_support.h"
 
 namespace cosmos::test {
@@ -14,12 +12,6 @@ struct SharedFile {
 };
 
 void PrintTo(const SharedFile& file, std::ostream* out) { *out << file.file; }
-
-std::filesystem::path SharedFolder() {
-  const char* named = std::getenv("COSMOS_SHARED_MEDIA");
-  return named ? std::filesystem::path(named)
-               : std::filesystem::path(__FILE__).parent_path() / "../../../shared/media";
-}
 
 class SharedMedia : public testing::TestWithParam<SharedFile> {
  protected:

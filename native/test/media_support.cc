@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -41,6 +42,12 @@ class Scratch {
 const std::filesystem::path& ScratchFolder() {
   static const Scratch scratch;
   return scratch.path();
+}
+
+std::filesystem::path SharedFolder() {
+  const char* named = std::getenv("COSMOS_SHARED_MEDIA");
+  return named ? std::filesystem::path(named)
+               : std::filesystem::path(__FILE__).parent_path() / "../../../shared/media";
 }
 
 std::optional<std::string> RunShell(const std::string& command) {

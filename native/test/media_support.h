@@ -16,6 +16,9 @@ namespace cosmos::test {
 // A folder that is removed at the end of the process.
 const std::filesystem::path& ScratchFolder();
 
+// Where the shared test media are, if they are here.
+std::filesystem::path SharedFolder();
+
 // Runs a command line of /bin/sh and returns its standard output; nothing when it fails.
 std::optional<std::string> RunShell(const std::string& command);
 

@@ -15,7 +15,7 @@ const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpeg
 // Without these, probing a transport stream goes on until its limit for want of the sound's parameters.
 const soundParsers = ['aac', 'aac_latm', 'ac3', 'mpegaudio', 'opus']
 
-/** { demuxers, decoders, parsers }: names as FFmpeg's configure takes them. */
+/** { demuxers, decoders, parsers, filters }: names as FFmpeg's configure takes them. */
 export function components(root) {
   const source = readFileSync(path.join(root, 'native', 'media', 'ffmpeg.cc'), 'utf8')
   const allowed = (name) => {
@@ -29,5 +29,15 @@ export function components(root) {
       .map((name) => demuxerNames[name] ?? name),
     decoders: [...allowed('AllowedDecoders').filter((name) => !systemOnly.has(name)), ...pictureDecoders],
     parsers: [...parsers, ...soundParsers],
+    filters: bitstreamFilters(root),
   }
+}
+
+/** Those that packets go through on their way to NVDEC. */
+function bitstreamFilters(root) {
+  const source = readFileSync(path.join(root, 'native', 'media', 'bitstream_filter.cc'), 'utf8')
+  const body = /FilterName\([^)]*\) \{([^}]*)\}/.exec(source)?.[1] ?? ''
+  const filters = [...body.matchAll(/return "([^"]*)"/g)].map(([, name]) => name)
+  if (filters.length === 0) throw new PrebuildError('native/media/bitstream_filter.cc names no filters')
+  return filters
 }

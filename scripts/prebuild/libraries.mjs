@@ -125,6 +125,7 @@ function buildFfmpeg(folder, { sysroot, build, arch, wanted, env, log }) {
     `--enable-demuxer=${wanted.demuxers.join(',')}`,
     `--enable-parser=${wanted.parsers.join(',')}`,
     `--enable-decoder=${wanted.decoders.join(',')}`,
+    `--enable-bsf=${wanted.filters.join(',')}`,
     `--extra-ldflags=${linking.join(' ')}`,
   ]
   const output = path.join(build, 'ffmpeg-build')

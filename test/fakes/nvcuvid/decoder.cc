@@ -374,7 +374,12 @@ FAKE_NVCUVID_API cuvidMapVideoFrame64(CUvideodecoder handle, int index, unsigned
 }
 
 FAKE_NVCUVID_API cuvidUnmapVideoFrame64(CUvideodecoder handle, unsigned long long address) {
-  return With("cuvidUnmapVideoFrame64", handle, [&](Decoder& decoder) { return decoder.Unmap(address); });
+  // A call that reports an error has let go all the same.
+  if (const auto fault = Fault("cuvidUnmapVideoFrame64")) {
+    static_cast<Decoder*>(handle)->Unmap(address);
+    return Error(*fault);
+  }
+  return With("unmap", handle, [&](Decoder& decoder) { return decoder.Unmap(address); });
 }
 
 }  // namespace fakes

@@ -162,10 +162,8 @@ class Parser {
     format.progressive_sequence = context_->field_order <= AV_FIELD_PROGRESSIVE;
     format.bit_depth_luma_minus8 = static_cast<unsigned char>(pixels->comp[0].depth - 8);
     format.bit_depth_chroma_minus8 = format.bit_depth_luma_minus8;
-    const int surfaces = context_->has_b_frames + context_->refs + 3;
-    format.min_num_decode_surfaces = static_cast<unsigned char>(surfaces > 24  ? 24
-                                                                : surfaces < 8 ? 8
-                                                                               : surfaces);
+    // References and pictures that wait to be shown.
+    format.min_num_decode_surfaces = codec_ == AV_CODEC_ID_H264 || codec_ == AV_CODEC_ID_HEVC ? 18 : 8;
     const int width = frame.width > context_->coded_width ? frame.width : context_->coded_width;
     const int height = frame.height > context_->coded_height ? frame.height : context_->coded_height;
     format.coded_width = coded(width);

@@ -1,0 +1,210 @@
+// Clips made by ffmpeg through NVDEC's double: GOPs, windows, ranges, what is decoded and what is not.
+#include <gtest/gtest.h>
+
+#include "nvdec_support.h"
+
+namespace cosmos::test {
+namespace {
+
+const std::string kSource = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=4 -pix_fmt yuv420p ";
+
+class NvdecClips : public testing::Test {
+ protected:
+  void SetUp() override {
+    fake_.Reset();
+    gpu_ = fake_.Open();
+    ASSERT_TRUE(gpu_);
+  }
+  void TearDown() override {
+    gpu_.reset();
+    fake_.ExpectNothingLeft();
+  }
+
+  // Both ways, compared; the clips of the GPU.
+  std::vector<DecodedClip> Check(const std::filesystem::path& path, ClipRequest request = {},
+                                 std::optional<Windows> windows = {}) {
+    request.gpu = nullptr;
+    const auto cpu = ReadClips(MediaPath{path.string()}, request, windows);
+    request.gpu = gpu_;
+    auto clips = ReadClips(MediaPath{path.string()}, request, windows);
+    EXPECT_EQ(clips.size(), cpu.size());
+    for (std::size_t i = 0; i < std::min(clips.size(), cpu.size()); ++i) {
+      SCOPED_TRACE(testing::Message() << path.filename() << " clip " << i);
+      ExpectSameClip(clips[i], cpu[i]);
+      // libavcodec decodes some pictures of HEVC that none refers to.
+      EXPECT_EQ(clips[i].report.decoded + clips[i].report.discarded,
+                cpu[i].report.decoded + cpu[i].report.discarded);
+    }
+    return clips;
+  }
+  void ExpectAllByNvdec(const std::vector<DecodedClip>& clips) {
+    for (const DecodedClip& clip : clips) {
+      EXPECT_EQ(clip.report.decoder, "nvdec");
+      EXPECT_EQ(clip.report.decoder_reason, "");
+      ASSERT_TRUE(clip.clip->device_pixels());
+      EXPECT_EQ(clip.clip->device_pixels()->device(), 0);
+    }
+  }
+
+  const FakeNvdec& fake_ = FakeNvdec::Get();
+  std::shared_ptr<Gpu> gpu_;
+};
+
+struct Encoding {
+  std::string name;
+  std::string arguments;
+  std::string decoder = "nvdec";
+};
+
+TEST_F(NvdecClips, EveryCodecAndGopGivesTheClipOfTheCpu) {
+  const std::vector<Encoding> encodings = {
+      {"gop250.mp4", "-c:v libx264 -preset veryfast -bf 3 -g 250"},
+      {"gop12.mp4", "-c:v libx264 -preset veryfast -bf 3 -g 12"},
+      {"no-b.mp4", "-c:v libx264 -preset veryfast -bf 0 -g 30"},
+      {"pyramid.mkv", "-c:v libx264 -preset medium -bf 8 -b_strategy 2 -x264opts b-pyramid=normal -g 60"},
+      {"opengop.mp4", "-c:v libx264 -preset veryfast -x264opts open-gop=1:keyint=20:min-keyint=20:bframes=3"},
+      {"intra-refresh.mp4", "-c:v libx264 -preset veryfast -x264opts intra-refresh=1:keyint=25 -bf 0"},
+      {"interlaced.mp4", "-c:v libx264 -preset veryfast -flags +ilme+ildct -x264opts tff=1 -g 25"},
+      {"annexb.ts", "-c:v libx264 -preset veryfast -bf 2 -g 25"},
+      {"raw.h264", "-c:v libx264 -preset veryfast -bf 2 -g 25"},
+      {"hevc.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30:bframes=3"},
+      {"hevc-open.mkv",
+       "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=20:bframes=3:open-gop=1"},
+      {"hevc10.mp4",
+       "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30"},
+      {"hevc444.mp4",
+       "-pix_fmt yuv444p -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30"},
+      {"vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -auto-alt-ref 1 -g 40"},
+      {"vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -auto-alt-ref 1 -lag-in-frames 10 -g 40"},
+      {"mpeg2.mpg", "-c:v mpeg2video -bf 2 -g 15"},
+      {"mpeg4.mp4", "-c:v mpeg4 -bf 2 -g 25"},
+      {"mpeg4.avi", "-c:v mpeg4 -bf 2 -g 25"},
+      {"mjpeg.avi", "-c:v mjpeg", "software"},
+      {"h264-444.mp4", "-pix_fmt yuv444p -c:v libx264 -preset veryfast", "software"},
+  };
+  for (const Encoding& encoding : encodings) {
+    SCOPED_TRACE(encoding.name);
+    for (const int frames : {3, 8}) {
+      ClipRequest request;
+      request.shape = {.frames = frames, .height = 96, .width = 96};
+      const auto clips = Check(MakeClip(encoding.name, kSource + encoding.arguments), request);
+      ASSERT_EQ(clips.size(), 1U);
+      EXPECT_EQ(clips[0].report.decoder, encoding.decoder) << clips[0].report.decoder_reason;
+      EXPECT_EQ(clips[0].report.decoder_reason.empty(), encoding.decoder == "nvdec")
+          << clips[0].report.decoder_reason;
+    }
+  }
+}
+
+TEST_F(NvdecClips, RangesWindowsAndTolerance) {
+  const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
+  ClipRequest request;
+  request.shape = {.frames = 4, .height = 64, .width = 80};
+  request.start = 0.9;
+  request.end = 2.1;
+  ExpectAllByNvdec(Check(path, request));
+  request.frame_tolerance = 0.3;
+  ExpectAllByNvdec(Check(path, request));
+  request = {};
+  request.shape = {.frames = 5, .height = 64, .width = 64};
+  // Windows that share frames, and windows with gaps between them.
+  ExpectAllByNvdec(Check(path, request, Windows{.seconds = 2, .stride = 0.5}));
+  ExpectAllByNvdec(Check(path, request, Windows{.seconds = 0.5, .stride = 1.1}));
+}
+
+TEST_F(NvdecClips, OddSizesCropsAndRotation) {
+  for (const std::string size : {"321x241", "322x242", "333x181"}) {
+    SCOPED_TRACE(size);
+    const std::string source = "-f lavfi -i testsrc2=size=" + size + ":rate=10:duration=1 ";
+    ExpectAllByNvdec(Check(MakeClip("odd-" + size + ".webm", source + "-pix_fmt yuv420p -c:v libvpx-vp9 "
+                                                                      "-deadline realtime -cpu-used 8")));
+    if (size == "322x242") {
+      ExpectAllByNvdec(Check(MakeClip("even.mp4", source + "-pix_fmt yuv420p -c:v libx264")));
+    }
+  }
+  // The crop begins inside the picture.
+  // libavcodec crops on the left by its alignment only, so that is left to it.
+  const auto left =
+      Check(MakeClip("cropped-left.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_left=6"));
+  EXPECT_EQ(left.at(0).report.decoder_reason, "the pictures are cropped on the left");
+  ExpectAllByNvdec(Check(MakeClip("cropped.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_top="
+                                                           "10:crop_right=20:crop_bottom=4")));
+  for (const int degrees : {90, 180, 270}) {
+    const std::string name = "turned" + std::to_string(degrees) + ".mp4";
+    const auto upright = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
+    const auto clips = Check(MakeClip(
+        name, "-i " + upright.string() + " -c copy -metadata:s:v:0 rotate=" + std::to_string(degrees)));
+    ExpectAllByNvdec(clips);
+    EXPECT_EQ(clips.at(0).report.rotation, 360 - degrees);
+  }
+}
+
+TEST_F(NvdecClips, OnlyWantedPicturesAreMappedAndUnwantedNonReferencesAreNotDecoded) {
+  // One GOP in which every other picture is a B picture that none refers to.
+  const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");
+  ClipRequest request;
+  request.shape = {.frames = 3, .height = 32, .width = 32};
+  fake_.Reset();
+  request.gpu = gpu_;
+  const auto clips = ReadClips(MediaPath{path.string()}, request);
+  ASSERT_EQ(clips.size(), 1U);
+  ExpectAllByNvdec(clips);
+  const auto counts = fake_.counts();
+  EXPECT_EQ(counts.maps, 3);
+  const DecodeReport& report = clips[0].report;
+  EXPECT_GT(report.discarded, 40);
+  EXPECT_EQ(counts.decoded, report.decoded);
+  EXPECT_EQ(report.decoded + report.discarded, 100);
+}
+
+TEST_F(NvdecClips, AParserThatLagsIsNoticedAndNothingIsSkipped) {
+  const ScopedVariable late("COSMOS_FAKE_NVDEC_LATE_PARSER", "1");
+  const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");
+  ClipRequest request;
+  request.shape = {.frames = 3, .height = 32, .width = 32};
+  const auto cpu = ReadClips(MediaPath{path.string()}, request);
+  request.gpu = gpu_;
+  const auto clips = ReadClips(MediaPath{path.string()}, request);
+  ExpectAllByNvdec(clips);
+  ExpectSameClip(clips.at(0), cpu.at(0));
+  EXPECT_EQ(clips[0].report.discarded, 0);
+}
+
+TEST_F(NvdecClips, EditLists) {
+  const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
+  ExpectAllByNvdec(Check(MakeClip("cut.mp4", "-ss 0.7 -i " + path.string() + " -c copy")));
+}
+
+TEST_F(NvdecClips, FramesAtTheirOwnSizeComeFromTheCpu) {
+  const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
+  ClipRequest request;
+  request.keep_images = true;
+  const auto clips = Check(path, request);
+  EXPECT_EQ(clips.at(0).report.decoder, "software");
+  EXPECT_EQ(clips.at(0).images.size(), 8U);
+  EXPECT_NE(clips.at(0).report.decoder_reason, "");
+}
+
+TEST_F(NvdecClips, LimitsAreThoseOfTheCpu) {
+  const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
+  for (const bool bytes : {false, true}) {
+    ClipRequest request;
+    if (bytes) {
+      request.limits.max_bytes = 200'000;
+    } else {
+      request.limits.max_pixels = 1000;
+    }
+    const Status cpu = ReadError(MediaPath{path.string()}, request);
+    request.gpu = gpu_;
+    const Status status = ReadError(MediaPath{path.string()}, request);
+    EXPECT_EQ(status.code(), StatusCode::kLimit);
+    EXPECT_EQ(status.message(), cpu.message());
+  }
+  // More than NVDEC's surfaces take is not too much for the CPU.
+  ClipRequest request;
+  request.limits.max_bytes = 2'500'000;
+  EXPECT_EQ(Check(path, request).at(0).report.decoder, "software");
+}
+
+}  // namespace
+}  // namespace cosmos::test

@@ -1,0 +1,183 @@
+// The decoders of a GPU: who gets which again.
+#include "media/nvdec_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "nvdec_support.h"
+
+namespace cosmos::test {
+namespace {
+
+DecoderShape Shape(int width, int height) {
+  DecoderShape shape;
+  shape.width = width;
+  shape.height = height;
+  shape.surfaces = 8;
+  shape.display_area = {0, 0, width, height};
+  shape.target = shape.display_area;
+  return shape;
+}
+
+Status GoOn() { return {}; }
+
+class NvdecPoolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    fake_.Reset();
+    auto driver = cuda::Driver::Open(fake_.cuda_path);
+    auto device = cuda::Device::Open(*driver.value(), 0);
+    device_ = device.value();
+    library_ = Nvcuvid::Open(fake_.nvcuvid_path).value();
+    ASSERT_TRUE(device_->MakeCurrent().ok());
+    Make({});
+  }
+  void TearDown() override {
+    pool_.reset();
+    fake_.ExpectNothingLeft();
+  }
+  void Make(const NvdecPool::Limits& limits) {
+    pool_ = std::make_unique<NvdecPool>(*library_, *device_, limits, [this] { ++rooms_; });
+  }
+  // Takes one and gives it back: its handle.
+  CUvideodecoder Use(const DecoderShape& shape) {
+    auto lease = pool_->Take(shape, GoOn);
+    EXPECT_TRUE(lease.ok());
+    return lease.ok() ? lease.value().handle() : nullptr;
+  }
+  void ExpectCounts(int created, int reused, int reconfigured) {
+    EXPECT_EQ(pool_->counts().created, created);
+    EXPECT_EQ(pool_->counts().reused, reused);
+    EXPECT_EQ(pool_->counts().reconfigured, reconfigured);
+    EXPECT_EQ(fake_.counts().created, created);
+    EXPECT_EQ(fake_.counts().reconfigured, reconfigured);
+  }
+
+  const FakeNvdec& fake_ = FakeNvdec::Get();
+  cuda::Device* device_ = nullptr;
+  const Nvcuvid* library_ = nullptr;
+  std::unique_ptr<NvdecPool> pool_;
+  int rooms_ = 0;
+};
+
+TEST_F(NvdecPoolTest, EqualShapesReuseOthersReconfigureWithinTheirMaximum) {
+  const CUvideodecoder first = Use(Shape(640, 480));
+  EXPECT_EQ(Use(Shape(640, 480)), first);
+  ExpectCounts(1, 1, 0);
+  EXPECT_EQ(Use(Shape(1280, 720)), first);  // there is room for this in a small decoder
+  ExpectCounts(1, 1, 1);
+  EXPECT_NE(Use(Shape(1920, 1088)), first);
+  ExpectCounts(2, 1, 1);
+  EXPECT_EQ(Use(Shape(1280, 720)), first);
+  ExpectCounts(2, 2, 1);
+}
+
+TEST_F(NvdecPoolTest, EveryPartOfTheShapeCounts) {
+  const DecoderShape shape = Shape(640, 480);
+  const CUvideodecoder handle = Use(shape);
+  DecoderShape cropped = shape;
+  cropped.display_area.bottom = 470;  // two videos of one coded size that are cropped differently
+  EXPECT_EQ(Use(cropped), handle);
+  ExpectCounts(1, 0, 1);
+  DecoderShape more = shape;
+  more.surfaces = 9;
+  EXPECT_EQ(Use(more), handle);
+  ExpectCounts(1, 0, 2);
+  DecoderShape hevc = shape;
+  hevc.codec = cudaVideoCodec_HEVC;
+  EXPECT_NE(Use(hevc), handle);
+  DecoderShape deep = hevc;
+  deep.bit_depth = 10;
+  deep.surface = cudaVideoSurfaceFormat_P016;
+  Use(deep);
+  DecoderShape full = hevc;
+  full.chroma = cudaVideoChromaFormat_444;
+  full.surface = cudaVideoSurfaceFormat_YUV444;
+  Use(full);
+  ExpectCounts(4, 0, 2);
+}
+
+TEST_F(NvdecPoolTest, TheLongestUnusedGoesFirst) {
+  Make({.max_idle = 2});
+  DecoderShape h264 = Shape(640, 480);
+  DecoderShape hevc = h264;
+  hevc.codec = cudaVideoCodec_HEVC;
+  DecoderShape vp9 = h264;
+  vp9.codec = cudaVideoCodec_VP9;
+  const CUvideodecoder first = Use(h264);
+  Use(hevc);
+  EXPECT_EQ(Use(h264), first);  // used again: now HEVC's is the oldest
+  Use(vp9);
+  EXPECT_EQ(fake_.counts().decoders, 2);
+  EXPECT_EQ(Use(h264), first);
+  ExpectCounts(3, 2, 0);
+  Use(hevc);
+  ExpectCounts(4, 2, 0);
+}
+
+TEST_F(NvdecPoolTest, IdleBytesAreBounded) {
+  Make({.max_idle = 100, .max_idle_bytes = 3 * Shape(640, 480).bytes()});
+  {
+    std::vector<NvdecPool::Lease> leases;
+    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(640, 480), GoOn).value());
+    EXPECT_EQ(fake_.counts().decoders, 5);
+  }
+  EXPECT_EQ(fake_.counts().decoders, 3);
+  pool_->Trim();
+  EXPECT_EQ(fake_.counts().decoders, 0);
+}
+
+TEST_F(NvdecPoolTest, SpoiltDecodersAreNotGivenAgain) {
+  {
+    auto lease = pool_->Take(Shape(640, 480), GoOn);
+    lease.value().Spoil();
+  }
+  EXPECT_EQ(fake_.counts().decoders, 0);
+}
+
+TEST_F(NvdecPoolTest, WithoutMemoryTheIdleGoAndItIsTriedOnceMore) {
+  Use(Shape(640, 480));
+  DecoderShape hevc = Shape(640, 480);
+  hevc.codec = cudaVideoCodec_HEVC;
+  {
+    const ScopedFaults faults("cuvidCreateDecoder=2@1");
+    Use(hevc);
+  }
+  EXPECT_EQ(rooms_, 1);
+  EXPECT_EQ(fake_.counts().decoders, 1);
+  pool_->Trim();
+  const ScopedFaults faults("cuvidCreateDecoder=2@1+");
+  auto lease = pool_->Take(hevc, GoOn);
+  ASSERT_FALSE(lease.ok());
+  EXPECT_EQ(lease.status().code(), StatusCode::kOutOfMemory);
+  EXPECT_EQ(rooms_, 2);
+}
+
+TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredIsReplaced) {
+  Use(Shape(640, 480));
+  const ScopedFaults faults("cuvidReconfigureDecoder=999@1");
+  Use(Shape(320, 240));
+  ExpectCounts(2, 0, 0);
+  EXPECT_EQ(fake_.counts().decoders, 1);
+}
+
+TEST_F(NvdecPoolTest, ManyThreadsLeaveNothingBehind) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      ASSERT_TRUE(device_->MakeCurrent().ok());
+      for (int round = 0; round < 20; ++round) {
+        auto lease = pool_->Take(Shape(320 + 16 * ((i + round) % 3), 240), GoOn);
+        ASSERT_TRUE(lease.ok());
+        if (round % 7 == i % 7) lease.value().Spoil();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const NvdecPool::Counts counts = pool_->counts();
+  EXPECT_EQ(counts.created + counts.reused + counts.reconfigured, 160);
+}
+
+}  // namespace
+}  // namespace cosmos::test
