@@ -6,7 +6,7 @@ import { planBuild } from '../../src/model/build-plan.ts'
 import { buildArguments } from '../../src/model/build-tool.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import { readOnnxGraph } from '../../src/model/onnx-graph.ts'
-import { planVersion } from '../../src/model/plan-header.ts'
+import { isVersionOf, planVersion } from '../../src/model/plan-header.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 import { type GraphParts, onnxBundle, onnxBytes, planBytes } from './engines.ts'
 
@@ -256,6 +256,9 @@ class OnnxParser:
 
 test('the version that a plan begins with', async () => {
   expect(await planVersion(written(planBytes('11.1.0.5')))).toBe('11.1.0.5')
+  expect(await planVersion(written(planBytes('10.9.0.300')))).toBe('10.9.0.44')
+  expect(isVersionOf('10.9.0.44', '10.9.0.300')).toBe(true)
+  expect(isVersionOf('10.9.0.44', '10.9.1.300')).toBe(false)
   expect(await planVersion(written(Buffer.alloc(28)))).toBeUndefined()
   expect(await planVersion(written(planBytes().subarray(0, 20)))).toBeUndefined()
 })

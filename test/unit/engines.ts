@@ -18,7 +18,7 @@ export const machine: Machine = {
 export function planBytes(version = machine.tensorrt.version, rest = 'a plan'): Buffer {
   const header = Buffer.alloc(28)
   header.writeUInt32LE(0x74727466, 0)
-  for (const [i, part] of version.split('.').entries()) header[24 + i] = Number(part)
+  for (const [i, part] of version.split('.').entries()) header[24 + i] = Number(part) & 255
   return Buffer.concat([header, Buffer.from(rest)])
 }
 
