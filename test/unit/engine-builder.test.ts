@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { findBuildTool } from '../../src/model/build-tool.ts'
 import type { ModelBundle } from '../../src/model/bundle.ts'
 import { type BuildRequest, buildEngines } from '../../src/model/engine-builder.ts'
 import { findPlans } from '../../src/model/engine-plan.ts'
@@ -337,57 +336,6 @@ describe('what cannot be built is told before', () => {
     })
     expect(calls()).toEqual([])
     expect(leftovers()).toEqual([])
-  })
-})
-
-describe('the tool is found', () => {
-  const never = new AbortController().signal
-  const program = (...parts: string[]) => {
-    const path = join(...parts)
-    mkdirSync(join(path, '..'), { recursive: true })
-    writeFileSync(path, '#!/bin/sh\nexit 0\n', { mode: 0o755 })
-    return path
-  }
-  const find = (environment: Record<string, string>, more: object = {}) =>
-    findBuildTool(
-      { tensorrt: request().tensorrt, signal: never, ...more },
-      { environment, packagedTrtexec: join(bin, 'packaged') },
-    )
-
-  test('in TENSORRT_ROOT, then PATH, then where Debian has it, then beside the library', async () => {
-    const library = join(makeFolder(), 'lib', 'libnvinfer.so.10')
-    const tensorrt = { ...request().tensorrt, path: library }
-    const beside = program(library, '..', '..', 'bin', 'trtexec')
-    const environment: Record<string, string> = { PATH: '' }
-    expect(await find(environment, { tensorrt })).toEqual({ kind: 'trtexec', program: beside })
-    const packaged = program(bin, 'packaged')
-    expect((await find(environment, { tensorrt })).program).toBe(packaged)
-    const path = makeFolder()
-    const inPath = program(path, 'trtexec')
-    environment.PATH = `${makeFolder()}:${path}`
-    expect((await find(environment, { tensorrt })).program).toBe(inPath)
-    environment.TENSORRT_ROOT = makeFolder()
-    const inRoot = program(environment.TENSORRT_ROOT, 'bin', 'trtexec')
-    expect((await find(environment, { tensorrt })).program).toBe(inRoot)
-  })
-
-  test('as Python with TensorRT, where there is no trtexec', async () => {
-    const folder = makeFolder()
-    program(folder, 'python3')
-    expect(await find({ PATH: folder })).toEqual({ kind: 'python', program: join(folder, 'python3') })
-    writeFileSync(join(folder, 'python3'), '#!/bin/sh\nexit 1\n')
-    await expect(find({ PATH: folder })).rejects.toMatchObject({
-      code: 'library',
-      message: expect.stringMatching(
-        /python3: has no module tensorrt[\s\S]*pip install tensorrt==10.16.1.11/,
-      ),
-    })
-  })
-
-  test('nowhere: every place is listed', async () => {
-    const folder = makeFolder()
-    await expect(find({ PATH: folder })).rejects.toThrow(join(folder, 'trtexec'))
-    await expect(find({}, { trtexec: folder })).rejects.toThrow('is no program')
   })
 })
 
