@@ -106,7 +106,7 @@ describe('several GPUs', () => {
     await both.embedder.dispose()
   })
 
-  it('keep a pass over segments where it began, and are left when it ends', async () => {
+  it('keep a pass over segments where it began', async () => {
     const both = await onGpus(2)
     const passes = [10, 50].map(async (first) => {
       const devices = new Set<unknown>()
@@ -117,13 +117,17 @@ describe('several GPUs', () => {
       return [...devices]
     })
     expect((await Promise.all(passes)).sort()).toEqual([[0], [1]])
-    // The pass that was left counts no more: two videos go to two GPUs again.
-    both.double.encoding.held = true
-    const videos = [1, 2].map((id) => both.embedder.embedVideo(clip(id)))
-    while (both.double.encoding.jobs.length < 2) await turns(1)
-    expect(both.double.batches.slice(-2).map(({ device }) => device)).toEqual([0, 1])
-    both.double.encoding.open()
-    await Promise.all(videos)
+    nothingLeft(both)
+    await both.embedder.dispose()
+  })
+
+  it.each(['ends', 'is left'])('are free again when a pass over segments %s', async (how) => {
+    const both = await onGpus(2)
+    for await (const _ of both.embedder.segments(clip(10, 4), { windowSeconds: 1 })) {
+      if (how === 'is left') break
+    }
+    await both.embedder.embedVideo(clip(1))
+    expect(both.double.batches.at(-1)?.device).toBe(0)
     nothingLeft(both)
     await both.embedder.dispose()
   })
