@@ -348,7 +348,7 @@ export interface Embedder extends AsyncDisposable {
   /**
    * A list of any length; results in its order. One bad item does not lose the others. Over the admission limits
    * it waits instead of failing, since it is one caller with a long list. Rejects only on abort, on dispose,
-   * and when the iterable itself throws.
+   * when the device is lost, and when the iterable itself throws.
    */
   embedMany(
     items: Iterable<ItemInput> | AsyncIterable<ItemInput>,

@@ -96,7 +96,7 @@ function describe(inputs: readonly OnnxInput[]): string {
 
 /**
  * TensorRT 11 computes in the types of the graph and knows nothing else; with 10 we ask for the same, so that a bundle
- * gives the same vectors on both. Only from fp32 can 10 go lower by itself.
+ * means the same on both. Only from fp32 can 10 go lower by itself.
  */
 function choosePrecision(
   tower: Tower,

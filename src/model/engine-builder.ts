@@ -11,7 +11,7 @@ import { runChild } from './child.ts'
 import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './engine-plan.ts'
 import { sha256OfFiles } from './file-hash.ts'
 import { locateInside } from './inside.ts'
-import { planVersion } from './plan-header.ts'
+import { isVersionOf, planVersion } from './plan-header.ts'
 import { SIDECAR_FORMAT, type Sidecar, TOWERS, type Tower } from './sidecar.ts'
 import type { FoundTensorRt } from './tensorrt-library.ts'
 import { loadTokenizer } from './tokenizer.ts'
@@ -152,7 +152,7 @@ async function buildTower(
     )
   }
   const version = await planVersion(plan)
-  if (version !== undefined && version !== tensorrt.version) {
+  if (version !== undefined && !isVersionOf(version, tensorrt.version)) {
     throw new LibraryError(
       `${tool.program} builds for TensorRT ${version}, but the library ${tensorrt.path} is ${tensorrt.version}: ` +
         'use both of one installation (--trtexec, COSMOS_EMBED_TENSORRT)',

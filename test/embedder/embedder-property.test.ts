@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { openEmbedder } from '../../src/embedder.ts'
 import type { Embedder, ItemInput } from '../../src/index.ts'
-import { tinyBundle } from './bundle.ts'
-import { BindingDouble, vectorOf } from './double.ts'
+import { type BindingDouble, vectorOf } from './double.ts'
+import { engines, h200, machineWith, tensorrt } from './gpu-support.ts'
 import { random } from './random.ts'
 
-const model = tinyBundle()
-const onnxruntime = { library: new URL(import.meta.url).pathname }
+const engineCache = await engines()
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 interface Call {
@@ -126,35 +124,51 @@ async function allEnded({ calls }: Caller) {
 }
 
 /** Once, and with the reason of its own abort or with an error that this life can bring. */
-function endedWell({ settled, failure, abort }: Call) {
+function endedWell({ settled, failure, abort }: Call, isLost: boolean) {
   expect(settled).toBe(1)
   if (failure === undefined || (abort.signal.aborted && failure === abort.signal.reason)) return
-  expect(['overloaded', 'media', 'closed'], String(failure)).toContain((failure as { code?: string }).code)
+  const known = ['overloaded', 'media', 'closed', ...(isLost ? ['device_lost'] : [])]
+  expect(known, String(failure)).toContain((failure as { code?: string }).code)
 }
 
-describe('any mixture of calls, aborts, slow engines and dispose', () => {
-  it.each(Array.from({ length: 20 }, (_, seed) => seed))('seed %i', async (seed) => {
+/** Fails whatever job runs first from now on as a lost GPU does. */
+async function loseGpu(double: BindingDouble, caller: Caller): Promise<void> {
+  const gates = [double.encoding, double.decoding]
+  for (const gate of gates) gate.held = true
+  for (let step = 0; gates.every(({ jobs }) => jobs.length === 0); step++) {
+    if (step === 50) return
+    caller.start()
+    await turn()
+  }
+  const job = gates.flatMap(({ jobs }) => jobs)[0]
+  job?.fail({ code: 'device_lost', message: 'CUDA error 700' })
+}
+
+describe('any mixture of calls, aborts, slow engines, lost GPUs and dispose', () => {
+  const lives = Array.from({ length: 40 }, (_, seed) => ({ seed, gpus: seed % 4, isLost: seed % 8 > 4 }))
+  it.each(lives)('seed $seed, $gpus GPUs, lost: $isLost', async ({ seed, gpus, isLost }) => {
     const below = random(seed)
-    const double = new BindingDouble()
+    const { double, open } = machineWith(Array.from({ length: gpus }, (_, device) => h200(device)))
     const [concurrency, maxBatch] = [1 + below(4), 1 + below(6)]
-    const embedder = await openEmbedder(
-      {
-        model,
-        onnxruntime,
-        decode: { concurrency },
-        batching: { maxBatch, maxTextBatch: 1 + below(20) },
-        admission: { maxItems: 64 + below(64) },
-      },
-      double,
-    )
+    const embedder = await open({
+      device: gpus === 0 ? 'cpu' : 'cuda',
+      cuda: { libraries: { tensorrt }, engineCache, devices: 'all' },
+      decode: { concurrency },
+      batching: { maxBatch, maxTextBatch: 1 + below(20) },
+      admission: { maxItems: 64 + below(64) },
+    })
     const caller = new Caller(embedder, below)
-    const letGo = await live(caller, double, below, concurrency + 2 * maxBatch)
+    // Those that are decoded, those of each batch that runs, and of one that gathers.
+    const mostClips =
+      gpus === 0 ? concurrency + 2 * maxBatch : gpus * (Math.ceil(concurrency / gpus) + 3 * maxBatch)
+    const letGo = await live(caller, double, below, mostClips)
+    if (isLost) await loseGpu(double, caller)
     const disposed = seed % 2 === 0 ? embedder.dispose({ drain: seed % 4 === 0 }) : undefined
     letGo()
     await allEnded(caller)
     await disposed
 
-    for (const call of caller.calls) endedWell(call)
+    for (const call of caller.calls) endedWell(call, isLost)
     expect([double.clipsAlive, double.readersOpen, double.runningJobs]).toEqual([0, 0, 0])
     const idle = { waiting: 0, running: 0 }
     expect(embedder.stats()).toMatchObject({
@@ -163,6 +177,6 @@ describe('any mixture of calls, aborts, slow engines and dispose', () => {
       requests: { total: caller.calls.length },
     })
     await embedder.dispose()
-    expect(double.enginesOpen).toBe(0)
+    expect([double.enginesOpen, double.gpusOpen, double.misuse]).toEqual([0, 0, []])
   })
 })

@@ -29,6 +29,7 @@ export function nothingLeft({ embedder, double }: { embedder: Embedder; double: 
     clips: double.clipsAlive,
     readers: double.readersOpen,
     jobs: double.runningJobs,
+    misuse: double.misuse,
     ...embedder.stats().inFlight,
     ...Object.fromEntries(
       Object.entries(embedder.stats().queues).map(([name, { waiting, running }]) => [
@@ -40,6 +41,7 @@ export function nothingLeft({ embedder, double }: { embedder: Embedder; double: 
     clips: 0,
     readers: 0,
     jobs: 0,
+    misuse: [],
     items: 0,
     bytes: 0,
     requests: 0,

@@ -128,7 +128,9 @@ describe('GET /v1/metrics', () => {
 describe('GPU gauges', () => {
   it('come from nvidia-smi, for a model on a GPU', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-smi-'))
-    const script = '#!/bin/sh\necho "0, 50, 1000, 80000, 300.5"\necho "1, 0, 10, 80000, [N/A]"\n'
+    // It is asked about the GPUs that are used, by UUID.
+    const script =
+      '#!/bin/sh\n[ "$1" = --id=GPU-double ] || exit 1\necho "0, 50, 1000, 80000, 300.5"\necho "1, 0, 10, 80000, [N/A]"\n'
     writeFileSync(path.join(folder, 'nvidia-smi'), script, { mode: 0o755 })
     vi.stubEnv('PATH', `${folder}:${process.env.PATH}`)
     onTestFinished(() => {
@@ -150,9 +152,22 @@ describe('GPU gauges', () => {
     })
   })
 
+  it('are followed by what decodes', async () => {
+    const { url } = await serveDouble({}, { device: 'cuda' })
+    const families = parsePrometheus((await request(`${url}/v1/metrics`)).body as string)
+    expect(Object.fromEntries(families.get('cosmos_embed_decoded_clips_total')?.samples ?? [])).toEqual({
+      'cosmos_embed_decoded_clips_total{gpu="0",decoder="nvdec"}': 3,
+      'cosmos_embed_decoded_clips_total{gpu="0",decoder="software"}': 1,
+    })
+    expect(Object.fromEntries(families.get('cosmos_embed_nvdec_clips')?.samples ?? [])).toEqual({
+      'cosmos_embed_nvdec_clips{gpu="0",state="running"}': 2,
+      'cosmos_embed_nvdec_clips{gpu="0",state="waiting"}': 5,
+    })
+  })
+
   it('are not there without one', async () => {
     const { url } = await serveDouble()
-    expect((await request(`${url}/v1/metrics`)).body).not.toContain('gpu_')
+    expect((await request(`${url}/v1/metrics`)).body).not.toMatch(/gpu_|nvdec|decoded_clips/)
   })
 })
 

@@ -68,6 +68,12 @@ describe('flags', () => {
     })
   })
 
+  it('name GPUs and their engines', () => {
+    const { embedder } = serveOptions(['--gpus', '1, 0', '--engine-cache', '/e', '--no-engine-build'], {})
+    expect(embedder.cuda).toEqual({ devices: [1, 0], engineCache: '/e', buildEngine: 'never' })
+    expect(serveOptions(['--gpus', 'all'], {}).embedder.cuda?.devices).toBe('all')
+  })
+
   it('are environment variables too; the command line wins', () => {
     const environment = {
       COSMOS_EMBED_SERVED_MODEL_NAME: 'a, nvidia/cosmos-embed1',
@@ -92,6 +98,7 @@ describe('flags', () => {
   it.each([
     [['--port', '70000'], '--port: expected a number from 0 to 65535'],
     [['--port', 'x'], '--port'],
+    [['--gpus', '0,one'], '--gpus: expected numbers with commas between, or all, found "0,one"'],
     [['--log-level', 'loud'], '--log-level: expected one of'],
     [['--urls', 'all'], '--urls: expected off or public'],
     [['--urls', 'off', '--url-host', 'a.example'], '--url-host has no meaning'],

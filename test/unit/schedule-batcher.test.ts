@@ -22,11 +22,12 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const turns = () => turn().then(turn)
 
 /** A device that answers when it is told to, with the id of each row. */
-function device(options: { max?: number; maxText?: number; delay?: number } = {}) {
+function device(options: { max?: number; maxText?: number; delay?: number; lanes?: number } = {}) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({
     maxBatch: { video: options.max ?? 4, text: options.maxText ?? 4 },
     maxDelayMs: options.delay ?? 0,
+    ...(options.lanes !== undefined && { lanes: options.lanes }),
     run: (batch, signal) =>
       new Promise((resolve, reject) => {
         runs.push({
@@ -207,6 +208,65 @@ describe('Batcher', () => {
   })
 })
 
+describe('Batcher with lanes', () => {
+  it('hands over as many batches as there are lanes, and the next when any of them ends', async () => {
+    const { batcher, submit, runs, ids } = device({ max: 2, lanes: 2 })
+    const answers = Array.from({ length: 7 }, () => submit('video'))
+    await turns()
+    expect(ids()).toEqual([
+      [0, 1],
+      [2, 3],
+    ])
+    expect([batcher.running, batcher.waiting]).toEqual([4, 3])
+    await runs[1]?.answer()
+    expect(ids().slice(2)).toEqual([[4, 5]])
+    await runs[0]?.answer()
+    expect(ids().slice(3)).toEqual([[6]])
+    await runs[2]?.answer()
+    await runs[3]?.answer()
+    expect((await Promise.all(answers)).map(({ result }) => result)).toEqual([0, 1, 2, 3, 4, 5, 6])
+    expect([batcher.running, batcher.waiting]).toEqual([0, 0])
+  })
+
+  it('gives what comes later a lane of its own at once, and a query before bulk', async () => {
+    const { submit, runs, ids } = device({ max: 4, lanes: 2 })
+    submit('video')
+    await turn()
+    submit('video')
+    submit('video', { priority: 'query' })
+    await turn()
+    expect(ids()).toEqual([[0], [2]])
+    await runs[0]?.answer()
+    expect(ids()).toEqual([[0], [2], [1]])
+  })
+
+  it('keeps a lane occupied until its cancelled batch has ended', async () => {
+    const { submit, runs } = device({ max: 1, lanes: 2 })
+    const controller = new AbortController()
+    const doomed = submit('video', { signal: controller.signal })
+    submit('video')
+    const next = submit('video')
+    await turns()
+    controller.abort('gone')
+    await expect(doomed).rejects.toBe('gone')
+    await turns()
+    expect(runs.length).toBe(2)
+    await runs[0]?.fail(new Error('cancelled'))
+    await runs[2]?.answer()
+    expect((await next).result).toBe(2)
+  })
+
+  it('fails the items of the failed batch only', async () => {
+    const { submit, runs } = device({ max: 1, lanes: 2 })
+    const [first, second] = [submit('video'), submit('video')]
+    await turns()
+    await runs[0]?.fail(new Error('device on fire'))
+    await runs[1]?.answer()
+    await expect(first).rejects.toThrow('device on fire')
+    expect((await second).result).toBe(1)
+  })
+})
+
 describe('Batcher with maxDelayMs', () => {
   beforeEach(() => {
     vi.useFakeTimers({
@@ -235,6 +295,15 @@ describe('Batcher with maxDelayMs', () => {
     submit('video')
     await vi.advanceTimersByTimeAsync(1)
     expect(runs.map((run) => run.batch.length)).toEqual([2])
+  })
+
+  it('waits for company in front of each free lane', async () => {
+    const { submit, runs } = device({ delay: 10, max: 2, lanes: 2 })
+    for (let i = 0; i < 3; i++) submit('video')
+    await vi.advanceTimersByTimeAsync(3)
+    expect(runs.map((run) => run.batch.length)).toEqual([2])
+    await vi.advanceTimersByTimeAsync(8)
+    expect(runs.map((run) => run.batch.length)).toEqual([2, 1])
   })
 
   it('does not run an item that was cancelled during the wait', async () => {

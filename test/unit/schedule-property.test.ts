@@ -20,30 +20,35 @@ interface Item {
   passed: number
 }
 
+interface Run {
+  batch: readonly Item[]
+  signal: AbortSignal
+  resolve(results: number[]): void
+  reject(error: unknown): void
+}
+
 class World {
   readonly items: Item[] = []
   readonly waiting = new Set<Item>()
-  running:
-    | {
-        batch: readonly Item[]
-        signal: AbortSignal
-        resolve(results: number[]): void
-        reject(error: unknown): void
-      }
-    | undefined
+  readonly running: Run[] = []
+  readonly lanes: number
   readonly below: (n: number) => number
-  readonly batcher = new Batcher<Item, number>({
-    maxBatch: max,
-    maxDelayMs: 0,
-    run: (batch, signal) => this.#start(batch, signal),
-  })
+  readonly batcher: Batcher<Item, number>
 
-  constructor(seed: number) {
+  constructor(seed: number, lanes = 1) {
     this.below = random(seed)
+    this.lanes = lanes
+    this.batcher = new Batcher<Item, number>({
+      maxBatch: max,
+      maxDelayMs: 0,
+      // One lane is what a batcher has that is not told otherwise.
+      ...(lanes > 1 && { lanes }),
+      run: (batch, signal) => this.#start(batch, signal),
+    })
   }
 
   #start(batch: readonly Item[], signal: AbortSignal): Promise<number[]> {
-    expect(this.running, 'one batch in flight').toBeUndefined()
+    expect(this.running.length, 'no more batches in flight than lanes').toBeLessThan(this.lanes)
     const [head] = batch
     if (!head) throw new Error('an empty batch')
     expect(batch.length).toBeLessThanOrEqual(max[head.kind])
@@ -59,7 +64,7 @@ class World {
         expect(overtaken, 'bulk goes before a query only in its turn').toBeGreaterThanOrEqual(MAX_OVERTAKES)
     }
     return new Promise((resolve, reject) => {
-      this.running = { batch, signal, resolve, reject }
+      this.running.push({ batch, signal, resolve, reject })
     })
   }
 
@@ -93,10 +98,15 @@ class World {
     expect(item.outcome, 'a cancelled item settles at once, with its reason').toBe(`cancelled ${item.id}`)
   }
 
+  async rest() {
+    // Turns of the loop to hear of ends, and one for each lane to start.
+    for (let i = 0; i < this.lanes + 2; i++) await turn()
+    if (this.waiting.size > 0) expect(this.running.length, 'no lane idles').toBe(this.lanes)
+  }
+
   finish() {
-    const run = this.running
+    const [run] = this.running.splice(this.below(Math.max(1, this.running.length)), 1)
     if (!run) return
-    this.running = undefined
     for (const item of run.batch) item.answered = true
     const unwanted = run.batch.every((item) => item.abort.signal.aborted)
     expect(run.signal.aborted, 'cancelled exactly when nobody wants it').toBe(unwanted)
@@ -106,16 +116,17 @@ class World {
 }
 
 describe('Batcher, random arrivals, cancellations, failures', () => {
-  it.each(Array.from({ length: 60 }, (_, seed) => seed))('seed %i', async (seed) => {
-    const world = new World(seed)
+  const seeds = Array.from({ length: 60 }, (_, seed) => ({ seed, lanes: 1 + (seed % 3) }))
+  it.each(seeds)('seed $seed, $lanes lanes', async ({ seed, lanes }) => {
+    const world = new World(seed, lanes)
     for (let step = 0; step < 300; step++) {
       const what = world.below(10)
       if (what < 5) world.submit()
       else if (what < 7) await world.cancel()
       else if (what < 9) world.finish()
-      else await turn()
+      else await world.rest()
     }
-    for (let rest = 0; world.waiting.size > 0 || world.running; rest++) {
+    for (let rest = 0; world.waiting.size > 0 || world.running.length > 0; rest++) {
       expect(rest, 'the queue drains').toBeLessThan(1000)
       world.finish()
       await turn()
@@ -144,8 +155,7 @@ describe('Batcher, random arrivals, cancellations, failures', () => {
     for (let batch = 0; batch < 3 * (MAX_OVERTAKES + 1) && !odd.settled; batch++) {
       for (let i = 0; i < 6; i++) world.submit()
       await turn()
-      const run = world.running
-      world.running = undefined
+      const run = world.running.shift()
       run?.resolve(run.batch.map((item) => item.id))
       await turn()
     }

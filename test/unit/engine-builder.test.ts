@@ -1,0 +1,350 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { ModelBundle } from '../../src/model/bundle.ts'
+import { type BuildRequest, buildEngines } from '../../src/model/engine-builder.ts'
+import { findPlans } from '../../src/model/engine-plan.ts'
+import type { Sidecar } from '../../src/model/sidecar.ts'
+import type { PlanTrial } from '../../src/model/verify-plans.ts'
+import { makeFolder, removeFolders, tokenizerJson } from './bundles.ts'
+import { machine, onnxBundle, placeEngine } from './engines.ts'
+
+let bundle: ModelBundle
+let out: string
+let bin: string
+const lines: string[] = []
+const trials: PlanTrial[] = []
+/** As the addon would: the engines are loaded and run. Tests make it fail. */
+let tryPlans: (trial: PlanTrial) => Promise<void> = async () => {}
+
+beforeEach(async () => {
+  vi.stubEnv('XDG_CACHE_HOME', makeFolder())
+  vi.stubEnv('TENSORRT_ROOT', '')
+  bundle = await onnxBundle({}, JSON.stringify(tokenizerJson))
+  out = join(makeFolder(), 'deep', 'engines')
+  bin = makeFolder()
+  lines.length = 0
+  trials.length = 0
+  tryPlans = async () => {}
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+  removeFolders()
+})
+
+/** A trtexec that writes a plan, and its own arguments and library path beside it, unless it is told otherwise. */
+function trtexec(instead = ''): string {
+  const path = join(bin, 'trtexec')
+  const log = JSON.stringify(join(bin, 'calls.jsonl'))
+  writeFileSync(
+    path,
+    `#!${process.execPath}
+const fs = require('node:fs')
+const args = process.argv.slice(2)
+const value = (name) => args.find((arg) => arg.startsWith('--' + name + '='))?.slice(name.length + 3)
+fs.appendFileSync(${log}, JSON.stringify({ args, libraries: process.env.LD_LIBRARY_PATH, cwd: process.cwd() }) + '\\n')
+const write = (version, text = value('saveEngine')) => {
+  const header = Buffer.alloc(28)
+  header.writeUInt32LE(0x74727466, 0)
+  version.split('.').forEach((part, i) => { header[24 + i] = Number(part) })
+  fs.writeFileSync(value('saveEngine'), Buffer.concat([header, Buffer.from(text)]))
+}
+console.log('[I] Start parsing network model.')
+console.error('[W] a warning')
+${instead || `write('${machine.tensorrt.version}'); fs.writeFileSync(value('timingCacheFile'), 'timings')`}
+`,
+  )
+  chmodSync(path, 0o755)
+  return path
+}
+
+const calls = (): { args: string[]; libraries: string; cwd: string }[] =>
+  existsSync(join(bin, 'calls.jsonl'))
+    ? readFileSync(join(bin, 'calls.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+    : []
+
+function request(more: Partial<BuildRequest> = {}): BuildRequest {
+  return {
+    ...machine,
+    bundle,
+    gpu: { ...machine.gpu, device: 3, uuid: 'GPU-x', memoryBytes: 1 },
+    tensorrt: { ...machine.tensorrt, path: '/opt/tensorrt/lib/libnvinfer.so.10', origin: 'system' },
+    libraries: { cuda: '/opt/libcuda.so.1' },
+    folders: [out],
+    wanted: { hostCode: false },
+    sizes: { video: 9, text: 64 },
+    trtexec: join(bin, 'trtexec'),
+    onLine: (line) => lines.push(line),
+    signal: new AbortController().signal,
+    ...more,
+  }
+}
+
+const build = (more: Partial<BuildRequest> = {}) =>
+  buildEngines(request(more), {
+    tryPlans: async (trial) => {
+      trials.push(trial)
+      for (const path of [trial.engine.video, trial.engine.text])
+        expect(statSync(path).size).toBeGreaterThan(28)
+      await tryPlans(trial)
+    },
+  })
+
+/** Nothing but what an earlier build wrote, and timings. */
+const leftovers = () => (existsSync(out) ? readdirSync(out).filter((name) => !name.endsWith('.cache')) : [])
+
+describe('building', () => {
+  test('writes plans and sidecars that are then taken', async () => {
+    trtexec()
+    const plans = await build()
+    expect(readdirSync(out).sort()).toEqual([
+      'text.sm90.trt10.16.1.11.fp32.b64.plan',
+      'text.sm90.trt10.16.1.11.fp32.b64.plan.json',
+      'timings.sm90.trt10.16.1.11.cache',
+      'video.sm90.trt10.16.1.11.fp32.b9.plan',
+      'video.sm90.trt10.16.1.11.fp32.b9.plan.json',
+    ])
+    expect((await findPlans(request())).plans).toEqual(plans)
+    const sidecar = JSON.parse(readFileSync(`${plans.video.path}.json`, 'utf8')) as Sidecar
+    expect(sidecar).toMatchObject({
+      tower: 'video',
+      tensorrt: '10.16.1.11',
+      computeCapability: '9.0',
+      gpu: 'NVIDIA H200',
+      driver: '12.8',
+      precision: 'fp32',
+      maxBatch: 9,
+      hostCode: false,
+      onnx: { video: bundle.files.video.sha256 },
+      built: { by: 'trtexec' },
+    })
+    const shape = { min: [1, 8, 3, 224, 224], opt: [4, 8, 3, 224, 224], max: [9, 8, 3, 224, 224] }
+    expect(sidecar.profiles).toEqual([{ videos: shape }, { videos: shape }])
+    expect(statSync(plans.video.path).mode & 0o777).toBe(0o644)
+  })
+
+  test('gives trtexec what it needs, and no shell', async () => {
+    trtexec()
+    await build()
+    const [video, text] = calls()
+    const { args, libraries, cwd } = video as typeof calls extends () => (infer C)[] ? C : never
+    const shapes = (rows: number) => `videos:${rows}x8x3x224x224`
+    const profile = (index: number) => [
+      `--profile=${index}`,
+      `--minShapes=${shapes(1)}`,
+      `--optShapes=${shapes(4)}`,
+      `--maxShapes=${shapes(9)}`,
+    ]
+    expect(args).toEqual([
+      `--onnx=${bundle.files.video.path}`,
+      `--saveEngine=${join(cwd, 'video.plan')}`,
+      ...profile(0),
+      ...profile(1),
+      '--stronglyTyped',
+      `--timingCacheFile=${join(out, 'timings.sm90.trt10.16.1.11.cache')}`,
+      '--memPoolSize=workspace:4096',
+      '--builderOptimizationLevel=3',
+      `--tempdir=${cwd}`,
+      '--device=3',
+      '--skipInference',
+    ])
+    expect(libraries.split(':')[0]).toBe('/opt/tensorrt/lib')
+    expect(text?.args).toContain('--optShapes=input_ids:32x64,attention_mask:32x64')
+    expect(text?.args).toContain('--maxShapes=input_ids:64x128,attention_mask:64x128')
+  })
+
+  test('tells what the tool says, and tries both engines before they are in place', async () => {
+    trtexec()
+    tryPlans = async () => {
+      expect(leftovers().filter((name) => name.endsWith('.plan'))).toEqual([])
+    }
+    await build()
+    expect(lines).toContain('[I] Start parsing network model.')
+    expect(lines).toContain('[W] a warning')
+    expect(trials).toMatchObject([
+      {
+        device: 3,
+        libraries: { cuda: '/opt/libcuda.so.1' },
+        engine: { backend: 'tensorrt', library: '/opt/tensorrt/lib/libnvinfer.so.10', embeddingDim: 256 },
+      },
+    ])
+  })
+
+  test('builds nothing that is there, only the tower that is missing, and with force both', async () => {
+    trtexec()
+    placeEngine(out, bundle, { tower: 'text' })
+    await build()
+    expect(calls()).toHaveLength(1)
+    expect(trials[0]?.engine.text).toBe(join(out, 'text.plan'))
+    await build()
+    expect(calls()).toHaveLength(1)
+    await build({ force: true })
+    expect(calls()).toHaveLength(3)
+  })
+
+  test('replaces a stale engine of the same name', async () => {
+    trtexec()
+    const { video } = await build()
+    writeFileSync(video.path, 'something else')
+    const again = await build()
+    expect(again.video.path).toBe(video.path)
+    expect(calls()).toHaveLength(3)
+  })
+
+  test('happens once when two ask for it at a time', async () => {
+    trtexec()
+    const [one, two] = await Promise.all([build(), build()])
+    expect(calls()).toHaveLength(2)
+    expect(one).toEqual(two)
+    expect(lines.filter((line) => line.includes('another process builds'))).toHaveLength(1)
+  })
+
+  test('lowers a graph of fp32 with TensorRT 10', async () => {
+    trtexec()
+    const wanted = { hostCode: false, precision: 'bf16' } as const
+    const { video } = await build({ wanted })
+    expect(calls()[0]?.args).toContain('--bf16')
+    expect(calls()[0]?.args).not.toContain('--stronglyTyped')
+    expect(video.sidecar.precision).toBe('bf16')
+  })
+})
+
+describe('a build that fails leaves nothing', () => {
+  test.each([
+    [
+      'the tool fails',
+      'console.error("[E] no kernel"); process.exit(3)',
+      'engine',
+      /exit code 3[\s\S]*\[E\] no kernel/,
+    ],
+    ['the tool writes nothing', '', 'engine', /could not be built/],
+    [
+      'the tool is of another TensorRT',
+      'write("10.9.0.34")',
+      'library',
+      /builds for TensorRT 10.9.0.34.*10.16.1.11/,
+    ],
+  ])('%s', async (_, behaviour, code, message) => {
+    trtexec(behaviour || ';')
+    await expect(build()).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+    expect(leftovers()).toEqual([])
+  })
+
+  test('the engine does not run', async () => {
+    trtexec()
+    tryPlans = async () => {
+      throw new Error('not a unit vector')
+    }
+    await expect(build()).rejects.toThrow('not a unit vector')
+    expect(leftovers()).toEqual([])
+    tryPlans = async () => {}
+    await build()
+  })
+
+  test('the real trial, on a machine that has no such GPU', async () => {
+    trtexec()
+    const failure = await buildEngines(request()).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: expect.stringMatching(/^(library|internal|engine)$/) })
+    expect(leftovers()).toEqual([])
+  })
+
+  test('the tool cannot be run', async () => {
+    trtexec()
+    writeFileSync(join(bin, 'trtexec'), '#!/nowhere/interpreter\n')
+    await expect(build()).rejects.toMatchObject({
+      code: 'library',
+      message: expect.stringContaining('cannot be run'),
+    })
+    expect(leftovers()).toEqual([])
+  })
+
+  test('it is cancelled: the tool and what it started have ended', async () => {
+    const pids = join(bin, 'pids')
+    trtexec(`
+      const child = require('node:child_process').spawn('sleep', ['600'])
+      fs.writeFileSync(${JSON.stringify(pids)}, process.pid + ' ' + child.pid)
+      setInterval(() => {}, 1000)
+    `)
+    const controller = new AbortController()
+    const building = build({ signal: controller.signal }).catch((error: unknown) => error)
+    await vi.waitFor(() => expect(readFileSync(pids, 'utf8')).toMatch(/^\d+ \d+$/), 10_000)
+    const both = readFileSync(pids, 'utf8').split(' ').map(Number)
+    controller.abort('enough')
+    expect(await building).toBe('enough')
+    expect(leftovers()).toEqual([])
+    await vi.waitFor(() => {
+      for (const pid of both) expect(isAlive(pid)).toBe(false)
+    })
+  })
+
+  test('it is cancelled while another one builds', async () => {
+    trtexec('setTimeout(() => write("10.16.1.11"), 800)')
+    const first = build()
+    await vi.waitFor(() => expect(calls()).toHaveLength(1), 10_000)
+    const controller = new AbortController()
+    const second = build({ signal: controller.signal })
+    setTimeout(() => controller.abort('enough'), 100)
+    await expect(second).rejects.toBe('enough')
+    await first
+  })
+
+  test('an earlier one that was killed', async () => {
+    trtexec('setInterval(() => {}, 1000)')
+    const controller = new AbortController()
+    const building = build({ signal: controller.signal }).catch(() => {})
+    await vi.waitFor(() => expect(calls()).toHaveLength(1), 10_000)
+    const [unfinished = ''] = leftovers()
+    expect(unfinished).toMatch(/^\.building-/)
+    controller.abort()
+    await building
+    // As SIGKILL would leave it.
+    mkdirSync(join(out, unfinished))
+    writeFileSync(join(out, unfinished, 'video.plan'), 'half')
+    trtexec()
+    await build()
+    expect(leftovers()).not.toContain(unfinished)
+  })
+})
+
+describe('what cannot be built is told before', () => {
+  test('a folder that cannot be written', async () => {
+    trtexec()
+    writeFileSync(join(out, '..', '..', 'file'), '')
+    const folders = [join(out, '..', '..', 'file', 'engines')]
+    await expect(build({ folders })).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringMatching(/cannot be written.*cuda.engineCache/),
+    })
+  })
+
+  test('with a lean runtime', async () => {
+    const tensorrt = { ...request().tensorrt, lean: true }
+    await expect(build({ tensorrt })).rejects.toMatchObject({ code: 'library' })
+  })
+
+  test('in a precision that the graph is not in, with TensorRT 11', async () => {
+    trtexec()
+    const tensorrt = { ...request().tensorrt, version: '11.1.0.5' }
+    await expect(build({ tensorrt, wanted: { hostCode: false, precision: 'fp16' } })).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringMatching(
+        /is fp32 \(3000 numbers in fp32\).*TensorRT 11.*export --precision fp16/,
+      ),
+    })
+    expect(calls()).toEqual([])
+    expect(leftovers()).toEqual([])
+  })
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    // A zombie is as good as dead: nobody but its parent can take it away.
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
