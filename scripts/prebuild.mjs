@@ -154,7 +154,8 @@ function checkReproducible(stage, inputsOfAll) {
   const work = path.join(cache, 'again')
   const checkout = path.join(work, 'a-checkout-elsewhere')
   rmSync(work, { recursive: true, force: true })
-  for (const part of ['CMakeLists.txt', 'package.json', 'native', 'scripts/prebuild']) {
+  const made = /^(\..*|build.*|dist|node_modules|prebuilds|release)$/
+  for (const part of readdirSync(root).filter((name) => !made.test(name))) {
     cpSync(path.join(root, part), path.join(checkout, part), { recursive: true })
   }
   run('cp', ['-al', path.join(root, 'node_modules'), checkout], { log: path.join(work, 'copy.log') })
