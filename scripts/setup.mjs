@@ -83,12 +83,12 @@ try {
   )
   if (groups.includes('test')) {
     const build = path.join(root, 'build-fakes')
-    const generate = ['-S', path.join(root, 'test', 'fakes'), '-B', build, '-Wno-dev']
     step(
       'test doubles',
       ['test/fakes', 'native/cuda', 'native/image'],
       ['build-fakes/CMakeCache.txt'],
-      ['sh', ['-c', `cmake ${generate.join(' ')} && cmake --build ${build} --parallel 2`]],
+      ['cmake', ['-S', path.join(root, 'test', 'fakes'), '-B', build, '-Wno-dev']],
+      ['cmake', ['--build', build, '--parallel', '2']],
     )
   }
   step(
@@ -139,8 +139,8 @@ function installSystemPackages(wanted) {
   }
 }
 
-/** Runs a command unless its inputs are as they were when it last succeeded and its outputs are there. */
-function step(name, inputs, outputs, [command, args]) {
+/** Runs commands unless their inputs are as they were when they last succeeded and their outputs are there. */
+function step(name, inputs, outputs, ...commands) {
   const fingerprint = createHash('sha256').update(process.version)
   for (const input of inputs) hashInto(fingerprint, path.join(root, input))
   const digest = fingerprint.digest('hex')
@@ -151,7 +151,8 @@ function step(name, inputs, outputs, [command, args]) {
 
   say(name)
   const began = performance.now()
-  if (run(command, args, { quiet: true }) !== 0) {
+  for (const [command, args] of commands) {
+    if (run(command, args, { quiet: true }) === 0) continue
     throw new SetupError(
       `the step "${name}" failed (its output is above). Try it alone:\n  ${command} ${args.join(' ')}`,
     )
