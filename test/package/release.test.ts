@@ -43,7 +43,9 @@ describe('the files of a release', () => {
 
   it('are named with their sha256', () => {
     const sums = readFileSync(path.join(folder, 'SHA256SUMS'), 'utf8').trimEnd().split('\n')
-    const files = readdirSync(folder).filter((file) => file !== 'SHA256SUMS')
+    const files = readdirSync(folder)
+      .filter((file) => file !== 'SHA256SUMS')
+      .sort()
     expect(sums).toEqual(files.map((file) => `${sha256(readFileSync(path.join(folder, file)))}  ${file}`))
     expect(files).toEqual(
       expect.arrayContaining([archive, `cosmos-embed-${version}.cdx.json`, `cosmos-embed-${version}.tgz`]),
