@@ -48,11 +48,14 @@ const remedies = [
   ({ says }) =>
     /VERSION_MISMATCH/.test(says) &&
     'The addon and the JavaScript are of different versions. Reinstall the package; in a checkout, run npm run build.',
-  ({ says, libc }) =>
-    /NO_BUILD/.test(says) &&
-    libc !== 'musl' &&
-    'The package holds no addon for this machine: node_modules came from another platform, or a bundler left the file ' +
-      `out (mark cosmos-embed as external). Reinstall here; in a checkout, run npm run build.`,
+  ({ says, arch, libc }) => {
+    if (!/NO_BUILD/.test(says) || libc === 'musl') return
+    return arch === 'arm64'
+      ? 'The npm package brings the addon for x64. For arm64, unpack linux-arm64.tar.gz of the same release into its ' +
+          'folder prebuilds; in a checkout, run npm run build.'
+      : 'The package holds no addon for this machine: node_modules came from another platform, or a bundler left the ' +
+          'file out (mark cosmos-embed as external). Reinstall here; in a checkout, run npm run build.'
+  },
   ({ says }) =>
     /invalid ELF header|wrong ELF class|file too short|is cut short|Exec format error|not a mach-o/i.test(
       says,

@@ -6,3 +6,7 @@ export function checkFile(
 
 /** The same of a whole prebuilds/linux-<arch>, and what its build.json says of it. */
 export function checkFolder(folder: string, options?: { say?: (line: string) => void }): string[]
+/** The newest version of each family of symbol versions that a system of glibc 2.28 has. */
+export const ceilings: Record<string, string>
+/** Of dotted numbers: negative where `a` is the older. */
+export function compare(a: string, b: string): number

@@ -16,7 +16,7 @@ import { architectures } from './prebuild/toolchain.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 // What Debian 10 and RHEL 8, the oldest systems that Node.js's own binaries run on, have.
-const ceilings = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' }
+export const ceilings = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' }
 const glibcLibraries = ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1']
 const loaders = ['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1']
 const addonSymbols = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
@@ -76,7 +76,7 @@ export function checkFile(file, { arch, siblings }) {
 /** Problems of one prebuilds/linux-<arch>. */
 export function checkFolder(folder, { say = () => {} } = {}) {
   const arch = path.basename(folder).replace('linux-', '')
-  const files = readdirSync(folder).filter((file) => file !== 'build.json')
+  const files = readdirSync(folder).filter((file) => !file.endsWith('.json'))
   const build = JSON.parse(readFileSync(path.join(folder, 'build.json'), 'utf8'))
   const problems = []
   const recorded = Object.keys(build.files).length
@@ -139,8 +139,8 @@ function readElf(file) {
   }
 }
 
-/** Of dotted numbers. */
-function compare(a, b) {
+/** Of dotted numbers: negative where `a` is the older. */
+export function compare(a, b) {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number))
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0)

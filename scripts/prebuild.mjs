@@ -68,6 +68,7 @@ async function main() {
 
   const stage = build({
     ...inputsOfAll,
+    checkout: root,
     folder: path.join(cache, `${arch}-${fingerprint}`),
     zigCache: path.join(cache, 'zig'),
   })
@@ -75,14 +76,14 @@ async function main() {
 
   const target = path.join(root, 'prebuilds', `linux-${arch}`)
   await assemble(stage, { arch, target })
-  writeSbom(path.dirname(target))
+  writeSbom(target)
   const problems = checkFolder(target, { say })
   if (problems.length > 0) throw new PrebuildError(problems.join('\n'))
 }
 
 /** Builds what is not in `folder` yet. Returns the folder of the finished files. */
-function build({ arch, sources, tools, wanted, folder, zigCache }) {
-  const env = writeCompilers(tools, { arch, build: folder, root, zigCache })
+function build({ arch, sources, tools, wanted, checkout, folder, zigCache }) {
+  const env = writeCompilers(tools, { arch, build: folder, root: checkout, zigCache })
   const record = path.join(folder, 'libraries.json')
   if (!existsSync(record)) {
     say(`FFmpeg for linux-${arch} (minutes; the log is in ${path.relative(root, folder)}/logs)`)
@@ -92,7 +93,9 @@ function build({ arch, sources, tools, wanted, folder, zigCache }) {
     writeFileSync(record, JSON.stringify(built, null, 2))
   }
   const { sysroot, libraries, configure } = JSON.parse(readFileSync(record, 'utf8'))
-  const addon = timed('addon', () => buildAddon({ root, arch, build: folder, sysroot, env }))
+  const addon = timed('addon', () =>
+    buildAddon({ root: checkout, arch, build: folder, sysroot, headers: tools.headers.folder, env }),
+  )
 
   const stage = path.join(folder, 'stage')
   const release = path.join(stage, 'build', 'Release')
@@ -112,6 +115,7 @@ function build({ arch, sources, tools, wanted, folder, zigCache }) {
     sources: Object.fromEntries(
       sources.map((source) => [source.name, { version: source.version, files: source.files }]),
     ),
+    headers: { [tools.headers.package]: tools.headers.version },
     ffmpeg: { configure, ...wanted },
     onnxruntime: require('onnxruntime-node/package.json').version,
     files: Object.fromEntries(files.map((file) => [file, sha256(path.join(release, file))])),
@@ -145,18 +149,32 @@ async function assemble(stage, { arch, target }) {
   renameSync(made, target)
 }
 
+/** The same from a copy of the checkout, with nothing of the first build, in folders of other lengths. */
 function checkReproducible(stage, inputsOfAll) {
-  const folder = path.join(cache, 'again', 'in', 'a-folder-of-another-length')
-  rmSync(path.join(cache, 'again'), { recursive: true, force: true })
-  const again = build({ ...inputsOfAll, folder, zigCache: path.join(cache, 'again', 'zig') })
-  const [first, second] = [stage, again].map((one) => readFileSync(path.join(one, 'build.json'), 'utf8'))
-  const { files } = JSON.parse(first)
-  const different = Object.keys(files).filter((file) => JSON.parse(second).files[file] !== files[file])
+  const work = path.join(cache, 'again')
+  const checkout = path.join(work, 'a-checkout-elsewhere')
+  rmSync(work, { recursive: true, force: true })
+  const made = /^(\..*|build.*|dist|node_modules|prebuilds|release)$/
+  for (const part of readdirSync(root).filter((name) => !made.test(name))) {
+    cpSync(path.join(root, part), path.join(checkout, part), { recursive: true })
+  }
+  run('cp', ['-al', path.join(root, 'node_modules'), checkout], { log: path.join(work, 'copy.log') })
+  const again = build({
+    ...inputsOfAll,
+    checkout,
+    folder: path.join(work, 'in', 'a-folder-of-another-length'),
+    zigCache: path.join(work, 'zig'),
+  })
+  const [first, second] = [stage, again].map((one) => {
+    const { files } = JSON.parse(readFileSync(path.join(one, 'build.json'), 'utf8'))
+    return files
+  })
+  const different = Object.keys(first).filter((file) => second[file] !== first[file])
   if (different.length > 0) {
     throw new PrebuildError(`two builds of the same inputs differ in ${different.join(', ')}; see ${again}`)
   }
-  for (const [file, hash] of Object.entries(files)) say(`built twice, the same: ${hash}  ${file}`)
-  rmSync(path.join(cache, 'again'), { recursive: true, force: true })
+  for (const [file, hash] of Object.entries(first)) say(`built twice, the same: ${hash}  ${file}`)
+  rmSync(work, { recursive: true, force: true })
 }
 
 /** onnxruntime-node is a development dependency: of its 288 MB only the library travels, as it is. */

@@ -1,5 +1,7 @@
-// Writes prebuilds/sbom.cdx.json: what the package is made of, as CycloneDX 1.6, from build.json and package-lock.json.
-// The same inputs give the same bytes.
+// Writes prebuilds/linux-<arch>/sbom.cdx.json: what the package is made of, as CycloneDX 1.6, from the build.json beside
+// it and package-lock.json. The same inputs give the same bytes.
+//
+//   node scripts/sbom.mjs     for every folder in prebuilds/
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,19 +15,11 @@ const require = createRequire(import.meta.url)
 
 const licences = { ffmpeg: 'LGPL-2.1-or-later', dav1d: 'BSD-2-Clause', zlib: 'Zlib' }
 
-/** The document for what lies in `prebuilds`. */
-export function sbom(prebuilds) {
+/** The document for one prebuilds/linux-<arch>. */
+export function sbom(prebuild) {
   const { name, version, license } = require('../package.json')
   const lock = require('../package-lock.json')
-  const builds = readdirSync(prebuilds)
-    .filter((folder) => folder.startsWith('linux-'))
-    .sort()
-    .map((folder) => ({
-      folder,
-      ...JSON.parse(readFileSync(path.join(prebuilds, folder, 'build.json'), 'utf8')),
-    }))
-  if (builds.length === 0) throw new Error(`${prebuilds} holds no prebuild`)
-  const [build] = builds
+  const build = JSON.parse(readFileSync(path.join(prebuild, 'build.json'), 'utf8'))
 
   const libraries = Object.entries(build.sources).map(([source, { version: sourceVersion, files }]) => ({
     type: 'library',
@@ -45,6 +39,15 @@ export function sbom(prebuilds) {
     npm('node-addon-api', lock.packages['node_modules/node-addon-api'].version, 'MIT', {
       description: 'headers, compiled into the addon',
     }),
+    ...Object.entries(build.headers).map(([header, headerVersion]) => ({
+      type: 'library',
+      'bom-ref': purl('deb/debian', header, headerVersion),
+      name: 'nv-codec-headers',
+      version: headerVersion,
+      purl: purl('deb/debian', header, headerVersion),
+      licenses: [{ license: { id: 'MIT' } }],
+      description: 'headers, compiled into the addon',
+    })),
     {
       type: 'library',
       'bom-ref': purl('pypi', 'ziglang', build.compilers.zig),
@@ -61,14 +64,12 @@ export function sbom(prebuilds) {
         folder !== '' && !entry.dev && !entry.peer && !entry.optional && !entry.devOptional,
     )
     .map(([folder, entry]) => npm(folder.replace(/^.*node_modules\//, ''), entry.version, entry.license))
-  const files = builds.flatMap((one) =>
-    Object.entries(one.files).map(([file, hash]) => ({
-      type: 'file',
-      'bom-ref': `file:${one.folder}/${file}`,
-      name: `prebuilds/${one.folder}/${file}`,
-      hashes: [{ alg: 'SHA-256', content: hash }],
-    })),
-  )
+  const files = Object.entries(build.files).map(([file, hash]) => ({
+    type: 'file',
+    'bom-ref': `file:${build.target}/${file}`,
+    name: `prebuilds/${build.target}/${file}`,
+    hashes: [{ alg: 'SHA-256', content: hash }],
+  }))
 
   const self = { ...npm(name, version, license), type: 'library' }
   const components = unique([...libraries, ...built, ...dependencies, ...files])
@@ -116,12 +117,15 @@ function uuid(text) {
   ].join('-')
 }
 
-export function writeSbom(prebuilds) {
-  const file = path.join(prebuilds, 'sbom.cdx.json')
-  writeFileSync(file, `${JSON.stringify(sbom(prebuilds), null, 2)}\n`)
+export function writeSbom(prebuild) {
+  const file = path.join(prebuild, 'sbom.cdx.json')
+  writeFileSync(file, `${JSON.stringify(sbom(prebuild), null, 2)}\n`)
   return file
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  console.log(path.relative(root, writeSbom(path.join(root, 'prebuilds'))))
+  const prebuilds = path.join(root, 'prebuilds')
+  for (const folder of readdirSync(prebuilds).sort()) {
+    console.log(path.relative(root, writeSbom(path.join(prebuilds, folder))))
+  }
 }

@@ -10,6 +10,7 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 
 const reports = {
   'tests.json': fromVitest,
+  'asan-tests.json': fromVitest,
   'package-tests.json': fromVitest,
   'native-tests.json': fromGoogleTest,
 }

@@ -1,12 +1,12 @@
 // Builds the addon for one target against our FFmpeg.
 
 import path from 'node:path'
-import { suffix } from './libraries.mjs'
+import { prefix, suffix } from './libraries.mjs'
 import { jobs, run } from './run.mjs'
 import { architectures } from './toolchain.mjs'
 
 /** Returns the addon's file. cmake-js rebuilds what changed. */
-export function buildAddon({ root, arch, build, sysroot, env }) {
+export function buildAddon({ root, arch, build, sysroot, headers, env }) {
   const output = path.join(build, 'addon')
   run(
     path.join(root, 'node_modules', '.bin', 'cmake-js'),
@@ -25,6 +25,7 @@ export function buildAddon({ root, arch, build, sysroot, env }) {
       ],
       `--CDCMAKE_TOOLCHAIN_FILE=${path.join(root, 'scripts', 'prebuild', 'zig.cmake')}`,
       `--CDCOSMOS_FFMPEG_SUFFIX=${suffix}`,
+      `--CDFFNVCODEC_DIR=${headers}`,
       // ccache would answer with what another version of zig made.
       '--CDCCACHE=OFF',
     ],
@@ -33,7 +34,7 @@ export function buildAddon({ root, arch, build, sysroot, env }) {
       env: {
         ...env,
         COSMOS_PROCESSOR: architectures[arch].processor,
-        PKG_CONFIG_LIBDIR: path.join(sysroot, 'opt', 'cosmos-embed', 'lib', 'pkgconfig'),
+        PKG_CONFIG_LIBDIR: path.join(sysroot, prefix, 'lib', 'pkgconfig'),
         PKG_CONFIG_SYSROOT_DIR: sysroot,
       },
       log: path.join(build, 'logs', 'addon.log'),

@@ -9,7 +9,7 @@ import { architectures } from './toolchain.mjs'
 const parts = ['avutil', 'swscale', 'avcodec', 'avformat']
 // Files and symbol versions of our own, so that our FFmpeg and another one in the same process never meet.
 export const suffix = '-cosmos'
-const prefix = '/opt/cosmos-embed'
+export const prefix = '/opt/cosmos-embed'
 // Nothing that a debugger or a linker of programs wants, and every address bound before the first call.
 const linking = ['-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack']
 

@@ -8,8 +8,11 @@ import { PrebuildError, read } from './run.mjs'
 
 const etc = '/etc/apt'
 
-/** `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates. */
-export function privateApt(folder, { type, suite }) {
+/**
+ * `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates.
+ * `arch`: of the packages, as the distribution names it, e.g. 'arm64'; default: this machine's.
+ */
+export function privateApt(folder, { type, suite, arch }) {
   for (const name of ['lists/partial', 'archives/partial'])
     mkdirSync(path.join(folder, name), { recursive: true })
   const sources = path.join(folder, 'archives.sources')
@@ -30,6 +33,7 @@ export function privateApt(folder, { type, suite }) {
       `Dir::Cache::archives "${path.join(folder, 'archives')}";`,
       // What is downloaded lies in this folder, which a separate user of apt's cannot write to.
       'APT::Sandbox::User "";',
+      ...(arch ? [`APT::Architecture "${arch}";`, `APT::Architectures { "${arch}"; };`] : []),
       // Hooks of the machine are for the machine's own lists.
       '#clear APT::Update::Post-Invoke;',
       '#clear APT::Update::Post-Invoke-Success;',

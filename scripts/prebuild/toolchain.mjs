@@ -19,6 +19,9 @@ import { privateApt } from './private-apt.mjs'
 import { PrebuildError, read, run } from './run.mjs'
 
 const requirements = fileURLToPath(new URL('requirements.txt', import.meta.url))
+// nv-codec-headers: NVIDIA's decoder and driver API, which the addon is compiled with.
+const headers = 'libffmpeg-nvenc-dev'
+const packages = ['nasm', headers]
 
 // The oldest glibc that Node.js's own binaries run on.
 export const glibc = '2.28'
@@ -28,23 +31,24 @@ export const architectures = {
   arm64: { triple: 'aarch64-linux-gnu', processor: 'aarch64', elf: 'AArch64' },
 }
 
-/** Installs what is missing. Returns { zig, python, nasm, versions }. */
+/** Installs what is missing. Returns { zig, nasm, bin, versions, headers: { folder, package, version } }. */
 export function installTools(cache) {
-  const pinned = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
-  const folder = path.join(cache, 'tools', pinned)
+  const pinned = createHash('sha256').update(readFileSync(requirements)).update(packages.join()).digest('hex')
+  const folder = path.join(cache, 'tools', pinned.slice(0, 16))
+  const complete = path.join(folder, 'complete')
   const python = path.join(folder, 'python', 'bin', 'python')
-  const nasm = path.join(folder, 'nasm', 'usr', 'bin', 'nasm')
+  const unpacked = path.join(folder, 'packages')
+  const nasm = path.join(unpacked, 'usr', 'bin', 'nasm')
   const log = path.join(cache, 'tools.log')
 
-  if (!existsSync(path.join(folder, 'complete'))) {
+  if (!existsSync(complete)) {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
     run('python3', ['-m', 'venv', path.join(folder, 'python')], { log })
     run(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--require-hashes', '-r', requirements], {
       log,
     })
-    installNasm(path.join(cache, 'apt-tools'), path.join(folder, 'nasm'), log)
-    writeFileSync(path.join(folder, 'complete'), '')
+    writeFileSync(complete, JSON.stringify(unpackPackages(path.join(cache, 'apt-tools'), unpacked, log)))
   }
 
   const [library] = readdirSync(path.join(folder, 'python', 'lib'))
@@ -53,21 +57,33 @@ export function installTools(cache) {
     zig,
     nasm,
     bin: path.join(folder, 'python', 'bin'),
-    versions: { zig: read(zig, ['version']).trim(), nasm: read(nasm, ['-v']).trim().split(' compiled')[0] },
+    versions: {
+      zig: read(zig, ['version']).trim(),
+      nasm: read(nasm, ['-v']).trim().split(' compiled')[0],
+    },
+    headers: {
+      folder: path.join(unpacked, 'usr', 'include'),
+      package: headers,
+      version: JSON.parse(readFileSync(complete, 'utf8'))[headers],
+    },
   }
 }
 
-/** From the distribution's package, without installing it. */
-function installNasm(apt, into, log) {
+/** From the distribution's packages, without installing them. Returns { package: version }. */
+function unpackPackages(apt, into, log) {
   const archive = privateApt(apt, { type: 'deb' })
   archive.update()
-  const folder = mkdtempSync(path.join(apt, 'nasm-'))
-  archive.download('nasm', folder)
-  const [deb] = readdirSync(folder)
-  if (!deb) throw new PrebuildError('apt-get download nasm brought nothing')
+  const folder = mkdtempSync(path.join(apt, 'debs-'))
   mkdirSync(into, { recursive: true })
-  run('dpkg-deb', ['-x', path.join(folder, deb), into], { log })
+  const versions = packages.map((name) => {
+    archive.download(name, folder)
+    const deb = readdirSync(folder).find((file) => file.startsWith(`${name}_`))
+    if (!deb) throw new PrebuildError(`apt-get download ${name} brought nothing`)
+    run('dpkg-deb', ['-x', path.join(folder, deb), into], { log })
+    return [name, read('dpkg-deb', ['-f', path.join(folder, deb), 'Version']).trim()]
+  })
   rmSync(folder, { recursive: true })
+  return Object.fromEntries(versions)
 }
 
 /**

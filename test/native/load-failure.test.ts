@@ -51,6 +51,11 @@ describe('an addon that does not load', () => {
     ],
     ['no file for this machine', explain('no such folder', 'NO_BUILD'), /bundler .*external.*npm run build/],
     [
+      'no file for arm64',
+      explain('no such folder', 'NO_BUILD', { arch: 'arm64' }),
+      /unpack linux-arm64\.tar\.gz .*npm run build/,
+    ],
+    [
       'a mixture of versions',
       explain('built for 0.1.0', 'VERSION_MISMATCH'),
       /different versions. Reinstall/,

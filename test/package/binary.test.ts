@@ -92,10 +92,38 @@ describe('the package', () => {
     expect(packed.unpackedBytes).toBeLessThanOrEqual(80e6)
   })
 
-  it('brings its licences, its notices and its list of parts', () => {
-    expect(packed.files).toEqual(
-      expect.arrayContaining(['LICENSE', 'THIRD_PARTY_NOTICES.md', 'prebuilds/sbom.cdx.json']),
-    )
+  it('brings the licence of every part, and names it in the notices and in the list of parts', () => {
+    const notices = readFileSync(path.join(installedPackage, 'THIRD_PARTY_NOTICES.md'), 'utf8')
+    const texts = [...notices.matchAll(/licenses\/[\w.-]+\.txt/g)].map(([file]) => file)
+    expect(packed.files).toEqual(expect.arrayContaining(['LICENSE', ...texts]))
+    expect(packed.files.filter((file) => file.startsWith('licenses/')).sort()).toEqual([...texts].sort())
+
+    const { components: parts } = JSON.parse(readFileSync(path.join(prebuild, 'sbom.cdx.json'), 'utf8'))
+    const compiledIn = [
+      'ffmpeg',
+      'dav1d',
+      'zlib',
+      'onnxruntime-node',
+      'node-addon-api',
+      'nv-codec-headers',
+      'ziglang',
+    ]
+    for (const name of compiledIn) {
+      expect(parts.find((part: { name: string }) => part.name === name)).toMatchObject({
+        version: expect.stringMatching(/\d/),
+        licenses: expect.arrayContaining([expect.anything()]),
+      })
+    }
+    for (const name of [
+      'FFmpeg',
+      'dav1d',
+      'zlib',
+      'ONNX Runtime',
+      'node-addon-api',
+      'nv-codec-headers',
+      'Zig',
+    ])
+      expect(notices).toContain(name)
   })
 
   it('holds nothing that only a checkout needs', () => {

@@ -19,6 +19,27 @@ export function requireGlibc(bytes: Buffer, version: string): Buffer {
   return copy
 }
 
+/** A copy of a shared library that does not offer the symbol versions which `hidden` picks: the loader finds none of them. */
+export function withoutVersions(bytes: Buffer, hidden: (version: string) => boolean): Buffer {
+  const copy = Buffer.from(bytes)
+  const section = (index: number) => Number(copy.readBigUInt64LE(40)) + index * copy.readUInt16LE(58)
+  const offset = (header: number) => Number(copy.readBigUInt64LE(header + 24))
+  const sections = Array.from({ length: copy.readUInt16LE(60) }, (_, index) => section(index))
+  const definitions = sections.find((header) => copy.readUInt32LE(header + 4) === SHT_GNU_VERDEF)
+  if (definitions === undefined) return copy
+  const strings = offset(section(copy.readUInt32LE(definitions + 40)))
+  for (let at = offset(definitions), next = -1; next !== 0; at += next) {
+    next = copy.readUInt32LE(at + 16)
+    const name = strings + copy.readUInt32LE(at + copy.readUInt32LE(at + 12))
+    const version = copy.toString('latin1', name, copy.indexOf(0, name))
+    // The loader compares hashes before names.
+    if (hidden(version)) copy.writeUInt32LE(~elfHash(version) >>> 0, at + 8)
+  }
+  return copy
+}
+
+const SHT_GNU_VERDEF = 0x6ffffffd
+
 /** The hash function of the System V ABI. */
 function elfHash(text: string): number {
   let hash = 0

@@ -55,6 +55,9 @@ export default function setup(project: TestProject): () => void {
 
   writeFileSync(path.join(consumer, 'package.json'), JSON.stringify({ name: 'consumer', private: true }))
   npm(['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball], consumer)
+  // The published package brings x64; elsewhere the archive of the release is unpacked into it, as here.
+  const own = path.join('prebuilds', `linux-${process.arch}`)
+  cpSync(path.join(root, own), path.join(consumer, 'node_modules', 'cosmos-embed', own), { recursive: true })
   for (const file of readdirSync(path.join(here, 'consumers'))) {
     copyFileSync(path.join(here, 'consumers', file), path.join(consumer, file))
   }

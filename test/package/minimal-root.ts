@@ -1,8 +1,13 @@
-/** A root file system with glibc, libstdc++ and Node.js and nothing else: no shell, no /proc, no /dev. */
+/**
+ * A root file system with glibc, libstdc++ and Node.js and nothing else: no shell, no /proc, no /dev. Its libraries are of
+ * the oldest release that the package archive of this machine still has, and offer no symbol version that Debian 10 and
+ * RHEL 8 do not have, so that what needs a newer one does not load there.
+ */
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -11,7 +16,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
+import { ceilings, compare } from '../../scripts/check-binary.mjs'
 import { privateApt } from '../../scripts/prebuild/private-apt.mjs'
+import { withoutVersions } from './elf-edit.ts'
 
 /** Oldest first; the package asks for glibc 2.28, which is that of buster. */
 const releases: Record<string, string[]> = {
@@ -20,16 +27,28 @@ const releases: Record<string, string[]> = {
 }
 const packages = ['libc6', 'libgcc-s1', 'libstdc++6']
 
-/** The oldest release that this machine's package archive still has. Throws with the reason where there is none. */
-export function minimalRoot(cache: string): { folder: string; release: string } {
+export interface MinimalRoot {
+  folder: string
+  /** e.g. "debian bullseye arm64" */
+  release: string
+  /** What runs Node.js in there: itself, or through an emulator. */
+  node: string[]
+}
+
+/**
+ * The oldest release that this machine's package archive still has; with `arch: 'arm64'` on another machine, one that
+ * QEMU runs. Throws with the reason where there is none.
+ */
+export function minimalRoot(cache: string, arch: string = process.arch): MinimalRoot {
   const distribution = /^ID=(\w+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? ''
   const reasons: string[] = []
   for (const release of releases[distribution] ?? []) {
-    const folder = path.join(cache, `root-${release}`)
+    const folder = path.join(cache, `root-${release}-${arch}-glibc-${ceilings.GLIBC}`)
     try {
-      if (!existsSync(path.join(folder, 'complete'))) unpackRoot(folder, release, cache)
-      copyFileSync(process.execPath, path.join(folder, 'node'))
-      return { folder, release: `${distribution} ${release}` }
+      if (!existsSync(path.join(folder, 'complete'))) unpackRoot(folder, release, arch, cache)
+      if (arch === process.arch) copyFileSync(process.execPath, path.join(folder, 'node'))
+      const node = arch === process.arch ? ['/node'] : ['/qemu', '/node']
+      return { folder, release: `${distribution} ${release} ${arch}`, node }
     } catch (error) {
       reasons.push(
         `${release}: ${String((error as Error).message)
@@ -44,22 +63,62 @@ export function minimalRoot(cache: string): { folder: string; release: string } 
   )
 }
 
-function unpackRoot(folder: string, release: string, cache: string) {
+function unpackRoot(folder: string, release: string, arch: string, cache: string) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const apt = privateApt(path.join(cache, `apt-${release}`), { type: 'deb', suite: release })
-  apt.update()
-  const debs = mkdtempSync(path.join(cache, 'debs-'))
-  for (const name of packages) apt.download(name, debs)
-  for (const deb of readdirSync(debs)) execFileSync('dpkg-deb', ['-x', path.join(debs, deb), folder])
-  rmSync(debs, { recursive: true })
+  const debianArch = { x64: 'amd64', arm64: 'arm64' }[arch]
+  if (!debianArch) throw new Error(`${arch} is not known here`)
+  unpackPackages(packages, folder, path.join(cache, `apt-${release}-${arch}`), {
+    suite: release,
+    arch: debianArch,
+  })
+  hideNewerVersions(folder)
+  if (arch !== process.arch) {
+    const tools = path.join(folder, 'emulator')
+    unpackPackages(['qemu-user-static'], tools, path.join(cache, 'apt-tools'), {})
+    copyFileSync(path.join(tools, 'usr', 'bin', 'qemu-aarch64-static'), path.join(folder, 'qemu'))
+    const npm = ['install', '--force', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', tools]
+    execFileSync('npm', [...npm, `node-linux-${arch}@${process.versions.node}`], { stdio: 'pipe' })
+    copyFileSync(
+      path.join(tools, 'node_modules', `node-linux-${arch}`, 'bin', 'node'),
+      path.join(folder, 'node'),
+    )
+    rmSync(tools, { recursive: true })
+  }
   writeFileSync(path.join(folder, 'complete'), '')
 }
 
-/** Runs Node.js with `folder` as its root, `cwd` inside. As root or with user namespaces. */
-export function runInside(folder: string, cwd: string, args: readonly string[]) {
-  const root = process.getuid?.() === 0 ? [] : ['--map-root-user']
-  return spawnSync('unshare', [...root, `--root=${folder}`, `--wd=${cwd}`, '/node', ...args], {
+function unpackPackages(
+  names: readonly string[],
+  into: string,
+  aptFolder: string,
+  from: { suite?: string; arch?: string },
+) {
+  const apt = privateApt(aptFolder, { type: 'deb', ...from })
+  apt.update()
+  const debs = mkdtempSync(path.join(aptFolder, 'debs-'))
+  for (const name of names) apt.download(name, debs)
+  for (const deb of readdirSync(debs)) execFileSync('dpkg-deb', ['-x', path.join(debs, deb), into])
+  rmSync(debs, { recursive: true })
+}
+
+function hideNewerVersions(folder: string) {
+  const isNewer = (version: string) => {
+    const [family = '', number = ''] = version.split('_')
+    return family in ceilings && /^[\d.]+$/.test(number) && compare(number, ceilings[family] as string) > 0
+  }
+  for (const name of readdirSync(folder, { recursive: true }).map(String)) {
+    const file = path.join(folder, name)
+    if (!/\.so(\.[\d.]+)?$/.test(name) || !lstatSync(file).isFile()) continue
+    const bytes = readFileSync(file)
+    if (bytes.toString('latin1', 1, 4) === 'ELF') writeFileSync(file, withoutVersions(bytes, isNewer))
+  }
+}
+
+/** Runs Node.js with `root` as its root, `cwd` inside. As root or with user namespaces. */
+export function runInside({ folder, node }: MinimalRoot, cwd: string, args: readonly string[]) {
+  const user = process.getuid?.() === 0 ? [] : ['--map-root-user']
+  return spawnSync('unshare', [...user, `--root=${folder}`, `--wd=${cwd}`, ...node, ...args], {
     encoding: 'utf8',
     env: { HOME: '/', PATH: process.env.PATH ?? '' },
     timeout: 120_000,

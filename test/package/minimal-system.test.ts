@@ -1,43 +1,52 @@
-/** The package where nothing else is: a root with glibc, libstdc++ and Node.js of the oldest release to be had. */
+/** The package where nothing else is: a root with glibc, libstdc++ and Node.js, no newer than the package asks for. */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { minimalRoot, runInside } from './minimal-root.ts'
+import { requireGlibc } from './elf-edit.ts'
+import { type MinimalRoot, minimalRoot, runInside } from './minimal-root.ts'
 import { clips, cosine, packed, result, run, videos } from './support.ts'
 
-let root: { folder: string; release: string } | undefined
-let problem = ''
-
-beforeAll(() => {
-  try {
-    root = minimalRoot(packed.cache)
-  } catch (error) {
-    problem = (error as Error).message
-    return
-  }
-  const app = path.join(root.folder, 'app')
-  rmSync(app, { recursive: true, force: true })
-  mkdirSync(app)
-  execFileSync('cp', ['-a', `${packed.project}/.`, app])
-  cpSync(clips, path.join(root.folder, 'clips'), { recursive: true })
-  const probe = runInside(root.folder, '/', ['-e', '0'])
-  if (probe.status !== 0) {
-    problem = `Node.js does not start in a root of ${root.release}: ${probe.error?.message ?? probe.stderr.split('\n')[0]}`
-  }
-}, 300_000)
-
-function inside(...args: string[]) {
-  return runInside((root as { folder: string }).folder, '/app', args)
-}
-
+const addon = 'cosmos-embed.glibc.node'
 const insideVideos = videos.map((video) => `/clips/${path.basename(video)}`)
+const platforms = [process.arch, ...(process.arch === 'x64' ? ['arm64'] : [])]
 
-describe('a system with glibc and Node.js alone', () => {
+describe.each(platforms)('a system with glibc and Node.js alone, %s', (arch) => {
+  const platform = `linux-${arch}`
+  let root: MinimalRoot
+  let problem = ''
+
+  beforeAll(() => {
+    const prebuild = path.join(packed.root, 'prebuilds', platform)
+    if (!existsSync(prebuild)) {
+      problem = `there is no prebuilds/${platform}; "npm run prebuild -- --arch ${arch}" makes it`
+      return
+    }
+    try {
+      root = minimalRoot(packed.cache, arch)
+    } catch (error) {
+      problem = (error as Error).message
+      return
+    }
+    const app = path.join(root.folder, 'app')
+    rmSync(app, { recursive: true, force: true })
+    mkdirSync(app)
+    execFileSync('cp', ['-a', `${packed.project}/.`, app])
+    const prebuilds = path.join(app, 'node_modules', 'cosmos-embed', 'prebuilds')
+    rmSync(prebuilds, { recursive: true })
+    cpSync(prebuild, path.join(prebuilds, platform), { recursive: true })
+    cpSync(clips, path.join(root.folder, 'clips'), { recursive: true })
+    const probe = runInside(root, '/', ['-e', '0'])
+    if (probe.status !== 0) {
+      problem = `Node.js does not start in a root of ${root.release}: ${probe.error?.message ?? probe.stderr.split('\n')[0]}`
+    }
+  }, 300_000)
+
+  const inside = (...args: string[]) => runInside(root, '/app', args)
+
   it('holds no FFmpeg, no shell and no other program', ({ skip }) => {
     if (problem) skip(problem)
-    const folder = (root as { folder: string }).folder
-    const names = readdirSync(folder, { recursive: true })
+    const names = readdirSync(root.folder, { recursive: true })
       .map(String)
       .filter((name) => !/^(app|clips)\//.test(name))
     expect(names.filter((name) => /libav|libsw|libonnx|bin\/(sh|bash)$/.test(name))).toEqual([])
@@ -60,6 +69,18 @@ describe('a system with glibc and Node.js alone', () => {
     expect(findings.filter(({ state }: { state: string }) => state === 'failed')).toEqual([])
     expect(status).toBe(0)
     // The glibc that it ran with, for the log.
-    console.log((root as { release: string }).release, findings[0].found)
+    console.log(root.release, findings[0].found)
+  })
+
+  it('has nothing of a glibc that is newer than 2.28', ({ skip }) => {
+    if (problem) skip(problem)
+    const file = path.join(root.folder, 'app', 'node_modules', 'cosmos-embed', 'prebuilds', platform, addon)
+    const kept = readFileSync(file)
+    try {
+      writeFileSync(file, requireGlibc(kept, '2.29'))
+      expect(JSON.parse(inside('failing.mjs').stdout).message).toMatch(/version `GLIBC_2\.29' not found/)
+    } finally {
+      writeFileSync(file, kept)
+    }
   })
 })
