@@ -107,6 +107,8 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   // The parser hands a packet's timestamp through to its picture: so it can carry the place.
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
+  if (sent_ == 0) first_place_ = place;
+  last_place_ = place;
   current_wanted_ = wanted;
   if (wanted) wanted_.push_back(place);
   if (packet.flags & AV_PKT_FLAG_DISCARD) hidden_.push_back(place);
@@ -245,6 +247,10 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   if (shown.picture_index < 0 || shown.picture_index >= static_cast<int>(surfaces_.size())) {
     Irregular("NVDEC's parser shows a surface that is not there");
     return 0;
+  }
+  if (shown.timestamp < first_place_ || shown.timestamp > last_place_) {
+    Irregular("NVDEC's parser gives a picture a timestamp that no packet had");
+    return 1;
   }
   Surface& surface = surfaces_[shown.picture_index];
   const int place = static_cast<int>(shown.timestamp);

@@ -96,6 +96,8 @@ class NvdecDecoder final : public Decoder {
   int sent_ = 0;       // packets
   int begun_ = 0;      // pictures that the parser found in them
   bool lags_ = false;  // it finds them one packet late
+  int first_place_ = 0;
+  int last_place_ = 0;
   bool current_wanted_ = false;
   std::vector<int> wanted_;  // places sent, ascending
   std::vector<int> hidden_;  // of those that an edit list hides

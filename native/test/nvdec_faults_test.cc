@@ -144,6 +144,20 @@ TEST_F(NvdecFaults, PicturesThatNvdecCallsDamagedAreDecodedByTheCpu) {
   }
 }
 
+TEST_F(NvdecFaults, TimestampsThatComeBackWrongAreNotTrusted) {
+  const auto cpu = ReadClips(MediaPath{Clip().string()}, Small());
+  for (const int timestamp : {-1, 0, 7, 1'000'000}) {
+    for (const char* when : {"@1", "@4", "@9", "@2+"}) {
+      SCOPED_TRACE(testing::Message() << timestamp << when);
+      const auto gpu = fake_.Open();
+      const ScopedFaults faults("timestamp=" + std::to_string(timestamp) + when);
+      auto clip = Read(Clip(), Small(gpu));
+      ASSERT_TRUE(clip.ok()) << clip.status().message();
+      EXPECT_EQ(clip.value().frames.size(), 4U);
+    }
+  }
+}
+
 TEST_F(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
   const std::vector<std::uint8_t> whole = ReadFile(Clip("damage.ts", "-g 12"));
   for (const unsigned seed : {1U, 2U, 3U, 4U, 5U, 6U}) {

@@ -225,6 +225,7 @@ class Parser {
     shown.progressive_frame = !frame.interlaced_frame;
     shown.top_field_first = frame.top_field_first;
     shown.timestamp = frame.pts;
+    if (const auto fault = Fault("timestamp")) shown.timestamp = *fault;
     return parameters_.pfnDisplayPicture(parameters_.pUserData, &shown) != 0;
   }
 
