@@ -13,7 +13,17 @@ import { explainLoadFailure } from './load-failure.js'
 const require = createRequire(import.meta.url)
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const names = ['decodeClip', 'openSegments', 'createEngine', 'probeOnnxRuntime', 'resizeRgb', 'diagnostics']
+const names = [
+  'decodeClip',
+  'openSegments',
+  'createEngine',
+  'probeOnnxRuntime',
+  'probeTensorRt',
+  'probeGpu',
+  'openGpu',
+  'resizeRgb',
+  'diagnostics',
+]
 
 let addon
 
