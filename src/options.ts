@@ -69,7 +69,10 @@ export interface CudaOptions {
   onBuild?: ((line: string) => void) | undefined
   /** Takes only engines of this precision, and builds such. Default: any; a new one has that of the graphs. */
   precision?: Precision | undefined
-  /** Takes only engines for at least so many clips a batch. Default: any; a new one is for `batching.maxBatch`. */
+  /**
+   * Takes only engines for at least so many clips a batch, and builds such. Default: any; a new one is for
+   * `batching.maxBatch`.
+   */
   maxBatch?: number | undefined
   /** Batches of a kind that a GPU works on at a time, 1 or 2. Default 2, as far as the engine allows it. */
   contexts?: number | undefined
@@ -101,7 +104,7 @@ export interface DecodeOptions {
 }
 
 export interface BatchingOptions {
-  /** Clips of one batch, ≥ 1. Default 8. The engine may allow fewer. */
+  /** Clips of one batch, ≥ 1. Default 8, on a GPU what its engine was built for. The engine may allow fewer. */
   maxBatch?: number | undefined
   /** Texts of one batch, ≥ 1. Default 64. */
   maxTextBatch?: number | undefined
@@ -146,7 +149,7 @@ export interface ResolvedOptions {
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
   decode: { concurrency: number | undefined; threads: number; limits: Partial<NativeDecodeLimits> }
-  batching: Given<Required<BatchingOptions>>
+  batching: { maxBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
   admission: Given<Required<AdmissionOptions>>
   urls: UrlPolicy
   limits: Limits
@@ -155,6 +158,8 @@ export interface ResolvedOptions {
 
 const count = z.int().min(1)
 const path = z.string().min(1)
+/** Clips of one batch, where nothing else says how many. */
+export const DEFAULT_BATCH = 8
 /** Of this machine. */
 export const cores: number = availableParallelism()
 
@@ -222,7 +227,7 @@ const schema = z
       .prefault({}),
     batching: z
       .strictObject({
-        maxBatch: count.default(8),
+        maxBatch: count.optional(),
         maxTextBatch: count.default(64),
         maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
       })

@@ -17,7 +17,7 @@ import type {
 import { InternalError } from './errors.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
-import type { ResolvedOptions } from './options.ts'
+import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
 import { heldBytes, type Item } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
 import { type Release, Slots } from './schedule/slots.ts'
@@ -66,14 +66,16 @@ export class Pipeline {
   readonly #batchers: Readonly<Record<Row['kind'], Batcher<Row, Float32Array>>>
 
   constructor(parts: PipelineParts) {
-    const { engine, options, decodeConcurrency } = parts
-    const { maxBatch, maxTextBatch } = options.batching
+    const { engine, gpu, options, decodeConcurrency } = parts
+    const { maxVideoBatch, maxTextBatch, videoLanes } = engine.info
+    const { batching } = options
+    const video = batching.maxBatch ?? ((gpu && maxVideoBatch) || DEFAULT_BATCH)
+    const text = batching.maxTextBatch
     this.#parts = parts
     this.maxBatch = {
-      video: Math.min(maxBatch, engine.info.maxVideoBatch || maxBatch),
-      text: Math.min(maxTextBatch, engine.info.maxTextBatch || maxTextBatch),
+      video: Math.min(video, maxVideoBatch || video),
+      text: Math.min(text, maxTextBatch || text),
     }
-    const { videoLanes } = engine.info
     this.#decoders = new Slots(decodeConcurrency)
     // Room for the clips being decoded, for the batches that run and for one that gathers meanwhile. Decoders that
     // are faster than the engine wait here, so pixels never pile up.

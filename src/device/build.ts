@@ -1,5 +1,5 @@
 /** Engines for a model and a GPU, at somebody's express wish. */
-import type { Binding } from '#binding'
+import type { Binding, NativeGpuInfo } from '#binding'
 import { loadBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../model/engine-builder.ts'
 import { findPlans, type Plans } from '../model/engine-plan.ts'
@@ -31,12 +31,12 @@ export async function buildModel(
   const cuda = { devices: [device], precision, maxBatch, engineCache: out, onBuild: onLine }
   const options = resolveOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
-  const { driver, ...probe } = probeGpus(binding, libraries)
-  const [gpu] = selectGpus({ driver, ...probe }, [device])
+  const probe = probeGpus(binding, libraries)
+  const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo
   const tensorrt = openableTensorRt(binding, options.cuda)
   const bundle = await loadBundle(model, { signal })
-  const found = { driver: driver.version, libraries, tensorrt }
-  const everywhere = requestFor(gpu as typeof gpu & object, found, { options, bundle, signal })
+  const found = { driver: probe.driver.version, libraries, tensorrt }
+  const everywhere = requestFor(gpu, found, { options, bundle, signal })
   // What is asked for is an engine in this folder.
   const folders = everywhere.folders.slice(0, 1)
   const request: BuildRequest = { ...everywhere, folders, trtexec, force }

@@ -6,7 +6,7 @@ import type { BuildRequest } from '../model/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../model/engine-plan.ts'
 import { type FoundTensorRt, findTensorRt } from '../model/tensorrt-library.ts'
 import { callNative } from '../native-job.ts'
-import type { ResolvedCudaOptions, ResolvedOptions } from '../options.ts'
+import { DEFAULT_BATCH, type ResolvedCudaOptions, type ResolvedOptions } from '../options.ts'
 import { driverLibraries } from './libraries.ts'
 
 export interface CpuChoice {
@@ -143,7 +143,7 @@ export function requestFor(
     gpu,
     folders: engineFolders(bundle, cuda.engineCache),
     wanted: { precision, maxBatch, hostCode },
-    sizes: { video: maxBatch ?? batching.maxBatch, text: batching.maxTextBatch },
+    sizes: { video: maxBatch ?? batching.maxBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
     onLine: cuda.onBuild ?? (() => {}),
     signal,
   }

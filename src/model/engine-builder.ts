@@ -1,5 +1,17 @@
 /** Builds a model's TensorRT engines: in a child process, tried in another one, and there only when they work. */
-import { chmod, mkdir, mkdtemp, open, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { NativeGpuInfo, NativeGpuLibraries } from '#binding'
@@ -92,12 +104,22 @@ async function build(
   const builds = towers.map((tower) =>
     planBuild(bundle, tower, { precision: wanted.precision, maxBatch: sizes[tower], major }),
   )
+  const video = builds.find(({ tower }) => tower === 'video')
+  if (video && wanted.maxBatch !== undefined && video.maxBatch < wanted.maxBatch) {
+    throw new ModelError(
+      `the video graph ${video.onnx} takes batches of ${video.maxBatch}, but ${wanted.maxBatch} are wanted`,
+    )
+  }
   const tool = await findBuildTool(request)
   const scratch = await mkdtemp(join(folder, unfinished))
   try {
+    // TensorRT's timings are kept between builds. A build works on a copy, so that none is left half written.
+    const timings = join(folder, `timings.sm${digits(request.gpu)}.trt${tensorrt.version}.cache`)
+    const place = { tool, major, scratch, timingCache: join(scratch, 'timings.cache') }
+    await copyFile(timings, place.timingCache).catch(() => {})
     const made = new Map<Tower, string>()
-    for (const each of builds)
-      made.set(each.tower, await buildTower(request, each, { tool, major, folder, scratch }))
+    for (const each of builds) made.set(each.tower, await buildTower(request, each, place))
+    await rename(place.timingCache, timings).catch(() => {})
     await tryAll(request, made, parts)
     for (const each of builds) {
       signal.throwIfAborted()
@@ -111,21 +133,19 @@ async function build(
 interface Place {
   tool: BuildTool
   major: number
-  folder: string
   scratch: string
+  timingCache: string
 }
 
 /** @returns the path of the plan. */
 async function buildTower(
   { tensorrt, gpu, onLine, signal }: BuildRequest,
   build: TowerBuild,
-  { tool, major, folder, scratch }: Place,
+  { tool, major, scratch, timingCache }: Place,
 ): Promise<string> {
   const { tower, precision, maxBatch } = build
   const plan = join(scratch, `${tower}.plan`)
   onLine(`building the ${tower} engine in ${precision} for batches up to ${maxBatch} with ${tool.program}`)
-  // Kept between builds, which find most of their timings there. It is only data.
-  const timingCache = join(folder, `timings.sm${digits(gpu)}.trt${tensorrt.version}.cache`)
   const args = buildArguments(tool, { build, plan, timingCache, scratch, device: gpu.device, major })
   const { code, lines } = await runChild(tool.program, args, {
     cwd: scratch,

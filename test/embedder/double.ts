@@ -52,6 +52,7 @@ export class BindingDouble implements Binding {
   driver = '12.8'
   tensorrt = { version: '10.16.1.11', lean: false }
   nvdecEngines = 7
+  maxVideoBatch = 0
   lanes = { video: 2, text: 2 }
   gpusOpen = 0
   /** What is wrong about the order in which things were closed. */
@@ -119,7 +120,7 @@ export class BindingDouble implements Binding {
           height,
           width,
           embeddingDim: DIM,
-          maxVideoBatch: 0,
+          maxVideoBatch: gpu ? this.maxVideoBatch : 0,
           maxTextBatch: 0,
           videoLanes: gpu ? this.lanes.video : 1,
           textLanes: gpu ? this.lanes.text : 1,

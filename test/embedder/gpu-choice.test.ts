@@ -299,6 +299,22 @@ describe('options', () => {
   })
 
   it.each([
+    [16, undefined, 16],
+    [16, 3, 3],
+    [4, 12, 4],
+    [0, undefined, 8],
+  ])('an engine for %i clips and a batch of %s make batches of %i', async (engine, maxBatch, expected) => {
+    const { double, open } = machineWith([h200(0)])
+    double.maxVideoBatch = engine
+    await using embedder = await open({
+      device: 'cuda',
+      cuda: { engineCache: cache },
+      batching: { maxBatch },
+    })
+    expect(embedder.info().limits.maxVideoBatch).toBe(expected)
+  })
+
+  it.each([
     [{ nvdecWorkers: 3, cpuWorkers: 5 }, undefined, [0], 8],
     [{ cpuWorkers: 0 }, undefined, [0], 7],
     [{ cpuWorkers: 1 }, undefined, [0, 1], 16],

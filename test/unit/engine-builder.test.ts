@@ -51,7 +51,7 @@ const write = (version, text = value('saveEngine')) => {
 }
 console.log('[I] Start parsing network model.')
 console.error('[W] a warning')
-${instead || `write('${machine.tensorrt.version}'); fs.writeFileSync(value('timingCacheFile'), 'timings')`}
+${instead || `write('${machine.tensorrt.version}'); fs.appendFileSync(value('timingCacheFile'), value('saveEngine').slice(-10, -5) + ';')`}
 `,
   )
   chmodSync(path, 0o755)
@@ -144,7 +144,7 @@ describe('building', () => {
       ...profile(0),
       ...profile(1),
       '--stronglyTyped',
-      `--timingCacheFile=${join(out, 'timings.sm90.trt10.16.1.11.cache')}`,
+      `--timingCacheFile=${join(cwd, 'timings.cache')}`,
       '--memPoolSize=workspace:4096',
       '--builderOptimizationLevel=3',
       `--tempdir=${cwd}`,
@@ -183,6 +183,9 @@ describe('building', () => {
     expect(calls()).toHaveLength(1)
     await build({ force: true })
     expect(calls()).toHaveLength(3)
+    // Each build goes on with the timings of those before.
+    const timings = readFileSync(join(out, 'timings.sm90.trt10.16.1.11.cache'), 'utf8')
+    expect(timings).toBe('video;video;/text;')
   })
 
   test('replaces a stale engine of the same name', async () => {
@@ -323,6 +326,17 @@ describe('what cannot be built is told before', () => {
   test('with a lean runtime', async () => {
     const tensorrt = { ...request().tensorrt, lean: true }
     await expect(build({ tensorrt })).rejects.toMatchObject({ code: 'library' })
+  })
+
+  test('for larger batches than the graph takes', async () => {
+    trtexec()
+    const fixed = { inputs: { videos: [2, 8, 3, 224, 224] } }
+    const small = await onnxBundle({ video: fixed }, JSON.stringify(tokenizerJson))
+    await expect(build({ bundle: small, wanted: { hostCode: false, maxBatch: 4 } })).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringContaining('takes batches of 2, but 4 are wanted'),
+    })
+    expect((await build({ bundle: small })).video.sidecar.maxBatch).toBe(2)
   })
 
   test('in a precision that the graph is not in, with TensorRT 11', async () => {
