@@ -40,7 +40,7 @@ constexpr auto kMeanings = std::to_array<Meaning>({
     {"OutOfMemory", StatusCode::kOutOfMemory, "out_of_memory", "the GPU's memory is full"},
     {"out of memory", StatusCode::kOutOfMemory, "out_of_memory", "the GPU's memory is full"},
     {"CUDA initialization failure", StatusCode::kLibrary, "no_driver",
-     "no NVIDIA driver that this version of TensorRT can use"},
+     "there is no NVIDIA driver that this version of TensorRT can use; install one, or a newer one"},
     {"CUDA driver version is insufficient", StatusCode::kLibrary, "old_driver",
      "the NVIDIA driver is too old for this version of TensorRT; update the driver"},
 });
