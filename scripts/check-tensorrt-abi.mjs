@@ -77,7 +77,7 @@ function compareTables(abiRoot, compilerFlags) {
   return { ok: ran.status === 0, output: ran.stdout.trimEnd() || `it ended by ${ran.signal}`, version }
 }
 
-/** Builds the doubles with the headers' interfaces and runs the tests of every major on them. */
+/** Builds the doubles with the headers' interfaces and runs the tests of their major on them. */
 function runSuite(include, version) {
   const build = path.join(cache, version)
   mkdirSync(path.join(build, 'stubs'), { recursive: true })
@@ -94,7 +94,11 @@ function runSuite(include, version) {
       `-DCOSMOS_NVINFER_MAJOR=${version.split('.')[0]}`,
     ],
     ['cmake', '--build', build, '--parallel', '2'],
-    [process.execPath, path.join(root, 'scripts', 'native-test.mjs'), '--gtest_filter=*TensorRt*'],
+    [
+      process.execPath,
+      path.join(root, 'scripts', 'native-test.mjs'),
+      `--gtest_filter=*TensorRt*/${version.split('.')[0]}`,
+    ],
   ]
   return steps.every(([command, ...rest]) => {
     const result = spawnSync(command, rest, {
@@ -102,7 +106,8 @@ function runSuite(include, version) {
       env: { ...process.env, COSMOS_TEST_FAKES: build },
     })
     if (result.status !== 0) console.error(result.stdout + result.stderr)
-    else if (command === process.execPath) console.log(`  ${result.stdout.trim().split('\n').at(-1)}`)
+    else if (command === process.execPath)
+      console.log(`  passed: ${/PASSED *\] (.*)\./.exec(result.stdout)?.[1]}`)
     return result.status === 0
   })
 }

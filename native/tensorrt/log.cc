@@ -1,6 +1,7 @@
 #include "tensorrt/log.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <optional>
 #include <utility>
@@ -21,7 +22,7 @@ struct Meaning {
 };
 
 // The first that is found counts: causes before their consequences.
-constexpr Meaning kMeanings[] = {
+constexpr auto kMeanings = std::to_array<Meaning>({
     {"Version tag does not match", StatusCode::kLibrary, "version_mismatch",
      "the plan was built by another version of TensorRT; build it again with this one"},
     {"Magic tag does not match", StatusCode::kModel, "corrupt_plan",
@@ -39,10 +40,10 @@ constexpr Meaning kMeanings[] = {
     {"OutOfMemory", StatusCode::kOutOfMemory, "out_of_memory", "the GPU's memory is full"},
     {"out of memory", StatusCode::kOutOfMemory, "out_of_memory", "the GPU's memory is full"},
     {"CUDA initialization failure", StatusCode::kLibrary, "no_driver",
-     "no NVIDIA driver that this version of TensorRT can use"},
+     "there is no NVIDIA driver that this version of TensorRT can use; install one, or a newer one"},
     {"CUDA driver version is insufficient", StatusCode::kLibrary, "old_driver",
      "the NVIDIA driver is too old for this version of TensorRT; update the driver"},
-};
+});
 
 std::optional<Meaning> FindMeaning(const std::vector<std::string>& lines) {
   for (const Meaning& meaning : kMeanings) {

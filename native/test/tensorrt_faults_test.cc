@@ -133,8 +133,10 @@ TEST_P(TensorRtFaults, CodeOfThePlanRunsOnlyWhenAsked) {
 
 TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
   const TensorRtOptions options = Options();
-  for (const auto& [fault, message] : {std::pair{1, "TensorRT gives no reason"},
-                                       {2, "no NVIDIA driver that this version of TensorRT can use"}}) {
+  for (const auto& [fault, message] :
+       {std::pair{1, "TensorRT gives no reason"},
+        {2,
+         "there is no NVIDIA driver that this version of TensorRT can use; install one, or a newer one"}}) {
     const ScopedFaults faults("createInferRuntime=" + std::to_string(fault) + "@1");
     const auto engine = TryCreate(options);
     ASSERT_FALSE(engine.ok());

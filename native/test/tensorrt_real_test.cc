@@ -72,5 +72,13 @@ TEST_F(TensorRtReal, RefusesToStartAndSaysWhy) {
   }
 }
 
+// The double has what we call and not what the CUDA runtime inside the library asks for: as if it were too
+// old. After the tests above, because from here on the process has a libcuda.so.1.
+TEST_F(TensorRtReal, RefusesADriverThatIsTooOld) {
+  const auto driver = cuda::Driver::Open(FakeCudaPath());
+  ASSERT_TRUE(driver.ok()) << driver.status().message();
+  for (trt::Library* library : libraries_) ExpectRefusal(*library);
+}
+
 }  // namespace
 }  // namespace cosmos::test
