@@ -49,6 +49,7 @@ Status PictureStream::BeginRun() {
   went_back_ = false;
   first_ = run.first;
   refused_ = decoder_.refused();
+  last_order_ = -1;
   damage_ = 0;
   silent_packets_ = 0;
   return cursor_.MoveTo(first_);
@@ -115,7 +116,9 @@ void PictureStream::Deliver(Picture picture) {
   const int order = index_.order(place);
   if (IsLeading(place)) return;
   if (picture.damaged) ++damage_;
-  if (decoder().missing_is_damage() && IsMissing(order)) ++damage_;
+  // In presentation order, and none left out.
+  if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
+  last_order_ = order;
   if (WantsCare() || WantsEarlierKeyframe(order)) {
     decode_again_ = true;
     return;
@@ -141,8 +144,8 @@ bool PictureStream::WantsCare() const { return damage_ > 0 && !careful_ && make_
 // A wanted picture before `order` has not come and will not.
 bool PictureStream::IsMissing(int order) const { return !pending_.empty() && pending_.front() < order; }
 
-// The keyframe that the run began at may be none:
-// where encoders refresh a picture bit by bit, it takes a while to be whole.
+// The keyframe that the run began at may be none: where encoders refresh a picture bit by bit, it takes a
+// while to be whole.
 bool PictureStream::WantsEarlierKeyframe(int order) const {
   return !went_back_ && first_ > 0 && IsMissing(order);
 }
@@ -163,6 +166,7 @@ Status PictureStream::DecodeAgain() {
   }
   decoder().Reset();
   refused_ = decoder().refused();
+  last_order_ = -1;
   damage_ = 0;
   silent_packets_ = 0;
   packets_since_frame_ = 0;

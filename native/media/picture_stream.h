@@ -82,6 +82,7 @@ class PictureStream {
   bool in_run_ = false;
   int first_ = 0;              // the place it begins at
   int refused_ = 0;            // what the decoder had counted up to the last packet
+  int last_order_ = -1;        // of the last picture that came
   int damage_ = 0;             // packets refused and pictures patched up
   bool careful_ = false;       // it is decoded again on one thread, after damage was seen
   bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
