@@ -95,7 +95,10 @@ Status NvdecSession::Decode(CUVIDPICPARAMS& picture) {
 
 Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
   COSMOS_RETURN_IF_ERROR(Usable());
-  constexpr auto kNotSupported = static_cast<CUresult>(801);  // for this codec
+  // NVIDIA gives it for these alone; what asking for others answers is not written down.
+  const cudaVideoCodec codec = lease_.shape().codec;
+  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kWhole;
+  constexpr auto kNotSupported = static_cast<CUresult>(801);
   CUVIDGETDECODESTATUS status{};
   const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
   if (result == kNotSupported) return Health::kWhole;
