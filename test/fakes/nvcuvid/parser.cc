@@ -27,6 +27,10 @@ void Release(void* opaque, std::uint8_t* /*data*/) {
   delete held;
 }
 
+int IndexOf(const AVFrame& frame) {
+  return static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+}
+
 std::atomic<unsigned> next_stream = 1;
 
 class Parser {
@@ -128,7 +132,11 @@ class Parser {
     bool fine = true;
     if (begun_.frame) {
       current_ = begun_.index;
-      fine = Announce(*begun_.frame) && CallDecode(data, /*second_field=*/false);
+      // A picture that is shown at once has left libavcodec's own frame.
+      const AVFrame* frame = begun_.frame;
+      for (const AVFrame* other : shown)
+        if (IndexOf(*other) == begun_.index) frame = other;
+      fine = Announce(*frame) && CallDecode(data, /*second_field=*/false);
     } else if (second && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
       fine = CallDecode(data, /*second_field=*/true);
     }
@@ -171,6 +179,10 @@ class Parser {
     format.display_area = {static_cast<int>(frame.crop_left), static_cast<int>(frame.crop_top),
                            width - static_cast<int>(frame.crop_right),
                            height - static_cast<int>(frame.crop_bottom)};
+    // One that has left and is not shown yet tells no more how it is cropped.
+    if (!frame.buf[0] && announced_) {
+      format.display_area = format_.display_area;
+    }
     if (pixels->nb_components < 3) {
       format.chroma_format = cudaVideoChromaFormat_Monochrome;
     } else if (pixels->log2_chroma_h == 1) {
@@ -221,7 +233,7 @@ class Parser {
 
   bool CallDisplay(const AVFrame& frame) {
     CUVIDPARSERDISPINFO shown{};
-    shown.picture_index = static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+    shown.picture_index = IndexOf(frame);
     shown.progressive_frame = !frame.interlaced_frame;
     shown.top_field_first = frame.top_field_first;
     shown.timestamp = frame.pts;
