@@ -93,7 +93,8 @@ class Parser {
     surfaces_->busy[index] = true;
     auto* held = new Held{surfaces_, static_cast<int>(index), frame->buf[0]};
     frame->buf[0] = av_buffer_create(held->buffer->data, held->buffer->size, Release, held, 0);
-    begun_ = {frame, static_cast<int>(index)};
+    // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
+    if (codec_ != AV_CODEC_ID_HEVC || !begun_.frame) begun_ = {frame, static_cast<int>(index)};
     return 0;
   }
 
@@ -179,10 +180,6 @@ class Parser {
     format.display_area = {static_cast<int>(frame.crop_left), static_cast<int>(frame.crop_top),
                            width - static_cast<int>(frame.crop_right),
                            height - static_cast<int>(frame.crop_bottom)};
-    // One that has left and is not shown yet tells no more how it is cropped.
-    if (!frame.buf[0] && announced_) {
-      format.display_area = format_.display_area;
-    }
     if (pixels->nb_components < 3) {
       format.chroma_format = cudaVideoChromaFormat_Monochrome;
     } else if (pixels->log2_chroma_h == 1) {
