@@ -10,7 +10,7 @@
 namespace cosmos::cuda {
 namespace {
 
-// A camera's worth of sizes; each takes some 30 KB.
+// Each takes some 30 KB.
 constexpr std::size_t kMaxTables = 64;
 constexpr std::array<unsigned, 2> kBlock = {kBlockX, kBlockY};
 

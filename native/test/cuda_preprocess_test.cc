@@ -66,6 +66,25 @@ TEST(CudaPreprocess, EqualsTheCpuPath) {
   }
 }
 
+// Not the source but what NVRTC made of it, instruction by instruction.
+TEST(CudaPreprocess, ThePtxEqualsTheCpuPath) {
+  const ScopedVariable interpret("COSMOS_FAKE_CUDA_INTERPRET", "1");
+  const FakeDevice gpu;
+  const Pipeline pipeline(gpu);
+  Random random(15);
+  for (const PictureFormat& format : kPictureFormats) {
+    Differences differences;
+    for (int i = 0; i < 12; ++i) {
+      PictureBatch batch(gpu, random(1, 20), random(1, 20));
+      for (int picture = 0; picture < 2; ++picture) batch.Add(format, random(1, 40), random(1, 40), random);
+      const auto ours = batch.Run(pipeline);
+      differences.Add(ours, batch.expected());
+      EXPECT_TRUE(ours == batch.expected());
+    }
+    differences.Print(std::string("interpreted PTX, ") + av_get_pix_fmt_name(format.pixels));
+  }
+}
+
 // 720 lines is where untagged pictures change their matrix.
 TEST(CudaPreprocess, EqualsTheCpuPathAtTheSizesOfVideo) {
   const FakeDevice gpu;
@@ -258,6 +277,7 @@ TEST(CudaPreprocess, LoadingSaysWhatIsWrong) {
 }
 
 TEST(CudaPreprocess, MakesTheInputOfTaosGraphs) {
+  const ScopedVariable interpret("COSMOS_FAKE_CUDA_INTERPRET", "1");
   constexpr int kFrames = 3;
   constexpr int kHeight = 5;
   constexpr int kWidth = 67;

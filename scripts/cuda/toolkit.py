@@ -10,6 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+ENTERED = "COSMOS_CUDA_TOOLKIT_ENTERED"
 sys.path.insert(0, str(HERE.parent / "export"))
 
 import environment  # noqa: E402
@@ -17,6 +18,8 @@ import environment  # noqa: E402
 
 def enter(optional: bool) -> bool:
     """Goes on in the interpreter that has the wheels. Where they cannot be had: false if that is `optional`."""
+    if os.environ.get(ENTERED):
+        return True
     try:
         python = environment.python_for(HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)")
     except SystemExit as error:
@@ -24,9 +27,8 @@ def enter(optional: bool) -> bool:
             raise
         print(f"skipped: NVIDIA's wheels cannot be had ({error})")
         return False
-    if Path(sys.prefix) != python.parent.parent and not os.environ.get("COSMOS_EMBED_PYTHON"):
-        os.execv(python, [str(python), *sys.argv])
-    return True
+    os.environ[ENTERED] = "1"
+    os.execv(python, [str(python), *sys.argv])
 
 
 def version_of(package: str) -> str:

@@ -13,7 +13,8 @@
 //   COSMOS_FAKE_CUDA_DEVICES   name:capability:MiB of each, ';' between; "" for none. "Fake H200:9.0:8192"
 //   CUDA_VISIBLE_DEVICES       at cuInit; numbers or UUIDs ("GPU-…")
 //   COSMOS_FAKE_CUDA_VERSION   of the driver, 12040
-//   COSMOS_FAKE_CUDA_REPORT    a file that at exit gets one line of JSON: what is still allocated
+//   COSMOS_FAKE_CUDA_INTERPRET set: kernels are their PTX, interpreted, and not the host build of their
+//   source COSMOS_FAKE_CUDA_REPORT    a file that at exit gets one line of JSON: what is still allocated
 //   COSMOS_FAKE_FAULTS         see ../faults.h. A function by its symbol (cuMemAlloc_v2), or the work that it
 //                              queued when that runs: "run:cuMemcpyDtoHAsync_v2", "run:" and a kernel's name
 #pragma once
@@ -48,7 +49,8 @@ namespace fakes {
 
 // Queues work as an asynchronous call would, also while the stream is captured, in which case it may run any
 // number of times or never. `touches` are addresses (device or page-locked) in what the work reads or writes.
-// Errors as of cuLaunchKernel. `what` is for messages and "run:" faults.
+// Errors as of cuLaunchKernel. `what` is for messages and "run:" faults. The work runs on whatever thread
+// waits for it, under the one lock of this double: it must not wait for a thread that calls the driver.
 FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> touches,
                                   std::function<void()> work);
 // Records misuse.

@@ -73,8 +73,9 @@ FAKE_CUDA_API cuGraphLaunch(CUgraphExec_st* executable, CUstream stream) {
     for (const Work& work : executable->nodes) {
       // Checked when it was captured; since then the memory may have gone.
       for (const std::uint64_t address : work.touches) {
-        if (state.memory.contains(address)) continue;
-        Misuse("a graph is launched over memory that was freed: " + work.what);
+        if (state.memory.contains(address) || state.others.contains(reinterpret_cast<const void*>(address)))
+          continue;
+        Misuse("a graph is launched over memory or a module that is gone: " + work.what);
         return Error(1);
       }
       if (const CUresult result = Push(found, work); result != CUDA_SUCCESS) return result;

@@ -4,9 +4,11 @@
 #include <cctype>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "cuda/kernels.h"
+#include "cuda/ptx.h"
 #include "cuda/state.h"
 
 struct CUfunc_st {
@@ -16,6 +18,7 @@ struct CUfunc_st {
 };
 
 struct CUmod_st {
+  std::string ptx;
   std::map<std::string, CUfunc_st, std::less<>> functions;
 };
 
@@ -107,7 +110,7 @@ CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
     return Error(222);
   }
   if (Number(target.substr(3)) > Current()->major * 10 + Current()->minor) return Error(209);
-  *module = new CUmod_st{ReadEntries(words)};
+  *module = new CUmod_st{ptx, ReadEntries(words)};
   TheState().others[*module] = Current();
   for (auto& [name, function] : (*module)->functions) {
     function.module = *module;
@@ -119,14 +122,16 @@ CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
   return CUDA_SUCCESS;
 }
 
+std::uint64_t HandleAddress(CUmodule module) { return reinterpret_cast<std::uint64_t>(module); }
+
 // Every address in the parameters that is ours: what the kernel may touch.
-std::vector<std::uint64_t> Touches(const std::vector<std::vector<std::byte>>& parameters) {
-  std::vector<std::uint64_t> touches;
+std::set<std::uint64_t> Touches(const std::vector<std::vector<std::byte>>& parameters) {
+  std::set<std::uint64_t> touches;
   for (const auto& parameter : parameters) {
     for (std::size_t at = 0; at + sizeof(std::uint64_t) <= parameter.size(); at += sizeof(std::uint64_t)) {
       std::uint64_t value = 0;
       std::memcpy(&value, parameter.data() + at, sizeof(value));
-      if (Find(value, 1)) touches.push_back(value);
+      if (const auto* found = Find(value, 1)) touches.insert(found->first);
     }
   }
   return touches;
@@ -148,12 +153,8 @@ FAKE_CUDA_API cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned o
 FAKE_CUDA_API cuModuleUnload(CUmodule module) {
   return Call("cuModuleUnload", Needs::kContext, [&](State& state) {
     if (!state.others.contains(module)) return Error(400);
-    for (const auto& [name, function] : module->functions) {
-      for (const CUstream stream : state.streams)
-        for (const Item& item : stream->items)
-          if (item.work.what == name && stream->context == Current())
-            Misuse("a module is unloaded while its kernel is pending: " + name);
-    }
+    if (std::string what; IsPending(HandleAddress(module), &what))
+      Misuse("a module is unloaded while its kernel is pending: " + what);
     state.others.erase(module);
     delete module;
     return CUDA_SUCCESS;
@@ -191,13 +192,19 @@ FAKE_CUDA_API cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid
       bytes += function->parameters[i];
     }
     if (bytes > kMaxParameterBytes) return Error(1);
-    auto touches = Touches(copies);
-    const auto run = [kernel = function->kernel, grid, block, copies = std::move(copies)]() mutable {
+    CUstream found = FindStream(stream);
+    if (!found) return Error(400);
+    Work work{std::string(function->kernel->name), Touches(copies), {}};
+    work.touches.insert(HandleAddress(function->module));
+    const bool interpret = std::getenv("COSMOS_FAKE_CUDA_INTERPRET") != nullptr;
+    work.run = [kernel = function->kernel, ptx = interpret ? function->module->ptx : "", grid, block,
+                copies = std::move(copies)]() mutable {
+      if (!ptx.empty()) return Interpret(ptx, kernel->name, grid, block, copies.at(0).data());
       std::vector<void*> pointers;
       for (auto& copy : copies) pointers.push_back(copy.data());
       kernel->launch(grid, block, pointers.data());
     };
-    return Enqueue(stream, std::string(function->kernel->name), std::move(touches), run);
+    return Push(found, std::move(work));
   });
 }
 

@@ -34,7 +34,7 @@ using Context = CUctx_st;
 
 struct Work {
   std::string what;
-  std::set<std::uint64_t> touches;  // the first addresses of the allocations
+  std::set<std::uint64_t> touches;  // first addresses of allocations; the module of a kernel
   std::function<void()> run;
 };
 
