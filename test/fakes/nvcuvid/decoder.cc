@@ -288,7 +288,8 @@ class Decoder {
       auto& decoder = *static_cast<Decoder*>(self->opaque);
       const int error = avcodec_default_get_buffer2(self, frame, flags);
       if (error < 0 || !decoder.filling_) return error;
-      // A picture that libavcodec makes up for one that is missing comes first; the last is the one.
+      // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
+      if (decoder.info_.CodecType == cudaVideoCodec_HEVC && decoder.internal_) return 0;
       decoder.filling_->frame = FramePtr(av_frame_clone(frame), [](AVFrame* last) { av_frame_free(&last); });
       decoder.internal_ = frame;
       return 0;

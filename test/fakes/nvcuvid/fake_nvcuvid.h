@@ -10,7 +10,8 @@
 //   COSMOS_FAKE_NVDEC_CAPS         "h264:420:8 hevc:420:10 …"; by default what Hopper decodes
 //   COSMOS_FAKE_NVDEC_ENGINES      7
 //   COSMOS_FAKE_NVDEC_LATE_PARSER  1: CUVID_PKT_ENDOFPICTURE is not understood
-//   COSMOS_FAKE_FAULTS             see ../faults.h: a function by its symbol, "status", the decode status of the
+//   COSMOS_FAKE_FAULTS             see ../faults.h: a function by its symbol, "status", the decode status of
+//   the
 //                                  n-th picture, or "timestamp", that of the n-th picture shown
 #pragma once
 

@@ -27,6 +27,10 @@ void Release(void* opaque, std::uint8_t* /*data*/) {
   delete held;
 }
 
+int IndexOf(const AVFrame& frame) {
+  return static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+}
+
 std::atomic<unsigned> next_stream = 1;
 
 class Parser {
@@ -89,7 +93,8 @@ class Parser {
     surfaces_->busy[index] = true;
     auto* held = new Held{surfaces_, static_cast<int>(index), frame->buf[0]};
     frame->buf[0] = av_buffer_create(held->buffer->data, held->buffer->size, Release, held, 0);
-    begun_ = {frame, static_cast<int>(index)};
+    // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
+    if (codec_ != AV_CODEC_ID_HEVC || !begun_.frame) begun_ = {frame, static_cast<int>(index)};
     return 0;
   }
 
@@ -128,7 +133,11 @@ class Parser {
     bool fine = true;
     if (begun_.frame) {
       current_ = begun_.index;
-      fine = Announce(*begun_.frame) && CallDecode(data, /*second_field=*/false);
+      // A picture that is shown at once has left libavcodec's own frame.
+      const AVFrame* frame = begun_.frame;
+      for (const AVFrame* other : shown)
+        if (IndexOf(*other) == begun_.index) frame = other;
+      fine = Announce(*frame) && CallDecode(data, /*second_field=*/false);
     } else if (second && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
       fine = CallDecode(data, /*second_field=*/true);
     }
@@ -221,7 +230,7 @@ class Parser {
 
   bool CallDisplay(const AVFrame& frame) {
     CUVIDPARSERDISPINFO shown{};
-    shown.picture_index = static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+    shown.picture_index = IndexOf(frame);
     shown.progressive_frame = !frame.interlaced_frame;
     shown.top_field_first = frame.top_field_first;
     shown.timestamp = frame.pts;
