@@ -3,9 +3,10 @@
 //   node scripts/native-test.mjs [--no-sanitize] [GoogleTest flags …]   the native tests: no Node inside
 //   node scripts/native-test.mjs --addon [files …]                      the addon inside Node: test/native
 
-import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -40,13 +41,40 @@ if (addon) {
     ...(rest.length > 0 ? rest : ['test/native']),
   ])
 } else {
+  process.env.SVT_LOG ??= '1' // the AV1 encoder that makes clips says errors only
   // ONNX Runtime keeps a few bytes that it never frees.
   process.env.LSAN_OPTIONS ??= `suppressions=${path.join(root, 'test', 'native', 'lsan.supp')}:print_suppressions=0`
-  run(path.join(build, 'cosmos_tests'), [
-    '--gtest_brief=1',
-    `--gtest_output=json:${report('native-tests.json')}`,
-    ...rest,
-  ])
+  for (const name of readdirSync(report('.'))) {
+    if (name.startsWith('native-tests')) rmSync(report(name))
+  }
+  // Named tests are for somebody who watches; all of them share the cores, and are counted.
+  const shards = rest.length > 0 ? 1 : Math.min(availableParallelism(), 4)
+  const failures = await Promise.all(Array.from({ length: shards }, (_, index) => runShard(index, shards)))
+  if (failures.some((how) => how !== '')) {
+    console.error(`native tests: ${failures.filter(Boolean).join(', ')}`)
+    process.exit(1)
+  }
+}
+
+/** @returns how it failed, or "". */
+function runShard(index, shards) {
+  const child = spawn(
+    path.join(build, 'cosmos_tests'),
+    [
+      '--gtest_brief=1',
+      ...(rest.length > 0 ? [] : [`--gtest_output=json:${report(`native-tests-${index}.json`)}`]),
+      ...rest,
+    ],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, GTEST_TOTAL_SHARDS: `${shards}`, GTEST_SHARD_INDEX: `${index}` },
+    },
+  )
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message))
+    child.on('exit', (code, signal) => resolve(code === 0 ? '' : (signal ?? `exit ${code}`)))
+  })
 }
 
 function run(command, commandArgs) {

@@ -1,6 +1,6 @@
 // Prints the totals of every test report that this run left in .cache, as the last line of CI.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +12,8 @@ const reports = {
   'tests.json': fromVitest,
   'asan-tests.json': fromVitest,
   'package-tests.json': fromVitest,
-  'native-tests.json': fromGoogleTest,
+  // One for each process that shared them.
+  ...Object.fromEntries(shards('native-tests-').map((file) => [file, fromGoogleTest])),
 }
 
 for (const [file, read] of Object.entries(reports)) {
@@ -29,6 +30,11 @@ for (const [file, read] of Object.entries(reports)) {
 
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
+
+function shards(prefix) {
+  const files = readdirSync(cache).filter((file) => file.startsWith(prefix))
+  return files.length > 0 ? files : [`${prefix}0.json`]
+}
 
 function fromVitest(report) {
   return {
