@@ -68,7 +68,8 @@ void Compute(const std::vector<Operand>& inputs, const Operand& output) {
         values[j] += Mean(inputs[0], first + j * row_size / dim, first + (j + 1) * row_size / dim);
       } else {
         for (std::int64_t k = 0; k < row_size; ++k)
-          values[j] += inputs[1].At(first + k) * inputs[0].At(first + k) * static_cast<double>(1 + (k + j) % 3);
+          values[j] +=
+              inputs[1].At(first + k) * inputs[0].At(first + k) * static_cast<double>(1 + (k + j) % 3);
       }
       squares += values[j] * values[j];
     }
@@ -118,9 +119,9 @@ bool ExecutionContext::setInputShape(const char* name, const nvinfer1::Dims& dim
             shape[i] >= profiles->second[profile_].min[i] && shape[i] <= profiles->second[profile_].max[i]);
   }
   if (!fits) {
-    model_->Error("IExecutionContext::setInputShape: Error Code 3: API Usage Error (Parameter check failed: " +
-                  std::string(name) + " " + Text(shape) + " is outside of profile " +
-                  std::to_string(profile_) + ")");
+    model_->Error(
+        "IExecutionContext::setInputShape: Error Code 3: API Usage Error (Parameter check failed: " +
+        std::string(name) + " " + Text(shape) + " is outside of profile " + std::to_string(profile_) + ")");
     return false;
   }
   if (shapes_[name] != shape) warm_ = false;

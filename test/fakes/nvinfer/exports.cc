@@ -66,9 +66,10 @@ EXPORT void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) noe
   int devices = 0;
   if (fault == 2 || cuDeviceGetCount(&devices) != CUDA_SUCCESS) {
     // What the real ones do where there is no driver.
-    log.log(Severity::kERROR,
-            "createInferRuntime: Error Code 6: API Usage Error (CUDA initialization failure with error: 35 In "
-            "checkCudaInstallation at /home/builder/optimizer/common/globWriter.cpp:100)");
+    log.log(
+        Severity::kERROR,
+        "createInferRuntime: Error Code 6: API Usage Error (CUDA initialization failure with error: 35 In "
+        "checkCudaInstallation at /home/builder/optimizer/common/globWriter.cpp:100)");
     return reinterpret_cast<void*>(0x228);
   }
   if (fault) return nullptr;

@@ -1,17 +1,18 @@
-// What the parts of the double of libnvinfer share. It runs plans as plan.h describes them, on the streams of the double
-// of libcuda, and refuses what TensorRT refuses: the wrong device, shapes outside of the profile, addresses that are
-// missing or not aligned, one profile in two contexts at a time, a capture right after a change of shape.
+// What the parts of the double of libnvinfer share. It runs plans as plan.h describes them, on the streams of
+// the double of libcuda, and refuses what TensorRT refuses: the wrong device, shapes outside of the profile,
+// addresses that are missing or not aligned, one profile in two contexts at a time, a capture right after a
+// change of shape.
 //
 // Environment:
 //   COSMOS_FAKE_NVINFER_VERSION  e.g. "10.9.0.34", in place of 10.16.1.11 and 11.1.0.106
 //   COSMOS_FAKE_FAULTS           see ../faults.h, by the names of the methods:
-//     createInferRuntime=1                 null; 2: an error is logged and 0x228 returned, as without a driver
-//     deserializeCudaEngine=N              null, after what kDeserializeErrors[N - 1] says
+//     createInferRuntime=1                 null; 2: an error is logged and 0x228 returned, as without a
+//     driver deserializeCudaEngine=N              null, after what kDeserializeErrors[N - 1] says
 //     createExecutionContext=1             null: out of memory; 2: null without a word
 //     setOptimizationProfileAsync, setInputShape, setTensorAddress =1     false
 //     enqueueV3=1                          false; 2: false, out of memory
-//     enqueueV3.capture=1                  false, while the stream is captured only; 2: true, but the capture is broken
-//     run:enqueueV3=N                      N is the CUDA error that the run itself meets
+//     enqueueV3.capture=1                  false, while the stream is captured only; 2: true, but the capture
+//     is broken run:enqueueV3=N                      N is the CUDA error that the run itself meets
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
-// TensorRT's run-time interface, as much as the double implements: our own declarations, from the order of the
-// methods that section 3 of the reference lists. NV_TENSORRT_MAJOR says of which major. scripts/check-tensorrt-abi
-// compiles the same double against NVIDIA's headers in place of this one, and compares both with native/tensorrt/abi.h.
+// TensorRT's run-time interface, as much as the double implements: our own declarations, from the order of
+// the methods that section 3 of the reference lists. NV_TENSORRT_MAJOR says of which major.
+// scripts/check-tensorrt-abi compiles the same double against NVIDIA's headers in place of this one, and
+// compares both with native/tensorrt/abi.h.
 #pragma once
 
 #include <cstddef>
