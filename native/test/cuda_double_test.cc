@@ -201,5 +201,25 @@ TEST(CudaDouble, APoisonedContextStaysSo) {
   desk.gpu.fake.reset();
 }
 
+TEST(CudaDouble, ACaptureOfAnotherThreadForbidsOnlyWhatItsModeSays) {
+  const Desk desk;
+  const auto captured = cuda::MakeStream(desk.gpu.device).value();
+  constexpr unsigned kGlobal = 0;
+  for (const unsigned mode : {kGlobal, unsigned{cuda::kCaptureThreadLocal}}) {
+    ASSERT_EQ(desk.api.StreamBeginCapture(captured.get(), mode), CUDA_SUCCESS);
+    std::thread other([&] {
+      ASSERT_TRUE(desk.gpu.device.MakeCurrent().ok());
+      const bool works = DeviceBuffer::Allocate(desk.gpu.device, 16).ok();
+      EXPECT_EQ(works, mode != kGlobal);
+    });
+    other.join();
+    CUgraph_st* graph = nullptr;
+    EXPECT_EQ(desk.api.StreamEndCapture(captured.get(), &graph), mode == kGlobal ? 901 : CUDA_SUCCESS);
+    if (graph) {
+      EXPECT_EQ(desk.api.GraphDestroy(graph), CUDA_SUCCESS);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cosmos

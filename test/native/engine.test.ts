@@ -150,7 +150,7 @@ describe('createEngine', () => {
   const create = (changes: object) => () => binding.createEngine({ ...engineOptions, ...changes }).promise
 
   it.each([
-    ['options.backend', create({ backend: 'tensorflow' }), '"onnxruntime", found "tensorflow"'],
+    ['options.backend', create({ backend: 'tensorflow' }), '"onnxruntime" or "tensorrt", found "tensorflow"'],
     [
       'options.library',
       create({ library: 'libonnxruntime.so.1' }),

@@ -35,6 +35,8 @@ FAKE_CUDA_API cuStreamBeginCapture_v2(CUstream stream, unsigned mode) {
     if (mode > kMaxCaptureMode) return Error(1);
     if (found->capture != Capture::kNone) return Error(401);
     found->capture = Capture::kRunning;
+    found->capture_mode = mode;
+    found->capture_thread = std::this_thread::get_id();
     found->captured.clear();
     return CUDA_SUCCESS;
   });

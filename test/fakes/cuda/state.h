@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "cuda/fake_cuda.h"
@@ -58,6 +59,8 @@ struct CUstream_st {
   fakes::Context* context = nullptr;
   std::deque<fakes::Item> items{};
   fakes::Capture capture = fakes::Capture::kNone;
+  unsigned capture_mode = 0;  // 0 forbids calls of every thread, 1 those of the thread that captures, 2 none
+  std::thread::id capture_thread{};
   std::vector<fakes::Work> captured{};
   bool destroyed = false;
 };
@@ -101,8 +104,8 @@ const std::pair<const std::uint64_t, Allocation>* Find(std::uint64_t address, st
 
 // Null when the current context has no such stream.
 CUstream FindStream(CUstream stream);
-bool IsCapturing();  // this context has a stream that is captured
 // Does what a call does that is not allowed while a stream is captured: 900, and the capture is broken.
+// Nothing when this thread may call.
 std::optional<CUresult> RefuseInCapture();
 // Puts work on the stream, or into its capture.
 CUresult Push(CUstream stream, Work work);

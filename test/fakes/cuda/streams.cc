@@ -43,6 +43,12 @@ void AbandonUntil(CUevent event) {
   if (Current() && FindEvent(event) && event->last && !event->last->done) Abandon(event->last->stream);
 }
 
+// For calls that no thread may make on a stream while it is captured.
+CUresult RefuseCaptured(CUstream stream) {
+  stream->capture = Capture::kBroken;
+  return Error(900);
+}
+
 CUresult StickyOf(const Context* context) { return Error(context->sticky); }
 
 }  // namespace
@@ -53,13 +59,6 @@ CUstream FindStream(CUstream stream) {
   return stream->context == Current() ? stream : nullptr;
 }
 
-bool IsCapturing() {
-  const auto& streams = TheState().streams;
-  return std::any_of(streams.begin(), streams.end(), [](CUstream stream) {
-    return stream->context == Current() && stream->capture != Capture::kNone;
-  });
-}
-
 bool IsCapturing(CUstream stream) {
   const std::lock_guard lock(TheState().mutex);
   const CUstream found = Current() ? FindStream(stream) : nullptr;
@@ -67,11 +66,15 @@ bool IsCapturing(CUstream stream) {
 }
 
 std::optional<CUresult> RefuseInCapture() {
-  if (!IsCapturing()) return std::nullopt;
-  for (CUstream stream : TheState().streams)
-    if (stream->context == Current() && stream->capture == Capture::kRunning)
-      stream->capture = Capture::kBroken;
-  return Error(900);
+  std::optional<CUresult> refused;
+  for (CUstream stream : TheState().streams) {
+    if (stream->context != Current() || stream->capture == Capture::kNone) continue;
+    const bool forbidden =
+        stream->capture_mode == 0 ||
+        (stream->capture_mode == 1 && stream->capture_thread == std::this_thread::get_id());
+    if (forbidden) refused = RefuseCaptured(stream);
+  }
+  return refused;
 }
 
 CUresult Push(CUstream stream, Work work) {
@@ -153,7 +156,7 @@ FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
   const auto synchronize = [&](State&) {
     CUstream found = FindStream(stream);
     if (!found) return Error(400);
-    if (found->capture != Capture::kNone) return *RefuseInCapture();
+    if (found->capture != Capture::kNone) return RefuseCaptured(found);
     return Drain(found);
   };
   return Call("cuStreamSynchronize", Needs::kContext, synchronize, [&] {
@@ -167,7 +170,7 @@ FAKE_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) 
     // An event of another device may be waited for.
     if (!found || !state.events.contains(event)) return Error(400);
     if (flags != 0) return Error(1);
-    if (found->capture != Capture::kNone) return *RefuseInCapture();
+    if (found->capture != Capture::kNone) return RefuseCaptured(found);
     if (event->last && !event->last->done)
       found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last});
     return CUDA_SUCCESS;
