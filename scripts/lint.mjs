@@ -36,10 +36,12 @@ function checkTidy() {
   const compiled = new Set(
     JSON.parse(readFileSync(database, 'utf8')).map(({ file }) => path.relative(root, file)),
   )
+  // The database has GCC's flags.
+  const otherCompilers = '--extra-arg=-Wno-unknown-warning-option'
   const sources = native.filter((file) => compiled.has(file))
   const result = spawnSync(
     'xargs',
-    ['-P', '2', '-n', '1', 'clang-tidy', '-p', 'build', '--quiet', '--warnings-as-errors=*'],
+    ['-P', '2', '-n', '1', 'clang-tidy', '-p', 'build', '--quiet', '--warnings-as-errors=*', otherCompilers],
     { cwd: root, input: sources.join('\n'), encoding: 'utf8', maxBuffer: 1 << 28 },
   )
   if (result.status !== 0) process.stderr.write(result.stdout)

@@ -80,6 +80,7 @@ enum : unsigned {
 // clang-format on
 
 struct Api {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes none
 #define COSMOS_CUDA_MEMBER(name, symbol, parameters) CUresult(CUDAAPI* name) parameters = nullptr;
   COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_MEMBER)
 #undef COSMOS_CUDA_MEMBER

@@ -59,7 +59,7 @@ class Device {
 
   Driver& driver_;
   const DeviceInfo info_;
-  const CUcontext context_;
+  CUcontext context_;
   mutable std::atomic<bool> lost_ = false;
 };
 

@@ -17,6 +17,7 @@ int AlignPitch(int bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+// NOLINTNEXTLINE(performance-no-int-to-ptr): FFmpeg's frames carry device addresses as pointers
 std::uint8_t* AsPointer(CUdeviceptr address) { return reinterpret_cast<std::uint8_t*>(address); }
 CUdeviceptr AsAddress(const std::uint8_t* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
 

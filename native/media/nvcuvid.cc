@@ -55,8 +55,8 @@ Result<const Nvcuvid*> Nvcuvid::Open(const std::string& path) {
   }
   NvcuvidApi api;
   const char* missing = nullptr;
-#define COSMOS_NVCUVID_RESOLVE(name, symbol, type)   \
-  api.name = file.operator->()->Find<type*>(symbol); \
+#define COSMOS_NVCUVID_RESOLVE(name, symbol, type)                        \
+  api.name = file.operator->()->Find<decltype(NvcuvidApi::name)>(symbol); \
   if (api.name == nullptr && !missing) missing = symbol;
   COSMOS_NVCUVID_FUNCTIONS(COSMOS_NVCUVID_RESOLVE)
 #undef COSMOS_NVCUVID_RESOLVE

@@ -43,8 +43,8 @@ class NvdecSession {
 
   Nvdec& nvdec_;
   const AVCodecParameters& parameters_;
-  const CUstream stream_;
-  const CUevent event_;
+  CUstream stream_;
+  CUevent event_;
   const std::int64_t max_bytes_;
   NvdecPool::Lease lease_;
   CUVIDEOFORMAT format_{};

@@ -91,7 +91,7 @@ MakeEngine ReadEngineOptions(const Arg& options) {
   const Arg backend = options["backend"];
   const std::string name = backend.String();
   if (name == "onnxruntime") return [read = ReadOnnxOptions(options)] { return CreateOnnxEngine(read); };
-  if (name != "tensorrt") backend.Fail("\"onnxruntime\" or \"tensorrt\"");
+  if (name != "tensorrt") backend.Fail(R"("onnxruntime" or "tensorrt")");
   return [gpu = NativeGpu::From(options["gpu"]), read = ReadTensorRtOptions(options)] {
     // The engine keeps the GPU through its kernels.
     const std::shared_ptr<const cuda::Preprocessor> kernels(gpu, &gpu->preprocessor());

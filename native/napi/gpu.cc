@@ -30,7 +30,7 @@ GpuOptions ReadGpuOptions(const Arg& options) {
   read.nvcuvid_library = ReadLibrary(libraries, "nvcuvid");
   if (const Arg a = options["nvdec"]; a.given()) {
     const std::string nvdec = a.String();
-    if (nvdec != "auto" && nvdec != "never") a.Fail("\"auto\" or \"never\"");
+    if (nvdec != "auto" && nvdec != "never") a.Fail(R"("auto" or "never")");
     read.nvdec = nvdec == "auto";
   }
   if (const Arg a = options["nvdecWorkers"]; a.given()) read.nvdec_workers = a.Int(0, kMaxWorkers);
