@@ -128,7 +128,7 @@ describe('the package', () => {
 
   it('holds nothing that only a checkout needs', () => {
     const surprising = packed.files.filter((file) =>
-      /^(test|scripts\/(?!export)|src|\.|build|examples)/.test(file),
+      /^(test|scripts\/(?!export|engine)|src|\.|build|examples)/.test(file),
     )
     expect(surprising).toEqual([])
   })
