@@ -43,10 +43,10 @@ if (addon) {
   process.env.SVT_LOG ??= '1' // the AV1 encoder that makes clips says errors only
   // ONNX Runtime keeps a few bytes that it never frees.
   process.env.LSAN_OPTIONS ??= `suppressions=${path.join(root, 'test', 'native', 'lsan.supp')}:print_suppressions=0`
-  for (const name of readdirSync(report('.'))) {
-    if (name.startsWith('native-tests')) rmSync(report(name))
-  }
-  // Named tests are for somebody who watches; all of them share the cores, and are counted.
+  // Named tests are for somebody who watches; all of them share the cores, and are counted. A run of some must leave the
+  // reports of all alone.
+  const stale = rest.length > 0 ? [] : readdirSync(report('.')).filter((name) => name.startsWith('native-tests'))
+  for (const name of stale) rmSync(report(name))
   const groups = rest.length > 0 ? [[]] : groupsOfTests()
   const failures = await Promise.all(groups.map((filter, index) => runTests(filter, index)))
   if (failures.some((how) => how !== '')) {
