@@ -45,7 +45,8 @@ if (addon) {
   process.env.LSAN_OPTIONS ??= `suppressions=${path.join(root, 'test', 'native', 'lsan.supp')}:print_suppressions=0`
   // Named tests are for somebody who watches; all of them share the cores, and are counted. A run of some must leave the
   // reports of all alone.
-  const stale = rest.length > 0 ? [] : readdirSync(report('.')).filter((name) => name.startsWith('native-tests'))
+  const stale =
+    rest.length > 0 ? [] : readdirSync(report('.')).filter((name) => name.startsWith('native-tests'))
   for (const name of stale) rmSync(report(name))
   const groups = rest.length > 0 ? [[]] : groupsOfTests()
   const failures = await Promise.all(groups.map((filter, index) => runTests(filter, index)))
