@@ -1,35 +1,16 @@
 #include "cuda/driver.h"
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "base/dynlib.h"
+#include "base/registry.h"
 
 namespace cosmos::cuda {
 namespace {
 
 constexpr const char* kSoname = "libcuda.so.1";
 constexpr auto kOutOfMemoryError = static_cast<CUresult>(2);
-
-// The drivers by the name that they were opened by. Never freed: their threads may outlive every static of
-// ours.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Driver>> drivers;
-};
-
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-Status Unusable(const std::string& library, const std::string& reason) {
-  return Status(StatusCode::kLibrary, library + " cannot be used as the CUDA driver: " + reason)
-      .With("library", library)
-      .With("reason", reason);
-}
 
 Result<Api> Resolve(const Dynlib& file, const std::string& library) {
   Api api;
@@ -40,7 +21,7 @@ Result<Api> Resolve(const Dynlib& file, const std::string& library) {
   COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_RESOLVE)
 #undef COSMOS_CUDA_RESOLVE
   if (missing) {
-    return Unusable(library,
+    return Unusable(library, "the CUDA driver",
                     std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
   }
   return api;
@@ -72,18 +53,17 @@ bool IsSticky(CUresult result) {
 
 Result<Driver*> Driver::Open(const std::string& path) {
   const std::string library = path.empty() ? kSoname : path;
-  Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  if (const auto found = registry.drivers.find(library); found != registry.drivers.end())
-    return found->second.get();
+  return Registry<Driver>::OfProcess().Get(library, [&] { return Load(library); });
+}
 
-  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
+Result<std::unique_ptr<Driver>> Driver::Load(const std::string& library) {
+  Result<Dynlib> file = library == kSoname ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(library);
   if (!file.ok()) return file.TakeStatus();
   auto api = Resolve(*file.operator->(), library);
   if (!api.ok()) return api.TakeStatus();
   std::unique_ptr<Driver> driver(new Driver(library, api.value()));
   COSMOS_RETURN_IF_ERROR(driver->Start());
-  return registry.drivers.emplace(library, std::move(driver)).first->second.get();
+  return driver;
 }
 
 Status Driver::Start() {

@@ -1,8 +1,10 @@
 // The CUDA driver, opened at run time and once per process.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/status.h"
 #include "cuda/abi.h"
@@ -34,6 +36,7 @@ class Driver {
   Status Check(CUresult result, std::string_view doing, StatusCode code = StatusCode::kEngine) const;
 
  private:
+  static Result<std::unique_ptr<Driver>> Load(const std::string& library);
   Driver(std::string library, const Api& api) : library_(std::move(library)), api_(api) {}
   Status Start();
 

@@ -1,35 +1,21 @@
 #include "media/nvcuvid.h"
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "base/dynlib.h"
+#include "base/registry.h"
 
 namespace cosmos {
 namespace {
 
 constexpr const char* kSoname = "libnvcuvid.so.1";
 
-// By the name that they were opened by. Never freed, as the driver is not.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Nvcuvid>> libraries;
-};
-
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-Status Unusable(const std::string& library, const std::string& reason) {
-  return Status(StatusCode::kLibrary,
-                library + " cannot be used as NVIDIA's video decoder: " + reason +
-                    ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
-                    "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video")
-      .With("library", library)
-      .With("reason", reason);
+Status UnusableDecoder(const std::string& library, const std::string& reason) {
+  return Unusable(library, "NVIDIA's video decoder",
+                  reason +
+                      ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
+                      "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video");
 }
 
 std::string ReasonOf(const Status& status) {
@@ -43,15 +29,16 @@ std::string ReasonOf(const Status& status) {
 
 Result<const Nvcuvid*> Nvcuvid::Open(const std::string& path) {
   const std::string library = path.empty() ? kSoname : path;
-  Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  if (const auto found = registry.libraries.find(library); found != registry.libraries.end())
-    return found->second.get();
+  auto opened = Registry<Nvcuvid>::OfProcess().Get(library, [&] { return Load(library); });
+  if (!opened.ok()) return opened.TakeStatus();
+  return opened.value();
+}
 
-  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
+Result<std::unique_ptr<Nvcuvid>> Nvcuvid::Load(const std::string& library) {
+  Result<Dynlib> file = library == kSoname ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(library);
   if (!file.ok()) {
     if (file.status().code() != StatusCode::kLibrary) return file.TakeStatus();
-    return Unusable(library, ReasonOf(file.status()));
+    return UnusableDecoder(library, ReasonOf(file.status()));
   }
   NvcuvidApi api;
   const char* missing = nullptr;
@@ -60,10 +47,8 @@ Result<const Nvcuvid*> Nvcuvid::Open(const std::string& path) {
   if (api.name == nullptr && !missing) missing = symbol;
   COSMOS_NVCUVID_FUNCTIONS(COSMOS_NVCUVID_RESOLVE)
 #undef COSMOS_NVCUVID_RESOLVE
-  if (missing) return Unusable(library, std::string("it does not export ") + missing);
-  std::unique_ptr<Nvcuvid>& opened = registry.libraries[library];
-  opened.reset(new Nvcuvid(library, api));
-  return opened.get();
+  if (missing) return UnusableDecoder(library, std::string("it does not export ") + missing);
+  return std::unique_ptr<Nvcuvid>(new Nvcuvid(library, api));
 }
 
 }  // namespace cosmos

@@ -2,7 +2,9 @@
 // nv-codec-headers.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "cuda/abi.h"
@@ -45,6 +47,7 @@ class Nvcuvid {
   const std::string& library() const { return library_; }
 
  private:
+  static Result<std::unique_ptr<Nvcuvid>> Load(const std::string& library);
   Nvcuvid(std::string library, const NvcuvidApi& api) : library_(std::move(library)), api_(api) {}
 
   const std::string library_;

@@ -1,32 +1,17 @@
 #include "onnxruntime/library.h"
 
 #include <cstdio>
-#include <map>
 #include <utility>
 
 #include "base/dynlib.h"
+#include "base/registry.h"
 
 namespace cosmos::ort {
 namespace {
 
 constexpr std::size_t kLogLines = 20;
 
-// The libraries by path. Never freed: their threads may outlive every static of ours.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Library>> libraries;
-};
-
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-Status Unusable(const std::string& path, const std::string& reason) {
-  return Status(StatusCode::kLibrary, path + " cannot be used as ONNX Runtime: " + reason)
-      .With("library", path)
-      .With("reason", reason);
-}
+constexpr const char* kProduct = "ONNX Runtime";
 
 // "1.30.0" has the API version 30. Asked before GetApi, which complains on stderr about a version that it
 // lacks.
@@ -40,30 +25,29 @@ bool HasOurApi(const std::string& version) {
 }  // namespace
 
 Result<Library*> Library::Open(const std::string& path) {
-  Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  if (const auto found = registry.libraries.find(path); found != registry.libraries.end()) {
-    return found->second.get();
-  }
+  return Registry<Library>::OfProcess().Get(path, [&] { return Load(path); });
+}
 
+Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   Result<Dynlib> file = Dynlib::Open(path);
   if (!file.ok()) return file.TakeStatus();
   const auto get_base = file->Find<GetApiBase>("OrtGetApiBase");
   const ApiBase* base = get_base == nullptr ? nullptr : get_base();
-  if (base == nullptr) return Unusable(path, "it does not export OrtGetApiBase");
+  if (base == nullptr) return Unusable(path, kProduct, "it does not export OrtGetApiBase");
 
   const std::string version = base->GetVersionString();
   const Api* api = HasOurApi(version) ? base->GetApi(kApiVersion) : nullptr;
   if (api == nullptr) {
     return Unusable(
-        path, "its version is " + version + "; 1." + std::to_string(kApiVersion) + " or newer is needed");
+        path, kProduct,
+        "its version is " + version + "; 1." + std::to_string(kApiVersion) + " or newer is needed");
   }
 
   std::unique_ptr<Library> library(new Library(path, version, *api));
   COSMOS_RETURN_IF_ERROR(library->Check(
       api->CreateEnvWithCustomLogger(Log, library.get(), LogLevel::kWarning, "cosmos-embed", &library->env_),
       StatusCode::kLibrary, "ONNX Runtime cannot start"));
-  return registry.libraries.emplace(path, std::move(library)).first->second.get();
+  return library;
 }
 
 Status Library::Check(OrtStatus* status, StatusCode code, std::string_view doing) {

@@ -60,6 +60,7 @@ class Library {
   }
 
  private:
+  static Result<std::unique_ptr<Library>> Load(const std::string& path);
   Library(std::string path, std::string version, const Api& api)
       : path_(std::move(path)), version_(std::move(version)), api_(api) {}
   static void Log(void* context, LogLevel level, const char* category, const char* id, const char* where,

@@ -1,11 +1,10 @@
 #include "tensorrt/library.h"
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "base/dynlib.h"
+#include "base/registry.h"
 
 namespace cosmos::trt {
 namespace {
@@ -13,22 +12,7 @@ namespace {
 // Below the first page lies no object: a null pointer that was converted to a base class.
 constexpr std::uintptr_t kPage = 4096;
 
-// The libraries by path. Never freed: their threads may outlive every static of ours.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Library>> libraries;
-};
-
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-Status Unusable(const std::string& path, const std::string& reason) {
-  return Status(StatusCode::kLibrary, path + " cannot be used as TensorRT: " + reason)
-      .With("library", path)
-      .With("reason", reason);
-}
+constexpr const char* kProduct = "TensorRT";
 
 bool IsKnown(const Version& version) {
   return (version.major == 10 && version.minor >= kOldestMinor10) ||
@@ -43,12 +27,10 @@ std::string Version::text() const {
 }
 
 Result<Library*> Library::Open(const std::string& path) {
-  Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  if (const auto found = registry.libraries.find(path); found != registry.libraries.end()) {
-    return found->second.get();
-  }
+  return Registry<Library>::OfProcess().Get(path, [&] { return Load(path); });
+}
 
+Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   Result<Dynlib> file = Dynlib::Open(path);
   if (!file.ok()) return file.TakeStatus();
   Version version;
@@ -58,19 +40,19 @@ Result<Library*> Library::Open(const std::string& path) {
                                        {"getInferLibBuildVersion", &version.build}}) {
     const auto get = file->Find<GetVersion>(symbol);
     if (get == nullptr) {
-      return Unusable(path, std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
+      return Unusable(path, kProduct,
+                      std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
     }
     *number = get();
   }
   if (!IsKnown(version)) {
-    return Unusable(path, "its version is " + version.text() + "; any 10.x or 11.x is supported")
+    return Unusable(path, kProduct, "its version is " + version.text() + "; any 10.x or 11.x is supported")
         .With("version", version.text());
   }
   const auto create = file->Find<CreateRuntime>("createInferRuntime_INTERNAL");
-  if (create == nullptr) return Unusable(path, "it does not export createInferRuntime_INTERNAL");
+  if (create == nullptr) return Unusable(path, kProduct, "it does not export createInferRuntime_INTERNAL");
   const bool lean = file->Find<void*>("createInferBuilder_INTERNAL") == nullptr;
-  std::unique_ptr<Library> library(new Library(path, version, lean, create));
-  return registry.libraries.emplace(path, std::move(library)).first->second.get();
+  return std::unique_ptr<Library>(new Library(path, version, lean, create));
 }
 
 Result<Handle<Runtime>> Library::MakeRuntime() {

@@ -1,7 +1,9 @@
 // libnvinfer as a library in the process: opened once per file, and never unloaded.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "tensorrt/abi.h"
@@ -46,6 +48,7 @@ class Library {
   }
 
  private:
+  static Result<std::unique_ptr<Library>> Load(const std::string& path);
   Library(std::string path, const Version& version, bool lean, CreateRuntime create)
       : path_(std::move(path)), version_(version), lean_(lean), create_(create) {}
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 import { decode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { main } from '../../src/cli/main.ts'
 import { VERSION } from '../../src/version.ts'
+import { run } from './support.ts'
 
 const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))
 const folder = mkdtempSync(path.join(tmpdir(), 'cli-'))
@@ -27,17 +27,6 @@ afterAll(() => {
   else process.env.XDG_CACHE_HOME = cacheBefore
   rmSync(folder, { recursive: true, force: true })
 })
-
-async function run(argv: string[], signal: AbortSignal = new AbortController().signal) {
-  const result = { code: 0, stdout: '', stderr: '' }
-  const sink = (stream: 'stdout' | 'stderr') => ({
-    write: (text: string) => {
-      result[stream] += text
-    },
-  })
-  result.code = await main(argv, { stdout: sink('stdout'), stderr: sink('stderr'), signal })
-  return result
-}
 
 describe('the command line', () => {
   test('without a command it tells the commands and fails', async () => {

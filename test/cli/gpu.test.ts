@@ -4,24 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Finding } from '../../src/cli/doctor.ts'
 import { gpuFindings } from '../../src/cli/doctor-gpu.ts'
-import { main } from '../../src/cli/main.ts'
 import { buildModel } from '../../src/device/build.ts'
 import { type EmbedderOptions, resolveOptions } from '../../src/options.ts'
 import { engines, h200, machineWith, noBuild, tensorrt } from '../embedder/gpu-support.ts'
 import { model } from '../embedder/support.ts'
+import { run } from './support.ts'
 
 const demo = fileURLToPath(new URL('../../models/demo', import.meta.url))
-
-async function run(argv: string[], signal: AbortSignal = new AbortController().signal) {
-  const result = { code: 0, stdout: '', stderr: '' }
-  const sink = (stream: 'stdout' | 'stderr') => ({
-    write: (text: string) => {
-      result[stream] += text
-    },
-  })
-  result.code = await main(argv, { stdout: sink('stdout'), stderr: sink('stderr'), signal })
-  return result
-}
 
 /** So that the tests find no driver on a machine that has one. */
 function withoutDriver() {

@@ -1,6 +1,7 @@
 /** The routes over a real embedder on a double of the addon with a GPU. */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createServer } from '../../src/http/server.ts'
+import type { EmbedderOptions } from '../../src/options.ts'
 import { engines, h200, machineWith } from '../embedder/gpu-support.ts'
 import { turns } from '../embedder/support.ts'
 import { post, request } from './support.ts'
@@ -8,9 +9,9 @@ import { post, request } from './support.ts'
 const engineCache = await engines()
 const query = { request_type: 'query', input: 'a', model: 'test/tiny' }
 
-async function served() {
+async function served(options: EmbedderOptions = { device: 'cuda', cuda: { engineCache } }) {
   const { double, open } = machineWith([h200(0)])
-  const embedder = await open({ device: 'cuda', cuda: { engineCache } })
+  const embedder = await open(options)
   const server = await createServer({ embedder })
   onTestFinished(async () => {
     await server.close()
@@ -77,15 +78,7 @@ describe('GET /v1/metadata', () => {
   })
 
   it('tells why it is the CPU, with places shortened', async () => {
-    const { open } = machineWith([h200(0)])
-    const embedder = await open({ cuda: { engineCache: '/somewhere/else' } })
-    const server = await createServer({ embedder })
-    onTestFinished(async () => {
-      await server.close()
-      await embedder.dispose()
-    })
-    const url = await server.listen({ port: 0 })
-    await server.ready
+    const { url } = await served({ cuda: { engineCache: '/somewhere/else' } })
     const { body } = await request(`${url}/v1/metadata`)
     const { device } = (body as { runtime: { device: { reason: string } } }).runtime
     expect(device.reason).toMatch(/no TensorRT engine for video in …\/else or …\/engines/)

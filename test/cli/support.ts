@@ -1,0 +1,13 @@
+import { main } from '../../src/cli/main.ts'
+
+/** Runs a command as the program does, and gives what it printed and how it ended. */
+export async function run(argv: string[], signal: AbortSignal = new AbortController().signal) {
+  const result = { code: 0, stdout: '', stderr: '' }
+  const sink = (stream: 'stdout' | 'stderr') => ({
+    write: (text: string) => {
+      result[stream] += text
+    },
+  })
+  result.code = await main(argv, { stdout: sink('stdout'), stderr: sink('stderr'), signal })
+  return result
+}
