@@ -1,5 +1,13 @@
 /** What the package promises of its files, and that the check of it can fail. */
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -90,6 +98,21 @@ describe('the package', () => {
     expect(packed.files).toContain('models/demo/video.onnx')
     expect(packed.packedBytes).toBeLessThanOrEqual(30e6)
     expect(packed.unpackedBytes).toBeLessThanOrEqual(80e6)
+  })
+
+  it('has the sizes that docs/packaging.md tells, within a twentieth', () => {
+    const docs = readFileSync(path.join(packed.root, 'docs', 'packaging.md'), 'utf8')
+    const told = (row: string) =>
+      Number(new RegExp(`^\\| ${row} \\| ([\\d.]+) \\|$`, 'm').exec(docs)?.[1]) * 1e6
+    const sizes = {
+      packed: packed.packedBytes,
+      unpacked: packed.unpackedBytes,
+      'of that ONNX Runtime': statSync(path.join(prebuild, 'libonnxruntime.so.1')).size,
+      addon: statSync(addon).size,
+    }
+    for (const [row, bytes] of Object.entries(sizes)) {
+      expect(Math.abs(told(row) / bytes - 1), `${row}: ${bytes} bytes`).toBeLessThan(0.05)
+    }
   })
 
   it('brings the licence of every part, and names it in the notices and in the list of parts', () => {
