@@ -108,9 +108,14 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
   auto match = MatchVideo(graph, options.model, options.video_path);
   if (!match.ok()) return match.TakeStatus();
   const int lanes = video_network_->CountLanes(options.contexts);
-  auto range = video_network_->RangeOf(graph.inputs, lanes);
-  if (!range.ok()) return range.TakeStatus();
   tao_ = match->tao;
+  // A plan may leave open more than the batch; the clips of a model do not.
+  TensorSpec batch = graph.inputs[0];
+  const auto& [frames, height, width] = options.model.clip;
+  batch.dims = {batch.dims[0], frames, 3, height, width};
+  if (tao_) std::swap(batch.dims[1], batch.dims[2]);
+  auto range = video_network_->RangeOf(std::span(&batch, 1), lanes);
+  if (!range.ok()) return range.TakeStatus();
   video_range_ = std::move(range).value();
   signature_.max_video_batch = static_cast<int>(video_range_.max[0]);
   signature_.video_form = tao_ ? "tao" : "canonical";
