@@ -1,7 +1,10 @@
 #include "cuda/device.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iterator>
+#include <map>
 
 namespace cosmos::cuda {
 namespace {
@@ -143,9 +146,11 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
   DeviceBuffer buffer;
   {
     const std::lock_guard lock(mutex_);
-    if (auto found = idle_.extract(bytes)) {
+    const auto found = std::ranges::find(idle_, bytes, &DeviceBuffer::bytes);
+    if (found != idle_.end()) {
       idle_bytes_ -= bytes;
-      buffer = std::move(found.mapped());
+      buffer = std::move(*found);
+      idle_.erase(found);
     }
   }
   if (!buffer) {
@@ -168,14 +173,19 @@ Result<DeviceBuffer> BufferPool::Allocate(std::size_t bytes) {
 }
 
 void BufferPool::Return(DeviceBuffer buffer) {
+  if (buffer.bytes() > max_idle_bytes_) return;
+  std::list<DeviceBuffer> too_many;  // freed without the lock
   const std::lock_guard lock(mutex_);
-  if (idle_bytes_ + buffer.bytes() > max_idle_bytes_) return;  // freed, outside of the map
   idle_bytes_ += buffer.bytes();
-  idle_.emplace(buffer.bytes(), std::move(buffer));
+  idle_.push_front(std::move(buffer));
+  while (idle_bytes_ > max_idle_bytes_) {
+    idle_bytes_ -= idle_.back().bytes();
+    too_many.splice(too_many.begin(), idle_, std::prev(idle_.end()));
+  }
 }
 
 void BufferPool::Trim() {
-  std::multimap<std::size_t, DeviceBuffer> idle;
+  std::list<DeviceBuffer> idle;
   const std::lock_guard lock(mutex_);
   idle_bytes_ = 0;
   idle.swap(idle_);

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -157,7 +157,7 @@ Result<Event> MakeEvent(const Device& device);
 // for the whole device. Thread-safe. Outlives its buffers.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
-  // At most `max_idle_bytes` are kept while nobody uses them.
+  // At most `max_idle_bytes` are kept while nobody uses them: those that came back last.
   BufferPool(const Device& device, std::size_t max_idle_bytes)
       : device_(device), max_idle_bytes_(max_idle_bytes) {}
 
@@ -176,7 +176,7 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   const std::size_t max_idle_bytes_;
   std::mutex mutex_;
   std::size_t idle_bytes_ = 0;
-  std::multimap<std::size_t, DeviceBuffer> idle_;
+  std::list<DeviceBuffer> idle_;  // the latest first
 };
 
 }  // namespace cosmos::cuda

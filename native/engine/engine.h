@@ -38,6 +38,7 @@ struct EngineInfo {
 using TokenRow = std::vector<std::int64_t>;
 
 // A run that has begun. Destroying one that was not finished waits until the device has let go of its memory.
+// Its engine outlives it.
 class EngineRun {
  public:
   virtual ~EngineRun() = default;

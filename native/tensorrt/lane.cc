@@ -10,10 +10,6 @@
 namespace cosmos::trt {
 namespace {
 
-// Shapes that are remembered, each with a graph of some megabytes at most: the batches of a video profile, or
-// the common sizes of text.
-constexpr std::size_t kShapes = 16;
-
 Dims ToDims(const std::vector<std::int64_t>& shape) {
   Dims dims;
   dims.rank = static_cast<std::int32_t>(shape.size());
@@ -149,23 +145,22 @@ Status Lane::Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes) {
 }
 
 Status Lane::Launch(const Shapes& shapes) {
-  const auto found = std::ranges::find(seen_, shapes, &Seen::shapes);
-  const bool known = found != seen_.end();
-  if (known) {
-    seen_.splice(seen_.begin(), seen_, found);
-    if (graphs_ && found->graph) {
-      if (device_.api().GraphLaunch(found->graph.get(), stream_.get()) == CUDA_SUCCESS) return {};
-      graphs_ = false;
-    }
-  } else {
-    seen_.push_front({shapes, {}});
-    if (seen_.size() > kShapes) seen_.pop_back();
+  const bool again = shapes == shapes_;
+  if (!again) {
+    replay_ = {};
+    shapes_.clear();  // half of them may be set when it fails
+    COSMOS_RETURN_IF_ERROR(SetShapes(shapes));
+    shapes_ = shapes;
   }
-  COSMOS_RETURN_IF_ERROR(SetShapes(shapes));
+  if (replay_) {
+    if (device_.api().GraphLaunch(replay_.get(), stream_.get()) == CUDA_SUCCESS) return {};
+    replay_ = {};
+    graphs_ = false;
+  }
   COSMOS_RETURN_IF_ERROR(Enqueue());
   // For the next time, while the device is busy with this one. TensorRT wants to have run a shape before it
   // is captured.
-  if (graphs_ && known) Capture(seen_.front());
+  if (graphs_ && again) Capture();
   return {};
 }
 
@@ -176,7 +171,7 @@ Status Lane::Enqueue() {
 }
 
 // Without a graph the run is slower and no less right: what goes wrong here ends only the capturing.
-void Lane::Capture(Seen& seen) {
+void Lane::Capture() {
   const cuda::Api& api = device_.api();
   const LogScope unheard(library_.log());
   cuda::Graph graph = nullptr;
@@ -188,7 +183,7 @@ void Lane::Capture(Seen& seen) {
   const bool ended = api.StreamEndCapture(stream_.get(), &graph) == CUDA_SUCCESS && graph != nullptr;
   graphs_ = enqueued && ended && api.GraphInstantiate(&executable, graph, 0) == CUDA_SUCCESS;
   if (graph != nullptr) api.GraphDestroy(graph);
-  if (graphs_) seen.graph = cuda::GraphExecutable(device_, executable);
+  if (graphs_) replay_ = cuda::GraphExecutable(device_, executable);
 }
 
 Status Lane::Download(std::size_t rows) {

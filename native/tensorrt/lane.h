@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -62,12 +61,6 @@ class Lane {
   std::vector<float> Rows(std::size_t rows) const;
 
  private:
-  // A run that was seen, and from the second time on its graph.
-  struct Seen {
-    Shapes shapes;
-    cuda::GraphExecutable graph;
-  };
-
   Lane(Library& library, const cuda::Device& device, const GraphSpec& graph, std::string path, bool graphs)
       : library_(library), device_(device), graph_(graph), path_(std::move(path)), graphs_(graphs) {}
   Status Open(const Handle<CudaEngine>& engine, int profile);
@@ -75,7 +68,7 @@ class Lane {
   Status SetShapes(const Shapes& shapes);
   Status SetAddress(const TensorSpec& tensor, CUdeviceptr address);
   Status Enqueue();
-  void Capture(Seen& seen);
+  void Capture();
 
   Library& library_;
   const cuda::Device& device_;
@@ -94,7 +87,10 @@ class Lane {
   cuda::Stream stream_;
   cuda::Event done_;
   Handle<ExecutionContext> context_;
-  std::list<Seen> seen_;  // the latest first
+  Shapes shapes_;  // of the last run
+  // That run, once it has come twice. TensorRT keeps what follows from the shapes in the context, outside of
+  // the graph: it is good only until they change.
+  cuda::GraphExecutable replay_;
 };
 
 }  // namespace cosmos::trt

@@ -31,9 +31,9 @@ std::vector<std::int64_t> ToShape(const Dims& dims) {
 
 }  // namespace
 
-Result<std::shared_ptr<Network>> Network::Load(Library& library, const cuda::Device& device,
+Result<std::unique_ptr<Network>> Network::Load(Library& library, const cuda::Device& device,
                                                const std::string& path, bool host_code) {
-  std::shared_ptr<Network> network(new Network(library, device, path));
+  std::unique_ptr<Network> network(new Network(library, device, path));
   auto plan = Plan::Map(path);
   if (!plan.ok()) return plan.TakeStatus();
   COSMOS_RETURN_IF_ERROR(plan->CheckHeader(library, host_code));
@@ -55,7 +55,7 @@ Result<std::shared_ptr<Network>> Network::Load(Library& library, const cuda::Dev
 }
 
 Network::~Network() {
-  // Whoever frees the last run may be any thread. On a device that is lost nothing is freed well or badly.
+  // Whoever frees the engine may be any thread. On a device that is lost nothing is freed well or badly.
   std::ignore = device_.MakeCurrent();
 }
 

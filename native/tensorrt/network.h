@@ -24,7 +24,7 @@ struct Range {
 class Network {
  public:
   // Reads the plan. The device must be current. Fails with kModel, kLibrary, kOutOfMemory, kDeviceLost.
-  static Result<std::shared_ptr<Network>> Load(Library& library, const cuda::Device& device,
+  static Result<std::unique_ptr<Network>> Load(Library& library, const cuda::Device& device,
                                                const std::string& path, bool host_code);
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

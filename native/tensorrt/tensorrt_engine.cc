@@ -20,12 +20,10 @@ using trt::Network;
 // Rows are padded to a multiple of this, so that shapes, and with them graphs, come again.
 constexpr std::int64_t kLengthStep = 8;
 
-// A run on a lane, which is free again when this is destroyed. It keeps the network, so that it may outlive
-// its engine.
+// A run on a lane, which is free again when this is destroyed.
 class Run final : public EngineRun {
  public:
-  Run(const cuda::Device& device, std::shared_ptr<Network> network, Lane& lane, std::size_t rows)
-      : device_(device), network_(std::move(network)), lane_(lane), rows_(rows) {
+  Run(const cuda::Device& device, Lane& lane, std::size_t rows) : device_(device), lane_(lane), rows_(rows) {
     lane_.set_busy(true);
   }
   ~Run() override {
@@ -44,7 +42,6 @@ class Run final : public EngineRun {
 
  private:
   const cuda::Device& device_;
-  const std::shared_ptr<Network> network_;
   Lane& lane_;
   const std::size_t rows_;
   bool finished_ = false;
@@ -78,8 +75,8 @@ class TensorRtEngine final : public Engine {
  private:
   // Queues what `queue(lane)` does on a free lane. When that fails, nothing is left on the device.
   template <typename Queue>
-  Result<std::unique_ptr<EngineRun>> Begin(const std::shared_ptr<Network>& network, std::size_t rows,
-                                           CancelToken& cancel, Queue queue);
+  Result<std::unique_ptr<EngineRun>> Begin(Network& network, std::size_t rows, CancelToken& cancel,
+                                           Queue queue);
   Status QueueClips(Lane& lane, std::span<const ClipPtr> clips);
   Status QueueRows(Lane& lane, std::span<const TokenRow> rows);
   template <typename Integer>
@@ -91,8 +88,8 @@ class TensorRtEngine final : public Engine {
   const std::int64_t pad_token_id_;
   EngineSignature signature_;
   EngineInfo info_;
-  std::shared_ptr<Network> video_network_;
-  std::shared_ptr<Network> text_network_;
+  std::unique_ptr<Network> video_network_;
+  std::unique_ptr<Network> text_network_;
   bool tao_ = false;
   trt::Range video_range_;  // of "videos"
   trt::Range text_range_;   // of both inputs: [B, S]
@@ -108,9 +105,14 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
   auto match = MatchVideo(graph, options.model, options.video_path);
   if (!match.ok()) return match.TakeStatus();
   const int lanes = video_network_->CountLanes(options.contexts);
-  auto range = video_network_->RangeOf(graph.inputs, lanes);
-  if (!range.ok()) return range.TakeStatus();
   tao_ = match->tao;
+  // A plan may leave open more than the batch; the clips of a model do not.
+  TensorSpec batch = graph.inputs[0];
+  const auto& [frames, height, width] = options.model.clip;
+  batch.dims = {batch.dims[0], frames, 3, height, width};
+  if (tao_) std::swap(batch.dims[1], batch.dims[2]);
+  auto range = video_network_->RangeOf(std::span(&batch, 1), lanes);
+  if (!range.ok()) return range.TakeStatus();
   video_range_ = std::move(range).value();
   signature_.max_video_batch = static_cast<int>(video_range_.max[0]);
   signature_.video_form = tao_ ? "tao" : "canonical";
@@ -156,15 +158,15 @@ Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
 }
 
 template <typename Queue>
-Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(const std::shared_ptr<Network>& network,
-                                                         std::size_t rows, CancelToken& cancel, Queue queue) {
+Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(Network& network, std::size_t rows,
+                                                         CancelToken& cancel, Queue queue) {
   // What the device has begun cannot be stopped any more.
   if (cancel.cancelled()) return Status(StatusCode::kCancelled, "the run was cancelled before it began");
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
-  Lane* lane = network->FreeLane();
+  Lane* lane = network.FreeLane();
   if (lane == nullptr) return Status(StatusCode::kInternal, "more runs in flight than the engine has lanes");
   // Drains the lane when it is destroyed here.
-  auto run = std::make_unique<Run>(device_, network, *lane, rows);
+  auto run = std::make_unique<Run>(device_, *lane, rows);
   COSMOS_RETURN_IF_ERROR(queue(*lane));
   COSMOS_RETURN_IF_ERROR(lane->Download(rows));
   return std::unique_ptr<EngineRun>(std::move(run));
@@ -172,7 +174,7 @@ Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(const std::shared_ptr<N
 
 Result<std::unique_ptr<EngineRun>> TensorRtEngine::BeginVideo(std::span<const ClipPtr> clips,
                                                               CancelToken& cancel) {
-  return Begin(video_network_, clips.size(), cancel, [&](Lane& lane) { return QueueClips(lane, clips); });
+  return Begin(*video_network_, clips.size(), cancel, [&](Lane& lane) { return QueueClips(lane, clips); });
 }
 
 Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
@@ -204,7 +206,7 @@ Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
 
 Result<std::unique_ptr<EngineRun>> TensorRtEngine::BeginText(std::span<const TokenRow> rows,
                                                              CancelToken& cancel) {
-  return Begin(text_network_, rows.size(), cancel, [&](Lane& lane) { return QueueRows(lane, rows); });
+  return Begin(*text_network_, rows.size(), cancel, [&](Lane& lane) { return QueueRows(lane, rows); });
 }
 
 Status TensorRtEngine::QueueRows(Lane& lane, std::span<const TokenRow> rows) {

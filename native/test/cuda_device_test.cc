@@ -188,9 +188,23 @@ TEST(BufferPool, KeepsWhatIsHandedBack) {
   }
   EXPECT_EQ(gpu.fake.live_bytes(0), 200) << "more than 250 idle bytes are kept";
   EXPECT_EQ(pool->Take(101).value()->bytes(), 101);
-  EXPECT_EQ(gpu.fake.live_bytes(0), 200);
+  EXPECT_EQ(gpu.fake.live_bytes(0), 201);
   pool->Trim();
   EXPECT_EQ(gpu.fake.live_bytes(0), 0);
+}
+
+TEST(BufferPool, KeepsWhatCameBackLast) {
+  const FakeDevice gpu;
+  const auto pool = std::make_shared<BufferPool>(gpu.device, 250);
+  for (const std::size_t bytes : {60, 61, 62, 63, 120}) pool->Take(bytes).value().reset();
+  EXPECT_EQ(gpu.fake.live_bytes(0), 62 + 63 + 120);
+  const int allocated = gpu.fake.calls("cuMemAlloc_v2");
+  pool->Take(120).value().reset();
+  pool->Take(63).value().reset();
+  EXPECT_EQ(gpu.fake.calls("cuMemAlloc_v2"), allocated) << "sizes of long ago must not keep new ones out";
+  // Larger than all that may be kept.
+  pool->Take(251).value().reset();
+  EXPECT_EQ(gpu.fake.live_bytes(0), 62 + 63 + 120);
 }
 
 TEST(BufferPool, GivesUpItsIdleMemoryBeforeItFails) {

@@ -202,6 +202,31 @@ TEST_P(TensorRtEngine, KeepsToWhatAllProfilesTake) {
       << apart.status().message();
 }
 
+TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
+  for (const bool tao : {false, true}) {
+    VideoPlan plan;
+    plan.input = tao ? "videos float32 -1x3x-1x-1x-1" : "videos uint8 -1x-1x3x-1x-1";
+    plan.output = tao ? "video_embedding float32 -1x4" : "video_embeddings float32 -1x4";
+    plan.min = tao ? "1x3x1x2x2" : "1x1x3x2x2";
+    plan.max = tao ? "4x3x8x8x8" : "4x8x3x8x8";
+    const auto engine = Create(plan);
+    ASSERT_TRUE(engine);
+    EXPECT_EQ(engine->signature().max_video_batch, 4);
+    doubles_.Trace();
+    ExpectRows(Encode(*engine, std::vector{TestClip(1), TestClip(2)}, cancel_),
+               {VideoVector(TestClip(1), tao), VideoVector(TestClip(2), tao)});
+    EXPECT_EQ(doubles_.Trace(),
+              std::string("enqueue profile=0 videos=") + (tao ? "2x3x2x4x4\n" : "2x2x3x4x4\n"));
+
+    plan.min = tao ? "1x3x1x6x6" : "1x1x3x6x6";
+    const auto larger = TryCreate(Options(plan));
+    ASSERT_FALSE(larger.ok());
+    EXPECT_EQ(larger.status().code(), StatusCode::kModel);
+    EXPECT_NE(larger.status().message().find("share no shape of videos"), std::string::npos)
+        << larger.status().message();
+  }
+}
+
 TEST_P(TensorRtEngine, GivesMemoryToOutputsThatNobodyReads) {
   VideoPlan plan;
   plan.more = "output hidden float32 -1x7x3\noutput flags int32 -1x1\n";

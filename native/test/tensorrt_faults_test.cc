@@ -149,6 +149,9 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
 
 // Every call that making an engine consists of fails once, in both of the ways that matter.
 TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
+  using Left = std::tuple<std::size_t, std::size_t, int>;
+  const FakeCuda cuda = doubles_.cuda();
+  const auto left = [&cuda] { return Left(cuda.live_bytes(-1), cuda.pinned_bytes(), cuda.live_handles()); };
   const TensorRtOptions options = Options();
   const std::vector<std::pair<const char*, std::vector<int>>> functions = {
       {"createExecutionContext", {1, 2}},
@@ -168,6 +171,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
       for (int call = 1; call < 100; ++call) {
         const auto preprocessor = cuda::Preprocessor::Load(doubles_.device());
         ASSERT_TRUE(preprocessor.ok());
+        const Left before = left();
         const std::string faults =
             std::string(function) + "=" + std::to_string(fault) + "@" + std::to_string(call);
         const bool poisons = fault == 700;
@@ -186,6 +190,10 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
           EXPECT_NE(code, StatusCode::kDeviceLost) << faults;
           EXPECT_NE(code, StatusCode::kInternal) << faults;
         }
+        // What a thread without a context frees stays, as does what a lost device has.
+        if (!poisons && std::string(function) != "cuCtxSetCurrent") {
+          EXPECT_EQ(left(), before) << faults;
+        }
         EXPECT_FALSE(engine.status().message().empty());
         doubles_.cuda().reset();
       }
@@ -193,9 +201,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
       EXPECT_LT(failed, 90) << function;
     }
   }
-  // A device that was lost frees nothing.
-  const FakeCuda cuda = doubles_.cuda();
-  EXPECT_EQ(cuda.pending(), 0);
+  EXPECT_EQ(doubles_.cuda().pending(), 0);
 }
 
 // Every call of a run fails once; the next run is as good as ever.

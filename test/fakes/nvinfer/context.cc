@@ -88,6 +88,7 @@ ExecutionContext::ExecutionContext(std::shared_ptr<Model> model) : model_(std::m
 }
 
 ExecutionContext::~ExecutionContext() noexcept {
+  ++*changes_;
   model_->profiles_in_use.erase(profile_);
   Trace("~context");
 }
@@ -103,6 +104,7 @@ bool ExecutionContext::setOptimizationProfileAsync(std::int32_t profile, CUstrea
   }
   model_->profiles_in_use.erase(profile_);
   profile_ = profile;
+  ++*changes_;
   warm_ = false;
   return true;
 }
@@ -124,8 +126,10 @@ bool ExecutionContext::setInputShape(const char* name, const nvinfer1::Dims& dim
         std::string(name) + " " + Text(shape) + " is outside of profile " + std::to_string(profile_) + ")");
     return false;
   }
-  if (shapes_[name] != shape) warm_ = false;
+  if (shapes_[name] == shape) return true;
   shapes_[name] = std::move(shape);
+  ++*changes_;
+  warm_ = false;
   return true;
 }
 
@@ -149,6 +153,7 @@ bool ExecutionContext::setTensorAddress(const char* name, void* data) noexcept {
     return false;
   }
   addresses_[name] = data;
+  ++*changes_;
   return true;
 }
 
@@ -192,7 +197,9 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   }
   Trace(line);
   warm_ = true;
-  const auto run = [inputs, outputs] {
+  const auto run = [inputs, outputs, captures, changes = changes_, then = *changes_] {
+    if (captures && *changes != then)
+      Misuse("a graph is replayed whose context has changed since its capture");
     for (const Operand& output : outputs) {
       if (output.shape.size() == 2 && output.tensor.name.find("embedding") != std::string::npos) {
         Compute(inputs, output);

@@ -1,7 +1,7 @@
 // What the parts of the double of libnvinfer share. It runs plans as plan.h describes them, on the streams of
 // the double of libcuda, and refuses what TensorRT refuses: the wrong device, shapes outside of the profile,
 // addresses that are missing or not aligned, one profile in two contexts at a time, a capture right after a
-// change of shape.
+// change of shape. A graph that is replayed when its context is not as it was captured any more is misuse.
 //
 // Environment:
 //   COSMOS_FAKE_NVINFER_VERSION  e.g. "10.9.0.34", in place of 10.16.1.11 and 11.1.0.106
@@ -110,6 +110,8 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public Execut
   std::map<std::string, Shape> shapes_;  // of inputs
   std::map<std::string, void*> addresses_;
   bool warm_ = false;  // has run with these shapes
+  // Of shapes, addresses and the profile; and the end. A graph must see none after its capture.
+  std::shared_ptr<int> changes_ = std::make_shared<int>(0);
 };
 
 }  // namespace fakes
