@@ -51,16 +51,14 @@ bool IsSticky(CUresult result) {
 }
 
 Result<Driver*> Driver::Open(const std::string& path) {
-  const std::string library = path.empty() ? kSoname : path;
-  return Registry<Driver>::OfProcess().Get(library, [&]() -> Result<std::unique_ptr<Driver>> {
-    const Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
-    if (!file.ok()) return file.status();
-    return Load(*file.operator->(), library);
-  });
+  return Registry<Driver>::OfProcess().Get(path, [&] { return Load(path); });
 }
 
-Result<std::unique_ptr<Driver>> Driver::Load(const Dynlib& file, const std::string& library) {
-  auto api = Resolve(file, library);
+Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {
+  const std::string library = path.empty() ? kSoname : path;
+  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
+  if (!file.ok()) return file.TakeStatus();
+  auto api = Resolve(*file.operator->(), library);
   if (!api.ok()) return api.TakeStatus();
   std::unique_ptr<Driver> driver(new Driver(library, api.value()));
   COSMOS_RETURN_IF_ERROR(driver->Start());

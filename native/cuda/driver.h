@@ -6,7 +6,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/dynlib.h"
 #include "base/status.h"
 #include "cuda/abi.h"
 
@@ -37,7 +36,7 @@ class Driver {
   Status Check(CUresult result, std::string_view doing, StatusCode code = StatusCode::kEngine) const;
 
  private:
-  static Result<std::unique_ptr<Driver>> Load(const Dynlib& file, const std::string& library);
+  static Result<std::unique_ptr<Driver>> Load(const std::string& path);
   Driver(std::string library, const Api& api) : library_(std::move(library)), api_(api) {}
   Status Start();
 

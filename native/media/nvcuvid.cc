@@ -28,14 +28,14 @@ std::string ReasonOf(const Status& status) {
 }  // namespace
 
 Result<const Nvcuvid*> Nvcuvid::Open(const std::string& path) {
-  const std::string library = path.empty() ? kSoname : path;
-  auto opened = Registry<Nvcuvid>::OfProcess().Get(library, [&] { return Load(library); });
+  auto opened = Registry<Nvcuvid>::OfProcess().Get(path, [&] { return Load(path); });
   if (!opened.ok()) return opened.TakeStatus();
   return opened.value();
 }
 
-Result<std::unique_ptr<Nvcuvid>> Nvcuvid::Load(const std::string& library) {
-  Result<Dynlib> file = library == kSoname ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(library);
+Result<std::unique_ptr<Nvcuvid>> Nvcuvid::Load(const std::string& path) {
+  const std::string library = path.empty() ? kSoname : path;
+  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
   if (!file.ok()) {
     if (file.status().code() != StatusCode::kLibrary) return file.TakeStatus();
     return UnusableDecoder(library, ReasonOf(file.status()));

@@ -47,7 +47,7 @@ class Nvcuvid {
   const std::string& library() const { return library_; }
 
  private:
-  static Result<std::unique_ptr<Nvcuvid>> Load(const std::string& library);
+  static Result<std::unique_ptr<Nvcuvid>> Load(const std::string& path);
   Nvcuvid(std::string library, const NvcuvidApi& api) : library_(std::move(library)), api_(api) {}
 
   const std::string library_;
