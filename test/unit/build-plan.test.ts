@@ -30,7 +30,7 @@ describe('a graph is read', () => {
         { type: 7, dims: [12] },
       ],
     }
-    expect(readOnnxGraph(written(onnxBytes(graph)))).toEqual({
+    expect(readOnnxGraph(written(onnxBytes(graph)))).toMatchObject({
       inputs: [
         { name: 'videos', dims: [-1, 8, 3, 448, 448] },
         { name: 'other:0', dims: [2, -1] },
@@ -41,7 +41,9 @@ describe('a graph is read', () => {
 
   test('of the demo model', async () => {
     const { files } = await loadBundle(new URL('../../models/demo', import.meta.url).pathname)
-    expect(readOnnxGraph(files.video.path).inputs).toEqual([{ name: 'videos', dims: [-1, 8, 3, 224, 224] }])
+    expect(readOnnxGraph(files.video.path).inputs).toEqual([
+      { name: 'videos', dims: [-1, 8, 3, 224, 224], isUint8: true, takers: new Set(['Cast']) },
+    ])
     expect(readOnnxGraph(files.text.path).inputs.map(({ name }) => name)).toEqual([
       'input_ids',
       'attention_mask',
@@ -123,6 +125,28 @@ describe('what is built', () => {
     const args = buildArguments({ kind: 'trtexec', program: '' }, command(build, '/out', 11))
     expect(args.filter((arg) => /Shapes|profile|stronglyTyped/.test(arg))).toEqual([])
   })
+
+  test('takes bytes into a cast and nothing else, as TensorRT does', async () => {
+    const plan = async (takers: string[]) => {
+      const bundle = await onnxBundle({ video: { inputs: { videos: [-1, 8, 3, 224, 224] }, takers } })
+      return planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
+    }
+    expect((await plan(['Cast', 'Cast'])).maxBatch).toBe(8)
+    await expect(plan(['Shape', 'Reshape', 'Cast'])).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringMatching(/the bytes of videos into Shape, Reshape, .*Cast: export/),
+    })
+  })
+
+  test.each(['models/demo', ...['canonical', 'vss', 'tao'].map((form) => `test/export/bundles/${form}`)])(
+    'is made for both towers of %s',
+    async (folder) => {
+      const bundle = await loadBundle(join(import.meta.dirname, '../..', folder))
+      for (const tower of ['video', 'text'] as const) {
+        expect(planBuild(bundle, tower, { maxBatch: 2, major: 11 })).toMatchObject({ isDynamic: true })
+      }
+    },
+  )
 
   test('names every shape of a graph that leaves any open, also where least and most are the same', async () => {
     const bundle = await onnxBundle()
