@@ -70,7 +70,7 @@ export interface CudaOptions {
   /** Takes only engines of this precision, and builds such. Default: any; a new one has that of the graphs. */
   precision?: Precision | undefined
   /**
-   * Takes only engines for at least so many clips a batch, and builds such. Default: any; a new one is for
+   * Takes only engines for at least so many clips a batch, 1 to 1024, and builds such. Default: any; a new one is for
    * `batching.maxBatch`.
    */
   maxBatch?: number | undefined
@@ -183,7 +183,7 @@ const cudaSchema = z
       .custom<(line: string) => void>((value) => typeof value === 'function', 'must be a function')
       .optional(),
     precision: z.enum(['fp32', 'fp16', 'bf16', 'fp8']).optional(),
-    maxBatch: count.optional(),
+    maxBatch: count.max(1024).optional(),
     contexts: z.int().min(1).max(2).default(2),
     graphs: z.boolean().default(true),
     hostCode: z.boolean().default(false),

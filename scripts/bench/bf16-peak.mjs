@@ -5,29 +5,37 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { findBuildTool } from '../../dist/model/build-tool.js'
 
 const size = 8192
 const layers = 8
 const BFLOAT16 = 16
 
-/** @returns {{ tflops: number } | { reason: string }} */
-export function bf16Peak() {
-  const trtexec = process.env.TENSORRT_ROOT
-    ? path.join(process.env.TENSORRT_ROOT, 'bin', 'trtexec')
-    : 'trtexec'
+/**
+ * Of one GPU, by the trtexec that belongs to this libnvinfer.
+ * @returns {{ tflops: number } | { reason: string }}
+ */
+export async function bf16Peak({ library, device }) {
+  const tensorrt = { path: library, origin: 'option', version: '', lean: false }
+  const tool = await findBuildTool({ tensorrt, signal: new AbortController().signal }).catch(() => undefined)
+  if (tool?.kind !== 'trtexec') return { reason: 'there is no trtexec' }
   const folder = mkdtempSync(path.join(tmpdir(), 'bf16-peak-'))
   try {
     const onnx = path.join(folder, 'matmul.onnx')
     writeFileSync(onnx, matrixProducts())
+    const searched = [path.dirname(library), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':')
     const { status, stdout, error } = spawnSync(
-      trtexec,
-      [`--onnx=${onnx}`, '--stronglyTyped', '--useCudaGraph', '--noDataTransfers', '--iterations=50'],
-      { encoding: 'utf8', maxBuffer: 1 << 26 },
+      tool.program,
+      [
+        ...[`--onnx=${onnx}`, `--device=${device}`, '--stronglyTyped'],
+        ...['--useCudaGraph', '--noDataTransfers', '--iterations=50'],
+      ],
+      { encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, LD_LIBRARY_PATH: searched } },
     )
-    if (error) return { reason: `${trtexec}: ${error.code}` }
+    if (error) return { reason: `${tool.program}: ${error.code}` }
     const milliseconds = /GPU Compute Time:.*?median = ([\d.]+) ms/.exec(stdout)?.[1]
     if (status !== 0 || !milliseconds)
-      return { reason: `trtexec ended with ${status} and printed no GPU Compute Time` }
+      return { reason: `${tool.program} ended with ${status} and printed no GPU Compute Time` }
     return { tflops: (layers * 2 * size ** 3) / (Number(milliseconds) / 1000) / 1e12 }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -1,5 +1,7 @@
 // npm run bench gpu: what one GPU does. Decoding needs the driver alone; encoding also TensorRT and engines of the model
 // (`cosmos-embed build-engine`); the share of the card's bf16 peak also trtexec, which measures the peak in the same run.
+//
+// What is compared runs in turns, a slice of its time each, in this one process.
 
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -14,6 +16,7 @@ import { percentile, report, round } from './report.mjs'
 
 const usage = `npm run bench gpu -- [OPTIONS]
   --model DIR      bundle with engines/ (default: the embedded demo model)
+  --precision LIST engines of these precisions (default: the one that the model would run with)
   --flops N        floating-point operations of one clip in TFLOP (Cosmos-Embed1 224p: 4.23), for the share of the peak
   --device N       which GPU (default 0)
   --codec LIST     of the decoded videos (default h264)
@@ -21,6 +24,7 @@ const usage = `npm run bench gpu -- [OPTIONS]
   --seconds N      how long each measurement runs (default 8)
   --only PART      decode, encode or latency`
 
+const turns = 4
 const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
 const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
 
@@ -29,6 +33,7 @@ export async function run(argv) {
     args: argv,
     options: {
       model: { type: 'string' },
+      precision: { type: 'string', default: '' },
       flops: { type: 'string' },
       device: { type: 'string', default: '0' },
       codec: { type: 'string', default: 'h264' },
@@ -39,36 +44,25 @@ export async function run(argv) {
     },
   })
   if (values.help) return console.log(usage)
-  const device = Number(values.device)
-  const seconds = Number(values.seconds)
+  const options = { ...values, device: Number(values.device), seconds: Number(values.seconds) }
   try {
     binding.probeGpu(libraries)
   } catch (error) {
     return console.log(`skipped: ${error.message}`)
   }
-  const wanted = (part) => !values.only || values.only === part
-  if (wanted('decode')) await decoding({ ...values, device, seconds })
-  if (!wanted('encode') && !wanted('latency')) return
-  const options = {
-    ...(values.model && { model: values.model }),
-    device: 'cuda',
-    cuda: { devices: [device], buildEngine: 'never' },
-  }
-  let embedder
-  try {
-    embedder = await createEmbedder(options)
-  } catch (error) {
-    return console.log(`encoding and latency: skipped: ${error.message}`)
-  }
-  try {
-    if (wanted('encode')) await encoding(embedder, { ...values, seconds })
-    if (wanted('latency')) await latency(embedder, seconds)
-  } finally {
-    await embedder.dispose()
+  for (const [part, measure] of Object.entries({ decode: decoding, encode: encoding, latency })) {
+    if (values.only && values.only !== part) continue
+    try {
+      await measure(options)
+    } catch (error) {
+      // Of a machine that lacks something for this part.
+      if (!['library', 'model', 'media_missing'].includes(error.code)) throw error
+      console.log(`${part}: skipped: ${error.message}`)
+    }
   }
 }
 
-/** Videos per second of 15 s at 1080p, by who decodes them. All mixes of one clip run in turn in this one process. */
+/** Videos per second of 15 s at 1080p, by who decodes them. */
 async function decoding({ device, codec, gop, seconds }) {
   const cores = availableParallelism()
   const rows = []
@@ -76,90 +70,149 @@ async function decoding({ device, codec, gop, seconds }) {
   for (const name of codec.split(',')) {
     for (const distance of gop.split(',').map(Number)) {
       const bytes = readFileSync(benchClip({ codec: name, size: '1080p', gop: distance, seconds: 15 }))
-      for (const [decoder, options] of [
-        ['NVDEC', { cpuWorkers: 0 }],
-        ['NVDEC and CPU', { cpuWorkers: cores }],
-        ['CPU', undefined],
-      ]) {
-        const gpu = options && (await binding.openGpu({ device, libraries, ...options }).promise)
+      const mixes = []
+      for (const [decoder, cpuWorkers] of [['NVDEC', 0], ['NVDEC and CPU', cores], ['CPU']]) {
+        const isCpu = cpuWorkers === undefined
+        const gpu = isCpu ? undefined : await binding.openGpu({ device, libraries, cpuWorkers }).promise
         about ??= gpu?.info
         const shape = { frames: 8, height: 224, width: 224, ...(gpu && { gpu }) }
-        const one = async () => {
+        const call = async () => {
           const { clip } = await binding.decodeClip({ bytes }, shape).promise
           clip.release()
         }
-        const callers = gpu ? gpu.info.nvdecEngines + (options.cpuWorkers || 1) : cores
-        const { count, elapsed, times } = await closedLoop(callers, seconds, one)
-        const { nvdec, software } = gpu?.stats() ?? { nvdec: 0, software: count }
+        const callers = gpu ? gpu.info.nvdecEngines + (cpuWorkers || 1) : cores
+        mixes.push({ decoder, gpu, call, callers })
+      }
+      for (const { of, count, elapsed, times } of await inTurns(mixes, seconds, 1)) {
+        const { nvdec, software } = of.gpu?.stats() ?? { nvdec: 0, software: count }
         rows.push({
           codec: name,
           gop: distance,
-          decoder,
+          decoder: of.decoder,
           'videos/s': round(count / elapsed, 1),
           'by NVDEC': `${Math.round((100 * nvdec) / Math.max(1, nvdec + software))} %`,
-          'p50 ms': round(percentile(times, 0.5), 1),
-          'p99 ms': round(percentile(times, 0.99), 1),
+          ...quantiles(times, 1),
         })
-        gpu?.close()
+        of.gpu?.close()
       }
     }
   }
   report('gpu-decode', rows, { gpu: about })
 }
 
-/** Clips per second of the video tower by batch size, from clips that already lie in the card's memory. */
-async function encoding(embedder, { flops, seconds }) {
-  const { device, limits } = embedder.info()
-  const peak = flops ? await bf16Peak(device) : undefined
+/** Clips per second of the video tower by precision and batch, from clips that already lie in the card's memory. */
+async function encoding({ model, precision, device, flops, seconds }) {
+  const found = []
+  for (const each of precision.split(',')) found.push(await enginesOf({ model, precision: each, device }))
+  const peak = flops ? await bf16Peak({ library: found[0].library, device }) : undefined
   if (peak?.reason) console.log(`the bf16 peak was not measured: ${peak.reason}`)
+  const gpu = await binding.openGpu({ device, libraries, nvdec: 'never' }).promise
+  const engines = []
+  const cases = []
+  for (const { options, facts } of found) {
+    const engine = await binding.createEngine({ ...options, gpu }).promise
+    engines.push(engine)
+    const { frames, height, width } = options
+    const most = engine.info.maxVideoBatch
+    const clips = []
+    for (let i = 0; i < most; i += 1) {
+      const picture = { width, height, data: Buffer.alloc(3 * width * height, 40 + i) }
+      const images = Array.from({ length: frames }, () => picture)
+      clips.push((await binding.decodeClip({ images }, { frames, height, width, gpu }).promise).clip)
+    }
+    for (const batch of batches(most)) {
+      const call = () => engine.encodeVideo(clips.slice(0, batch)).promise
+      cases.push({ precision: facts.precision, batch, call, callers: engine.info.videoLanes })
+    }
+  }
   const rows = []
-  for (let batch = 1; batch <= limits.maxVideoBatch; batch *= 2) {
-    const clip = Buffer.alloc(3 * 224 * 224, 127)
-    const frames = Array.from({ length: 8 }, () => ({ width: 224, height: 224, data: clip }))
-    const one = () => embedder.embedMany(Array.from({ length: batch }, () => ({ frames })))
-    const { count, elapsed } = await closedLoop(2, seconds, one)
-    const clips = (count * batch) / elapsed
+  for (const { of, count, elapsed, times } of await inTurns(cases, seconds)) {
+    const clips = (count * of.batch) / elapsed
+    const share = peak?.tflops && `${Math.round((100 * clips * flops) / peak.tflops)} %`
     rows.push({
-      batch,
+      precision: of.precision,
+      batch: of.batch,
       'clips/s': round(clips, 1),
-      ...(flops && { 'TFLOP/s': round(clips * Number(flops), 1) }),
-      ...(peak?.tflops && {
-        'of the bf16 peak': `${Math.round((100 * clips * Number(flops)) / peak.tflops)} %`,
-      }),
+      ...quantiles(times),
+      ...(flops && { 'TFLOP/s': round(clips * flops, 1) }),
+      ...(share && { 'of the bf16 peak': share }),
     })
   }
-  report('gpu-encode', rows, { device, peak })
+  for (const engine of engines) await engine.close()
+  report('gpu-encode', rows, { gpu: gpu.info, engines: found.map(({ facts }) => facts), peak })
+  gpu.close()
+}
+
+/** What an embedder would open for this precision, or for any when it is "". */
+async function enginesOf({ model, precision, device }) {
+  const wanted = { devices: [device], buildEngine: 'never', ...(precision && { precision }) }
+  const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
+  const { engine, model: about, device: chosen } = embedder.info()
+  await embedder.dispose()
+  const { video, text } = chosen.gpus[0].engines
+  const { frames, height, width, embeddingDim } = about
+  const options = {
+    ...{ backend: 'tensorrt', library: engine.library, video: video.path, text: text.path },
+    ...{ frames, height, width, embeddingDim, padTokenId: 0 },
+  }
+  return { options, facts: video, library: engine.library }
+}
+
+/** 1, 2, 4 … and the largest. */
+function batches(most) {
+  const sizes = []
+  for (let size = 1; size < most; size *= 2) sizes.push(size)
+  return [...sizes, most]
 }
 
 /** One caller: what a search box waits for. */
-async function latency(embedder, seconds) {
+async function latency({ model, device, seconds }) {
   const file = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: 15 })
-  const rows = []
+  const wanted = { devices: [device], buildEngine: 'never' }
+  const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
   let serial = 0
-  for (const [query, one] of [
-    ['text', () => embedder.embedText(`a blue square number ${serial++} that moves to the left`)],
-    ['video, 15 s 1080p', () => embedder.embedVideo(file)],
-  ]) {
-    const { times } = await closedLoop(1, seconds, one)
-    rows.push({ query, 'p50 ms': round(percentile(times, 0.5)), 'p99 ms': round(percentile(times, 0.99)) })
-  }
+  const text = () => embedder.embedText(`a blue square number ${serial++} that moves to the left`)
+  const queries = [
+    { query: 'text', callers: 1, call: text },
+    { query: 'video, 15 s 1080p', callers: 1, call: () => embedder.embedVideo(file) },
+  ]
+  const rows = []
+  for (const { of, times } of await inTurns(queries, seconds))
+    rows.push({ query: of.query, ...quantiles(times) })
   report('gpu-latency', rows, { device: embedder.info().device })
+  await embedder.dispose()
 }
 
-/** `callers` call again as soon as they are answered, after a warm-up of one call each. */
-async function closedLoop(callers, seconds, call) {
-  await Promise.all(Array.from({ length: callers }, call))
-  const times = []
-  const began = performance.now()
-  const end = began + seconds * 1000
-  await Promise.all(
-    Array.from({ length: callers }, async () => {
-      while (performance.now() < end) {
-        const start = performance.now()
-        await call()
-        times.push(performance.now() - start)
+function quantiles(times, digits = 2) {
+  return { 'p50 ms': round(percentile(times, 0.5), digits), 'p99 ms': round(percentile(times, 0.99), digits) }
+}
+
+/**
+ * Every case gets `seconds`, in slices that take turns, so that what changes meanwhile (clocks, neighbours) meets all of
+ * them. Its `callers` call again as soon as they are answered. Before it all, each of them calls `warmUps` times: from its
+ * third use on a shape is replayed as a CUDA graph.
+ */
+async function inTurns(cases, seconds, warmUps = 3) {
+  const results = cases.map((of) => ({ of, count: 0, elapsed: 0, times: [] }))
+  for (const { callers, call } of cases) {
+    for (let i = 0; i < warmUps; i += 1) await Promise.all(Array.from({ length: callers }, call))
+  }
+  for (let turn = 0; turn < turns; turn += 1) {
+    for (const result of results) {
+      const { callers, call } = result.of
+      const began = performance.now()
+      const end = began + (seconds * 1000) / turns
+      const caller = async () => {
+        while (performance.now() < end) {
+          const start = performance.now()
+          await call()
+          result.times.push(performance.now() - start)
+        }
       }
-    }),
-  )
-  return { count: times.length, elapsed: (performance.now() - began) / 1000, times }
+      await Promise.all(Array.from({ length: callers }, caller))
+      result.elapsed += (performance.now() - began) / 1000
+      result.count = result.times.length
+    }
+  }
+  return results
 }

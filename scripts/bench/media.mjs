@@ -41,8 +41,10 @@ export function benchClip({ codec, size, gop, seconds }) {
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   )
-  if (result.status !== 0)
-    throw new Error(`ffmpeg could not make ${file}: ${result.error?.message ?? `exit ${result.status}`}`)
+  if (result.status !== 0) {
+    const message = `ffmpeg could not make ${file}: ${result.error?.message ?? `exit ${result.status}`}`
+    throw Object.assign(new Error(message), { code: 'media_missing' })
+  }
   renameSync(partial, file)
   return file
 }

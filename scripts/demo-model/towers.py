@@ -78,8 +78,8 @@ class VideoTower(nn.Module):
         return F.normalize(row @ self.basis[:row.shape[1]], dim=1)
 
     def forward(self, videos: torch.Tensor) -> torch.Tensor:
-        """videos: uint8 [B, 8, 3, 224, 224], RGB."""
-        frames = F.avg_pool2d(videos.flatten(0, 1).float(), 224 // SMALL) * (1 / 255)
+        """videos: uint8 [B, 8, 3, 224, 224], RGB. Floats first: TensorRT takes bytes into nothing but a cast."""
+        frames = F.avg_pool2d(videos.float().flatten(0, 1), 224 // SMALL) * (1 / 255)
         return self.embed(self.watch(frames.unflatten(0, (-1, FRAMES))))
 
 

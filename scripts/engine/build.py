@@ -27,7 +27,6 @@ def build(request: dict[str, Any]) -> None:
         errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise SystemExit(f"{request['onnx']} cannot be parsed: {errors}")
     config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request["workspaceMiB"] << 20)
     config.builder_optimization_level = request["optimizationLevel"]
     if request["lowerTo"] is not None:
         config.set_flag({"fp16": trt.BuilderFlag.FP16, "bf16": trt.BuilderFlag.BF16}[request["lowerTo"]])
@@ -36,7 +35,8 @@ def build(request: dict[str, Any]) -> None:
         for name, shape in request["shapes"].items():
             profile.set_shape(name, tuple(shape["min"]), tuple(shape["opt"]), tuple(shape["max"]))
         config.add_optimization_profile(profile)
-    cache = config.create_timing_cache(read(request["timingCache"]))
+    # None is for timings that are damaged.
+    cache = config.create_timing_cache(read(request["timingCache"])) or config.create_timing_cache(b"")
     config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

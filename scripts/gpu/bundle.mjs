@@ -14,6 +14,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { benchClip } from '../bench/media.mjs'
 import { gpuClips } from './clips.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -32,6 +33,9 @@ const prebuild = path.join(root, 'prebuilds', `linux-${process.arch}`)
 if (!existsSync(prebuild)) fail(`there is no ${path.relative(root, prebuild)}: run "npm run prebuild" first`)
 const { clips, reason } = gpuClips(path.join(root, '.cache', 'gpu-clips'))
 if (clips.length === 0) fail(reason)
+const benchClips = values.bench
+  ? [30, 250].map((gop) => benchClip({ codec: 'h264', size: '1080p', gop, seconds: 15 }))
+  : []
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(path.join(out, 'bin'), { recursive: true })
@@ -46,11 +50,12 @@ for (const part of [
     'models/demo',
     'examples/clips',
     'test/gpu',
+    'scripts/engine',
     'scripts/gpu',
     'scripts/bench',
   ],
-  ...['.cache/gpu-clips', ...(values.bench ? ['.cache/bench-media'] : [])],
-  path.relative(root, prebuild),
+  '.cache/gpu-clips',
+  ...[prebuild, ...benchClips].map((file) => path.relative(root, file)),
 ]) {
   cpSync(path.join(root, part), path.join(out, part), { recursive: true })
 }
@@ -63,9 +68,11 @@ writeFileSync(
   `#!/bin/sh
 # ./run            the GPU suite
 # ./run bench …    npm run bench gpu -- …
+# ./run doctor …   and every other command of cosmos-embed
 cd "$(dirname "$0")" || exit 1
 export PREBUILDS_ONLY=1
 ${values.model ? 'export COSMOS_EMBED_GPU_MODEL="$PWD/models/given"\n' : ''}if [ "$1" = bench ]; then shift; exec bin/node scripts/bench/main.mjs gpu "$@"; fi
+if [ $# -gt 0 ]; then exec bin/node dist/cli/bin.js "$@"; fi
 exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed.test.mjs
 `,
   { mode: 0o755 },
@@ -91,11 +98,16 @@ function productionModules() {
 }
 
 function check() {
-  const result = spawnSync(path.join(out, 'run'), { env: {}, encoding: 'utf8' })
-  process.stdout.write(result.stdout)
-  process.stderr.write(result.stderr)
-  if (result.status !== 0) fail(`the bundle ended with ${result.status ?? result.signal}`)
-  if (!/ℹ pass \d|ℹ skipped \d/.test(result.stdout)) fail('the bundle ran no test')
+  const ran = (...args) => {
+    const result = spawnSync(path.join(out, 'run'), args, { env: {}, encoding: 'utf8' })
+    process.stdout.write(result.stdout)
+    process.stderr.write(result.stderr)
+    if (result.status !== 0) fail(`./run ${args.join(' ')} ended with ${result.status ?? result.signal}`)
+    return result.stdout
+  }
+  if (!/ℹ pass \d|ℹ skipped \d/.test(ran())) fail('the bundle ran no test')
+  ran('doctor')
+  ran('bench')
 }
 
 function run(command, args, environment) {

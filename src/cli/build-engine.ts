@@ -15,7 +15,7 @@ own, and what comes out is tried before it is kept. Nothing is built when engine
   --model DIR        model bundle
   --device N         number of the GPU (default: 0)
   --precision NAME   fp32, fp16, bf16 or fp8 (default: what each graph is in; TensorRT 11 can do no other)
-  --max-batch N      clips of the largest batch (default: 8)
+  --max-batch N      clips of the largest batch, up to 1024 (default: 8)
   --out DIR          where the engines go (default: DIR/engines of the bundle)
   --trtexec FILE     TensorRT's builder (default: TENSORRT_ROOT/bin, PATH, /usr/src/tensorrt/bin, beside the library;
                      without one, Python with TensorRT)

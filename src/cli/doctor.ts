@@ -87,7 +87,9 @@ async function finding(
   } catch (thrown) {
     const error = fromNative(thrown)
     if (!(error instanceof CosmosEmbedError)) throw error
-    return { check, state: 'failed', found: error.message, fix: errorTable[error.code].advice }
+    const { command } = error.details
+    const fix = command === undefined ? errorTable[error.code].advice : `run: ${command}`
+    return { check, state: 'failed', found: error.message, fix }
   }
 }
 

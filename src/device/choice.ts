@@ -36,7 +36,10 @@ export interface ChoiceParts {
   signal: AbortSignal
 }
 
-/** Throws what is in the way of "cuda". With "auto" the same becomes the reason for the CPU. */
+/**
+ * Throws what is in the way of "cuda". With "auto" the same becomes the reason for the CPU, of which the process is
+ * warned where there is a GPU.
+ */
 export async function chooseDevice(parts: ChoiceParts): Promise<DeviceChoice> {
   const { device } = parts.options
   if (device === 'cpu') return { kind: 'cpu', reason: 'asked for by the option device: "cpu"' }
@@ -44,12 +47,27 @@ export async function chooseDevice(parts: ChoiceParts): Promise<DeviceChoice> {
     return await chooseCuda(parts)
   } catch (error) {
     if (device === 'cuda' || !(error instanceof CosmosEmbedError)) throw error
-    return { kind: 'cpu', reason: reasonForCpu(error) }
+    return cpuInstead(error, { gpu: hasGpu(parts) })
   }
 }
 
-/** What the CPU is taken for instead, in one line. */
-export function reasonForCpu(error: CosmosEmbedError): string {
+/** A GPU that is there and idle is worth a warning; a machine without one is not. */
+export function cpuInstead(error: CosmosEmbedError, { gpu }: { gpu: boolean }): CpuChoice {
+  const reason = reasonForCpu(error)
+  if (gpu) warn(reason)
+  return { kind: 'cpu', reason }
+}
+
+function hasGpu({ binding, options }: ChoiceParts): boolean {
+  try {
+    return probeGpus(binding, driverLibraries(options.cuda)).devices.length > 0
+  } catch {
+    return false
+  }
+}
+
+/** In one line. */
+function reasonForCpu(error: CosmosEmbedError): string {
   const [first = '', ...more] = error.message.split('\n')
   const rest = more.length > 0 ? ' ("cosmos-embed doctor" tells everything that was tried)' : ''
   return `device: "auto" took the CPU: ${first}${rest}`
@@ -85,10 +103,19 @@ async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
 
 /** Throws LibraryError when there is no driver or no GPU. */
 export function probeGpus(binding: Binding, libraries: NativeGpuLibraries): NativeGpuProbe {
-  const probe = callNative(() => binding.probeGpu(libraries))
-  if (probe.devices.length > 0) return probe
   const visible = process.env.CUDA_VISIBLE_DEVICES
-  const why = visible === undefined ? '' : ` (CUDA_VISIBLE_DEVICES is "${visible}")`
+  const why =
+    visible === undefined
+      ? ". A GPU needs NVIDIA's driver, and in a container the NVIDIA container toolkit (--gpus all)"
+      : ` (CUDA_VISIBLE_DEVICES is "${visible}")`
+  let probe: NativeGpuProbe
+  try {
+    probe = callNative(() => binding.probeGpu(libraries))
+  } catch (error) {
+    if (!(error instanceof LibraryError)) throw error
+    throw new LibraryError(`${error.message}${why}`, { details: error.details, cause: error })
+  }
+  if (probe.devices.length > 0) return probe
   throw new LibraryError(`the NVIDIA driver shows this process no GPU${why}`, {
     details: { library: probe.driver.library },
   })

@@ -6,7 +6,7 @@ import type { Plans } from '../model/engine-plan.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
 import { runNative } from '../native-job.ts'
 import { cores, type ResolvedOptions } from '../options.ts'
-import { type CpuChoice, type CudaChoice, type DeviceChoice, reasonForCpu } from './choice.ts'
+import { type CudaChoice, cpuInstead, type DeviceChoice } from './choice.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
 export interface OpenDevice {
@@ -40,8 +40,7 @@ export async function openDevices(
     return { choice, devices: await openGpus(choice, parts) }
   } catch (error) {
     if (parts.options.device !== 'auto' || !(error instanceof CosmosEmbedError)) throw error
-    const cpu: CpuChoice = { kind: 'cpu', reason: reasonForCpu(error) }
-    return { choice: cpu, devices: [await openCpu(parts)] }
+    return { choice: cpuInstead(error, { gpu: true }), devices: [await openCpu(parts)] }
   }
 }
 

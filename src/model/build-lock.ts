@@ -36,6 +36,7 @@ function listen(name: string): Promise<Server | undefined> {
       if (error.code === 'EADDRINUSE') resolve(undefined)
       else reject(error)
     })
-    server.listen(name, () => resolve(server))
+    // Exclusive: workers of node:cluster would share it, and all of them have it.
+    server.listen({ path: name, exclusive: true }, () => resolve(server))
   })
 }

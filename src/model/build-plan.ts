@@ -74,6 +74,13 @@ function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], 
   if (!input || inputs.length > 1 || input.dims.length !== 5) {
     throw new ModelError(`graph ${path} has inputs ${describe(inputs)}: expected one of five dimensions`)
   }
+  const others = [...input.takers].filter((kind) => kind !== 'Cast')
+  if (input.isUint8 && others.length > 0) {
+    throw new ModelError(
+      `graph ${path} takes the bytes of ${input.name} into ${others.join(', ')}, and TensorRT takes bytes into nothing ` +
+        'but a Cast: export the model again with its floats made first',
+    )
+  }
   const isTao = input.dims[1] === 3 && input.dims[2] !== 3
   const sizes = isTao ? [3, frames, height, width] : [frames, 3, height, width]
   return [sizes.map(fixed)]

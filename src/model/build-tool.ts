@@ -27,7 +27,6 @@ export interface BuildCommand {
   major: number
 }
 
-const workspaceMiB = 4096
 const optimizationLevel = 3
 const script = fileURLToPath(new URL('../../scripts/engine/build.py', import.meta.url))
 
@@ -101,8 +100,7 @@ export function buildArguments({ kind }: BuildTool, command: BuildCommand): stri
 function trtexecArguments({ build, plan, timingCache, scratch, device, major }: BuildCommand): string[] {
   const side = (which: keyof ShapeRange) =>
     Object.entries(build.shapes)
-      .filter(([, { min, max }]) => `${min}` !== `${max}`)
-      .map(([name, shape]) => `${/[:,]/.test(name) ? `'${name}'` : name}:${shape[which].join('x')}`)
+      .map(([name, shape]) => `${name}:${shape[which].join('x')}`)
       .join(',')
   const profile = (index: number) => [
     `--profile=${index}`,
@@ -115,7 +113,6 @@ function trtexecArguments({ build, plan, timingCache, scratch, device, major }: 
     ...(build.isDynamic ? Array.from({ length: PROFILES }, (_, index) => profile(index)).flat() : []),
     ...(major === 10 ? [build.lowerTo === undefined ? '--stronglyTyped' : `--${build.lowerTo}`] : []),
     `--timingCacheFile=${timingCache}`,
-    `--memPoolSize=workspace:${workspaceMiB}`,
     `--builderOptimizationLevel=${optimizationLevel}`,
     `--tempdir=${scratch}`,
     `--device=${device}`,
@@ -124,7 +121,7 @@ function trtexecArguments({ build, plan, timingCache, scratch, device, major }: 
 }
 
 /** What scripts/engine/build.py takes. */
-function pythonRequest({ build, plan, timingCache, scratch, device }: BuildCommand) {
+function pythonRequest({ build, plan, timingCache, device }: BuildCommand) {
   return {
     onnx: build.onnx,
     plan,
@@ -132,9 +129,7 @@ function pythonRequest({ build, plan, timingCache, scratch, device }: BuildComma
     shapes: build.shapes,
     lowerTo: build.lowerTo ?? null,
     timingCache,
-    workspaceMiB,
     optimizationLevel,
-    scratch,
     device,
   }
 }

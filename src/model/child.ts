@@ -14,6 +14,8 @@ export interface ChildOptions {
 export interface ChildEnd {
   /** Null when a signal ended it. */
   code: number | null
+  /** In words, e.g. "ended with exit code 1". */
+  how: string
   /** The last of them. */
   lines: string[]
 }
@@ -24,7 +26,8 @@ const graceMs = 5_000
 
 /**
  * Resolves when it has ended, whatever its code. An abort ends it and all that it has started; then the promise
- * rejects with `signal.reason`. Rejects with the system's error when it cannot be started.
+ * rejects with `signal.reason`. The end of this process ends it too. Rejects with the system's error when it cannot be
+ * started.
  */
 export function runChild(program: string, args: readonly string[], options: ChildOptions): Promise<ChildEnd> {
   const { cwd, env, onLine = () => {}, signal } = options
@@ -49,14 +52,20 @@ export function runChild(program: string, args: readonly string[], options: Chil
           force = setTimeout(() => killGroup(child.pid, 'SIGKILL'), graceMs)
         })
       : () => {}
+    const leave = () => killGroup(child.pid, 'SIGKILL')
+    process.once('exit', leave)
     const end = (settle: () => void) => {
       clearTimeout(force)
+      process.off('exit', leave)
       forget()
       if (signal?.aborted) reject(signal.reason)
       else settle()
     }
     child.once('error', (error) => end(() => reject(error)))
-    child.once('close', (code) => end(() => resolve({ code, lines })))
+    child.once('close', (code, killed) => {
+      const how = killed === null ? `ended with exit code ${code}` : `was ended by ${killed}`
+      end(() => resolve({ code, how, lines }))
+    })
   })
 }
 

@@ -13,7 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { NativeGpuInfo, NativeGpuLibraries } from '#binding'
 import { EngineError, LibraryError, ModelError } from '../errors.ts'
 import { lockFolder } from './build-lock.ts'
@@ -54,7 +54,7 @@ const unfinished = `.building-${hostname()}-`
 
 /**
  * Builds what `request.folders` do not hold, or with `force` everything. A build that fails or is cancelled leaves
- * nothing behind but TensorRT's timings. Rejects with ModelError (graphs, folder), LibraryError (TensorRT, tools),
+ * nothing behind. Rejects with ModelError (graphs, folder), LibraryError (TensorRT, tools),
  * EngineError (the build, or the try of what was built), or with `signal.reason`.
  */
 export async function buildEngines(
@@ -68,7 +68,7 @@ export async function buildEngines(
       { details: { library: tensorrt.path } },
     )
   }
-  const folder = await makeFolder(request.folders[0] as string)
+  const folder = await makeFolder(resolve(request.folders[0] as string))
   const unlock = await lockFolder(folder, {
     signal,
     onWait: () => onLine(`another process builds in ${folder}: waiting for it`),
@@ -79,6 +79,9 @@ export async function buildEngines(
     }
     const missing = await towersToBuild(request)
     if (missing.length > 0) await build(request, missing, folder, parts)
+  } catch (error) {
+    // Of the file system, e.g. that the disk is full.
+    throw (error as NodeJS.ErrnoException | null)?.syscall === undefined ? error : notWritable(folder, error)
   } finally {
     await unlock()
   }
@@ -114,17 +117,20 @@ async function build(
   const scratch = await mkdtemp(join(folder, unfinished))
   try {
     // TensorRT's timings are kept between builds. A build works on a copy, so that none is left half written.
-    const timings = join(folder, `timings.sm${digits(request.gpu)}.trt${tensorrt.version}.cache`)
+    // trtexec takes those of any GPU of this capability for its own, so they are kept by the GPU's name.
+    const card = request.gpu.name.replaceAll(/[^\w]+/g, '-')
+    const timings = join(folder, `timings.${card}.trt${tensorrt.version}.cache`)
     const place = { tool, major, scratch, timingCache: join(scratch, 'timings.cache') }
     await copyFile(timings, place.timingCache).catch(() => {})
     const made = new Map<Tower, string>()
     for (const each of builds) made.set(each.tower, await buildTower(request, each, place))
-    await rename(place.timingCache, timings).catch(() => {})
     await tryAll(request, made, parts)
     for (const each of builds) {
       signal.throwIfAborted()
       await publish(request, each, { tool, folder, plan: made.get(each.tower) as string })
     }
+    // Last: a disk that was full would have been noticed by now, and broken timings fail every build after this one.
+    await rename(place.timingCache, timings).catch(() => {})
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
@@ -147,7 +153,7 @@ async function buildTower(
   const plan = join(scratch, `${tower}.plan`)
   onLine(`building the ${tower} engine in ${precision} for batches up to ${maxBatch} with ${tool.program}`)
   const args = buildArguments(tool, { build, plan, timingCache, scratch, device: gpu.device, major })
-  const { code, lines } = await runChild(tool.program, args, {
+  const { code, how, lines } = await runChild(tool.program, args, {
     cwd: scratch,
     // So that the tool loads the TensorRT that will run the engine.
     env: { ...process.env, LD_LIBRARY_PATH: searchPath(tensorrt.path) },
@@ -166,7 +172,7 @@ async function buildTower(
       : 0
   if (bytes === 0) {
     throw new EngineError(
-      `the ${tower} engine could not be built: ${tool.program} ended with exit code ${code}. Its last lines:\n` +
+      `the ${tower} engine could not be built: ${tool.program} ${how}${code === 0 ? ' and wrote no plan' : ''}. Its last lines:\n` +
         lines.map((line) => `  ${line}`).join('\n'),
       { details: { tower } },
     )
@@ -244,19 +250,36 @@ async function publish(
 
 async function makeFolder(path: string): Promise<string> {
   try {
-    await mkdir(path, { recursive: true })
+    await makeFolders(path)
     const folder = await realpath(path)
     // Whether it can be written is seen by writing.
     await rm(await mkdtemp(join(folder, unfinished)), { recursive: true, force: true })
     return folder
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new ModelError(
-      `engines cannot be written to ${path} (${code ?? 'unknown reason'}): name another folder with cuda.engineCache, ` +
-        'or build-engine --out',
-      { cause },
-    )
+    throw notWritable(path, cause)
   }
+}
+
+/** mkdir's own `recursive` never comes to an end below a folder such as /proc. */
+async function makeFolders(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolders(dirname(path))
+    await make()
+  })
+}
+
+function notWritable(path: string, cause: unknown): ModelError {
+  const { code } = cause as NodeJS.ErrnoException
+  return new ModelError(
+    `engines cannot be written to ${path} (${code ?? 'unknown reason'}): name another folder with cuda.engineCache, ` +
+      'or build-engine --out',
+    { cause },
+  )
 }
 
 async function sync(path: string): Promise<void> {

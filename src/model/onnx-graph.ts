@@ -7,6 +7,9 @@ export interface OnnxInput {
   name: string
   /** -1 where the graph leaves it open. */
   dims: number[]
+  isUint8: boolean
+  /** Kinds of the nodes that take it, e.g. "Cast". */
+  takers: Set<string>
 }
 
 export interface OnnxGraph {
@@ -16,6 +19,7 @@ export interface OnnxGraph {
 }
 
 /** Numbered as in onnx.proto. */
+const UINT8 = 2
 const typeNames: Readonly<Record<number, string>> = {
   1: 'fp32',
   10: 'fp16',
@@ -44,25 +48,40 @@ export function readOnnxGraph(path: string): OnnxGraph {
 }
 
 function readModel(wire: Wire): OnnxGraph {
+  for (const { number, end } of wire.fields(Number.POSITIVE_INFINITY)) {
+    if (number === 7) return readGraph(wire, end)
+  }
+  throw new Error('no graph')
+}
+
+function readGraph(wire: Wire, graphEnd: number): OnnxGraph {
   const inputs: OnnxInput[] = []
   const weights: Record<string, number> = {}
   const initializers = new Set<string>()
-  let found = false
-  for (const model of wire.fields(Number.POSITIVE_INFINITY)) {
-    if (model.number !== 7) continue
-    found = true
-    for (const field of wire.fields(model.end)) {
-      if (field.number === 11) inputs.push(readInput(wire, field.end))
-      if (field.number !== 5) continue
-      const { name, type, count } = readTensor(wire, field.end)
-      initializers.add(name)
-      const typeName = typeNames[type]
-      if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
-    }
+  const takers = new Map<string, Set<string>>()
+  for (const { number, end } of wire.fields(graphEnd)) {
+    if (number === 11) inputs.push(readInput(wire, end))
+    if (number === 1) readNode(wire, end, takers)
+    if (number !== 5) continue
+    const { name, type, count } = readTensor(wire, end)
+    initializers.add(name)
+    const typeName = typeNames[type]
+    if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
   }
-  if (!found) throw new Error('no graph')
+  for (const input of inputs) input.takers = takers.get(input.name) ?? new Set()
   // Old graphs list their weights among the inputs.
   return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights }
+}
+
+/** NodeProto { input = 1, op_type = 4 }. Adds its kind to the takers of each of its inputs. */
+function readNode(wire: Wire, end: number, takers: Map<string, Set<string>>) {
+  const names: string[] = []
+  let kind = ''
+  for (const { number, end: fieldEnd } of wire.fields(end)) {
+    if (number === 1) names.push(wire.text(fieldEnd))
+    else if (number === 4) kind = wire.text(fieldEnd)
+  }
+  for (const name of names) takers.set(name, (takers.get(name) ?? new Set()).add(kind))
 }
 
 function readTensor(wire: Wire, end: number) {
@@ -76,19 +95,30 @@ function readTensor(wire: Wire, end: number) {
   return tensor
 }
 
-/** ValueInfoProto { name = 1, type = 2 { tensor_type = 1 { shape = 2 { dim = 1 { dim_value = 1 } } } } } */
+/** ValueInfoProto { name = 1, type = 2 { tensor_type = 1 { elem_type = 1, shape = 2 { dim = 1 { dim_value = 1 } } } } } */
 function readInput(wire: Wire, end: number): OnnxInput {
-  const input: OnnxInput = { name: '', dims: [] }
+  const input: OnnxInput = { name: '', dims: [], isUint8: false, takers: new Set() }
   for (const field of wire.fields(end)) {
     if (field.number === 1) input.name = wire.text(field.end)
     if (field.number !== 2) continue
-    for (const dim of wire.along([1, 2, 1], field.end)) {
-      let size = -1
-      for (const { value } of wire.along([1], dim.end)) size = value
-      input.dims.push(size)
+    for (const tensor of wire.along([1], field.end)) {
+      for (const part of wire.fields(tensor.end)) {
+        if (part.number === 1) input.isUint8 = part.value === UINT8
+        if (part.number === 2) input.dims = readShape(wire, part.end)
+      }
     }
   }
   return input
+}
+
+function readShape(wire: Wire, end: number): number[] {
+  const dims: number[] = []
+  for (const dim of wire.along([1], end)) {
+    let size = -1
+    for (const { value } of wire.along([1], dim.end)) size = value
+    dims.push(size)
+  }
+  return dims
 }
 
 interface Field {

@@ -40,7 +40,7 @@ try {
 export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<void> {
   const addon = new URL('../../lib/binding.js', import.meta.url).href
   let result: { failure?: unknown } | undefined
-  const { code, lines } = await runChild(
+  const { how, lines } = await runChild(
     process.execPath,
     ['--input-type=module', '--eval', program, addon, JSON.stringify(trial)],
     {
@@ -54,7 +54,7 @@ export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<v
   // An exit that is not clean after a good run is TensorRT's own, and not ours to judge.
   if (result === undefined) {
     throw new EngineError(
-      `the new engine ended the process that tried it (exit code ${code}): ${lines.join(' | ')}`,
+      `the process that tried the new engine ${how}: ${lines.join(' | ') || 'it said nothing'}`,
     )
   }
 }

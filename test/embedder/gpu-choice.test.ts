@@ -51,9 +51,12 @@ describe('device "auto"', () => {
     ])
   })
 
-  it('takes the CPU without a driver, in one line', async () => {
+  it('takes the CPU without a driver, in one line and without a warning', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const { open } = machineWith([])
     await using embedder = await open()
+    expect(warned).not.toHaveBeenCalled()
+    warned.mockRestore()
     expect(embedder.info().device).toEqual({
       kind: 'cpu',
       reason:
@@ -72,13 +75,16 @@ describe('device "auto"', () => {
     expect(double.gpusOpen).toBe(0)
   })
 
-  it('takes the CPU without an engine, builds none, and names the command', async () => {
+  it('takes the CPU without an engine, builds none, names the command, and warns', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const { open } = machineWith([h200(0)])
     const folder = await engines({ sidecar: { tensorrt: '10.9.0.34' } }, { tower: 'text' })
     await using embedder = await open({
       cuda: { engineCache: folder, buildEngine: 'auto', precision: 'fp16' },
     })
     const { reason } = embedder.info().device
+    expect(warned.mock.calls).toEqual([[`cosmos-embed: ${reason}`]])
+    warned.mockRestore()
     expect(reason).toContain('tensorrt is 10.9.0.34, here 10.16.1.11')
     expect(reason).toContain(
       `Build what fits this machine with: cosmos-embed build-engine --model ${model} --device 0 --precision fp16 --out ${folder}`,
@@ -125,7 +131,7 @@ describe('device "cuda"', () => {
   })
 
   it.each([
-    ['no driver', [], {}, { code: 'library', message: /libcuda.so.1/ }],
+    ['no driver', [], {}, { code: 'library', message: /libcuda.so.1.*container toolkit/s }],
     [
       'no such GPU',
       [h200(0)],
@@ -159,13 +165,22 @@ describe('device "cuda"', () => {
     expect([double.gpusOpen, double.enginesOpen, double.runningJobs]).toEqual([0, 0, 0])
   })
 
-  it('says what CUDA_VISIBLE_DEVICES hides', async () => {
+  it.each([
+    ['by a driver that does not start', undefined],
+    ['by one that shows none', []],
+  ])('says what CUDA_VISIBLE_DEVICES hides, %s', async (_, devices) => {
     vi.stubEnv('CUDA_VISIBLE_DEVICES', '')
     const { double, open } = machineWith([])
-    double.probeGpu = () => ({ driver: { version: '12.8', library: 'libcuda.so.1' }, devices: [] })
+    double.probeGpu = () => {
+      if (devices) return { driver: { version: '12.8', library: 'libcuda.so.1' }, devices }
+      throw Object.assign(new Error('libcuda.so.1 does not start: CUDA_ERROR_NO_DEVICE'), { code: 'library' })
+    }
     const failure = await failureOf(open({ device: 'cuda' }))
     vi.unstubAllEnvs()
-    expect(failure).toMatchObject({ message: expect.stringContaining('CUDA_VISIBLE_DEVICES is ""') })
+    expect(failure).toMatchObject({
+      code: 'library',
+      message: expect.stringContaining('(CUDA_VISIBLE_DEVICES is "")'),
+    })
   })
 
   it.each([0, 1, 2, 3])('closes every GPU when job %i of the opening fails', async (at) => {
@@ -265,6 +280,9 @@ describe('options', () => {
     [{ devices: [0, 0] }, 'options.cuda.devices: names a GPU twice'],
     [{ devices: [-1] }, 'options.cuda.devices'],
     [{ contexts: 3 }, 'options.cuda.contexts'],
+    [{ maxBatch: 0 }, 'options.cuda.maxBatch'],
+    [{ maxBatch: Number.NaN }, 'options.cuda.maxBatch'],
+    [{ maxBatch: 1025 }, 'options.cuda.maxBatch: Too big'],
     [{ precision: 'int8' }, 'options.cuda.precision'],
     [{ nvdecWorkers: 0 }, 'options.cuda.nvdecWorkers'],
     [{ onBuild: true }, 'options.cuda.onBuild: must be a function'],

@@ -47,6 +47,13 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     expect(found.stdout).toContain('Fake H200')
     expect(found.ended).toBe(0)
 
+    const bare = [...doctor.slice(0, -1), toyModel('bare'), '--device', 'cuda']
+    const { ended, stdout } = await run(bare, { ...env, LD_LIBRARY_PATH: loaderPath })
+    const { findings } = JSON.parse(stdout) as { findings: { state: string; fix?: string }[] }
+    const failed = findings.filter(({ state }) => state === 'failed')
+    expect([ended, failed.length]).toEqual([1, 2])
+    for (const { fix } of failed) expect(fix).toContain('cosmos-embed build-engine --model')
+
     const missing = await run(doctor, { ...env, LD_LIBRARY_PATH: folder })
     expect(missing.stdout).toContain('libcuda.so.1')
     expect(missing.ended).toBe(0)

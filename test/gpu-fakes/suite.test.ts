@@ -1,6 +1,7 @@
 // The suite that runs where there is a card (npm run test:gpu), here on the doubles: so that it is known to work before
 // a card is at hand.
 
+import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { buildEngines, environment, noFakes, root, run, toyModel } from './support.ts'
@@ -21,6 +22,22 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(ended).toBe(0)
     expect({ skipped: count('skipped'), fail: count('fail') }).toEqual({ skipped: 0, fail: 0 })
     expect(count('pass')).toBeGreaterThan(8)
+  })
+
+  it('fails where an engine cannot be built: that is no lack of the machine', async () => {
+    const installed = path.join(toyModel('no-engine'), 'installed')
+    mkdirSync(path.join(installed, 'bin'), { recursive: true })
+    writeFileSync(path.join(installed, 'bin/trtexec'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+    const { ended, stdout } = await run(
+      ['--test', '--test-reporter=tap', path.join(root, 'test/gpu/embed.test.mjs')],
+      {
+        ...withoutVitest(environment(11)),
+        COSMOS_EMBED_GPU_MODEL: path.dirname(installed),
+        TENSORRT_ROOT: installed,
+      },
+    )
+    expect(ended).toBe(1)
+    expect(stdout).toContain('engine could not be built')
   })
 
   it('skips with its reason where there is no driver', async () => {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Stands in for trtexec: takes the same flags and writes a toy plan of the TensorRT double (test/fakes/nvinfer/plan.h),
-// for the version that COSMOS_FAKE_TENSORRT names.
+// Stands in for trtexec: takes the flags that its major takes, and writes a toy plan of the TensorRT double
+// (test/fakes/nvinfer/plan.h), for the version that COSMOS_FAKE_TENSORRT names.
 
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -10,6 +10,20 @@ const all = (name) => flags.flatMap(([flag, value]) => (flag === name ? [value] 
 // One entry per profile: shapes by the name of the input.
 const shapes = (name) =>
   all(name).map((text) => Object.fromEntries(text.split(',').map((input) => input.split(':'))))
+
+const version = process.env.COSMOS_FAKE_TENSORRT ?? '10.16.1.11'
+const known = [
+  ...['onnx', 'saveEngine', 'profile', 'minShapes', 'optShapes', 'maxShapes', 'stronglyTyped', 'device'],
+  ...['timingCacheFile', 'builderOptimizationLevel', 'tempdir', 'skipInference'],
+  ...(version.startsWith('10.') ? ['fp16', 'bf16'] : []),
+]
+for (const [flag, value] of flags) {
+  if (known.includes(flag) && !(flag.endsWith('Shapes') && value === '')) continue
+  console.error(
+    known.includes(flag) ? '[E] missing shape spec at profile index 0' : `[E] Unknown option: --${flag}`,
+  )
+  process.exit(1)
+}
 
 const [onnx] = all('onnx')
 const [plan] = all('saveEngine')
@@ -33,7 +47,7 @@ for (const [profile, inputs] of max.entries()) {
 
 const header = Buffer.alloc(28)
 header.write('ftrt')
-header.set((process.env.COSMOS_FAKE_TENSORRT ?? '10.16.1.11').split('.').map(Number), 24)
+header.set(version.split('.').map(Number), 24)
 console.log('[I] Building a toy plan')
 writeFileSync(plan, Buffer.concat([header, Buffer.from(`${lines.join('\n')}\n`)]))
 console.log('&&&& PASSED')

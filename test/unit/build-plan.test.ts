@@ -30,7 +30,7 @@ describe('a graph is read', () => {
         { type: 7, dims: [12] },
       ],
     }
-    expect(readOnnxGraph(written(onnxBytes(graph)))).toEqual({
+    expect(readOnnxGraph(written(onnxBytes(graph)))).toMatchObject({
       inputs: [
         { name: 'videos', dims: [-1, 8, 3, 448, 448] },
         { name: 'other:0', dims: [2, -1] },
@@ -41,7 +41,9 @@ describe('a graph is read', () => {
 
   test('of the demo model', async () => {
     const { files } = await loadBundle(new URL('../../models/demo', import.meta.url).pathname)
-    expect(readOnnxGraph(files.video.path).inputs).toEqual([{ name: 'videos', dims: [-1, 8, 3, 224, 224] }])
+    expect(readOnnxGraph(files.video.path).inputs).toEqual([
+      { name: 'videos', dims: [-1, 8, 3, 224, 224], isUint8: true, takers: new Set(['Cast']) },
+    ])
     expect(readOnnxGraph(files.text.path).inputs.map(({ name }) => name)).toEqual([
       'input_ids',
       'attention_mask',
@@ -124,11 +126,34 @@ describe('what is built', () => {
     expect(args.filter((arg) => /Shapes|profile|stronglyTyped/.test(arg))).toEqual([])
   })
 
-  test('has names in quotes that trtexec would read otherwise', async () => {
-    const bundle = await onnxBundle({ video: { inputs: { 'videos:0': [-1, 8, 3, 224, 224] } } })
-    const build = planBuild(bundle, 'video', { maxBatch: 8, major: 10 })
-    expect(buildArguments({ kind: 'trtexec', program: '' }, command(build))).toContain(
-      "--maxShapes='videos:0':8x8x3x224x224",
+  test('takes bytes into a cast and nothing else, as TensorRT does', async () => {
+    const plan = async (takers: string[]) => {
+      const bundle = await onnxBundle({ video: { inputs: { videos: [-1, 8, 3, 224, 224] }, takers } })
+      return planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
+    }
+    expect((await plan(['Cast', 'Cast'])).maxBatch).toBe(8)
+    await expect(plan(['Shape', 'Reshape', 'Cast'])).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringMatching(/the bytes of videos into Shape, Reshape, .*Cast: export/),
+    })
+  })
+
+  test.each(['models/demo', ...['canonical', 'vss', 'tao'].map((form) => `test/export/bundles/${form}`)])(
+    'is made for both towers of %s',
+    async (folder) => {
+      const bundle = await loadBundle(join(import.meta.dirname, '../..', folder))
+      for (const tower of ['video', 'text'] as const) {
+        expect(planBuild(bundle, tower, { maxBatch: 2, major: 11 })).toMatchObject({ isDynamic: true })
+      }
+    },
+  )
+
+  test('names every shape of a graph that leaves any open, also where least and most are the same', async () => {
+    const bundle = await onnxBundle()
+    const build = planBuild(bundle, 'video', { maxBatch: 1, major: 10 })
+    // trtexec ends at "--minShapes=" with nothing behind it.
+    expect(buildArguments({ kind: 'trtexec', program: '' }, command(build))).toEqual(
+      expect.arrayContaining(['min', 'opt', 'max'].map((which) => `--${which}Shapes=videos:1x8x3x224x224`)),
     )
   })
 
@@ -166,17 +191,16 @@ class Logger:
     INFO = "info"
     def __init__(self, level): pass
 def init_libnvinfer_plugins(logger, namespace): calls.append(["plugins"])
-NetworkDefinitionCreationFlag = BuilderFlag = MemoryPoolType = Enum()
+NetworkDefinitionCreationFlag = BuilderFlag = Enum()
 class Profile:
     def set_shape(self, *args): calls.append(["shape", *args])
 class Cache:
     def __init__(self, old): self.old = bytes(old)
     def serialize(self): return self.old + b"+"
 class Config:
-    def set_memory_pool_limit(self, *args): calls.append(["pool", *args])
     def set_flag(self, flag): calls.append(["flag", flag])
     def add_optimization_profile(self, profile): calls.append(["profile"])
-    def create_timing_cache(self, old): return Cache(old)
+    def create_timing_cache(self, old): return None if old == b"damaged" else Cache(old)
     def set_timing_cache(self, cache, ignore_mismatch): calls.append(["cache", ignore_mismatch])
 class Builder:
     def __init__(self, logger): pass
@@ -194,11 +218,11 @@ class OnnxParser:
     def get_error(self, i): return "no such operator"
 `
 
-  const run = async (version: string, { lower = false, env = {}, onnx = '' } = {}) => {
+  const run = async (version: string, { lower = false, env = {}, onnx = '', timings = 'old' } = {}) => {
     const folder = makeFolder()
     mkdirSync(join(folder, 'tensorrt'))
     writeFileSync(join(folder, 'tensorrt/__init__.py'), module(version))
-    writeFileSync(join(folder, 'timings'), 'old')
+    writeFileSync(join(folder, 'timings'), timings)
     const bundle = await onnxBundle()
     const precision = lower ? 'bf16' : undefined
     const build = planBuild(bundle, 'video', { precision, maxBatch: 4, major: 10 })
@@ -223,7 +247,6 @@ class OnnxParser:
       ['plugins'],
       ['network', 1],
       ['parse', bundle.files.video.path],
-      ['pool', 'WORKSPACE', 4096 * 2 ** 20],
       shape,
       ['profile'],
       shape,
@@ -231,6 +254,11 @@ class OnnxParser:
       ['cache', false],
       ['visible', '1'],
     ])
+  })
+
+  test('begins with new timings where the old ones are damaged', async () => {
+    const { status, read } = await run('11.1.0.5', { timings: 'damaged' })
+    expect([status, read('timings')]).toEqual([0, '+'])
   })
 
   test('asks for no types of TensorRT 11, and for a lower precision of 10', async () => {

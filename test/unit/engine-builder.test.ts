@@ -103,7 +103,7 @@ describe('building', () => {
     expect(readdirSync(out).sort()).toEqual([
       'text.sm90.trt10.16.1.11.fp32.b64.plan',
       'text.sm90.trt10.16.1.11.fp32.b64.plan.json',
-      'timings.sm90.trt10.16.1.11.cache',
+      'timings.NVIDIA-H200.trt10.16.1.11.cache',
       'video.sm90.trt10.16.1.11.fp32.b9.plan',
       'video.sm90.trt10.16.1.11.fp32.b9.plan.json',
     ])
@@ -145,7 +145,6 @@ describe('building', () => {
       ...profile(1),
       '--stronglyTyped',
       `--timingCacheFile=${join(cwd, 'timings.cache')}`,
-      '--memPoolSize=workspace:4096',
       '--builderOptimizationLevel=3',
       `--tempdir=${cwd}`,
       '--device=3',
@@ -184,8 +183,12 @@ describe('building', () => {
     await build({ force: true })
     expect(calls()).toHaveLength(3)
     // Each build goes on with the timings of those before.
-    const timings = readFileSync(join(out, 'timings.sm90.trt10.16.1.11.cache'), 'utf8')
+    const timings = readFileSync(join(out, 'timings.NVIDIA-H200.trt10.16.1.11.cache'), 'utf8')
     expect(timings).toBe('video;video;/text;')
+    // Another card's times are not this one's, though its engines run.
+    const gpu = { ...request().gpu, name: 'NVIDIA H100' }
+    await build({ force: true, gpu })
+    expect(readFileSync(join(out, 'timings.NVIDIA-H100.trt10.16.1.11.cache'), 'utf8')).toBe('video;/text;')
   })
 
   test('replaces a stale engine of the same name', async () => {
@@ -223,7 +226,8 @@ describe('a build that fails leaves nothing', () => {
       'engine',
       /exit code 3[\s\S]*\[E\] no kernel/,
     ],
-    ['the tool writes nothing', '', 'engine', /could not be built/],
+    ['the tool writes nothing', '', 'engine', /exit code 0 and wrote no plan/],
+    ['the tool is killed', 'process.kill(process.pid, "SIGKILL")', 'engine', /was ended by SIGKILL/],
     [
       'the tool is of another TensorRT',
       'write("10.9.0.34")',
@@ -245,6 +249,18 @@ describe('a build that fails leaves nothing', () => {
     expect(leftovers()).toEqual([])
     tryPlans = async () => {}
     await build()
+  })
+
+  test('the disk cannot take what was built, and the timings are as before', async () => {
+    trtexec()
+    tryPlans = async ({ engine }) => {
+      mkdirSync(`${engine.video}.json`)
+    }
+    await expect(build()).rejects.toMatchObject({
+      code: 'model',
+      message: expect.stringMatching(/engines cannot be written to .*\(EISDIR\)/),
+    })
+    expect(leftovers()).toEqual([])
   })
 
   test('the real trial, on a machine that has no such GPU', async () => {
@@ -322,6 +338,17 @@ describe('what cannot be built is told before', () => {
       message: expect.stringMatching(/cannot be written.*cuda.engineCache/),
     })
   })
+
+  test.skipIf(!existsSync('/proc'))(
+    'a folder below /proc, where mkdir looks for its end in vain',
+    async () => {
+      trtexec()
+      await expect(build({ folders: ['/proc/none/engines'] })).rejects.toMatchObject({
+        code: 'model',
+        message: expect.stringContaining('cannot be written to /proc/none/engines (ENOENT)'),
+      })
+    },
+  )
 
   test('with a lean runtime', async () => {
     const tensorrt = { ...request().tensorrt, lean: true }

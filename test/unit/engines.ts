@@ -76,15 +76,18 @@ const message = (field: number, ...parts: Buffer[]) => bytes(field, Buffer.conca
 export interface GraphParts {
   /** -1 is a dimension with a name. */
   inputs: Record<string, number[]>
+  /** What takes the inputs, which are then bytes. */
+  takers?: string[]
   /** Element type by ONNX's number, and shape. */
   weights?: { type: number; dims: number[]; packed?: boolean }[]
 }
 
 /** A model file of ONNX: inputs, weights, and things to skip over. */
-export function onnxBytes({ inputs, weights = [] }: GraphParts): Buffer {
+export function onnxBytes({ inputs, takers = [], weights = [] }: GraphParts): Buffer {
+  const type = takers.length > 0 ? 2 : 1
   const value = (name: string, dims: number[]) => {
     const shape = dims.map((size) => message(1, size < 0 ? text(2, 'batch') : number(1, size)))
-    return Buffer.concat([text(1, name), message(2, message(1, number(1, 1), message(2, ...shape)))])
+    return Buffer.concat([text(1, name), message(2, message(1, number(1, type), message(2, ...shape)))])
   }
   const tensor = ({ type, dims, packed }: NonNullable<GraphParts['weights']>[number], i: number) => [
     ...(packed ? [bytes(1, Buffer.from(dims.flatMap(varint)))] : dims.map((size) => number(1, size))),
@@ -94,6 +97,7 @@ export function onnxBytes({ inputs, weights = [] }: GraphParts): Buffer {
   ]
   const graph = [
     message(1, text(4, 'MatMul')),
+    ...takers.map((kind) => message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind))),
     ...weights.map((weight, i) => message(5, ...tensor(weight, i))),
     ...Object.entries(inputs).map(([name, dims]) => bytes(11, value(name, dims))),
     // As graphs of old list their weights.
