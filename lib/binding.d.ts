@@ -329,15 +329,15 @@ export interface Binding {
   createEngine(options: NativeEngineOptions): NativeJob<NativeEngine>
   /** Opens the library and reads its version, without making a session. Throws a NativeFailure. */
   probeOnnxRuntime(library: string): { version: string; buildInfo: string }
-  /** Opens libnvinfer and reads its version, without a GPU. Throws a NativeFailure. */
-  probeTensorRt(library: string): {
+  /** Opens libnvinfer, which is large, and reads its version, without a GPU. */
+  probeTensorRt(library: string): NativeJob<{
     /** e.g. "10.16.1.11" */
     version: string
     /** A lean or dispatch runtime: it runs only version-compatible plans. */
     lean: boolean
-  }
-  /** Opens the driver and lists its GPUs, without a context on any. Throws a NativeFailure. */
-  probeGpu(libraries?: NativeGpuLibraries): NativeGpuProbe
+  }>
+  /** Starts the driver, which takes its time, and lists its GPUs, without a context on any. */
+  probeGpu(libraries?: NativeGpuLibraries): NativeJob<NativeGpuProbe>
   openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
   /** Pillow's antialiased bilinear resize, bit-exact. Synchronous: for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage

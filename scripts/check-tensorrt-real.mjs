@@ -81,7 +81,7 @@ async function probe() {
   const { default: binding } = await import('../lib/binding.js')
   for (const library of libraries) {
     try {
-      const { version, lean } = binding.probeTensorRt(library)
+      const { version, lean } = await binding.probeTensorRt(library).promise
       console.log(`addon: ${version}${lean ? ' (lean)' : ''} at ${path.relative(root, library)}`)
     } catch (error) {
       console.error(`addon: ${error.message}`)

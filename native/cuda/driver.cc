@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/dynlib.h"
 #include "base/registry.h"
 
 namespace cosmos::cuda {

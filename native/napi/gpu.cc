@@ -79,6 +79,49 @@ Napi::Value GpuToValue(Napi::Env env, std::shared_ptr<Gpu>&& gpu) {
   return NativeGpu::New(env, std::move(gpu));
 }
 
+Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options) {
+  auto gpu = Gpu::Open(options);
+  // Asked here, so that ToInfo has the answers without the driver.
+  if (gpu.ok()) gpu.value()->capabilities();
+  return gpu;
+}
+
+Napi::Value TensorRtToValue(Napi::Env env, TensorRtProbe&& found) {
+  Napi::Object probe = Napi::Object::New(env);
+  probe.Set("version", found.version);
+  probe.Set("lean", found.lean);
+  return probe;
+}
+
+struct GpuProbe {
+  const cuda::Driver* driver = nullptr;
+  std::vector<cuda::DeviceInfo> devices;
+};
+
+Result<GpuProbe> ProbeDriver(const std::string& library) {
+  const auto driver = cuda::Driver::Open(library);
+  if (!driver.ok()) return driver.status();
+  GpuProbe probe{.driver = driver.value(), .devices = {}};
+  for (int i = 0; i < probe.driver->device_count(); ++i) {
+    auto device = cuda::DescribeDevice(*probe.driver, i);
+    if (!device.ok()) return device.TakeStatus();
+    probe.devices.push_back(std::move(device).value());
+  }
+  return probe;
+}
+
+Napi::Value ProbeToValue(Napi::Env env, GpuProbe&& found) {
+  Napi::Object driver = Napi::Object::New(env);
+  driver.Set("version", found.driver->version_text());
+  driver.Set("library", found.driver->library());
+  const auto devices = Napi::Array::New(env, found.devices.size());
+  for (std::uint32_t i = 0; i < found.devices.size(); ++i) devices.Set(i, ToValue(env, found.devices[i]));
+  Napi::Object probe = Napi::Object::New(env);
+  probe.Set("driver", driver);
+  probe.Set("devices", devices);
+  return probe;
+}
+
 }  // namespace
 
 std::vector<Napi::ClassPropertyDescriptor<NativeGpu>> NativeGpu::Members() {
@@ -122,7 +165,7 @@ Napi::Value OpenGpu(const Napi::CallbackInfo& info) {
   const GpuOptions options = ReadGpuOptions(Arg(info[0], "options"));
   return RunOnPool(info.Env(), {},
                    [options](const CancelTokenPtr&) {
-                     return ToOutcome<std::shared_ptr<Gpu>>(Gpu::Open(options), GpuToValue);
+                     return ToOutcome<std::shared_ptr<Gpu>>(Open(options), GpuToValue);
                    })
       .handle;
 }
@@ -131,32 +174,20 @@ Napi::Value ProbeTensorRt(const Napi::CallbackInfo& info) {
   const Arg library(info[0], "library");
   const std::string path = library.String();
   if (!path.starts_with('/')) library.Fail("an absolute path");
-  auto found = ProbeTensorRt(path);
-  if (!found.ok()) Throw(info.Env(), found.status());
-  Napi::Object probe = Napi::Object::New(info.Env());
-  probe.Set("version", found->version);
-  probe.Set("lean", found->lean);
-  return probe;
+  return RunOnPool(info.Env(), {},
+                   [path](const CancelTokenPtr&) {
+                     return ToOutcome<TensorRtProbe>(ProbeTensorRt(path), TensorRtToValue);
+                   })
+      .handle;
 }
 
 Napi::Value ProbeGpu(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  auto opened = cuda::Driver::Open(ReadLibrary(Arg(info[0], "libraries"), "cuda"));
-  if (!opened.ok()) Throw(env, opened.status());
-  const cuda::Driver& driver = *opened.value();
-  const auto devices = Napi::Array::New(env, driver.device_count());
-  for (int i = 0; i < driver.device_count(); ++i) {
-    auto device = cuda::DescribeDevice(driver, i);
-    if (!device.ok()) Throw(env, device.status());
-    devices.Set(static_cast<std::uint32_t>(i), ToValue(env, device.value()));
-  }
-  Napi::Object about = Napi::Object::New(env);
-  about.Set("version", driver.version_text());
-  about.Set("library", driver.library());
-  Napi::Object probe = Napi::Object::New(env);
-  probe.Set("driver", about);
-  probe.Set("devices", devices);
-  return probe;
+  const std::string library = ReadLibrary(Arg(info[0], "libraries"), "cuda");
+  return RunOnPool(info.Env(), {},
+                   [library](const CancelTokenPtr&) {
+                     return ToOutcome<GpuProbe>(ProbeDriver(library), ProbeToValue);
+                   })
+      .handle;
 }
 
 }  // namespace cosmos

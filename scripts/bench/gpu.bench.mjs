@@ -46,7 +46,7 @@ export async function run(argv) {
   if (values.help) return console.log(usage)
   const options = { ...values, device: Number(values.device), seconds: Number(values.seconds) }
   try {
-    binding.probeGpu(libraries)
+    await binding.probeGpu(libraries).promise
   } catch (error) {
     return console.log(`skipped: ${error.message}`)
   }

@@ -21,7 +21,7 @@ export interface GpuCheck {
 
 /** Nothing about later things where an earlier one is missing that they need. */
 export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
-  const { binding, options } = parts
+  const { binding, options, signal } = parts
   const { cuda, device } = options
   const missing = device === 'cuda' ? 'failed' : 'note'
   const findings: Finding[] = []
@@ -38,9 +38,9 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
   }
 
   if (device === 'cpu') return findings
-  const probed = await look('NVIDIA driver', () => {
+  const probed = await look('NVIDIA driver', async () => {
     const libraries = driverLibraries(cuda)
-    return { libraries, probe: probeGpus(binding, libraries) }
+    return { libraries, probe: await probeGpus(binding, libraries, signal) }
   })
   if (!probed) return findings
   const { libraries, probe } = probed
@@ -66,7 +66,7 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
     const found = await look(`NVDEC of GPU ${gpu.device}`, () => nvdec(gpu, libraries, parts))
     if (found) findings.push(found)
   }
-  const tensorrt = await look('TensorRT', () => openableTensorRt(binding, cuda))
+  const tensorrt = await look('TensorRT', () => openableTensorRt(binding, cuda, signal))
   if (!tensorrt) return findings
   findings.push({
     check: 'TensorRT',
@@ -78,7 +78,7 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
   for (const gpu of gpus) {
     const check = `engines for GPU ${gpu.device}`
     const found = await look(check, async (): Promise<Finding> => {
-      const bundle = await loadBundle(parts.model, { signal: parts.signal })
+      const bundle = await loadBundle(parts.model, { signal })
       const request = requestFor(gpu, { driver: driver.version, libraries, tensorrt }, { ...parts, bundle })
       const { plans, missing: why } = await findPlans(request)
       const fix = `build them with: ${buildCommand(bundle, cuda, gpu.device)}`

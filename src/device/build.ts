@@ -31,9 +31,9 @@ export async function buildModel(
   const cuda = { devices: [device], precision, maxBatch, engineCache: out, onBuild: onLine }
   const options = resolveOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
-  const probe = probeGpus(binding, libraries)
+  const probe = await probeGpus(binding, libraries, signal)
   const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo
-  const tensorrt = openableTensorRt(binding, options.cuda)
+  const tensorrt = await openableTensorRt(binding, options.cuda, signal)
   const bundle = await loadBundle(model, { signal })
   const found = { driver: probe.driver.version, libraries, tensorrt }
   const everywhere = requestFor(gpu, found, { options, bundle, signal })

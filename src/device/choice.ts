@@ -5,7 +5,7 @@ import type { ModelBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../model/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../model/engine-plan.ts'
 import { type FoundTensorRt, findTensorRt } from '../model/tensorrt-library.ts'
-import { callNative } from '../native-job.ts'
+import { runNative } from '../native-job.ts'
 import { DEFAULT_BATCH, type ResolvedCudaOptions, type ResolvedOptions } from '../options.ts'
 import { driverLibraries } from './libraries.ts'
 
@@ -47,7 +47,7 @@ export async function chooseDevice(parts: ChoiceParts): Promise<DeviceChoice> {
     return await chooseCuda(parts)
   } catch (error) {
     if (device === 'cuda' || !(error instanceof CosmosEmbedError)) throw error
-    return cpuInstead(error, { gpu: hasGpu(parts) })
+    return cpuInstead(error, { gpu: await hasGpu(parts) })
   }
 }
 
@@ -58,9 +58,9 @@ export function cpuInstead(error: CosmosEmbedError, { gpu }: { gpu: boolean }): 
   return { kind: 'cpu', reason }
 }
 
-function hasGpu({ binding, options }: ChoiceParts): boolean {
+async function hasGpu({ binding, options, signal }: ChoiceParts): Promise<boolean> {
   try {
-    return probeGpus(binding, driverLibraries(options.cuda)).devices.length > 0
+    return (await probeGpus(binding, driverLibraries(options.cuda), signal)).devices.length > 0
   } catch {
     return false
   }
@@ -74,12 +74,12 @@ function reasonForCpu(error: CosmosEmbedError): string {
 }
 
 async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
-  const { binding, options } = parts
+  const { binding, options, signal } = parts
   const { device, cuda } = options
   const libraries = driverLibraries(cuda)
-  const probe = probeGpus(binding, libraries)
+  const probe = await probeGpus(binding, libraries, signal)
   const gpus = selectGpus(probe, cuda.devices)
-  const tensorrt = openableTensorRt(binding, cuda)
+  const tensorrt = await openableTensorRt(binding, cuda, signal)
   // One after another: the second GPU of a kind finds the engine that was built for the first.
   const chosen: CudaChoice['gpus'] = []
   for (const gpu of gpus) {
@@ -101,8 +101,12 @@ async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
   }
 }
 
-/** Throws LibraryError when there is no driver or no GPU. */
-export function probeGpus(binding: Binding, libraries: NativeGpuLibraries): NativeGpuProbe {
+/** Rejects with LibraryError when there is no driver or no GPU. */
+export async function probeGpus(
+  binding: Binding,
+  libraries: NativeGpuLibraries,
+  signal: AbortSignal,
+): Promise<NativeGpuProbe> {
   const visible = process.env.CUDA_VISIBLE_DEVICES
   const why =
     visible === undefined
@@ -110,7 +114,7 @@ export function probeGpus(binding: Binding, libraries: NativeGpuLibraries): Nati
       : ` (CUDA_VISIBLE_DEVICES is "${visible}")`
   let probe: NativeGpuProbe
   try {
-    probe = callNative(() => binding.probeGpu(libraries))
+    probe = await runNative(() => binding.probeGpu(libraries), signal)
   } catch (error) {
     if (!(error instanceof LibraryError)) throw error
     throw new LibraryError(`${error.message}${why}`, { details: error.details, cause: error })
@@ -147,13 +151,14 @@ export function selectGpus(
   )
 }
 
-/** Throws LibraryError when there is none, or none that this version of cosmos-embed can use. */
-export function openableTensorRt(
+/** Rejects with LibraryError when there is none, or none that this version of cosmos-embed can use. */
+export async function openableTensorRt(
   binding: Binding,
   { libraries, hostCode }: ResolvedCudaOptions,
-): FoundTensorRt {
+  signal: AbortSignal,
+): Promise<FoundTensorRt> {
   const library = findTensorRt({ path: libraries.tensorrt, allowLean: hostCode })
-  return { ...library, ...callNative(() => binding.probeTensorRt(library.path)) }
+  return { ...library, ...(await runNative(() => binding.probeTensorRt(library.path), signal)) }
 }
 
 /** What a build for this GPU would be, whether or not there is anything to build. */

@@ -40,6 +40,7 @@ export class BindingDouble implements Binding {
   readonly encoding = new Gate()
   readonly opening = new Gate()
   readonly creating = new Gate()
+  readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
   readonly engineOptions: NativeEngineOptions[] = []
@@ -157,10 +158,14 @@ export class BindingDouble implements Binding {
   }
 
   probeTensorRt() {
-    return this.tensorrt
+    return this.#job(this.probing, () => this.tensorrt)
   }
 
-  probeGpu(): NativeGpuProbe {
+  probeGpu() {
+    return this.#job(this.probing, () => this.probe())
+  }
+
+  probe(): NativeGpuProbe {
     if (this.gpus.length === 0) {
       throw failure({
         code: 'library',

@@ -113,7 +113,7 @@ describe('device "auto"', () => {
 describe('device "cpu"', () => {
   it('does not even look at GPUs', async () => {
     const { double, open } = machineWith([h200(0)])
-    double.probeGpu = () => {
+    double.probe = () => {
       throw new Error('was looked at')
     }
     await using embedder = await open({ device: 'cpu' })
@@ -171,7 +171,7 @@ describe('device "cuda"', () => {
   ])('says what CUDA_VISIBLE_DEVICES hides, %s', async (_, devices) => {
     vi.stubEnv('CUDA_VISIBLE_DEVICES', '')
     const { double, open } = machineWith([])
-    double.probeGpu = () => {
+    double.probe = () => {
       if (devices) return { driver: { version: '12.8', library: 'libcuda.so.1' }, devices }
       throw Object.assign(new Error('libcuda.so.1 does not start: CUDA_ERROR_NO_DEVICE'), { code: 'library' })
     }
@@ -181,6 +181,18 @@ describe('device "cuda"', () => {
       code: 'library',
       message: expect.stringContaining('(CUDA_VISIBLE_DEVICES is "")'),
     })
+  })
+
+  it('can be given up while the driver starts', async () => {
+    const { double, open } = machineWith([h200(0)])
+    double.probing.held = true
+    const controller = new AbortController()
+    const opening = failureOf(open({ device: 'cuda', signal: controller.signal }))
+    while (double.probing.jobs.length === 0) await turns(1)
+    controller.abort(new Error('enough'))
+    double.probing.open()
+    expect(await opening).toMatchObject({ message: 'enough' })
+    expect([double.gpusOpen, double.enginesOpen, double.runningJobs]).toEqual([0, 0, 0])
   })
 
   it.each([0, 1, 2, 3])('closes every GPU when job %i of the opening fails', async (at) => {

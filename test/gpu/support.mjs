@@ -14,7 +14,7 @@ const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
 export const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
 
 /** Why nothing here can run, or "". */
-export const noGpu = whyNoGpu()
+export const noGpu = await whyNoGpu()
 if (noGpu) console.log(`skipped, all of it: ${noGpu}`)
 
 /** Clips of every codec and those of the examples; or those of the folder COSMOS_EMBED_GPU_CLIPS and no others. */
@@ -59,9 +59,10 @@ export function difference(a, b) {
   return { most, within: 1 - beyondOne / left.length }
 }
 
-function whyNoGpu() {
+async function whyNoGpu() {
   try {
-    return binding.probeGpu(libraries).devices.length > 0 ? '' : 'the driver sees no GPU'
+    const { devices } = await binding.probeGpu(libraries).promise
+    return devices.length > 0 ? '' : 'the driver sees no GPU'
   } catch (error) {
     return error.message
   }
