@@ -31,7 +31,9 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
       return await run()
     } catch (error) {
       if (!(error instanceof CosmosEmbedError)) throw error
-      const fix = error.message.includes('\n') ? undefined : errorTable[error.code].advice
+      // A machine that does not want a GPU needs no advice about it.
+      const fix =
+        missing === 'note' || error.message.includes('\n') ? undefined : errorTable[error.code].advice
       findings.push({ check, state: missing, found: error.message, ...(fix !== undefined && { fix }) })
       return undefined
     }
