@@ -139,6 +139,19 @@ TEST_F(NvdecClips, OddSizesCropsAndRotation) {
   }
 }
 
+// What cannot be decoded of an open GOP's other half does not spoil what can.
+TEST_F(NvdecClips, PicturesAfterAnOpenGopsKeyframeAreWhole) {
+  const auto path = MakeClip("hevc-leading.mkv", kSource +
+                                                     "-c:v libx265 -preset ultrafast -x265-params "
+                                                     "log-level=none:keyint=20:min-keyint=20:scenecut=0:"
+                                                     "bframes=3:b-adapt=0:b-pyramid=1:open-gop=1");
+  ClipRequest request;
+  request.shape = {.frames = 6, .height = 64, .width = 64};
+  request.start = 1.7;
+  request.end = 2.2;
+  ExpectAllByNvdec(Check(path, request));
+}
+
 TEST_F(NvdecClips, OnlyWantedPicturesAreMappedAndUnwantedNonReferencesAreNotDecoded) {
   // One GOP in which every other picture is a B picture that none refers to.
   const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");
