@@ -84,6 +84,7 @@ class Parser {
     headers_.clear();
     times_.clear();
     expected_ = 0;
+    surfaces_ = std::make_shared<Surfaces>();
     if (!context_) return;
     context_->opaque = this;
     context_->get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
@@ -153,8 +154,10 @@ class Parser {
     } else if (accepted && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
       fine = CallDecode(data, /*second_field=*/true);
     } else if (announced_ && IsRasl(codec_, data)) {
-      // libavcodec skips it. NVIDIA's parser has it decoded, whatever it refers to, and does not show it.
+      // libavcodec skips it. NVIDIA's parser has it decoded, whatever it refers to, and does not show it;
+      // others refer to it.
       current_ = FreeSurface();
+      surfaces_->busy[static_cast<std::size_t>(current_)] = true;
       fine = CallDecode(data, /*second_field=*/false);
     }
     for (AVFrame* frame : shown) {
