@@ -199,6 +199,15 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_NE(gpu.value()->nvdec_reason(), "");
 }
 
+TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
+  const ScopedFaults faults("cuvidGetDecoderCaps=1@5");
+  const auto gpu = fake_.Open();
+  ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
+  EXPECT_EQ(gpu->nvdec_engines(), 7);
+  const ScopedFaults all("cuvidGetDecoderCaps=1@1+");
+  EXPECT_NE(fake_.Open()->nvdec_reason(), "");
+}
+
 TEST_F(NvdecFaults, CapabilitiesAreAskedOnceAndDecide) {
   const auto gpu = fake_.Open();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
