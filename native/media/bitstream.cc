@@ -39,7 +39,41 @@ int HevcTemporalLayers(std::span<const std::uint8_t> extradata) {
   return 0;
 }
 
+// What a start code of H.264's or MPEG's begins.
+enum class Unit { kOther, kFirstSlice, kSlice };
+Unit UnitOf(AVCodecID codec, std::uint8_t code, std::uint8_t next) {
+  constexpr std::uint8_t kLastSlice = 0xaf;
+  if (codec != AV_CODEC_ID_H264) {
+    // A picture's header stands for its first slice.
+    return code == 0 ? Unit::kFirstSlice : code <= kLastSlice ? Unit::kSlice : Unit::kOther;
+  }
+  const int type = code & 0x1f;
+  if (type != 1 && type != 2 && type != 5) return Unit::kOther;
+  return (next & 0x80) != 0 ? Unit::kFirstSlice : Unit::kSlice;  // first_mb_in_slice is 0
+}
+
 }  // namespace
+
+std::size_t SecondField(AVCodecID codec, std::span<const std::uint8_t> packet) {
+  if (codec != AV_CODEC_ID_H264 && codec != AV_CODEC_ID_MPEG1VIDEO && codec != AV_CODEC_ID_MPEG2VIDEO)
+    return packet.size();
+  bool in_picture = false;
+  std::size_t between = 0;  // where what lies between the slices so far and the next begins
+  for (std::size_t i = 0; i + 4 < packet.size(); ++i) {
+    if (packet[i] != 0 || packet[i + 1] != 0 || packet[i + 2] != 1) continue;
+    const Unit unit = UnitOf(codec, packet[i + 3], packet[i + 4]);
+    const std::size_t code = i > 0 && packet[i - 1] == 0 ? i - 1 : i;
+    if (unit == Unit::kFirstSlice && in_picture) return between != 0 ? between : code;
+    if (unit == Unit::kOther) {
+      if (in_picture && between == 0) between = code;
+    } else {
+      in_picture = true;
+      between = 0;
+    }
+    i += 2;
+  }
+  return packet.size();
+}
 
 bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
   if (packet.empty()) return false;

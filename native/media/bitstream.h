@@ -21,6 +21,10 @@ bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet);
 // decoded: they cannot when it begins an open GOP, whose other half is not there.
 bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<const std::uint8_t> keyframe);
 
+// Where in a packet its second field begins, with what belongs to it, where fields are coded one after the
+// other; the packet's size where they are not. H.264 with start codes, MPEG-1 and 2.
+std::size_t SecondField(AVCodecID codec, std::span<const std::uint8_t> packet);
+
 // Whether pictures that say of themselves that none refers to them can be skipped, and all others stay
 // bit-identical.
 bool SkipIsExact(const AVCodecParameters& parameters);

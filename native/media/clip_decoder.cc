@@ -62,7 +62,7 @@ Status ClipDecoder::Begin(const DecodePlan& plan, int clips) {
 }
 
 Status ClipDecoder::OpenNvdec() {
-  auto nvdec = NvdecDecoder::Open(*request_.gpu->nvdec(), demuxer_.parameters(), request_.limits,
+  auto nvdec = NvdecDecoder::Open(*request_.gpu->nvdec(), demuxer_.parameters(), scan_.index, request_.limits,
                                   [this] { return guard_.Check(); });
   if (nvdec.ok()) {
     nvdec_ = std::move(nvdec).value();

@@ -41,14 +41,21 @@ Result<std::unique_ptr<Nvdec>> Nvdec::Open(const cuda::Device& device, cuda::Buf
 }
 
 Status Nvdec::Start(const GpuOptions& options) {
+  Status failed;
   for (const cudaVideoCodec codec : {cudaVideoCodec_H264, cudaVideoCodec_HEVC, cudaVideoCodec_VP9,
                                      cudaVideoCodec_MPEG2, cudaVideoCodec_AV1}) {
     auto caps = Ask(codec, 1, 8);
-    if (!caps.ok()) return caps.TakeStatus();
+    if (!caps.ok()) {
+      // A driver older than a codec may refuse the question.
+      if (caps.status().code() == StatusCode::kDeviceLost) return caps.TakeStatus();
+      failed = caps.TakeStatus();
+      continue;
+    }
     caps_.emplace(std::tuple(codec, 1, 8), caps.value());
     if (caps->bIsSupported) engines_ = std::max<int>({engines_, caps->nNumNVDECs, 1});
   }
   if (engines_ == 0) {
+    if (!failed.ok()) return failed;
     return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a codec known here")
         .With("library", library_.library());
   }

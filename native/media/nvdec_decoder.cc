@@ -28,6 +28,11 @@ bool OnePacketIsOnePicture(AVCodecID codec) {
   }
 }
 
+// These have pictures that are hidden until others show them, but never change the order.
+bool Reorders(AVCodecID codec) {
+  return codec != AV_CODEC_ID_VP8 && codec != AV_CODEC_ID_VP9 && codec != AV_CODEC_ID_AV1;
+}
+
 }  // namespace
 
 // Called by the library, which no exception may pass through.
@@ -44,7 +49,7 @@ int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* ar
 }
 
 Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVCodecParameters& parameters,
-                                                         const DecodeLimits& limits,
+                                                         const FrameIndex& index, const DecodeLimits& limits,
                                                          std::function<Status()> may_go_on) {
   COSMOS_RETURN_IF_ERROR(nvdec.device().MakeCurrent());
   auto filter = BitstreamFilter::Open(parameters);
@@ -55,27 +60,34 @@ Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVC
   if (!event.ok()) return event.TakeStatus();
   std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(nvdec, std::move(filter).value(),
                                                          std::move(stream).value(), std::move(event).value(),
-                                                         limits, std::move(may_go_on)));
+                                                         index, limits, std::move(may_go_on)));
   COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
   return decoder;
 }
 
 NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
-                           const DecodeLimits& limits, std::function<Status()> may_go_on)
+                           const FrameIndex& index, const DecodeLimits& limits,
+                           std::function<Status()> may_go_on)
     : nvdec_(nvdec),
       filter_(std::move(filter)),
       stream_(std::move(stream)),
       event_(std::move(event)),
+      index_(index),
       limits_(limits),
       may_go_on_(std::move(may_go_on)),
       can_skip_(SkipIsExact(filter_.parameters())),
       one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
+      reorders_(Reorders(filter_.parameters().codec_id)),
       session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
 
-NvdecDecoder::~NvdecDecoder() {
-  if (!nvdec_.device().MakeCurrent().ok()) return;
+NvdecDecoder::~NvdecDecoder() { CloseParser(); }
+
+void NvdecDecoder::CloseParser() {
+  CUvideoparser parser = std::exchange(parser_, nullptr);
+  if (!parser || !nvdec_.device().MakeCurrent().ok()) return;
   dropping_ = true;
-  if (parser_) nvdec_.api().DestroyVideoParser(parser_);
+  nvdec_.api().DestroyVideoParser(parser);
+  dropping_ = false;
 }
 
 Status NvdecDecoder::OpenParser() {
@@ -104,7 +116,7 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
     return {};
   }
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
-  // The parser hands a packet's timestamp through to its picture: so it can carry the place.
+  if (!parser_ && Fail(OpenParser())) return error_;
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
   if (sent_ == 0) first_place_ = place;
@@ -117,20 +129,49 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   return error_;
 }
 
-// The headers go with the first packet of a run: after a flush the parser knows of nothing.
+// The headers go with the first packet of a run: a new parser knows of nothing.
 void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
-  constexpr unsigned long kFlags = CUVID_PKT_TIMESTAMP | CUVID_PKT_ENDOFPICTURE;
   if (!error_.ok() || packet.size <= 0) return;
   ++sent_;
-  const std::span data(packet.data, static_cast<std::size_t>(packet.size));
+  shown_ = 0;
+  std::span<const std::uint8_t> data(packet.data, static_cast<std::size_t>(packet.size));
   const auto headers = filter_.headers();
-  if (fed_ || headers.empty()) {
-    Parse(data.data(), data.size(), kFlags, place);
-  } else {
+  if (!fed_ && !headers.empty()) {
     joined_.assign(headers.begin(), headers.end());
     joined_.insert(joined_.end(), data.begin(), data.end());
-    Parse(joined_.data(), joined_.size(), kFlags, place);
+    data = joined_;
   }
+  fed_ = true;
+  const std::size_t second = SecondField(filter_.parameters().codec_id, data);
+  ParsePicture(data.first(second), place);
+  if (second < data.size()) ParsePicture(data.subspan(second), place);
+  CheckWhatCameOf(place);
+}
+
+// Without the flag a picture would end where the next begins. With it the parser drops what else is in the
+// packet.
+void NvdecDecoder::ParsePicture(std::span<const std::uint8_t> data, int place) {
+  Parse(data, CUVID_PKT_TIMESTAMP | (reorders_ ? CUVID_PKT_ENDOFPICTURE : 0), place);
+}
+
+// `place` matters with CUVID_PKT_TIMESTAMP.
+void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags, int place) {
+  CUVIDSOURCEDATAPACKET packet{};
+  packet.flags = flags;
+  packet.payload = data.data();
+  packet.payload_size = data.size();
+  // Rising with presentation: from times that fall the parser concludes that they are those of decoding, and
+  // puts them in order.
+  packet.timestamp = index_.order(place);
+  const int refused = refused_;
+  Status status =
+      nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
+  // A callback that failed makes the parser fail, and has said why.
+  if (error_.ok() && refused == refused_) Fail(std::move(status));
+}
+
+void NvdecDecoder::CheckWhatCameOf(int place) {
+  if (!reorders_ && shown_ == 0 && index_.packet(place).shown) Irregular("a packet shows no picture");
   if (!one_to_one_ || lags_ || begun_ >= sent_) return;
   // Nothing at the first packet: the parser finds a picture's end in the packet after it. Later: it lost one.
   lags_ = sent_ == 1;
@@ -139,24 +180,10 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   begun_ = sent_;
 }
 
-void NvdecDecoder::Parse(const std::uint8_t* data, std::size_t bytes, unsigned long flags, int place) {
-  CUVIDSOURCEDATAPACKET packet{};
-  packet.flags = flags;
-  packet.payload = data;
-  packet.payload_size = bytes;
-  packet.timestamp = place;
-  fed_ = true;
-  const int refused = refused_;
-  Status status =
-      nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
-  // A callback that failed makes the parser fail, and has said why.
-  if (error_.ok() && refused == refused_ && !dropping_) Fail(std::move(status));
-}
-
 Status NvdecDecoder::Drain() {
   if (!error_.ok() || given_up_) return error_;
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
-  if (fed_) Parse(nullptr, 0, CUVID_PKT_ENDOFSTREAM, 0);
+  if (fed_ && parser_) Parse({}, CUVID_PKT_ENDOFSTREAM, last_place_);
   if (one_to_one_ && begun_ < sent_) Irregular("NVDEC's parser found no picture in a packet");
   drained_ = true;
   return error_;
@@ -176,17 +203,16 @@ Result<std::optional<Picture>> NvdecDecoder::Receive() {
   return std::optional<Picture>();
 }
 
+// With a new parser: what an old one makes of a new beginning, above all after a callback of its failed, is
+// not written down.
 void NvdecDecoder::Reset() {
   filter_.Reset();
-  if (error_.ok() && fed_ && !drained_ && nvdec_.device().MakeCurrent().ok()) {
-    dropping_ = true;
-    Parse(nullptr, 0, CUVID_PKT_ENDOFSTREAM, 0);
-    dropping_ = false;
-  }
+  if (fed_) CloseParser();
   fed_ = false;
   drained_ = false;
   sent_ = 0;
   begun_ = 0;
+  shown_ = 0;
   lags_ = false;
   wanted_.clear();
   hidden_.clear();
@@ -230,9 +256,11 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
     }
     if (!error_.ok()) return 0;
     ++begun_;
+    if (one_to_one_ && begun_ > sent_) Irregular("NVDEC's parser found several pictures in a packet");
     // One packet is one picture, unless the parser lags behind: then which packet it is of is not known.
     const bool is_current = begun_ == sent_;
-    surface = {.skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
+    surface = {.place = is_current ? last_place_ : kUnknown,
+               .skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
   }
   if (surface.skipped) {
     if (picture.ref_pic_flag) Irregular("one field of a picture is referred to and the other is not");
@@ -248,12 +276,13 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
     Irregular("NVDEC's parser shows a surface that is not there");
     return 0;
   }
-  if (shown.timestamp < first_place_ || shown.timestamp > last_place_) {
-    Irregular("NVDEC's parser gives a picture a timestamp that no packet had");
+  ++shown_;
+  const int place = PlaceOf(shown);
+  if (place == kUnknown) {
+    Irregular("NVDEC's parser shows a picture of no packet");
     return 1;
   }
   Surface& surface = surfaces_[shown.picture_index];
-  const int place = static_cast<int>(shown.timestamp);
   const bool wanted = std::ranges::binary_search(wanted_, place);
   surface.shown = true;
   if (!surface.decoded) {
@@ -278,9 +307,24 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   return 1;
 }
 
+// The packet whose picture is shown.
+int NvdecDecoder::PlaceOf(const CUVIDPARSERDISPINFO& shown) const {
+  if (!reorders_) return shown_ == 1 ? last_place_ : kUnknown;
+  const Surface& surface = surfaces_[shown.picture_index];
+  if (surface.place != kUnknown) return surface.place;
+  if (shown.timestamp < 0 || shown.timestamp >= index_.packet_count()) return kUnknown;
+  const int place = index_.place_at(static_cast<int>(shown.timestamp));
+  return place >= first_place_ && place <= last_place_ ? place : kUnknown;
+}
+
+// Shown before the keyframe that the run began at: it may lean on pictures that were not decoded.
+bool NvdecDecoder::IsLeading(const Surface& surface) const {
+  return surface.place != kUnknown && index_.order(surface.place) < index_.order(first_place_);
+}
+
 bool NvdecDecoder::AnyDecodedIsDamaged() {
   for (std::size_t i = 0; i < surfaces_.size(); ++i) {
-    if (!surfaces_[i].decoded || surfaces_[i].shown) continue;
+    if (!surfaces_[i].decoded || surfaces_[i].shown || IsLeading(surfaces_[i])) continue;
     auto health = session_.HealthOf(static_cast<int>(i));
     if (!health.ok()) {
       Fail(health.TakeStatus());

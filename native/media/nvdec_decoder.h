@@ -12,6 +12,7 @@
 #include "media/bitstream_filter.h"
 #include "media/clip_reader.h"
 #include "media/decoder.h"
+#include "media/frame_index.h"
 #include "media/nvdec_session.h"
 
 namespace cosmos {
@@ -21,9 +22,10 @@ namespace cosmos {
 // says.
 class NvdecDecoder final : public Decoder {
  public:
-  // `may_go_on` is asked while it waits for others.
+  // `index` is of the packets that will be sent, and must outlive it. `may_go_on` is asked while it waits for
+  // others.
   static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, const AVCodecParameters& parameters,
-                                                    const DecodeLimits& limits,
+                                                    const FrameIndex& index, const DecodeLimits& limits,
                                                     std::function<Status()> may_go_on);
   ~NvdecDecoder() override;
 
@@ -42,8 +44,10 @@ class NvdecDecoder final : public Decoder {
   CUstream stream() const { return stream_.get(); }
 
  private:
+  static constexpr int kUnknown = -1;
   // What was done with the picture that a surface is for.
   struct Surface {
+    int place = kUnknown;
     bool decoded = false;
     bool skipped = false;
     bool shown = false;
@@ -56,14 +60,19 @@ class NvdecDecoder final : public Decoder {
   };
 
   NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
-               const DecodeLimits& limits, std::function<Status()> may_go_on);
+               const FrameIndex& index, const DecodeLimits& limits, std::function<Status()> may_go_on);
 
   Status OpenParser();
-  void Parse(const std::uint8_t* data, std::size_t bytes, unsigned long flags, int place);
+  void CloseParser();
+  void ParsePicture(std::span<const std::uint8_t> data, int place);
+  void Parse(std::span<const std::uint8_t> data, unsigned long flags, int place);
+  void CheckWhatCameOf(int place);
   void SendFiltered(const AVPacket& packet, int place);
   int OnSequence(const CUVIDEOFORMAT& format);
   int OnDecode(CUVIDPICPARAMS& picture);
   int OnDisplay(const CUVIDPARSERDISPINFO& shown);
+  int PlaceOf(const CUVIDPARSERDISPINFO& shown) const;
+  bool IsLeading(const Surface& surface) const;
   bool AnyDecodedIsDamaged();
   void Judge(Output& output, bool wait);
   bool Fail(Status status);
@@ -76,10 +85,12 @@ class NvdecDecoder final : public Decoder {
   BitstreamFilter filter_;
   const cuda::Stream stream_;
   const cuda::Event event_;
+  const FrameIndex& index_;
   const DecodeLimits limits_;
   const std::function<Status()> may_go_on_;
   const bool can_skip_;
   const bool one_to_one_;  // every packet is a picture to be decoded
+  const bool reorders_;    // else a packet's picture is shown before the next packet
   NvdecSession session_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
@@ -95,6 +106,7 @@ class NvdecDecoder final : public Decoder {
   bool drained_ = false;
   int sent_ = 0;       // packets
   int begun_ = 0;      // pictures that the parser found in them
+  int shown_ = 0;      // pictures that it showed of the last
   bool lags_ = false;  // it finds them one packet late
   int first_place_ = 0;
   int last_place_ = 0;

@@ -100,6 +100,7 @@ Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
     }
     lease.Spoil();
     if (status.code() == StatusCode::kDeviceLost) return status;
+    lease = {};  // the next one may need its memory
   }
   return Create(shape, may_go_on);
 }

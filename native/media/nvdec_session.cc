@@ -13,6 +13,8 @@ constexpr int kMaxSurfaces = 32;
 
 constexpr int Even(int size) { return (size + 1) & ~1; }
 
+std::string SizeText(int width, int height) { return std::to_string(width) + " x " + std::to_string(height); }
+
 AVPixelFormat PixelFormatOf(cudaVideoSurfaceFormat surface) {
   switch (surface) {
     case cudaVideoSurfaceFormat_P016: return AV_PIX_FMT_P016LE;
@@ -49,8 +51,12 @@ DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
 bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
   const auto& area = format.display_area;
   const auto& mine = format_.display_area;
+  const auto& colours = format.video_signal_description;
+  const auto& my_colours = format_.video_signal_description;
   return begun() && !lease_.spoilt() && lease_.shape() == ShapeOf(format) && area.left == mine.left &&
-         area.top == mine.top && area.right == mine.right && area.bottom == mine.bottom;
+         area.top == mine.top && area.right == mine.right && area.bottom == mine.bottom &&
+         colours.matrix_coefficients == my_colours.matrix_coefficients &&
+         colours.video_full_range_flag == my_colours.video_full_range_flag;
 }
 
 Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on) {
@@ -70,14 +76,33 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
   }
   // libavcodec crops there in steps of its alignment only.
   if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
+  const int width = area.right - area.left;
+  const int height = area.bottom - area.top;
+  if (IsCroppedOtherwise(width, height)) {
+    return {StatusCode::kMedia, "the pictures are " + SizeText(width, height) + ", the file says " +
+                                    SizeText(parameters_.width, parameters_.height)};
+  }
   if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
     return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
-  lease_ = {};
-  auto lease = nvdec_.pool().Take(shape, may_go_on);
-  if (!lease.ok()) return lease.TakeStatus();
-  lease_ = std::move(lease).value();
+  if (!begun() || lease_.spoilt() || lease_.shape() != shape) {
+    lease_ = {};
+    auto lease = nvdec_.pool().Take(shape, may_go_on);
+    if (!lease.ok()) return lease.TakeStatus();
+    lease_ = std::move(lease).value();
+  }
   format_ = format;
   return {};
+}
+
+// Whether libavcodec's pictures have another size. It crops H.264 as the container says within the last
+// macroblock, and does not care for the size that VP9 and MPEG-2 would be shown at.
+bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
+  constexpr int kMacroblock = 16;
+  const auto macroblocks = [](int size) { return (size + kMacroblock - 1) / kMacroblock; };
+  if (parameters_.width <= 0 || (width == parameters_.width && height == parameters_.height)) return false;
+  if (parameters_.codec_id != AV_CODEC_ID_H264 && parameters_.codec_id != AV_CODEC_ID_HEVC) return true;
+  return macroblocks(width) == macroblocks(parameters_.width) &&
+         macroblocks(height) == macroblocks(parameters_.height);
 }
 
 // What a decoder that failed once does next, nobody knows.

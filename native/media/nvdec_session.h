@@ -21,7 +21,7 @@ class NvdecSession {
   // Takes a decoder for the format out of the pool, unless it has one.
   Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on);
   bool begun() const { return static_cast<bool>(lease_); }
-  // Whether its decoder is one for this format.
+  // Whether the pictures are as those before.
   bool Fits(const CUVIDEOFORMAT& format) const;
   int surfaces() const { return lease_.shape().surfaces; }
 
@@ -36,6 +36,7 @@ class NvdecSession {
 
  private:
   Status Usable() const;
+  bool IsCroppedOtherwise(int width, int height) const;
   DecoderShape ShapeOf(const CUVIDEOFORMAT& format) const;
   Status Check(CUresult result, const char* doing) const { return nvdec_.device().Check(result, doing); }
   Status CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame& to) const;

@@ -139,6 +139,57 @@ TEST_F(NvdecClips, OddSizesCropsAndRotation) {
   }
 }
 
+// A stream that leaves open what is to be cut off, in a container that says it.
+TEST_F(NvdecClips, PicturesOfAnotherSizeThanTheContainersAreLeftToTheCpu) {
+  const auto cropped = MakeClip("crop180.mp4",
+                                "-f lavfi -i testsrc2=size=320x180:rate=10:duration=1 "
+                                "-pix_fmt yuv420p -c:v libx264");
+  const auto clips = Check(MakeClip(
+      "container-crops.mp4", "-i " + cropped.string() + " -c copy -bsf:v h264_metadata=crop_bottom=0"));
+  EXPECT_EQ(clips.at(0).report.height, 180);
+  EXPECT_EQ(clips[0].report.decoder_reason, "the pictures are 320 x 192, the file says 320 x 180");
+}
+
+TEST_F(NvdecClips, ColoursThatChangeInMidStreamAreThoseOfTheCpu) {
+  const auto half = [](const std::string& matrix) {
+    return MakeClip(matrix + ".h264",
+                    "-f lavfi -i testsrc2=size=320x240:rate=10:duration=1 -pix_fmt yuv420p "
+                    "-c:v libx264 -bf 0 -x264opts keyint=4:min-keyint=4:colormatrix=" +
+                        matrix);
+  };
+  const auto path = MakeClip("two-matrices.mkv", "-i 'concat:" + half("bt709").string() + "|" +
+                                                     half("smpte170m").string() + "' -c copy");
+  ClipRequest request;
+  request.shape = {.frames = 4, .height = 64, .width = 64};
+  // On the first side, across, on the other side.
+  const Windows windows{.seconds = 0.4, .stride = 0.8};
+  const auto cpu = ReadClips(MediaPath{path.string()}, request, windows);
+  request.gpu = gpu_;
+  const auto clips = ReadClips(MediaPath{path.string()}, request, windows);
+  ASSERT_EQ(cpu.size(), 3U);
+  ASSERT_EQ(clips.size(), 3U);
+  for (int i = 0; i < 3; ++i) {
+    SCOPED_TRACE(i);
+    ExpectSameClip(clips[i], cpu[i]);
+    EXPECT_TRUE(clips[i].clip->device_pixels());
+  }
+  EXPECT_NE(clips[1].report.decoder_reason.find("changes"), std::string::npos);
+  EXPECT_EQ(clips[2].report.decoder_reason, "");
+}
+
+// What cannot be decoded of an open GOP's other half does not spoil what can.
+TEST_F(NvdecClips, PicturesAfterAnOpenGopsKeyframeAreWhole) {
+  const auto path = MakeClip("hevc-leading.mkv", kSource +
+                                                     "-c:v libx265 -preset ultrafast -x265-params "
+                                                     "log-level=none:keyint=20:min-keyint=20:scenecut=0:"
+                                                     "bframes=3:b-adapt=0:b-pyramid=1:open-gop=1");
+  ClipRequest request;
+  request.shape = {.frames = 6, .height = 64, .width = 64};
+  request.start = 1.7;
+  request.end = 2.2;
+  ExpectAllByNvdec(Check(path, request));
+}
+
 TEST_F(NvdecClips, OnlyWantedPicturesAreMappedAndUnwantedNonReferencesAreNotDecoded) {
   // One GOP in which every other picture is a B picture that none refers to.
   const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");

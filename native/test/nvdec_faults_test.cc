@@ -199,6 +199,15 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_NE(gpu.value()->nvdec_reason(), "");
 }
 
+TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
+  const ScopedFaults faults("cuvidGetDecoderCaps=1@5");
+  const auto gpu = fake_.Open();
+  ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
+  EXPECT_EQ(gpu->nvdec_engines(), 7);
+  const ScopedFaults all("cuvidGetDecoderCaps=1@1+");
+  EXPECT_NE(fake_.Open()->nvdec_reason(), "");
+}
+
 TEST_F(NvdecFaults, CapabilitiesAreAskedOnceAndDecide) {
   const auto gpu = fake_.Open();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
@@ -310,16 +319,18 @@ TEST_F(NvdecFaults, CancelledInTheMiddleNothingIsLeft) {
 
 TEST_F(NvdecFaults, AReaderThatFailedOrIsDoneHoldsNothing) {
   const auto gpu = fake_.Open();
+  const int idle = fake_.cuda().live_handles();
   auto cancel = std::make_shared<CancelToken>();
   auto reader = ClipReader::Open(MediaPath{Clip().string()}, Small(gpu),
                                  Windows{.seconds = 0.8, .stride = 0.8}, cancel);
   ASSERT_TRUE(reader.ok());
   ASSERT_TRUE(reader.value()->Next(cancel).ok());
   EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips others have their turn
-  EXPECT_EQ(fake_.counts().parsers, 1);
+  EXPECT_GT(fake_.cuda().live_handles(), idle);
   cancel->Cancel();
   EXPECT_EQ(reader.value()->Next(cancel).status().code(), StatusCode::kCancelled);
   EXPECT_EQ(fake_.counts().parsers, 0);
+  EXPECT_EQ(fake_.cuda().live_handles(), idle);
   EXPECT_EQ(reader.value()->Next(nullptr).status().code(), StatusCode::kCancelled);
 }
 

@@ -154,6 +154,16 @@ TEST_F(NvdecPoolTest, WithoutMemoryTheIdleGoAndItIsTriedOnceMore) {
   EXPECT_EQ(rooms_, 2);
 }
 
+TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredGoesBeforeAnotherIsMade) {
+  int left = -1;
+  pool_ = std::make_unique<NvdecPool>(*library_, *device_, NvdecPool::Limits(),
+                                      [&] { left = fake_.counts().decoders; });
+  Use(Shape(640, 480));
+  const ScopedFaults faults("cuvidReconfigureDecoder=2@1 cuvidCreateDecoder=2@1");
+  Use(Shape(320, 240));
+  EXPECT_EQ(left, 0);
+}
+
 TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredIsReplaced) {
   Use(Shape(640, 480));
   const ScopedFaults faults("cuvidReconfigureDecoder=999@1");

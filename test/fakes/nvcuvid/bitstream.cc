@@ -23,8 +23,6 @@ bool IsPicture(AVCodecID codec, std::uint8_t first) {
   }
 }
 
-bool HasStartCodes(AVCodecID codec) { return codec != AV_CODEC_ID_VP8 && codec != AV_CODEC_ID_VP9; }
-
 // A VP9 superframe ends with an index of its frames.
 std::vector<Bytes> SplitSuperframe(Bytes data) {
   const std::uint8_t marker = data.empty() ? 0 : data.back();
@@ -48,11 +46,23 @@ std::vector<Bytes> SplitSuperframe(Bytes data) {
 
 }  // namespace
 
+bool HasStartCodes(AVCodecID codec) { return codec != AV_CODEC_ID_VP8 && codec != AV_CODEC_ID_VP9; }
+
 bool HasPicture(AVCodecID codec, Bytes data) {
   if (!HasStartCodes(codec)) return !data.empty();
   bool found = false;
   ForEachUnit(data, [&](std::size_t, std::size_t unit) { found = found || IsPicture(codec, data[unit]); });
   return found;
+}
+
+bool IsRasl(AVCodecID codec, Bytes data) {
+  bool rasl = false;
+  if (codec != AV_CODEC_ID_HEVC) return rasl;
+  ForEachUnit(data, [&](std::size_t, std::size_t unit) {
+    const int type = data[unit] >> 1 & 63;
+    rasl = rasl || type == 8 || type == 9;
+  });
+  return rasl;
 }
 
 bool IsReference(AVCodecID codec, Bytes data) {

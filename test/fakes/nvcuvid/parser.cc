@@ -1,8 +1,11 @@
 // NVIDIA's parser, played by a decoder of libavcodec's: what that does with its buffers tells in which order
 // pictures are decoded and shown, and which surfaces are free.
 #include <cstring>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "nvcuvid/state.h"
 
@@ -52,15 +55,17 @@ class Parser {
     const char* late = std::getenv("COSMOS_FAKE_NVDEC_LATE_PARSER");
     const bool complete = (packet.flags & CUVID_PKT_ENDOFPICTURE) != 0 && !late;
     bool fine = true;
+    if (refused_) return false;
     if (packet.payload_size > 0) {
       if (packet.flags & CUVID_PKT_DISCONTINUITY) Misuse("CUVID_PKT_DISCONTINUITY, which does not work");
-      fine = Flush();
+      fine = Flush(/*only_first=*/false);
       waiting_.assign(packet.payload, packet.payload + packet.payload_size);
-      timestamp_ = packet.flags & CUVID_PKT_TIMESTAMP ? packet.timestamp : 0;
-      if (complete) fine = Flush() && fine;
+      timestamp_ = {};
+      if (packet.flags & CUVID_PKT_TIMESTAMP) timestamp_ = packet.timestamp;
+      if (complete || !HasStartCodes(codec_)) fine = Flush(HasStartCodes(codec_)) && fine;
     }
     if (packet.flags & CUVID_PKT_ENDOFSTREAM) {
-      fine = Flush() && fine;
+      fine = Flush(/*only_first=*/false) && fine;
       avcodec_send_packet(context_, nullptr);
       fine = Show() && fine;
       Open();
@@ -77,6 +82,9 @@ class Parser {
     serial_ = 0;
     references_ = 0;
     headers_.clear();
+    times_.clear();
+    expected_ = 0;
+    surfaces_ = std::make_shared<Surfaces>();
     if (!context_) return;
     context_->opaque = this;
     context_->get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
@@ -87,18 +95,25 @@ class Parser {
   int Allocate(AVFrame* frame, int flags) {
     const int error = avcodec_default_get_buffer2(context_, frame, flags);
     if (error < 0) return error;
-    std::size_t index = 0;
-    while (index < surfaces_->busy.size() && surfaces_->busy[index]) ++index;
-    if (index == surfaces_->busy.size()) surfaces_->busy.push_back(false);
-    surfaces_->busy[index] = true;
-    auto* held = new Held{surfaces_, static_cast<int>(index), frame->buf[0]};
+    const int index = FreeSurface();
+    surfaces_->busy[static_cast<std::size_t>(index)] = true;
+    times_.erase(index);
+    auto* held = new Held{surfaces_, index, frame->buf[0]};
     frame->buf[0] = av_buffer_create(held->buffer->data, held->buffer->size, Release, held, 0);
     // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
-    if (codec_ != AV_CODEC_ID_HEVC || !begun_.frame) begun_ = {frame, static_cast<int>(index)};
+    if (codec_ != AV_CODEC_ID_HEVC || !begun_.frame) begun_ = {frame, index};
     return 0;
   }
 
-  bool Flush() {
+  int FreeSurface() {
+    std::size_t index = 0;
+    while (index < surfaces_->busy.size() && surfaces_->busy[index]) ++index;
+    if (index == surfaces_->busy.size()) surfaces_->busy.push_back(false);
+    return static_cast<int>(index);
+  }
+
+  // With CUVID_PKT_ENDOFPICTURE NVIDIA's parser drops what follows the packet's first frame or field.
+  bool Flush(bool only_first) {
     if (waiting_.empty()) return true;
     const std::vector<std::uint8_t> data = std::move(waiting_);
     waiting_.clear();
@@ -106,22 +121,20 @@ class Parser {
     if (!HasPicture(codec_, headers_)) return true;
     const std::vector<std::uint8_t> whole = std::move(headers_);
     headers_.clear();
-    bool second = false;
     for (const Bytes picture : SplitPictures(codec_, whole)) {
-      if (!Decode(picture, second)) return false;
-      second = true;
+      if (!Decode(picture)) return false;
+      if (only_first) break;
     }
     return true;
   }
 
-  bool Decode(Bytes data, bool second) {
+  bool Decode(Bytes data) {
     AVPacket* packet = av_packet_alloc();
     av_new_packet(packet, static_cast<int>(data.size()));
     std::memcpy(packet->data, data.data(), data.size());
-    packet->pts = timestamp_;
     begun_ = {};
     // What libavcodec refuses altogether, the parser drops without a word.
-    avcodec_send_packet(context_, packet);
+    const bool accepted = avcodec_send_packet(context_, packet) >= 0;
     av_packet_free(&packet);
     AVFrame* first = av_frame_alloc();
     std::vector<AVFrame*> shown;
@@ -138,8 +151,14 @@ class Parser {
       for (const AVFrame* other : shown)
         if (IndexOf(*other) == begun_.index) frame = other;
       fine = Announce(*frame) && CallDecode(data, /*second_field=*/false);
-    } else if (second && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
+    } else if (accepted && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
       fine = CallDecode(data, /*second_field=*/true);
+    } else if (announced_ && IsRasl(codec_, data)) {
+      // libavcodec skips it. NVIDIA's parser has it decoded, whatever it refers to, and does not show it;
+      // others refer to it.
+      current_ = FreeSurface();
+      surfaces_->busy[static_cast<std::size_t>(current_)] = true;
+      fine = CallDecode(data, /*second_field=*/false);
     }
     for (AVFrame* frame : shown) {
       fine = fine && CallDisplay(*frame);
@@ -198,6 +217,7 @@ class Parser {
     format_ = format;
     const int answer = parameters_.pfnSequenceCallback(parameters_.pUserData, &format);
     announced_ = answer != 0;
+    refused_ = !announced_;
     limit_ = answer > 1 ? answer : static_cast<int>(parameters_.ulMaxNumDecodeSurfaces);
     return announced_;
   }
@@ -225,19 +245,45 @@ class Parser {
     picture.Reserved[kSerial] = serial_;
     picture.Reserved[kReferencesBefore] = references_;
     if (picture.ref_pic_flag && !second_field) ++references_;
+    // The packet's time is that of the first picture in it.
+    if (!second_field) times_[current_] = {timestamp_.value_or(expected_), timestamp_.has_value()};
+    timestamp_.reset();
     return parameters_.pfnDecodePicture(parameters_.pUserData, &picture) != 0;
   }
 
   bool CallDisplay(const AVFrame& frame) {
     CUVIDPARSERDISPINFO shown{};
     shown.picture_index = IndexOf(frame);
+    if (!times_.contains(shown.picture_index)) return true;  // libavcodec made it up
     shown.progressive_frame = !frame.interlaced_frame;
     shown.top_field_first = frame.top_field_first;
-    shown.timestamp = frame.pts;
+    shown.timestamp = TimeOf(shown.picture_index);
     if (const auto fault = Fault("timestamp")) shown.timestamp = *fault;
     return parameters_.pfnDisplayPicture(parameters_.pUserData, &shown) != 0;
   }
 
+  // NVIDIA's parser takes an earlier time of a picture that waits for a sign that it is given times of
+  // decoding. It looks out for that on the first pictures, and once it was so puts all times in order.
+  CUvideotimestamp TimeOf(int surface) {
+    constexpr CUvideotimestamp kFrame = 10'000'000 / 30;
+    Time& time = times_[surface];
+    if (time.waits && (sorts_times_ || unsure_ > 0)) {
+      Time* earliest = &time;
+      for (auto& [other, waiting] : times_)
+        if (waiting.waits && waiting.value < earliest->value) earliest = &waiting;
+      if (earliest != &time) sorts_times_ = true;
+      std::swap(earliest->value, time.value);
+      if (unsure_ > 0) --unsure_;
+    }
+    time.waits = false;
+    expected_ = time.value + kFrame;
+    return time.value;
+  }
+
+  struct Time {
+    CUvideotimestamp value = 0;
+    bool waits = false;  // it came with a packet, and the picture was not shown
+  };
   struct Begun {
     const AVFrame* frame = nullptr;  // libavcodec's own
     int index = -1;
@@ -251,9 +297,14 @@ class Parser {
   int current_ = -1;
   std::vector<std::uint8_t> waiting_;
   std::vector<std::uint8_t> headers_;
-  CUvideotimestamp timestamp_ = 0;
+  std::optional<CUvideotimestamp> timestamp_;  // of the packet
+  std::map<int, Time> times_;                  // by surface
+  CUvideotimestamp expected_ = 0;
+  bool sorts_times_ = false;
+  int unsure_ = 16;
   CUVIDEOFORMAT format_{};
   bool announced_ = false;
+  bool refused_ = false;  // the client had no decoder: for good
   int limit_ = 0;
   unsigned stream_ = 0;
   unsigned serial_ = 0;

@@ -55,8 +55,11 @@ AVCodecContext* OpenCodec(cudaVideoCodec codec);
 CUVIDDECODECAPS CapsOf(cudaVideoCodec codec, cudaVideoChromaFormat chroma, unsigned bit_depth);
 
 using Bytes = std::span<const std::uint8_t>;
+bool HasStartCodes(AVCodecID codec);
 // Whether there is a picture in it, and not only headers.
 bool HasPicture(AVCodecID codec, Bytes data);
+// Whether it is a picture of HEVC's that refers to what comes before the keyframe it is shown before.
+bool IsRasl(AVCodecID codec, Bytes data);
 // Whether other pictures may refer to the picture.
 bool IsReference(AVCodecID codec, Bytes data);
 // The fields or frames that a packet holds, headers going with what follows.
