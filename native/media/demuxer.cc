@@ -17,6 +17,38 @@ std::counting_semaphore<kConcurrentProbes>& Probes() {
   return probes;
 }
 
+enum class Structure { kFrame, kTopField, kBottomField };
+
+struct PacketHead {
+  Structure structure = Structure::kFrame;
+  bool keyframe = false;
+};
+
+PacketHead HeadOf(PictureParser& parser, const AVPacket& packet) {
+  PacketHead head{.keyframe = (packet.flags & AV_PKT_FLAG_KEY) != 0};
+  const AVCodecParserContext* parsed = parser.Parse(packet);
+  if (!parsed) return head;
+  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_TOP_FIELD) head.structure = Structure::kTopField;
+  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_BOTTOM_FIELD)
+    head.structure = Structure::kBottomField;
+  return head;
+}
+
+// Whether these fields, one right after the other, are one picture. A keyframe begins one: that sets things
+// right again where a field was lost.
+bool ArePair(const PacketHead& first, const PacketHead& second) {
+  return first.structure != Structure::kFrame && second.structure != Structure::kFrame &&
+         first.structure != second.structure && (first.keyframe || !second.keyframe);
+}
+
+Status Append(AVPacket& packet, const AVPacket& more) {
+  const int size = packet.size;
+  if (av_grow_packet(&packet, more.size) < 0) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  std::copy_n(more.data, more.size, packet.data + size);
+  packet.duration += more.duration;
+  return {};
+}
+
 int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
 
 }  // namespace
@@ -86,6 +118,10 @@ Status Demuxer::ChooseStream() {
   for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
+  ahead_.reset();
+  parser_.reset();
+  // A sample of an mp4 is a whole picture; elsewhere FFmpeg's parser gives fields, or copied what it gave.
+  if (parameters().codec_id == AV_CODEC_ID_H264 && !has_sample_tables_) parser_.emplace(parameters());
   return {};
 }
 
@@ -123,6 +159,37 @@ Status Demuxer::ReadError(int error, const std::string& what) const {
 }
 
 Result<bool> Demuxer::Read(AVPacket& packet) {
+  if (ahead_ && ahead_->size > 0) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, ahead_.get());
+  } else {
+    auto read = ReadPacket(packet);
+    if (!read.ok() || !read.value()) return read;
+  }
+  if (!parser_) return true;
+  const PacketHead head = HeadOf(*parser_, packet);
+  if (head.structure == Structure::kFrame) return true;
+  if (!ahead_) ahead_.reset(av_packet_alloc());
+  if (!ahead_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  auto read = ReadPacket(*ahead_);
+  if (!read.ok()) return read;
+  // At the end this is the last one, and the next call finds the end again.
+  if (!read.value() || !ArePair(head, HeadOf(*parser_, *ahead_))) return true;
+  COSMOS_RETURN_IF_ERROR(Append(packet, *ahead_));
+  av_packet_unref(ahead_.get());
+  COSMOS_RETURN_IF_ERROR(CheckSize(packet));
+  return true;
+}
+
+Status Demuxer::CheckSize(const AVPacket& packet) const {
+  if (packet.size <= limits_.max_bytes) return {};
+  return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
+                                        " bytes is larger than the limit maxBytes of " +
+                                        std::to_string(limits_.max_bytes))
+      .With("limit", static_cast<double>(limits_.max_bytes));
+}
+
+Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
   for (;;) {
     if (Status status = guard_.Check(); !status.ok()) return status;
     av_packet_unref(&packet);
@@ -135,17 +202,13 @@ Result<bool> Demuxer::Read(AVPacket& packet) {
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
       return false;
     }
-    if (packet.size > limits_.max_bytes) {
-      return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
-                                            " bytes is larger than the limit maxBytes of " +
-                                            std::to_string(limits_.max_bytes))
-          .With("limit", static_cast<double>(limits_.max_bytes));
-    }
+    COSMOS_RETURN_IF_ERROR(CheckSize(packet));
     if (packet.stream_index == stream_->index && packet.size > 0) return true;
   }
 }
 
 bool Demuxer::Seek(std::int64_t timestamp) {
+  ahead_.reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
+#include "media/bitstream.h"
 #include "media/clip_reader.h"
 #include "media/ffmpeg.h"
 #include "media/job_guard.h"
@@ -21,8 +23,9 @@ class Demuxer {
   static Result<std::unique_ptr<Demuxer>> Open(MediaSource media, const DecodeLimits& limits,
                                                const JobGuard& guard);
 
-  // The next packet of the stream, never an empty one; false at the end. Damage that the demuxer cannot get
-  // over ends the stream and is kept in `damage()`.
+  // The next packet of the stream, never an empty one; false at the end. One packet is one picture: the two
+  // fields of one that come in packets of their own are joined. Damage that the demuxer cannot get over ends
+  // the stream and is kept in `damage()`.
   Result<bool> Read(AVPacket& packet);
 
   // Moves to a keyframe at or before `timestamp`, as well as the container can: what is read next says where
@@ -56,6 +59,8 @@ class Demuxer {
   bool ParametersComplete() const;
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
+  Result<bool> ReadPacket(AVPacket& packet);
+  Status CheckSize(const AVPacket& packet) const;
 
   MediaSource media_;
   DecodeLimits limits_;
@@ -64,7 +69,9 @@ class Demuxer {
   ff::FormatContext format_;
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
-  std::int64_t earlier_bytes_ = 0;  // read before the last Rewind
+  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
+  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
+  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
   std::string damage_;
 };
 
