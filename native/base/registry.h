@@ -11,8 +11,9 @@
 
 namespace cosmos {
 
-// The objects of one type by name: for shared libraries, by the file. Thread-safe.
-template <typename T>
+// The objects of one type by name: shared libraries by the file, GPUs by driver and number.
+// Thread-safe.
+template <typename T, typename Name = std::string>
 class Registry {
  public:
   static Registry& OfProcess() {
@@ -24,7 +25,7 @@ class Registry {
   // The one of this name. The first call makes it, by `make()`, a Result<std::unique_ptr<T>>, while others
   // wait. A failure is not kept: the next call tries again.
   template <typename Make>
-  Result<T*> Get(const std::string& name, Make make) {
+  Result<T*> Get(const Name& name, Make make) {
     const std::lock_guard lock(mutex_);
     if (const auto found = objects_.find(name); found != objects_.end()) return found->second.get();
     Result<std::unique_ptr<T>> made = make();
@@ -36,7 +37,7 @@ class Registry {
   Registry() = default;
 
   std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<T>> objects_;
+  std::map<Name, std::unique_ptr<T>> objects_;
 };
 
 }  // namespace cosmos

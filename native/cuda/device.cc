@@ -4,21 +4,14 @@
 #include <array>
 #include <cstdio>
 #include <iterator>
-#include <map>
+#include <utility>
+
+#include "base/registry.h"
 
 namespace cosmos::cuda {
 namespace {
 
-struct Registry {
-  std::mutex mutex;
-  std::map<std::pair<const Driver*, int>, std::unique_ptr<Device>> devices;
-};
-
-// Never freed, as the drivers are not.
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
+using Devices = Registry<Device, std::pair<const Driver*, int>>;
 
 std::string UuidText(const CUuuid& uuid) {
   std::string text = "GPU-";
@@ -64,10 +57,10 @@ Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal) {
 }
 
 Result<Device*> Device::Open(Driver& driver, int ordinal) {
-  Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  std::unique_ptr<Device>& device = registry.devices[{&driver, ordinal}];
-  if (device) return device.get();
+  return Devices::OfProcess().Get({&driver, ordinal}, [&] { return Retain(driver, ordinal); });
+}
+
+Result<std::unique_ptr<Device>> Device::Retain(Driver& driver, int ordinal) {
   auto info = DescribeDevice(driver, ordinal);
   if (!info.ok()) return info.TakeStatus();
   CUdevice handle = 0;
@@ -76,8 +69,7 @@ Result<Device*> Device::Open(Driver& driver, int ordinal) {
   COSMOS_RETURN_IF_ERROR(driver.Check(driver.api().DeviceGet(&handle, ordinal), doing, StatusCode::kLibrary));
   COSMOS_RETURN_IF_ERROR(
       driver.Check(driver.api().DevicePrimaryCtxRetain(&context, handle), doing, StatusCode::kLibrary));
-  device.reset(new Device(driver, std::move(info).value(), context));
-  return device.get();
+  return std::unique_ptr<Device>(new Device(driver, std::move(info).value(), context));
 }
 
 Status Device::MakeCurrent() const {

@@ -54,6 +54,7 @@ class Device {
   Result<std::pair<std::size_t, std::size_t>> MemoryInfo() const;
 
  private:
+  static Result<std::unique_ptr<Device>> Retain(Driver& driver, int ordinal);
   Device(Driver& driver, DeviceInfo info, CUcontext context)
       : driver_(driver), info_(std::move(info)), context_(context) {}
 
