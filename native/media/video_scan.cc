@@ -228,7 +228,9 @@ class Scanner {
     const FrameIndex index(packets_);
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMostReordered || IsContradicted(index))
       return false;
-    if (index.reorder_depth() > 0) return true;
+    const AVCodecID codec = demuxer_.parameters().codec_id;
+    const bool reorders = codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC;
+    if (index.reorder_depth() > 0 || !reorders) return true;
     auto decoder = SoftwareDecoder::Open(
         demuxer_.parameters(), {.threads = 1, .time_base = demuxer_.stream().time_base, .limits = limits_});
     return !decoder.ok() || decoder.value()->delay() == 0;
