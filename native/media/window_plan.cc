@@ -27,6 +27,18 @@ ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frame
   return window;
 }
 
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked as they
+// are made: windows that overlap are open together.
+Status CheckLists(double windows, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 24;
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes)) return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) + " frames for each of " +
+                                        std::to_string(static_cast<std::int64_t>(windows)) +
+                                        " windows needs more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) + " bytes")
+      .With("limit", static_cast<double>(request.limits.max_bytes));
+}
+
 }  // namespace
 
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows) {
@@ -91,6 +103,7 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
                                           " windows; the limit is " + std::to_string(kMaxWindows))
         .With("limit", kMaxWindows);
   }
+  COSMOS_RETURN_IF_ERROR(CheckLists(count, request));
   std::vector<ClipWindow> plan;
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const double start = request.start + i * windows->stride;
