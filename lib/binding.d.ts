@@ -16,6 +16,7 @@ export type NativeErrorCode =
   | 'invalid_argument'
   | 'source'
   | 'media'
+  | 'encrypted'
   | 'limit'
   | 'timeout'
   | 'library'
@@ -44,7 +45,10 @@ export interface RgbImage {
   data: Uint8Array
 }
 
-/** Bytes are not copied: they are pinned until the job or reader ends and must not change meanwhile. */
+/**
+ * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
+ * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage
 

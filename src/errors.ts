@@ -89,8 +89,15 @@ export class SourceError extends CosmosEmbedError {
 
 /** The bytes were read and hold no video or picture that can be decoded. */
 export class MediaError extends CosmosEmbedError {
+  constructor(message: string, options?: CosmosEmbedErrorOptions, code: 'media' | 'encrypted' = 'media') {
+    super(code, message, options)
+  }
+}
+
+/** The video is encrypted (DRM), and this package has no keys. Found before anything is decoded. */
+export class EncryptedMediaError extends MediaError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
-    super('media', message, options)
+    super(message, options, 'encrypted')
   }
 }
 
@@ -244,6 +251,13 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     type: 'invalid_request_error',
     retryable: false,
     advice: 'Check that the file plays elsewhere and that its container and codec are supported.',
+  },
+  encrypted: {
+    class: EncryptedMediaError,
+    status: 422,
+    type: 'invalid_request_error',
+    retryable: false,
+    advice: 'Decrypt the video with the key of its owner first, or send a copy without DRM.',
   },
   blocked_url: {
     class: BlockedUrlError,

@@ -9,14 +9,15 @@
 namespace cosmos {
 
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
-                             const FrameIndex& index, const DecodePlan& plan, int max_packets_without_frame)
+                             const FrameIndex& index, const ParameterSets& parameter_sets,
+                             const DecodePlan& plan, int max_packets_without_frame)
     : demuxer_(demuxer),
       decoder_(decoder),
       make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
-      cursor_(demuxer, index) {}
+      cursor_(demuxer, index, parameter_sets) {}
 
 Result<std::optional<WantedPicture>> PictureStream::Next() {
   if (!packet_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");

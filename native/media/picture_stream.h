@@ -39,7 +39,7 @@ class PictureStream {
 
   // All must outlive the stream. `make_careful` may be empty when `decoder` is such a one.
   PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful, const FrameIndex& index,
-                const DecodePlan& plan, int max_packets_without_frame);
+                const ParameterSets& parameter_sets, const DecodePlan& plan, int max_packets_without_frame);
 
   // Every wanted picture once. Nothing: no more, or, when nothing ever came, nothing can be decoded.
   Result<std::optional<WantedPicture>> Next();

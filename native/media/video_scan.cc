@@ -48,7 +48,8 @@ class Scanner {
   Status ReadAll() {
     // With times and flags in tables and no parser that wants to see data, no data need be read. VP8 alone
     // says inside the packet whether it is shown.
-    from_tables_ = demuxer_.has_sample_tables() && !av_stream_get_parser(&demuxer_.stream()) &&
+    from_tables_ = demuxer_.has_sample_tables() && !demuxer_.joins_fields() &&
+                   !av_stream_get_parser(&demuxer_.stream()) &&
                    demuxer_.parameters().codec_id != AV_CODEC_ID_VP8;
     if (from_tables_) demuxer_.source().PretendToRead(SampleRanges(demuxer_.stream()));
     Status status = ReadUntil([](const IndexedPacket&) { return false; });
@@ -59,6 +60,7 @@ class Scanner {
   // Indexes from a keyframe at or before `start` to `end`, both in seconds. False when the container's times
   // do not allow that; then the scanner is of no further use and the demuxer stands anywhere.
   Result<bool> ReadRange(double start, std::optional<double> end) {
+    is_part_ = true;
     if (Status status = FindOrigin(); !status.ok()) return status;
     if (!has_times_ || packets_.empty()) return false;
     const double tick = av_q2d(demuxer_.stream().time_base);
@@ -83,24 +85,35 @@ class Scanner {
     VideoScan scan;
     if (has_times_) {
       HidePicturesBeforeTheFirstKeyframe();
-      scan.index = FrameIndex(std::move(packets_));
+      // The same times may come again in the part of such a file that was not read: they name no packet there.
+      const bool ambiguous = is_part_ && demuxer_.may_be_joined();
+      scan.index = FrameIndex(std::move(packets_), /*made_up=*/ambiguous);
       scan.tick = av_q2d(demuxer_.stream().time_base);
     } else {
       const std::vector<std::int64_t> numbers = order_.Take();
       for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].pts = numbers[i];
       HidePicturesBeforeTheFirstKeyframe();
       const FrameIndex ordered(packets_);
-      for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].pts = ordered.order(static_cast<int>(i));
+      const std::vector<std::int64_t> slots = Slots();
+      for (std::size_t i = 0; i < packets_.size(); ++i) {
+        const int order = ordered.order(static_cast<int>(i));
+        packets_[i].pts = slots.empty() ? order : slots[static_cast<std::size_t>(order)];
+      }
       scan.index = FrameIndex(std::move(packets_), /*made_up=*/true);
-      scan.tick = demuxer_.frame_seconds();
+      scan.tick = slots.empty() ? demuxer_.frame_seconds() : av_q2d(demuxer_.stream().time_base);
+      if (slots.size() > 1) {
+        scan.frame_seconds =
+            scan.tick * static_cast<double>(slots.back() - slots.front()) / static_cast<double>(slots.size() - 1);
+      }
     }
     if (scan.index.frame_count() == 0) {
       return Status(StatusCode::kMedia, "no picture of the video is ever shown")
           .With("container", demuxer_.container())
           .With("codec", demuxer_.codec());
     }
+    scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
-    scan.frame_seconds = demuxer_.frame_seconds();
+    if (scan.frame_seconds <= 0) scan.frame_seconds = demuxer_.frame_seconds();
     return scan;
   }
 
@@ -127,7 +140,7 @@ class Scanner {
     const auto packet_of_head = std::ranges::find_if(
         packets_, [&](const IndexedPacket& packet) { return packet.keyframe && packet.pts > time; });
     const bool in_head = packet_of_head != packets_.end() || time <= packets_.front().pts;
-    if (in_head) return true;
+    if (in_head || demuxer_.may_be_joined()) return true;
     // 0, 1, 3, 7, ... seconds.
     const auto second = static_cast<std::int64_t>(1 / tick);
     for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
@@ -181,7 +194,20 @@ class Scanner {
       order_.Add(packet);
     }
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
+    parameter_sets_.Note(static_cast<int>(packets_.size()), packet);
     packets_.push_back(indexed);
+  }
+
+  // An AVI has no times but one slot after the other, some of them empty: the first picture that is shown is
+  // shown in the first that is not. Empty where slots tell nothing.
+  std::vector<std::int64_t> Slots() const {
+    std::vector<std::int64_t> slots;
+    if (demuxer_.container() != "avi") return slots;
+    for (const IndexedPacket& packet : packets_) {
+      if (packet.dts == IndexedPacket::kNoTime || (!slots.empty() && packet.dts <= slots.back())) return {};
+      slots.push_back(packet.dts);
+    }
+    return slots;
   }
 
   // A recording that was cut out of a longer one begins with pictures that lean on what was cut off.
@@ -199,10 +225,12 @@ class Scanner {
   Demuxer& demuxer_;
   const DecodeLimits& limits_;
   PictureOrder order_{demuxer_.parameters()};
+  ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
   std::optional<std::int64_t> origin_;
   bool has_times_ = true;
   bool from_tables_ = false;
+  bool is_part_ = false;  // more may follow
   bool leading_are_whole_ = true;  // if the stream begins with a keyframe
 };
 
