@@ -109,6 +109,8 @@ export interface NativeDecodeReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /** Frames of the clip that are stand-ins, patched up or decoded after damage. */
+  damaged: number
   openMs: number
   /** Waiting for an NVDEC engine. */
   waitMs: number

@@ -173,6 +173,11 @@ export interface MediaReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /**
+   * Frames of the clip that are not what was recorded: another stands in for one that could not be decoded, the decoder
+   * patched it up, or it was predicted from one that is damaged. More than 0 comes with a warning that says which.
+   */
+  damaged: number
 }
 
 export interface VideoEmbedding {

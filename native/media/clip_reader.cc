@@ -34,6 +34,7 @@ class VideoClipReader final : public ClipReader {
     DeviceClipWriter writer;
     std::vector<FrameInfo> frames;
     int missing = 0;
+    int damaged = 0;
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
@@ -212,7 +213,11 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
     }
     clip.frames[use.slot] = {rank - windows_[use.window].first_rank, scan_.Seconds(scan_.index.time(rank)),
                              scan_.index.packet(picture.place).keyframe};
-    if (picture.place != picture.wanted) ++clip.missing;
+    if (picture.place != picture.wanted) {
+      ++clip.missing;
+    } else if (picture.damaged) {
+      ++clip.damaged;
+    }
   }
   return {};
 }
@@ -244,6 +249,12 @@ Result<DecodedClip> VideoClipReader::Finish() {
                    .report = Report(by_nvdec)};
   if (request_.gpu && !all_by_nvdec) clip.report.decoder_reason = decoder_->reason();
   clip.report.frame_count = window.frame_count;
+  clip.report.damaged = done.missing + done.damaged;
+  if (done.damaged > 0) {
+    clip.report.warnings.push_back(std::to_string(done.damaged) + " of " +
+                                   std::to_string(request_.shape.frames) +
+                                   " frames are damaged: patched up, or decoded after pictures that are");
+  }
   if (done.missing > 0) {
     clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
                                    std::to_string(request_.shape.frames) +

@@ -52,6 +52,12 @@ Status Append(AVPacket& packet, const AVPacket& more) {
   return {};
 }
 
+Status Encrypted(const std::string& how) {
+  return Status(StatusCode::kEncrypted,
+                "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
+      .With("scheme", how);
+}
+
 int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
 
 }  // namespace
@@ -70,6 +76,9 @@ Status Demuxer::OpenContainer() {
   if (!source.ok()) return source.TakeStatus();
   format_.reset();
   source_ = std::move(source).value();
+  if (HasOnlyEncryptedVideo(*source_)) {
+    return Encrypted("its sample tables say so").With("container", "mp4");
+  }
 
   AVFormatContext* format = avformat_alloc_context();
   if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
@@ -87,7 +96,7 @@ Status Demuxer::OpenContainer() {
   if (error < 0) {
     return ReadError(error,
                      "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, "
-                     "mpeg, flv, asf, ogg, ivf, raw h264, hevc or av1)");
+                     "mpeg, flv, asf, ogg, ivf, dv, gif, apng, y4m, raw h264, hevc or av1)");
   }
   format_.reset(format);
   has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
@@ -118,7 +127,7 @@ Status Demuxer::ChooseStream() {
     // The container's own times and flags are complete: parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
   }
-  if (const auto scheme = EncryptionOf(*format_, *stream_)) return Encrypted(*scheme);
+  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptedStream(*scheme);
   for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
@@ -188,12 +197,8 @@ Result<bool> Demuxer::Read(AVPacket& packet) {
   return true;
 }
 
-Status Demuxer::Encrypted(const std::string& scheme) const {
-  return Status(StatusCode::kEncrypted, "the " + codec() + " video in the " + container() +
-                                            " is encrypted (" + scheme + "); only its owner's player has the key")
-      .With("container", container())
-      .With("codec", codec())
-      .With("scheme", scheme);
+Status Demuxer::EncryptedStream(const std::string& scheme) const {
+  return Encrypted(scheme).With("container", container()).With("codec", codec());
 }
 
 Status Demuxer::CheckSize(const AVPacket& packet) const {
@@ -225,7 +230,7 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       damage_ = ff::ErrorName(AVERROR_EOF);
       continue;
     }
-    if (const auto scheme = EncryptionOf(packet)) return Encrypted(*scheme);
+    if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
     return true;
   }
 }

@@ -69,7 +69,7 @@ class Demuxer {
   Result<bool> ReadPacket(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
   bool SamplesAreMissing() const;
-  Status Encrypted(const std::string& scheme) const;
+  Status EncryptedStream(const std::string& scheme) const;
 
   MediaSource media_;
   DecodeLimits limits_;

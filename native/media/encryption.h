@@ -6,13 +6,18 @@
 #include <string>
 
 #include "media/ffmpeg.h"
+#include "media/source.h"
 
 namespace cosmos {
 
-// The name of the scheme, e.g. "cenc", where the header of the file says that the stream is encrypted.
+// Whether the sample tables of an mp4 know encrypted video and no other. FFmpeg looks into these tables for the
+// codec and forgets what they were, and of the schemes it knows one.
+bool HasOnlyEncryptedVideo(Source& source);
+
+// What encrypts the stream, where the header of a file that is no mp4 says so.
 std::optional<std::string> EncryptionOf(const AVFormatContext& format, const AVStream& stream);
 
-// Where the tables of an mp4 say it of this packet: a stream may begin in the clear.
+// The scheme, e.g. "cenc", where the tables of an mp4 say it of this packet: a stream may begin in the clear.
 std::optional<std::string> EncryptionOf(const AVPacket& packet);
 
 }  // namespace cosmos

@@ -240,6 +240,7 @@ export class BindingDouble implements Binding {
       discarded: 0,
       seeks: 0,
       bytesRead: 1,
+      damaged: 0,
       openMs: 1,
       waitMs: gpu ? 100 : 0,
       decodeMs: 2,
