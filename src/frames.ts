@@ -1,7 +1,8 @@
 /** Looking at what the model would see, without a model. */
 import { availableParallelism } from 'node:os'
 import binding, { type NativeDecodeLimits, type RgbImage } from '#binding'
-import { fromNative, InternalError } from './errors.ts'
+import { InternalError } from './errors.ts'
+import { fromNative } from './native-failure.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
 import { copyOf } from './source/borrowed.ts'

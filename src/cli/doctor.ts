@@ -3,8 +3,9 @@ import process from 'node:process'
 
 import binding from '#binding'
 import { createEmbedder, demoModel } from '../embedder.ts'
-import { CosmosEmbedError, errorTable, fromNative } from '../errors.ts'
+import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
+import { fromNative } from '../native-failure.ts'
 import { type EmbedderOptions, resolveOptions } from '../options.ts'
 import { VERSION } from '../version.ts'
 import {
