@@ -6,6 +6,7 @@
 #include <map>
 #include <numbers>
 #include <random>
+#include <sstream>
 
 #include "containers.h"
 #include "media_support.h"
@@ -80,6 +81,22 @@ TEST(MediaParameterSets, OfASequenceHeaderInMidStreamAreThereAfterASeek) {
       ExpectFrames(path, Together(files));
       ExpectRanges(path, 2.0 * static_cast<double>(files.size()));
     }
+  }
+}
+
+TEST(MediaParameterSets, InFrontOfKeyframesAreThereAfterASeek) {
+  const auto a = MakeClip("sets_a.h264", kMoving + "-c:v libx264 -bf 0 -g 12 -sc_threshold 0");
+  const auto b = MakeClip("sets_b.h264", "-f lavfi -i testsrc=s=128x80:r=25:d=2 -pix_fmt yuv420p -c:v libx264 -bf 0 "
+                                         "-g 12 -sc_threshold 0 -x264opts no-cabac:ref=1");
+  const std::vector files = {a, b, a};
+  Bytes joined;
+  for (const auto& file : files) {
+    const Bytes more = ReadFile(file);
+    joined.insert(joined.end(), more.begin(), more.end());
+  }
+  const auto raw = WriteFile("sets.h264", joined);
+  for (const std::string name : {"sets_in_band.mkv", "sets_in_band.ts", "sets_in_band.mp4"}) {
+    ExpectFrames(MakeClip(name, "-r 25 -i '" + raw.string() + "' -c copy"), Together(files));
   }
 }
 
@@ -221,6 +238,76 @@ TEST(MediaDamage, ALastPictureThatIsCutOffIsNotAFrame) {
       for (const std::string& warning : clip.report.warnings)
         EXPECT_NE(warning.find("ends early"), std::string::npos) << warning;
     }
+  }
+}
+
+// When the ffmpeg command shows each frame, from the first on.
+std::vector<double> TimesOf(const std::filesystem::path& path) {
+  const auto output = RunShell("ffprobe -v quiet -select_streams v -show_entries frame=best_effort_timestamp_time -of "
+                               "csv=p=0 '" + path.string() + "'");
+  std::istringstream lines(output.value_or(""));
+  std::vector<double> times;
+  for (std::string line; std::getline(lines, line);) times.push_back(std::stod(line) - (times.empty() ? 0 : times[0]));
+  if (!times.empty()) times[0] = 0;
+  return times;
+}
+
+void ExpectTimes(const std::filesystem::path& path) {
+  const std::vector<double> expected = TimesOf(path);
+  const int count = static_cast<int>(expected.size());
+  const DecodedClip clip = ReadClip(MediaPath{path.string()}, Frames(count));
+  ASSERT_EQ(clip.report.frame_count, count);
+  for (int i = 0; i < count; ++i) EXPECT_NEAR(clip.frames[i].pts, expected[i], 1e-3) << "frame " << i;
+}
+
+TEST(MediaEdits, SeveralEditsAreOneTimeline) {
+  for (const auto& [name, codec] : {std::pair{"edits_b.mp4", "-c:v libx264 -bf 2 -g 12"},
+                                    std::pair{"edits.mp4", "-c:v libx264 -bf 0 -g 12"},
+                                    std::pair{"edits_hevc.mp4", "-c:v libx265 -x265-params log-level=none:keyint=12"}}) {
+    const auto whole = MakeClip(name, kMoving + codec);
+    // Start and length of each, in seconds of the media.
+    for (const auto& edits : {std::vector<std::pair<double, double>>{{0.5, 0.6}, {1.2, 0.5}},
+                              {{1.2, 0.5}, {0.2, 0.4}, {0.9, 0.7}},
+                              {{0, 0.48}, {0, 0.48}, {0.48, 1}}}) {
+      std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
+      const std::vector<std::string> path = {"moov", "trak", "edts", "elst"};
+      Box& list = FindBox(boxes, path);
+      const std::uint32_t shift = Big32(list.head, 12);
+      list.head.resize(8 + 12 * edits.size());
+      PutBig32(list.head, 4, static_cast<std::uint32_t>(edits.size()));
+      for (std::size_t i = 0; i < edits.size(); ++i) {
+        PutBig32(list.head, 8 + 12 * i, static_cast<std::uint32_t>(std::lround(edits[i].second * 1000)));
+        PutBig32(list.head, 12 + 12 * i, static_cast<std::uint32_t>(std::lround(edits[i].first * 12800)) + shift);
+        PutBig32(list.head, 16 + 12 * i, 0x10000);
+      }
+      const auto edited = WriteFile(std::to_string(edits.size()) + name, WriteBoxes(boxes));
+      SCOPED_TRACE(testing::Message() << name << ", " << edits.size() << " edits");
+      ExpectFrames(edited, ReferenceHashes(edited));
+      ExpectTimes(edited);
+      double length = 0;
+      for (const auto& [start, seconds] : edits) length += seconds;
+      ExpectRanges(edited, length);
+    }
+  }
+}
+
+TEST(MediaFragments, ThatComeAgainAreShownAsFfmpegShowsThem) {
+  const auto whole = MakeClip("again.mp4", kMoving + "-c:v libx264 -bf 2 -g 10 -sc_threshold 0 "
+                                           "-movflags frag_keyframe+empty_moov+default_base_moof");
+  const std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
+  std::vector<std::size_t> fragments;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    if (boxes[i].type == "moof") fragments.push_back(i);
+  }
+  ASSERT_EQ(fragments.size(), 5U);
+  for (const auto& order : {std::vector{0, 1, 1, 2, 3, 4}, std::vector{1, 2, 3}, std::vector{0, 1, 2, 1, 2, 3}}) {
+    std::vector<Box> joined(boxes.begin(), boxes.begin() + static_cast<std::ptrdiff_t>(fragments[0]));
+    for (const int number : order) {
+      joined.push_back(boxes[fragments[number]]);
+      joined.push_back(boxes[fragments[number] + 1]);
+    }
+    const auto path = WriteFile("again" + std::to_string(order.size()) + ".mp4", WriteBoxes(joined));
+    ExpectFrames(path, ReferenceHashes(path));
   }
 }
 
