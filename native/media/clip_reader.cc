@@ -126,7 +126,7 @@ void VideoClipReader::PlanUses() {
   const std::vector<int> ranks = AllRanks(windows_);
   plan_ = PlanDecode(scan_.index, ranks,
                      {.decoder_delay = decoder_->delay(),
-                      .tolerance = static_cast<std::int64_t>(request_.frame_tolerance / scan_.tick)});
+                      .tolerance = scan_.Ticks(request_.frame_tolerance)});
   for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
     for (int slot = 0; slot < request_.shape.frames; ++slot) {
       const auto rank = std::ranges::lower_bound(ranks, windows_[window].ranks[slot]);

@@ -138,6 +138,12 @@ Status Demuxer::ChooseStream() {
   const bool fields = has_sample_tables_ ? MayHaveFields(parameters())
                                          : parameters().codec_id == AV_CODEC_ID_H264;
   if (fields) parser_.emplace(parameters());
+  unpacker_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
+    auto unpacker = BitstreamFilter::Open(parameters());
+    if (!unpacker.ok()) return unpacker.TakeStatus();
+    unpacker_ = std::move(unpacker).value();
+  }
   return {};
 }
 
@@ -231,8 +237,27 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       continue;
     }
     if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
-    return true;
+    if (!unpacker_) return true;
+    auto unpacked = Unpack(packet);
+    if (!unpacked.ok() || unpacked.value()) return unpacked;
   }
+}
+
+// False when nothing is left of it. What the filter cannot read is left as it is: a decoder may know better.
+Result<bool> Demuxer::Unpack(AVPacket& packet) {
+  const ff::Packet whole(av_packet_clone(&packet));
+  if (!whole) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  bool any = false;
+  const bool read = unpacker_->Apply(packet, [&](AVPacket& picture) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, &picture);
+    any = true;
+  });
+  if (!read && !any) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, whole.get());
+  }
+  return packet.size > 0;
 }
 
 // Whether tables name samples that lie behind the end of the file: an upload that broke off.
@@ -246,6 +271,7 @@ bool Demuxer::SamplesAreMissing() const {
 
 bool Demuxer::Seek(std::int64_t timestamp) {
   ahead_.reset();
+  if (unpacker_) unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "media/bitstream.h"
+#include "media/bitstream_filter.h"
 #include "media/clip_reader.h"
 #include "media/ffmpeg.h"
 #include "media/job_guard.h"
@@ -24,7 +25,8 @@ class Demuxer {
                                                const JobGuard& guard);
 
   // The next packet of the stream, never an empty one; false at the end. One packet is one picture: the two
-  // fields of one that come in packets of their own are joined. Damage that the demuxer cannot get over ends
+  // fields of one that come in packets of their own are joined, and MPEG-4's two pictures in one packet, with an
+  // empty one behind it, are taken apart. Damage that the demuxer cannot get over ends
   // the stream and is kept in `damage()`.
   Result<bool> Read(AVPacket& packet);
 
@@ -67,6 +69,7 @@ class Demuxer {
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
   Result<bool> ReadPacket(AVPacket& packet);
+  Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
   bool SamplesAreMissing() const;
   Status EncryptedStream(const std::string& scheme) const;
@@ -78,6 +81,7 @@ class Demuxer {
   ff::FormatContext format_;
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
+  std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
   std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
   ff::Packet ahead_;                     // read to see whether it is a second field, and is none
   std::int64_t earlier_bytes_ = 0;       // read before the last Rewind

@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "media/bitstream.h"
-
 namespace cosmos {
 
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
@@ -17,7 +15,8 @@ PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDeco
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
-      cursor_(demuxer, index, parameter_sets) {}
+      cursor_(demuxer, index, parameter_sets),
+      reader_(demuxer.parameters()) {}
 
 Result<std::optional<WantedPicture>> PictureStream::Next() {
   if (!packet_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
@@ -64,7 +63,7 @@ Status PictureStream::SendOne() {
   if (!read.value() || *read.value() > run.last) return EndRun();
 
   const int place = *read.value();
-  if (place == first_ && first_ > 0 && !IsIntra(demuxer_.parameters(), *packet_)) return BeginEarlier();
+  if (place == first_ && first_ > 0 && !CanBeginAt(*packet_)) return BeginEarlier();
   const bool shown = index_.packet(place).shown;
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
@@ -146,9 +145,18 @@ bool PictureStream::LeansOnDamage(int place) const {
   return damaged_place_ >= 0 && place >= damaged_place_ && index_.KeyframeFor(place) <= damaged_place_;
 }
 
+// The index may have taken the container's word for it.
+bool PictureStream::CanBeginAt(const AVPacket& packet) {
+  const AccessUnit unit = reader_.Read(packet);
+  return unit.random_access || unit.intra;
+}
+
 // Shown before the keyframe that the run began at: it may lean on pictures that were not decoded, and nothing
-// leans on it that is wanted.
-bool PictureStream::IsLeading(int place) const { return index_.order(place) < index_.order(first_); }
+// leans on it that is wanted. At the beginning of the stream the index says which of them are whole.
+bool PictureStream::IsLeading(int place) const {
+  if (first_ == 0 && index_.packet(place).shown) return false;
+  return index_.order(place) < index_.order(first_) || (first_ == 0 && !index_.packet(0).keyframe);
+}
 
 // How a damaged picture is patched up depends on how threads take turns, or on a GPU. With one thread of the
 // CPU it is always the same.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "media/access_unit.h"
 #include "media/decode_plan.h"
 #include "media/decoder.h"
 #include "media/demuxer.h"
@@ -64,6 +65,7 @@ class PictureStream {
   bool LeansOnDamage(int place) const;
   Status BeginEarlier();
   Status DecodeAgain();
+  bool CanBeginAt(const AVPacket& packet);
   bool IsLeading(int place) const;
   bool WantsCare() const;
   bool IsMissing(int order) const;
@@ -79,6 +81,7 @@ class PictureStream {
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
   PacketCursor cursor_;
+  AccessUnitReader reader_;
   ff::Packet packet_{av_packet_alloc()};
 
   std::size_t run_ = 0;

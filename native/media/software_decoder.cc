@@ -11,6 +11,16 @@ namespace {
 
 constexpr int kMaxThreads = 64;
 
+// The most pictures that a decoder of the codec holds back to put them in order. Told more, libavcodec's H.264
+// decoder ends the process; those that are not here know by themselves.
+int MostReordered(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: return 16;
+    default: return 1;
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecParameters& parameters,
@@ -43,10 +53,11 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
   // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
   // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
-  context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  if (!options.whole_only) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
-  // that holds back too few drops those that come late.
-  context->has_b_frames = std::max(context->has_b_frames, options.reorder_depth);
+  // that holds back too few drops those that come late. Both come from the file.
+  context->has_b_frames =
+      std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0, MostReordered(parameters.codec_id));
   auto meter = std::make_unique<BufferMeter>(options.limits.max_bytes, options.limits.max_pixels);
   meter->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);

@@ -21,6 +21,8 @@ struct VideoScan {
   double Seconds(std::int64_t time) const { return static_cast<double>(time - origin) * tick; }
   // When the last frame of the index ends.
   double EndSeconds() const { return Seconds(index.time(index.frame_count() - 1)) + frame_seconds; }
+  // How many units of the index's times a duration has, rounded towards 0 and bounded.
+  std::int64_t Ticks(double seconds) const;
   // The first time that is not before `seconds`.
   std::int64_t TimeAt(double seconds) const;
 };

@@ -27,6 +27,21 @@ ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frame
   return window;
 }
 
+// A frame may be in every window that is open at its time, and each of those holds a clip until it is complete.
+// And every window lists its frames, wherever each is used.
+Status CheckMemory(double windows, double open, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 64;
+  const double clips = open * static_cast<double>(request.shape.bytes());
+  const double lists = windows * request.shape.frames * kBytesPerFrame;
+  if (clips + lists <= static_cast<double>(request.limits.max_bytes)) return {};
+  return Status(StatusCode::kLimit, std::to_string(static_cast<std::int64_t>(windows)) + " windows, " +
+                                        std::to_string(static_cast<std::int64_t>(open)) +
+                                        " of which overlap, need more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) +
+                                        " bytes; a longer stride makes fewer")
+      .With("limit", static_cast<double>(request.limits.max_bytes));
+}
+
 }  // namespace
 
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows) {
@@ -91,6 +106,7 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
                                           " windows; the limit is " + std::to_string(kMaxWindows))
         .With("limit", kMaxWindows);
   }
+  COSMOS_RETURN_IF_ERROR(CheckMemory(count, std::min(count, std::ceil(windows->seconds / windows->stride)), request));
   std::vector<ClipWindow> plan;
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const double start = request.start + i * windows->stride;
