@@ -64,8 +64,10 @@ void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
   for (int number = 0; number < epochs; ++number) {
     const Span& span = spans[number];
     const bool any = span.last != IndexedPacket::kNoTime;
-    if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest)
+    if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
       offset = bounded(latest + interval - span.first);
+      joined_ = true;
+    }
     offsets_[number] = offset;
     if (!any) continue;
     latest = std::max(latest, bounded(span.last + offset));

@@ -57,6 +57,8 @@ class FrameIndex {
   // The times are the container's, no two packets share one, and they never run backwards from one GOP to the
   // next: so a pts names a packet, and seeking by it makes sense.
   bool seekable() const { return seekable_; }
+  // A clock that was reset begins anew somewhere.
+  bool joined() const { return joined_; }
   // The file holds more than is listed here, and its times may come again there.
   void ForbidSeeking() { seekable_ = false; }
   // How many packets at most stand before a packet in decoding order and after it in presentation order:
@@ -78,6 +80,7 @@ class FrameIndex {
   std::vector<int> frames_;            // places of the shown ones, in presentation order
   std::vector<int> keyframes_;       // places, in decoding order
   bool seekable_ = true;
+  bool joined_ = false;
   int reorder_depth_ = 0;
 };
 

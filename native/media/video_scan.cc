@@ -101,10 +101,12 @@ class Scanner {
   }
 
  private:
-  // The slots of an AVI are often shorter than its pictures are shown: the rest of them is empty.
+  // The slots of an AVI are often shorter than its pictures are shown: the rest of them is empty. And where a
+  // clock was reset, the rate that FFmpeg estimated means nothing.
   double FrameSeconds(const VideoScan& scan) const {
     const int last = scan.index.frame_count() - 1;
-    if (has_times_ || !has_dts_ || last < 1) return demuxer_.frame_seconds();
+    const bool from_slots = !has_times_ && has_dts_;
+    if (last < 1 || !(from_slots || scan.index.joined())) return demuxer_.frame_seconds();
     return static_cast<double>(scan.index.time(last) - scan.index.time(0)) * scan.tick / last;
   }
 
@@ -227,7 +229,8 @@ class Scanner {
     seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
     parameter_sets_.Note(static_cast<int>(packets_.size()), packet);
-    if (indexed.dts == IndexedPacket::kNoTime || indexed.dts <= latest_dts_) has_dts_ = false;
+    const bool rises = indexed.dts > latest_dts_ || (indexed.keyframe && indexed.dts < latest_dts_);
+    if (indexed.dts == IndexedPacket::kNoTime || !rises) has_dts_ = false;
     latest_dts_ = indexed.dts;
     knows_order_ = knows_order_ && (!from_tables_ || unit.read);
     if (knows_order_) order_.Add(packet, unit);
@@ -331,7 +334,7 @@ class Scanner {
   std::optional<std::int64_t> origin_;
   std::int64_t latest_dts_ = IndexedPacket::kNoTime;
   bool has_times_ = true;  // every packet has a pts
-  bool has_dts_ = true;    // every packet has a dts, and they rise
+  bool has_dts_ = true;    // every packet has a dts, and they rise from reset to reset of the clock
   bool times_are_right_ = true;  // they say which pictures are shown when
   bool from_tables_ = false;
   bool knows_order_ = true;      // of all packets so far
