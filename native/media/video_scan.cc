@@ -239,12 +239,15 @@ class Scanner {
 
   // Whether what was read of the data says the same as the tables. Where the tables give times of decoding only,
   // they look like a stream whose pictures are shown as they are decoded, and the decoder says that it is none.
-  bool TablesAreRight() const {
+  bool TablesAreRight() {
     if (flags_lie_ || !has_times_) return false;
-    const FrameIndex index(packets_);
+    tables_ = FrameIndex(packets_);
+    const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMostReordered || IsContradicted(index))
       return false;
-    if (index.reorder_depth() > 0) return true;
+    const AVCodecID codec = demuxer_.parameters().codec_id;
+    const bool reorders = codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC;
+    if (index.reorder_depth() > 0 || !reorders) return true;
     auto decoder = SoftwareDecoder::Open(
         demuxer_.parameters(), {.threads = 1, .time_base = demuxer_.stream().time_base, .limits = limits_});
     return !decoder.ok() || decoder.value()->delay() == 0;
@@ -265,6 +268,7 @@ class Scanner {
   }
 
   FrameIndex Index() {
+    if (tables_) return *std::exchange(tables_, std::nullopt);
     // An intra picture of which nothing more is known is a keyframe where the container's flags are right.
     for (const int place : claims_) packets_[place].keyframe = !flags_lie_;
     if (has_times_) {
@@ -330,6 +334,7 @@ class Scanner {
   PictureOrder order_{demuxer_.parameters()};
   ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
+  std::optional<FrameIndex> tables_;  // of packets_, where nothing contradicts the tables
   std::vector<int> claims_;  // places of keyframes that only the container calls so
   std::optional<std::int64_t> origin_;
   std::int64_t latest_dts_ = IndexedPacket::kNoTime;

@@ -27,18 +27,15 @@ ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frame
   return window;
 }
 
-// A frame may be in every window that is open at its time, and each of those holds a clip until it is complete.
-// And every window lists its frames, wherever each is used.
-Status CheckMemory(double windows, double open, const ClipRequest& request) {
-  constexpr double kBytesPerFrame = 64;
-  const double clips = open * static_cast<double>(request.shape.bytes());
-  const double lists = windows * request.shape.frames * kBytesPerFrame;
-  if (clips + lists <= static_cast<double>(request.limits.max_bytes)) return {};
-  return Status(StatusCode::kLimit, std::to_string(static_cast<std::int64_t>(windows)) + " windows, " +
-                                        std::to_string(static_cast<std::int64_t>(open)) +
-                                        " of which overlap, need more memory than the limit maxBytes of " +
-                                        std::to_string(request.limits.max_bytes) +
-                                        " bytes; a longer stride makes fewer")
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked as they
+// are made: windows that overlap are open together.
+Status CheckLists(double windows, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 24;
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes)) return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) + " frames for each of " +
+                                        std::to_string(static_cast<std::int64_t>(windows)) +
+                                        " windows needs more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) + " bytes")
       .With("limit", static_cast<double>(request.limits.max_bytes));
 }
 
@@ -106,7 +103,7 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
                                           " windows; the limit is " + std::to_string(kMaxWindows))
         .With("limit", kMaxWindows);
   }
-  COSMOS_RETURN_IF_ERROR(CheckMemory(count, std::min(count, std::ceil(windows->seconds / windows->stride)), request));
+  COSMOS_RETURN_IF_ERROR(CheckLists(count, request));
   std::vector<ClipWindow> plan;
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const double start = request.start + i * windows->stride;

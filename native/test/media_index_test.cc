@@ -34,6 +34,9 @@ std::filesystem::path Base(const std::string& codec) {
                                              "-c:v libx264 -bf 2 -refs 4 -g 60 -keyint_min 60");
   }
   if (codec == "h264_open") return MakeClip("index_h264_open.mp4", kX264 + "-x264opts open-gop=1");
+  // With parameter sets before every keyframe, and not only before an IDR picture.
+  if (codec == "h264_stream") return MakeClip("index_h264_open.ts", kX264 + "-x264opts open-gop=1");
+  if (codec == "hevc_stream") return MakeClip("index_hevc_open.ts", kX265 + ":open-gop=1");
   if (codec == "hevc") return MakeClip("index_hevc.mp4", kX265 + ":open-gop=0");
   if (codec == "hevc_open") return MakeClip("index_hevc_open.mp4", kX265 + ":open-gop=1");
   if (codec == "hevc_radl") return MakeClip("index_hevc_radl.mp4", kX265 + ":open-gop=0:radl=2");
@@ -202,8 +205,8 @@ INSTANTIATE_TEST_SUITE_P(
         SomeKeys("av1", "mkv"), SomeKeys("mpeg4", "mp4"), FirstIsNoKey("h264", "mp4"), FirstIsNoKey("h264", "mkv"),
         FirstIsNoKey("hevc_open", "mp4"), FirstIsNoKey("vp9", "mp4"), FirstIsNoKey("mpeg4", "mp4"),
         Segment("h264_open", "mp4"), Segment("h264_open", "mkv"), Segment("h264_open", "flv"),
-        Segment("h264_open", "ts"), Segment("hevc_open", "mp4"), Segment("hevc_open", "mkv"),
-        Segment("hevc_open", "ts"), Segment("hevc_radl", "mp4"), Segment("hevc_radl", "mkv"),
+        Segment("h264_stream", "ts"), Segment("hevc_open", "mp4"), Segment("hevc_open", "mkv"),
+        Segment("hevc_stream", "ts"), Segment("hevc_radl", "mp4"), Segment("hevc_radl", "mkv"),
         Segment("mpeg2", "ts"), Segment("mpeg2", "mkv"), Segment("mpeg2", "mp4"), Segment("mpeg4", "mp4"),
         Segment("vp9", "mp4"), DecodeTimes("h264", "mp4"), DecodeTimes("h264", "mkv"), DecodeTimes("h264", "flv"),
         DecodeTimes("hevc", "mp4"), DecodeTimes("hevc", "mkv"), DecodeTimes("mpeg2", "mkv"),
@@ -212,8 +215,8 @@ INSTANTIATE_TEST_SUITE_P(
         WithoutPicture("h264", "mp4", Filler()), WithoutPicture("hevc", "mp4", {0, 0, 0, 3, 0x46, 1, 0x50}),
         Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"), Converted("xvid", "packed.mkv"),
         Encoded("ties.mkv", "-c:v libx264 -bf 3 -g 40"), Encoded("ties_hevc.mkv", kX265Options),
-        Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_open", 25, "ts"), Cut("h264_open", 25, "mkv"),
-        Cut("hevc", 3, "mkv"), Cut("mpeg2", 5, "ts"), Cut("vp9", 3, "mp4"), Cut("mpeg4", 3, "mkv")),
+        Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_stream", 25, "ts"), Cut("h264_open", 25, "mkv"),
+        Cut("hevc", 3, "mkv"), Cut("mpeg2", 5, "ts"), Cut("vp9", 3, "mp4")),
     [](const auto& tested) {
       std::string name = tested.param.name;
       std::ranges::replace_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
