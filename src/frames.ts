@@ -1,9 +1,11 @@
 /** Looking at what the model would see, without a model. */
 import { availableParallelism } from 'node:os'
 import binding, { type NativeDecodeLimits, type RgbImage } from '#binding'
-import { fromNative, InternalError } from './errors.ts'
+import { InternalError } from './errors.ts'
+import { fromNative } from './native-failure.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
+import { copyOf } from './source/borrowed.ts'
 import { type LimitsInput, limitsSchema } from './source/limits.ts'
 import { createSources } from './source/sources.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
@@ -64,10 +66,10 @@ export async function extractFrames(
   const rules = { models: [], frames, limits: limitsSchema.parse(limits) }
   const item = await parseItem({ video: source, start, end, frameTolerance }, rules, { signal })
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, signal)
+  const { media, borrowed } = await createSources({ urls, limits }).video(item.source, signal)
   signal?.throwIfAborted()
 
-  const job = binding.decodeClip(media, {
+  const job = binding.decodeClip(borrowed ? copyOf(media) : media, {
     frames,
     height: resolution,
     width: resolution,

@@ -22,7 +22,13 @@ export type { Priority } from './schedule/priority-queue.ts'
 export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
 export type Base64Request = EmbedRequest & { encoding_format: 'base64' }
 
-/** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
+/**
+ * A string is a path; a URL is `file:` or fetched under the `urls` policy.
+ *
+ * Bytes are copied when their turn comes to be decoded, and only then: leave them alone until the call has settled.
+ * Whatever is done to them after that moment, a transfer of their buffer too, has no influence. Where the buffer was
+ * transferred before it, the call rejects with SourceError. A path or a stream spares the copy.
+ */
 export type Video = VideoInput['video']
 
 /** Milliseconds per stage. Where a result holds many items the stages are sums over them; `total` is wall time. */
@@ -167,6 +173,11 @@ export interface MediaReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /**
+   * Frames of the clip that are not what was recorded: another stands in for one that could not be decoded, the decoder
+   * patched it up, or it was predicted from one that is damaged. More than 0 comes with a warning that says which.
+   */
+  damaged: number
 }
 
 export interface VideoEmbedding {

@@ -1,5 +1,7 @@
 #include "media/bitstream.h"
 
+#include <algorithm>
+
 namespace cosmos {
 namespace {
 
@@ -58,6 +60,19 @@ PictureParser::PictureParser(const AVCodecParameters& parameters)
   if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
 }
 
+// Anew, since a parser reads its parameter sets once.
+void PictureParser::Begin(std::span<const std::uint8_t> extradata) {
+  parser_.reset(av_parser_init(context_->codec_id));
+  if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+  av_freep(static_cast<void*>(&context_->extradata));
+  context_->extradata_size = 0;
+  context_->extradata =
+      static_cast<std::uint8_t*>(av_mallocz(extradata.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+  if (!context_->extradata) return;
+  std::ranges::copy(extradata, context_->extradata);
+  context_->extradata_size = static_cast<int>(extradata.size());
+}
+
 bool SkipIsExact(const AVCodecParameters& parameters) {
   switch (parameters.codec_id) {
     case AV_CODEC_ID_H264:
@@ -74,6 +89,11 @@ bool SkipIsExact(const AVCodecParameters& parameters) {
 
 const AVCodecParserContext* PictureParser::Parse(const AVPacket& packet) {
   if (!parser_ || !context_) return nullptr;
+  std::size_t extradata_size = 0;
+  const std::uint8_t* extradata =
+      av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &extradata_size);
+  if (extradata) Begin({extradata, extradata_size});
+  if (!parser_) return nullptr;
   std::uint8_t* data = nullptr;
   int size = 0;
   av_parser_parse2(parser_.get(), context_.get(), &data, &size, packet.data, packet.size, AV_NOPTS_VALUE,

@@ -24,6 +24,8 @@ class PictureParser {
   const AVCodecParserContext* Parse(const AVPacket& packet);
 
  private:
+  void Begin(std::span<const std::uint8_t> extradata);
+
   ff::CodecContext context_;
   ff::Parser parser_;
 };

@@ -47,10 +47,17 @@ class Demuxer {
   double frame_seconds() const;
   // Of the whole video in seconds, or 0 when the container does not say.
   double duration() const;
-  // Why the stream ended before its end, in our words, or empty.
+  // Why the stream ended before its end, in our words, or empty. What was seen once stays: it is true of the
+  // file, whichever part of it is read next.
   const std::string& damage() const { return damage_; }
+  // Whether files of this kind are made by writing one behind the other, clocks and headers included
+  // (broadcasts, DVDs, live streams that broke off): then a time may come twice, and the parameter sets that
+  // hold somewhere are known only to who has read all before.
+  bool may_be_joined() const;
   // Byte positions of packets and their times come from tables in the container (mp4, mov).
   bool has_sample_tables() const { return has_sample_tables_; }
+  // Whether packets are looked into to find those that are one picture.
+  bool joins_fields() const { return parser_.has_value(); }
 
  private:
   Demuxer(MediaSource media, const DecodeLimits& limits, const JobGuard& guard)
@@ -64,6 +71,8 @@ class Demuxer {
   Result<bool> ReadPacket(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
+  bool SamplesAreMissing() const;
+  Status EncryptedStream(const std::string& scheme) const;
 
   MediaSource media_;
   DecodeLimits limits_;

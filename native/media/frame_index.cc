@@ -17,7 +17,7 @@ FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool made_up, std::ve
 // back anywhere begins one as well. That is for times that do not say the order.
 std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
   std::vector<int> epoch(packets_.size());
-  offsets_ = {0};
+  int epochs = 1;
   std::int64_t latest = IndexedPacket::kNoTime;
   std::int64_t latest_dts = IndexedPacket::kNoTime;
   for (std::size_t place = 0; place < packets_.size(); ++place) {
@@ -25,17 +25,54 @@ std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
     if (packet.keyframe) keyframes_.push_back(static_cast<int>(place));
     const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && packet.dts < latest_dts;
     if (place > 0 && (steps_back || packet.keyframe) && packet.pts <= latest) {
-      // Bounded: so many jumps of so long a clock add up to more than a number holds.
-      offsets_.push_back(std::clamp(offsets_.back() + latest + 1 - packet.pts, -kMostTime, kMostTime));
+      ++epochs;
       latest = packet.pts;
       latest_dts = IndexedPacket::kNoTime;
       seekable_ = false;
     }
     latest = std::max(latest, packet.pts);
     latest_dts = std::max(latest_dts, packet.dts);
-    epoch[place] = static_cast<int>(offsets_.size()) - 1;
+    epoch[place] = epochs - 1;
   }
+  FindOffsets(epoch, epochs);
   return epoch;
+}
+
+// Where a clock was reset, the first picture follows the last one before as that followed the one before it. Only
+// what is shown counts: the ends of edits that are cut away overlap, and what is left does not.
+void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
+  struct Span {
+    std::int64_t first = kMostTime;
+    std::int64_t last_but_one = IndexedPacket::kNoTime;
+    std::int64_t last = IndexedPacket::kNoTime;
+  };
+  std::vector<Span> spans(epochs);
+  for (std::size_t place = 0; place < packets_.size(); ++place) {
+    if (!packets_[place].shown) continue;
+    Span& span = spans[epoch[place]];
+    const std::int64_t pts = packets_[place].pts;
+    span.first = std::min(span.first, pts);
+    if (pts > span.last) span.last_but_one = std::exchange(span.last, pts);
+    else if (pts < span.last) span.last_but_one = std::max(span.last_but_one, pts);
+  }
+  // Bounded: so many jumps of so long a clock add up to more than a number holds.
+  const auto bounded = [](std::int64_t time) { return std::clamp(time, -kMostTime, kMostTime); };
+  offsets_.assign(epochs, 0);
+  std::int64_t offset = 0;
+  std::int64_t latest = IndexedPacket::kNoTime;
+  std::int64_t interval = 1;
+  for (int number = 0; number < epochs; ++number) {
+    const Span& span = spans[number];
+    const bool any = span.last != IndexedPacket::kNoTime;
+    if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
+      offset = bounded(latest + interval - span.first);
+      joined_ = true;
+    }
+    offsets_[number] = offset;
+    if (!any) continue;
+    latest = std::max(latest, bounded(span.last + offset));
+    if (span.last_but_one != IndexedPacket::kNoTime) interval = bounded(span.last - span.last_but_one);
+  }
 }
 
 void FrameIndex::Arrange(std::vector<int> display) {

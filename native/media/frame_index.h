@@ -57,12 +57,17 @@ class FrameIndex {
   // The times are the container's, no two packets share one, and they never run backwards from one GOP to the
   // next: so a pts names a packet, and seeking by it makes sense.
   bool seekable() const { return seekable_; }
+  // A clock that was reset begins anew somewhere.
+  bool joined() const { return joined_; }
+  // The file holds more than is listed here, and its times may come again there.
+  void ForbidSeeking() { seekable_ = false; }
   // How many packets at most stand before a packet in decoding order and after it in presentation order:
   // the delay of a decoder that puts pictures in order.
   int reorder_depth() const { return reorder_depth_; }
 
  private:
   std::vector<int> FindEpochs(bool by_dts);
+  void FindOffsets(const std::vector<int>& epoch, int epochs);
   void Arrange(std::vector<int> display);
   void MeasureReorder();
 
@@ -75,6 +80,7 @@ class FrameIndex {
   std::vector<int> frames_;            // places of the shown ones, in presentation order
   std::vector<int> keyframes_;       // places, in decoding order
   bool seekable_ = true;
+  bool joined_ = false;
   int reorder_depth_ = 0;
 };
 

@@ -7,14 +7,15 @@
 namespace cosmos {
 
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
-                             const FrameIndex& index, const DecodePlan& plan, int max_packets_without_frame)
+                             const FrameIndex& index, const ParameterSets& parameter_sets,
+                             const DecodePlan& plan, int max_packets_without_frame)
     : demuxer_(demuxer),
       decoder_(decoder),
       make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
-      cursor_(demuxer, index),
+      cursor_(demuxer, index, parameter_sets),
       reader_(demuxer.parameters()) {}
 
 Result<std::optional<WantedPicture>> PictureStream::Next() {
@@ -50,6 +51,7 @@ Status PictureStream::BeginRun() {
   refused_ = decoder_.refused();
   last_order_ = -1;
   damage_ = 0;
+  damaged_place_ = -1;
   silent_packets_ = 0;
   return cursor_.MoveTo(first_);
 }
@@ -66,6 +68,7 @@ Status PictureStream::SendOne() {
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
+  sent_place_ = place;
   if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
   if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;
@@ -99,7 +102,7 @@ Status PictureStream::ReceiveAll() {
   for (;;) {
     auto received = decoder().Receive();
     if (!received.ok()) return received.TakeStatus();
-    damage_ += decoder().refused() - refused_;
+    NoteDamage(decoder().refused() - refused_, sent_place_);
     refused_ = decoder().refused();
     if (WantsCare()) decode_again_ = true;
     if (decode_again_ || !received.value()) return {};
@@ -114,7 +117,7 @@ void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
   if (IsLeading(place)) return;
-  if (picture.damaged) ++damage_;
+  if (picture.damaged) NoteDamage(1, place);
   // In presentation order, and none left out.
   if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
   last_order_ = order;
@@ -123,13 +126,23 @@ void PictureStream::Deliver(Picture picture) {
     return;
   }
   if (!picture.frame) return;
-  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free())};
+  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()), LeansOnDamage(place)};
   GiveUpBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
     pending_.erase(pending_.begin());
-    ready_.push_back({place, place, shown.frame});
+    ready_.push_back({place, place, shown.frame, shown.damaged});
   }
   last_ = shown;
+}
+
+void PictureStream::NoteDamage(int count, int place) {
+  damage_ += count;
+  if (count > 0) damaged_place_ = std::max(damaged_place_, place);
+}
+
+// What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says so.
+bool PictureStream::LeansOnDamage(int place) const {
+  return damaged_place_ >= 0 && place >= damaged_place_ && index_.KeyframeFor(place) <= damaged_place_;
 }
 
 // The index may have taken the container's word for it.
@@ -176,6 +189,7 @@ Status PictureStream::DecodeAgain() {
   refused_ = decoder().refused();
   last_order_ = -1;
   damage_ = 0;
+  damaged_place_ = -1;
   silent_packets_ = 0;
   packets_since_frame_ = 0;
   return cursor_.MoveTo(first_);
@@ -196,7 +210,7 @@ void PictureStream::GiveUpBefore(int order, const Shown* after) {
       stand_in = &*last_;
     }
     if (!stand_in) return;  // nothing has come yet: what comes first stands in
-    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame});
+    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame, stand_in->damaged});
   }
   pending_.erase(pending_.begin(), end);
 }

@@ -30,7 +30,8 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   if (!codec) {
     return Status(StatusCode::kMedia, "the video is " + name +
                                           ", which is not decoded here (h264, hevc, av1, vp8, "
-                                          "vp9, vc1, wmv3, mpeg4, mpeg2video, mpeg1video, mjpeg)")
+                                          "vp9, vc1, wmv1 to 3, mpeg4, mpeg2video, mpeg1video, mjpeg, prores, "
+                                          "theora, ffv1, dvvideo, rawvideo, gif, apng)")
         .With("codec", name);
   }
   const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;

@@ -111,6 +111,11 @@ void Source::PretendToRead(std::vector<ByteRange> ranges) {
   io_->pos = position_;
 }
 
+std::size_t Source::Peek(std::int64_t position, std::span<std::uint8_t> buffer) {
+  if (guard_.stopped() || position < 0 || position >= size_) return 0;
+  return static_cast<std::size_t>(std::max(ReadAt(position, buffer), 0));
+}
+
 int Source::Read(std::span<std::uint8_t> buffer) {
   if (guard_.stopped()) return AVERROR_EXIT;
   if (position_ >= size_) return AVERROR_EOF;

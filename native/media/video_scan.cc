@@ -31,7 +31,8 @@ std::int64_t Ticks(double seconds, double tick) {
 // Whether an mp4's tables and a little of its data can say all there is. VP8 alone says inside the packet
 // whether it is shown, and where there is a parser it wants to see all data.
 bool TablesMaySuffice(const Demuxer& demuxer) {
-  if (!demuxer.has_sample_tables() || av_stream_get_parser(&demuxer.stream())) return false;
+  if (!demuxer.has_sample_tables() || demuxer.joins_fields() || av_stream_get_parser(&demuxer.stream()))
+    return false;
   switch (demuxer.parameters().codec_id) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC:
@@ -66,6 +67,7 @@ class Scanner {
   // Indexes from a keyframe at or before `start` to `end`, both in seconds. False when the container's times
   // do not allow that; then the scanner is of no further use and the demuxer stands anywhere.
   Result<bool> ReadRange(double start, std::optional<double> end) {
+    is_part_ = true;
     if (Status status = FindOrigin(); !status.ok()) return status;
     if (!origin_) return false;
     const double tick = av_q2d(demuxer_.stream().time_base);
@@ -90,12 +92,24 @@ class Scanner {
     scan.index = std::move(index).value();
     if (scan.index.frame_count() == 0) return NoPictures("no picture of the video is ever shown");
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
+    // The same times may come again in the part of such a file that was not read.
+    if (is_part_ && demuxer_.may_be_joined()) scan.index.ForbidSeeking();
+    scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
-    scan.frame_seconds = demuxer_.frame_seconds();
+    scan.frame_seconds = FrameSeconds(scan);
     return scan;
   }
 
  private:
+  // The slots of an AVI are often shorter than its pictures are shown: the rest of them is empty. And where a
+  // clock was reset, the rate that FFmpeg estimated means nothing.
+  double FrameSeconds(const VideoScan& scan) const {
+    const int last = scan.index.frame_count() - 1;
+    const bool from_slots = !has_times_ && has_dts_;
+    if (last < 1 || !(from_slots || scan.index.joined())) return demuxer_.frame_seconds();
+    return static_cast<double>(scan.index.time(last) - scan.index.time(0)) * scan.tick / last;
+  }
+
   Status NoPictures(std::string message) const {
     return Status(StatusCode::kMedia, std::move(message))
         .With("container", demuxer_.container())
@@ -123,7 +137,7 @@ class Scanner {
     const bool in_head = time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
                            return packet.keyframe && packet.pts > time;
                          });
-    if (in_head) return GoOnAfterHead();
+    if (in_head || demuxer_.may_be_joined()) return GoOnAfterHead();
     // 0, 1, 3, 7, ... seconds.
     const auto second = static_cast<std::int64_t>(1 / tick);
     for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
@@ -214,7 +228,9 @@ class Scanner {
     if (indexed.keyframe && !seen_keyframe_) first_is_closed_ = unit.closed;
     seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
-    if (indexed.dts == IndexedPacket::kNoTime || indexed.dts <= latest_dts_) has_dts_ = false;
+    parameter_sets_.Note(static_cast<int>(packets_.size()), packet);
+    const bool rises = indexed.dts > latest_dts_ || (indexed.keyframe && indexed.dts < latest_dts_);
+    if (indexed.dts == IndexedPacket::kNoTime || !rises) has_dts_ = false;
     latest_dts_ = indexed.dts;
     knows_order_ = knows_order_ && (!from_tables_ || unit.read);
     if (knows_order_) order_.Add(packet, unit);
@@ -316,18 +332,20 @@ class Scanner {
   const DecodeLimits& limits_;
   AccessUnitReader reader_{demuxer_.parameters()};
   PictureOrder order_{demuxer_.parameters()};
+  ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
   std::optional<FrameIndex> tables_;  // of packets_, where nothing contradicts the tables
   std::vector<int> claims_;  // places of keyframes that only the container calls so
   std::optional<std::int64_t> origin_;
   std::int64_t latest_dts_ = IndexedPacket::kNoTime;
   bool has_times_ = true;  // every packet has a pts
-  bool has_dts_ = true;    // every packet has a dts, and they rise
+  bool has_dts_ = true;    // every packet has a dts, and they rise from reset to reset of the clock
   bool times_are_right_ = true;  // they say which pictures are shown when
   bool from_tables_ = false;
   bool knows_order_ = true;      // of all packets so far
   bool flags_lie_ = false;       // a packet was called a keyframe, and is not even an intra picture
   bool at_head_ = true;          // packets_ begin where the stream does
+  bool is_part_ = false;         // more of the stream may follow
   bool moved_ = false;           // the demuxer, to judge the head
   bool seen_keyframe_ = false;
   bool first_is_closed_ = false;  // the first keyframe

@@ -7,11 +7,13 @@
 #include "media/clip_reader.h"
 #include "media/demuxer.h"
 #include "media/frame_index.h"
+#include "media/parameter_sets.h"
 
 namespace cosmos {
 
 struct VideoScan {
   FrameIndex index;
+  ParameterSets parameter_sets;
   double tick = 0;           // seconds per unit of the index's times
   std::int64_t origin = 0;   // the time of the first displayed frame of the video: second 0
   double frame_seconds = 0;  // how long the last frame is shown

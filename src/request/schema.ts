@@ -22,7 +22,7 @@ export interface TextInput {
 }
 
 export interface VideoInput {
-  /** A string is a file path; a URL is `file:`, or fetched under the `urls` policy. */
+  /** A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes are copied: see `Video`. */
   video: string | URL | Uint8Array | ByteStream
   /** Seconds from the first displayed frame, ≥ 0. Default 0. */
   start?: number | undefined

@@ -84,6 +84,40 @@ describe('single items', () => {
     nothingLeft(both)
   })
 
+  it('decodes copies of bytes that the caller could transfer meanwhile', async () => {
+    const { embedder, double } = await open()
+    const mine = clip(7, 1)
+    const raw = { width: 1, height: 1, data: new Uint8Array(3) }
+    await embedder.embedVideo(mine)
+    for await (const _ of embedder.segments(mine, { windowSeconds: 1 })) break
+    await embedder.embedVideo({ frames: Array(8).fill(raw) })
+    await embedder.embedVideo({ frames: Array(8).fill(mine) })
+    const given = double.sources.flatMap((source) => {
+      if ('images' in source)
+        return source.images.map((image) =>
+          'data' in (image as typeof raw) ? (image as typeof raw).data : (image as Uint8Array),
+        )
+      return 'bytes' in source ? [source.bytes] : []
+    })
+    expect(given.length).toBe(18)
+    for (const bytes of given) expect([mine.buffer, raw.data.buffer]).not.toContain(bytes.buffer)
+    expect(given[0]).toEqual(mine)
+  })
+
+  it('refuses bytes whose buffer is transferred before their turn', async () => {
+    const both = await open({ decode: { concurrency: 1 } })
+    both.double.decoding.held = true
+    const first = both.embedder.embedVideo(clip(1))
+    const mine = clip(2)
+    const second = failureOf(both.embedder.embedVideo(mine))
+    await turns()
+    structuredClone(mine, { transfer: [mine.buffer] })
+    both.double.decoding.open()
+    await first
+    expect(await second).toMatchObject({ code: 'source', message: expect.stringContaining('transferred') })
+    nothingLeft(both)
+  })
+
   it('refuses a priority that does not exist', async () => {
     const { embedder } = await open()
     const failure = await failureOf(embedder.embedText('a', { priority: 'urgent' as 'query' }))
