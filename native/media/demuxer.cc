@@ -122,6 +122,13 @@ Status Demuxer::ChooseStream() {
           .With("container", container());
     }
     stream_ = format_->streams[best];
+    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream does.
+    const AVCodecParserContext* parser = av_stream_get_parser(stream_);
+    AVCodecParameters& found = *stream_->codecpar;
+    if (parser && found.width == 0) {
+      found.width = parser->width;
+      found.height = parser->height;
+    }
   } else {
     // The container's own times and flags are complete: parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;

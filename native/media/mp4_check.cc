@@ -54,7 +54,7 @@ constexpr std::array kTables = {Table{FourCc("stts"), 8}, Table{FourCc("ctts"), 
 bool IsSpecial(std::uint32_t type) {
   static constexpr std::array kTypes = {FourCc("stsz"), FourCc("stz2"), FourCc("trun"), FourCc("elst"),
                                         FourCc("sgpd"), FourCc("senc"), FourCc("saiz"), FourCc("saio"),
-                                        FourCc("sidx"), FourCc("cmov")};
+                                        FourCc("sidx"), FourCc("iinf"), FourCc("cmov")};
   return std::ranges::count(kTypes, type) > 0;
 }
 
@@ -75,6 +75,7 @@ class Mp4Check {
   static constexpr std::uint64_t kFragmentBytes = 64;  // and as much for each track
   // A table that claims too much and is not longer than this does no harm, and FFmpeg mends some of those.
   static constexpr std::uint64_t kHarmless = std::uint64_t{1} << 20;
+  static constexpr std::uint64_t kItemBytes = 12;  // of a picture in a file of pictures, at least
   static constexpr int kDeepest = 12;  // FFmpeg goes no deeper either
 
   // Since the track began.
@@ -206,6 +207,8 @@ class Mp4Check {
       case FourCc("saio"): return CheckAuxiliary(box);
       case FourCc("sidx"):
         return budget_.Take(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
+      case FourCc("iinf"):
+        return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
       case FourCc("cmov"):
         return Status(StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here");
       default: return {};

@@ -118,20 +118,23 @@ std::size_t CopyJpeg(Span file, std::uint8_t* out) {
   return copier.kept();
 }
 
-// A decoder walks over the whole picture for each scan, and builds a table for each that is defined. Ten scans
-// are usual; as many as there are coefficients and bits of them would be a few hundred, and nobody writes those.
-// Decoders look for markers where they should be none, so all are counted, wherever they stand.
+// A decoder walks over the whole picture for each scan, and builds a table for each that is defined. A picture
+// that is not progressive has a scan for each component at most. One that is has ten; as many as there are
+// coefficients and bits of them would be a few hundred, and nobody writes those. Decoders look for markers where they should be none, so all are counted, wherever they stand.
 Status CheckJpeg(Span file) {
-  constexpr std::size_t kMostScans = 100;
+  constexpr std::size_t kMostProgressive = 100;
+  constexpr std::size_t kMostSequential = 16;
   constexpr std::size_t kMostPictures = 8;  // two fields, previews
   constexpr std::size_t kMostTableBytes = 256 * 1024;
   std::size_t scans = 0;
+  std::size_t most_scans = kMostProgressive;
   std::size_t pictures = 0;
   std::size_t table_bytes = 0;
   for (std::size_t at = 0; at < file.size(); at += BytesToMarker(file.subspan(at))) {
     const std::size_t marker = file[at] == 0xff ? Big(file, at + 1, 1) : 0;
     if (marker == 0xda) ++scans;
     if (marker >= 0xc0 && marker <= 0xc3) ++pictures;
+    if (marker == 0xc0 || marker == 0xc1 || marker == 0xc3) most_scans = kMostSequential;
     if (marker == 0xc4 || marker == 0xdb) table_bytes += Big(file, at + 2, 2);
   }
   const auto refuse = [](std::size_t most, const char* what) {
@@ -139,7 +142,7 @@ Status CheckJpeg(Span file) {
                                           ", which is the most that is read")
         .With("limit", static_cast<double>(most));
   };
-  if (scans > kMostScans) return refuse(kMostScans, " scans");
+  if (scans > most_scans) return refuse(most_scans, " scans");
   if (pictures > kMostPictures) return refuse(kMostPictures, " frames");
   if (table_bytes > kMostTableBytes) return refuse(kMostTableBytes, " bytes of tables");
   return {};

@@ -288,11 +288,12 @@ Bytes AviFile(const std::vector<Bytes>& jpegs, int width, int height, const Byte
 Bytes FlvFile(const Bytes& metadata) {
   const Bytes script = "\2\0\nonMetaData"s + metadata;
   return "FLV\1\1\0\0\0\x09\0\0\0\0"s + "\x12"s + Big(script.size(), 3) + Zeros(7) + script +
-         Big(script.size() + 11, 4);
+         Big(script.size() + 11, 4) + Zeros(256);
 }
 
 Bytes TransportStream(int streams, int macroblocks) {
   constexpr int kFirst = 0x200;
+  constexpr int kPictures = 100;
   Bytes program = Section(0, "\0\xb0\x0d\0\1\xc1\0\0\0\1\xe1\0"s);
   for (int base = 0; base < streams; base += 30) {
     Bytes entries;
@@ -303,7 +304,7 @@ Bytes TransportStream(int streams, int macroblocks) {
   }
   const Bytes start = "\0\0\0\1"s;
   const Bytes unit = start + "\x09\xf0"s + start + Sps(macroblocks) + start + Pps() + start + Idr();
-  for (int picture = 0; picture < 8; ++picture) {
+  for (int picture = 0; picture < kPictures; ++picture) {
     for (int i = 0; i < streams; ++i) program += Pes(kFirst + i, unit);
   }
   return program;

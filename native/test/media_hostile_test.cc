@@ -75,7 +75,7 @@ const std::set<StatusCode> kRefusals = {StatusCode::kMedia, StatusCode::kLimit};
 const std::set<StatusCode> kOverLimit = {StatusCode::kLimit};
 
 TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
-  constexpr std::uint32_t kMany = 170'000'000;
+  constexpr std::uint32_t kMany = 80'000'000;
   for (const auto& [name, change] : std::vector<std::pair<std::string, void (*)(SampleTable&)>>{
            {"stsz", [](SampleTable& table) { table = PlainTable(kMany); }},
            {"stco", [](SampleTable& table) { table.offsets = FullBox("stco", Big(kMany, 4)); }},
@@ -84,7 +84,7 @@ TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
            {"stss", [](SampleTable& table) { table.more = FullBox("stss", Big(kMany, 4)); }},
            {"stz2", [](SampleTable& table) { table.sizes = FullBox("stz2", Big(4, 4) + Big(kMany, 4)); }},
            {"sgpd", [](SampleTable& table) {
-              table.more = FullBox("sgpd", "rap "s + Big(1, 4) + Big(kMany * 20U, 4), 0, 1);
+              table.more = FullBox("sgpd", "rap "s + Big(1, 4) + Big(0x70000000, 4), 0, 1);
             }},
        }) {
     SampleTable table = PlainTable(16);
@@ -94,12 +94,12 @@ TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
 }
 
 TEST(HostileMp4, TablesInPlacesWhereFfmpegFindsThemToo) {
-  const Bytes table = PlainTable(170'000'000).sizes;
+  const Bytes table = PlainTable(80'000'000).sizes;
   const Bytes track = Mp4Track(PlainTable(16));
   const Bytes handler = FullBox("hdlr", Bytes(20, '\0'));
   SampleTable nested = PlainTable(16);
   nested.sizes = Box("edts", table);
-  const Bytes movie = Mp4File(Mp4Track(PlainTable(170'000'000)));
+  const Bytes movie = Mp4File(Mp4Track(PlainTable(80'000'000)));
   Bytes hidden = movie;
   hidden.replace(hidden.find("moov"), 4, "free");
   Bytes in_description = Mp4File(track);
@@ -126,7 +126,7 @@ TEST(HostileMp4, FragmentsAndEdits) {
 }
 
 TEST(HostileMp4, HeadersThatUnpack) {
-  const Bytes movie = Box("cmov", Box("dcom", "zlib") + Box("cmvd", Big(1U << 30, 4) + Deflated(1 << 26)));
+  const Bytes movie = Box("cmov", Box("dcom", "zlib") + Box("cmvd", Big(1U << 30, 4) + Deflated(1U << 30)));
   ExpectRefused("cmov", Box("ftyp", "qt  \0\0\0\0qt  "s) + Box("moov", movie), kRefusals);
 }
 
@@ -178,13 +178,13 @@ TEST(HostileMetadata, NamesThatAreSearchedForEachOther) {
 }
 
 TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {
-  const auto array = [](const Bytes& name) { return Big(name.size(), 2) + name + "\x0a"s + Big(0x0fffffff, 4); };
+  const auto array = [](const Bytes& name) { return Big(name.size(), 2) + name + "\x0a"s + Big(0x07ffffff, 4); };
   const Bytes keyframes = "\x08\0\0\0\1\0\x09keyframes\3"s + array("times") + "\0\0\0\0\0\0\0\0\0"s;
   ExpectRefused("flv", FlvFile(keyframes), kRefusals);
 }
 
 TEST(HostileProbe, PicturesAreMeteredWhileStreamsAreProbed) {
-  ExpectRefused("16384 x 16384", TransportStream(1, 1024), kOverLimit);
+  ExpectRefused("16000 x 16000", TransportStream(1, 1000), kOverLimit);
 }
 
 TEST(HostileStreams, OneTooManyIsALimit) {
@@ -202,6 +202,7 @@ TEST(HostileStreams, OneTooManyIsALimit) {
 Status ReadPicture(const Bytes& file, std::vector<RgbImage>* images = nullptr) {
   const Cost cost;
   ClipRequest request = Frames(1);
+  request.keep_images = true;
   auto clip = ClipFromImages(std::vector<StillImage>{Lend(file)}, request, std::make_shared<CancelToken>());
   if (!clip.ok()) return clip.TakeStatus();
   if (images) *images = std::move(clip).value().images;
@@ -273,7 +274,7 @@ TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
     EXPECT_EQ(clip.value()->frames.size(), 8U);
     if (distinct.insert(clip.value()->clip.get()).second) kept.push_back(clip.value()->clip);
   }
-  EXPECT_NEAR(end, 80'002, 1);
+  EXPECT_NEAR(end, 80'002, 8);
   EXPECT_GT(clips, 9990);
   EXPECT_LE(distinct.size(), 4U);
 }
@@ -283,7 +284,7 @@ TEST(HostileSegments, WindowsThatAllOverlapAreALimit) {
   const Cost cost;
   ClipRequest request;
   request.limits.max_bytes = 64 << 20;
-  auto reader = ClipReader::Open(MediaPath{path.string()}, request, Windows{1e4, 0.04}, nullptr);
+  auto reader = ClipReader::Open(MediaPath{path.string()}, request, Windows{20, 0.04}, nullptr);
   ASSERT_TRUE(reader.ok()) << reader.status().message();
   Status status;
   for (int i = 0; i < 2000 && status.ok(); ++i) {
