@@ -44,8 +44,8 @@ ByteWindow::Matches ByteWindow::Find(std::span<const std::string_view> patterns,
   const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
   // A pattern that begins closer to the window's end is found whole in the next one.
   const bool last = at + static_cast<std::int64_t>(data.size()) >= size();
-  const std::size_t starts = std::min(last ? data.size() : data.size() - kLongest + 1,
-                                      static_cast<std::size_t>(end - at));
+  const std::size_t starts =
+      std::min(last ? data.size() : data.size() - kLongest + 1, static_cast<std::size_t>(end - at));
   Matches matches{{}, at + static_cast<std::int64_t>(starts)};
   for (const std::string_view pattern : patterns) {
     for (std::size_t place = text.find(pattern); place < starts; place = text.find(pattern, place + 1)) {

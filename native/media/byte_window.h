@@ -30,9 +30,9 @@ class ByteWindow {
   std::uint32_t Little32(std::int64_t at) { return static_cast<std::uint32_t>(Little(at, 4)); }
   bool Has(std::int64_t at, std::string_view text);
 
-  // Calls `found(position)` wherever one of `patterns` stands, in order, until it returns a Status that is not
-  // ok. A pattern has at most kLongest bytes. Of a large file only both ends are searched: unlike what is in
-  // memory, it was put on this machine by somebody, and need not be read as a whole.
+  // Calls `found(position)` wherever one of `patterns` stands, in order, until it returns a Status that is
+  // not ok. A pattern has at most kLongest bytes. Of a large file only both ends are searched: unlike what is
+  // in memory, it was put on this machine by somebody, and need not be read as a whole.
   template <typename Found>
   Status ForEach(std::span<const std::string_view> patterns, Found found) {
     const bool whole = source_.in_memory() || size() <= kSearchedWhole;

@@ -65,8 +65,8 @@ class VideoClipReader final : public ClipReader {
   int clip_ = 0;                       // the next to be made
   std::deque<OpenClip> open_;          // clip_, clip_ + 1, ...
   std::optional<DecodedClip> shared_;  // the last one, while the next window repeats it
-  DecodeReport spent_;         // on all clips so far
-  DecodeReport reported_;      // of which on those delivered
+  DecodeReport spent_;                 // on all clips so far
+  DecodeReport reported_;              // of which on those delivered
   int reported_damage_ = 0;
   Status error_;
 };
@@ -232,8 +232,7 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
 // Windows that overlap are open together.
 Result<VideoClipReader::OpenClip*> VideoClipReader::ClipOf(int clip) {
   const auto place = static_cast<std::size_t>(clip - clip_);
-  const std::int64_t largest =
-      request_.limits.max_bytes / static_cast<std::int64_t>(request_.shape.bytes());
+  const std::int64_t largest = request_.limits.max_bytes / static_cast<std::int64_t>(request_.shape.bytes());
   if (static_cast<std::int64_t>(place) > std::max<std::int64_t>(largest, 1)) {
     return Status(StatusCode::kLimit, "the windows overlap so much that " + std::to_string(place + 1) +
                                           " clips are made at once, which needs more memory than the limit "

@@ -22,7 +22,8 @@ std::counting_semaphore<kConcurrentProbes>& Probes() {
 }
 
 constexpr const char* kNotAContainer =
-    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, ivf, "
+    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
+    "ivf, "
     "raw h264, hevc or av1)";
 
 enum class Structure { kFrame, kTopField, kBottomField };
@@ -76,7 +77,8 @@ Status Demuxer::OpenContainer() {
   format_.reset();
   source_ = std::move(source).value();
 
-  // As avformat_open_input would: what the tables of this container may ask for is known before it reads them.
+  // As avformat_open_input would: what the tables of this container may ask for is known before it reads
+  // them.
   const AVInputFormat* kind = nullptr;
   if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
     return ReadError(error, kNotAContainer);
@@ -122,7 +124,8 @@ Status Demuxer::ChooseStream() {
           .With("container", container());
     }
     stream_ = format_->streams[best];
-    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream does.
+    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream
+    // does.
     const AVCodecParserContext* parser = av_stream_get_parser(stream_);
     AVCodecParameters& found = *stream_->codecpar;
     if (parser && found.width == 0) {
@@ -167,8 +170,7 @@ Status Demuxer::FindStreamInfo() {
     av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
   }
   Probes().acquire();
-  const int error =
-      avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
+  const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
   Probes().release();
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
@@ -184,8 +186,8 @@ Status Demuxer::ReadError(int error, const std::string& what) const {
   return std::move(status).With("container", container());
 }
 
-// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of one
-// stream too many, and of a packet that is longer than any may be.
+// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of
+// one stream too many, and of a packet that is longer than any may be.
 Status Demuxer::TooMuch() const {
   if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
     return TableBudget::TooManyStreams(limits_);

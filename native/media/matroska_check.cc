@@ -27,26 +27,26 @@ struct Element {
 struct Kept {
   std::uint64_t id;
   std::uint64_t bytes;
-  bool listed;        // and searches all of them for each
+  bool listed;  // and searches all of them for each
   bool holds_others;
 };
 constexpr std::array kKept = {
-    Kept{0xae, 1024, true, true},      // TrackEntry
-    Kept{0x41e4, 64, false, true},     // BlockAdditionMapping
-    Kept{0x6d80, 0, false, true},      // ContentEncodings
-    Kept{0x6240, 64, false, true},     // ContentEncoding
-    Kept{0xe2, 0, false, true},        // TrackOperation
-    Kept{0xe3, 0, false, true},        // TrackCombinePlanes
-    Kept{0xe4, 32, false, true},       // TrackPlane
-    Kept{0xbb, 64, false, true},       // CuePoint
-    Kept{0xb7, 32, false, true},       // CueTrackPositions
-    Kept{0x45b9, 0, false, true},      // EditionEntry
-    Kept{0xb6, 160, true, true},       // ChapterAtom
-    Kept{0x80, 0, false, true},        // ChapterDisplay
-    Kept{0x61a7, 160, true, true},     // AttachedFile
-    Kept{0x7373, 128, true, true},     // Tag
-    Kept{0x67c8, 128, true, true},     // SimpleTag
-    Kept{0x4dbb, 32, false, true},     // Seek
+    Kept{0xae, 1024, true, true},   // TrackEntry
+    Kept{0x41e4, 64, false, true},  // BlockAdditionMapping
+    Kept{0x6d80, 0, false, true},   // ContentEncodings
+    Kept{0x6240, 64, false, true},  // ContentEncoding
+    Kept{0xe2, 0, false, true},     // TrackOperation
+    Kept{0xe3, 0, false, true},     // TrackCombinePlanes
+    Kept{0xe4, 32, false, true},    // TrackPlane
+    Kept{0xbb, 64, false, true},    // CuePoint
+    Kept{0xb7, 32, false, true},    // CueTrackPositions
+    Kept{0x45b9, 0, false, true},   // EditionEntry
+    Kept{0xb6, 160, true, true},    // ChapterAtom
+    Kept{0x80, 0, false, true},     // ChapterDisplay
+    Kept{0x61a7, 160, true, true},  // AttachedFile
+    Kept{0x7373, 128, true, true},  // Tag
+    Kept{0x67c8, 128, true, true},  // SimpleTag
+    Kept{0x4dbb, 32, false, true},  // Seek
 };
 // Anything else: a number, or a string on the heap.
 constexpr std::uint64_t kLeafBytes = 64;

@@ -1,5 +1,5 @@
-// Containers whose only danger is what they say about themselves: FFmpeg keeps names of metadata in a list that
-// it searches for each, and makes room for arrays as long as they claim to be.
+// Containers whose only danger is what they say about themselves: FFmpeg keeps names of metadata in a list
+// that it searches for each, and makes room for arrays as long as they claim to be.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -135,8 +135,7 @@ Status CheckAsf(ByteWindow& bytes, TableBudget& budget) {
       "\x40\xa4\xd0\xd2\x07\xe3\xd2\x11\x97\xf0\x00\xa0\xc9\x5e\xa8\x50"sv,
       "\xea\xcb\xf8\xc5\xaf\x5b\x77\x48\x84\x67\xaa\x8c\x44\xfa\x4c\xca"sv,
       "\x94\x1c\x23\x44\x98\x94\xd1\x49\xa1\x41\x1d\x13\x4e\x45\x70\x54"sv};
-  return bytes.ForEach(kObjects,
-                       [&](std::int64_t at) { return budget.List(1 + bytes.Little16(at + 24)); });
+  return bytes.ForEach(kObjects, [&](std::int64_t at) { return budget.List(1 + bytes.Little16(at + 24)); });
 }
 
 // Vorbis comments, which begin with the encoder's name and how many there are.

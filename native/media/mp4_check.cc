@@ -1,5 +1,5 @@
-// The tables of MP4 and QuickTime files, walked as FFmpeg walks them: by the names of boxes, whatever box they
-// are in.
+// The tables of MP4 and QuickTime files, walked as FFmpeg walks them: by the names of boxes, whatever box
+// they are in.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -76,7 +76,7 @@ class Mp4Check {
   // A table that claims too much and is not longer than this does no harm, and FFmpeg mends some of those.
   static constexpr std::uint64_t kHarmless = std::uint64_t{1} << 20;
   static constexpr std::uint64_t kItemBytes = 12;  // of a picture in a file of pictures, at least
-  static constexpr int kDeepest = 12;  // FFmpeg goes no deeper either
+  static constexpr int kDeepest = 12;              // FFmpeg goes no deeper either
 
   // Since the track began.
   struct Track {
@@ -160,8 +160,8 @@ class Mp4Check {
 
   std::uint64_t PcmEntries() {
     std::uint64_t entries = 0;
-    const std::uint64_t count = std::min<std::uint64_t>(bytes_.Big32(track_.chunk_map.begin + 4),
-                                                        track_.chunk_map.size() / 12);
+    const std::uint64_t count =
+        std::min<std::uint64_t>(bytes_.Big32(track_.chunk_map.begin + 4), track_.chunk_map.size() / 12);
     for (std::uint64_t i = 0; i < count; ++i) {
       const std::int64_t at = track_.chunk_map.begin + 8 + static_cast<std::int64_t>(12 * i);
       const std::uint64_t first = std::max<std::uint64_t>(bytes_.Big32(at), 1);
@@ -207,8 +207,7 @@ class Mp4Check {
       case FourCc("saio"): return CheckAuxiliary(box);
       case FourCc("sidx"):
         return budget_.Take(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
-      case FourCc("iinf"):
-        return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
+      case FourCc("iinf"): return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
       case FourCc("cmov"):
         return Status(StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here");
       default: return {};

@@ -46,7 +46,8 @@ std::size_t Big(Span bytes, std::size_t at, std::size_t count) {
 
 std::size_t Little32(Span bytes, std::size_t at) {
   std::size_t value = 0;
-  for (std::size_t i = 4; i > 0; --i) value = value << 8 | (at + i - 1 < bytes.size() ? bytes[at + i - 1] : 0);
+  for (std::size_t i = 4; i > 0; --i)
+    value = value << 8 | (at + i - 1 < bytes.size() ? bytes[at + i - 1] : 0);
   return value;
 }
 
@@ -118,9 +119,10 @@ std::size_t CopyJpeg(Span file, std::uint8_t* out) {
   return copier.kept();
 }
 
-// A decoder walks over the whole picture for each scan, and builds a table for each that is defined. A picture
-// that is not progressive has a scan for each component at most. One that is has ten; as many as there are
-// coefficients and bits of them would be a few hundred, and nobody writes those. Decoders look for markers where they should be none, so all are counted, wherever they stand.
+// A decoder walks over the whole picture for each scan, and builds a table for each that is defined. A
+// picture that is not progressive has a scan for each component at most. One that is has ten; as many as
+// there are coefficients and bits of them would be a few hundred, and nobody writes those. Decoders look for
+// markers where they should be none, so all are counted, wherever they stand.
 Status CheckJpeg(Span file) {
   constexpr std::size_t kMostProgressive = 100;
   constexpr std::size_t kMostSequential = 16;

@@ -20,13 +20,12 @@ Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Enviro
 
 Environment::Environment(Napi::Env env) : env_(env), mailbox_(std::make_shared<Mailbox>(env)) {
   const auto process = env.Global().Get("process").As<Napi::Object>();
-  const auto on_exit =
-      Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-        Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
-      });
+  const auto on_exit = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+    Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
+  });
   process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), on_exit});
-  // Last: each call into JavaScript above throws in a worker that is being terminated, and then this object is
-  // gone while the hook would still be called.
+  // Last: each call into JavaScript above throws in a worker that is being terminated, and then this object
+  // is gone while the hook would still be called.
   env.AddCleanupHook([this] {
     Stop();
     DropReferences();

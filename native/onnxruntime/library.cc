@@ -24,10 +24,10 @@ bool HasOurApi(const std::string& version) {
   return major > 1 || (major == 1 && minor >= kApiVersion);
 }
 
-// ONNX Runtime 1.30 for Linux, left to itself, gives the user an identifier, keeps it and a database in their cache
-// folder, and sends events to its maker. It looks at this variable when it is opened, so the call below, which
-// older versions have as well, comes too late for some of that. Nobody has asked for it: no value of the user's is
-// kept. Once, since another thread may be reading the environment.
+// ONNX Runtime 1.30 for Linux, left to itself, gives the user an identifier, keeps it and a database in their
+// cache folder, and sends events to its maker. It looks at this variable when it is opened, so the call
+// below, which older versions have as well, comes too late for some of that. Nobody has asked for it: no
+// value of the user's is kept. Once, since another thread may be reading the environment.
 void RefuseTelemetry() {
   static std::once_flag once;
   std::call_once(once, [] { setenv("ORT_DISABLE_TELEMETRY", "1", /*overwrite=*/1); });

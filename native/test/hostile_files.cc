@@ -55,7 +55,20 @@ class Bits {
 
 Bytes Sps(int macroblocks) {
   const auto side = static_cast<std::uint32_t>(macroblocks - 1);
-  return Bits().U(8, 77).U(8, 0).U(8, 62).Ue(0).Ue(0).Ue(2).Ue(1).U(1, 0).Ue(side).Ue(side).U(1, 1).U(1, 1).U(2, 0)
+  return Bits()
+      .U(8, 77)
+      .U(8, 0)
+      .U(8, 62)
+      .Ue(0)
+      .Ue(0)
+      .Ue(2)
+      .Ue(1)
+      .U(1, 0)
+      .Ue(side)
+      .Ue(side)
+      .U(1, 1)
+      .U(1, 1)
+      .U(2, 0)
       .Nal(0x67);
 }
 
@@ -68,20 +81,18 @@ Bytes Idr() { return Bits().Ue(0).Ue(7).Ue(0).U(4, 0).Ue(0).U(2, 0).Ue(0).Nal(0x
 Bytes VisualSample() {
   const Bytes sps = Sps(4);
   const Bytes pps = Pps();
-  const Bytes avcc = "\1"s + sps.substr(1, 3) + "\xff\xe1"s + Big(sps.size(), 2) + sps + "\1"s +
-                     Big(pps.size(), 2) + pps;
+  const Bytes avcc =
+      "\1"s + sps.substr(1, 3) + "\xff\xe1"s + Big(sps.size(), 2) + sps + "\1"s + Big(pps.size(), 2) + pps;
   return Box("avc1", Zeros(6) + Big(1, 2) + Zeros(16) + Big(64, 2) + Big(64, 2) + Big(0x480000, 4) +
                          Big(0x480000, 4) + Zeros(4) + Big(1, 2) + Zeros(32) + Big(24, 2) + "\xff\xff"s +
                          Box("avcC", avcc));
 }
 
-Bytes Matrix() {
-  return Big(0x10000, 4) + Zeros(12) + Big(0x10000, 4) + Zeros(12) + Big(0x40000000, 4);
-}
+Bytes Matrix() { return Big(0x10000, 4) + Zeros(12) + Big(0x10000, 4) + Zeros(12) + Big(0x40000000, 4); }
 
 Bytes MovieHeader() {
-  return FullBox("mvhd", Zeros(8) + Big(1000, 4) + Big(1000, 4) + Big(0x10000, 4) + Big(0x100, 2) + Zeros(10) +
-                             Matrix() + Zeros(24) + Big(2, 4));
+  return FullBox("mvhd", Zeros(8) + Big(1000, 4) + Big(1000, 4) + Big(0x10000, 4) + Big(0x100, 2) +
+                             Zeros(10) + Matrix() + Zeros(24) + Big(2, 4));
 }
 
 Bytes FileType() { return Box("ftyp", "isom\0\0\2\0isomiso2avc1mp41"s); }
@@ -156,9 +167,10 @@ SampleTable PlainTable(std::uint32_t samples) {
 }
 
 Bytes Mp4Track(const SampleTable& table, int number) {
-  const Bytes header =
-      FullBox("tkhd", Zeros(8) + Big(static_cast<std::uint64_t>(number), 4) + Zeros(4) + Big(1000, 4) + Zeros(16) +
-                          Matrix() + Big(64 << 16, 4) + Big(64 << 16, 4), 3);
+  const Bytes header = FullBox("tkhd",
+                               Zeros(8) + Big(static_cast<std::uint64_t>(number), 4) + Zeros(4) +
+                                   Big(1000, 4) + Zeros(16) + Matrix() + Big(64 << 16, 4) + Big(64 << 16, 4),
+                               3);
   const Bytes media_header = FullBox("mdhd", Zeros(8) + Big(1000, 4) + Big(1000, 4) + Big(0x55c40000, 4));
   const Bytes handler = FullBox("hdlr", Zeros(4) + "vide"s + Zeros(12) + "v\0"s);
   const Bytes description = FullBox("stsd", Big(1, 4) + VisualSample());
@@ -192,16 +204,18 @@ Bytes FragmentedMp4(const Bytes& run, std::uint32_t run_flags, int tracks) {
 Bytes Ebml(std::uint32_t id, const Bytes& content) {
   int bytes = 1;
   while (bytes < 4 && id >> 8 * bytes) ++bytes;
-  return Big(id, bytes) + (content.size() < 127 ? Big(0x80 | content.size(), 1)
-                                                : Big(std::uint64_t{1} << 56 | content.size(), 8)) + content;
+  return Big(id, bytes) +
+         (content.size() < 127 ? Big(0x80 | content.size(), 1)
+                               : Big(std::uint64_t{1} << 56 | content.size(), 8)) +
+         content;
 }
 
 Bytes MatroskaFile(const Bytes& more, const Bytes& tracks) {
   const Bytes head = Ebml(0x1a45dfa3, Ebml(0x4282, "matroska") + Ebml(0x4287, "\4") + Ebml(0x4285, "\2"));
   const Bytes info = Ebml(0x1549a966, Ebml(0x2ad7b1, "\x0f\x42\x40"));
   const Bytes video = Ebml(0xe0, Ebml(0xb0, "\x40") + Ebml(0xba, "\x40"));
-  const Bytes track = Ebml(0xae, Ebml(0xd7, "\1") + Ebml(0x73c5, "\1") + Ebml(0x83, "\1") + Ebml(0x86, "V_VP8") +
-                                     video);
+  const Bytes track =
+      Ebml(0xae, Ebml(0xd7, "\1") + Ebml(0x73c5, "\1") + Ebml(0x83, "\1") + Ebml(0x86, "V_VP8") + video);
   const Bytes block = "\x81\0\0\x80\x10\2\0\x9d\1\x2a\x40\0\x40\0"s + Zeros(60);
   const Bytes cluster = Ebml(0x1f43b675, Ebml(0xe7, Zeros(1)) + Ebml(0xa3, block));
   return head + Ebml(0x18538067, info + Ebml(0x1654ae6b, tracks.empty() ? track : tracks) + more + cluster);
@@ -241,7 +255,8 @@ Bytes Deflated(std::uint64_t bytes) {
   Bytes out = "\x78\x01"s;
   for (std::size_t at = 0; at < bits.size(); at += 8) {
     int byte = 0;
-    for (std::size_t bit = 0; bit < 8 && at + bit < bits.size(); ++bit) byte |= (bits[at + bit] ? 1 : 0) << bit;
+    for (std::size_t bit = 0; bit < 8 && at + bit < bits.size(); ++bit)
+      byte |= (bits[at + bit] ? 1 : 0) << bit;
     out += static_cast<char>(byte);
   }
   return out + Zeros(4);
@@ -258,16 +273,18 @@ Bytes JpegFile(int width, int height, int scans, const Bytes& before_frame) {
   const Bytes file = "\xff\xd8"s + JpegSegment(0xdb, Zeros(1) + Bytes(64, '\1')) + before_frame +
                      JpegSegment(0xc2, "\x08"s + Big(height, 2) + Big(width, 2) + "\1\1\x11\0"s) +
                      JpegSegment(0xc4, Zeros(1) + one_code + Zeros(1)) +
-                     JpegSegment(0xc4, "\x10"s + one_code + "\xe0"s) +
-                     JpegSegment(0xda, "\1\1\0\0\0\0"s) + Zeros(static_cast<std::size_t>(blocks / 8 + 1));
-  const Bytes scan = JpegSegment(0xda, "\1\1\0\1\x3f\0"s) + Zeros(static_cast<std::size_t>(2 * (blocks / 16384 + 1)));
+                     JpegSegment(0xc4, "\x10"s + one_code + "\xe0"s) + JpegSegment(0xda, "\1\1\0\0\0\0"s) +
+                     Zeros(static_cast<std::size_t>(blocks / 8 + 1));
+  const Bytes scan =
+      JpegSegment(0xda, "\1\1\0\1\x3f\0"s) + Zeros(static_cast<std::size_t>(2 * (blocks / 16384 + 1)));
   return file + Repeat(static_cast<std::uint64_t>(scans), scan) + "\xff\xd9"s;
 }
 
 Bytes HostileExif() {
   constexpr int kEntries = 5000;
   Bytes entries = Little(kEntries, 2);
-  for (int i = 0; i < kEntries; ++i) entries += Little(0x8769, 2) + Little(4, 2) + Little(1, 4) + Little(8, 4);
+  for (int i = 0; i < kEntries; ++i)
+    entries += Little(0x8769, 2) + Little(4, 2) + Little(1, 4) + Little(8, 4);
   return JpegSegment(0xe1, "Exif\0\0II*\0\x08\0\0\0"s + entries);
 }
 
@@ -277,12 +294,15 @@ Bytes AviFile(const std::vector<Bytes>& jpegs, int width, int height, const Byte
   const auto h = static_cast<std::uint64_t>(height);
   const Bytes avih = Little(100000, 4) + Zeros(8) + Little(0x10, 4) + Little(n, 4) + Zeros(4) + Little(1, 4) +
                      Zeros(4) + Little(w, 4) + Little(h, 4) + Zeros(16);
-  const Bytes strh = "vidsMJPG"s + Zeros(12) + Little(1, 4) + Little(10, 4) + Zeros(4) + Little(n, 4) + Zeros(20);
-  const Bytes strf = Little(40, 4) + Little(w, 4) + Little(h, 4) + Little(1, 2) + Little(24, 2) + "MJPG"s + Zeros(20);
+  const Bytes strh =
+      "vidsMJPG"s + Zeros(12) + Little(1, 4) + Little(10, 4) + Zeros(4) + Little(n, 4) + Zeros(20);
+  const Bytes strf =
+      Little(40, 4) + Little(w, 4) + Little(h, 4) + Little(1, 2) + Little(24, 2) + "MJPG"s + Zeros(20);
   Bytes movie = "movi";
   for (const Bytes& jpeg : jpegs) movie += Chunk("00dc", jpeg);
   const Bytes stream = Chunk("LIST", "strl"s + Chunk("strh", strh) + Chunk("strf", strf));
-  return Chunk("RIFF", "AVI "s + Chunk("LIST", "hdrl"s + Chunk("avih", avih) + stream) + info + Chunk("LIST", movie));
+  return Chunk("RIFF",
+               "AVI "s + Chunk("LIST", "hdrl"s + Chunk("avih", avih) + stream) + info + Chunk("LIST", movie));
 }
 
 Bytes FlvFile(const Bytes& metadata) {
@@ -300,7 +320,8 @@ Bytes TransportStream(int streams, int macroblocks) {
     for (int i = base; i < std::min(streams, base + 30); ++i) {
       entries += "\x1b"s + Big(static_cast<std::uint64_t>(0xe000 | (kFirst + i)), 2) + "\xf0\0"s;
     }
-    program += Section(0x100, "\2"s + Big(0xb000 | (13 + entries.size()), 2) + "\0\1\xc1\0\0\xe2\0\xf0\0"s + entries);
+    program += Section(
+        0x100, "\2"s + Big(0xb000 | (13 + entries.size()), 2) + "\0\1\xc1\0\0\xe2\0\xf0\0"s + entries);
   }
   const Bytes start = "\0\0\0\1"s;
   const Bytes unit = start + "\x09\xf0"s + start + Sps(macroblocks) + start + Pps() + start + Idr();

@@ -1,4 +1,5 @@
-// Files of a few bytes that ask for gigabytes or hours. Each ends soon, in an error that says why, or in a clip.
+// Files of a few bytes that ask for gigabytes or hours. Each ends soon, in an error that says why, or in a
+// clip.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -83,7 +84,8 @@ TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
            {"stsc", [](SampleTable& table) { table.chunks = FullBox("stsc", Big(kMany, 4)); }},
            {"stss", [](SampleTable& table) { table.more = FullBox("stss", Big(kMany, 4)); }},
            {"stz2", [](SampleTable& table) { table.sizes = FullBox("stz2", Big(4, 4) + Big(kMany, 4)); }},
-           {"sgpd", [](SampleTable& table) {
+           {"sgpd",
+            [](SampleTable& table) {
               table.more = FullBox("sgpd", "rap "s + Big(1, 4) + Big(0x70000000, 4), 0, 1);
             }},
        }) {
@@ -134,26 +136,27 @@ TEST(HostileMp4, ListsThatAreSearchedForEachEntry) {
   constexpr int kMany = 100'000;
   const Bytes track = Mp4Track(PlainTable(16));
   const Bytes notes = Repeat(kMany, [](int i) {
-    return Box("----", FullBox("mean", "m") + FullBox("name", Number(i)) + Box("data", Big(1, 4) + Big(0, 4) + "x"s));
+    return Box("----",
+               FullBox("mean", "m") + FullBox("name", Number(i)) + Box("data", Big(1, 4) + Big(0, 4) + "x"s));
   });
   const Bytes handler = FullBox("hdlr", Bytes(4, '\0') + "mdir"s + Bytes(12, '\0'));
-  ExpectRefused("ilst", Mp4File(track, Box("udta", FullBox("meta", handler + Box("ilst", notes)))), kOverLimit);
-  const Bytes keys = Repeat(kMany, [](int i) {
-    return FullBox("pssh", Bytes(9, 'a') + Number(i) + Big(0, 4));
-  });
+  ExpectRefused("ilst", Mp4File(track, Box("udta", FullBox("meta", handler + Box("ilst", notes)))),
+                kOverLimit);
+  const Bytes keys =
+      Repeat(kMany, [](int i) { return FullBox("pssh", Bytes(9, 'a') + Number(i) + Big(0, 4)); });
   ExpectRefused("pssh", Mp4File(track, keys), kOverLimit);
 }
 
 TEST(HostileMatroska, Lists) {
   constexpr int kMany = 200'000;
-  const Bytes tags = Repeat(kMany, [](int i) {
-    return Ebml(0x67c8, Ebml(0x45a3, Number(i)) + Ebml(0x4487, "1"));
-  });
+  const Bytes tags =
+      Repeat(kMany, [](int i) { return Ebml(0x67c8, Ebml(0x45a3, Number(i)) + Ebml(0x4487, "1")); });
   const Bytes tag = Ebml(0x1254c367, Ebml(0x7373, Ebml(0x63c0, {}) + tags));
-  const Bytes chapters = Ebml(0x1043a770, Ebml(0x45b9, Repeat(kMany, [](int i) {
-    return Ebml(0xb6, Ebml(0x73c4, Big(static_cast<std::uint64_t>(kMany - i), 4)) +
-                          Ebml(0x91, Big(static_cast<std::uint64_t>(i), 4)));
-  })));
+  const Bytes chapters =
+      Ebml(0x1043a770, Ebml(0x45b9, Repeat(kMany, [](int i) {
+                              return Ebml(0xb6, Ebml(0x73c4, Big(static_cast<std::uint64_t>(kMany - i), 4)) +
+                                                    Ebml(0x91, Big(static_cast<std::uint64_t>(i), 4)));
+                            })));
   const Bytes empty_tracks = Repeat(1'000'000, [](int) { return "\xae\x80"s; });
   const Bytes files = Ebml(0x1941a469, Repeat(kMany, [](int) { return "\x61\xa7\x80"s; }));
   ExpectRefused("tags", MatroskaFile(tag), kOverLimit);
@@ -172,13 +175,16 @@ TEST(HostileMetadata, NamesThatAreSearchedForEachOther) {
   constexpr int kMany = 100'000;
   const Bytes flv = Repeat(kMany, [](int i) { return Big(7, 2) + Number(i) + "\1\1"s; });
   ExpectRefused("flv", FlvFile("\x08"s + Big(kMany, 4) + flv + "\0\0\x09"s), kOverLimit);
-  const Bytes info = Repeat(kMany, [](int i) { return Big(static_cast<std::uint64_t>(i), 4) + Little(2, 4) + "x\0"s; });
+  const Bytes info =
+      Repeat(kMany, [](int i) { return Big(static_cast<std::uint64_t>(i), 4) + Little(2, 4) + "x\0"s; });
   const Bytes list = "LIST"s + Little(info.size() + 4, 4) + "INFO"s + info;
   ExpectRefused("avi", AviFile({JpegFile(64, 64, 0)}, 64, 64, list), kOverLimit);
 }
 
 TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {
-  const auto array = [](const Bytes& name) { return Big(name.size(), 2) + name + "\x0a"s + Big(0x07ffffff, 4); };
+  const auto array = [](const Bytes& name) {
+    return Big(name.size(), 2) + name + "\x0a"s + Big(0x07ffffff, 4);
+  };
   const Bytes keyframes = "\x08\0\0\0\1\0\x09keyframes\3"s + array("times") + "\0\0\0\0\0\0\0\0\0"s;
   ExpectRefused("flv", FlvFile(keyframes), kRefusals);
 }
@@ -190,13 +196,16 @@ TEST(HostileProbe, PicturesAreMeteredWhileStreamsAreProbed) {
 TEST(HostileStreams, OneTooManyIsALimit) {
   ExpectRefused("mp4", Mp4File(Repeat(17, [](int i) { return Mp4Track(PlainTable(1), i + 1); })), kOverLimit);
   ExpectRefused("mpegts", TransportStream(60, 4), kOverLimit);
-  ExpectRefused("matroska", MatroskaFile({}, Repeat(17, [](int i) {
-                                           const Bytes number = Big(static_cast<std::uint64_t>(i + 1), 1);
-                                           const Bytes video = Ebml(0xe0, Ebml(0xb0, "\x40") + Ebml(0xba, "\x40"));
-                                           return Ebml(0xae, Ebml(0xd7, number) + Ebml(0x73c5, number) +
-                                                                 Ebml(0x83, "\1") + Ebml(0x86, "V_VP8") + video);
-                                         })),
-                kOverLimit);
+  ExpectRefused(
+      "matroska",
+      MatroskaFile({}, Repeat(17,
+                              [](int i) {
+                                const Bytes number = Big(static_cast<std::uint64_t>(i + 1), 1);
+                                const Bytes video = Ebml(0xe0, Ebml(0xb0, "\x40") + Ebml(0xba, "\x40"));
+                                return Ebml(0xae, Ebml(0xd7, number) + Ebml(0x73c5, number) +
+                                                      Ebml(0x83, "\1") + Ebml(0x86, "V_VP8") + video);
+                              })),
+      kOverLimit);
 }
 
 Status ReadPicture(const Bytes& file, std::vector<RgbImage>* images = nullptr) {
@@ -214,11 +223,11 @@ TEST(HostilePictures, WhatIsNotPixelsIsNotUnpacked) {
   const Bytes texts = Repeat(100'000, [](int i) { return PngChunk("tEXt", Number(i) + "\0x"s); });
   std::vector<RgbImage> plain;
   ASSERT_TRUE(ReadPicture(PngFile({}), &plain).ok());
-  for (const auto& [name, chunks] : std::vector<std::pair<std::string, Bytes>>{
-           {"zTXt", PngChunk("zTXt", "k\0\0"s + bomb)},
-           {"iTXt", PngChunk("iTXt", "k\0\1\0\0\0"s + bomb)},
-           {"iCCP", PngChunk("iCCP", "p\0\0"s + bomb)},
-           {"tEXt", texts}}) {
+  for (const auto& [name, chunks] :
+       std::vector<std::pair<std::string, Bytes>>{{"zTXt", PngChunk("zTXt", "k\0\0"s + bomb)},
+                                                  {"iTXt", PngChunk("iTXt", "k\0\1\0\0\0"s + bomb)},
+                                                  {"iCCP", PngChunk("iCCP", "p\0\0"s + bomb)},
+                                                  {"tEXt", texts}}) {
     SCOPED_TRACE(name);
     std::vector<RgbImage> images;
     const Status status = ReadPicture(PngFile(chunks), &images);
@@ -231,7 +240,8 @@ TEST(HostilePictures, JpegsOfAsManyScansAsFitAreRefused) {
   EXPECT_TRUE(ReadPicture(JpegFile(256, 256, 20)).ok());
   EXPECT_EQ(ReadPicture(JpegFile(8192, 8192, 2000)).code(), StatusCode::kLimit);
   EXPECT_EQ(ReadPicture(JpegFile(64, 64, 200'000)).code(), StatusCode::kLimit);
-  const Bytes tables = Repeat(200'000, [](int) { return JpegSegment(0xc4, "\0\1"s + Bytes(15, '\0') + "\0"s); });
+  const Bytes tables =
+      Repeat(200'000, [](int) { return JpegSegment(0xc4, "\0\1"s + Bytes(15, '\0') + "\0"s); });
   EXPECT_EQ(ReadPicture(JpegFile(64, 64, 0, tables)).code(), StatusCode::kLimit);
   // The most that is let through is bounded too.
   EXPECT_TRUE(ReadPicture(JpegFile(8192, 8192, 95)).ok());
@@ -255,8 +265,9 @@ TEST(HostilePictures, NeitherInAVideo) {
 
 // A recording whose clock jumps by a day in the middle.
 TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
-  const auto path = MakeClip("gap.mkv", "-f lavfi -i testsrc2=s=64x48:r=10:d=4 -c:v libx264 -g 5 "
-                                        "-vf \"setpts=if(gte(N\\,20)\\,N+800000\\,N)\" -fps_mode passthrough");
+  const auto path = MakeClip("gap.mkv",
+                             "-f lavfi -i testsrc2=s=64x48:r=10:d=4 -c:v libx264 -g 5 "
+                             "-vf \"setpts=if(gte(N\\,20)\\,N+800000\\,N)\" -fps_mode passthrough");
   const Cost cost;
   ClipRequest request;
   auto reader = ClipReader::Open(MediaPath{path.string()}, request, Windows{8, 8}, nullptr);
@@ -280,7 +291,8 @@ TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
 }
 
 TEST(HostileSegments, WindowsThatAllOverlapAreALimit) {
-  const auto path = MakeClip("overlap.mkv", "-f lavfi -i testsrc2=s=64x48:r=25:d=40 -c:v libx264 -preset ultrafast");
+  const auto path =
+      MakeClip("overlap.mkv", "-f lavfi -i testsrc2=s=64x48:r=25:d=40 -c:v libx264 -preset ultrafast");
   const Cost cost;
   ClipRequest request;
   request.limits.max_bytes = 64 << 20;
@@ -308,7 +320,8 @@ TEST(HostileMutations, NoCountAndNoSizeCostsMuch) {
       MakeClip("counts.wmv", source + "-c:v mpeg4 -f asf -metadata title=b"),
       MakeClip("counts.ts", source + "-c:v libx264 -g 10"),
   };
-  constexpr std::array<std::uint32_t, 8> kValues = {0, 1, 0x7f, 0xffff, 0xffffff, 0x0fffffff, 0x7fffffff, 0xffffffff};
+  constexpr std::array<std::uint32_t, 8> kValues = {0,        1,          0x7f,       0xffff,
+                                                    0xffffff, 0x0fffffff, 0x7fffffff, 0xffffffff};
   std::mt19937 random(20);
   ClipRequest request = Frames(2);
   request.limits.max_wall_seconds = 20;
@@ -323,7 +336,8 @@ TEST(HostileMutations, NoCountAndNoSizeCostsMuch) {
         const std::size_t at = from + random() % (head - 4);
         const std::uint32_t value = kValues[random() % kValues.size()];
         const int width = round % 5 == 0 ? 1 : 4;
-        for (int i = 0; i < width; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> 8 * (width - 1 - i));
+        for (int i = 0; i < width; ++i)
+          bytes[at + i] = static_cast<std::uint8_t>(value >> 8 * (width - 1 - i));
       }
       SCOPED_TRACE(path.filename().string() + " round " + std::to_string(round));
       const Cost cost;

@@ -60,7 +60,9 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     })
 
     it('keeps no identifier and no log, not even for a while', () => {
-      expect(calls.filter((call) => /deviceid|\.onnxruntime|O_CREAT.*XDG_|O_CREAT.*TMPDIR/.test(call))).toEqual([])
+      expect(
+        calls.filter((call) => /deviceid|\.onnxruntime|O_CREAT.*XDG_|O_CREAT.*TMPDIR/.test(call)),
+      ).toEqual([])
     })
   })
 })
