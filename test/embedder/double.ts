@@ -82,6 +82,7 @@ export class BindingDouble implements Binding {
     windows: { seconds: number; stride: number },
   ) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
+    this.clipOptions.push(options)
     return this.#job(this.opening, () => {
       this.readersOpen++
       let open = true
