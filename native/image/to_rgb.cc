@@ -44,11 +44,11 @@ bool IsYuv(const AVPixFmtDescriptor& format) {
   return (format.flags & AV_PIX_FMT_FLAG_RGB) == 0 && format.nb_components >= 3;
 }
 
-// Whether each byte of RGB comes from one sample, by a table: grey, and RGB of more than 8 bits. swscale takes
-// all grey for full range, and 16 bits for 256 levels of 256, so that they come out one too bright.
+// Whether each byte of RGB comes from one sample, by a table: grey, and RGB of more than 8 bits. swscale
+// takes all grey for full range, and 16 bits for 256 levels of 256, so that they come out one too bright.
 bool HasLevels(const AVPixFmtDescriptor& format, bool full_range) {
-  constexpr std::uint64_t kOthers = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL |
-                                    AV_PIX_FMT_FLAG_FLOAT | AV_PIX_FMT_FLAG_BAYER;
+  constexpr std::uint64_t kOthers = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM |
+                                    AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_FLOAT | AV_PIX_FMT_FLAG_BAYER;
   if ((format.flags & kOthers) != 0 || format.comp[0].depth > 16) return false;
   const bool is_rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
   if (!is_rgb && format.nb_components > 2) return false;
@@ -249,8 +249,13 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
     return {};
   }
 
-  Step step{geometry.width,    geometry.height, geometry.format, AV_PIX_FMT_RGB24, geometry.matrix,
-            geometry.full_range, true};
+  Step step{geometry.width,
+            geometry.height,
+            geometry.format,
+            AV_PIX_FMT_RGB24,
+            geometry.matrix,
+            geometry.full_range,
+            true};
   if (IsYuv(*descriptor)) {
     if (!PrepareFullChroma(geometry)) return unsupported;
     step.from = kFullChroma;
@@ -304,7 +309,8 @@ RgbImage RgbConverter::ByLevels(const AVFrame& frame) const {
   for (int y = 0; y < image.height; ++y) {
     for (int channel = 0; channel < 3; ++channel) {
       if (channel == 0 || is_rgb) {
-        av_read_image_line(line.data(), planes.data(), frame.linesize, &format, 0, y, channel, image.width, 0);
+        av_read_image_line(line.data(), planes.data(), frame.linesize, &format, 0, y, channel, image.width,
+                           0);
       }
       std::uint8_t* out = &image.data[std::size_t{3} * image.width * y + channel];
       for (const std::uint16_t level : line) {

@@ -24,8 +24,8 @@ std::vector<int> Rounded(int count, int wanted) {
   return frames;
 }
 
-// The curators keep times in numbers of 32 bits. Where a sample falls in the middle between two frames, which at
-// 25 frames per second every other one does, that decides.
+// The curators keep times in numbers of 32 bits. Where a sample falls in the middle between two frames, which
+// at 25 frames per second every other one does, that decides.
 class CuratorSamples {
  public:
   CuratorSamples(const ShownFrames& frames, double rate)
@@ -76,12 +76,12 @@ Result<std::vector<int>> Curator(const ShownFrames& frames, int wanted) {
     samples = CuratorSamples(frames, rate);
   }
   if (samples.count() < wanted) {
-    return Status(StatusCode::kMedia,
-                  "the curators' rule needs " + std::to_string(wanted) + " samples, and finds " +
-                      std::to_string(static_cast<int>(samples.count())) + " at " +
-                      std::to_string(static_cast<int>(rate)) + " a second from " +
-                      std::to_string(frames.start) + " to " + std::to_string(frames.end) +
-                      " s; the rule \"card\" takes any video")
+    return Status(StatusCode::kMedia, "the curators' rule needs " + std::to_string(wanted) +
+                                          " samples, and finds " +
+                                          std::to_string(static_cast<int>(samples.count())) + " at " +
+                                          std::to_string(static_cast<int>(rate)) + " a second from " +
+                                          std::to_string(frames.start) + " to " + std::to_string(frames.end) +
+                                          " s; the rule \"card\" takes any video")
         .With("found", samples.count())
         .With("needed", static_cast<double>(wanted));
   }
@@ -92,8 +92,8 @@ Result<std::vector<int>> Curator(const ShownFrames& frames, int wanted) {
 }
 
 Status AtEntry(std::size_t entry, const char* list, const std::string& value, const std::string& problem) {
-  return Status(StatusCode::kMedia,
-                "frameRule." + std::string(list) + "[" + std::to_string(entry) + "] is " + value + ", " + problem)
+  return Status(StatusCode::kMedia, "frameRule." + std::string(list) + "[" + std::to_string(entry) + "] is " +
+                                        value + ", " + problem)
       .With("entry", static_cast<double>(entry));
 }
 

@@ -22,8 +22,8 @@ struct ClipWindow {
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows = {});
 
 // One window over the request's range, or those that `windows` asks for. At least one; fails with
-// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end or
-// the frame rule finds no frames.
+// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end
+// or the frame rule finds no frames.
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
                                             const std::optional<Windows>& windows);
 

@@ -1,4 +1,5 @@
-// Which frames: each rule against what its publishers' own arithmetic gives (scripts/goldens/make_frame_rules.py).
+// Which frames: each rule against what its publishers' own arithmetic gives
+// (scripts/goldens/make_frame_rules.py).
 #include "media/frame_rule.h"
 
 #include <gtest/gtest.h>
@@ -57,8 +58,17 @@ struct Video {
 
 Video VideoOf(std::uint32_t seed) {
   constexpr std::array kClocks = {1000, 12800, 15360, 24000, 30000, 90000};
-  constexpr std::array<std::pair<int, int>, 11> kRates = {
-      {{25, 1}, {30, 1}, {30000, 1001}, {24, 1}, {24000, 1001}, {50, 1}, {60, 1}, {20, 1}, {10, 1}, {15, 2}, {1, 1}}};
+  constexpr std::array<std::pair<int, int>, 11> kRates = {{{25, 1},
+                                                           {30, 1},
+                                                           {30000, 1001},
+                                                           {24, 1},
+                                                           {24000, 1001},
+                                                           {50, 1},
+                                                           {60, 1},
+                                                           {20, 1},
+                                                           {10, 1},
+                                                           {15, 2},
+                                                           {1, 1}}};
   constexpr std::array kLengths = {4, 12, 60, 400, 4000};
   constexpr std::array kWanted = {8, 8, 8, 4, 16, 1};
   Mulberry random(seed);
@@ -134,8 +144,8 @@ TEST(FrameRule, TakesTheCallersFrames) {
 
 // When each frame is shown, by the container's clock, as ffprobe says.
 std::vector<double> TimesOf(const std::filesystem::path& path) {
-  const auto output = RunShell("ffprobe -v error -select_streams v -show_entries frame=pts_time -of csv=p=0 '" +
-                               path.string() + "'");
+  const auto output = RunShell(
+      "ffprobe -v error -select_streams v -show_entries frame=pts_time -of csv=p=0 '" + path.string() + "'");
   std::vector<double> times;
   std::istringstream lines(output.value_or(""));
   for (std::string line; std::getline(lines, line);)
@@ -151,12 +161,13 @@ struct File {
 // A whole video by its own clock, a part of it by one that begins with its first frame.
 TEST(FrameRule, HoldsForFilesPartsAndWindows) {
   const std::string moving = "-f lavfi -i testsrc2=s=64x48:r=25:d=6 ";
-  for (const File& file : {File{"rule.mp4", moving + "-c:v libx264 -bf 2 -g 25"},
-                           {"rule_short.mp4", moving + "-frames:v 13 -c:v libx264 -g 25"},
-                           {"rule_late.ts", moving + "-c:v libx264 -bf 2 -g 25 -output_ts_offset 7.77"},
-                           {"rule_slow.mkv", "-f lavfi -i testsrc2=s=64x48:r=24000/1001:d=9 -c:v libx264 -g 12"},
-                           {"rule_gaps.mkv", moving + "-vf \"select='not(mod(n,7))+not(mod(n,3))'\" -fps_mode "
-                                                      "vfr -c:v libx264 -g 12"}}) {
+  for (const File& file :
+       {File{"rule.mp4", moving + "-c:v libx264 -bf 2 -g 25"},
+        {"rule_short.mp4", moving + "-frames:v 13 -c:v libx264 -g 25"},
+        {"rule_late.ts", moving + "-c:v libx264 -bf 2 -g 25 -output_ts_offset 7.77"},
+        {"rule_slow.mkv", "-f lavfi -i testsrc2=s=64x48:r=24000/1001:d=9 -c:v libx264 -g 12"},
+        {"rule_gaps.mkv", moving + "-vf \"select='not(mod(n,7))+not(mod(n,3))'\" -fps_mode "
+                                   "vfr -c:v libx264 -g 12"}}) {
     SCOPED_TRACE(file.name);
     const auto path = MakeClip(file.name, file.arguments);
     const std::vector<double> times = TimesOf(path);

@@ -166,13 +166,14 @@ TEST(MediaFrames, ACropIsExactOnEverySide) {
   } crops[] = {{"yuv420p", 6, 2, 4, 8}, {"yuv420p", 34, 0, 0, 2}, {"yuv444p", 5, 3, 2, 1}};
   for (const auto& crop : crops) {
     SCOPED_TRACE(crop.format + " " + std::to_string(crop.left));
-    const auto whole = MakeClip("crop_" + crop.format + ".mp4",
-                                "-f lavfi -i testsrc2=s=160x96:r=25:d=1 -c:v libx264 -pix_fmt " + crop.format);
-    const auto cut = MakeClip("crop_" + crop.format + std::to_string(crop.left) + ".mp4",
-                              "-i '" + whole.string() + "' -c copy -bsf:v h264_metadata=crop_left=" +
-                                  std::to_string(crop.left) + ":crop_top=" + std::to_string(crop.top) +
-                                  ":crop_right=" + std::to_string(crop.right) +
-                                  ":crop_bottom=" + std::to_string(crop.bottom));
+    const auto whole =
+        MakeClip("crop_" + crop.format + ".mp4",
+                 "-f lavfi -i testsrc2=s=160x96:r=25:d=1 -c:v libx264 -pix_fmt " + crop.format);
+    const auto cut = MakeClip(
+        "crop_" + crop.format + std::to_string(crop.left) + ".mp4",
+        "-i '" + whole.string() + "' -c copy -bsf:v h264_metadata=crop_left=" + std::to_string(crop.left) +
+            ":crop_top=" + std::to_string(crop.top) + ":crop_right=" + std::to_string(crop.right) +
+            ":crop_bottom=" + std::to_string(crop.bottom));
     const DecodedClip expected = ReadClip(MediaPath{whole.string()});
     const DecodedClip clip = ReadClip(MediaPath{cut.string()});
     for (std::size_t i = 0; i < clip.images.size(); ++i) {

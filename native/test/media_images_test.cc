@@ -55,7 +55,8 @@ TEST(StillImages, DecodeAsTheFfmpegCommandDoes) {
 TEST(StillImages, HaveTheLevelsOfTheStandards) {
   const std::string source = "-f lavfi -i testsrc2=s=98x71 -frames:v 1 ";
   const auto raw = [](const std::filesystem::path& path, const std::string& format) {
-    return RunShell("ffmpeg -v error -i '" + path.string() + "' -f rawvideo -pix_fmt " + format + " -").value();
+    return RunShell("ffmpeg -v error -i '" + path.string() + "' -f rawvideo -pix_fmt " + format + " -")
+        .value();
   };
   const auto deep = MakeClip("deep.png", source + "-pix_fmt rgb48be");
   const auto deep_bytes = ReadFile(deep);
@@ -63,7 +64,8 @@ TEST(StillImages, HaveTheLevelsOfTheStandards) {
   const std::string samples = raw(deep, "rgb48be");
   ASSERT_EQ(samples.size(), 2 * deep_clip.images.at(0).data.size());
   for (std::size_t i = 0; i < deep_clip.images[0].data.size(); ++i) {
-    const int sample = static_cast<std::uint8_t>(samples[2 * i]) << 8 | static_cast<std::uint8_t>(samples[2 * i + 1]);
+    const int sample =
+        static_cast<std::uint8_t>(samples[2 * i]) << 8 | static_cast<std::uint8_t>(samples[2 * i + 1]);
     ASSERT_EQ(deep_clip.images[0].data[i], std::lround(sample * 255 / 65535.0)) << i;
   }
 

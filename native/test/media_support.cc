@@ -86,8 +86,9 @@ struct Stream {
 };
 
 Stream Probe(const std::filesystem::path& path, const std::string& stream) {
-  const auto output = RunShell("ffprobe -v error -select_streams '" + stream.substr(2) +
-                               "' -show_entries stream=width,height,pix_fmt -of csv=p=0 '" + path.string() + "'");
+  const auto output =
+      RunShell("ffprobe -v error -select_streams '" + stream.substr(2) +
+               "' -show_entries stream=width,height,pix_fmt -of csv=p=0 '" + path.string() + "'");
   Stream found;
   char comma = 0;
   std::string format;
@@ -96,9 +97,10 @@ Stream Probe(const std::filesystem::path& path, const std::string& stream) {
   const bool is_odd = found.width % 2 != 0 || found.height % 2 != 0;
   if (is_odd && (format.find("420") != std::string::npos || format.find("422") != std::string::npos)) {
     // By itself the command's scaler stretches the chroma of such sizes, and its padding covers some of it.
-    found.whole_luma = "extractplanes=y+u+v[y][u][v];[y]pad=iw+mod(iw\\,2):ih+mod(ih\\,2)[w];[w][u][v]"
-                       "mergeplanes=0x001020:" +
-                       format + ",";
+    found.whole_luma =
+        "extractplanes=y+u+v[y][u][v];[y]pad=iw+mod(iw\\,2):ih+mod(ih\\,2)[w];[w][u][v]"
+        "mergeplanes=0x001020:" +
+        format + ",";
   }
   return found;
 }
@@ -113,7 +115,8 @@ std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, cons
   const Stream stream = Probe(path, options.stream);
   const std::string full_chroma =
       stream.whole_luma + "scale=" + colours + ":out_range=" + options.range + ",format=yuv444p16le,";
-  const std::string shown = ",crop=" + std::to_string(stream.width) + ":" + std::to_string(stream.height) + ":0:0";
+  const std::string shown =
+      ",crop=" + std::to_string(stream.width) + ":" + std::to_string(stream.height) + ":0:0";
   const auto output =
       RunShell("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
                " -vf \"" + (options.yuv ? full_chroma : "") + "scale=" + colours + ",format=rgb24" +

@@ -1,5 +1,5 @@
-// Pictures of every layout against the arithmetic of ITU-R BT.601, 709, 2020 and H.273, in doubles: FFmpeg's own
-// conversion shares our means and its mistakes, so it cannot be the judge.
+// Pictures of every layout against the arithmetic of ITU-R BT.601, 709, 2020 and H.273, in doubles: FFmpeg's
+// own conversion shares our means and its mistakes, so it cannot be the judge.
 #include "image/to_rgb.h"
 
 #include <gtest/gtest.h>
@@ -91,8 +91,8 @@ void Fill(AVFrame& frame, bool full, Random& random) {
     for (int y = 0; y < AV_CEIL_RSHIFT(frame.height, down); ++y) {
       for (int x = 0; x < width; ++x) {
         const double wave = 0.5 + 0.5 * std::sin(x * frequency) * std::cos(y * slope);
-        line[x] = static_cast<std::uint16_t>(
-            noise ? random(smallest, largest) : smallest + std::lround(wave * (largest - smallest)));
+        line[x] = static_cast<std::uint16_t>(noise ? random(smallest, largest)
+                                                   : smallest + std::lround(wave * (largest - smallest)));
       }
       av_write_image_line(line.data(), frame.data, frame.linesize, &format, 0, y, component, width);
     }
@@ -131,12 +131,11 @@ struct Matrix {
   double kr;
   double kb;
 };
-constexpr std::array kMatrices = {Matrix{AVCOL_SPC_BT470BG, 0.299, 0.114},
-                                  Matrix{AVCOL_SPC_SMPTE170M, 0.299, 0.114},
-                                  Matrix{AVCOL_SPC_UNSPECIFIED, 0.299, 0.114},  // below 720 lines
-                                  Matrix{AVCOL_SPC_BT709, 0.2126, 0.0722},
-                                  Matrix{AVCOL_SPC_SMPTE240M, 0.212, 0.087},
-                                  Matrix{AVCOL_SPC_BT2020_NCL, 0.2627, 0.0593}};
+constexpr std::array kMatrices = {
+    Matrix{AVCOL_SPC_BT470BG, 0.299, 0.114},     Matrix{AVCOL_SPC_SMPTE170M, 0.299, 0.114},
+    Matrix{AVCOL_SPC_UNSPECIFIED, 0.299, 0.114},  // below 720 lines
+    Matrix{AVCOL_SPC_BT709, 0.2126, 0.0722},     Matrix{AVCOL_SPC_SMPTE240M, 0.212, 0.087},
+    Matrix{AVCOL_SPC_BT2020_NCL, 0.2627, 0.0593}};
 
 // H.273: levels of n bits to 0..1 and -0.5..0.5.
 double Luma(double level, double largest, bool full) {
@@ -233,9 +232,9 @@ TEST(ToRgb, IsTheArithmeticOfTheStandards) {
       ASSERT_EQ(image->width, width);
       const Error error = ErrorOf(image.value(), Expected(*frame, matrix, full));
       EXPECT_LE(error.worst, 0.53) << av_get_pix_fmt_name(format) << " " << width << " x " << height
-                                  << (full ? " full range" : "");
-      EXPECT_LE(std::abs(error.mean), 0.06) << av_get_pix_fmt_name(format) << " " << width << " x " << height
-                                            << (full ? " full range" : "");
+                                   << (full ? " full range" : "");
+      EXPECT_LE(std::abs(error.mean), 0.06)
+          << av_get_pix_fmt_name(format) << " " << width << " x " << height << (full ? " full range" : "");
       most.worst = std::max(most.worst, error.worst);
       if (std::abs(error.mean) > std::abs(most.mean)) most.mean = error.mean;
     }
@@ -310,7 +309,8 @@ TEST(ToRgb, TheChromaOfAnOddSizeIsNotStretched) {
     const auto whole = RgbConverter().Convert(*even);
     ASSERT_TRUE(whole.ok());
     for (int y = 0; y < 51; ++y) {
-      ASSERT_TRUE(std::equal(&image->data[std::size_t{3} * 101 * y], &image->data[std::size_t{3} * 101 * y] + 303,
+      ASSERT_TRUE(std::equal(&image->data[std::size_t{3} * 101 * y],
+                             &image->data[std::size_t{3} * 101 * y] + 303,
                              &whole->data[std::size_t{3} * 102 * y]))
           << av_get_pix_fmt_name(format) << " line " << y;
     }
