@@ -37,8 +37,8 @@ __device__ __forceinline__ int Sample(unsigned long long plane, unsigned long lo
   return *reinterpret_cast<const unsigned short*>(plane + offset);
 }
 
-// Luma sample `position` falls between these of the `size` samples of chroma, each of which covers two; weights
-// of `bits` bits. swscale does not interpolate between three samples or less.
+// Luma sample `position` falls between these of the `size` samples of chroma, each of which covers two;
+// weights of `bits` bits. swscale does not interpolate between three samples or less.
 __device__ __forceinline__ Between ChromaAt(int position, int size, int bits) {
   if (size <= 3) return {position >> 1, position >> 1, 0};
   const int first = (position - 1) >> 1;
