@@ -191,8 +191,8 @@ export class Pipeline {
     const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
-    const { start, end, frameTolerance, ...own }: Partial<VideoItem> = item.kind === 'video' ? item : {}
-    const frameRule = own.frameRule ?? options.frameRule
+    const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
+    const { start, end, frameRule = options.frameRule, frameTolerance } = range
     return {
       frames,
       height,
@@ -203,7 +203,7 @@ export class Pipeline {
       ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
-      ...(item.kind === 'video' && frameRule !== 'card' && { frameRule }),
+      ...(frameRule !== 'card' && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
     }
   }
