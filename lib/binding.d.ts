@@ -62,6 +62,14 @@ export interface NativeDecodeLimits {
   maxBytes: number
 }
 
+/** `indices` count the displayable frames of the range; `timestamps` are seconds, each the frame on screen then. */
+export type NativeFrameRule =
+  | 'card'
+  | 'curator'
+  | 'rounded'
+  | { indices: readonly number[] }
+  | { timestamps: readonly number[] }
+
 export interface NativeClipOptions {
   /** T, the number of frames of the clip. */
   frames: number
@@ -71,6 +79,8 @@ export interface NativeClipOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames of a video. Default `card`. Without meaning for pictures. */
+  frameRule?: NativeFrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0: exactly the chosen frames. */
   frameTolerance?: number
   /** Decoder threads, ≥ 1. Default 1. */

@@ -55,6 +55,8 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
   // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
   if (!options.whole_only) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  // Cropped on the left as the stream says: aligned pictures would show up to 31 columns that are cropped.
+  context->flags |= AV_CODEC_FLAG_UNALIGNED;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
   // that holds back too few drops those that come late. Both come from the file.
   context->has_b_frames =

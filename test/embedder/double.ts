@@ -86,6 +86,7 @@ export class BindingDouble implements Binding {
   ) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
     this.sources.push(source)
+    this.clipOptions.push(options)
     return this.#job(this.opening, () => {
       this.readersOpen++
       let open = true
