@@ -79,7 +79,7 @@ Status ClipDecoder::DecodeInParallel(const DecodePlan& plan) {
   const auto turns = nvdec.scheduler().TakeFree(std::min(idle, static_cast<int>(plan.runs.size()) - 1));
   if (!turns.empty()) {
     auto decoded = cosmos::DecodeInParallel({.media = media_,
-                                             .index = scan_.index,
+                                             .scan = scan_,
                                              .plan = plan,
                                              .limits = request_.limits,
                                              .guard = guard_,
@@ -157,9 +157,9 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
     };
   }
   Decoder& decoder = nvdec_ ? static_cast<Decoder&>(*nvdec_) : *software_;
-  pictures_ = std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index,
-                                              scan_.parameter_sets, plan,
-                                              request_.limits.max_packets_without_frame);
+  pictures_ =
+      std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index,
+                                      scan_.parameter_sets, plan, request_.limits.max_packets_without_frame);
   return {};
 }
 
