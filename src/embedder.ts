@@ -252,7 +252,11 @@ class LocalEmbedder implements Embedder {
       const item = await parseItem(input, this.#rules, { signal: call.signal })
       const lease = this.#admit(costOf([item]))
       try {
-        return await this.#embedItem(await this.#pipelines.prepare(item), { call, priority, lease })
+        return await this.#embedItem(await this.#pipelines.prepare(item, { signal: call.signal, priority }), {
+          call,
+          priority,
+          lease,
+        })
       } finally {
         lease.release()
       }
@@ -264,7 +268,12 @@ class LocalEmbedder implements Embedder {
     const item = await parseItem(input, this.#rules, { signal: call.signal })
     const lease = await this.#admitWaiting(costOf([item]), call.signal)
     try {
-      return await this.#embedItem(await this.#pipelines.prepare(item), { call, priority, lease, passed })
+      return await this.#embedItem(await this.#pipelines.prepare(item, { signal: call.signal, priority }), {
+        call,
+        priority,
+        lease,
+        passed,
+      })
     } finally {
       lease.release()
     }
@@ -275,7 +284,9 @@ class LocalEmbedder implements Embedder {
     { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
   ): Promise<ItemResult[]> {
     // First all tokens, then all the rest, so that the texts of a request can share a batch.
-    const ready = await allOrNothing(way.call, items, (item) => this.#pipelines.prepare(item))
+    const ready = await allOrNothing(way.call, items, (item) =>
+      this.#pipelines.prepare(item, { signal: way.call.signal, priority: way.priority }),
+    )
     return allOrNothing(way.call, ready, (item, index) =>
       this.#embedItem(item, { ...way, passed: passed(index) }),
     )
@@ -299,7 +310,7 @@ class LocalEmbedder implements Embedder {
   async #free(): Promise<void> {
     await this.#calls.idle()
     this.#lastGpus = this.#gpuStats()
-    await closeDevices(this.#devices)
+    await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
   }
 
   #gpuStats(): EmbedderStats['gpus'] {

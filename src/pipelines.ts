@@ -1,9 +1,10 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from './device/open.ts'
-import { LoopShare } from './loop-share.ts'
+import { TokenMaker } from './model/token-maker.ts'
 import type { TextTokenizer } from './model/tokenizer.ts'
 import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Item } from './request/items.ts'
+import type { Priority } from './schedule/priority-queue.ts'
 import { type Release, Slots } from './schedule/slots.ts'
 import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
 import type { Work } from './work.ts'
@@ -26,14 +27,13 @@ export interface PipelinesParts extends Omit<SharedParts, 'downloads'> {
 export class Pipelines {
   /** Of every device. */
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #tokenizer: TextTokenizer
-  readonly #tokenizing = new LoopShare()
+  readonly #tokens: TokenMaker
   readonly #downloads: Slots
   readonly #members: readonly Member[]
 
   constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
     const downloads = new Slots(shared.options.limits.maxDownloads)
-    this.#tokenizer = tokenizer
+    this.#tokens = new TokenMaker(tokenizer)
     this.#downloads = downloads
     this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
@@ -65,10 +65,18 @@ export class Pipelines {
     return queues
   }
 
-  /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
-  async prepare(item: Item): Promise<ReadyItem> {
+  /** Makes tokens of a text: the only work of any size that is done before an item has a device. */
+  async prepare(
+    item: Item,
+    { signal, priority }: { signal: AbortSignal; priority: Priority },
+  ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    return { kind: 'text', tokens: await this.#tokenizing.run(() => this.#tokenizer.encode(item.text)) }
+    return { kind: 'text', tokens: await this.#tokens.make(item.text, signal, priority) }
+  }
+
+  /** Ends the thread that makes tokens. */
+  async close(): Promise<void> {
+    await this.#tokens.close()
   }
 
   async embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
