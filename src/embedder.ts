@@ -11,8 +11,9 @@ import {
   OverloadedError,
   RequestTooLargeError,
 } from './errors.ts'
+import type { ExtractedFrames } from './frames.ts'
 import { describeEmbedder } from './info.ts'
-import { untilAborted } from './many.ts'
+import { allOrNothing, type Passed, reportProgress, untilAborted } from './many.ts'
 import { loadBundle } from './model/bundle.ts'
 import { buildEngines } from './model/engine-builder.ts'
 import { loadTokenizer } from './model/tokenizer.ts'
@@ -40,11 +41,10 @@ import type {
   EmbedResponse,
   FloatRequest,
   FramesInput,
+  FramesOptions,
   ItemEvent,
   ItemInput,
   ItemOptions,
-  Progress,
-  ProgressStage,
   Segment,
   SegmentOptions,
   Settled,
@@ -210,6 +210,22 @@ class LocalEmbedder implements Embedder {
     yield* pass.run()
   }
 
+  frames(video: Video, options: FramesOptions = {}): Promise<ExtractedFrames> {
+    const { start, end, frameTolerance, images = true, signal, priority = 'query' } = options
+    return this.#calls.run(signal, async (call) => {
+      const input = { video, start, end, frameTolerance }
+      const item = await parseItem(input, this.#rules, { signal: call.signal })
+      if (item.kind !== 'video') throw new InternalError('a video became something else: this is a bug')
+      const lease = this.#admit(costOf([item]))
+      try {
+        const work = this.#newWork({ kind: 'video', priority, signal: call.signal, lease })
+        return await this.#pipelines.frames(item, images, work)
+      } finally {
+        lease.release()
+      }
+    })
+  }
+
   info(): EmbedderInfo {
     return structuredClone(this.#info)
   }
@@ -344,33 +360,12 @@ class LocalEmbedder implements Embedder {
   }
 }
 
-type Passed = (stage: ProgressStage) => void
-
 /** What an item needs to know of its call. */
 interface Way {
   call: Call
   priority: Priority
   lease: Lease
   passed?: Passed | undefined
-}
-
-/** The first failure stops the others. Settles when none of them runs any more. */
-async function allOrNothing<From, To>(
-  call: Call,
-  inputs: readonly From[],
-  step: (input: From, index: number) => Promise<To>,
-): Promise<To[]> {
-  const outputs = inputs.map(async (input, index) => {
-    try {
-      return await step(input, index)
-    } catch (failure) {
-      call.fail(atItem(failure, index))
-      throw failure
-    }
-  })
-  await Promise.allSettled(outputs)
-  call.signal.throwIfAborted()
-  return Promise.all(outputs)
 }
 
 function costOf(items: readonly Item[]): Cost {
@@ -383,12 +378,4 @@ function prefixed({ items, bytes }: Cost) {
 
 function isFrames(video: Video | FramesInput): video is FramesInput {
   return typeof video === 'object' && Array.isArray((video as Partial<FramesInput>).frames)
-}
-
-function reportProgress(onProgress: ((progress: Progress) => void) | undefined, total: () => number) {
-  const done = { download: 0, decode: 0, encode: 0 }
-  return (index: number) => (stage: ProgressStage) => {
-    done[stage]++
-    onProgress?.({ stage, done: done[stage], total: total(), index })
-  }
 }

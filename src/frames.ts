@@ -1,6 +1,6 @@
 /** Looking at what the model would see, without a model. */
 import { availableParallelism } from 'node:os'
-import binding, { type NativeDecodeLimits, type RgbImage } from '#binding'
+import binding, { type NativeDecodedClip, type NativeDecodeLimits, type RgbImage } from '#binding'
 import { fromNative, InternalError } from './errors.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
@@ -64,7 +64,7 @@ export async function extractFrames(
   const rules = { models: [], frames, limits: limitsSchema.parse(limits) }
   const item = await parseItem({ video: source, start, end, frameTolerance }, rules, { signal })
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, signal)
+  const { media } = await createSources({ urls, limits }).video(item.source, { signal })
   signal?.throwIfAborted()
 
   const job = binding.decodeClip(media, {
@@ -81,14 +81,20 @@ export async function extractFrames(
   const cancel = () => job.cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   try {
-    const decoded = await job.promise
-    const { warnings, openMs, waitMs: _, decodeMs, convertMs, ...report } = decoded.report
-    const clip = decoded.clip.toBytes()
-    decoded.clip.release()
-    return { frames: decoded.frames, images: decoded.images ?? [], clip, media: report, warnings }
+    return extracted(await job.promise)
   } catch (error) {
     throw fromNative(error, { signal })
   } finally {
     signal?.removeEventListener('abort', cancel)
+  }
+}
+
+/** Takes the clip over. */
+export function extracted({ clip, frames, images, report }: NativeDecodedClip): ExtractedFrames {
+  const { warnings, openMs: _, waitMs: __, decodeMs: ___, convertMs: ____, ...media } = report
+  try {
+    return { frames, images: images ?? [], clip: clip.toBytes(), media, warnings }
+  } finally {
+    clip.release()
   }
 }

@@ -148,7 +148,7 @@ export interface ResolvedOptions {
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
-  decode: { concurrency: number | undefined; threads: number; limits: Partial<NativeDecodeLimits> }
+  decode: { concurrency: number | undefined; threads: number; limits: NativeDecodeLimits }
   batching: { maxBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
   admission: Given<Required<AdmissionOptions>>
   urls: UrlPolicy
@@ -215,13 +215,12 @@ const schema = z
         threads: count.max(64).default(Math.min(cores, 64)),
         limits: z
           .strictObject({
-            maxPixels: count.optional(),
-            maxStreams: count.optional(),
-            maxPacketsWithoutFrame: count.optional(),
-            maxWallSeconds: z.number().positive().optional(),
-            maxBytes: count.optional(),
+            maxPixels: count.default(8192 ** 2),
+            maxStreams: count.default(16),
+            maxPacketsWithoutFrame: count.default(20_000),
+            maxWallSeconds: z.number().positive().default(300),
+            maxBytes: count.default(2 * 1024 ** 3),
           })
-          .transform(given)
           .prefault({}),
       })
       .prefault({}),

@@ -15,11 +15,13 @@ import type {
   NativeStillImage,
 } from '#binding'
 import { InternalError } from './errors.ts'
+import { type ExtractedFrames, extracted } from './frames.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
-import { heldBytes, type Item } from './request/items.ts'
+import type { Item } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
+import type { Memory } from './schedule/memory-room.ts'
 import { type Release, Slots } from './schedule/slots.ts'
 import type { Sources } from './source/sources.ts'
 import type { Stats } from './stats.ts'
@@ -32,7 +34,6 @@ export interface SharedParts {
   sources: Sources
   options: ResolvedOptions
   stats: Stats
-  downloads: Slots
 }
 
 export interface PipelineParts extends SharedParts {
@@ -105,15 +106,31 @@ export class Pipeline {
   }
 
   async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
-    const embed = async () => {
-      const media = await this.#read(item, work)
+    const memory = work.lease.openMemory()
+    try {
+      const media = await this.#read(item, memory, work)
       const { binding } = this.#parts
       const start = () => binding.decodeClip(media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
       return this.encodeClip(decoded, work).finally(release)
+    } finally {
+      memory.release()
     }
-    // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
-    return isFetched(item) ? this.#enter(this.#parts.downloads, work, embed) : embed()
+  }
+
+  /** The frames of a video, and the clip, without the model. They are never left in a GPU's memory. */
+  async frames(item: VideoItem, keepImages: boolean, work: Work): Promise<ExtractedFrames> {
+    const memory = work.lease.openMemory()
+    try {
+      const media = await this.#read(item, memory, work)
+      const { gpu: _, ...options } = this.#clipOptions(item)
+      const start = () => this.#parts.binding.decodeClip(media, { ...options, keepImages })
+      const { decoded, release } = await this.#decode(start, work)
+      release()
+      return extracted(decoded)
+    } finally {
+      memory.release()
+    }
   }
 
   /** Opens a video once for all its windows. The caller closes the reader. */
@@ -123,8 +140,8 @@ export class Pipeline {
     work: Work,
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
-    const read = () => this.#read(item, work)
-    const media = await (isFetched(item) ? this.#enter(this.#parts.downloads, work, read) : read())
+    // What was fetched is held to the end of the pass, which ends the lease.
+    const media = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     return this.#enter(this.#decoders, work, () =>
       runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal),
@@ -157,16 +174,26 @@ export class Pipeline {
     }
   }
 
-  async #read(item: ClipItem, work: Work): Promise<Media> {
+  async #read(item: ClipItem, memory: Memory, work: Work): Promise<Media> {
     const { sources } = this.#parts
+    const { signal, priority, timings } = work
     const started = performance.now()
+    let waited = 0
+    const reading = {
+      signal,
+      priority,
+      room: (bytes: number) => memory.grow(bytes, signal),
+      waited: (milliseconds: number) => {
+        waited = Math.max(waited, milliseconds)
+      },
+    }
     const resolved =
       item.kind === 'video'
-        ? await sources.video(item.source, work.signal)
-        : await sources.frames(item.frames, work.signal)
+        ? await sources.video(item.source, reading)
+        : await sources.frames(item.frames, reading)
     if (isFetched(item)) {
-      work.lease.charge(Math.max(0, resolved.bytes - heldBytes(item)))
-      work.timings.download += performance.now() - started
+      timings.queue += waited
+      timings.download += performance.now() - started - waited
       work.passed('download')
     }
     return 'media' in resolved ? resolved.media : { images: resolved.images }

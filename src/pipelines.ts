@@ -1,11 +1,13 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from './device/open.ts'
+import type { ExtractedFrames } from './frames.ts'
 import { TokenMaker } from './model/token-maker.ts'
 import type { TextTokenizer } from './model/tokenizer.ts'
-import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
+import { Pipeline, type ReadyItem, type SharedParts, type VideoItem } from './pipeline.ts'
 import type { Item } from './request/items.ts'
 import type { Priority } from './schedule/priority-queue.ts'
-import { type Release, Slots } from './schedule/slots.ts'
+import type { Release } from './schedule/slots.ts'
+import type { Sources } from './source/sources.ts'
 import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
 import type { Work } from './work.ts'
 
@@ -18,7 +20,7 @@ interface Member {
   readonly load: Record<Kind, number>
 }
 
-export interface PipelinesParts extends Omit<SharedParts, 'downloads'> {
+export interface PipelinesParts extends SharedParts {
   tokenizer: TextTokenizer
   /** At least one. */
   devices: readonly OpenDevice[]
@@ -28,17 +30,15 @@ export class Pipelines {
   /** Of every device. */
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #tokens: TokenMaker
-  readonly #downloads: Slots
+  readonly #sources: Sources
   readonly #members: readonly Member[]
 
   constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
-    const downloads = new Slots(shared.options.limits.maxDownloads)
     this.#tokens = new TokenMaker(tokenizer)
-    this.#downloads = downloads
+    this.#sources = shared.sources
     this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
         ...shared,
-        downloads,
         engine,
         decodeConcurrency,
         ...(gpu !== undefined && { gpu }),
@@ -50,8 +50,7 @@ export class Pipelines {
   }
 
   queues(): EmbedderStats['queues'] {
-    const { waiting, running } = this.#downloads
-    const queues = { download: { waiting, running }, decode: noItems(), encode: noItems() }
+    const queues = { download: this.#sources.queue(), decode: noItems(), encode: noItems() }
     for (const { pipeline } of this.#members) {
       const { decode, encode } = pipeline.queues()
       for (const [sum, part] of [
@@ -83,6 +82,15 @@ export class Pipelines {
     const { pipeline, leave } = this.enter(item.kind === 'text' ? 'text' : 'clip')
     try {
       return await pipeline.embed(item, work)
+    } finally {
+      leave()
+    }
+  }
+
+  async frames(item: VideoItem, images: boolean, work: Work): Promise<ExtractedFrames> {
+    const { pipeline, leave } = this.enter('clip')
+    try {
+      return await pipeline.frames(item, images, work)
     } finally {
       leave()
     }

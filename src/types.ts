@@ -1,6 +1,7 @@
 /** What goes into and comes out of an {@link Embedder}. Times are in seconds in media and in milliseconds in `timings`. */
 
-import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
+import type { NativeDecodeLimits, NativeGpuStats, NativeNvdecCapability } from '#binding'
+import type { ExtractedFrames } from './frames.ts'
 import type { Precision } from './options.ts'
 import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
@@ -83,6 +84,11 @@ export interface VideoOptions extends ItemOptions {
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
   frameTolerance?: number | undefined
+}
+
+export interface FramesOptions extends VideoOptions {
+  /** Also the frames at their own size, which are large. Default true. */
+  images?: boolean | undefined
 }
 
 export interface SegmentOptions extends VideoOptions {
@@ -325,6 +331,8 @@ export interface EmbedderInfo {
     maxTextBatch: number
     /** Of what comes in. */
     input: Limits
+    /** Of what decoding one video may cost. */
+    decode: NativeDecodeLimits
   }
   urls: UrlPolicy
 }
@@ -359,6 +367,8 @@ export interface Embedder extends AsyncDisposable {
    * encoded. Leaving the loop closes the video. Waits over the admission limits, as `embedMany` does.
    */
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>
+  /** The frames that embedding `video` with the same options would use, and the clip that the model would be given. */
+  frames(video: Video, options?: FramesOptions): Promise<ExtractedFrames>
   info(): EmbedderInfo
   /** Whether calls are taken. Not any more after `dispose`, nor after the first DeviceLostError. */
   status(): EmbedderStatus

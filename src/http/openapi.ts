@@ -11,6 +11,7 @@ type Json = Record<string, unknown>
 const statusText: Readonly<Record<number, string>> = {
   400: 'Not JSON, or not valid HTTP',
   401: 'The key is missing or wrong',
+  403: 'Called by a page of another site, or by a name that is not the server’s',
   408: 'The body did not arrive in time',
   413: 'The body or the inline media is too large',
   415: 'The body is not application/json',
@@ -49,7 +50,7 @@ export function openApiDocument(service: Service, routes: readonly Route[]): Jso
 }
 
 function operation(route: Route, request: Json, secured: boolean): Json {
-  const errors = secured && !route.open ? [401, ...route.errors] : route.errors
+  const errors = route.open ? route.errors : [...(secured ? [401] : []), 403, ...route.errors]
   return {
     operationId: route.id,
     summary: route.summary,

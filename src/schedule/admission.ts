@@ -1,4 +1,5 @@
 import { onAbort } from '../abort.ts'
+import { type Memory, MemoryRoom } from './memory-room.ts'
 
 export interface Cost {
   items: number
@@ -8,8 +9,8 @@ export interface Cost {
 
 /** Admitted work. Its cost counts until it is released. */
 export interface Lease {
-  /** Bytes that were not known at the door, such as a download. They count from now on but are not refused. */
-  charge(bytes: number): void
+  /** For bytes that are not known at the door, such as a download. It ends with the lease, if not before. */
+  openMemory(): Memory
   /** Idempotent. */
   release(): void
 }
@@ -26,6 +27,13 @@ interface Waiter {
 export class Admission {
   readonly limits: Readonly<Cost>
   readonly #waiting = new Set<Waiter>()
+  readonly #memory = new MemoryRoom({
+    fits: (bytes) => this.#bytes + bytes <= this.limits.bytes,
+    take: (bytes) => {
+      this.#bytes += bytes
+    },
+    give: (bytes) => this.#give({ items: 0, bytes }),
+  })
   #items = 0
   #bytes = 0
 
@@ -85,28 +93,36 @@ export class Admission {
   }
 
   #fits({ items, bytes }: Cost): boolean {
-    return this.#items + items <= this.limits.items && this.#bytes + bytes <= this.limits.bytes
+    if (this.#items + items > this.limits.items) return false
+    // What is admitted already and waits for room comes before what is not.
+    return bytes === 0 || (this.#memory.waiting === 0 && this.#bytes + bytes <= this.limits.bytes)
   }
 
   #admit({ items, bytes }: Cost): Lease {
-    let held = true
-    let heldBytes = bytes
     this.#items += items
     this.#bytes += bytes
+    const opened: Memory[] = []
+    let held = true
     return {
-      charge: (more) => {
-        if (!held) return
-        heldBytes += more
-        this.#bytes += more
+      openMemory: () => {
+        const memory = this.#memory.open()
+        opened.push(memory)
+        return memory
       },
       release: () => {
         if (!held) return
         held = false
-        this.#items -= items
-        this.#bytes -= heldBytes
-        this.#startWaiting()
+        for (const memory of opened) memory.release()
+        this.#give({ items, bytes })
       },
     }
+  }
+
+  #give({ items, bytes }: Cost) {
+    this.#items -= items
+    this.#bytes -= bytes
+    this.#memory.startWaiting()
+    this.#startWaiting()
   }
 
   #startWaiting() {

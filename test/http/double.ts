@@ -93,6 +93,7 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
     segments: () => {
       throw new Error('the adapter does not call segments')
     },
+    frames: () => Promise.reject(new Error('the double has no frames')),
     info: () => info(servedNames, dimension, options.device),
     status: () => status,
     stats: () => stats,
@@ -183,7 +184,15 @@ function info(
         connectTimeoutMs: 1000,
         headersTimeoutMs: 1000,
         idleTimeoutMs: 1000,
+        minDownloadRate: 0,
         downloadTimeoutMs: 1000,
+      },
+      decode: {
+        maxPixels: 1_000_000,
+        maxStreams: 16,
+        maxPacketsWithoutFrame: 1000,
+        maxWallSeconds: 10,
+        maxBytes: 1024 * MiB,
       },
     },
     urls: 'off',
