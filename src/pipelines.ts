@@ -68,7 +68,8 @@ export class Pipelines {
   /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
   async prepare(item: Item): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    return { kind: 'text', tokens: await this.#tokenizing.run(() => this.#tokenizer.encode(item.text)) }
+    const tokens = await this.#tokenizing.run(() => this.#tokenizer.encode(item.text))
+    return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 
   async embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {

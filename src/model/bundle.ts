@@ -66,7 +66,7 @@ const modelJson = z.object({
   id: z.string().regex(/^[\w.:/-]{1,200}$/, { error: 'must be a name of letters, digits and . _ - / :' }),
   variant: z.string().min(1),
   description: z.string(),
-  frames: z.int().min(1).max(1024),
+  frames: z.int().min(1).max(64),
   resolution: z.union([pixels, z.tuple([pixels, pixels])], { error: 'must be R or [height, width]' }),
   embeddingDim: z.int().min(1).max(65_536),
   maxTextTokens: z.int().min(3).max(8192),
@@ -82,7 +82,7 @@ export async function loadBundle(
 ): Promise<ModelBundle> {
   signal?.throwIfAborted()
   const root = await realpath(directory).catch((cause) => {
-    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}`, { cause })
+    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}${advice(directory)}`, { cause })
   })
   const { resolution, license, files, ...rest } = await readModelJson(root)
   const [height, width] = typeof resolution === 'number' ? [resolution, resolution] : resolution
@@ -98,6 +98,12 @@ export async function loadBundle(
       path: license.path === undefined ? undefined : (await locate(root, 'license', license.path)).path,
     },
   }
+}
+
+/** A model of the hub has to be converted once: where its id stands for a folder, that is what is missing. */
+function advice(directory: string): string {
+  if (!/^[\w.-]+\/[\w.-]+$/.test(directory)) return ''
+  return `. If this is a model of the hub, make a folder of it: cosmos-embed export --checkpoint ${directory} --out DIR`
 }
 
 /** Rejects with ModelError when the licence's file cannot be read. */

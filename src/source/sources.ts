@@ -4,7 +4,7 @@ import { onAbort } from '../abort.ts'
 import { SourceError } from '../errors.ts'
 import { checkOptions } from '../validate.ts'
 import { type Resolve, resolveWithSystem } from './address.ts'
-import { collectStream } from './bytes.ts'
+import { collectStream, readBlob } from './bytes.ts'
 import { type Downloads, download } from './download.ts'
 import { DownloadSlots } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
@@ -57,9 +57,12 @@ export class Sources {
     const siblings = new AbortController()
     const stop = signal ? onAbort(signal, () => siblings.abort(signal.reason)) : () => {}
     try {
-      const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
-      const images = await Promise.all(sources.map((source) => this.#frame(source, share, siblings.signal)))
-      const bytes = images.reduce((sum, image) => sum + byteLength(image), 0)
+      // One picture may be every frame; it is read once.
+      const different = [...new Set(sources)]
+      const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, different.length))
+      const read = await Promise.all(different.map((source) => this.#frame(source, share, siblings.signal)))
+      const bytes = read.reduce((sum, image) => sum + byteLength(image), 0)
+      const images = sources.map((source) => read[different.indexOf(source)] as NativeStillImage)
       return { images, bytes }
     } catch (error) {
       siblings.abort(error)
@@ -77,6 +80,8 @@ export class Sources {
     switch (source.type) {
       case 'bytes':
         return notEmpty(source.bytes)
+      case 'blob':
+        return await readBlob(source.blob, maxMediaBytes, signal)
       case 'stream':
         return await collectStream(source.stream, maxMediaBytes, signal)
       case 'url':
@@ -90,6 +95,8 @@ export class Sources {
         return source.image
       case 'bytes':
         return notEmpty(source.bytes)
+      case 'blob':
+        return await readBlob(source.blob, limit, signal)
       case 'path':
         return await readWholeFile(source.path, limit, signal)
       case 'url':
