@@ -220,6 +220,7 @@ describe('errors', () => {
     }
     const items = [{ text: 'a' }, { video: clip(1) }]
     expect(await failureOf(both.embedder.embedMany(items, { onProgress }))).toBe(oops)
+    await turns()
     nothingLeft(both)
     expect(both.embedder.stats().errors).toEqual({})
   })
