@@ -355,7 +355,8 @@ export function fromNative(
 ): unknown {
   if (failure instanceof CosmosEmbedError) return failure
   if (!isNativeFailure(failure)) {
-    return new InternalError('unexpected failure in the addon or here', { ...context, cause: failure })
+    const message = failure instanceof Error ? publicText(failure.message) : 'an unexpected failure'
+    return new InternalError(message, { index: context.index, cause: failure })
   }
   if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
   const ErrorClass = errorTable[failure.code].class

@@ -1,5 +1,5 @@
 /** What an {@link Embedder} says of itself: what it is made of, and what it has done. */
-import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
+import type { NativeDecodeLimits, NativeGpuStats, NativeNvdecCapability } from '#binding'
 import type { Precision } from './options.ts'
 import type { Limits } from './source/limits.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
@@ -124,6 +124,8 @@ export interface EmbedderInfo {
     maxTextBatch: number
     /** Of what comes in, under the names of the option `limits`. */
     input: Limits
+    /** Of what decoding one video may cost. */
+    decode: NativeDecodeLimits
   }
   urls: UrlPolicy
 }

@@ -58,7 +58,7 @@ export async function extractFrames(
   const rules = { models: [], frames, limits: checked }
   const item = parseItem({ video: source, start, end, frameTolerance }, rules)
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, signal)
+  const { media } = await createSources({ urls, limits }).video(item.source, { signal })
   const decode = () =>
     binding.decodeClip(media, {
       frames,

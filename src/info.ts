@@ -54,6 +54,7 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
       maxVideoBatch: pipelines.maxBatch.video,
       maxTextBatch: pipelines.maxBatch.text,
       input: options.limits,
+      decode: options.decode.limits,
     },
     urls: options.urls,
   }

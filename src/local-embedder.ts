@@ -132,12 +132,8 @@ export class LocalEmbedder implements Embedder {
       const { frames } = this.#info.model
       const item = parseItem({ frames: Array.from({ length: frames }, () => image) }, this.#rules)
       if (item.kind !== 'frames') throw new InternalError('a picture became something else: this is a bug')
-      // One source, which is read once.
-      const [source] = item.frames
-      return this.#embedParsed(
-        { kind: 'frames', frames: item.frames.map((frame) => source ?? frame) },
-        { call, ...asked(options) },
-      )
+      const still: Item = { kind: 'frames', frames: item.frames.slice(0, 1), copies: frames }
+      return this.#embedParsed(still, { call, ...asked(options) })
     }) as Promise<VideoEmbedding>
   }
 
@@ -193,12 +189,10 @@ export class LocalEmbedder implements Embedder {
       const item = this.#parseVideo(video, options)
       const { priority, whenFull } = asked(way)
       const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
-      const { pipeline, leave } = this.#pipelines.enter('clip')
       try {
         const work = this.#newWork({ kind: 'video', priority, signal: call.signal, lease })
-        return await pipeline.frames(item, images, work)
+        return await this.#pipelines.frames(item, images, work)
       } finally {
-        leave()
         lease.release()
       }
     })
@@ -295,7 +289,8 @@ export class LocalEmbedder implements Embedder {
   async #embedParsed(item: Item, { whenFull, ...way }: Asked): Promise<ItemResult> {
     const lease = await this.#admit(costOf([item]), { ...way, whenFull })
     try {
-      return await this.#embedItem(await this.#pipelines.prepare(item), { ...way, lease })
+      const ready = await this.#prepare(item, way)
+      return await this.#embedItem(ready, { ...way, lease })
     } finally {
       lease.release()
     }
@@ -306,10 +301,14 @@ export class LocalEmbedder implements Embedder {
     { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
   ): Promise<ItemResult[]> {
     // First all tokens, then all the rest, so that the texts of a request can share a batch.
-    const ready = await allOrNothing(way.call, items, (item) => this.#pipelines.prepare(item))
+    const ready = await allOrNothing(way.call, items, (item) => this.#prepare(item, way))
     return allOrNothing(way.call, ready, (item, index) =>
       this.#embedItem(item, { ...way, passed: passed(index) }),
     )
+  }
+
+  #prepare(item: Item, { call, priority }: Pick<Way, 'call' | 'priority'>): Promise<ReadyItem> {
+    return this.#pipelines.prepare(item, { signal: call.signal, priority })
   }
 
   async #embedItem(item: ReadyItem, { call, priority, lease, passed }: Way): Promise<ItemResult> {
@@ -330,7 +329,7 @@ export class LocalEmbedder implements Embedder {
   async #free(): Promise<void> {
     await this.#calls.idle()
     this.#lastGpus = this.#gpuStats()
-    await closeDevices(this.#devices)
+    await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
   }
 
   #gpuStats(): EmbedderStats['gpus'] {

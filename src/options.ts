@@ -141,7 +141,7 @@ export interface ResolvedOptions {
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
-  decode: { concurrency: number | undefined; threads: number; limits: Partial<NativeDecodeLimits> }
+  decode: { concurrency: number | undefined; threads: number; limits: NativeDecodeLimits }
   batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
   urls: UrlPolicy
   limits: Limits
@@ -185,48 +185,52 @@ const cudaSchema = z
   })
   .prefault({})
 
-const schema = z.strictObject({
-  model: z.string().min(1).optional(),
-  device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
-  servedNames: z.array(z.string().min(1)).default([]),
-  onnxruntime: z
-    .strictObject({
-      library: path.optional(),
-      intraOpThreads: z.int().min(0).max(1024).optional(),
-      spinning: z.boolean().optional(),
-      memoryPattern: z.boolean().optional(),
-      memoryArena: z.boolean().optional(),
-    })
-    .transform(given)
-    .prefault({}),
-  cuda: cudaSchema,
-  decode: z
-    .strictObject({
-      concurrency: count.max(MAX_THREADS).optional(),
-      threads: count.max(MAX_THREADS).default(Math.min(cores, MAX_THREADS)),
-      limits: z
-        .strictObject({
-          maxPixels: count.optional(),
-          maxStreams: count.optional(),
-          maxPacketsWithoutFrame: count.optional(),
-          maxWallSeconds: z.number().positive().optional(),
-          maxBytes: count.optional(),
-        })
-        .transform(given)
-        .prefault({}),
-    })
-    .prefault({}),
-  batching: z
-    .strictObject({
-      maxVideoBatch: count.optional(),
-      maxTextBatch: count.default(64),
-      maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
-    })
-    .prefault({}),
-  urls: urlPolicySchema,
-  limits: limitsSchema,
-  signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
-})
+const schema = z
+  .strictObject({
+    model: z.string().min(1).optional(),
+    device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+    servedNames: z.array(z.string().min(1)).default([]),
+    onnxruntime: z
+      .strictObject({
+        library: path.optional(),
+        intraOpThreads: z.int().min(0).max(1024).optional(),
+        spinning: z.boolean().optional(),
+        memoryPattern: z.boolean().optional(),
+        memoryArena: z.boolean().optional(),
+      })
+      .transform(given)
+      .prefault({}),
+    cuda: cudaSchema,
+    decode: z
+      .strictObject({
+        concurrency: count.max(MAX_THREADS).optional(),
+        threads: count.max(MAX_THREADS).default(Math.min(cores, MAX_THREADS)),
+        limits: z
+          .strictObject({
+            maxPixels: count.default(8192 ** 2),
+            maxStreams: count.default(16),
+            maxPacketsWithoutFrame: count.default(20_000),
+            maxWallSeconds: z.number().positive().default(300),
+            maxBytes: count.default(2 * 1024 ** 3),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
+    batching: z
+      .strictObject({
+        maxVideoBatch: count.optional(),
+        maxTextBatch: count.default(64),
+        maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
+      })
+      .prefault({}),
+    urls: urlPolicySchema,
+    limits: limitsSchema,
+    signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
+  })
+  .refine(({ limits }) => limits.maxItemsInFlight >= limits.maxItems, {
+    path: ['limits', 'maxItemsInFlight'],
+    error: 'must be at least limits.maxItems, or a full request could never be admitted',
+  })
 
 export function resolveOptions(options: EmbedderOptions): ResolvedOptions {
   return checkOptions(schema as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')

@@ -19,10 +19,11 @@ import { extracted } from './frames.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
-import { heldBytes, type Item } from './request/items.ts'
+import type { Item } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
 import { DecodeGate } from './schedule/decode-gate.ts'
-import type { Release, Slots } from './schedule/slots.ts'
+import type { Memory } from './schedule/memory-room.ts'
+import type { Release } from './schedule/slots.ts'
 import type { Sources } from './source/sources.ts'
 import type { Stats } from './stats.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from './types.ts'
@@ -35,7 +36,6 @@ export interface SharedParts {
   sources: Sources
   options: ResolvedOptions
   stats: Stats
-  downloads: Slots
 }
 
 export interface PipelineParts extends SharedParts {
@@ -110,27 +110,30 @@ export class Pipeline {
   }
 
   async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
-    const embed = async () => {
-      const media = await this.#read(item, work)
+    const memory = work.lease.openMemory()
+    try {
+      const media = await this.#read(item, memory, work)
       const { binding } = this.#parts
       const start = () => binding.decodeClip(media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
       return this.encodeClip(decoded, item.kind, work).finally(release)
+    } finally {
+      memory.release()
     }
-    // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
-    return isFetched(item) ? this.#enter(this.#parts.downloads, work, embed) : embed()
   }
 
   /** The frames of a video, and the clip, without the model. They are never left in a GPU's memory. */
   async frames(item: VideoItem, keepImages: boolean, work: Work): Promise<ExtractedFrames> {
-    const media = await this.#readInSlot(item, work)
-    const { gpu: _, ...options } = this.#clipOptions(item)
-    const start = () => this.#parts.binding.decodeClip(media, { ...options, keepImages })
-    const { decoded, release } = await this.#decode(start, work)
+    const memory = work.lease.openMemory()
     try {
+      const media = await this.#read(item, memory, work)
+      const { gpu: _, ...options } = this.#clipOptions(item)
+      const start = () => this.#parts.binding.decodeClip(media, { ...options, keepImages })
+      const { decoded, release } = await this.#decode(start, work)
+      release()
       return extracted(decoded)
     } finally {
-      release()
+      memory.release()
     }
   }
 
@@ -141,7 +144,8 @@ export class Pipeline {
     work: Work,
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
-    const media = await this.#readInSlot(item, work)
+    // What was fetched is held to the end of the pass, which ends the lease.
+    const media = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     const open = () =>
       runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal)
@@ -180,24 +184,35 @@ export class Pipeline {
     }
   }
 
-  #readInSlot(item: ClipItem, work: Work): Promise<Media> {
-    const read = () => this.#read(item, work)
-    return isFetched(item) ? this.#enter(this.#parts.downloads, work, read) : read()
-  }
-
-  async #read(item: ClipItem, work: Work): Promise<Media> {
+  async #read(item: ClipItem, memory: Memory, work: Work): Promise<Media> {
     const { sources } = this.#parts
+    const { signal, priority, timings } = work
     const started = performance.now()
+    let waited = 0
+    const reading = {
+      signal,
+      priority,
+      room: (bytes: number) => memory.grow(bytes, signal),
+      waited: (milliseconds: number) => {
+        waited = Math.max(waited, milliseconds)
+      },
+    }
     const resolved =
       item.kind === 'video'
-        ? await sources.video(item.source, work.signal)
-        : await sources.frames(item.frames, work.signal)
+        ? await sources.video(item.source, reading)
+        : await sources.frames(item.frames, reading)
     if (isFetched(item)) {
-      work.lease.charge(Math.max(0, resolved.bytes - heldBytes(item)))
-      work.timings.download += performance.now() - started
+      timings.queue += waited
+      timings.download += performance.now() - started - waited
       work.passed('download')
     }
-    return 'media' in resolved ? resolved.media : { images: resolved.images }
+    if ('media' in resolved) return resolved.media
+    const { images } = resolved
+    const copies = item.kind === 'frames' ? item.copies : undefined
+    return {
+      images:
+        copies === undefined ? images : Array.from({ length: copies }, () => images[0] as NativeStillImage),
+    }
   }
 
   #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
@@ -279,15 +294,6 @@ export class Pipeline {
     }
     // New ones, of this realm: what the addon made may be of another one, as in Jest.
     return rows.map((_, i) => new Float32Array(vectors.subarray(i * embeddingDim, (i + 1) * embeddingDim)))
-  }
-
-  /** Waits for a slot, counting the wait, and keeps it while `task` runs. */
-  #enter<T>(slots: Slots, work: Work, task: () => Promise<T>): Promise<T> {
-    const asked = performance.now()
-    return slots.run(work.priority, work.signal, () => {
-      work.timings.queue += performance.now() - asked
-      return task()
-    })
   }
 }
 

@@ -6,7 +6,7 @@ import type { ModelBundle } from '../model/bundle.ts'
 import type { Plans } from '../model/engine-plan.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
 import { runNative } from '../native-job.ts'
-import type { ResolvedOptions } from '../options.ts'
+import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
 import { type CudaChoice, cpuInstead, type DeviceChoice } from './choice.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
@@ -63,10 +63,12 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenPar
       ...shapeOf(bundle),
       padTokenId,
       ...threading,
+      // The library itself counts the machine's cores, not those that a container may use.
+      intraOpThreads: threading.intraOpThreads || cores,
     })
   const device = {
     engine: await runNative(create, signal),
-    decodeConcurrency: options.decode.concurrency ?? cores,
+    decodeConcurrency: options.decode.concurrency ?? Math.min(cores, MAX_THREADS),
   }
   await keepUnlessAborted([device], signal)
   return device

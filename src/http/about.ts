@@ -116,6 +116,6 @@ async function licenseOf({ model }: EmbedderInfo): Promise<License> {
 }
 
 function limitsOf({ limits }: EmbedderInfo, request: Service['options']['limits']): Metadata['limits'] {
-  const { input, ...inFlight } = limits
-  return { request: { ...request }, input: { ...input }, inFlight }
+  const { input, decode, ...inFlight } = limits
+  return { request: { ...request }, input: { ...input }, decode: { ...decode }, inFlight }
 }

@@ -39,7 +39,6 @@ async function answer(
   refuseEncoded(request)
   service.meter.checkHeaders(request.raw)
   const body = await receive(service, request, work)
-  work.limit(service.options.limits.requestTimeoutMs)
   const inputs = Array.isArray(body.request.input) ? body.request.input.length : 1
   call.describe(body.requestType, {
     inputType: body.inputType,
@@ -80,6 +79,7 @@ function refuseEncoded({ headers }: FastifyRequest): void {
 
 async function receive(service: Service, request: FastifyRequest, work: Work): Promise<ParsedBody> {
   const body = await service.meter.read(request.raw, work.signal)
+  work.limit(service.options.limits.requestTimeoutMs)
   try {
     return await service.parser.parse(body, service.rules(), work.signal)
   } finally {

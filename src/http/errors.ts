@@ -11,6 +11,7 @@ export type TransportCode =
   | 'bad_request'
   | 'invalid_json'
   | 'unauthorized'
+  | 'forbidden'
   | 'not_found'
   | 'method_not_allowed'
   | 'request_timeout'
@@ -22,6 +23,7 @@ export const transportTable: Readonly<Record<TransportCode, Meaning>> = {
   bad_request: { status: 400, type: 'invalid_request_error', retryable: false },
   invalid_json: { status: 400, type: 'invalid_json', retryable: false },
   unauthorized: { status: 401, type: 'authentication_error', retryable: false },
+  forbidden: { status: 403, type: 'permission_error', retryable: false },
   not_found: { status: 404, type: 'not_found', retryable: false },
   method_not_allowed: { status: 405, type: 'method_not_allowed', retryable: false },
   request_timeout: { status: 408, type: 'timeout', retryable: true },

@@ -30,7 +30,7 @@ export class Service {
     this.options = options
     this.tracer = tracer
     this.meter = new BodyMeter(options.limits)
-    this.parser = new BodyParser(options.limits.workerBodyBytes)
+    this.parser = new BodyParser(options.limits)
     this.metrics = new ServiceMetrics({
       bodyBytes: () => this.meter.bytes,
       ready: () => this.model.reason === undefined,

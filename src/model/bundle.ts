@@ -1,5 +1,5 @@
 /** A model bundle: a folder with model.json, the two graphs and the tokenizer, verified before anything is loaded. */
-import { readFile, realpath } from 'node:fs/promises'
+import { access, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ModelError } from '../errors.ts'
@@ -82,7 +82,9 @@ export async function loadBundle(
 ): Promise<ModelBundle> {
   signal?.throwIfAborted()
   const root = await realpath(directory).catch((cause) => {
-    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}${advice(directory)}`, { cause })
+    const isHubId = /^[\w.-]+\/[\w.-]+$/.test(directory)
+    const advice = isHubId ? exportAdvice(directory, 'a model of the hub') : ''
+    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}${advice}`, { cause })
   })
   const { resolution, license, files, ...rest } = await readModelJson(root)
   const [height, width] = typeof resolution === 'number' ? [resolution, resolution] : resolution
@@ -100,10 +102,9 @@ export async function loadBundle(
   }
 }
 
-/** A model of the hub has to be converted once: where its id stands for a folder, that is what is missing. */
-function advice(directory: string): string {
-  if (!/^[\w.-]+\/[\w.-]+$/.test(directory)) return ''
-  return `. If this is a model of the hub, make a folder of it: cosmos-embed export --checkpoint ${directory} --out DIR`
+/** What was named has to be converted once, and the command that does it is what is missing. */
+function exportAdvice(checkpoint: string, what: string): string {
+  return `. If this is ${what}, make a bundle of it: cosmos-embed export --checkpoint ${checkpoint} --out DIR`
 }
 
 /** Rejects with ModelError when the licence's file cannot be read. */
@@ -123,7 +124,13 @@ async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
     value = JSON.parse(await readFile(path, 'utf8'))
   } catch (cause) {
     const reason = cause instanceof SyntaxError ? `not JSON: ${cause.message}` : reasonOf(cause)
-    throw new ModelError(`${path}: ${reason}`, { cause })
+    const isCheckpoint = await access(join(root, 'config.json')).then(
+      () => true,
+      () => false,
+    )
+    throw new ModelError(`${path}: ${reason}${isCheckpoint ? exportAdvice(root, 'a checkpoint') : ''}`, {
+      cause,
+    })
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion
   if (version !== formatVersion) {

@@ -33,7 +33,12 @@ export type Item =
       looksLike?: string
     }
   | { kind: 'video'; source: VideoSource; start?: number; end?: number; frameTolerance?: number }
-  | { kind: 'frames'; frames: FrameSource[] }
+  | {
+      kind: 'frames'
+      frames: FrameSource[]
+      /** The only picture is so many frames: it is read once. */
+      copies?: number
+    }
 
 export interface ParsedRequest {
   requestType: RequestType
@@ -92,8 +97,7 @@ export function parseItem(input: ItemInput, rules: RequestRules): Item {
 /** Bytes of media that the item already holds in memory. */
 export function heldBytes(item: Item): number {
   if (item.kind === 'text') return 0
-  // One picture may be every frame.
-  const sources = item.kind === 'video' ? [item.source] : [...new Set(item.frames)]
+  const sources = item.kind === 'video' ? [item.source] : item.frames
   return sources.reduce<number>((sum, source) => {
     if (source.type === 'bytes') return sum + source.bytes.byteLength
     return source.type === 'image' ? sum + source.image.data.byteLength : sum

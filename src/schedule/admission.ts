@@ -1,4 +1,5 @@
 import { onAbort } from '../abort.ts'
+import { type Memory, MemoryRoom } from './memory-room.ts'
 import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
 
 export interface Cost {
@@ -9,8 +10,8 @@ export interface Cost {
 
 /** Admitted work. Its cost counts until it is released. */
 export interface Lease {
-  /** Bytes that were not known at the door, such as a download. They count from now on but are not refused. */
-  charge(bytes: number): void
+  /** For bytes that are not known at the door, such as a download. It ends with the lease, if not before. */
+  openMemory(): Memory
   /** Idempotent. */
   release(): void
 }
@@ -31,6 +32,13 @@ const RESERVED = 8
 export class Admission {
   readonly limits: Readonly<Cost>
   readonly #waiting = new PriorityQueue<Waiter>()
+  readonly #memory = new MemoryRoom({
+    fits: (bytes) => this.#bytes + bytes <= this.limits.bytes,
+    take: (bytes) => {
+      this.#bytes += bytes
+    },
+    give: (bytes) => this.#give({ items: 0, bytes }),
+  })
   #items = 0
   #bytes = 0
 
@@ -92,35 +100,40 @@ export class Admission {
   }
 
   #fits({ items, bytes }: Cost, priority: Priority): boolean {
-    const allItems = this.#items + items
-    const allBytes = this.#bytes + bytes
-    if (!this.couldFit({ items: allItems, bytes: allBytes })) return false
-    // A bulk request that is larger than bulk's share goes alone.
-    if (priority === 'query' || this.#items === 0) return true
     const { limits } = this
-    const share = (limit: number) => limit - Math.floor(limit / RESERVED)
-    return allItems <= share(limits.items) && allBytes <= share(limits.bytes)
+    // A bulk request that is larger than bulk's share goes alone.
+    const isFree = priority === 'query' || this.#items === 0
+    const share = (limit: number) => (isFree ? limit : limit - Math.floor(limit / RESERVED))
+    if (this.#items + items > share(limits.items)) return false
+    // What is admitted already and waits for room comes before what is not.
+    return bytes === 0 || (this.#memory.waiting === 0 && this.#bytes + bytes <= share(limits.bytes))
   }
 
   #admit({ items, bytes }: Cost): Lease {
-    let held = true
-    let heldBytes = bytes
     this.#items += items
     this.#bytes += bytes
+    const opened: Memory[] = []
+    let held = true
     return {
-      charge: (more) => {
-        if (!held) return
-        heldBytes += more
-        this.#bytes += more
+      openMemory: () => {
+        const memory = this.#memory.open()
+        opened.push(memory)
+        return memory
       },
       release: () => {
         if (!held) return
         held = false
-        this.#items -= items
-        this.#bytes -= heldBytes
-        this.#startWaiting()
+        for (const memory of opened) memory.release()
+        this.#give({ items, bytes })
       },
     }
+  }
+
+  #give({ items, bytes }: Cost) {
+    this.#items -= items
+    this.#bytes -= bytes
+    this.#memory.startWaiting()
+    this.#startWaiting()
   }
 
   #startWaiting() {

@@ -19,6 +19,7 @@ export interface Limits {
   maxUrlCharacters: number
   /** Downloads at one time, of all callers. */
   maxDownloads: number
+  /** Of them from one host name. */
   maxDownloadsPerHost: number
   /** Milliseconds for name lookup, connection and TLS together. */
   connectTimeoutMs: number
@@ -26,6 +27,8 @@ export interface Limits {
   headersTimeoutMs: number
   /** Milliseconds between two chunks of the body. */
   idleTimeoutMs: number
+  /** Bytes per second that a body must bring, on average over each `idleTimeoutMs`; 0 takes any. */
+  minDownloadRate: number
   /** Milliseconds for one download, redirects included. */
   downloadTimeoutMs: number
 }
@@ -50,11 +53,11 @@ export const limitsSchema: z.ZodType<Limits, LimitsInput | undefined> = z
     connectTimeoutMs: milliseconds(10_000),
     headersTimeoutMs: milliseconds(10_000),
     idleTimeoutMs: milliseconds(15_000),
+    minDownloadRate: z
+      .int()
+      .min(0)
+      .default(32 * 1024),
     downloadTimeoutMs: milliseconds(300_000),
-  })
-  .refine(({ maxItems, maxItemsInFlight }) => maxItemsInFlight >= maxItems, {
-    path: ['maxItemsInFlight'],
-    error: 'must be at least maxItems, or a full request could never be admitted',
   })
   .prefault({})
 

@@ -48,6 +48,7 @@ function start(args: readonly string[], wrapper: readonly string[]): { child: Ch
   const env: NodeJS.ProcessEnv = {
     PATH: process.env.PATH,
     HOME: home,
+    ORT_DISABLE_TELEMETRY: '1',
     XDG_CACHE_HOME: path.join(home, 'cache'),
     XDG_CONFIG_HOME: path.join(home, 'config'),
     XDG_DATA_HOME: path.join(home, 'data'),
@@ -110,7 +111,7 @@ function expectOnlyOurs(home: string) {
   )
 }
 
-const commands: string[][] = [
+const commands = [
   ['embed', clip, 'a red circle', '--json'],
   ['search', examples, 'a red circle'],
   ['frames', clip, '--out', path.join(folder, 'frames')],
@@ -119,12 +120,12 @@ const commands: string[][] = [
   ['build-engine', '--model', demo],
   ['help'],
   ['help', 'serve'],
-]
+].map((args) => ({ name: args.join(' ').replace(/\S*\//g, ''), args }))
 
 describe.skipIf(!hasTracer)('under a tracer', () => {
   it.each(commands)(
-    '%s %s',
-    async (...args) => {
+    '$name',
+    async ({ args }) => {
       expectQuiet(await traced(args))
     },
     300_000,
@@ -144,10 +145,10 @@ describe.skipIf(!hasTracer)('under a tracer', () => {
   }, 300_000)
 })
 
-describe.skipIf(!hasNamespace)('without a network', () => {
+describe.skipIf(!hasNamespace)('without a network, a command works and leaves nothing', () => {
   it.each(commands.slice(0, 5))(
-    '%s %s works, and leaves nothing',
-    async (...args) => {
+    '$name',
+    async ({ args }) => {
       const { child, home } = start(args, ['unshare', '-rn'])
       await ended(child)
       expect(child.exitCode).toBe(0)

@@ -187,8 +187,15 @@ describe('the JSON body', () => {
     expect(types.map((type) => type?.const)).toEqual(['query', 'bulk_text', 'bulk_video'])
     const patterns = JSON.stringify(schema.oneOf[2]).match(/"pattern":"(.*?[^\\])"/)
     const pattern = new RegExp(JSON.parse(`"${patterns?.[1]}"`))
-    for (const good of [frames(), 'data:video/mp4;presigned_url,https://h/a.mp4'])
-      expect(good).toMatch(pattern)
+    const taken = [
+      frames(),
+      frameUrls,
+      frames().replace(/[{}]/g, ''),
+      ` ${frames().toUpperCase()}`,
+      'data:video/mp4;presigned_url,https://h/a.mp4',
+      'DATA:video/webm;codecs=vp9,opus;presigned_url,https://h/a.mp4',
+    ]
+    for (const good of taken) expect(good).toMatch(pattern)
     for (const bad of ['text', video()]) expect(bad).not.toMatch(pattern)
   })
 })

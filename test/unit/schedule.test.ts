@@ -162,14 +162,25 @@ describe('Admission', () => {
     expect([admission.items, admission.bytes]).toEqual([0, 0])
   })
 
-  it('counts bytes that turn up later, until the release', () => {
+  it('counts bytes that turn up later, once there is room for them, until the release', async () => {
     const admission = new Admission({ items: 10, bytes: 100 })
     const lease = admission.tryAcquire({ items: 1, bytes: 10 }, 'query')
-    lease?.charge(500)
-    expect(admission.bytes).toBe(510)
+    const other = admission.tryAcquire({ items: 1, bytes: 50 }, 'query')
+    const memory = lease?.openMemory()
+    await memory?.grow(30, never)
+    expect(admission.bytes).toBe(90)
+    const more = memory?.grow(40, never)
+    expect(admission.bytes).toBe(130)
+    await more
+    const waiting = other?.openMemory().grow(1, never)
     expect(admission.tryAcquire({ items: 1, bytes: 1 }, 'query')).toBeUndefined()
+    expect(admission.tryAcquire({ items: 1, bytes: 0 }, 'query')).toBeDefined()
     lease?.release()
-    lease?.charge(7)
+    lease?.release()
+    memory?.release()
+    await waiting
+    expect(admission.bytes).toBe(51)
+    other?.release()
     expect(admission.bytes).toBe(0)
   })
 
