@@ -1,5 +1,6 @@
 /** Parses bodies: short ones here, long ones in worker threads, so that 40 MB of base64 never stall the event loop. */
 import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
+import { loopShare } from '../loop-share.ts'
 import type { RequestRules } from '../request/items.ts'
 import { Thread } from '../thread.ts'
 import type { Body } from './body.ts'
@@ -47,7 +48,13 @@ export class BodyParser {
 
   /** Rejects as `parseBody` does. The body's blocks must not be used afterwards. */
   async parse(body: Body, rules: RequestRules, signal: AbortSignal): Promise<ParsedBody> {
-    if (body.length <= this.#workerBytes) return parseBody(body.blocks, rules, signal)
+    if (body.length <= this.#workerBytes) {
+      // Many short ones at once are as long as a long one.
+      return loopShare.run(() => {
+        signal.throwIfAborted()
+        return parseBody(body.blocks, rules, signal)
+      })
+    }
     const thread = body.length <= veryLong ? this.#long : this.#veryLong
     const transfer = [...new Set(body.blocks.map((block) => block.buffer))]
     const result = await thread.run({ blocks: body.blocks, rules }, { signal, transfer })

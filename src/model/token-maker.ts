@@ -1,7 +1,7 @@
 /** Makes the tokens of texts: short ones here, in turns; long ones in a thread, so that none stalls the event loop. */
 import { existsSync } from 'node:fs'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import { LoopShare } from '../loop-share.ts'
+import { loopShare } from '../loop-share.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import { Thread } from '../thread.ts'
 import type { TextTokenizer, TokenizedText } from './tokenizer.ts'
@@ -11,7 +11,6 @@ export type TokenizerAnswer = { tokens: TokenizedText } | { code: ErrorCode; mes
 
 export class TokenMaker {
   readonly #tokenizer: TextTokenizer
-  readonly #share = new LoopShare()
   readonly #thread: Thread<string, TokenizerAnswer> | undefined
 
   constructor(tokenizer: TextTokenizer) {
@@ -31,7 +30,7 @@ export class TokenMaker {
   /** Rejects as `TextTokenizer.encode` throws, or with `signal.reason`. */
   async make(text: string, signal: AbortSignal, priority: Priority): Promise<TokenizedText> {
     const thread = this.#thread
-    const tokens = await this.#share.run(() => {
+    const tokens = await loopShare.run(() => {
       signal.throwIfAborted()
       return thread ? this.#tokenizer.encodeShort(text) : this.#tokenizer.encode(text)
     })

@@ -114,8 +114,8 @@ function wordRules({ normalizer, pre_tokenizer, added_tokens, model }: Tokenizer
   }
 }
 
-/** Characters that the event loop may be kept busy with for one text: some milliseconds. */
-const shortText = 1024
+/** Characters that the event loop may be kept busy with for one text: a millisecond. */
+const shortText = 256
 
 interface TokenizerParts {
   file: TokenizerFile

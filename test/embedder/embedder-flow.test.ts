@@ -140,16 +140,21 @@ describe('scheduling', () => {
   })
 
   it('does not read streams ahead of the decoders without bound', async () => {
-    const both = await open({ decode: { concurrency: 1 }, limits: { maxDownloads: 3 } })
+    const MiB = 1024 * 1024
+    const both = await open({ decode: { concurrency: 1 }, admission: { maxBytes: 10 * MiB } })
     both.double.decoding.held = true
-    let opened = 0
+    let read = 0
     const stream = async function* () {
-      opened++
       yield clip(1)
+      for (let piece = 0; piece < 12; piece++) yield new Uint8Array(MiB / 4)
+      read++
     }
     const all = Array.from({ length: 20 }, () => both.embedder.embedVideo(stream()))
-    await turns(50)
-    expect(opened).toBe(3)
+    await turns(200)
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(4)
+    // Those that wait for room have begun, and hold a first little piece.
+    expect(both.embedder.stats().inFlight.bytes).toBeLessThan(14 * MiB)
     both.double.decoding.open()
     await Promise.all(all)
     nothingLeft(both)
