@@ -141,7 +141,7 @@ describe('scheduling', () => {
 
   it('does not read streams ahead of the decoders without bound', async () => {
     const MiB = 1024 * 1024
-    const both = await open({ decode: { concurrency: 1 }, admission: { maxBytes: 10 * MiB } })
+    const both = await open({ decode: { concurrency: 1 }, limits: { maxBytesInFlight: 10 * MiB } })
     both.double.decoding.held = true
     let read = 0
     const stream = async function* () {
