@@ -68,7 +68,7 @@ const encodingFormats = ['float', 'base64'] as const
 
 /** JSON Schema has no flag for it. */
 const anyCase = (text: string) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)
-const start = (kind: string) => `^\\s*${anyCase(`data:${kind}/`)}[^;,]+(\\s*;[^;]*)*;\\s*`
+const start = (kind: string) => `^\\s*${anyCase(`data:${kind}/`)}[^;,]+(;[^;]*)*;\\s*`
 const videoUrl = `${start('video')}${anyCase('presigned_url')},`
 const frameList = `${start('video_frames')}(${anyCase('base64')}|${anyCase('presigned_url')}),`
 
