@@ -33,7 +33,7 @@ export class CosmosEmbedError extends Error {
   readonly status: number
   /** `error.type` of the HTTP answer. */
   readonly type: string
-  /** Whether the same call may succeed later. */
+  /** Whether the same call, in the same process, may succeed later. */
   readonly retryable: boolean
   readonly details: ErrorDetails
   /** Position of the item in the request, when one item is to blame. */
@@ -298,8 +298,8 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: ClosedError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
-    advice: 'Make a new embedder, or use another server.',
+    retryable: false,
+    advice: 'Make a new embedder, or use another server: this one does not open again.',
   },
   library: {
     class: LibraryError,
@@ -326,7 +326,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: DeviceLostError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
+    retryable: false,
     advice: 'Restart the process: the device cannot be used again from this one.',
   },
   out_of_memory: {
@@ -355,10 +355,8 @@ export function fromNative(
 ): unknown {
   if (failure instanceof CosmosEmbedError) return failure
   if (!isNativeFailure(failure)) {
-    return new InternalError('unexpected failure in the native addon', {
-      index: context.index,
-      cause: failure,
-    })
+    const message = failure instanceof Error ? publicText(failure.message) : 'an unexpected failure'
+    return new InternalError(message, { index: context.index, cause: failure })
   }
   if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
   const ErrorClass = errorTable[failure.code].class
@@ -367,9 +365,12 @@ export function fromNative(
   return new ErrorClass(message, { index: context.index, details: failure.details })
 }
 
-/** The same error, saying which item of the request it is about. Other values pass unchanged. */
-export function atItem(error: unknown, index: number): unknown {
-  if (!(error instanceof CosmosEmbedError) || error.index !== undefined) return error
+/** Whatever was thrown inside this package, as an error of this package. */
+export const ours = (failure: unknown): CosmosEmbedError => fromNative(failure) as CosmosEmbedError
+
+/** The same error, saying which item of the request it is about. */
+export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
+  if (error.index !== undefined) return error
   const ErrorClass = errorTable[error.code].class
   // Spread for what subclasses add, e.g. `retryAfter`.
   const copy = new ErrorClass(error.message, {

@@ -1,6 +1,5 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from './device/open.ts'
-import type { ExtractedFrames } from './frames.ts'
 import { TokenMaker } from './model/token-maker.ts'
 import type { TextTokenizer } from './model/tokenizer.ts'
 import { Pipeline, type ReadyItem, type SharedParts, type VideoItem } from './pipeline.ts'
@@ -8,7 +7,7 @@ import type { Item } from './request/items.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import type { Release } from './schedule/slots.ts'
 import type { Sources } from './source/sources.ts'
-import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
+import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from './types.ts'
 import type { Work } from './work.ts'
 
 /** Clips of every origin are one kind of load. */
@@ -70,7 +69,8 @@ export class Pipelines {
     { signal, priority }: { signal: AbortSignal; priority: Priority },
   ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    return { kind: 'text', tokens: await this.#tokens.make(item.text, signal, priority) }
+    const tokens = await this.#tokens.make(item.text, signal, priority)
+    return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 
   /** Ends the thread that makes tokens. */

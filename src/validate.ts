@@ -83,5 +83,5 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
 function isOtherType(issue: Issue): boolean {
   if (issue.path.length > 0) return false
   if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOtherType))
-  return issue.code === 'invalid_type'
+  return issue.code === 'invalid_type' || (issue.code === 'custom' && issue.params?.isType === true)
 }

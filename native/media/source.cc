@@ -36,6 +36,7 @@ class FileSource final : public Source {
   ~FileSource() override { close(descriptor_); }
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
+  bool in_memory() const override { return false; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
@@ -57,6 +58,7 @@ class MemorySource final : public Source {
  public:
   MemorySource(MediaBytes bytes, const JobGuard& guard)
       : Source(static_cast<std::int64_t>(bytes.data.size()), guard), bytes_(std::move(bytes)) {}
+  bool in_memory() const override { return true; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
@@ -109,6 +111,11 @@ void Source::PretendToRead(std::vector<ByteRange> ranges) {
   // What FFmpeg has buffered may be pretence, or may not be what it should now get.
   io_->buf_ptr = io_->buf_end = io_->buffer;
   io_->pos = position_;
+}
+
+std::size_t Source::Peek(std::int64_t position, std::span<std::uint8_t> buffer) {
+  if (guard_.stopped() || position < 0 || position >= size_) return 0;
+  return static_cast<std::size_t>(std::max(ReadAt(position, buffer), 0));
 }
 
 int Source::Read(std::span<std::uint8_t> buffer) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 namespace cosmos {
 namespace {
@@ -96,7 +97,13 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
     const double start = request.start + i * windows->stride;
     const double stop = std::min(start + windows->seconds, end);
     if (i > 0 && stop - start < windows->seconds / 2) break;
-    plan.push_back(MakeWindow(scan, start, stop, request.shape.frames));
+    ClipWindow window = MakeWindow(scan, start, stop, request.shape.frames);
+    if (!plan.empty() && plan.back().first_rank == window.first_rank &&
+        plan.back().frame_count == window.frame_count) {
+      window.repeats = true;
+      window.ranks = {};
+    }
+    plan.push_back(std::move(window));
   }
   return plan;
 }

@@ -15,8 +15,9 @@ const embedder = createEmbedder({
     concurrency: limits.decoders,
     limits: { maxBytes: limits.decodeBytes, maxWallSeconds: limits.decodeSeconds },
   },
-  admission: { maxItems: 256, maxBytes: limits.bytesInFlight },
   limits: {
+    maxItemsInFlight: 256,
+    maxBytesInFlight: limits.bytesInFlight,
     idleTimeoutMs: 2_000,
     maxDownloads: 16,
     maxDownloadsPerHost: 8,

@@ -43,9 +43,10 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
       },
       servedNames: all('served-model-name'),
       urls: urlPolicy(values),
-      admission: { maxItems: number('max-items-in-flight'), maxBytes: number('max-bytes-in-flight') },
       limits: {
         maxItems: number('max-items'),
+        maxItemsInFlight: number('max-items-in-flight'),
+        maxBytesInFlight: number('max-bytes-in-flight'),
         maxInlineBytes: number('max-inline-bytes'),
         maxMediaBytes: number('max-media-bytes'),
         maxDownloads: number('max-downloads'),

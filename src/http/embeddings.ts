@@ -1,6 +1,6 @@
 /** `POST /v1/embeddings`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { EmbedResponse, Timings, Warning } from '../types.ts'
+import type { EmbedResponse, RequestWarning, Timings } from '../types.ts'
 import { answerFor, HttpError } from './errors.ts'
 import type { Call } from './metrics/service-metrics.ts'
 import type { ParsedBody } from './parse-body.ts'
@@ -45,7 +45,7 @@ async function answer(
     encodingFormat: body.request.encoding_format ?? 'float',
     inputs,
   })
-  const embed = () => embedder.embed(body.request, { signal: work.signal })
+  const embed = () => embedder.embed(body.request, { signal: work.signal, whenFull: 'refuse' })
   const response = await (service.tracer?.trace(request.headers, body, embed) ?? embed())
   work.signal.throwIfAborted()
 
@@ -106,8 +106,10 @@ function serverTiming(timings: Timings): string {
 }
 
 /** JSON in ASCII. A header, since the documented body has no place for it; the first few say enough. */
-function warningText(warnings: readonly Warning[]): string {
-  const short = warnings.slice(0, 8).map(({ index, message }) => ({ index, message: message.slice(0, 200) }))
+function warningText(warnings: readonly RequestWarning[]): string {
+  const short = warnings
+    .slice(0, 8)
+    .map(({ index, code, message }) => ({ index, code, message: message.slice(0, 200) }))
   return JSON.stringify(short).replace(
     /[^\x20-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

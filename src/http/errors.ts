@@ -1,5 +1,5 @@
 /** What can go wrong on the way to the embedder, and the one answer that every error becomes. */
-import { CosmosEmbedError, type ErrorCode, errorTable, InternalError, OverloadedError } from '../errors.ts'
+import { ClosedError, CosmosEmbedError, type ErrorCode, InternalError, OverloadedError } from '../errors.ts'
 
 interface Meaning {
   status: number
@@ -44,6 +44,15 @@ export class HttpError extends Error {
   }
 }
 
+/** This server stops. Unlike an embedder that is closed, it has others beside it: the client may try again. */
+export class StoppingError extends ClosedError {
+  override readonly retryable = true
+
+  constructor() {
+    super('the server is shutting down')
+  }
+}
+
 /** One body for clients of the NIM (`detail`, `status_code`) and of OpenAI (`message`, `code`, `param`). */
 export interface ErrorBody {
   error: {
@@ -77,8 +86,7 @@ const internalCodes: ReadonlySet<string> = new Set<ErrorCode>([
 /** Anything thrown becomes an answer; what is not known becomes a 500 that says nothing of itself. */
 export function answerFor(error: unknown): ErrorAnswer {
   const known = knownError(error)
-  const { status, type, retryable } =
-    known instanceof HttpError ? transportTable[known.code] : errorTable[known.code]
+  const { status, type, retryable } = known instanceof HttpError ? transportTable[known.code] : known
   const index = known instanceof CosmosEmbedError ? known.index : undefined
   const message = publicMessage(known, index)
   return {

@@ -94,7 +94,11 @@ async function sendClip(
     const video = Buffer.concat(body.blocks)
     // From here on the embedder counts what is held, as for every other video.
     body.release()
-    const { clip, frames, media } = await embedder.frames(video, { images: false, signal: work.signal })
+    const { clip, frames, media } = await embedder.frames(video, {
+      images: false,
+      signal: work.signal,
+      whenFull: 'refuse',
+    })
     const { width, height, duration } = media
     return reply
       .header('x-clip', JSON.stringify({ frames, width, height, duration, size: model.height }))

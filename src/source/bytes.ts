@@ -1,8 +1,9 @@
 /** Bytes that arrive piece by piece, up to a limit. */
 import { Readable } from 'node:stream'
-import type { ReadableStream } from 'node:stream/web'
+import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../abort.ts'
 import { CosmosEmbedError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'
 
 const firstCapacity = 256 * 1024
@@ -97,13 +98,31 @@ export async function collectStream(
   }
 }
 
+/** The bytes of a Blob. Rejects as {@link collectStream}. */
+export async function readBlob(
+  blob: Blob,
+  limit: number,
+  room: Reserve,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (blob.size > limit) throw tooLarge(`the Blob (${blob.size} bytes)`, limit)
+  if (blob.size === 0) throw new SourceError('the Blob is empty')
+  await room(blob.size)
+  try {
+    return new Uint8Array(await abortable(blob.arrayBuffer(), signal))
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new SourceError('the Blob cannot be read: did its file change?', { cause: error })
+  }
+}
+
 async function readAll(readable: Readable, limit: number, room: Reserve): Promise<Uint8Array> {
   const collector = new ByteCollector({ what: 'the input stream', limit, room })
   for await (const chunk of readable) {
-    if (!(chunk instanceof Uint8Array)) {
+    if (!isBytes(chunk)) {
       throw new SourceError(`the input stream yields ${typeof chunk}, expected Uint8Array chunks`)
     }
-    await collector.add(chunk)
+    await collector.add(asUint8Array(chunk))
   }
   if (collector.length === 0) throw new SourceError('the input stream ended without a single byte')
   return collector.take()
@@ -112,6 +131,6 @@ async function readAll(readable: Readable, limit: number, room: Reserve): Promis
 /** One kind of stream to deal with, and one that can be destroyed while a read is pending. */
 function toReadable(stream: ByteStream): Readable {
   if (stream instanceof Readable) return stream
-  if ('getReader' in stream) return Readable.fromWeb(stream as unknown as ReadableStream)
+  if (isWebStream(stream)) return Readable.fromWeb(stream as unknown as NodeWebStream)
   return Readable.from(stream, { highWaterMark: 1 })
 }

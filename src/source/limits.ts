@@ -6,6 +6,10 @@ const MiB = 1024 * 1024
 export interface Limits {
   /** Items of one request. */
   maxItems: number
+  /** Items in flight over all calls, at least `maxItems`. An eighth is kept free for queries. */
+  maxItemsInFlight: number
+  /** Bytes of media held in memory over all calls. An eighth is kept free for queries. */
+  maxBytesInFlight: number
   /** UTF-16 units of one text. Only the first `maxTextTokens` tokens count anyway. */
   maxTextCharacters: number
   /** Bytes of one item's base64 media, decoded. */
@@ -38,6 +42,8 @@ const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).def
 export const limitsSchema: z.ZodType<Limits, LimitsInput | undefined> = z
   .strictObject({
     maxItems: count(64),
+    maxItemsInFlight: count(512),
+    maxBytesInFlight: count(1024 * MiB),
     maxTextCharacters: count(65_536),
     maxInlineBytes: count(32 * MiB),
     maxMediaBytes: count(96 * MiB),

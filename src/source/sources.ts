@@ -5,7 +5,7 @@ import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import { checkOptions } from '../validate.ts'
 import { type Resolve, resolveWithSystem } from './address.ts'
-import { collectStream, type Reserve } from './bytes.ts'
+import { collectStream, type Reserve, readBlob } from './bytes.ts'
 import { type CompleteReading, type Downloads, download, enterSlot } from './download.ts'
 import { DownloadSlots } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
@@ -97,6 +97,8 @@ export class Sources {
     switch (source.type) {
       case 'bytes':
         return notEmpty(source.bytes)
+      case 'blob':
+        return await readBlob(source.blob, maxMediaBytes, reading.room, reading.signal)
       case 'stream':
         return await this.#inSlot(reading, () =>
           collectStream(source.stream, maxMediaBytes, reading.room, reading.signal),
@@ -112,6 +114,8 @@ export class Sources {
         return source.image
       case 'bytes':
         return notEmpty(source.bytes)
+      case 'blob':
+        return await readBlob(source.blob, limit, reading.room, reading.signal)
       case 'path':
         return await readWholeFile(source.path, limit, reading)
       case 'url':

@@ -22,7 +22,9 @@ describe('single items', () => {
     expect(result.media).toMatchObject({ container: 'double', width: 16, decoded: 8 })
     expect(result.timings).toMatchObject({ open: 1, decode: 2, convert: 3 })
     expect(result.warnings).toEqual([])
-    expect((await embedder.embedVideo(clip(254))).warnings).toEqual(['the file is damaged'])
+    expect((await embedder.embedVideo(clip(254))).warnings).toEqual([
+      { code: 'media', message: 'the file is damaged' },
+    ])
   })
 
   it('hands the range and the tolerance to the decoder', async () => {
@@ -129,9 +131,11 @@ describe('embed', () => {
       input: [{ video: clip(1) }, { video: clip(254) }],
     })
     expect(usage).toEqual({ num_videos: 2, prompt_tokens: 0, total_tokens: 0 })
-    expect(warnings).toEqual([{ index: 1, message: 'the file is damaged' }])
+    expect(warnings).toEqual([{ index: 1, code: 'media', message: 'the file is damaged' }])
     const long = await embedder.embed({ request_type: 'bulk_text', input: ['a', 'b'.repeat(80)] })
-    expect(long.warnings).toEqual([{ index: 1, message: expect.stringContaining('32 tokens') }])
+    expect(long.warnings).toEqual([
+      { index: 1, code: 'text_truncated', message: expect.stringContaining('32 tokens') },
+    ])
   })
 
   it('puts sixty-four texts into one batch', async () => {

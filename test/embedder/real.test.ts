@@ -148,7 +148,8 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
       { video: new URL(`file://${video}`) },
       { video: bytes },
       { video: createReadStream(video, { highWaterMark: 1000 }) },
-      `data:video/mp4;base64,${bytes.toString('base64')}`,
+      { video: new Blob([bytes]) },
+      { video: new Response(bytes) },
     ])
     const [first, ...others] = all.map((result) => {
       if (result.status === 'rejected') throw result.reason
@@ -239,7 +240,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
       { video: missing },
       { video: videos[0] ?? '' },
       { video: readFileSync(notVideo) },
-      'a red circle',
+      { text: 'a red circle' },
     ])
     expect(settled).toMatchObject([
       { status: 'rejected', reason: { code: 'media', index: 0 } },

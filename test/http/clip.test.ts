@@ -39,7 +39,7 @@ describe('a clip of the page', () => {
   it.each([
     ['decode.limits', { decode: { limits: { maxPixels: 300 } } }, 422, 'limit'],
     ['limits.maxInlineBytes', { limits: { maxInlineBytes: 1000 } }, 413, 'request_too_large'],
-    ['admission.maxBytes', { admission: { maxBytes: 6500 } }, 413, 'request_too_large'],
+    ['limits.maxBytesInFlight', { limits: { maxBytesInFlight: 6500 } }, 413, 'request_too_large'],
   ])('is held to %s', async (_, options, status, code) => {
     const answer = await send(await serve(options))
     expect(answer).toMatchObject({ status, body: { error: { code } } })

@@ -148,12 +148,12 @@ describe('Slots', () => {
 describe('Admission', () => {
   it('admits a request whole or not at all', () => {
     const admission = new Admission({ items: 64, bytes: 1000 })
-    const first = admission.tryAcquire({ items: 60, bytes: 900 })
+    const first = admission.tryAcquire({ items: 60, bytes: 900 }, 'query')
     expect(first).toBeDefined()
-    expect(admission.tryAcquire({ items: 5, bytes: 0 })).toBeUndefined()
-    expect(admission.tryAcquire({ items: 1, bytes: 101 })).toBeUndefined()
+    expect(admission.tryAcquire({ items: 5, bytes: 0 }, 'query')).toBeUndefined()
+    expect(admission.tryAcquire({ items: 1, bytes: 101 }, 'query')).toBeUndefined()
     expect([admission.items, admission.bytes]).toEqual([60, 900])
-    const second = admission.tryAcquire({ items: 4, bytes: 100 })
+    const second = admission.tryAcquire({ items: 4, bytes: 100 }, 'query')
     expect(second).toBeDefined()
     first?.release()
     first?.release()
@@ -164,8 +164,8 @@ describe('Admission', () => {
 
   it('counts bytes that turn up later, once there is room for them, until the release', async () => {
     const admission = new Admission({ items: 10, bytes: 100 })
-    const lease = admission.tryAcquire({ items: 1, bytes: 10 })
-    const other = admission.tryAcquire({ items: 1, bytes: 50 })
+    const lease = admission.tryAcquire({ items: 1, bytes: 10 }, 'query')
+    const other = admission.tryAcquire({ items: 1, bytes: 50 }, 'query')
     const memory = lease?.openMemory()
     await memory?.grow(30, never)
     expect(admission.bytes).toBe(90)
@@ -173,8 +173,8 @@ describe('Admission', () => {
     expect(admission.bytes).toBe(130)
     await more
     const waiting = other?.openMemory().grow(1, never)
-    expect(admission.tryAcquire({ items: 1, bytes: 1 })).toBeUndefined()
-    expect(admission.tryAcquire({ items: 1, bytes: 0 })).toBeDefined()
+    expect(admission.tryAcquire({ items: 1, bytes: 1 }, 'query')).toBeUndefined()
+    expect(admission.tryAcquire({ items: 1, bytes: 0 }, 'query')).toBeDefined()
     lease?.release()
     lease?.release()
     memory?.release()
@@ -186,9 +186,9 @@ describe('Admission', () => {
 
   it('serves those who wait in order, and nobody overtakes them', async () => {
     const admission = new Admission({ items: 4, bytes: 100 })
-    const held = admission.tryAcquire({ items: 4, bytes: 0 })
-    const large = admission.acquire({ items: 4, bytes: 0 }, never)
-    const small = admission.acquire({ items: 1, bytes: 0 }, never)
+    const held = admission.tryAcquire({ items: 4, bytes: 0 }, 'query')
+    const large = admission.acquire({ items: 4, bytes: 0 }, 'query', never)
+    const small = admission.acquire({ items: 1, bytes: 0 }, 'query', never)
     expect(admission.waiting).toBe(2)
     held?.release()
     expect(await state(large)).toBe('resolved')
@@ -200,11 +200,11 @@ describe('Admission', () => {
 
   it('refuses newcomers while others wait, even where they would fit', async () => {
     const admission = new Admission({ items: 4, bytes: 100 })
-    const held = admission.tryAcquire({ items: 2, bytes: 0 })
+    const held = admission.tryAcquire({ items: 2, bytes: 0 }, 'query')
     const controller = new AbortController()
-    const large = admission.acquire({ items: 3, bytes: 0 }, controller.signal)
-    const small = admission.acquire({ items: 1, bytes: 0 }, never)
-    expect(admission.tryAcquire({ items: 1, bytes: 0 })).toBeUndefined()
+    const large = admission.acquire({ items: 3, bytes: 0 }, 'query', controller.signal)
+    const small = admission.acquire({ items: 1, bytes: 0 }, 'query', never)
+    expect(admission.tryAcquire({ items: 1, bytes: 0 }, 'query')).toBeUndefined()
     controller.abort('enough')
     await expect(large).rejects.toBe('enough')
     expect(await state(small), 'the one behind the aborted one goes on').toBe('resolved')
