@@ -17,9 +17,9 @@ async function holding(open, count, ask) {
   }
 }
 
-/** What a supervisor sees who asks until it is answered, for two seconds at most: sockets that are refused take a moment to go. */
+/** What a supervisor sees who asks until it is answered, for ten seconds at most: sockets that are refused take a moment to go. */
 async function health(url) {
-  const end = performance.now() + 2_000
+  const end = performance.now() + 10_000
   for (;;) {
     const status = await get(url, '/v1/health/ready')
     if (status !== 0 || performance.now() > end) return [{ status, text: '' }]

@@ -63,7 +63,7 @@ const small = [
     const body = query(Array(64).fill(text), 'bulk_text')
     return closedLoop(
       () => post(url, body),
-      size === 'short' ? { callers: 8, seconds: 4 } : { callers: 16, seconds: 10 },
+      { callers: 8, seconds: size === 'short' ? 4 : 10 },
     )
   },
 }))
