@@ -61,10 +61,7 @@ const small = [
   seconds: 60,
   run: ({ url, size }) => {
     const body = query(Array(64).fill(text), 'bulk_text')
-    return closedLoop(
-      () => post(url, body),
-      { callers: 8, seconds: size === 'short' ? 4 : 10 },
-    )
+    return closedLoop(() => post(url, body), { callers: 8, seconds: size === 'short' ? 4 : 10 })
   },
 }))
 
