@@ -50,15 +50,15 @@ describe('the files of the prebuild', () => {
   })
 
   it('would not pass without what ends a process whose memory is damaged', () => {
-    const bytes = readFileSync(addon)
+    const name = siblings.find((file) => file.startsWith('libavutil-cosmos')) as string
+    const bytes = readFileSync(path.join(prebuild, name))
     const landing = Buffer.from(arch === 'x64' ? 'f30f1efa' : '3f2303d5', 'hex')
     for (let at = bytes.indexOf(landing); at >= 0; at = bytes.indexOf(landing)) bytes.fill(0x90, at, at + 4)
-    for (const name of ['__stack_chk_fail', '_chk\0']) {
-      for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name)) bytes.write('_none', at)
+    for (const symbol of ['__stack_chk_fail', '_chk\0']) {
+      for (let at = bytes.indexOf(symbol); at >= 0; at = bytes.indexOf(symbol)) bytes.write('_none', at)
     }
-    const file = path.join(scratch, 'cosmos-embed.glibc.node')
-    writeFileSync(file, bytes)
-    const problems = checkFile(file, { arch, siblings }).problems.join('\n')
+    writeFileSync(path.join(scratch, name), bytes)
+    const problems = checkFile(path.join(scratch, name), { arch, siblings }).problems.join('\n')
     expect(problems).toMatch(/without the stack protector/)
     expect(problems).toMatch(/without _FORTIFY_SOURCE/)
     expect(problems).toMatch(/without branch protection/)
