@@ -24,7 +24,7 @@ it.each(writeSnippets(folder))(
     const { status, stderr } = spawnSync(process.execPath, args, {
       cwd: folder,
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 240_000,
     })
     expect(status, stderr).toBe(0)
   },
