@@ -8,11 +8,11 @@ const ftyp = box('ftyp', 'isom', u32(512), 'isomiso2avc1mp41')
 
 /** A visual sample entry of H.264 with parameter sets for 64 by 64 pixels. */
 function avc1() {
-  const sps = Buffer.from('674d401edb2108', 'hex')
+  const sps = Buffer.from('674d003eda1099', 'hex')
   const pps = Buffer.from('68ce3880', 'hex')
   const avcc = box(
     'avcC',
-    Buffer.from([1, 0x4d, 0x40, 0x1e, 0xff, 0xe1]),
+    Buffer.from([1, 0x4d, 0, 0x3e, 0xff, 0xe1]),
     u16(sps.length),
     sps,
     Buffer.from([1]),

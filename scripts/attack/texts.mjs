@@ -61,7 +61,10 @@ const small = [
   seconds: 60,
   run: ({ url, size }) => {
     const body = query(Array(64).fill(text), 'bulk_text')
-    return closedLoop(() => post(url, body), { callers: 16, seconds: size === 'short' ? 3 : 10 })
+    return closedLoop(
+      () => post(url, body),
+      size === 'short' ? { callers: 8, seconds: 4 } : { callers: 16, seconds: 10 },
+    )
   },
 }))
 

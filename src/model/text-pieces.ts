@@ -73,37 +73,39 @@ const usualMarks = 32
 const longStack = new RegExp(`(?:(?![\\t\\n\\r])[\\p{M}\\p{C}\\ufffd]){${usualMarks + 1},}`, 'gu')
 
 /**
- * The text without most of the marks of a stack that goes on and on: to put such a stack in order takes Unicode
+ * Takes most of the marks of a stack that goes on and on out of a text: to put such a stack in order takes Unicode
  * normalisation a time that grows with its square. The tokens stay the same: what is left out is either an accent, which
- * the tokenizer removes, or makes a word longer that is too long for it anyway.
+ * the tokenizer removes, or makes a word longer that is too long for it anyway. `normalize` is what the tokenizer does to
+ * a text first of all.
  */
-export function withoutTowers(text: string, maxWordCharacters: number): string {
-  return text.replace(longStack, (stack) => {
+export function towerRemover(
+  normalize: (text: string) => string,
+  { maxWordCharacters }: WordRules,
+): (text: string) => string {
+  const kinds = new Map<string, Kind>()
+  const kindOf = (character: string): Kind => {
+    const known = kinds.get(character)
+    if (known) return known
+    // The highest class that there is comes last of all marks.
+    const moves = `\u0345${character}`.normalize('NFD') === `${character.normalize('NFD')}\u0345`
+    const kind = !moves ? 'fixed' : normalize(`a${character}`) === 'a' ? 'accent' : 'mark'
+    kinds.set(character, kind)
+    return kind
+  }
+  const shorten = (stack: string) => {
     let accents = 0
-    let others = 0
+    let marks = 0
     let kept = ''
     for (const character of stack) {
       const kind = kindOf(character)
       if (kind === 'accent' && ++accents > usualMarks) continue
-      if (kind === 'mark' && ++others > maxWordCharacters + 1) continue
+      if (kind === 'mark' && ++marks > maxWordCharacters + 1) continue
       kept += character
     }
     return kept
-  })
+  }
+  return (text) => text.replace(longStack, shorten)
 }
 
+/** Whether normalisation may move a character about, and whether it is an accent, of which nothing is left. */
 type Kind = 'accent' | 'mark' | 'fixed'
-
-const kinds = new Map<string, Kind>()
-
-/** Whether normalisation may move a character about, and whether nothing of it is left when accents are removed. */
-function kindOf(character: string): Kind {
-  const known = kinds.get(character)
-  if (known) return known
-  const decomposed = character.normalize('NFD')
-  // The highest class that there is comes last of all marks.
-  const moves = `\u0345${character}`.normalize('NFD') === `${decomposed}\u0345`
-  const kind = !moves ? 'fixed' : /^\p{Mn}+$/u.test(decomposed) ? 'accent' : 'mark'
-  kinds.set(character, kind)
-  return kind
-}

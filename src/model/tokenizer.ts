@@ -4,7 +4,7 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../validate.ts'
-import { type Cutter, cutter, textPieces, type WordRules, withoutTowers } from './text-pieces.ts'
+import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-pieces.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {
@@ -62,7 +62,7 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
   if (!json.success) throw new ModelError(`tokenizer ${path}: ${describeIssues(json.error.issues).message}`)
   let tokenizer: Tokenizer
   try {
-    tokenizer = new Tokenizer(json.data, {})
+    tokenizer = makeTokenizer(json.data)
   } catch (cause) {
     throw new ModelError(`tokenizer ${path} is not one that this version can run`, { cause })
   }
@@ -78,10 +78,13 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
     throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] behind it`)
   }
   useQuickWordPieces(tokenizer, json.data)
+  const rules = wordRules(json.data)
+  const { normalizer } = tokenizer
   return new TextTokenizer({
     file,
     tokenizer,
-    rules: wordRules(json.data),
+    cutter: cutter(rules),
+    shorten: rules.stripsAccents && normalizer ? towerRemover((text) => normalizer(text), rules) : same,
     classifier,
     separator,
     padTokenId: json.data.padding?.pad_id ?? vocabulary('[PAD]'),
@@ -89,6 +92,13 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
 }
 
 type TokenizerJson = z.infer<typeof tokenizerJson>
+
+/** What gives a whole text its tokens. @internal */
+export function makeTokenizer(json: object): Tokenizer {
+  return new Tokenizer(json, {})
+}
+
+const same = (text: string): string => text
 
 /** The library's own way from words to pieces takes milliseconds for a word of a hundred letters. */
 function useQuickWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
@@ -120,7 +130,9 @@ const shortText = 256
 interface TokenizerParts {
   file: TokenizerFile
   tokenizer: Tokenizer
-  rules: WordRules
+  cutter: Cutter | undefined
+  /** Leaves out what costs much and changes no token. */
+  shorten(text: string): string
   classifier: number
   separator: number
   padTokenId: number
@@ -130,13 +142,11 @@ export class TextTokenizer {
   readonly padTokenId: number
   readonly file: TokenizerFile
   readonly #parts: TokenizerParts
-  readonly #cutter: Cutter | undefined
 
   constructor(parts: TokenizerParts) {
     this.padTokenId = parts.padTokenId
     this.file = parts.file
     this.#parts = parts
-    this.#cutter = cutter(parts.rules)
   }
 
   /** Throws InvalidRequestError for a text without any token, e.g. of spaces only. */
@@ -151,10 +161,10 @@ export class TextTokenizer {
 
   /** Piece by piece until there are enough tokens; nothing when that takes more than `budget` characters. */
   #encode(text: string, budget: number): TokenizedText | undefined {
-    const { classifier, separator, file } = this.#parts
+    const { classifier, separator, cutter, file } = this.#parts
     const ids = [classifier]
     let looked = 0
-    for (const piece of textPieces(text, this.#cutter)) {
+    for (const piece of textPieces(text, cutter)) {
       looked += piece.length
       if (looked > budget) return undefined
       for (const id of this.#idsOf(piece)) ids.push(id)
@@ -171,8 +181,7 @@ export class TextTokenizer {
   }
 
   #idsOf(piece: string): number[] {
-    const { tokenizer, rules } = this.#parts
-    const text = rules.stripsAccents ? withoutTowers(piece, rules.maxWordCharacters) : piece
-    return tokenizer.encode(text, { add_special_tokens: false }).ids
+    const { tokenizer, shorten } = this.#parts
+    return tokenizer.encode(shorten(piece), { add_special_tokens: false }).ids
   }
 }

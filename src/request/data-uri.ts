@@ -81,7 +81,8 @@ function trimmed(payload: string, encoding: PayloadEncoding): string {
 
 /**
  * Splits `{a,b,…}`, or `a,b,…` as NVIDIA's open server takes it. A presigned URL may contain commas, so URLs part only
- * where the next one begins; base64 holds neither comma nor brace.
+ * where the next one begins; base64 holds neither comma nor brace. (The blanks in front of a comma are trimmed away later:
+ * to look for them here would take a time that grows with the square of their number.)
  */
 function splitFrames(payload: string, encoding: PayloadEncoding, frames: number): string[] {
   const inside = payload.trim()
@@ -91,7 +92,7 @@ function splitFrames(payload: string, encoding: PayloadEncoding, frames: number)
     throw new InvalidRequestError(`video_frames input ${which}: expected {frame,frame,…}`)
   }
   const list = opens ? inside.slice(1, -1) : inside
-  const separator = encoding === 'base64' ? ',' : /\s*,\s*(?=https?:\/\/)/i
+  const separator = encoding === 'base64' ? ',' : /,\s*(?=https?:\/\/)/i
   // One more than wanted tells "too many"; a body full of commas must not become millions of strings.
   const payloads = list.trim() === '' ? [] : list.split(separator, frames + 1)
   if (payloads.length !== frames) {

@@ -17,9 +17,11 @@ const maxLength = 8192
 /**
  * `data:`, perhaps a type, perhaps parameters, a comma: RFC 2397. "data: the new oil" has a blank instead and is a
  * text, and so is "data:science,art", where what stands before the comma is no type.
+ *
+ * No blank can belong to two places of it: a text of semicolons and blanks would take for ever otherwise.
  */
 const dataUri =
-  /^data:(?:[a-z0-9!#$&^_.+-]*\/[^,\s;]*|video|video_frames|image|audio|text|application|base64)?(?:\s*;\s*[^,;\s]*)*,/i
+  /^data:(?:[a-z0-9!#$&^_.+-]*\/[^,\s;]*|video|video_frames|image|audio|text|application|base64)?(?:(?:\s*;(?:\s*[^,;\s]+)?)+\s*)?,/i
 /** Written as a form of the contract but for a slip in its type or its encoding, with or without the comma. */
 const dataVideo = /^data:\s*(?:video|video_frames|image|audio)\s*[/;]/i
 
