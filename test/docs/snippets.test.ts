@@ -28,5 +28,5 @@ it.each(writeSnippets(folder))(
     })
     expect(status, stderr).toBe(0)
   },
-  150_000,
+  300_000,
 )

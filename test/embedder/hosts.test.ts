@@ -71,5 +71,5 @@ it.each<[string, string[]]>([
     })
     expect({ status, stdout }, stderr).toEqual({ status: 0, stdout: '256\n' })
   },
-  150_000,
+  300_000,
 )
