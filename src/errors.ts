@@ -355,18 +355,25 @@ export function fromNative(
 ): unknown {
   if (failure instanceof CosmosEmbedError) return failure
   if (!isNativeFailure(failure)) {
-    const message = failure instanceof Error ? publicText(failure.message) : 'an unexpected failure'
-    return new InternalError(message, { index: context.index, cause: failure })
+    return new InternalError('unexpected failure in the addon', { index: context.index, cause: failure })
   }
   if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
   const ErrorClass = errorTable[failure.code].class
   // Why a library did not load is told in lines, by lib/load-failure.js: no media can put words into it.
-  const message = failure.code === 'library' ? failure.message : publicText(failure.message)
+  // Others hold no pointers or control characters, and none would get out if they did.
+  const isTold = failure.code === 'library'
+  const plain = failure.message.replace(/\b0x[0-9a-f]+\b/gi, '[address]').replace(/\p{Cc}+/gu, ' ')
+  const message = isTold ? failure.message : plain.slice(0, 1000)
   return new ErrorClass(message, { index: context.index, details: failure.details })
 }
 
 /** Whatever was thrown inside this package, as an error of this package. */
-export const ours = (failure: unknown): CosmosEmbedError => fromNative(failure) as CosmosEmbedError
+export function ours(failure: unknown): CosmosEmbedError {
+  if (failure instanceof CosmosEmbedError) return failure
+  if (isNativeFailure(failure)) return fromNative(failure) as CosmosEmbedError
+  const { message = 'unexpected failure' } = (failure ?? {}) as Partial<Error>
+  return new InternalError(message, { cause: failure })
+}
 
 /** The same error, saying which item of the request it is about. */
 export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
@@ -387,12 +394,4 @@ function isNativeFailure(value: unknown): value is NativeFailure {
   if (typeof value !== 'object' || value === null) return false
   const { code, message } = value as Partial<NativeFailure>
   return typeof code === 'string' && Object.hasOwn(errorTable, code) && typeof message === 'string'
-}
-
-/** Belt and braces: native messages hold no pointers or control characters, and none would get out if they did. */
-function publicText(message: string): string {
-  return message
-    .replace(/\b0x[0-9a-f]+\b/gi, '[address]')
-    .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 1000)
 }

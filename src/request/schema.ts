@@ -31,7 +31,8 @@ export interface TextInput extends Keyed {
 export interface VideoInput extends Keyed {
   /**
    * A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes in memory, a `Blob` or `File`,
-   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`.
+   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`. A stream is the call's from
+   * the moment it is passed, and closed when the call ends.
    */
   video: string | URL | Bytes | Blob | ByteStream | Response
   /** Seconds from the first displayed frame, ≥ 0. Default 0. */

@@ -252,7 +252,7 @@ describe('embed', () => {
   })
 
   test('patterns become the files that they match', async () => {
-    const pattern = path.join(examples, '{red,blue}-c[a-i]*e.*')
+    const pattern = path.join(examples, '{red,blue}-c[a-i]rcle.*')
     const { code, stdout } = await run(['embed', pattern, '--json'])
     expect(code).toBe(0)
     const { data } = JSON.parse(stdout) as { data: { input: string; kind: string }[] }

@@ -24,9 +24,9 @@ it.each(writeSnippets(folder))(
     const { status, stderr } = spawnSync(process.execPath, args, {
       cwd: folder,
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 240_000,
     })
     expect(status, stderr).toBe(0)
   },
-  150_000,
+  300_000,
 )

@@ -67,9 +67,9 @@ it.each<[string, string[]]>([
       cwd: folder,
       env: { ...process.env, NODE_OPTIONS: '', XDG_CACHE_HOME: path.join(folder, `cache-${Math.random()}`) },
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 240_000,
     })
     expect({ status, stdout }, stderr).toEqual({ status: 0, stdout: '256\n' })
   },
-  150_000,
+  300_000,
 )

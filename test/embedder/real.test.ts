@@ -284,6 +284,10 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     )
     const { data } = await embed({ request_type: 'query', input: 'a red circle' })
     expect(await early).toBe('early')
+    const wrong = { signal: 'none' } as unknown as { signal: AbortSignal }
+    expect(await failureOf(embed({ request_type: 'query', input: 'a' }, wrong))).toMatchObject({
+      code: 'invalid_argument',
+    })
     expect(
       cosine(data[0]?.embedding, (await embedder.embedText('a red circle')).embedding),
     ).toBeGreaterThanOrEqual(SAME)
