@@ -119,7 +119,7 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
   })
 
   it('end while they load the addon', async () => {
-    const child = await runChild('load.mjs', ['100'])
+    const child = await runChild('load.mjs', ['40'])
     expect(child).toMatchObject({ ended: 0, stderr: '' })
     expect(child.stdout).toContain('refused')
   })
