@@ -201,7 +201,7 @@ export interface NativeOpenGpuOptions {
   libraries?: NativeGpuLibraries
   /** `never`: decode on the CPU only. Default `auto`. */
   nvdec?: 'auto' | 'never'
-  /** Clips that this GPU's NVDEC works on at a time. Default 0: one for each of its engines. */
+  /** Clips that this GPU's NVDEC works on at a time. Default 0: two for each of its engines. */
   nvdecWorkers?: number
   /** Clips that the CPU may take over while NVDEC is busy. Default 0: none that NVDEC can decode. */
   cpuWorkers?: number
@@ -231,6 +231,8 @@ export interface NativeGpu {
     nvdecReason: string
     /** Engines of the card's NVDEC; 0 when it is not used. */
     nvdecEngines: number
+    /** Clips that it works on at a time; 0 when it is not used. */
+    nvdecWorkers: number
     nvdec: NativeNvdecCapability[]
   }
   stats(): NativeGpuStats

@@ -88,7 +88,7 @@ export interface CudaOptions {
   hostCode?: boolean | undefined
   /** `never` decodes on the CPU only. Default `auto`: NVDEC where it can and is not the slower way. */
   nvdec?: 'auto' | 'never' | undefined
-  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: one for each of its engines. */
+  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: two for each of its engines. */
   nvdecWorkers?: number | undefined
   /**
    * Videos of one GPU that the CPU may decode while NVDEC is busy, ≥ 0. Default: half of the cores, shared among the

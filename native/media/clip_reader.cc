@@ -49,6 +49,7 @@ class VideoClipReader final : public ClipReader {
 
   const ClipRequest request_;
   JobGuard guard_;
+  MediaSource media_;
   std::unique_ptr<Demuxer> demuxer_;
   VideoScan scan_;
   std::vector<ClipWindow> windows_;
@@ -103,7 +104,8 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
 }
 
 Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Windows>& windows) {
-  auto demuxer = Demuxer::Open(std::move(source), request_.limits, guard_);
+  media_ = std::move(source);
+  auto demuxer = Demuxer::Open(media_, request_.limits, guard_);
   if (!demuxer.ok()) return demuxer.TakeStatus();
   demuxer_ = std::move(demuxer).value();
   auto scan = ScanVideo(*demuxer_, request_.start, request_.end, request_.limits);
@@ -113,7 +115,7 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
   if (!planned.ok()) return planned.TakeStatus();
   windows_ = std::move(planned).value();
 
-  decoder_ = std::make_unique<ClipDecoder>(*demuxer_, scan_, request_, guard_);
+  decoder_ = std::make_unique<ClipDecoder>(media_, *demuxer_, scan_, request_, guard_);
   if (Status status = decoder_->Open(); !status.ok()) return status;
   PlanUses();
   orientation_ = OrientationOf(demuxer_->stream());
@@ -261,7 +263,7 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
   spent_.discarded = counts.discarded;
   spent_.seeks = decoder_->seeks();
   spent_.wait_ms = decoder_->waited_ms();
-  spent_.bytes_read = demuxer_->bytes_read();
+  spent_.bytes_read = demuxer_->bytes_read() + decoder_->more_bytes_read();
 
   DecodeReport report = spent_;
   report.decoded -= reported_.decoded;

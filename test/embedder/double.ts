@@ -183,7 +183,8 @@ export class BindingDouble implements Binding {
       const info = this.gpus.find(({ device }) => device === options.device)
       if (!info) throw failure({ code: 'invalid_argument', message: 'no such GPU' })
       this.gpusOpen++
-      return new GpuDouble(this, info, options.nvdec === 'never' ? 0 : this.nvdecEngines)
+      const engines = options.nvdec === 'never' ? 0 : this.nvdecEngines
+      return new GpuDouble(this, info, engines, options.nvdecWorkers || 2 * engines)
     })
   }
 
@@ -292,7 +293,7 @@ class GpuDouble implements NativeGpu {
   readonly #double: BindingDouble
   #open = true
 
-  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number) {
+  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number, nvdecWorkers: number) {
     this.#double = double
     this.info = {
       ...info,
@@ -300,6 +301,7 @@ class GpuDouble implements NativeGpu {
       freeBytes: info.memoryBytes,
       nvdecReason: nvdecEngines === 0 ? 'not asked for' : '',
       nvdecEngines,
+      nvdecWorkers: nvdecEngines === 0 ? 0 : nvdecWorkers,
       nvdec: [
         {
           codec: 'h264',
