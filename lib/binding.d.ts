@@ -62,6 +62,14 @@ export interface NativeDecodeLimits {
   maxBytes: number
 }
 
+/** `indices` count the displayable frames of the range; `timestamps` are seconds, each the frame on screen then. */
+export type NativeFrameRule =
+  | 'card'
+  | 'curator'
+  | 'rounded'
+  | { indices: readonly number[] }
+  | { timestamps: readonly number[] }
+
 export interface NativeClipOptions {
   /** T, the number of frames of the clip. */
   frames: number
@@ -71,6 +79,8 @@ export interface NativeClipOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames of a video. Default `card`. Without meaning for pictures. */
+  frameRule?: NativeFrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0: exactly the chosen frames. */
   frameTolerance?: number
   /** Decoder threads, ≥ 1. Default 1. */
@@ -197,7 +207,7 @@ export interface NativeOpenGpuOptions {
   libraries?: NativeGpuLibraries
   /** `never`: decode on the CPU only. Default `auto`. */
   nvdec?: 'auto' | 'never'
-  /** Clips that this GPU's NVDEC works on at a time. Default 0: one for each of its engines. */
+  /** Clips that this GPU's NVDEC works on at a time. Default 0: two for each of its engines. */
   nvdecWorkers?: number
   /** Clips that the CPU may take over while NVDEC is busy. Default 0: none that NVDEC can decode. */
   cpuWorkers?: number
@@ -227,6 +237,8 @@ export interface NativeGpu {
     nvdecReason: string
     /** Engines of the card's NVDEC; 0 when it is not used. */
     nvdecEngines: number
+    /** Clips that it works on at a time; 0 when it is not used. */
+    nvdecWorkers: number
     nvdec: NativeNvdecCapability[]
   }
   stats(): NativeGpuStats

@@ -195,7 +195,8 @@ export class Pipeline {
     const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
-    const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
+    const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
+    const { start, end, frameRule = options.frameRule, frameTolerance } = range
     return {
       frames,
       height,
@@ -206,6 +207,7 @@ export class Pipeline {
       ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
+      ...(frameRule !== 'card' && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
     }
   }

@@ -2,11 +2,13 @@
 
 import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
 import type { Precision } from './options.ts'
+import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import type { Limits } from './source/limits.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
 
+export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
   EmbedRequest,
   EncodingFormat,
@@ -85,6 +87,8 @@ export interface VideoOptions extends ItemOptions {
   start?: number | undefined
   /** Seconds; default: to the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. Vectors of different rules do not belong in one index. */
+  frameRule?: FrameRule | undefined
   /**
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
@@ -92,6 +96,8 @@ export interface VideoOptions extends ItemOptions {
 }
 
 export interface SegmentOptions extends VideoOptions {
+  /** Of each segment by itself. A part of a video is a clip of its own: its clock begins with its first frame. */
+  frameRule?: NamedFrameRule | undefined
   /** Length of a segment, > 0. */
   windowSeconds: number
   /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
@@ -320,7 +326,12 @@ export interface EmbedderInfo {
     embeddingDim: number
     maxTextTokens: number
     license: { name: string; path?: string | undefined; url?: string | undefined }
-    /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
+    /** Which frames of a video the model is given, unless a call says otherwise. */
+    frameRule: NamedFrameRule
+    /**
+     * Changes when any file of the bundle does, and with the frame rule: what a cache of vectors must be keyed by. A
+     * call's own `frameRule`, `frameTolerance`, `start` and `end` belong beside it in the key.
+     */
     fingerprint: string
   }
   engine: { backend: string; version: string; library: string }

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "image/clip.h"
 #include "image/rgb_image.h"
+#include "media/frame_rule.h"
 
 namespace cosmos {
 
@@ -44,6 +45,7 @@ struct ClipRequest {
   // Presentation time in seconds from the first displayed frame; nothing = to the end.
   double start = 0;
   std::optional<double> end;
+  FrameRule frame_rule;
   // A wanted frame may move by up to this many seconds to one that is cheaper to decode. 0 = exactly these.
   double frame_tolerance = 0;
   int threads = 1;           // of the decoder, >= 1
@@ -111,7 +113,7 @@ class ClipReader {
 };
 
 // A clip from still pictures (encoded JPEG, PNG, WebP, or raw RGB): picture floor(i·(n−1)/(T−1)) of n becomes
-// frame i.
+// frame i, whatever the request's rule for videos.
 using StillImage = std::variant<MediaBytes, RgbImage>;
 Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const ClipRequest& request,
                                    CancelTokenPtr cancel);

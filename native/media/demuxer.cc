@@ -4,7 +4,10 @@
 #include <semaphore>
 #include <span>
 #include <utility>
+#include <vector>
 
+#include "media/buffer_meter.h"
+#include "media/container_check.h"
 #include "media/encryption.h"
 #include "media/picture_format.h"
 
@@ -19,6 +22,10 @@ std::counting_semaphore<kConcurrentProbes>& Probes() {
   static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
   return probes;
 }
+
+constexpr const char* kNotAContainer =
+    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
+    "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
 
 enum class Structure { kFrame, kTopField, kBottomField };
 
@@ -80,6 +87,14 @@ Status Demuxer::OpenContainer() {
     return Encrypted("its sample tables say so").With("container", "mp4");
   }
 
+  // As avformat_open_input would: what the tables of this container may ask for is known before it reads
+  // them.
+  const AVInputFormat* kind = nullptr;
+  if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
+    return ReadError(error, kNotAContainer);
+  }
+  COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
+
   AVFormatContext* format = avformat_alloc_context();
   if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
   format->pb = source_->io();
@@ -89,15 +104,11 @@ Status Demuxer::OpenContainer() {
   format->max_analyze_duration = kAnalyzeMicroseconds;
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
-  av_dict_set(&options, "codec_whitelist", ff::AllowedDecoders(), 0);
+  av_dict_set(&options, "codec_whitelist", ff::ProbedDecoders(), 0);
   av_dict_set(&options, "protocol_whitelist", "none", 0);
-  const int error = avformat_open_input(&format, nullptr, nullptr, &options);
+  const int error = avformat_open_input(&format, nullptr, kind, &options);
   av_dict_free(&options);
-  if (error < 0) {
-    return ReadError(error,
-                     "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, "
-                     "mpeg, flv, asf, ogg, ivf, dv, gif, apng, y4m, raw h264, hevc or av1)");
-  }
+  if (error < 0) return ReadError(error, kNotAContainer);
   format_.reset(format);
   has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
   return {};
@@ -123,6 +134,14 @@ Status Demuxer::ChooseStream() {
           .With("container", container());
     }
     stream_ = format_->streams[best];
+    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream
+    // does.
+    const AVCodecParserContext* parser = av_stream_get_parser(stream_);
+    AVCodecParameters& found = *stream_->codecpar;
+    if (parser && found.width == 0) {
+      found.width = parser->width;
+      found.height = parser->height;
+    }
   } else {
     // The container's own times and flags are complete: parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
@@ -165,9 +184,15 @@ bool Demuxer::ParametersComplete() const {
 }
 
 Status Demuxer::FindStreamInfo() {
+  // It decodes a few pictures, with decoders that are not metered.
+  std::vector<AVDictionary*> options(format_->nb_streams);
+  for (AVDictionary*& option : options) {
+    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
+  }
   Probes().acquire();
-  const int error = avformat_find_stream_info(format_.get(), nullptr);
+  const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
   Probes().release();
+  for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();
 }
@@ -175,9 +200,20 @@ Status Demuxer::FindStreamInfo() {
 Status Demuxer::ReadError(int error, const std::string& what) const {
   if (Status status = guard_.Check(); !status.ok()) return status;
   if (!source_->error().ok()) return source_->error();
+  if (error == AVERROR(ENOMEM)) return TooMuch();
   Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
   if (!format_) return status;
   return std::move(status).With("container", container());
+}
+
+// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of
+// one stream too many, and of a packet that is longer than any may be.
+Status Demuxer::TooMuch() const {
+  if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
+    return TableBudget::TooManyStreams(limits_);
+  }
+  return Status(StatusCode::kLimit, "a packet needs more memory than one may have (limit maxBytes)")
+      .With("limit", static_cast<double>(limits_.max_bytes));
 }
 
 Result<bool> Demuxer::Read(AVPacket& packet) {
@@ -221,7 +257,7 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
     av_packet_unref(&packet);
     const int error = av_read_frame(format_.get(), &packet);
     if (error == AVERROR(EAGAIN)) continue;
-    if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+    if (error == AVERROR(ENOMEM)) return TooMuch();
     if (error < 0) {
       if (Status status = guard_.Check(); !status.ok()) return status;
       if (!source_->error().ok()) return source_->error();

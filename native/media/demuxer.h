@@ -68,6 +68,7 @@ class Demuxer {
   bool ParametersComplete() const;
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
+  Status TooMuch() const;
   Result<bool> ReadPacket(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;

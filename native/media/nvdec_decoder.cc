@@ -21,9 +21,7 @@ bool IsFinal(StatusCode code) {
 bool OnePacketIsOnePicture(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC:
-    case AV_CODEC_ID_MPEG1VIDEO:
-    case AV_CODEC_ID_MPEG2VIDEO: return true;
+    case AV_CODEC_ID_HEVC: return true;
     default: return false;
   }
 }
@@ -142,6 +140,9 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
     data = joined_;
   }
   fed_ = true;
+  if (filter_.parameters().codec_id == AV_CODEC_ID_VP9) {
+    if (const auto colour = ColourOfVp9(data)) session_.SetVp9Colour(*colour);
+  }
   const std::size_t second = SecondField(filter_.parameters().codec_id, data);
   ParsePicture(data.first(second), place);
   if (second < data.size()) ParsePicture(data.subspan(second), place);

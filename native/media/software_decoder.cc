@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "media/bitstream.h"
+#include "media/picture_file.h"
 
 namespace cosmos {
 namespace {
@@ -54,6 +55,8 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
   // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
   if (!options.whole_only) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  // Cropped on the left as the stream says: aligned pictures would show up to 31 columns that are cropped.
+  context->flags |= AV_CODEC_FLAG_UNALIGNED;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
   // that holds back too few drops those that come late. Both come from the file.
   context->has_b_frames =
@@ -72,12 +75,23 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
 }
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
+  if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(KeepPixels(packet));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
   // and the match is exact whatever the container's times are.
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
   return Judge(avcodec_send_packet(context_.get(), &packet));
+}
+
+// A picture of Motion JPEG is a file of its own, with all that can be in one.
+Status SoftwareDecoder::KeepPixels(AVPacket& packet) {
+  if (av_packet_make_writable(&packet) < 0) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  const std::span file(packet.data, static_cast<std::size_t>(packet.size));
+  const auto kept = CopyPixels(ImageFormat::kJpeg, file, packet.data);
+  if (!kept.ok()) return kept.status();
+  av_shrink_packet(&packet, static_cast<int>(kept.value()));
+  return {};
 }
 
 // Damage is counted, and everything else that failed is an error.

@@ -37,6 +37,7 @@ class SoftwareDecoder final : public Decoder {
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
       : meter_(std::move(meter)), context_(std::move(context)), can_skip_(can_skip) {}
 
+  static Status KeepPixels(AVPacket& packet);
   Status Judge(int error);
 
   std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it

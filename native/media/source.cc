@@ -36,6 +36,7 @@ class FileSource final : public Source {
   ~FileSource() override { close(descriptor_); }
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
+  bool in_memory() const override { return false; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
@@ -57,6 +58,7 @@ class MemorySource final : public Source {
  public:
   MemorySource(MediaBytes bytes, const JobGuard& guard)
       : Source(static_cast<std::int64_t>(bytes.data.size()), guard), bytes_(std::move(bytes)) {}
+  bool in_memory() const override { return true; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {

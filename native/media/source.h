@@ -29,6 +29,7 @@ class Source {
 
   AVIOContext* io() { return io_.get(); }
   std::int64_t size() const { return size_; }
+  virtual bool in_memory() const = 0;
   std::int64_t bytes_read() const { return bytes_read_; }
   // Why a read failed, if one did: a bad disk is not a bad video.
   const Status& error() const { return error_; }

@@ -171,6 +171,38 @@ TEST(MediaFrames, AnEditListCutsWhatIsNotShown) {
   EXPECT_EQ(clip.frames[0].pts, 0);
 }
 
+// libavcodec would keep up to 31 columns that a stream crops on the left, for the sake of its alignment.
+TEST(MediaFrames, ACropIsExactOnEverySide) {
+  const struct {
+    std::string format;
+    int left, top, right, bottom;
+  } crops[] = {{"yuv420p", 6, 2, 4, 8}, {"yuv420p", 34, 0, 0, 2}, {"yuv444p", 5, 3, 2, 1}};
+  for (const auto& crop : crops) {
+    SCOPED_TRACE(crop.format + " " + std::to_string(crop.left));
+    const auto whole =
+        MakeClip("crop_" + crop.format + ".mp4",
+                 "-f lavfi -i testsrc2=s=160x96:r=25:d=1 -c:v libx264 -pix_fmt " + crop.format);
+    const auto cut = MakeClip(
+        "crop_" + crop.format + std::to_string(crop.left) + ".mp4",
+        "-i '" + whole.string() + "' -c copy -bsf:v h264_metadata=crop_left=" + std::to_string(crop.left) +
+            ":crop_top=" + std::to_string(crop.top) + ":crop_right=" + std::to_string(crop.right) +
+            ":crop_bottom=" + std::to_string(crop.bottom));
+    const DecodedClip expected = ReadClip(MediaPath{whole.string()});
+    const DecodedClip clip = ReadClip(MediaPath{cut.string()});
+    for (std::size_t i = 0; i < clip.images.size(); ++i) {
+      const RgbImage& image = clip.images[i];
+      ASSERT_EQ(image.width, 160 - crop.left - crop.right);
+      ASSERT_EQ(image.height, 96 - crop.top - crop.bottom);
+      // At its edges chroma has other neighbours.
+      for (int y = 1; y + 1 < image.height; ++y) {
+        const auto* line = &image.data[std::size_t{3} * image.width * y];
+        const auto* same = &expected.images[i].data[3 * (std::size_t{160} * (y + crop.top) + crop.left)];
+        ASSERT_TRUE(std::equal(line + 3, line + std::size_t{3} * (image.width - 1), same + 3)) << y;
+      }
+    }
+  }
+}
+
 TEST(MediaFrames, RotationIsAppliedOnce) {
   const auto upright = MakeClip("upright.mp4", kMoving + "-c:v libx264");
   const std::map<int, std::string> filters = {

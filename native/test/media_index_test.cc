@@ -213,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
         DecodeTimes("mpeg4", "mp4"), WithoutPicture("h264", "mp4", kDelimiter),
         WithoutPicture("h264", "mkv", kMessage), WithoutPicture("h264", "flv", kDelimiter),
         WithoutPicture("h264", "mp4", Filler()), WithoutPicture("hevc", "mp4", {0, 0, 0, 3, 0x46, 1, 0x50}),
-        Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"), Converted("xvid", "packed.mkv"),
+        Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"), Converted("xvid", "packed.mkv", "-c copy -bsf:v setts=pts=DTS"),
         Encoded("ties.mkv", "-c:v libx264 -bf 3 -g 40"), Encoded("ties_hevc.mkv", kX265Options),
         Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_stream", 25, "ts"), Cut("h264_open", 25, "mkv"),
         Cut("hevc", 3, "mkv"), Cut("mpeg2", 5, "ts"), Cut("vp9", 3, "mp4")),

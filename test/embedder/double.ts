@@ -86,6 +86,7 @@ export class BindingDouble implements Binding {
   ) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
     this.sources.push(source)
+    this.clipOptions.push(options)
     return this.#job(this.opening, () => {
       this.readersOpen++
       let open = true
@@ -186,7 +187,8 @@ export class BindingDouble implements Binding {
       const info = this.gpus.find(({ device }) => device === options.device)
       if (!info) throw failure({ code: 'invalid_argument', message: 'no such GPU' })
       this.gpusOpen++
-      return new GpuDouble(this, info, options.nvdec === 'never' ? 0 : this.nvdecEngines)
+      const engines = options.nvdec === 'never' ? 0 : this.nvdecEngines
+      return new GpuDouble(this, info, engines, options.nvdecWorkers || 2 * engines)
     })
   }
 
@@ -296,7 +298,7 @@ class GpuDouble implements NativeGpu {
   readonly #double: BindingDouble
   #open = true
 
-  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number) {
+  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number, nvdecWorkers: number) {
     this.#double = double
     this.info = {
       ...info,
@@ -304,6 +306,7 @@ class GpuDouble implements NativeGpu {
       freeBytes: info.memoryBytes,
       nvdecReason: nvdecEngines === 0 ? 'not asked for' : '',
       nvdecEngines,
+      nvdecWorkers: nvdecEngines === 0 ? 0 : nvdecWorkers,
       nvdec: [
         {
           codec: 'h264',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { EmbedderOptions, SegmentOptions, VideoOptions } from '../../src/index.ts'
 import { InvalidRequestError, MediaError } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
@@ -40,6 +41,51 @@ describe('single items', () => {
     expect(await failureOf(embedder.embedVideo(clip(1), { start: 2, end: 1 }))).toBeInstanceOf(
       InvalidRequestError,
     )
+  })
+
+  it('hands the frame rule to the decoder: the call’s, else the embedder’s', async () => {
+    const ruleOf = async (options: EmbedderOptions, call: VideoOptions) => {
+      const { embedder, double } = await open(options)
+      await embedder.embedVideo(clip(1), call)
+      await embedder.embedMany([{ video: clip(1), frameRule: call.frameRule }])
+      const [one, many] = double.clipOptions.map(({ frameRule }) => frameRule)
+      expect(many).toEqual(one)
+      return one
+    }
+    const timestamps = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    expect(await ruleOf({}, {})).toBeUndefined()
+    expect(await ruleOf({}, { frameRule: 'rounded' })).toBe('rounded')
+    expect(await ruleOf({ frameRule: 'curator' }, {})).toBe('curator')
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: 'card' })).toBeUndefined()
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: { timestamps } })).toEqual({ timestamps })
+    const picture = { width: 1, height: 1, data: new Uint8Array(3) }
+    const { embedder, double } = await open({ frameRule: 'curator' })
+    await embedder.embedVideo({ frames: Array(8).fill(picture) })
+    expect(double.clipOptions[0]?.frameRule).toBeUndefined()
+    for await (const segment of embedder.segments(clip(1, 2), { windowSeconds: 1 })) {
+      expect(segment.frames).toHaveLength(8)
+    }
+    expect(double.clipOptions.at(-1)?.frameRule).toBe('curator')
+    const own = { windowSeconds: 1, frameRule: { timestamps } } as unknown as SegmentOptions
+    const refused = await failureOf(embedder.segments(clip(1, 2), own).next())
+    expect(refused).toMatchObject({ code: 'invalid_argument', message: /^frameRule: one list cannot be/ })
+    expect(await failureOf(open({ frameRule: { timestamps } as unknown as 'card' }))).toMatchObject({
+      code: 'invalid_argument',
+      message: /frameRule: must be "card", "curator", "rounded"/,
+    })
+  })
+
+  it('says its frame rule, which is part of the fingerprint', async () => {
+    const facts = await Promise.all(
+      ([undefined, 'card', 'curator', 'rounded'] as const).map(async (frameRule) => {
+        const { embedder } = await open({ frameRule })
+        const { model } = embedder.info()
+        return [model.frameRule, model.fingerprint] as const
+      }),
+    )
+    expect(facts.map(([rule]) => rule)).toEqual(['card', 'card', 'curator', 'rounded'])
+    expect(facts[0]?.[1]).toBe(facts[1]?.[1])
+    expect(new Set(facts.map(([, fingerprint]) => fingerprint)).size).toBe(3)
   })
 
   it('embeds still pictures', async () => {
