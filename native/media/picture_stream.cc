@@ -52,6 +52,7 @@ Status PictureStream::BeginRun() {
   last_order_ = -1;
   damage_ = 0;
   damaged_place_ = -1;
+  keyframe_is_lost_ = false;
   silent_packets_ = 0;
   return cursor_.MoveTo(first_);
 }
@@ -103,6 +104,7 @@ Status PictureStream::ReceiveAll() {
     auto received = decoder().Receive();
     if (!received.ok()) return received.TakeStatus();
     NoteDamage(decoder().refused() - refused_, sent_place_);
+    if (decoder().refused() > refused_ && sent_place_ == first_) keyframe_is_lost_ = true;
     refused_ = decoder().refused();
     if (WantsCare()) decode_again_ = true;
     if (decode_again_ || !received.value()) return {};
@@ -116,7 +118,7 @@ Status PictureStream::ReceiveAll() {
 void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
-  if (IsLeading(place)) return;
+  if (IsLeading(place) || (keyframe_is_lost_ && LeansOnDamage(place))) return;
   if (picture.damaged) NoteDamage(1, place);
   // In presentation order, and none left out.
   if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
@@ -190,6 +192,7 @@ Status PictureStream::DecodeAgain() {
   last_order_ = -1;
   damage_ = 0;
   damaged_place_ = -1;
+  keyframe_is_lost_ = false;
   silent_packets_ = 0;
   packets_since_frame_ = 0;
   return cursor_.MoveTo(first_);

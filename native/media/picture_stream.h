@@ -93,6 +93,7 @@ class PictureStream {
   int damage_ = 0;             // packets refused and pictures patched up
   int damaged_place_ = -1;     // of the last of them
   int sent_place_ = -1;        // of the last packet
+  bool keyframe_is_lost_ = false;  // the run's first packet was refused: what leans on it is no picture of anything
   bool careful_ = false;       // it is decoded again on one thread, after damage was seen
   bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
   bool decode_again_ = false;  // it must begin again

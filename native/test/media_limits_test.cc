@@ -181,6 +181,10 @@ TEST(MediaDamage, ZeroedPicturesAreReplacedAndReported) {
   ClipRequest request = Frames(8);
   const DecodedClip clip = ReadClip(Borrow(bytes), request);
   EXPECT_EQ(clip.images.size(), 8U);
+  // Not all of what was zeroed is noticed by MPEG-4's decoder, but that something was is told.
+  EXPECT_GT(clip.report.damaged, 0);
+  EXPECT_FALSE(clip.report.warnings.empty());
+  EXPECT_EQ(ReadClip(MediaPath{path.string()}, request).report.damaged, 0);
 }
 
 TEST(MediaDamage, NothingThatDecodesIsAnErrorWithTheFacts) {
