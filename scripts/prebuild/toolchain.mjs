@@ -44,7 +44,8 @@ export const architectures = {
 
 // What makes a mistake in memory end the process instead of running on as somebody else's code. CMakeLists.txt has the
 // same for the addon of a source checkout.
-const hardening = '-fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
+const hardening = '-fstack-protector-strong -fstack-clash-protection'
+const fortify = '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 
 /** Installs what is missing. Returns { zig, nasm, bin, versions, headers: { folder, package, version } }. */
 export function installTools(cache) {
@@ -125,8 +126,11 @@ export function writeCompilers(tools, { arch, build, root, zigCache }) {
         `for argument; do [ "$argument" = -shared ] && set -- "$@" '-Wl,-rpath,$ORIGIN' && break; done`,
         // With input from a pipe, as configure scripts give it, zig refuses a target that names its glibc.
         `for argument; do [ "$argument" = - ] && target=${triple}; done`,
+        // The headers complain where nothing is optimised, and some tests of configure scripts take that for an answer.
+        'fortify=',
+        `for argument; do case "$argument" in -O[123s]) fortify='${fortify}' ;; esac; done`,
         `exec '${tools.zig}' ${language} -target "$target" -fno-sanitize=undefined \\`,
-        `  ${hardening} ${landings} \\`,
+        `  ${hardening} ${landings} $fortify \\`,
         `  '-ffile-prefix-map=${build}=.' '-ffile-prefix-map=${root}=.' "$@"`,
       ].join('\n'),
     )
