@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoConfig, AutoProcessor, dynamic_module_utils
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 import adapter as adapters
@@ -43,6 +44,7 @@ def vectors(output: Any, name: str) -> torch.Tensor:
 
 def load(folder: Path, adapter: Path | None = None) -> tuple[Checkpoint, list[str]]:
     """`folder`'s Python files run here: its hashes were shown and accepted before. @returns it, and notes for the log."""
+    place_modules(folder)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
     model, notes = load_model(folder, config)
     if adapter is not None:
@@ -62,6 +64,16 @@ def load(folder: Path, adapter: Path | None = None) -> tuple[Checkpoint, list[st
             raise Refused(f"config.json: resolution is {height}x{width}; only square ones can be converted")
         resolution = height
     return Checkpoint(model, processor, processor.num_video_frames, resolution, config.embed_dim, config.max_txt_len), notes
+
+
+def place_modules(folder: Path) -> None:
+    """Puts all of the folder's modules where the loader imports them from: by itself it takes a module and what that one imports, and
+    not what those import in turn."""
+    package = Path(dynamic_module_utils.TRANSFORMERS_DYNAMIC_MODULE_NAME) / folder.name
+    dynamic_module_utils.create_dynamic_module(package)
+    for path in folder.glob("*.py"):
+        if path.name != "__init__.py":
+            shutil.copyfile(path, Path(dynamic_module_utils.HF_MODULES_CACHE) / package / path.name)
 
 
 def load_model(folder: Path, config: Any) -> tuple[torch.nn.Module, list[str]]:

@@ -68,6 +68,15 @@ class VideoEmbeddings""")
         self.assertConverted(convert(changed, self.out, "fp32", "--allow", f"someone/else={other}"))
 
 
+class Modules(ExportTest):
+    def test_modules_that_modules_import_are_found(self) -> None:
+        changed = self.copy(modeling_standin__py=("from .configuration_standin", "from .nested import FOUND\nfrom .configuration_standin"))
+        (changed / "nested.py").write_text("from .deeper import FOUND\n")
+        (changed / "deeper.py").write_text("FOUND = True\n")
+        (changed / "__init__.py").write_text("raise SystemExit('nobody imports the folder as a package')\n")
+        self.assertConverted(convert(changed, self.out))
+
+
 class Weights(ExportTest):
     def changed_weights(self, change) -> Path:
         changed = self.copy()
