@@ -21,6 +21,7 @@ from exporting import EXPORT, HERE, ExportTest, asked_for, code_of, convert  # f
 import weights
 from bundles import MADE
 from golden_clips import golden_clip
+from make import make
 
 
 def unpack(text: str) -> np.ndarray:
