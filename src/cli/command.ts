@@ -16,6 +16,8 @@ export interface Io {
   /** What goes on meanwhile, and what went wrong. */
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
   signal: AbortSignal
+  /** Asks a person a question that is answered with y or N; absent where nobody sits at a terminal. */
+  ask?: (question: string) => Promise<boolean>
 }
 
 export interface Command {
