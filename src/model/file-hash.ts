@@ -1,5 +1,5 @@
 /** SHA-256 of files, each computed once as long as the file does not change. */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -53,7 +53,8 @@ async function learnFromDisk(): Promise<void> {
 /** Written beside and renamed, so that a reader never sees half of it. A read-only home is no failure. */
 async function rememberOnDisk(): Promise<void> {
   const path = cacheFile()
-  const temporary = `${path}.${process.pid}`
+  // Of this call alone: several models may load at a time, in threads too.
+  const temporary = `${path}.${randomUUID()}`
   const sha256 = Object.fromEntries([...known].slice(-maxEntries))
   try {
     // Not `recursive`: below a folder such as /proc that never comes to an end.
