@@ -249,8 +249,8 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
     unit.closed = type == kIdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
     unit.random_access = unit.closed || (unit.intra && recovery);
-    // What has been said of the whole picture needs no look at its other slices, of which a second field's may
-    // be predicted from the first field.
+    // What has been said of the whole picture needs no look at its other slices, of which a second field's
+    // may be predicted from the first field.
     return unit.intra && !unit.random_access;
   });
   unit.restarts_order = unit.closed;
@@ -276,8 +276,7 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
     unit.has_picture = true;
     unit.random_access = type >= kFirstAccess && type <= kLastAccess;
     unit.closed = type == kFirstIdr || type == kLastIdr;
-    unit.drops_leading =
-        unit.random_access && !unit.closed && (type != kCleanAccess || sequence_ended_);
+    unit.drops_leading = unit.random_access && !unit.closed && (type != kCleanAccess || sequence_ended_);
     unit.restarts_order = unit.closed || unit.drops_leading;
     unit.skipped_leading = type == kFirstSkipped || type == kLastSkipped;
     sequence_ended_ = false;

@@ -51,8 +51,8 @@ class AccessUnitReader {
   AccessUnit ReadMpeg4(Bytes packet);
 
   AVCodecID codec_;
-  int length_bytes_ = 0;   // of the length before each NAL unit; 0: start codes
-  int time_bits_ = 0;      // of an MPEG-4 picture's time; 0: not known yet
+  int length_bytes_ = 0;         // of the length before each NAL unit; 0: start codes
+  int time_bits_ = 0;            // of an MPEG-4 picture's time; 0: not known yet
   bool sequence_ended_ = false;  // the HEVC picture that comes next begins a new one
 };
 

@@ -38,9 +38,8 @@ void PictureOrder::Add(const AVPacket& packet, const AccessUnit& unit) {
 std::vector<int> PictureOrder::Display() const {
   std::vector<int> places(positions_.size());
   std::iota(places.begin(), places.end(), 0);
-  std::ranges::stable_sort(places, {}, [&](int place) {
-    return std::tuple(positions_[place].epoch, positions_[place].number);
-  });
+  std::ranges::stable_sort(
+      places, {}, [&](int place) { return std::tuple(positions_[place].epoch, positions_[place].number); });
   return places;
 }
 

@@ -39,9 +39,10 @@ class PictureOrder {
 
   AVCodecID codec_;
   PictureParser parser_;
-  std::int64_t forgotten_ = 0;        // packets
-  std::vector<Position> positions_;   // of those after them
-  std::int64_t last_reference_ = -1;  // the packet of the last picture that later B pictures precede on screen
+  std::int64_t forgotten_ = 0;       // packets
+  std::vector<Position> positions_;  // of those after them
+  std::int64_t last_reference_ =
+      -1;  // the packet of the last picture that later B pictures precede on screen
 };
 
 }  // namespace cosmos

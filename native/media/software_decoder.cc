@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kMaxThreads = 64;
 
-// The most pictures that a decoder of the codec holds back to put them in order. Told more, libavcodec's H.264
-// decoder ends the process; those that are not here know by themselves.
+// The most pictures that a decoder of the codec holds back to put them in order. Told more, libavcodec's
+// H.264 decoder ends the process; those that are not here know by themselves.
 int MostReordered(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264:
@@ -29,10 +29,11 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   const std::string name = avcodec_get_name(parameters.codec_id);
   const AVCodec* codec = ff::FindDecoder(parameters.codec_id);
   if (!codec) {
-    return Status(StatusCode::kMedia, "the video is " + name +
-                                          ", which is not decoded here (h264, hevc, av1, vp8, "
-                                          "vp9, vc1, wmv1 to 3, mpeg4, mpeg2video, mpeg1video, mjpeg, prores, "
-                                          "theora, ffv1, dvvideo, rawvideo, gif, apng)")
+    return Status(StatusCode::kMedia,
+                  "the video is " + name +
+                      ", which is not decoded here (h264, hevc, av1, vp8, "
+                      "vp9, vc1, wmv1 to 3, mpeg4, mpeg2video, mpeg1video, mjpeg, prores, "
+                      "theora, ffv1, dvvideo, rawvideo, gif, apng)")
         .With("codec", name);
   }
   const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
@@ -59,8 +60,8 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->flags |= AV_CODEC_FLAG_UNALIGNED;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
   // that holds back too few drops those that come late. Both come from the file.
-  context->has_b_frames =
-      std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0, MostReordered(parameters.codec_id));
+  context->has_b_frames = std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0,
+                                     MostReordered(parameters.codec_id));
   auto meter = std::make_unique<BufferMeter>(options.limits.max_bytes, options.limits.max_pixels);
   meter->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);

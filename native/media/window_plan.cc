@@ -42,12 +42,14 @@ Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, c
   return window;
 }
 
-// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked as they
-// are made: windows that overlap are open together.
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked
+// as they are made: windows that overlap are open together.
 Status CheckLists(double windows, const ClipRequest& request) {
   constexpr double kBytesPerFrame = 24;
-  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes)) return {};
-  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) + " frames for each of " +
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes))
+    return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) +
+                                        " frames for each of " +
                                         std::to_string(static_cast<std::int64_t>(windows)) +
                                         " windows needs more memory than the limit maxBytes of " +
                                         std::to_string(request.limits.max_bytes) + " bytes")

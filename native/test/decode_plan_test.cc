@@ -210,9 +210,11 @@ TEST(FrameIndex, TimesAtTheEndsOfTheirRangeAddUp) {
 
 // Decoding order I0 P2 b1 P4 b3, and a container that gives times of decoding.
 TEST(FrameIndex, TimesAreDealtOutInTheOrderOfDisplay) {
-  const std::vector<IndexedPacket> packets = {
-      {.pts = 10, .dts = 10, .keyframe = true, .shown = false}, {.pts = 20, .dts = 20}, {.pts = 30, .dts = 30},
-      {.pts = 40, .dts = 40}, {.pts = 50, .dts = 50}};
+  const std::vector<IndexedPacket> packets = {{.pts = 10, .dts = 10, .keyframe = true, .shown = false},
+                                              {.pts = 20, .dts = 20},
+                                              {.pts = 30, .dts = 30},
+                                              {.pts = 40, .dts = 40},
+                                              {.pts = 50, .dts = 50}};
   const FrameIndex index(packets, /*made_up=*/false, {0, 2, 1, 4, 3});
   ASSERT_EQ(index.frame_count(), 4);
   const std::vector<int> places = {2, 1, 4, 3};

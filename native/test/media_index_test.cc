@@ -1,5 +1,6 @@
-// What containers say wrongly, or not at all, about which pictures there are and in which order. The ffmpeg command, which
-// decodes the whole file, decides what is right; every picture of the source has its number in it, so no two are alike.
+// What containers say wrongly, or not at all, about which pictures there are and in which order. The ffmpeg
+// command, which decodes the whole file, decides what is right; every picture of the source has its number in
+// it, so no two are alike.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,8 +31,9 @@ std::filesystem::path Base(const std::string& codec) {
   if (codec == "h264_slices") return MakeClip("index_h264_slices.mp4", kX264 + "-slices 4");
   // Scene changes too close to a keyframe are intra pictures that others are predicted across.
   if (codec == "h264_scenes") {
-    return MakeClip("index_h264_scenes.mp4", "-f lavfi -i testsrc2=s=192x144:r=25:d=4,negate=enable='lt(mod(n\\,8)\\,4)' "
-                                             "-c:v libx264 -bf 2 -refs 4 -g 60 -keyint_min 60");
+    return MakeClip("index_h264_scenes.mp4",
+                    "-f lavfi -i testsrc2=s=192x144:r=25:d=4,negate=enable='lt(mod(n\\,8)\\,4)' "
+                    "-c:v libx264 -bf 2 -refs 4 -g 60 -keyint_min 60");
   }
   if (codec == "h264_open") return MakeClip("index_h264_open.mp4", kX264 + "-x264opts open-gop=1");
   // With parameter sets before every keyframe, and not only before an IDR picture.
@@ -41,7 +43,8 @@ std::filesystem::path Base(const std::string& codec) {
   if (codec == "hevc_open") return MakeClip("index_hevc_open.mp4", kX265 + ":open-gop=1");
   if (codec == "hevc_radl") return MakeClip("index_hevc_radl.mp4", kX265 + ":open-gop=0:radl=2");
   if (codec == "vp8") return MakeClip("index_vp8.webm", kMoving + "-c:v libvpx -g 20 -b:v 200k");
-  if (codec == "vp9") return MakeClip("index_vp9.webm", kMoving + "-c:v libvpx-vp9 -g 20 -b:v 200k -cpu-used 8");
+  if (codec == "vp9")
+    return MakeClip("index_vp9.webm", kMoving + "-c:v libvpx-vp9 -g 20 -b:v 200k -cpu-used 8");
   if (codec == "av1") return MakeClip("index_av1.mkv", kMoving + "-c:v libsvtav1 -preset 12 -g 20");
   if (codec == "mpeg2") return MakeClip("index_mpeg2.ts", kMoving + "-c:v mpeg2video -bf 2 -g 12");
   if (codec == "mpeg4") return MakeClip("index_mpeg4.mp4", kMoving + "-c:v mpeg4 -bf 2 -g 20");
@@ -110,7 +113,8 @@ Oddity DecodeTimes(const std::string& codec, const std::string& container) {
 }
 
 // Between pictures come packets without one.
-Oddity WithoutPicture(const std::string& codec, const std::string& container, std::vector<std::uint8_t> unit) {
+Oddity WithoutPicture(const std::string& codec, const std::string& container,
+                      std::vector<std::uint8_t> unit) {
   return {"without_picture_" + std::to_string(unit.size()) + "_" + codec + "." + container,
           [codec, unit](const std::string& name) {
             return Remux(Base(codec), name, [&](AVPacket& packet, int number, const auto& write) {
@@ -132,7 +136,8 @@ Oddity Encoded(const std::string& file, const std::string& codec) {
           }};
 }
 
-Oddity Converted(const std::string& codec, const std::string& file, const std::string& arguments = "-c copy") {
+Oddity Converted(const std::string& codec, const std::string& file,
+                 const std::string& arguments = "-c copy") {
   return {file, [=](const std::string& name) {
             return MakeClip(name, "-i '" + Base(codec).string() + "' -map 0:v " + arguments);
           }};
@@ -197,29 +202,32 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         AllKeys("h264", "mp4"), AllKeys("h264", "mkv"), AllKeys("h264", "flv"), AllKeys("h264_p", "mp4"),
         AllKeys("h264_slices", "mp4"), AllKeys("h264_scenes", "mp4"), AllKeys("h264_scenes", "mkv"),
-        AllKeys("h264_open", "mp4"), AllKeys("hevc", "mp4"), AllKeys("hevc", "mkv"), AllKeys("hevc_open", "mkv"),
-        AllKeys("vp8", "mkv"), AllKeys("vp9", "mp4"), AllKeys("vp9", "mkv"), AllKeys("av1", "mp4"),
-        AllKeys("av1", "mkv"), AllKeys("mpeg2", "mkv"), AllKeys("mpeg2", "mp4"), AllKeys("mpeg4", "mp4"),
-        AllKeys("mpeg4", "mkv"), AllKeys("mpeg4", "avi"), SomeKeys("h264", "mp4"), SomeKeys("h264_p", "mp4"),
-        SomeKeys("h264", "mkv"), SomeKeys("hevc", "mp4"), SomeKeys("hevc_open", "mp4"), SomeKeys("vp9", "mp4"),
-        SomeKeys("av1", "mkv"), SomeKeys("mpeg4", "mp4"), FirstIsNoKey("h264", "mp4"), FirstIsNoKey("h264", "mkv"),
+        AllKeys("h264_open", "mp4"), AllKeys("hevc", "mp4"), AllKeys("hevc", "mkv"),
+        AllKeys("hevc_open", "mkv"), AllKeys("vp8", "mkv"), AllKeys("vp9", "mp4"), AllKeys("vp9", "mkv"),
+        AllKeys("av1", "mp4"), AllKeys("av1", "mkv"), AllKeys("mpeg2", "mkv"), AllKeys("mpeg2", "mp4"),
+        AllKeys("mpeg4", "mp4"), AllKeys("mpeg4", "mkv"), AllKeys("mpeg4", "avi"), SomeKeys("h264", "mp4"),
+        SomeKeys("h264_p", "mp4"), SomeKeys("h264", "mkv"), SomeKeys("hevc", "mp4"),
+        SomeKeys("hevc_open", "mp4"), SomeKeys("vp9", "mp4"), SomeKeys("av1", "mkv"),
+        SomeKeys("mpeg4", "mp4"), FirstIsNoKey("h264", "mp4"), FirstIsNoKey("h264", "mkv"),
         FirstIsNoKey("hevc_open", "mp4"), FirstIsNoKey("vp9", "mp4"), FirstIsNoKey("mpeg4", "mp4"),
         Segment("h264_open", "mp4"), Segment("h264_open", "mkv"), Segment("h264_open", "flv"),
         Segment("h264_stream", "ts"), Segment("hevc_open", "mp4"), Segment("hevc_open", "mkv"),
         Segment("hevc_stream", "ts"), Segment("hevc_radl", "mp4"), Segment("hevc_radl", "mkv"),
         Segment("mpeg2", "ts"), Segment("mpeg2", "mkv"), Segment("mpeg2", "mp4"), Segment("mpeg4", "mp4"),
-        Segment("vp9", "mp4"), DecodeTimes("h264", "mp4"), DecodeTimes("h264", "mkv"), DecodeTimes("h264", "flv"),
-        DecodeTimes("hevc", "mp4"), DecodeTimes("hevc", "mkv"), DecodeTimes("mpeg2", "mkv"),
-        DecodeTimes("mpeg4", "mp4"), WithoutPicture("h264", "mp4", kDelimiter),
+        Segment("vp9", "mp4"), DecodeTimes("h264", "mp4"), DecodeTimes("h264", "mkv"),
+        DecodeTimes("h264", "flv"), DecodeTimes("hevc", "mp4"), DecodeTimes("hevc", "mkv"),
+        DecodeTimes("mpeg2", "mkv"), DecodeTimes("mpeg4", "mp4"), WithoutPicture("h264", "mp4", kDelimiter),
         WithoutPicture("h264", "mkv", kMessage), WithoutPicture("h264", "flv", kDelimiter),
         WithoutPicture("h264", "mp4", Filler()), WithoutPicture("hevc", "mp4", {0, 0, 0, 3, 0x46, 1, 0x50}),
-        Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"), Converted("xvid", "packed.mkv", "-c copy -bsf:v setts=pts=DTS"),
+        Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"),
+        Converted("xvid", "packed.mkv", "-c copy -bsf:v setts=pts=DTS"),
         Encoded("ties.mkv", "-c:v libx264 -bf 3 -g 40"), Encoded("ties_hevc.mkv", kX265Options),
-        Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_stream", 25, "ts"), Cut("h264_open", 25, "mkv"),
-        Cut("hevc", 3, "mkv"), Cut("mpeg2", 5, "ts"), Cut("vp9", 3, "mp4")),
+        Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_stream", 25, "ts"),
+        Cut("h264_open", 25, "mkv"), Cut("hevc", 3, "mkv"), Cut("mpeg2", 5, "ts"), Cut("vp9", 3, "mp4")),
     [](const auto& tested) {
       std::string name = tested.param.name;
-      std::ranges::replace_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+      std::ranges::replace_if(
+          name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
       return name;
     });
 

@@ -45,7 +45,8 @@ bool Copy(const std::filesystem::path& from, const std::filesystem::path& to, co
 
 }  // namespace
 
-std::filesystem::path Remux(const std::filesystem::path& from, const std::string& name, const PacketEdit& edit) {
+std::filesystem::path Remux(const std::filesystem::path& from, const std::string& name,
+                            const PacketEdit& edit) {
   std::filesystem::path path = ScratchFolder() / name;
   if (!std::filesystem::exists(path)) {
     EXPECT_TRUE(Copy(from, path, edit)) << "could not make " << name << " of " << from;
