@@ -182,14 +182,14 @@ describe('the commands', () => {
     expect(good).toMatchObject({ code: 0, err: '' })
     expect(JSON.parse(good.out)).toMatchObject({ passed: true })
     const bad = await command('verify', '--model', join(bundles, 'none'))
-    expect(bad).toMatchObject({ code: 1, out: '' })
-    expect(bad.err).toContain('not found')
+    expect(bad).toMatchObject({ code: 1, err: '' })
+    expect(bad.out).toContain('not found')
   })
 
   it('a device that is not there is a note, unless it was asked for', async () => {
-    const { code, err } = await command('verify', '--model', join(bundles, 'canonical'))
+    const { code, out } = await command('verify', '--model', join(bundles, 'canonical'))
     expect(code).toBe(0)
-    expect(err).toMatch(/^(note {3}cuda: |ok {5}cuda: signature)/m)
+    expect(out).toMatch(/^(note {3}cuda: |ok {5}cuda: signature)/m)
   })
 
   it.each([
