@@ -1,5 +1,6 @@
 /** The options of calls, checked as strictly as those of `createEmbedder`: a misspelt name is a mistake, not a wish. */
 import { z } from 'zod'
+import { frameRule, namedFrameRule } from './request/frame-rule.ts'
 import { isSignal } from './source/given.ts'
 import type {
   DisposeOptions,
@@ -25,7 +26,12 @@ const call = z.strictObject({
   whenFull: z.enum(['wait', 'refuse']).optional(),
 })
 const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
-const video = item.extend({ start: seconds, end: seconds, frameTolerance: seconds })
+const video = item.extend({
+  start: seconds,
+  end: seconds,
+  frameRule: frameRule.optional(),
+  frameTolerance: seconds,
+})
 const length = z.number().positive('must be a number of seconds above 0')
 
 export interface Checked {
@@ -47,7 +53,12 @@ const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = 
   video,
   frames: video.extend({ images: z.boolean().optional() }),
   many: item.extend({ onProgress }),
-  segments: video.extend({ windowSeconds: length, strideSeconds: length.optional() }),
+  // A list of frames cannot be that of every segment.
+  segments: video.extend({
+    windowSeconds: length,
+    strideSeconds: length.optional(),
+    frameRule: namedFrameRule.optional(),
+  }),
   dispose: z.strictObject({ drain: z.boolean().optional() }),
 }
 

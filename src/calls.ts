@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { onAbort } from './abort.ts'
-import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError, ours } from './errors.ts'
+import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from './errors.ts'
+import { ours } from './native-failure.ts'
 import type { CallOutcome, Stats } from './stats.ts'
 
 /** One call of the public API, from its start until nothing of it runs any more. */

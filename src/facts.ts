@@ -1,6 +1,7 @@
 /** What an {@link Embedder} says of itself: what it is made of, and what it has done. */
 import type { NativeDecodeLimits, NativeGpuStats, NativeNvdecCapability } from '#binding'
 import type { Precision } from './options.ts'
+import type { NamedFrameRule } from './request/frame-rule.ts'
 import type { Limits } from './source/limits.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
 import type { ItemKind, ProgressStage, Timings } from './types.ts'
@@ -111,7 +112,12 @@ export interface EmbedderInfo {
     embeddingDim: number
     maxTextTokens: number
     license: { name: string; path?: string | undefined; url?: string | undefined }
-    /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
+    /** Which frames of a video the model is given, unless a call says otherwise. */
+    frameRule: NamedFrameRule
+    /**
+     * Changes when any file of the bundle does, and with the frame rule: what a cache of vectors must be keyed by. A
+     * call's own `frameRule`, `frameTolerance`, `start` and `end` belong beside it in the key.
+     */
     fingerprint: string
   }
   engine: { backend: string; version: string; library: string }

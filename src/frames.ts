@@ -4,8 +4,10 @@ import { cores } from './cores.ts'
 import { InternalError } from './errors.ts'
 import { runNative } from './native-job.ts'
 import { MAX_THREADS } from './options.ts'
+import type { FrameRule } from './request/frame-rule.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
+import { copyOf } from './source/borrowed.ts'
 import { type LimitsInput, limitsSchema } from './source/limits.ts'
 import { createSources } from './source/sources.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
@@ -22,6 +24,8 @@ export interface ExtractOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames. Default `card`. */
+  frameRule?: FrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
   frameTolerance?: number
   /** Also the frames at their own size, which are large. Default true. */
@@ -47,6 +51,7 @@ export async function extractFrames(
     resolution = 224,
     start,
     end,
+    frameRule,
     frameTolerance,
     images = true,
     urls,
@@ -56,11 +61,11 @@ export async function extractFrames(
   } = options
   const checked = checkOptions(limitsSchema, limits, 'limits')
   const rules = { models: [], frames, limits: checked }
-  const item = parseItem({ video: source, start, end, frameTolerance }, rules)
+  const item = parseItem({ video: source, start, end, frameRule, frameTolerance }, rules)
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, { signal })
+  const { media, borrowed } = await createSources({ urls, limits }).video(item.source, { signal })
   const decode = () =>
-    binding.decodeClip(media, {
+    binding.decodeClip(borrowed ? copyOf(media) : media, {
       frames,
       height: resolution,
       width: resolution,
@@ -68,6 +73,7 @@ export async function extractFrames(
       keepImages: images,
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
+      ...(frameRule !== undefined && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
       ...(decodeLimits !== undefined && { limits: decodeLimits }),
     })

@@ -377,8 +377,8 @@ function asked({ priority = 'query', whenFull }: ItemOptions): Omit<Asked, 'call
   return { priority, whenFull }
 }
 
-function rangeOf({ start, end, frameTolerance }: VideoOptions) {
-  return { start, end, frameTolerance }
+function rangeOf({ start, end, frameRule, frameTolerance }: VideoOptions) {
+  return { start, end, frameRule, frameTolerance }
 }
 
 function costOf(items: readonly Item[]): Cost {

@@ -1,6 +1,6 @@
 import type { NativeJob } from '#binding'
 import { onAbort } from './abort.ts'
-import { fromNative } from './errors.ts'
+import { fromNative } from './native-failure.ts'
 
 /**
  * Starts a native job and waits for its end, also when `signal` cancels it: afterwards nothing of it runs any more.

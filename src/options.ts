@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
 import { cores } from './cores.ts'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
 import { isSignal } from './source/given.ts'
 import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
@@ -12,6 +13,11 @@ export interface EmbedderOptions {
   model?: string | undefined
   /** `auto` takes the best there is and says in `info().device.reason` what it took and why. Default `auto`. */
   device?: 'auto' | 'cpu' | 'cuda' | undefined
+  /**
+   * Which frames of a video, where a call does not say. Default `card`, the model card's. Take `curator` or `rounded`
+   * to search an index that NVIDIA's tools made.
+   */
+  frameRule?: NamedFrameRule | undefined
   /** Further names that a request's `model` may have, besides the bundle's id. */
   servedNames?: readonly string[] | undefined
   onnxruntime?: OnnxRuntimeOptions | undefined
@@ -138,6 +144,7 @@ export interface ResolvedCudaOptions {
 export interface ResolvedOptions {
   model: string | undefined
   device: 'auto' | 'cpu' | 'cuda'
+  frameRule: NamedFrameRule
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
@@ -189,6 +196,7 @@ const schema = z
   .strictObject({
     model: z.string().min(1).optional(),
     device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+    frameRule: namedFrameRule.default('card'),
     servedNames: z.array(z.string().min(1)).default([]),
     onnxruntime: z
       .strictObject({
@@ -207,7 +215,7 @@ const schema = z
         threads: count.max(MAX_THREADS).default(Math.min(cores, MAX_THREADS)),
         limits: z
           .strictObject({
-            maxPixels: count.default(8192 ** 2),
+            maxPixels: count.default(8192 * 4352),
             maxStreams: count.default(16),
             maxPacketsWithoutFrame: count.default(20_000),
             maxWallSeconds: z.number().positive().default(300),

@@ -10,7 +10,6 @@ import type {
   NativeEngine,
   NativeGpu,
   NativeJob,
-  NativeMediaSource,
   NativeSegmentReader,
   NativeStillImage,
 } from '#binding'
@@ -24,6 +23,7 @@ import { Batcher } from './schedule/batcher.ts'
 import { DecodeGate } from './schedule/decode-gate.ts'
 import type { Memory } from './schedule/memory-room.ts'
 import type { Release } from './schedule/slots.ts'
+import { copyOf, type Media } from './source/borrowed.ts'
 import type { Sources } from './source/sources.ts'
 import type { Stats } from './stats.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from './types.ts'
@@ -50,7 +50,6 @@ export type ClipItem = Exclude<Item, { kind: 'text' }>
 export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText; looksLike?: string | undefined }
 export type VideoItem = Extract<Item, { kind: 'video' }>
 
-type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
 type Row =
   | { kind: 'text'; length: number; ids: Int32Array }
   | { kind: 'video'; length: number; clip: NativeClip }
@@ -112,9 +111,9 @@ export class Pipeline {
   async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
     const memory = work.lease.openMemory()
     try {
-      const media = await this.#read(item, memory, work)
+      const { media, borrowed } = await this.#read(item, memory, work)
       const { binding } = this.#parts
-      const start = () => binding.decodeClip(media, this.#clipOptions(item))
+      const start = () => binding.decodeClip(borrowed ? copyOf(media) : media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
       return this.encodeClip(decoded, item.kind, work).finally(release)
     } finally {
@@ -126,9 +125,10 @@ export class Pipeline {
   async frames(item: VideoItem, keepImages: boolean, work: Work): Promise<ExtractedFrames> {
     const memory = work.lease.openMemory()
     try {
-      const media = await this.#read(item, memory, work)
+      const { media, borrowed } = await this.#read(item, memory, work)
       const { gpu: _, ...options } = this.#clipOptions(item)
-      const start = () => this.#parts.binding.decodeClip(media, { ...options, keepImages })
+      const start = () =>
+        this.#parts.binding.decodeClip(borrowed ? copyOf(media) : media, { ...options, keepImages })
       const { decoded, release } = await this.#decode(start, work)
       release()
       return extracted(decoded)
@@ -145,10 +145,13 @@ export class Pipeline {
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
     // What was fetched is held to the end of the pass, which ends the lease.
-    const media = await this.#read(item, work.lease.openMemory(), work)
+    const { media, borrowed } = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     const open = () =>
-      runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal)
+      runNative(
+        () => binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows),
+        work.signal,
+      )
     const { decoded: reader, release } = await this.#decoding(open, work)
     release()
     return reader
@@ -184,7 +187,11 @@ export class Pipeline {
     }
   }
 
-  async #read(item: ClipItem, memory: Memory, work: Work): Promise<Media> {
+  async #read(
+    item: ClipItem,
+    memory: Memory,
+    work: Work,
+  ): Promise<{ media: Media; borrowed?: true | undefined }> {
     const { sources } = this.#parts
     const { signal, priority, timings } = work
     const started = performance.now()
@@ -206,13 +213,14 @@ export class Pipeline {
       timings.download += performance.now() - started - waited
       work.passed('download')
     }
-    if ('media' in resolved) return resolved.media
+    const { borrowed } = resolved
+    if ('media' in resolved) return { media: resolved.media, borrowed }
     const { images } = resolved
     const copies = item.kind === 'frames' ? item.copies : undefined
-    return {
-      images:
-        copies === undefined ? images : Array.from({ length: copies }, () => images[0] as NativeStillImage),
-    }
+    // One picture may stand for all frames; it is read once.
+    const all =
+      copies === undefined ? images : Array.from({ length: copies }, () => images[0] as NativeStillImage)
+    return { media: { images: all }, borrowed }
   }
 
   #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
@@ -238,7 +246,8 @@ export class Pipeline {
     const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
-    const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
+    const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
+    const { start, end, frameRule = options.frameRule, frameTolerance } = range
     return {
       frames,
       height,
@@ -249,6 +258,7 @@ export class Pipeline {
       ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
+      ...(frameRule !== 'card' && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
     }
   }

@@ -3,6 +3,7 @@
 import type { RgbImage } from '#binding'
 import type { CosmosEmbedError } from './errors.ts'
 import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './facts.ts'
+import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 import type {
   EmbedRequest,
   FramesInput,
@@ -14,6 +15,7 @@ import type {
 import type { Priority } from './schedule/priority-queue.ts'
 
 export type * from './facts.ts'
+export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
   EmbedRequest,
   EncodingFormat,
@@ -30,7 +32,13 @@ export type { Priority } from './schedule/priority-queue.ts'
 export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
 export type Base64Request = EmbedRequest & { encoding_format: 'base64' }
 
-/** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
+/**
+ * A string is a path; a URL is `file:` or fetched under the `urls` policy.
+ *
+ * Bytes are copied when their turn comes to be decoded, and only then: leave them alone until the call has settled.
+ * Whatever is done to them after that moment, a transfer of their buffer too, has no influence. Where the buffer was
+ * transferred before it, the call rejects with SourceError. A path or a stream spares the copy.
+ */
 export type Video = VideoInput['video']
 
 /** Milliseconds per stage. Where a result holds many items the stages are sums over them; `total` is wall time. */
@@ -92,6 +100,8 @@ export interface VideoOptions extends ItemOptions {
   start?: number | undefined
   /** Seconds; default: to the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. Vectors of different rules do not belong in one index. */
+  frameRule?: FrameRule | undefined
   /**
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
@@ -104,6 +114,8 @@ export interface FramesOptions extends VideoOptions {
 }
 
 export interface SegmentOptions extends VideoOptions {
+  /** Of each segment by itself. A part of a video is a clip of its own: its clock begins with its first frame. */
+  frameRule?: NamedFrameRule | undefined
   /** Length of a segment, > 0. */
   windowSeconds: number
   /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
@@ -201,6 +213,11 @@ export interface MediaReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /**
+   * Frames of the clip that are not what was recorded: another stands in for one that could not be decoded, the decoder
+   * patched it up, or it was predicted from one that is damaged. More than 0 comes with a warning that says which.
+   */
+  damaged: number
 }
 
 export interface VideoEmbedding {

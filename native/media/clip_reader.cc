@@ -34,6 +34,7 @@ class VideoClipReader final : public ClipReader {
     DeviceClipWriter writer;
     std::vector<FrameInfo> frames;
     int missing = 0;
+    int damaged = 0;
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
@@ -132,7 +133,7 @@ void VideoClipReader::PlanUses() {
   const std::vector<int> ranks = AllRanks(windows_);
   plan_ = PlanDecode(scan_.index, ranks,
                      {.decoder_delay = decoder_->delay(),
-                      .tolerance = static_cast<std::int64_t>(request_.frame_tolerance / scan_.tick)});
+                      .tolerance = scan_.Ticks(request_.frame_tolerance)});
   for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
     if (windows_[window].repeats) continue;
     for (int slot = 0; slot < request_.shape.frames; ++slot) {
@@ -226,7 +227,11 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
     }
     clip.frames[use.slot] = {rank - WindowOf(use.clip).first_rank, scan_.Seconds(scan_.index.time(rank)),
                              scan_.index.packet(picture.place).keyframe};
-    if (picture.place != picture.wanted) ++clip.missing;
+    if (picture.place != picture.wanted) {
+      ++clip.missing;
+    } else if (picture.damaged) {
+      ++clip.damaged;
+    }
   }
   return {};
 }
@@ -278,6 +283,12 @@ Result<DecodedClip> VideoClipReader::Finish() {
                    .report = Report(by_nvdec)};
   if (request_.gpu && !all_by_nvdec) clip.report.decoder_reason = decoder_->reason();
   clip.report.frame_count = window.frame_count;
+  clip.report.damaged = done.missing + done.damaged;
+  if (done.damaged > 0) {
+    clip.report.warnings.push_back(std::to_string(done.damaged) + " of " +
+                                   std::to_string(request_.shape.frames) +
+                                   " frames are damaged: patched up, or decoded after pictures that are");
+  }
   if (done.missing > 0) {
     clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
                                    std::to_string(request_.shape.frames) +
@@ -320,7 +331,9 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
   report.codec = demuxer_->codec();
   report.decoder = by_nvdec ? "nvdec" : "software";
   report.rotation = orientation_.degrees();
-  report.duration = demuxer_->duration() > 0 ? demuxer_->duration() : scan_.EndSeconds();
+  // A joined recording says how long one of its parts is.
+  const bool says_duration = demuxer_->duration() > 0 && !(demuxer_->may_be_joined() && scan_.index.joined());
+  report.duration = says_duration ? demuxer_->duration() : scan_.EndSeconds();
   if (counts.damage > reported_damage_) {
     report.warnings.push_back(std::to_string(counts.damage - reported_damage_) +
                               " packets or pictures are damaged");

@@ -8,6 +8,8 @@
 
 #include "media/buffer_meter.h"
 #include "media/container_check.h"
+#include "media/encryption.h"
+#include "media/picture_format.h"
 
 namespace cosmos {
 namespace {
@@ -23,8 +25,7 @@ std::counting_semaphore<kConcurrentProbes>& Probes() {
 
 constexpr const char* kNotAContainer =
     "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
-    "ivf, "
-    "raw h264, hevc or av1)";
+    "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
 
 enum class Structure { kFrame, kTopField, kBottomField };
 
@@ -58,6 +59,12 @@ Status Append(AVPacket& packet, const AVPacket& more) {
   return {};
 }
 
+Status Encrypted(const std::string& how) {
+  return Status(StatusCode::kEncrypted,
+                "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
+      .With("scheme", how);
+}
+
 int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
 
 }  // namespace
@@ -76,6 +83,9 @@ Status Demuxer::OpenContainer() {
   if (!source.ok()) return source.TakeStatus();
   format_.reset();
   source_ = std::move(source).value();
+  if (HasOnlyEncryptedVideo(*source_)) {
+    return Encrypted("its sample tables say so").With("container", "mp4");
+  }
 
   // As avformat_open_input would: what the tables of this container may ask for is known before it reads
   // them.
@@ -136,13 +146,23 @@ Status Demuxer::ChooseStream() {
     // The container's own times and flags are complete: parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
   }
+  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptedStream(*scheme);
   for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
   ahead_.reset();
   parser_.reset();
-  // A sample of an mp4 is a whole picture; elsewhere FFmpeg's parser gives fields, or copied what it gave.
-  if (parameters().codec_id == AV_CODEC_ID_H264 && !has_sample_tables_) parser_.emplace(parameters());
+  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by one.
+  // Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to nothing.
+  const bool fields = has_sample_tables_ ? MayHaveFields(parameters())
+                                         : parameters().codec_id == AV_CODEC_ID_H264;
+  if (fields) parser_.emplace(parameters());
+  unpacker_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
+    auto unpacker = BitstreamFilter::Open(parameters());
+    if (!unpacker.ok()) return unpacker.TakeStatus();
+    unpacker_ = std::move(unpacker).value();
+  }
   return {};
 }
 
@@ -219,6 +239,10 @@ Result<bool> Demuxer::Read(AVPacket& packet) {
   return true;
 }
 
+Status Demuxer::EncryptedStream(const std::string& scheme) const {
+  return Encrypted(scheme).With("container", container()).With("codec", codec());
+}
+
 Status Demuxer::CheckSize(const AVPacket& packet) const {
   if (packet.size <= limits_.max_bytes) return {};
   return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
@@ -238,21 +262,57 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       if (Status status = guard_.Check(); !status.ok()) return status;
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
+      if (SamplesAreMissing()) damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
-    if (packet.stream_index == stream_->index && packet.size > 0) return true;
+    if (packet.stream_index != stream_->index || packet.size == 0) continue;
+    if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
+      // The file ends within it.
+      damage_ = ff::ErrorName(AVERROR_EOF);
+      continue;
+    }
+    if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
+    if (!unpacker_) return true;
+    auto unpacked = Unpack(packet);
+    if (!unpacked.ok() || unpacked.value()) return unpacked;
   }
+}
+
+// False when nothing is left of it. What the filter cannot read is left as it is: a decoder may know better.
+Result<bool> Demuxer::Unpack(AVPacket& packet) {
+  const ff::Packet whole(av_packet_clone(&packet));
+  if (!whole) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  bool any = false;
+  const bool read = unpacker_->Apply(packet, [&](AVPacket& picture) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, &picture);
+    any = true;
+  });
+  if (!read && !any) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, whole.get());
+  }
+  return packet.size > 0;
+}
+
+// Whether tables name samples that lie behind the end of the file: an upload that broke off.
+bool Demuxer::SamplesAreMissing() const {
+  if (!has_sample_tables_) return false;
+  const int count = avformat_index_get_entries_count(stream_);
+  if (count == 0) return false;
+  const AVIndexEntry* last = avformat_index_get_entry(stream_, count - 1);
+  return last->pos + last->size > source_->size();
 }
 
 bool Demuxer::Seek(std::int64_t timestamp) {
   ahead_.reset();
+  if (unpacker_) unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
 Status Demuxer::Rewind() {
   earlier_bytes_ += source_->bytes_read();
-  damage_.clear();
   if (Status status = OpenContainer(); !status.ok()) return status;
   return ChooseStream();
 }
@@ -262,6 +322,8 @@ std::string Demuxer::container() const {
   if (has_sample_tables_) return "mp4";
   return std::string(names.substr(0, names.find(',')));
 }
+
+bool Demuxer::may_be_joined() const { return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0; }
 
 double Demuxer::frame_seconds() const {
   for (const AVRational rate : {stream_->avg_frame_rate, stream_->r_frame_rate}) {

@@ -74,7 +74,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
       area.left >= area.right || area.top >= area.bottom) {
     return {StatusCode::kMedia, "the pictures are cropped to nothing"};
   }
-  // libavcodec crops there in steps of its alignment only.
+  // Seldom seen, and left to the CPU.
   if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
   const int width = area.right - area.left;
   const int height = area.bottom - area.top;

@@ -41,6 +41,8 @@ class Source {
   // Reads inside these sorted, disjoint ranges succeed at once and leave the buffer as it was. It is how the
   // packets of an mp4, whose times are in its tables, are listed without reading their data.
   void PretendToRead(std::vector<ByteRange> ranges);
+  // How many bytes from `position` on are really read before a pretended range or the end comes.
+  std::int64_t RealBytesAt(std::int64_t position) const;
 
  protected:
   Source(std::int64_t size, const JobGuard& guard) : size_(size), guard_(guard) {}

@@ -10,9 +10,6 @@
 
 namespace cosmos {
 
-// Frame floor(i * (count - 1) / (wanted - 1)) of `count` >= 1 becomes frame i of `wanted` >= 1.
-std::vector<int> ChooseFrames(int count, int wanted);
-
 struct ClipWindow {
   double start = 0;  // seconds
   double end = 0;
@@ -26,7 +23,8 @@ struct ClipWindow {
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows = {});
 
 // One window over the request's range, or those that `windows` asks for. At least one; fails with
-// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end.
+// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end
+// or the frame rule finds no frames.
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
                                             const std::optional<Windows>& windows);
 

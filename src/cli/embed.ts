@@ -5,6 +5,8 @@ import type { Embedder } from '../types.ts'
 import {
   type Command,
   embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
   type Io,
   modelOptions,
   modelUsage,
@@ -27,6 +29,7 @@ are to one another.
   --encoding-format F    float or base64, with --request-type (default: float)
   --text                 take every word as the text that it is, and - as a text on standard input
   --video                take every word as a video
+${frameRuleUsage}
 ${modelUsage}
 `
 
@@ -37,6 +40,7 @@ const options = {
   video: { type: 'boolean' },
   'request-type': { type: 'string' },
   'encoding-format': { type: 'string' },
+  'frame-rule': { type: 'string' },
 } as const
 
 const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
@@ -46,7 +50,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
   if (positionals.length === 0) throw new UsageError('expected at least one FILE or TEXT')
   if (values.text && values.video) throw new UsageError('--text and --video exclude each other')
-  const given = embedderOptions(values, io)
+  const given = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
   const requestType = oneOf('request-type', requestTypes, values['request-type'])
   const encodingFormat = oneOf('encoding-format', encodingFormats, values['encoding-format'])
   if (encodingFormat !== undefined && requestType === undefined) {

@@ -2,12 +2,15 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 
 import { createEmbedder } from '../embedder.ts'
-import { type ErrorCode, ours } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import { ours } from '../native-failure.ts'
 import { similarity } from '../similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
   embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
   type Io,
   integerOption,
   modelOptions,
@@ -27,6 +30,7 @@ Embeds every video below FOLDER (once: vectors are cached by content) and ranks 
 Files that cannot be embedded are listed, and make the exit code 1; the others are ranked all the same.
 
   --top K                how many to show (default 10)
+${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
   --json                 the ranking as JSON on stdout
 ${modelUsage}
@@ -35,6 +39,7 @@ ${modelUsage}
 const options = {
   ...modelOptions,
   top: { type: 'string' },
+  'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -137,7 +142,13 @@ async function run(argv: string[], io: Io): Promise<number> {
   const top = integerOption('top', values.top, 1) ?? 10
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
 
-  await using embedder = await createEmbedder({ ...embedderOptions(values, io), signal: io.signal })
+  const frameRule = frameRuleOption(values['frame-rule'])
+
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule,
+    signal: io.signal,
+  })
   const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
   for (const { file, message } of failed) io.stderr.write(`skipped ${file}: ${message}\n`)
   if (indexed.length === 0) io.stderr.write(`no video below ${folder} could be embedded\n`)

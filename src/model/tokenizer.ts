@@ -4,6 +4,7 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../validate.ts'
+import { useExactRules } from './bert-text.ts'
 import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-pieces.ts'
 import { wordPieces } from './word-piece.ts'
 
@@ -94,8 +95,10 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
 type TokenizerJson = z.infer<typeof tokenizerJson>
 
 /** What gives a whole text its tokens. @internal */
-export function makeTokenizer(json: object): Tokenizer {
-  return new Tokenizer(json, {})
+export function makeTokenizer(json: Record<string, unknown>): Tokenizer {
+  const tokenizer = new Tokenizer(json, {})
+  useExactRules(tokenizer, json)
+  return tokenizer
 }
 
 const same = (text: string): string => text

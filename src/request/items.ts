@@ -1,19 +1,14 @@
 /** From a request to the list of items that it asks to embed. */
 import { fileURLToPath } from 'node:url'
-import {
-  atItem,
-  InvalidRequestError,
-  LimitError,
-  ours,
-  RequestTooLargeError,
-  SourceError,
-} from '../errors.ts'
+import { atItem, InvalidRequestError, LimitError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { ours } from '../native-failure.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'
 import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
 import { checkRequest } from '../validate.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
+import { type FrameRule, ownChoice } from './frame-rule.ts'
 import type {
   EmbedRequest,
   EncodingFormat,
@@ -32,7 +27,14 @@ export type Item =
       /** What else the text may have been meant as, e.g. "a URL". */
       looksLike?: string
     }
-  | { kind: 'video'; source: VideoSource; start?: number; end?: number; frameTolerance?: number }
+  | {
+      kind: 'video'
+      source: VideoSource
+      start?: number
+      end?: number
+      frameRule?: FrameRule
+      frameTolerance?: number
+    }
   | {
       kind: 'frames'
       frames: FrameSource[]
@@ -227,7 +229,8 @@ function checkCombination(requestType: RequestType, forms: readonly Form[]): voi
   }
 }
 
-function typedItem(form: Exclude<Form, Payload>, { limits }: RequestRules): Item {
+function typedItem(form: Exclude<Form, Payload>, rules: RequestRules): Item {
+  const { limits } = rules
   switch (form.form) {
     case 'text':
       return {
@@ -236,18 +239,29 @@ function typedItem(form: Exclude<Form, Payload>, { limits }: RequestRules): Item
         ...(form.looksLike !== undefined && { looksLike: form.looksLike }),
       }
     case 'typed_video': {
-      const { video, start, end, frameTolerance } = form.input
+      const { video, start, end, frameRule, frameTolerance } = form.input
+      if (frameRule !== undefined) checkChoice(frameRule, rules)
       return {
         kind: 'video',
         source: videoSource(video, limits),
         ...(start !== undefined && { start }),
         ...(end !== undefined && { end }),
+        ...(frameRule !== undefined && { frameRule }),
         ...(frameTolerance !== undefined && { frameTolerance }),
       }
     }
     case 'typed_frames':
       return { kind: 'frames', frames: form.input.frames.map((frame) => frameSource(frame, limits)) }
   }
+}
+
+function checkChoice(rule: FrameRule, { frames }: RequestRules): void {
+  const own = ownChoice(rule)
+  if (own === undefined || own.count === frames) return
+  throw new InvalidRequestError(
+    `frameRule.${own.list} must name exactly ${frames} frames, found ${own.count}`,
+    { details: { found: own.count, expected: frames } },
+  )
 }
 
 type PayloadSource = { type: 'bytes'; bytes: Uint8Array } | { type: 'url'; url: string }

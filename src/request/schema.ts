@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { RgbImage } from '#binding'
 import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
 import type { ByteStream, Bytes } from '../source/source.ts'
+import { type FrameRule, frameRule } from './frame-rule.ts'
 
 export type RequestType = 'query' | 'bulk_text' | 'bulk_video'
 export type EncodingFormat = 'float' | 'base64'
@@ -31,7 +32,7 @@ export interface TextInput extends Keyed {
 export interface VideoInput extends Keyed {
   /**
    * A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes in memory, a `Blob` or `File`,
-   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`. A stream is the call's from
+   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`; bytes are copied: see `Video`. A stream is the call's from
    * the moment it is passed, and closed when the call ends.
    */
   video: string | URL | Bytes | Blob | ByteStream | Response
@@ -39,6 +40,8 @@ export interface VideoInput extends Keyed {
   start?: number | undefined
   /** Seconds, > start. Default: the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. */
+  frameRule?: FrameRule | undefined
   /** Seconds that a wanted frame may move to a cheaper one, ≥ 0. Default 0: exactly the chosen frames. */
   frameTolerance?: number | undefined
 }
@@ -134,6 +137,7 @@ const videoInput = z
     }),
     start: seconds.optional(),
     end: seconds.optional(),
+    frameRule: frameRule.optional(),
     frameTolerance: seconds.optional(),
     key,
   })

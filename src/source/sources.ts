@@ -17,11 +17,15 @@ export interface ResolvedVideo {
   media: NativeMediaSource
   /** Held in memory; 0 for a file, which is read as it is decoded. */
   bytes: number
+  /** The bytes are the caller's: see {@link copyOf}. */
+  borrowed?: true
 }
 
 export interface ResolvedFrames {
   images: NativeStillImage[]
   bytes: number
+  /** Some of the bytes are the caller's. */
+  borrowed?: true
 }
 
 export interface SourceOptions {
@@ -31,6 +35,7 @@ export interface SourceOptions {
   resolve?: Resolve | undefined
 }
 
+const borrowed = { borrowed: true } as const
 /** How one item's media is read. */
 export interface Reading {
   signal?: AbortSignal | undefined
@@ -65,7 +70,7 @@ export class Sources {
     reading.signal?.throwIfAborted()
     if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
     const bytes = await this.#videoBytes(source, complete(reading))
-    return { media: { bytes }, bytes: bytes.byteLength }
+    return { media: { bytes }, bytes: bytes.byteLength, ...(source.type === 'bytes' && borrowed) }
   }
 
   /** As {@link Sources.video}, for the pictures of one clip; order kept. */
@@ -80,7 +85,8 @@ export class Sources {
       const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
       const images = await Promise.all(sources.map((source) => this.#frame(source, share, own)))
       const bytes = images.reduce((sum, image) => sum + byteLength(image), 0)
-      return { images, bytes }
+      const some = sources.some(({ type }) => type === 'bytes' || type === 'image')
+      return { images, bytes, ...(some && borrowed) }
     } catch (error) {
       siblings.abort(error)
       throw error

@@ -169,3 +169,17 @@ async function serveEverywhere(allowedHosts: string[]): Promise<string> {
   const { url } = await serveDouble({ allowedHosts }, {}, '0.0.0.0')
   return url.replace('0.0.0.0', '127.0.0.1')
 }
+
+it('app.inject, which has no socket, is answered on every route', async () => {
+  const { server } = await serveDouble()
+  const get = (url: string) => server.app.inject({ method: 'GET', url })
+  const answers = await Promise.all(['/v1/version', '/v1/health/ready', '/nowhere'].map(get))
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 404])
+  const posted = await server.app.inject({
+    method: 'POST',
+    url: '/v1/embeddings',
+    headers: { 'content-type': 'application/json' },
+    payload: body,
+  })
+  expect(posted.statusCode).toBe(200)
+})

@@ -55,7 +55,7 @@ const variants = {
 }
 
 /** All of the text at once, by the library alone; then cut. What the bounded way has to give. */
-function wholeThenCut(of: object, text: string, max: number) {
+function wholeThenCut(of: Record<string, unknown>, text: string, max: number) {
   const { ids } = makeTokenizer(of).encode(text)
   const truncated = ids.length > max
   const kept = truncated ? [...ids.slice(0, max - 1), ids.at(-1)] : ids
