@@ -242,7 +242,10 @@ TEST(FrameIndex, AClockThatStepsBackWithinAGroupIsNoReordering) {
 }
 
 TEST(PlanWindows, AsManyListsAsMemoryAllows) {
-  VideoScan scan{.index = PlainStream(), .tick = 0.1, .frame_seconds = 1};
+  VideoScan scan;
+  scan.index = PlainStream();
+  scan.tick = 0.1;
+  scan.frame_seconds = 1;
   ClipRequest request;
   request.limits.max_bytes = 1'000'000;
   const auto few = PlanWindows(scan, request, Windows{.seconds = 8, .stride = 1});

@@ -53,7 +53,7 @@ describe('a clip of the page', () => {
 
   it('has its decode limits among those of the metadata', async () => {
     const { body } = await request(`${await serve({ decode: { limits: { maxStreams: 3 } } })}/v1/metadata`)
-    const decode = { maxPixels: 8192 ** 2, maxStreams: 3, maxWallSeconds: 300 }
+    const decode = { maxPixels: 8192 * 4352, maxStreams: 3, maxWallSeconds: 300 }
     expect(body).toMatchObject({ limits: { decode } })
   })
 })

@@ -50,7 +50,7 @@ const endings = {
   },
   /** A decoder that is inside of one picture, and hears nothing until it is done with it. */
   async stuck() {
-    const slow = slowPicture(8192, 95)
+    const slow = slowPicture(5888, 95)
     binding.decodeClip({ images: Array(16).fill(slow) }, { frames: 16, height: 8, width: 8 })
     await setTimeout(100)
     process.exit(7)
