@@ -131,9 +131,9 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
 // One plan over the union of all windows: a frame in several is decoded once.
 void VideoClipReader::PlanUses() {
   const std::vector<int> ranks = AllRanks(windows_);
-  plan_ = PlanDecode(scan_.index, ranks,
-                     {.decoder_delay = decoder_->delay(),
-                      .tolerance = scan_.Ticks(request_.frame_tolerance)});
+  plan_ =
+      PlanDecode(scan_.index, ranks,
+                 {.decoder_delay = decoder_->delay(), .tolerance = scan_.Ticks(request_.frame_tolerance)});
   for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
     if (windows_[window].repeats) continue;
     for (int slot = 0; slot < request_.shape.frames; ++slot) {

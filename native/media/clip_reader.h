@@ -31,8 +31,8 @@ using MediaSource = std::variant<MediaPath, MediaBytes>;
 
 // What one video may cost. A request can lower these, never raise them.
 struct DecodeLimits {
-  // Of one coded picture: what the highest levels of H.264, HEVC and AV1 allow. Converting a picture takes ten
-  // bytes a pixel beside those that the decoder holds.
+  // Of one coded picture: what the highest levels of H.264, HEVC and AV1 allow. Converting a picture takes
+  // ten bytes a pixel beside those that the decoder holds.
   std::int64_t max_pixels = std::int64_t{8192} * 4352;
   int max_streams = 16;
   int max_packets_without_frame = 20000;

@@ -152,10 +152,11 @@ Status Demuxer::ChooseStream() {
   }
   ahead_.reset();
   parser_.reset();
-  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by one.
-  // Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to nothing.
-  const bool fields = has_sample_tables_ ? MayHaveFields(parameters())
-                                         : parameters().codec_id == AV_CODEC_ID_H264;
+  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by
+  // one. Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to
+  // nothing.
+  const bool fields =
+      has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
   if (fields) parser_.emplace(parameters());
   unpacker_.reset();
   if (parameters().codec_id == AV_CODEC_ID_MPEG4) {

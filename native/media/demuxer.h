@@ -25,9 +25,9 @@ class Demuxer {
                                                const JobGuard& guard);
 
   // The next packet of the stream, never an empty one; false at the end. One packet is one picture: the two
-  // fields of one that come in packets of their own are joined, and MPEG-4's two pictures in one packet, with an
-  // empty one behind it, are taken apart. Damage that the demuxer cannot get over ends
-  // the stream and is kept in `damage()`.
+  // fields of one that come in packets of their own are joined, and MPEG-4's two pictures in one packet, with
+  // an empty one behind it, are taken apart. Damage that the demuxer cannot get over ends the stream and is
+  // kept in `damage()`.
   Result<bool> Read(AVPacket& packet);
 
   // Moves to a keyframe at or before `timestamp`, as well as the container can: what is read next says where
@@ -83,9 +83,9 @@ class Demuxer {
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
   std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
-  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
-  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
-  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
+  std::optional<PictureParser> parser_;      // of a stream whose fields may come one by one
+  ff::Packet ahead_;                         // read to see whether it is a second field, and is none
+  std::int64_t earlier_bytes_ = 0;           // read before the last Rewind
   std::string damage_;
 };
 

@@ -1,5 +1,5 @@
-// Whether a container says that its pictures are encrypted. Nothing here decrypts: what is encrypted is refused,
-// since a decoder would make pictures of noise out of it.
+// Whether a container says that its pictures are encrypted. Nothing here decrypts: what is encrypted is
+// refused, since a decoder would make pictures of noise out of it.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 namespace cosmos {
 
-// Whether the sample tables of an mp4 know encrypted video and no other. FFmpeg looks into these tables for the
-// codec and forgets what they were, and of the schemes it knows one.
+// Whether the sample tables of an mp4 know encrypted video and no other. FFmpeg looks into these tables for
+// the codec and forgets what they were, and of the schemes it knows one.
 bool HasOnlyEncryptedVideo(Source& source);
 
 // What encrypts the stream, where the header of a file that is no mp4 says so.

@@ -47,7 +47,8 @@ const AVCodec* FindDecoder(AVCodecID codec) {
 }
 
 const char* AllowedDemuxers() {
-  return "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,av1,obu,ivf,dv,gif,apng,"
+  return "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,av1,obu,ivf,dv,gif,"
+         "apng,"
          "yuv4mpegpipe";
 }
 

@@ -38,8 +38,8 @@ std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
   return epoch;
 }
 
-// Where a clock was reset, the first picture follows the last one before as that followed the one before it. Only
-// what is shown counts: the ends of edits that are cut away overlap, and what is left does not.
+// Where a clock was reset, the first picture follows the last one before as that followed the one before it.
+// Only what is shown counts: the ends of edits that are cut away overlap, and what is left does not.
 void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
   struct Span {
     std::int64_t first = kMostTime;
@@ -52,8 +52,10 @@ void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
     Span& span = spans[epoch[place]];
     const std::int64_t pts = packets_[place].pts;
     span.first = std::min(span.first, pts);
-    if (pts > span.last) span.last_but_one = std::exchange(span.last, pts);
-    else if (pts < span.last) span.last_but_one = std::max(span.last_but_one, pts);
+    if (pts > span.last)
+      span.last_but_one = std::exchange(span.last, pts);
+    else if (pts < span.last)
+      span.last_but_one = std::max(span.last_but_one, pts);
   }
   // Bounded: so many jumps of so long a clock add up to more than a number holds.
   const auto bounded = [](std::int64_t time) { return std::clamp(time, -kMostTime, kMostTime); };

@@ -18,8 +18,8 @@ struct IndexedPacket {
   bool has_picture = true;  // false: only what pictures need, and then it is not shown either
 };
 
-// Times further from 0 than this, in any unit, are no times of a video, and could not be added up. Whoever reads
-// packets refuses them.
+// Times further from 0 than this, in any unit, are no times of a video, and could not be added up. Whoever
+// reads packets refuses them.
 inline constexpr std::int64_t kMostTime = std::int64_t{1} << 61;
 
 // Two ways to name a picture:
@@ -31,7 +31,8 @@ class FrameIndex {
   // Packets in decoding order, each with a pts within kMostTime. `made_up`: the container had none, and these
   // only say the order. `display`: the places in the order of presentation, where that is known better than
   // the pts say; then the pts of the shown pictures are dealt out to them in that order.
-  explicit FrameIndex(std::vector<IndexedPacket> packets, bool made_up = false, std::vector<int> display = {});
+  explicit FrameIndex(std::vector<IndexedPacket> packets, bool made_up = false,
+                      std::vector<int> display = {});
 
   int packet_count() const { return static_cast<int>(packets_.size()); }
   int frame_count() const { return static_cast<int>(frames_.size()); }
@@ -78,7 +79,7 @@ class FrameIndex {
   std::vector<int> order_;             // the inverse of by_order_
   std::vector<std::int64_t> times_;    // by rank
   std::vector<int> frames_;            // places of the shown ones, in presentation order
-  std::vector<int> keyframes_;       // places, in decoding order
+  std::vector<int> keyframes_;         // places, in decoding order
   bool seekable_ = true;
   bool joined_ = false;
   int reorder_depth_ = 0;

@@ -28,8 +28,7 @@ int ParameterSets::At(int place) const {
 Status ParameterSets::Attach(int number, AVPacket& packet) const {
   const std::vector<std::uint8_t>& extradata = sets_[static_cast<std::size_t>(number)].extradata;
   if (extradata.empty()) return {};
-  std::uint8_t* copy =
-      av_packet_new_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, extradata.size());
+  std::uint8_t* copy = av_packet_new_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, extradata.size());
   if (!copy) return {StatusCode::kOutOfMemory, "no memory for parameter sets"};
   std::ranges::copy(extradata, copy);
   return {};

@@ -1,6 +1,6 @@
-// Parameter sets that a container brings in mid-stream, outside of the pictures: a sequence header of its own in
-// FLV, another sample entry in MP4. A demuxer hands them out once, with the packet that comes next. A decoder that
-// enters the stream behind that packet would go on with others, and make garbage.
+// Parameter sets that a container brings in mid-stream, outside of the pictures: a sequence header of its own
+// in FLV, another sample entry in MP4. A demuxer hands them out once, with the packet that comes next. A
+// decoder that enters the stream behind that packet would go on with others, and make garbage.
 #pragma once
 
 #include <cstdint>

@@ -128,7 +128,8 @@ void PictureStream::Deliver(Picture picture) {
     return;
   }
   if (!picture.frame) return;
-  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()), LeansOnDamage(place)};
+  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()),
+                    LeansOnDamage(place)};
   GiveUpBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
     pending_.erase(pending_.begin());
@@ -142,7 +143,8 @@ void PictureStream::NoteDamage(int count, int place) {
   if (count > 0) damaged_place_ = std::max(damaged_place_, place);
 }
 
-// What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says so.
+// What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says
+// so.
 bool PictureStream::LeansOnDamage(int place) const {
   return damaged_place_ >= 0 && place >= damaged_place_ && index_.KeyframeFor(place) <= damaged_place_;
 }

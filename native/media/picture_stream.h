@@ -87,15 +87,16 @@ class PictureStream {
   std::size_t run_ = 0;
   // Of the current run:
   bool in_run_ = false;
-  int first_ = 0;              // the place it begins at
-  int refused_ = 0;            // what the decoder had counted up to the last packet
-  int last_order_ = -1;        // of the last picture that came
-  int damage_ = 0;             // packets refused and pictures patched up
-  int damaged_place_ = -1;     // of the last of them
-  int sent_place_ = -1;        // of the last packet
-  bool keyframe_is_lost_ = false;  // the run's first packet was refused: what leans on it is no picture of anything
-  bool careful_ = false;       // it is decoded again on one thread, after damage was seen
-  bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
+  int first_ = 0;           // the place it begins at
+  int refused_ = 0;         // what the decoder had counted up to the last packet
+  int last_order_ = -1;     // of the last picture that came
+  int damage_ = 0;          // packets refused and pictures patched up
+  int damaged_place_ = -1;  // of the last of them
+  int sent_place_ = -1;     // of the last packet
+  bool keyframe_is_lost_ =
+      false;                // the run's first packet was refused: what leans on it is no picture of anything
+  bool careful_ = false;    // it is decoded again on one thread, after damage was seen
+  bool went_back_ = false;  // it is decoded again from one keyframe earlier, after a picture did not come
   bool decode_again_ = false;  // it must begin again
   std::int64_t packets_since_frame_ = 0;
   std::int64_t silent_packets_ = 0;  // of this run, sent and without a picture so far

@@ -116,8 +116,8 @@ class Scanner {
         .With("codec", demuxer_.codec());
   }
 
-  // Reads the first packets: the earliest that is shown is second 0. No origin: the container's times do not say
-  // when pictures are shown.
+  // Reads the first packets: the earliest that is shown is second 0. No origin: the container's times do not
+  // say when pictures are shown.
   Status FindOrigin() {
     int read = 0;  // from the first keyframe on
     Status status = ReadUntil([&](const IndexedPacket& packet) {
@@ -134,9 +134,10 @@ class Scanner {
   // Leaves the first packet from a keyframe at or before `time` on in packets_. Containers differ in how well
   // they seek, so what comes is looked at, and if it is too late the next try goes further back.
   Result<bool> SeekTo(std::int64_t time, double tick) {
-    const bool in_head = time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
-                           return packet.keyframe && packet.pts > time;
-                         });
+    const bool in_head =
+        time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
+          return packet.keyframe && packet.pts > time;
+        });
     if (in_head || demuxer_.may_be_joined()) return GoOnAfterHead();
     // 0, 1, 3, 7, ... seconds.
     const auto second = static_cast<std::int64_t>(1 / tick);
@@ -237,8 +238,9 @@ class Scanner {
     packets_.push_back(indexed);
   }
 
-  // Whether what was read of the data says the same as the tables. Where the tables give times of decoding only,
-  // they look like a stream whose pictures are shown as they are decoded, and the decoder says that it is none.
+  // Whether what was read of the data says the same as the tables. Where the tables give times of decoding
+  // only, they look like a stream whose pictures are shown as they are decoded, and the decoder says that it
+  // is none.
   bool TablesAreRight() {
     if (flags_lie_ || !has_times_) return false;
     tables_ = FrameIndex(packets_);
@@ -304,8 +306,10 @@ class Scanner {
     for (std::size_t place = 0; place < shown.value().size(); ++place) {
       if (shown.value()[place]) continue;
       // Where the head is longer than what was read of it, a range cannot be read by itself.
-      if (place < packets_.size()) packets_[place].shown = false;
-      else times_are_right_ = false;
+      if (place < packets_.size())
+        packets_[place].shown = false;
+      else
+        times_are_right_ = false;
     }
     return Index();
   }
@@ -335,18 +339,18 @@ class Scanner {
   ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
   std::optional<FrameIndex> tables_;  // of packets_, where nothing contradicts the tables
-  std::vector<int> claims_;  // places of keyframes that only the container calls so
+  std::vector<int> claims_;           // places of keyframes that only the container calls so
   std::optional<std::int64_t> origin_;
   std::int64_t latest_dts_ = IndexedPacket::kNoTime;
-  bool has_times_ = true;  // every packet has a pts
-  bool has_dts_ = true;    // every packet has a dts, and they rise from reset to reset of the clock
+  bool has_times_ = true;        // every packet has a pts
+  bool has_dts_ = true;          // every packet has a dts, and they rise from reset to reset of the clock
   bool times_are_right_ = true;  // they say which pictures are shown when
   bool from_tables_ = false;
-  bool knows_order_ = true;      // of all packets so far
-  bool flags_lie_ = false;       // a packet was called a keyframe, and is not even an intra picture
-  bool at_head_ = true;          // packets_ begin where the stream does
-  bool is_part_ = false;         // more of the stream may follow
-  bool moved_ = false;           // the demuxer, to judge the head
+  bool knows_order_ = true;  // of all packets so far
+  bool flags_lie_ = false;   // a packet was called a keyframe, and is not even an intra picture
+  bool at_head_ = true;      // packets_ begin where the stream does
+  bool is_part_ = false;     // more of the stream may follow
+  bool moved_ = false;       // the demuxer, to judge the head
   bool seen_keyframe_ = false;
   bool first_is_closed_ = false;  // the first keyframe
   bool drops_leading_ = false;    // the last keyframe

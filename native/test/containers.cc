@@ -19,9 +19,16 @@ void Append(Bytes& bytes, View more) { bytes.insert(bytes.end(), more.begin(), m
 // How many bytes stand before the children of a box; nothing for one without.
 std::optional<std::size_t> HeadOf(const std::string& type) {
   constexpr std::size_t kVideoSampleEntry = 78;
-  static const std::map<std::string, std::size_t> heads = {
-      {"moov", 0}, {"trak", 0}, {"mdia", 0}, {"minf", 0}, {"stbl", 0}, {"edts", 0},
-      {"stsd", 8}, {"avc1", kVideoSampleEntry}, {"hvc1", kVideoSampleEntry}, {"hev1", kVideoSampleEntry}};
+  static const std::map<std::string, std::size_t> heads = {{"moov", 0},
+                                                           {"trak", 0},
+                                                           {"mdia", 0},
+                                                           {"minf", 0},
+                                                           {"stbl", 0},
+                                                           {"edts", 0},
+                                                           {"stsd", 8},
+                                                           {"avc1", kVideoSampleEntry},
+                                                           {"hvc1", kVideoSampleEntry},
+                                                           {"hev1", kVideoSampleEntry}};
   const auto found = heads.find(type);
   return found == heads.end() ? std::nullopt : std::optional(found->second);
 }
@@ -178,8 +185,7 @@ Bytes JoinMp4(const std::vector<std::filesystem::path>& files) {
   std::erase_if(FindBox(tables, track).children, [](const Box& box) { return box.type == "edts"; });
   for (std::uint32_t number = 2; number <= files.size(); ++number) {
     std::vector<Box> next = ParseBoxes(ReadFile(files[number - 1]));
-    const std::int64_t moved =
-        static_cast<std::int64_t>(WriteBoxes(joined).size()) - PlaceOf(next, "mdat");
+    const std::int64_t moved = static_cast<std::int64_t>(WriteBoxes(joined).size()) - PlaceOf(next, "mdat");
     const std::vector<std::string> data = {"mdat"};
     joined.push_back(FindBox(next, data));
 
@@ -250,7 +256,8 @@ Bytes WithoutReferences(Bytes matroska) {
 
 Bytes MarkedEncrypted(const Bytes& matroska) {
   const Bytes key_id(16, 7);
-  // ContentEncodings, ContentEncoding, ContentEncodingType 1, ContentEncryption, ContentEncAlgo 5, ContentEncKeyID.
+  // ContentEncodings, ContentEncoding, ContentEncodingType 1, ContentEncryption, ContentEncAlgo 5,
+  // ContentEncKeyID.
   Bytes encryption = {0x47, 0xE1, 0x81, 5};
   Append(encryption, WriteElement({0x47, 0xE2}, key_id));
   Bytes encoding = {0x50, 0x33, 0x81, 1};

@@ -30,8 +30,8 @@ Box& FindBox(std::vector<Box>& boxes, std::span<const std::string> path);
 Box& SampleTable(std::vector<Box>& file, const std::string& table);
 Box& SampleEntry(std::vector<Box>& file);
 
-// The mp4 files one behind the other in one track, each with a sample entry of its own. Without audio, edits and
-// B frames, `moov` behind `mdat`, and of one time scale.
+// The mp4 files one behind the other in one track, each with a sample entry of its own. Without audio, edits
+// and B frames, `moov` behind `mdat`, and of one time scale.
 Bytes JoinMp4(const std::vector<std::filesystem::path>& files);
 
 // FLV files one behind the other, each with the sequence header that it has, in running time.

@@ -69,13 +69,15 @@ std::vector<std::string> Together(const std::vector<std::filesystem::path>& file
 TEST(MediaParameterSets, OfASequenceHeaderInMidStreamAreThereAfterASeek) {
   const std::string encode = kMoving + "-c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
   const std::string other = "-f lavfi -i testsrc=s=96x64:r=25:d=2 -c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
-  const std::string larger = "-f lavfi -i testsrc2=s=128x80:r=25:d=2 -c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
+  const std::string larger =
+      "-f lavfi -i testsrc2=s=128x80:r=25:d=2 -c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
   for (const std::string suffix : {".flv", ".mp4"}) {
     const auto a = MakeClip("sets_a" + suffix, encode);
     const auto b = MakeClip("sets_b" + suffix, other + "-x264opts no-cabac:ref=1");
     const auto c = MakeClip("sets_c" + suffix, larger);
     int number = 0;
-    for (const auto& files : {std::vector{a, b}, std::vector{b, a}, std::vector{a, b, a}, std::vector{a, c, b}}) {
+    for (const auto& files :
+         {std::vector{a, b}, std::vector{b, a}, std::vector{a, b, a}, std::vector{a, c, b}}) {
       const Bytes joined = suffix == ".flv" ? JoinFlv(files, 2000) : JoinMp4(files);
       const auto path = WriteFile("sets" + std::to_string(++number) + suffix, joined);
       ExpectFrames(path, Together(files));
@@ -86,8 +88,9 @@ TEST(MediaParameterSets, OfASequenceHeaderInMidStreamAreThereAfterASeek) {
 
 TEST(MediaParameterSets, InFrontOfKeyframesAreThereAfterASeek) {
   const auto a = MakeClip("sets_a.h264", kMoving + "-c:v libx264 -bf 0 -g 12 -sc_threshold 0");
-  const auto b = MakeClip("sets_b.h264", "-f lavfi -i testsrc=s=128x80:r=25:d=2 -pix_fmt yuv420p -c:v libx264 -bf 0 "
-                                         "-g 12 -sc_threshold 0 -x264opts no-cabac:ref=1");
+  const auto b = MakeClip("sets_b.h264",
+                          "-f lavfi -i testsrc=s=128x80:r=25:d=2 -pix_fmt yuv420p -c:v libx264 -bf 0 "
+                          "-g 12 -sc_threshold 0 -x264opts no-cabac:ref=1");
   const std::vector files = {a, b, a};
   Bytes joined;
   for (const auto& file : files) {
@@ -101,8 +104,9 @@ TEST(MediaParameterSets, InFrontOfKeyframesAreThereAfterASeek) {
 }
 
 TEST(MediaParameterSets, OfHevcAreThereAfterASeek) {
-  const auto a = MakeClip("hevc_sets_a.mp4",
-                          kMoving + "-c:v libx265 -x265-params log-level=none:bframes=0:keyint=12 -tag:v hvc1");
+  const auto a =
+      MakeClip("hevc_sets_a.mp4",
+               kMoving + "-c:v libx265 -x265-params log-level=none:bframes=0:keyint=12 -tag:v hvc1");
   const auto b = MakeClip("hevc_sets_b.mp4",
                           "-f lavfi -i testsrc=s=96x64:r=25:d=2 -pix_fmt yuv420p -c:v libx265 -x265-params "
                           "log-level=none:bframes=0:keyint=12:ctu=16:no-sao=1 -tag:v hvc1");
@@ -132,9 +136,9 @@ TEST(MediaSlots, AnAviShowsEachPictureInItsSlot) {
 
 TEST(MediaJoined, ARangeOfAJoinedRecordingIsOnTheJoinedTimeline) {
   const std::string other = "-f lavfi -i testsrc=s=96x64:r=25:d=2 -pix_fmt yuv420p ";
-  for (const auto& [suffix, codec] : {std::pair{".ts", "-c:v libx264 -bf 2 -g 12"},
-                                      std::pair{".mpg", "-c:v mpeg2video -bf 2 -g 12"},
-                                      std::pair{".flv", "-c:v libx264 -bf 2 -g 12"}}) {
+  for (const auto& [suffix, codec] :
+       {std::pair{".ts", "-c:v libx264 -bf 2 -g 12"}, std::pair{".mpg", "-c:v mpeg2video -bf 2 -g 12"},
+        std::pair{".flv", "-c:v libx264 -bf 2 -g 12"}}) {
     const auto a = MakeClip(std::string("joined_a") + suffix, kMoving + codec);
     const auto b = MakeClip(std::string("joined_b") + suffix, other + codec);
     const std::vector files = {a, b, a};
@@ -169,9 +173,8 @@ TEST(MediaEncrypted, CommonEncryptionIsRefusedAsThat) {
     std::vector<Box> boxes = ParseBoxes(ReadFile(file));
     Box& entry = SampleEntry(boxes);
     entry.type = "encv";
-    entry.children.push_back({.type = "sinf",
-                              .head = {0, 0, 0, 12, 'f', 'r', 'm', 'a', 'a', 'v', 'c', '1'},
-                              .children = {}});
+    entry.children.push_back(
+        {.type = "sinf", .head = {0, 0, 0, 12, 'f', 'r', 'm', 'a', 'a', 'v', 'c', '1'}, .children = {}});
     const Status marked = ReadError(MediaPath{WriteFile("marked.mp4", WriteBoxes(boxes)).string()});
     EXPECT_EQ(CodeOf(marked), "encrypted") << marked.message();
   }
@@ -182,7 +185,8 @@ TEST(MediaEncrypted, WindowsMediaDrmIsRefusedAsThat) {
   EXPECT_TRUE(ReadError(MediaPath{clear.string()}).ok());
   Bytes bytes = ReadFile(clear);
   // A Content Encryption Object: its GUID, its size, then four pieces with their lengths.
-  Bytes object = {0xFB, 0xB3, 0x11, 0x22, 0x23, 0xBD, 0xD2, 0x11, 0xB4, 0xB7, 0x00, 0xA0, 0xC9, 0x55, 0xFC, 0x6E};
+  Bytes object = {0xFB, 0xB3, 0x11, 0x22, 0x23, 0xBD, 0xD2, 0x11,
+                  0xB4, 0xB7, 0x00, 0xA0, 0xC9, 0x55, 0xFC, 0x6E};
   Bytes pieces;
   for (const std::string piece : {"secret", "DRM", "key", "https://example.com"}) {
     pieces.insert(pieces.end(), {static_cast<std::uint8_t>(piece.size()), 0, 0, 0});
@@ -215,16 +219,17 @@ TEST(MediaDamage, ALastPictureThatIsCutOffIsNotAFrame) {
   const std::string codec = kMoving + "-c:v libx264 -bf 2 -g 12 ";
   for (const auto& [name, arguments, must_warn] :
        {std::tuple{"ends.mp4", codec + "-movflags +faststart", true},
-        std::tuple{"ends_fragments.mp4", codec + "-movflags frag_keyframe+empty_moov+default_base_moof", false},
-        std::tuple{"ends.mov", codec + "-movflags +faststart", true},
-        std::tuple{"ends.flv", codec, false},
+        std::tuple{"ends_fragments.mp4", codec + "-movflags frag_keyframe+empty_moov+default_base_moof",
+                   false},
+        std::tuple{"ends.mov", codec + "-movflags +faststart", true}, std::tuple{"ends.flv", codec, false},
         std::tuple{"ends.mkv", codec, false},
         std::tuple{"ends.avi", "-i '" + MakeClip("ends_of.mp4", codec).string() + "' -c copy", false}}) {
     const auto whole = MakeClip(name, arguments);
     const Bytes bytes = ReadFile(whole);
     const auto expected = ReferenceHashes(whole);
     for (int cut = 0; cut < 5; ++cut) {
-      const std::size_t size = std::uniform_int_distribution<std::size_t>(bytes.size() / 2, bytes.size() - 1)(random);
+      const std::size_t size =
+          std::uniform_int_distribution<std::size_t>(bytes.size() / 2, bytes.size() - 1)(random);
       SCOPED_TRACE(testing::Message() << name << " cut to " << size << " bytes of " << bytes.size());
       const auto path = WriteFile(std::string("cut_") + name, std::span(bytes).first(size));
       const auto shown = ReferenceHashes(path);
@@ -243,8 +248,10 @@ TEST(MediaDamage, ALastPictureThatIsCutOffIsNotAFrame) {
 
 // When the ffmpeg command shows each frame, from the first on.
 std::vector<double> TimesOf(const std::filesystem::path& path) {
-  const auto output = RunShell("ffprobe -v quiet -select_streams v -show_entries frame=best_effort_timestamp_time -of "
-                               "csv=p=0 '" + path.string() + "'");
+  const auto output = RunShell(
+      "ffprobe -v quiet -select_streams v -show_entries frame=best_effort_timestamp_time -of "
+      "csv=p=0 '" +
+      path.string() + "'");
   std::istringstream lines(output.value_or(""));
   std::vector<double> times;
   for (std::string line; std::getline(lines, line);) {
@@ -281,7 +288,8 @@ TEST(MediaEdits, SeveralEditsAreOneTimeline) {
       PutBig32(list.head, 4, static_cast<std::uint32_t>(edits.size()));
       for (std::size_t i = 0; i < edits.size(); ++i) {
         PutBig32(list.head, 8 + 12 * i, static_cast<std::uint32_t>(std::lround(edits[i].second * 1000)));
-        PutBig32(list.head, 12 + 12 * i, static_cast<std::uint32_t>(std::lround(edits[i].first * 12800)) + shift);
+        PutBig32(list.head, 12 + 12 * i,
+                 static_cast<std::uint32_t>(std::lround(edits[i].first * 12800)) + shift);
         PutBig32(list.head, 16 + 12 * i, 0x10000);
       }
       const auto edited = WriteFile(std::to_string(edits.size()) + name, WriteBoxes(boxes));
@@ -296,15 +304,17 @@ TEST(MediaEdits, SeveralEditsAreOneTimeline) {
 }
 
 TEST(MediaFragments, ThatComeAgainAreShownAsFfmpegShowsThem) {
-  const auto whole = MakeClip("again.mp4", kMoving + "-c:v libx264 -bf 2 -g 10 -sc_threshold 0 "
-                                           "-movflags frag_keyframe+empty_moov+default_base_moof");
+  const auto whole = MakeClip("again.mp4", kMoving +
+                                               "-c:v libx264 -bf 2 -g 10 -sc_threshold 0 "
+                                               "-movflags frag_keyframe+empty_moov+default_base_moof");
   const std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
   std::vector<std::size_t> fragments;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     if (boxes[i].type == "moof") fragments.push_back(i);
   }
   ASSERT_EQ(fragments.size(), 5U);
-  for (const auto& order : {std::vector{0, 1, 1, 2, 3, 4}, std::vector{1, 2, 3}, std::vector{0, 1, 2, 1, 2, 3}}) {
+  for (const auto& order :
+       {std::vector{0, 1, 1, 2, 3, 4}, std::vector{1, 2, 3}, std::vector{0, 1, 2, 1, 2, 3}}) {
     std::vector<Box> joined(boxes.begin(), boxes.begin() + static_cast<std::ptrdiff_t>(fragments[0]));
     for (const int number : order) {
       joined.push_back(boxes[fragments[number]]);
@@ -344,8 +354,9 @@ TEST(MediaFrames, AMatrixALittleOffARightAngleRotates) {
 }
 
 TEST(MediaFrames, BlockGroupsThatNameNoReferenceAreNotAllKeyframes) {
-  for (const auto& [name, codec] : {std::pair{"alpha_vp8.webm", "-c:v libvpx -auto-alt-ref 0 -g 20"},
-                                    std::pair{"alpha_vp9.webm", "-c:v libvpx-vp9 -cpu-used 8 -auto-alt-ref 0 -g 20"}}) {
+  for (const auto& [name, codec] :
+       {std::pair{"alpha_vp8.webm", "-c:v libvpx -auto-alt-ref 0 -g 20"},
+        std::pair{"alpha_vp9.webm", "-c:v libvpx-vp9 -cpu-used 8 -auto-alt-ref 0 -g 20"}}) {
     const auto path = MakeClip(name, kMoving + "-vf format=yuva420p " + codec);
     const auto expected = ReferenceHashes(path);
     ExpectFrames(WriteFile(std::string("noref_") + name, WithoutReferences(ReadFile(path))), expected);

@@ -116,7 +116,8 @@ TEST(MediaLimits, EachNamesItsLimit) {
 }
 
 TEST(MediaLimits, APictureIsNoLargerThanTheHighestLevelsOfTheCodecs) {
-  const auto path = MakeClip("huge.mkv", "-f lavfi -i color=s=8192x4400:r=1:d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p");
+  const auto path =
+      MakeClip("huge.mkv", "-f lavfi -i color=s=8192x4400:r=1:d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p");
   const Status status = ReadError(MediaPath{path.string()});
   EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
   EXPECT_NE(status.message().find("maxPixels"), std::string::npos) << status.message();
