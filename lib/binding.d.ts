@@ -3,7 +3,7 @@
  * exactly this. Pixels stay behind it: TypeScript holds {@link NativeClip} handles.
  *
  * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. Every failure is an
- * `Error` with the own properties of {@link NativeFailure}; `src/errors.ts` turns it into an error class. Misuse (a wrong
+ * `Error` with the own properties of {@link NativeFailure}; `src/native-failure.ts` turns it into an error class. Misuse (a wrong
  * argument, a released clip, a closed reader or engine) is thrown at the call, with code `invalid_argument` and
  * `details.field`; whatever goes wrong later rejects the job's promise.
  *
@@ -16,6 +16,7 @@ export type NativeErrorCode =
   | 'invalid_argument'
   | 'source'
   | 'media'
+  | 'encrypted'
   | 'limit'
   | 'timeout'
   | 'library'
@@ -44,7 +45,10 @@ export interface RgbImage {
   data: Uint8Array
 }
 
-/** Bytes are not copied: they are pinned until the job or reader ends and must not change meanwhile. */
+/**
+ * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
+ * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage
 
@@ -115,6 +119,8 @@ export interface NativeDecodeReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /** Frames of the clip that are stand-ins, patched up or decoded after damage. */
+  damaged: number
   openMs: number
   /** Waiting for an NVDEC engine. */
   waitMs: number

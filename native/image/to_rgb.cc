@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -146,14 +148,19 @@ void CopyLuma(const AVFrame& from, int bytes_per_sample, AVFrame& to) {
 }  // namespace
 
 Orientation Orientation::FromDisplayMatrix(const std::int32_t* matrix) {
-  // A stored pixel (x, y) is shown at (a x + c y, b x + d y), each of 1, 0 or -1 for right angles.
+  // A stored pixel (x, y) is shown at (a x + c y, b x + d y), each about 1, 0 or -1 for right angles: players
+  // and editors write rounded sines and cosines.
   const std::int32_t a = matrix[0];
   const std::int32_t b = matrix[1];
   const std::int32_t c = matrix[3];
   const std::int32_t d = matrix[4];
-  if (b == 0 && c == 0 && a != 0 && d != 0) return {.transpose = false, .flip_x = a < 0, .flip_y = d < 0};
-  if (a == 0 && d == 0 && b != 0 && c != 0) return {.transpose = true, .flip_x = c < 0, .flip_y = b < 0};
-  return {};
+  const double degrees = av_display_rotation_get(matrix);
+  if (std::isnan(degrees)) return {};
+  constexpr int kRightAngle = 90;
+  const int whole_degrees = std::abs(static_cast<int>(std::lround(degrees)));
+  if (whole_degrees % kRightAngle != 0) return {};
+  const bool transpose = whole_degrees / kRightAngle % 2 != 0;
+  return {.transpose = transpose, .flip_x = (transpose ? c : a) < 0, .flip_y = (transpose ? b : d) < 0};
 }
 
 int Orientation::degrees() const {

@@ -17,7 +17,8 @@ struct Orientation {
   bool flip_x = false;
   bool flip_y = false;
 
-  // From FFmpeg's 3x3 display matrix; what is not a multiple of 90 degrees counts as upright.
+  // From FFmpeg's 3x3 display matrix, as the ffmpeg command reads it: to the nearest degree. What is not a
+  // multiple of 90 then counts as upright.
   static Orientation FromDisplayMatrix(const std::int32_t* matrix);
   // Clockwise degrees: 0, 90, 180 or 270. A mirroring is not counted.
   int degrees() const;

@@ -39,6 +39,8 @@ std::string ClipDecoder::WhyNotNvdec() const {
   if (request_.keep_images) return "frames at their own size come from the CPU";
   Nvdec* nvdec = request_.gpu->nvdec();
   if (!nvdec) return request_.gpu->nvdec_reason();
+  // NVDEC's parser gets the headers once, in front of the first packet.
+  if (scan_.parameter_sets.change()) return "the container changes the parameter sets in mid-stream";
   const AVCodecParameters& parameters = demuxer_.parameters();
   // What the parameters do not say, NVDEC's parser will.
   const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
@@ -77,7 +79,7 @@ Status ClipDecoder::DecodeInParallel(const DecodePlan& plan) {
   const auto turns = nvdec.scheduler().TakeFree(std::min(idle, static_cast<int>(plan.runs.size()) - 1));
   if (!turns.empty()) {
     auto decoded = cosmos::DecodeInParallel({.media = media_,
-                                             .index = scan_.index,
+                                             .scan = scan_,
                                              .plan = plan,
                                              .limits = request_.limits,
                                              .guard = guard_,
@@ -155,8 +157,9 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
     };
   }
   Decoder& decoder = nvdec_ ? static_cast<Decoder&>(*nvdec_) : *software_;
-  pictures_ = std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index, plan,
-                                              request_.limits.max_packets_without_frame);
+  pictures_ =
+      std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index,
+                                      scan_.parameter_sets, plan, request_.limits.max_packets_without_frame);
   return {};
 }
 

@@ -31,7 +31,9 @@ using MediaSource = std::variant<MediaPath, MediaBytes>;
 
 // What one video may cost. A request can lower these, never raise them.
 struct DecodeLimits {
-  std::int64_t max_pixels = std::int64_t{8192} * 8192;  // of one coded picture
+  // Of one coded picture: what the highest levels of H.264, HEVC and AV1 allow. Converting a picture takes ten
+  // bytes a pixel beside those that the decoder holds.
+  std::int64_t max_pixels = std::int64_t{8192} * 4352;
   int max_streams = 16;
   int max_packets_without_frame = 20000;
   double max_wall_seconds = 300;
@@ -85,6 +87,7 @@ struct DecodeReport {
   double wait_ms = 0;     // for an NVDEC engine
   double decode_ms = 0;   // demux and decode
   double convert_ms = 0;  // to RGB, rotate, resize
+  int damaged = 0;        // frames of the clip that are stand-ins, patched up or decoded after damage
   std::vector<std::string> warnings;
 };
 

@@ -130,7 +130,7 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
 // The headers go with the first packet of a run: a new parser knows of nothing.
 void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   if (!error_.ok() || packet.size <= 0) return;
-  ++sent_;
+  if (index_.packet(place).has_picture) ++sent_;
   shown_ = 0;
   std::span<const std::uint8_t> data(packet.data, static_cast<std::size_t>(packet.size));
   const auto headers = filter_.headers();

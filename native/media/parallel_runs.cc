@@ -48,7 +48,7 @@ Status Decode(const ParallelDecode& job, Lane& lane, Demuxer& demuxer, NvdecDeco
   const auto refuse_damage = []() -> Result<std::unique_ptr<Decoder>> {
     return Status(StatusCode::kMedia, "a picture is damaged");
   };
-  PictureStream stream(demuxer, decoder, refuse_damage, job.index, lane.plan,
+  PictureStream stream(demuxer, decoder, refuse_damage, job.scan.index, job.scan.parameter_sets, lane.plan,
                        job.limits.max_packets_without_frame);
   std::size_t wanted = 0;
   for (const DecodeRun& run : lane.plan.runs) {
@@ -73,7 +73,7 @@ Status OpenAndDecode(const ParallelDecode& job, Lane& lane) {
   auto demuxer = Demuxer::Open(job.media, job.limits, job.guard);
   if (!demuxer.ok()) return demuxer.TakeStatus();
   lane.own_demuxer = std::move(demuxer).value();
-  auto decoder = NvdecDecoder::Open(job.nvdec, lane.own_demuxer->parameters(), job.index, job.limits,
+  auto decoder = NvdecDecoder::Open(job.nvdec, lane.own_demuxer->parameters(), job.scan.index, job.limits,
                                     [&job] { return job.guard.Check(); });
   if (!decoder.ok()) return decoder.TakeStatus();
   lane.own_decoder = std::move(decoder).value();
@@ -116,7 +116,7 @@ Result<std::optional<ParallelResult>> DecodeInParallel(const ParallelDecode& job
     return std::optional<ParallelResult>();
   }
   std::ranges::sort(result.pictures, {},
-                    [&](const WantedPicture& picture) { return job.index.order(picture.place); });
+                    [&](const WantedPicture& picture) { return job.scan.index.order(picture.place); });
   return std::optional(std::move(result));
 }
 

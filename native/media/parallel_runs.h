@@ -13,13 +13,14 @@
 #include "media/job_guard.h"
 #include "media/nvdec_decoder.h"
 #include "media/picture_stream.h"
+#include "media/video_scan.h"
 
 namespace cosmos {
 
 // What the lanes share. All must outlive the call.
 struct ParallelDecode {
   const MediaSource& media;  // opened anew for each lane but the first
-  const FrameIndex& index;
+  const VideoScan& scan;
   const DecodePlan& plan;
   const DecodeLimits& limits;
   const JobGuard& guard;

@@ -42,6 +42,18 @@ Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, c
   return window;
 }
 
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked as they
+// are made: windows that overlap are open together.
+Status CheckLists(double windows, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 24;
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes)) return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) + " frames for each of " +
+                                        std::to_string(static_cast<std::int64_t>(windows)) +
+                                        " windows needs more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) + " bytes")
+      .With("limit", static_cast<double>(request.limits.max_bytes));
+}
+
 // How many frames the caller named; nothing where a rule chooses.
 std::optional<std::size_t> OwnChoice(const FrameRule& rule) {
   if (const auto* indices = std::get_if<FrameIndices>(&rule)) return indices->values.size();
@@ -114,13 +126,22 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
                                           " windows; the limit is " + std::to_string(kMaxWindows))
         .With("limit", kMaxWindows);
   }
+  COSMOS_RETURN_IF_ERROR(CheckLists(count, request));
   std::vector<ClipWindow> plan;
+  std::vector<int> ranks;  // of the last window that does not repeat
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const double start = request.start + i * windows->stride;
     const double stop = std::min(start + windows->seconds, end);
     if (i > 0 && stop - start < windows->seconds / 2) break;
     auto window = MakeWindow(scan, start, stop, request);
     if (!window.ok()) return window.TakeStatus();
+    if (!plan.empty() && plan.back().first_rank == window->first_rank &&
+        plan.back().frame_count == window->frame_count && window->ranks == ranks) {
+      window->repeats = true;
+      window->ranks = {};
+    } else {
+      ranks = window->ranks;
+    }
     plan.push_back(std::move(window).value());
   }
   return plan;

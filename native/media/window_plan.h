@@ -15,7 +15,8 @@ struct ClipWindow {
   double end = 0;
   int first_rank = 0;  // of the frames shown within it
   int frame_count = 0;
-  std::vector<int> ranks;  // one for every frame of the clip
+  std::vector<int> ranks;  // one for every frame of the clip, ascending; of the first of several alike
+  bool repeats = false;    // the same frames as the window before it: a gap shows one picture for long
 };
 
 // kInvalidArgument when a value of the request makes no sense.

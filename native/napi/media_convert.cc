@@ -92,6 +92,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
   object.Set("discarded", static_cast<double>(report.discarded));
   object.Set("seeks", report.seeks);
   object.Set("bytesRead", static_cast<double>(report.bytes_read));
+  object.Set("damaged", report.damaged);
   object.Set("openMs", report.open_ms);
   object.Set("waitMs", report.wait_ms);
   object.Set("decodeMs", report.decode_ms);

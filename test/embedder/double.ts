@@ -43,6 +43,8 @@ export class BindingDouble implements Binding {
   readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
+  /** What it was given to read, clips and segments. */
+  readonly sources: (NativeMediaSource | { images: readonly unknown[] })[] = []
   readonly engineOptions: NativeEngineOptions[] = []
   readonly gpuOptions: NativeOpenGpuOptions[] = []
   readonly decoded: number[] = []
@@ -71,6 +73,7 @@ export class BindingDouble implements Binding {
   ): NativeJob<NativeDecodedClip> {
     const id = 'bytes' in source ? (source.bytes[0] ?? 0) : 0
     this.clipOptions.push(options)
+    this.sources.push(source)
     this.decoded.push(id)
     return this.#job(this.decoding, () => this.#clip(id, options, 0, 1))
   }
@@ -82,6 +85,7 @@ export class BindingDouble implements Binding {
     windows: { seconds: number; stride: number },
   ) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
+    this.sources.push(source)
     this.clipOptions.push(options)
     return this.#job(this.opening, () => {
       this.readersOpen++
@@ -238,6 +242,7 @@ export class BindingDouble implements Binding {
       discarded: 0,
       seeks: 0,
       bytesRead: 1,
+      damaged: 0,
       openMs: 1,
       waitMs: gpu ? 100 : 0,
       decodeMs: 2,
