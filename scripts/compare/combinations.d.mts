@@ -8,5 +8,5 @@ export interface Combination {
   container: Named
   treatment: Named
 }
-export function all(): Combination[]
-export function some(count: number, seed: number): Combination[]
+export function all(decoders?: readonly string[]): Combination[]
+export function some(count: number, seed: number, decoders?: readonly string[]): Combination[]

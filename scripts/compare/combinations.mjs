@@ -3,9 +3,10 @@
 import { containers, streams } from './streams.mjs'
 import { treatments } from './treatments.mjs'
 
-/** Every stream in every container that takes it, treated in every way that makes sense there. */
-export function all() {
-  return Object.values(streams).flatMap((stream) =>
+/** Every stream in every container that takes it, treated in every way that makes sense there. `decoders`: those at hand. */
+export function all(decoders) {
+  const decodable = Object.values(streams).filter(({ decoder }) => !decoders || decoders.includes(decoder))
+  return decodable.flatMap((stream) =>
     Object.values(containers)
       .filter(
         ({ codecs, reorders = true }) => codecs.includes(stream.codec) && (reorders || !stream.reorders),
@@ -27,8 +28,8 @@ export function all() {
  * `count` of them, shuffled by `seed`: first those that bring the most pairs of stream and container, container and
  * treatment or codec and treatment that are not there yet, so that every pair is among them where there is room.
  */
-export function some(count, seed) {
-  let left = shuffle(all(), seed)
+export function some(count, seed, decoders) {
+  let left = shuffle(all(decoders), seed)
   const seen = new Set()
   const chosen = []
   for (const news of [3, 2, 1, 0]) {

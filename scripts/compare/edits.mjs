@@ -30,6 +30,29 @@ function boxes(bytes, kind) {
   return found
 }
 
+/**
+ * Behind every slice of an Annex B HEVC stream the same as one of layer 1, as the second view of a phone's spatial video
+ * lies there. Whoever shows one view shows layer 0.
+ */
+export function addLayer(bytes) {
+  const parts = []
+  let from = 0
+  for (let at = bytes.indexOf('\0\0\x01', 0, 'latin1'); at >= 0; ) {
+    const next = bytes.indexOf('\0\0\x01', at + 3, 'latin1')
+    const end = next < 0 ? bytes.length : next
+    parts.push(bytes.subarray(from, end))
+    const isSlice = bytes[at + 3] >> 1 < 32
+    if (isSlice) {
+      const other = Buffer.from(bytes.subarray(at, end))
+      other[4] |= 0x08
+      parts.push(other)
+    }
+    from = end
+    at = next
+  }
+  return Buffer.concat(parts)
+}
+
 /** What is left when a recording is joined late. Transport packets stay whole, as every receiver sees to that. */
 export function cutStart(share) {
   return (bytes) => {

@@ -30,13 +30,14 @@ class Video:
         self.path, self.bars = path, bars
         self.errors = self.corrupt = 0
         self.stamps: list[int | None] = []
+        self.packets: list[tuple[int | None, int | None]] = []
         self.thumbs: list[np.ndarray] = []
         self.numbers: list[int] = []
         self.kept: dict[int, np.ndarray] = {}
 
     def read(self, guess: set[int]) -> None:
         """`guess`: the frames that are likely to be asked for, so that one pass may do."""
-        for index, frame in enumerate(self.displayed()):
+        for index, frame in enumerate(self.displayed(self.packets)):
             self.stamps.append(frame.pts)
             self.thumbs.append(thumb_of_frame(frame).astype(np.float16))
             self.corrupt += frame.is_corrupt
@@ -57,7 +58,7 @@ class Video:
             self.errors = errors
         return self.kept
 
-    def displayed(self) -> Iterator[VideoFrame]:
+    def displayed(self, packets_seen: list[tuple[int | None, int | None]] | None = None) -> Iterator[VideoFrame]:
         """The frames that a player would show, in the order in which the decoder gives them, which is theirs."""
         with av.open(str(self.path)) as container:
             stream = container.streams.best("video")
@@ -76,6 +77,8 @@ class Video:
                 except av.error.FFmpegError:  # the file ends here for FFmpeg; what was read is still to be shown
                     self.errors += 1
                     packet = None
+                if packets_seen is not None and packet is not None and packet.size > 0:
+                    packets_seen.append((packet.pts, packet.dts))
                 try:
                     frames = context.decode(None) if packet is None else packet.decode()
                 except av.error.EOFError:
@@ -91,12 +94,19 @@ class Video:
 
     def times(self) -> list[float] | None:
         """Seconds from the first frame. A clock that is reset goes on where it was. None where times are missing."""
-        if not self.stamps or any(stamp is None for stamp in self.stamps):
+        stamps = self.stamps
+        if any(pts is None for pts, _ in self.packets):
+            # What a decoder makes up for a missing time is off by its delay. The times of decoding are as many as the frames,
+            # or nothing is known.
+            stamps = [dts for _, dts in self.packets]
+            if len(stamps) != len(self.stamps):
+                return None
+        if any(stamp is None for stamp in stamps):
             return None
-        steps = np.diff(np.unique(self.stamps))
+        steps = np.diff(np.unique(stamps))
         step = int(np.median(steps)) if len(steps) else 1
         epochs: list[list[int]] = [[]]
-        for stamp in self.stamps:
+        for stamp in stamps:
             if epochs[-1] and stamp < max(epochs[-1]) - REORDER * step:
                 epochs.append([])
             epochs[-1].append(stamp)

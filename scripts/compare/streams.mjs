@@ -52,27 +52,22 @@ export const streams = {
   'mpeg2-b': mpeg2('-bf', '2', '-g', gop, '-flags', '+cgop', ...noSceneCut),
   'mpeg2-open': mpeg2('-bf', '2', '-g', gop, ...noSceneCut),
   'mpeg2-interlaced': mpeg2('-bf', '2', '-g', gop, '-flags', '+ildct+ilme+cgop', ...noSceneCut),
-  'mpeg1-b': stream(
-    'mpeg1',
-    'mpeg1video',
-    '-c:v',
-    'mpeg1video',
-    '-q:v',
-    '4',
-    '-bf',
-    '2',
-    '-g',
-    gop,
-    ...noSceneCut,
-  ),
+  'mpeg1-b': mpeg1('-bf', '2', '-g', gop, ...noSceneCut),
   mjpeg: mjpeg('-pix_fmt', 'yuvj420p'),
   'mjpeg-444': mjpeg('-pix_fmt', 'yuvj444p'),
   'mjpeg-odd': mjpeg('-pix_fmt', 'yuvj422p', ...odd),
+  prores: stream('prores', 'prores', '-c:v', 'prores_ks', '-profile:v', '0', '-pix_fmt', 'yuv422p10le'),
+  'theora-p': stream('theora', 'theora', '-c:v', 'libtheora', '-q:v', '6', '-g', gop),
+  'wmv2-p': stream('wmv', 'wmv2', '-c:v', 'wmv2', '-q:v', '4', '-g', gop),
+  'wmv1-p': stream('wmv', 'wmv1', '-c:v', 'wmv1', '-q:v', '4', '-g', gop),
+  'ffv1-p': stream('ffv1', 'ffv1', '-c:v', 'ffv1', '-level', '3', '-g', gop),
+  'ffv1-10bit': stream('ffv1', 'ffv1', '-c:v', 'ffv1', '-level', '3', '-g', '1', ...bits10),
+  raw: stream('raw', 'rawvideo', '-c:v', 'rawvideo'),
 }
 
 for (const [name, one] of Object.entries(streams)) {
   one.name = name
-  one.intra = one.codec === 'mjpeg' || name.endsWith('-intra')
+  one.intra = ['mjpeg', 'prores', 'raw'].includes(one.codec) || /-intra$|^ffv1-10bit$/.test(name)
   one.reorders = one.args.includes('-bf')
     ? one.args[one.args.indexOf('-bf') + 1] !== '0'
     : /^hevc-(?!p)/.test(name)
@@ -111,11 +106,16 @@ function mpeg2(...args) {
   return stream('mpeg2', 'mpeg2video', '-c:v', 'mpeg2video', '-q:v', '4', ...args)
 }
 
+function mpeg1(...args) {
+  return stream('mpeg1', 'mpeg1video', '-c:v', 'mpeg1video', '-q:v', '4', ...args)
+}
+
 function mjpeg(...args) {
   return stream('mjpeg', 'mjpeg', '-c:v', 'mjpeg', '-q:v', '3', ...args)
 }
 
 const general = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'mpeg4', 'mpeg2', 'mpeg1', 'mjpeg']
+const editing = ['prores', 'ffv1', 'raw']
 const except = (...codecs) => general.filter((codec) => !codecs.includes(codec))
 
 /**
@@ -124,10 +124,28 @@ const except = (...codecs) => general.filter((codec) => !codecs.includes(codec))
  */
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
-  mov: { codecs: except('vp8', 'vp9', 'av1'), extension: 'mov', muxer: 'mov', audio: 'aac', times: true },
-  mkv: { codecs: general, extension: 'mkv', muxer: 'matroska', audio: 'aac', times: true },
+  mov: {
+    codecs: [...except('vp8', 'vp9', 'av1'), 'prores', 'raw'],
+    extension: 'mov',
+    muxer: 'mov',
+    audio: 'aac',
+    times: true,
+  },
+  mkv: {
+    codecs: [...general, ...editing, 'theora', 'wmv'],
+    extension: 'mkv',
+    muxer: 'matroska',
+    audio: 'aac',
+    times: true,
+  },
   webm: { codecs: ['vp8', 'vp9', 'av1'], extension: 'webm', muxer: 'webm', audio: 'libopus', times: true },
-  avi: { codecs: except('hevc', 'av1', 'vp9'), extension: 'avi', muxer: 'avi', audio: 'mp2', times: false },
+  avi: {
+    codecs: [...except('hevc', 'av1', 'vp9'), 'wmv', 'ffv1', 'raw'],
+    extension: 'avi',
+    muxer: 'avi',
+    audio: 'mp2',
+    times: false,
+  },
   ts: {
     codecs: ['h264', 'hevc', 'mpeg4', 'mpeg2', 'mpeg1'],
     extension: 'ts',
@@ -147,13 +165,14 @@ export const containers = {
   flv: { codecs: ['h264'], extension: 'flv', muxer: 'flv', audio: 'aac', times: true },
   // Its one time is the picture's for the muxer and the decoder's for the demuxer: a file with B-frames has no right times.
   asf: {
-    codecs: ['mpeg4', 'h264', 'mjpeg'],
+    codecs: ['mpeg4', 'mjpeg', 'wmv'],
     extension: 'asf',
     muxer: 'asf',
     audio: 'mp2',
     times: true,
     reorders: false,
   },
+  ogg: { codecs: ['theora'], extension: 'ogv', muxer: 'ogg', audio: 'libvorbis', times: false },
   ivf: { codecs: ['vp8', 'vp9', 'av1'], extension: 'ivf', muxer: 'ivf', times: true },
   obu: { codecs: ['av1'], extension: 'obu', muxer: 'obu', times: false, bytes: true },
   h264: { codecs: ['h264'], extension: 'h264', muxer: 'h264', times: false, bytes: true },

@@ -1,7 +1,7 @@
 // What happens to a stream on its way into a container: cut, joined, fragmented, without an index, at other times, …
 // Nothing here is encoded again.
 
-import { cutStart, hide, rotate, setEveryBlockKey } from './edits.mjs'
+import { addLayer, cutStart, hide, rotate, setEveryBlockKey } from './edits.mjs'
 
 /** Times that come ever more slowly, in order whatever the muxer's clock: t + t²/8, in ticks. */
 const slower = (time) => `${time}+floor(${time}*${time}*TB/8)`
@@ -80,6 +80,7 @@ export const treatments = {
     takes: (container, { reorders }) => isMp4(container) && reorders,
     edit: hide('ctts'),
   },
+  'a second layer': { takes: ({ name }) => name === 'hevc', edit: addLayer, whole: true },
   rotated: { takes: isMp4, edit: rotate, whole: true },
 }
 for (const [name, one] of Object.entries(treatments)) one.name = name

@@ -146,7 +146,7 @@ describe('the videos that are made', () => {
           `${container.name}, ${treatment.name}`,
         ]),
       )
-    expect(pairs(some(340, 7))).toEqual(pairs(all()))
+    expect(pairs(some(400, 7))).toEqual(pairs(all()))
   })
 })
 
