@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { createEmbedder } from '../../dist/index.js'
 import binding from '../../lib/binding.js'
 import { bf16Peak } from './bf16-peak.mjs'
+import { wholePath } from './gpu-path.mjs'
 import { benchClip } from './media.mjs'
 import { percentile, report, round } from './report.mjs'
 
@@ -22,7 +23,8 @@ const usage = `npm run bench gpu -- [OPTIONS]
   --codec LIST     of the decoded videos (default h264)
   --gop LIST       keyframe distances (default 30,250)
   --seconds N      how long each measurement runs (default 8)
-  --only PART      decode, encode or latency`
+  --callers N      of the whole path at a time (default 64)
+  --only PART      decode, encode, path or latency`
 
 const turns = 4
 const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
@@ -39,18 +41,20 @@ export async function run(argv) {
       codec: { type: 'string', default: 'h264' },
       gop: { type: 'string', default: '30,250' },
       seconds: { type: 'string', default: '8' },
+      callers: { type: 'string', default: '64' },
       only: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return console.log(usage)
-  const options = { ...values, device: Number(values.device), seconds: Number(values.seconds) }
+  const [device, seconds, callers] = [values.device, values.seconds, values.callers].map(Number)
+  const options = { ...values, device, seconds, callers }
   try {
     await binding.probeGpu(libraries).promise
   } catch (error) {
     return console.log(`skipped: ${error.message}`)
   }
-  for (const [part, measure] of Object.entries({ decode: decoding, encode: encoding, latency })) {
+  for (const [part, measure] of Object.entries({ decode: decoding, encode: encoding, path, latency })) {
     if (values.only && values.only !== part) continue
     try {
       await measure(options)
@@ -163,6 +167,12 @@ function batches(most) {
   const sizes = []
   for (let size = 1; size < most; size *= 2) sizes.push(size)
   return [...sizes, most]
+}
+
+/** Many callers: what a bulk job gets, and where its time goes. */
+async function path(options) {
+  const { rows, device } = await wholePath(options)
+  report('gpu-path', rows, { device })
 }
 
 /** One caller: what a search box waits for. */
