@@ -152,8 +152,8 @@ class LocalEmbedder implements Embedder {
   }
 
   embedVideo(video: Video | FramesInput, options: VideoOptions = {}): Promise<VideoEmbedding> {
-    const { start, end, frameTolerance } = options
-    const input = isFrames(video) ? video : { video, start, end, frameTolerance }
+    const { start, end, frameRule, frameTolerance } = options
+    const input = isFrames(video) ? video : { video, start, end, frameRule, frameTolerance }
     return this.#embedOne(input, options) as Promise<VideoEmbedding>
   }
 
@@ -190,14 +190,13 @@ class LocalEmbedder implements Embedder {
   }
 
   async *segments(video: Video, options: SegmentOptions): AsyncGenerator<Segment, void, undefined> {
-    const { start, end, frameTolerance, priority = 'bulk', signal } = options
+    const { start, end, frameRule, frameTolerance, priority = 'bulk', signal } = options
     const windows = windowsOf(options)
     const call = this.#calls.begin(signal)
     let pass: SegmentPass
     try {
-      const item = await parseItem({ video, start, end, frameTolerance }, this.#rules, {
-        signal: call.signal,
-      })
+      const input = { video, start, end, frameRule, frameTolerance }
+      const item = await parseItem(input, this.#rules, { signal: call.signal })
       if (item.kind !== 'video') throw new InternalError('a video became something else: this is a bug')
       const lease = await this.#admitWaiting(costOf([item]), call.signal)
       const newWork = () => this.#newWork({ kind: 'video', priority, signal: call.signal, lease })

@@ -2,7 +2,7 @@
  * Every error of cosmos-embed, and the one table that says what each means on the wire.
  * docs/errors.md is its readable copy; a test proves that table, documentation and native code agree.
  */
-import type { NativeErrorCode, NativeFailure } from '#binding'
+import type { NativeErrorCode } from '#binding'
 
 export type ErrorCode =
   | NativeErrorCode
@@ -89,8 +89,15 @@ export class SourceError extends CosmosEmbedError {
 
 /** The bytes were read and hold no video or picture that can be decoded. */
 export class MediaError extends CosmosEmbedError {
+  constructor(message: string, options?: CosmosEmbedErrorOptions, code: 'media' | 'encrypted' = 'media') {
+    super(code, message, options)
+  }
+}
+
+/** The video is encrypted (DRM), and this package has no keys. Found before anything is decoded. */
+export class EncryptedMediaError extends MediaError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
-    super('media', message, options)
+    super(message, options, 'encrypted')
   }
 }
 
@@ -245,6 +252,13 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     retryable: false,
     advice: 'Check that the file plays elsewhere and that its container and codec are supported.',
   },
+  encrypted: {
+    class: EncryptedMediaError,
+    status: 422,
+    type: 'invalid_request_error',
+    retryable: false,
+    advice: 'Decrypt the video with the key of its owner first, or send a copy without DRM.',
+  },
   blocked_url: {
     class: BlockedUrlError,
     status: 422,
@@ -345,28 +359,6 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   },
 }
 
-/**
- * What a rejected native job means to the caller: `signal.reason` when the caller's own abort cancelled it,
- * else an error class by the table. `index` is the item's position in the request.
- */
-export function fromNative(
-  failure: unknown,
-  context: { signal?: AbortSignal | undefined; index?: number } = {},
-): unknown {
-  if (failure instanceof CosmosEmbedError) return failure
-  if (!isNativeFailure(failure)) {
-    return new InternalError('unexpected failure in the native addon', {
-      index: context.index,
-      cause: failure,
-    })
-  }
-  if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
-  const ErrorClass = errorTable[failure.code].class
-  // Why a library did not load is told in lines, by lib/load-failure.js: no media can put words into it.
-  const message = failure.code === 'library' ? failure.message : publicText(failure.message)
-  return new ErrorClass(message, { index: context.index, details: failure.details })
-}
-
 /** The same error, saying which item of the request it is about. Other values pass unchanged. */
 export function atItem(error: unknown, index: number): unknown {
   if (!(error instanceof CosmosEmbedError) || error.index !== undefined) return error
@@ -380,18 +372,4 @@ export function atItem(error: unknown, index: number): unknown {
   })
   copy.stack = error.stack ?? ''
   return copy
-}
-
-function isNativeFailure(value: unknown): value is NativeFailure {
-  if (typeof value !== 'object' || value === null) return false
-  const { code, message } = value as Partial<NativeFailure>
-  return typeof code === 'string' && Object.hasOwn(errorTable, code) && typeof message === 'string'
-}
-
-/** Belt and braces: native messages hold no pointers or control characters, and none would get out if they did. */
-function publicText(message: string): string {
-  return message
-    .replace(/\b0x[0-9a-f]+\b/gi, '[address]')
-    .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 1000)
 }

@@ -1,9 +1,12 @@
 /** Looking at what the model would see, without a model. */
 import { availableParallelism } from 'node:os'
 import binding, { type NativeDecodeLimits, type RgbImage } from '#binding'
-import { fromNative, InternalError } from './errors.ts'
+import { InternalError } from './errors.ts'
+import { fromNative } from './native-failure.ts'
+import type { FrameRule } from './request/frame-rule.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
+import { copyOf } from './source/borrowed.ts'
 import { type LimitsInput, limitsSchema } from './source/limits.ts'
 import { createSources } from './source/sources.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
@@ -18,6 +21,8 @@ export interface ExtractOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames. Default `card`. */
+  frameRule?: FrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
   frameTolerance?: number
   /** Also the frames at their own size, which are large. Default true. */
@@ -54,6 +59,7 @@ export async function extractFrames(
     resolution = 224,
     start,
     end,
+    frameRule,
     frameTolerance,
     images = true,
     urls,
@@ -62,12 +68,12 @@ export async function extractFrames(
     signal,
   } = options
   const rules = { models: [], frames, limits: limitsSchema.parse(limits) }
-  const item = await parseItem({ video: source, start, end, frameTolerance }, rules, { signal })
+  const item = await parseItem({ video: source, start, end, frameRule, frameTolerance }, rules, { signal })
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, signal)
+  const { media, borrowed } = await createSources({ urls, limits }).video(item.source, signal)
   signal?.throwIfAborted()
 
-  const job = binding.decodeClip(media, {
+  const job = binding.decodeClip(borrowed ? copyOf(media) : media, {
     frames,
     height: resolution,
     width: resolution,
@@ -75,6 +81,7 @@ export async function extractFrames(
     keepImages: images,
     ...(start !== undefined && { start }),
     ...(end !== undefined && { end }),
+    ...(frameRule !== undefined && { frameRule }),
     ...(frameTolerance !== undefined && { frameTolerance }),
     ...(decodeLimits !== undefined && { limits: decodeLimits }),
   })

@@ -8,6 +8,7 @@ export {
   CosmosEmbedError,
   DeviceLostError,
   DownloadError,
+  EncryptedMediaError,
   EngineError,
   type ErrorCode,
   type ErrorDetails,

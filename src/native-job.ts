@@ -1,6 +1,6 @@
 import type { NativeJob } from '#binding'
 import { onAbort } from './abort.ts'
-import { fromNative } from './errors.ts'
+import { fromNative } from './native-failure.ts'
 
 /** A synchronous native call. Throws an error class of this package. */
 export function callNative<T>(call: () => T): T {

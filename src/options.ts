@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
 import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 import { checkOptions } from './validate.ts'
@@ -11,6 +12,11 @@ export interface EmbedderOptions {
   model?: string | undefined
   /** `auto` takes the best there is and says in `info().device.reason` what it took and why. Default `auto`. */
   device?: 'auto' | 'cpu' | 'cuda' | undefined
+  /**
+   * Which frames of a video, where a call does not say. Default `card`, the model card's. Take `curator` or `rounded`
+   * to search an index that NVIDIA's tools made.
+   */
+  frameRule?: NamedFrameRule | undefined
   /** Further names that a request's `model` may have, besides the bundle's id. */
   servedNames?: readonly string[] | undefined
   onnxruntime?: OnnxRuntimeOptions | undefined
@@ -82,7 +88,7 @@ export interface CudaOptions {
   hostCode?: boolean | undefined
   /** `never` decodes on the CPU only. Default `auto`: NVDEC where it can and is not the slower way. */
   nvdec?: 'auto' | 'never' | undefined
-  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: one for each of its engines. */
+  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: two for each of its engines. */
   nvdecWorkers?: number | undefined
   /**
    * Videos of one GPU that the CPU may decode while NVDEC is busy, ≥ 0. Default: half of the cores, shared among the
@@ -145,6 +151,7 @@ export interface ResolvedCudaOptions {
 export interface ResolvedOptions {
   model: string | undefined
   device: 'auto' | 'cpu' | 'cuda'
+  frameRule: NamedFrameRule
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
@@ -197,6 +204,7 @@ const schema = z
   .strictObject({
     model: z.string().min(1).optional(),
     device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+    frameRule: namedFrameRule.default('card'),
     servedNames: z.array(z.string().min(1)).default([]),
     onnxruntime: z
       .strictObject({

@@ -10,9 +10,7 @@ import type {
   NativeEngine,
   NativeGpu,
   NativeJob,
-  NativeMediaSource,
   NativeSegmentReader,
-  NativeStillImage,
 } from '#binding'
 import { InternalError } from './errors.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
@@ -21,6 +19,7 @@ import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
 import { heldBytes, type Item } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
 import { type Release, Slots } from './schedule/slots.ts'
+import { copyOf, type Media } from './source/borrowed.ts'
 import type { Sources } from './source/sources.ts'
 import type { Stats } from './stats.ts'
 import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
@@ -47,7 +46,6 @@ export type ClipItem = Exclude<Item, { kind: 'text' }>
 export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText }
 export type VideoItem = Extract<Item, { kind: 'video' }>
 
-type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
 type Row =
   | { kind: 'text'; length: number; ids: Int32Array }
   | { kind: 'video'; length: number; clip: NativeClip }
@@ -106,9 +104,9 @@ export class Pipeline {
 
   async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
     const embed = async () => {
-      const media = await this.#read(item, work)
+      const { media, borrowed } = await this.#read(item, work)
       const { binding } = this.#parts
-      const start = () => binding.decodeClip(media, this.#clipOptions(item))
+      const start = () => binding.decodeClip(borrowed ? copyOf(media) : media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
       return this.encodeClip(decoded, work).finally(release)
     }
@@ -124,10 +122,15 @@ export class Pipeline {
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
     const read = () => this.#read(item, work)
-    const media = await (isFetched(item) ? this.#enter(this.#parts.downloads, work, read) : read())
+    const { media, borrowed } = await (isFetched(item)
+      ? this.#enter(this.#parts.downloads, work, read)
+      : read())
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     return this.#enter(this.#decoders, work, () =>
-      runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal),
+      runNative(
+        () => binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows),
+        work.signal,
+      ),
     )
   }
 
@@ -157,7 +160,7 @@ export class Pipeline {
     }
   }
 
-  async #read(item: ClipItem, work: Work): Promise<Media> {
+  async #read(item: ClipItem, work: Work): Promise<{ media: Media; borrowed?: true | undefined }> {
     const { sources } = this.#parts
     const started = performance.now()
     const resolved =
@@ -169,7 +172,8 @@ export class Pipeline {
       work.timings.download += performance.now() - started
       work.passed('download')
     }
-    return 'media' in resolved ? resolved.media : { images: resolved.images }
+    const { borrowed } = resolved
+    return { media: 'media' in resolved ? resolved.media : { images: resolved.images }, borrowed }
   }
 
   /** Decodes once there are a decoder and room in front of the engine. The caller gives the room back. */
@@ -191,7 +195,8 @@ export class Pipeline {
     const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
-    const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
+    const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
+    const { start, end, frameRule = options.frameRule, frameTolerance } = range
     return {
       frames,
       height,
@@ -202,6 +207,7 @@ export class Pipeline {
       ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
+      ...(frameRule !== 'card' && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
     }
   }

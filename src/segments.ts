@@ -14,7 +14,13 @@ export interface Windows {
 }
 
 /** Throws InvalidArgumentError. */
-export function windowsOf({ windowSeconds, strideSeconds = windowSeconds }: SegmentOptions): Windows {
+export function windowsOf(options: SegmentOptions): Windows {
+  const { windowSeconds, strideSeconds = windowSeconds, frameRule } = options
+  if (typeof frameRule === 'object') {
+    throw new InvalidArgumentError(
+      'frameRule: one list cannot be the frames of every segment; name a rule, or call embedVideo for each range',
+    )
+  }
   for (const [name, seconds] of Object.entries({ windowSeconds, strideSeconds })) {
     if (!(Number.isFinite(seconds) && seconds > 0)) {
       throw new InvalidArgumentError(`${name}: must be a number of seconds above 0, found ${String(seconds)}`)

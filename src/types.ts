@@ -2,11 +2,13 @@
 
 import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
 import type { Precision } from './options.ts'
+import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import type { Limits } from './source/limits.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
 
+export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
   EmbedRequest,
   EncodingFormat,
@@ -22,7 +24,13 @@ export type { Priority } from './schedule/priority-queue.ts'
 export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
 export type Base64Request = EmbedRequest & { encoding_format: 'base64' }
 
-/** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
+/**
+ * A string is a path; a URL is `file:` or fetched under the `urls` policy.
+ *
+ * Bytes are copied when their turn comes to be decoded, and only then: leave them alone until the call has settled.
+ * Whatever is done to them after that moment, a transfer of their buffer too, has no influence. Where the buffer was
+ * transferred before it, the call rejects with SourceError. A path or a stream spares the copy.
+ */
 export type Video = VideoInput['video']
 
 /** Milliseconds per stage. Where a result holds many items the stages are sums over them; `total` is wall time. */
@@ -79,6 +87,8 @@ export interface VideoOptions extends ItemOptions {
   start?: number | undefined
   /** Seconds; default: to the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. Vectors of different rules do not belong in one index. */
+  frameRule?: FrameRule | undefined
   /**
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
@@ -86,6 +96,8 @@ export interface VideoOptions extends ItemOptions {
 }
 
 export interface SegmentOptions extends VideoOptions {
+  /** Of each segment by itself. A part of a video is a clip of its own: its clock begins with its first frame. */
+  frameRule?: NamedFrameRule | undefined
   /** Length of a segment, > 0. */
   windowSeconds: number
   /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
@@ -167,6 +179,11 @@ export interface MediaReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /**
+   * Frames of the clip that are not what was recorded: another stands in for one that could not be decoded, the decoder
+   * patched it up, or it was predicted from one that is damaged. More than 0 comes with a warning that says which.
+   */
+  damaged: number
 }
 
 export interface VideoEmbedding {
@@ -309,7 +326,12 @@ export interface EmbedderInfo {
     embeddingDim: number
     maxTextTokens: number
     license: { name: string; path?: string | undefined; url?: string | undefined }
-    /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
+    /** Which frames of a video the model is given, unless a call says otherwise. */
+    frameRule: NamedFrameRule
+    /**
+     * Changes when any file of the bundle does, and with the frame rule: what a cache of vectors must be keyed by. A
+     * call's own `frameRule`, `frameTolerance`, `start` and `end` belong beside it in the key.
+     */
     fingerprint: string
   }
   engine: { backend: string; version: string; library: string }

@@ -73,10 +73,10 @@ TEST(MediaErrors, PlaylistsAreRefused) {
 }
 
 TEST(MediaErrors, CodecsThatAreNotAllowedAreNamed) {
-  const auto path = MakeClip("ffv1.mkv", "-f lavfi -i testsrc2=s=64x64:d=0.2 -c:v ffv1");
+  const auto path = MakeClip("huffyuv.mkv", "-f lavfi -i testsrc2=s=64x64:d=0.2 -c:v huffyuv");
   const Status status = ReadError(MediaPath{path.string()});
   EXPECT_EQ(status.code(), StatusCode::kMedia);
-  EXPECT_NE(status.message().find("ffv1"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("huffyuv"), std::string::npos) << status.message();
 }
 
 TEST(MediaErrors, RequestsThatMakeNoSense) {
@@ -113,6 +113,13 @@ TEST(MediaLimits, EachNamesItsLimit) {
   EXPECT_EQ(error([](DecodeLimits& limits) { limits.max_wall_seconds = 0; }).code(), StatusCode::kTimeout);
   const Status enough = error([](DecodeLimits& limits) { limits.max_pixels = 96 * 64; });
   EXPECT_TRUE(enough.ok()) << enough.message();
+}
+
+TEST(MediaLimits, APictureIsNoLargerThanTheHighestLevelsOfTheCodecs) {
+  const auto path = MakeClip("huge.mkv", "-f lavfi -i color=s=8192x4400:r=1:d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p");
+  const Status status = ReadError(MediaPath{path.string()});
+  EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
+  EXPECT_NE(status.message().find("maxPixels"), std::string::npos) << status.message();
 }
 
 TEST(MediaLimits, ACancelledReadStops) {

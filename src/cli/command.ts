@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { EmbedderOptions } from '../options.ts'
+import { frameRules, type NamedFrameRule } from '../request/frame-rule.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 type Parsed<T extends Options> = ReturnType<
@@ -72,6 +73,17 @@ export function embedderOptions(
 ): EmbedderOptions {
   return { model, device: deviceOption(device), cuda: { onBuild: (line) => io.stderr.write(`${line}\n`) } }
 }
+
+/** Narrows `--frame-rule`. */
+export function frameRuleOption(text: string | undefined): NamedFrameRule | undefined {
+  if (text === undefined) return undefined
+  const rule = frameRules.find((name) => name === text)
+  if (rule) return rule
+  throw new UsageError(`--frame-rule: expected ${frameRules.join(', ')}, found "${text}"`)
+}
+
+export const frameRuleUsage = `  --frame-rule RULE      card (the model card's), curator (NVIDIA's curators') or rounded (NVIDIA's Video Search
+                         and Summarization's) (default card)`
 
 /** Narrows `--device`. */
 export function deviceOption(text: string | undefined): 'auto' | 'cpu' | 'cuda' | undefined {

@@ -3,8 +3,9 @@ import process from 'node:process'
 
 import binding from '#binding'
 import { createEmbedder, demoModel } from '../embedder.ts'
-import { CosmosEmbedError, errorTable, fromNative } from '../errors.ts'
+import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
+import { fromNative } from '../native-failure.ts'
 import { type EmbedderOptions, resolveOptions } from '../options.ts'
 import { VERSION } from '../version.ts'
 import {
@@ -46,6 +47,14 @@ const CODECS: Record<string, readonly string[]> = {
   'MPEG-2': ['mpeg2video'],
   'MPEG-1': ['mpeg1video'],
   MJPEG: ['mjpeg'],
+  ProRes: ['prores'],
+  Theora: ['theora'],
+  'WMV 1, 2': ['wmv1', 'wmv2'],
+  FFV1: ['ffv1'],
+  DV: ['dvvideo'],
+  'raw video': ['rawvideo'],
+  GIF: ['gif'],
+  APNG: ['apng'],
   PNG: ['png'],
   WebP: ['webp'],
 }

@@ -6,6 +6,8 @@ import type { Embedder } from '../types.ts'
 import {
   type Command,
   embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
   type Io,
   modelOptions,
   modelUsage,
@@ -26,6 +28,7 @@ Without --json, shows how similar they are to one another.
                          and print its response
   --encoding-format F    float or base64, with --request-type (default: float)
   --text, --video        take every word as text, or as a video
+${frameRuleUsage}
 ${modelUsage}
 `
 
@@ -36,6 +39,7 @@ const options = {
   video: { type: 'boolean' },
   'request-type': { type: 'string' },
   'encoding-format': { type: 'string' },
+  'frame-rule': { type: 'string' },
 } as const
 
 const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
@@ -45,7 +49,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
   if (positionals.length === 0) throw new UsageError('expected at least one FILE or TEXT')
   if (values.text && values.video) throw new UsageError('--text and --video exclude each other')
-  const given = embedderOptions(values, io)
+  const given = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
   const requestType = oneOf('request-type', requestTypes, values['request-type'])
   const encodingFormat = oneOf('encoding-format', encodingFormats, values['encoding-format'])
   if (encodingFormat !== undefined && requestType === undefined) {

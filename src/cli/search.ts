@@ -6,6 +6,8 @@ import type { Embedder } from '../types.ts'
 import {
   type Command,
   embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
   type Io,
   integerOption,
   modelOptions,
@@ -24,6 +26,7 @@ const usage = `Usage: cosmos-embed search FOLDER "text" [--top K]
 Embeds every video below FOLDER (once: vectors are cached by content) and ranks them by the text.
 
   --top K                how many to show (default 10)
+${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
   --json                 the ranking as JSON on stdout
 ${modelUsage}
@@ -32,6 +35,7 @@ ${modelUsage}
 const options = {
   ...modelOptions,
   top: { type: 'string' },
+  'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -131,7 +135,13 @@ async function run(argv: string[], io: Io): Promise<number> {
   const top = integerOption('top', values.top, 1) ?? 10
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
 
-  await using embedder = await createEmbedder({ ...embedderOptions(values, io), signal: io.signal })
+  const frameRule = frameRuleOption(values['frame-rule'])
+
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule,
+    signal: io.signal,
+  })
   const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
   for (const line of failed) io.stderr.write(`skipped ${line}\n`)
   if (indexed.length === 0) {

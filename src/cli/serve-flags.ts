@@ -21,6 +21,7 @@ const flags: Readonly<Record<string, Flag>> = {
   gpus: { value: 'LIST', help: 'numbers of GPUs with commas, or all (default: 0)' },
   'engine-cache': { value: 'DIR', help: 'TensorRT engines are here, besides those of the bundle' },
   'no-engine-build': { help: 'refuse to start when no TensorRT engine fits' },
+  'frame-rule': { value: 'RULE', help: 'frames of a video: card, curator or rounded (default: card)' },
   'served-model-name': {
     value: 'NAME',
     help: 'a further name of the model, e.g. nvidia/cosmos-embed1',

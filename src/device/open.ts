@@ -116,8 +116,7 @@ async function openGpu(
       })
     const engine = await runNative(create, signal)
     const { concurrency } = options.decode
-    const own =
-      gpu.info.nvdecEngines > 0 ? (nvdecWorkers ?? gpu.info.nvdecEngines) + cpuWorkers : cores / gpus.length
+    const own = gpu.info.nvdecWorkers > 0 ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
     const share = concurrency === undefined ? own : concurrency / gpus.length
     return { engine, gpu, plans, decodeConcurrency: Math.ceil(share) }
   } catch (error) {

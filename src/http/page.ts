@@ -91,6 +91,7 @@ async function sendClip(
     const { clip, frames, media } = await extractFrames(Buffer.concat(body.blocks), {
       frames: model.frames,
       resolution: model.height,
+      frameRule: model.frameRule,
       images: false,
       urls: 'off',
       limits: limits.input,

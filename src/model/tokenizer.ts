@@ -4,6 +4,7 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../validate.ts'
+import { useExactRules } from './bert-text.ts'
 
 export interface TokenizedText {
   /** With [CLS] and [SEP], not padded; 3 to `maxTextTokens` long. */
@@ -35,6 +36,7 @@ export async function loadTokenizer(path: string, maxTextTokens: number): Promis
   let tokenizer: Tokenizer
   try {
     tokenizer = new Tokenizer(json.data, {})
+    useExactRules(tokenizer, json.data)
   } catch (cause) {
     throw new ModelError(`tokenizer ${path} is not one that this version can run`, { cause })
   }

@@ -6,6 +6,7 @@ import type { FrameSource, VideoSource } from '../source/source.ts'
 import { checkRequest } from '../validate.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
+import { type FrameRule, ownChoice } from './frame-rule.ts'
 import type {
   EmbedRequest,
   EncodingFormat,
@@ -18,7 +19,14 @@ import { embedRequestSchema, itemSchema, lowerCaseEnums, wireRequestSchema } fro
 
 export type Item =
   | { kind: 'text'; text: string }
-  | { kind: 'video'; source: VideoSource; start?: number; end?: number; frameTolerance?: number }
+  | {
+      kind: 'video'
+      source: VideoSource
+      start?: number
+      end?: number
+      frameRule?: FrameRule
+      frameTolerance?: number
+    }
   | { kind: 'frames'; frames: FrameSource[] }
 
 export interface ParsedRequest {
@@ -186,17 +194,20 @@ function checkCombination(requestType: RequestType, forms: readonly Form[]): voi
   }
 }
 
-async function toItem(form: Form, { limits }: RequestRules, decoder: Base64Decoder): Promise<Item> {
+async function toItem(form: Form, rules: RequestRules, decoder: Base64Decoder): Promise<Item> {
+  const { limits } = rules
   switch (form.form) {
     case 'text':
       return { kind: 'text', text: form.text }
     case 'typed_video': {
-      const { video, start, end, frameTolerance } = form.input
+      const { video, start, end, frameRule, frameTolerance } = form.input
+      if (frameRule !== undefined) checkChoice(frameRule, rules)
       return {
         kind: 'video',
         source: videoSource(video, limits),
         ...(start !== undefined && { start }),
         ...(end !== undefined && { end }),
+        ...(frameRule !== undefined && { frameRule }),
         ...(frameTolerance !== undefined && { frameTolerance }),
       }
     }
@@ -209,6 +220,15 @@ async function toItem(form: Form, { limits }: RequestRules, decoder: Base64Decod
       return { kind: 'video', source: sources[0] as PayloadSource }
     }
   }
+}
+
+function checkChoice(rule: FrameRule, { frames }: RequestRules): void {
+  const own = ownChoice(rule)
+  if (own === undefined || own.count === frames) return
+  throw new InvalidRequestError(
+    `frameRule.${own.list} must name exactly ${frames} frames, found ${own.count}`,
+    { details: { found: own.count, expected: frames } },
+  )
 }
 
 type PayloadSource = { type: 'bytes'; bytes: Uint8Array } | { type: 'url'; url: string }

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
 import type { ByteStream } from '../source/source.ts'
+import { type FrameRule, frameRule } from './frame-rule.ts'
 
 export type RequestType = 'query' | 'bulk_text' | 'bulk_video'
 export type EncodingFormat = 'float' | 'base64'
@@ -22,12 +23,14 @@ export interface TextInput {
 }
 
 export interface VideoInput {
-  /** A string is a file path; a URL is `file:`, or fetched under the `urls` policy. */
+  /** A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes are copied: see `Video`. */
   video: string | URL | Uint8Array | ByteStream
   /** Seconds from the first displayed frame, ≥ 0. Default 0. */
   start?: number | undefined
   /** Seconds, > start. Default: the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. */
+  frameRule?: FrameRule | undefined
   /** Seconds that a wanted frame may move to a cheaper one, ≥ 0. Default 0: exactly the chosen frames. */
   frameTolerance?: number | undefined
 }
@@ -118,6 +121,7 @@ const videoInput = z
     }),
     start: seconds.optional(),
     end: seconds.optional(),
+    frameRule: frameRule.optional(),
     frameTolerance: seconds.optional(),
   })
   .refine(({ start = 0, end }) => end === undefined || end > start, {

@@ -16,11 +16,15 @@ export interface ResolvedVideo {
   media: NativeMediaSource
   /** Held in memory; 0 for a file, which is read as it is decoded. */
   bytes: number
+  /** The bytes are the caller's: see {@link copyOf}. */
+  borrowed?: true
 }
 
 export interface ResolvedFrames {
   images: NativeStillImage[]
   bytes: number
+  /** Some of the bytes are the caller's. */
+  borrowed?: true
 }
 
 export interface SourceOptions {
@@ -29,6 +33,8 @@ export interface SourceOptions {
   /** Name resolution. Default: the system's. */
   resolve?: Resolve | undefined
 }
+
+const borrowed = { borrowed: true } as const
 
 /** One per embedder: it owns the caps on concurrent downloads. Holds nothing open between calls. */
 export class Sources {
@@ -47,7 +53,7 @@ export class Sources {
     signal?.throwIfAborted()
     if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
     const bytes = await this.#videoBytes(source, signal)
-    return { media: { bytes }, bytes: bytes.byteLength }
+    return { media: { bytes }, bytes: bytes.byteLength, ...(source.type === 'bytes' && borrowed) }
   }
 
   /** As {@link Sources.video}, for the pictures of one clip; order kept. */
@@ -60,7 +66,8 @@ export class Sources {
       const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
       const images = await Promise.all(sources.map((source) => this.#frame(source, share, siblings.signal)))
       const bytes = images.reduce((sum, image) => sum + byteLength(image), 0)
-      return { images, bytes }
+      const some = sources.some(({ type }) => type === 'bytes' || type === 'image')
+      return { images, bytes, ...(some && borrowed) }
     } catch (error) {
       siblings.abort(error)
       throw error

@@ -40,6 +40,10 @@ describe('the command line', () => {
     [['search', examples], 'expected FOLDER and one "text"'],
     [['search', path.join(examples, 'nowhere'), 'x'], 'is not a folder'],
     [['search', examples, 'x', '--top', '0'], '--top: expected a number of at least 1, found "0"'],
+    [
+      ['search', examples, 'x', '--frame-rule', 'vss'],
+      '--frame-rule: expected card, curator, rounded, found "vss"',
+    ],
     [['search', examples, 'x', '--top', '1.5'], '--top: expected a whole number, found "1.5"'],
     [['frames', 'a.mp4'], '--out DIR is missing'],
     [['embed'], 'expected at least one FILE or TEXT'],
@@ -117,6 +121,10 @@ describe('search', () => {
 
     cpSync(path.join(examples, 'blue-circle.webm'), path.join(videos, 'c.mp4'))
     expect((await run(['search', videos, 'x'])).stderr).toContain('(2 cached)')
+    const curator = ['search', videos, 'x', '--frame-rule', 'curator']
+    expect((await run(curator)).stderr).toContain('(0 cached)')
+    expect((await run(curator)).stderr).toContain('(3 cached)')
+    expect((await run(['search', videos, 'x'])).stderr).toContain('(3 cached)')
   })
 
   test('a folder without videos is told so', async () => {
@@ -214,6 +222,15 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(size('clip-7.png')).toBe('64×64')
     expect(existsSync(path.join(out, 'frame-8.png'))).toBe(false)
     expect(size('contact-sheet.png')).toMatch(/^\d+×\d+$/)
+  })
+
+  test('another rule takes other frames', async () => {
+    const out = path.join(folder, 'frames-rule')
+    await run(['frames', video, '--out', out, '--frame-rule', 'rounded'])
+    const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
+      frames: { index: number }[]
+    }
+    expect(record.frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 6])
   })
 
   test('a range takes frames of that range only', async () => {

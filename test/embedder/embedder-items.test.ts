@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { EmbedderOptions, SegmentOptions, VideoOptions } from '../../src/index.ts'
 import { InvalidRequestError, MediaError } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
@@ -42,6 +43,51 @@ describe('single items', () => {
     )
   })
 
+  it('hands the frame rule to the decoder: the call’s, else the embedder’s', async () => {
+    const ruleOf = async (options: EmbedderOptions, call: VideoOptions) => {
+      const { embedder, double } = await open(options)
+      await embedder.embedVideo(clip(1), call)
+      await embedder.embedMany([{ video: clip(1), frameRule: call.frameRule }])
+      const [one, many] = double.clipOptions.map(({ frameRule }) => frameRule)
+      expect(many).toEqual(one)
+      return one
+    }
+    const timestamps = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    expect(await ruleOf({}, {})).toBeUndefined()
+    expect(await ruleOf({}, { frameRule: 'rounded' })).toBe('rounded')
+    expect(await ruleOf({ frameRule: 'curator' }, {})).toBe('curator')
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: 'card' })).toBeUndefined()
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: { timestamps } })).toEqual({ timestamps })
+    const picture = { width: 1, height: 1, data: new Uint8Array(3) }
+    const { embedder, double } = await open({ frameRule: 'curator' })
+    await embedder.embedVideo({ frames: Array(8).fill(picture) })
+    expect(double.clipOptions[0]?.frameRule).toBeUndefined()
+    for await (const segment of embedder.segments(clip(1, 2), { windowSeconds: 1 })) {
+      expect(segment.frames).toHaveLength(8)
+    }
+    expect(double.clipOptions.at(-1)?.frameRule).toBe('curator')
+    const own = { windowSeconds: 1, frameRule: { timestamps } } as unknown as SegmentOptions
+    const refused = await failureOf(embedder.segments(clip(1, 2), own).next())
+    expect(refused).toMatchObject({ code: 'invalid_argument', message: /^frameRule: one list cannot be/ })
+    expect(await failureOf(open({ frameRule: { timestamps } as unknown as 'card' }))).toMatchObject({
+      code: 'invalid_argument',
+      message: /frameRule: must be "card", "curator", "rounded"/,
+    })
+  })
+
+  it('says its frame rule, which is part of the fingerprint', async () => {
+    const facts = await Promise.all(
+      ([undefined, 'card', 'curator', 'rounded'] as const).map(async (frameRule) => {
+        const { embedder } = await open({ frameRule })
+        const { model } = embedder.info()
+        return [model.frameRule, model.fingerprint] as const
+      }),
+    )
+    expect(facts.map(([rule]) => rule)).toEqual(['card', 'card', 'curator', 'rounded'])
+    expect(facts[0]?.[1]).toBe(facts[1]?.[1])
+    expect(new Set(facts.map(([, fingerprint]) => fingerprint)).size).toBe(3)
+  })
+
   it('embeds still pictures', async () => {
     const { embedder } = await open()
     const picture = { width: 1, height: 1, data: new Uint8Array(3) }
@@ -81,6 +127,40 @@ describe('single items', () => {
       errors: { media: 1, engine: 1 },
       requests: { total: 2, failed: 2, succeeded: 0, cancelled: 0, rejected: 0 },
     })
+    nothingLeft(both)
+  })
+
+  it('decodes copies of bytes that the caller could transfer meanwhile', async () => {
+    const { embedder, double } = await open()
+    const mine = clip(7, 1)
+    const raw = { width: 1, height: 1, data: new Uint8Array(3) }
+    await embedder.embedVideo(mine)
+    for await (const _ of embedder.segments(mine, { windowSeconds: 1 })) break
+    await embedder.embedVideo({ frames: Array(8).fill(raw) })
+    await embedder.embedVideo({ frames: Array(8).fill(mine) })
+    const given = double.sources.flatMap((source) => {
+      if ('images' in source)
+        return source.images.map((image) =>
+          'data' in (image as typeof raw) ? (image as typeof raw).data : (image as Uint8Array),
+        )
+      return 'bytes' in source ? [source.bytes] : []
+    })
+    expect(given.length).toBe(18)
+    for (const bytes of given) expect([mine.buffer, raw.data.buffer]).not.toContain(bytes.buffer)
+    expect(given[0]).toEqual(mine)
+  })
+
+  it('refuses bytes whose buffer is transferred before their turn', async () => {
+    const both = await open({ decode: { concurrency: 1 } })
+    both.double.decoding.held = true
+    const first = both.embedder.embedVideo(clip(1))
+    const mine = clip(2)
+    const second = failureOf(both.embedder.embedVideo(mine))
+    await turns()
+    structuredClone(mine, { transfer: [mine.buffer] })
+    both.double.decoding.open()
+    await first
+    expect(await second).toMatchObject({ code: 'source', message: expect.stringContaining('transferred') })
     nothingLeft(both)
   })
 

@@ -346,8 +346,8 @@ describe('options', () => {
 
   it.each([
     [{ nvdecWorkers: 3, cpuWorkers: 5 }, undefined, [0], 8],
-    [{ cpuWorkers: 0 }, undefined, [0], 7],
-    [{ cpuWorkers: 1 }, undefined, [0, 1], 16],
+    [{ cpuWorkers: 0 }, undefined, [0], 14],
+    [{ cpuWorkers: 1 }, undefined, [0, 1], 30],
     [{ cpuWorkers: 1 }, 5, [0, 1], 6],
   ])('%j and concurrency %s on %j decode %i at a time', async (more, concurrency, devices, expected) => {
     const { open } = machineWith([h200(0), h200(1)])

@@ -162,6 +162,7 @@ function info(
       embeddingDim,
       maxTextTokens: 16,
       license: { name: 'Apache-2.0' },
+      frameRule: 'card',
       fingerprint: 'double',
     },
     engine: { backend: 'double', version: '0', library: '' },

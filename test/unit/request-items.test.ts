@@ -195,7 +195,7 @@ describe('in process', () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const stream = Readable.from([bytes])
     const input: ItemInput[] = [
-      { video: 'clips/a.mp4', start: 1, end: 2.5, frameTolerance: 0.2 },
+      { video: 'clips/a.mp4', start: 1, end: 2.5, frameRule: { indices: eight(3) }, frameTolerance: 0.2 },
       { video: new URL('file:///clips/a%20b.mp4') },
       { video: new URL('https://h/a.mp4?sig=1') },
       { video: bytes },
@@ -220,6 +220,7 @@ describe('in process', () => {
         source: { type: 'path', path: 'clips/a.mp4' },
         start: 1,
         end: 2.5,
+        frameRule: { indices: eight(3) },
         frameTolerance: 0.2,
       },
       { kind: 'video', source: { type: 'path', path: '/clips/a b.mp4' } },
@@ -275,6 +276,31 @@ describe('in process', () => {
       'an end before the start',
       [{ video: 'a', start: 2, end: 2 }],
       /input\[0\].end: must be greater than start/,
+      0,
+    ],
+    [
+      'a frame rule of no name',
+      [{ video: 'a', frameRule: 'vss' }],
+      /input\[0\].frameRule: must be "card"/,
+      0,
+    ],
+    [
+      'two lists of frames',
+      [{ video: 'a', frameRule: { indices: eight(1), timestamps: eight(1) } }],
+      /input\[0\].frameRule/,
+      0,
+    ],
+    ['half a frame', [{ video: 'a', frameRule: { indices: eight(1.5) } }], /input\[0\].frameRule/, 0],
+    [
+      'a time before the start',
+      [{ video: 'a', frameRule: { timestamps: eight(-1) } }],
+      /input\[0\].frameRule/,
+      0,
+    ],
+    [
+      'seven chosen frames',
+      [{ video: 'a', frameRule: { indices: [0, 1, 2, 3, 4, 5, 6] } }],
+      /frameRule.indices must name exactly 8 frames, found 7/,
       0,
     ],
     ['a misspelt option', [{ video: 'a', begin: 2 }], /input\[0\]: unknown field "begin"/, 0],

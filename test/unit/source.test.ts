@@ -77,7 +77,7 @@ describe('bytes', () => {
   test('are handed on as they are', async () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const resolved = await sources.video({ type: 'bytes', bytes })
-    expect(resolved).toEqual({ media: { bytes }, bytes: 3 })
+    expect(resolved).toEqual({ media: { bytes }, bytes: 3, borrowed: true })
     expect('bytes' in resolved.media && resolved.media.bytes).toBe(bytes)
   })
 
