@@ -52,4 +52,10 @@ export const known = [
     reason: "not right yet: FFmpeg 5.1's Ogg demuxer gives 2^58 for the first time of a page that has none",
     chance: true,
   },
+  {
+    video: /^wmv[12]-p (mkv every block a key|avi (truncated|no index))$/,
+    what: ['frames', 'pictures', 'times', 'count'],
+    reason: 'not right yet: whether a picture of WMV 1 or 2 leans on others is taken from the container',
+    chance: true,
+  },
 ]
