@@ -33,7 +33,7 @@ export class CosmosEmbedError extends Error {
   readonly status: number
   /** `error.type` of the HTTP answer. */
   readonly type: string
-  /** Whether the same call may succeed later. */
+  /** Whether the same call, in the same process, may succeed later. */
   readonly retryable: boolean
   readonly details: ErrorDetails
   /** Position of the item in the request, when one item is to blame. */
@@ -312,8 +312,8 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: ClosedError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
-    advice: 'Make a new embedder, or use another server.',
+    retryable: false,
+    advice: 'Make a new embedder, or use another server: this one does not open again.',
   },
   library: {
     class: LibraryError,
@@ -340,7 +340,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: DeviceLostError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
+    retryable: false,
     advice: 'Restart the process: the device cannot be used again from this one.',
   },
   out_of_memory: {
@@ -359,9 +359,9 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   },
 }
 
-/** The same error, saying which item of the request it is about. Other values pass unchanged. */
-export function atItem(error: unknown, index: number): unknown {
-  if (!(error instanceof CosmosEmbedError) || error.index !== undefined) return error
+/** The same error, saying which item of the request it is about. */
+export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
+  if (error.index !== undefined) return error
   const ErrorClass = errorTable[error.code].class
   // Spread for what subclasses add, e.g. `retryAfter`.
   const copy = new ErrorClass(error.message, {

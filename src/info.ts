@@ -51,12 +51,11 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
       ffmpeg: { avcodec: ffmpeg.avcodec, avformat: ffmpeg.avformat, license: ffmpeg.license },
     },
     limits: {
-      items: options.admission.maxItems,
-      bytes: options.admission.maxBytes,
       decodeConcurrency: devices.reduce((sum, { decodeConcurrency }) => sum + decodeConcurrency, 0),
       maxVideoBatch: pipelines.maxBatch.video,
       maxTextBatch: pipelines.maxBatch.text,
       input: options.limits,
+      decode: options.decode.limits,
     },
     urls: options.urls,
   }

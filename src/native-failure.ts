@@ -24,6 +24,14 @@ export function fromNative(
   return new ErrorClass(message, { index: context.index, details: failure.details })
 }
 
+/** Whatever was thrown inside this package, as an error of this package. */
+export function ours(failure: unknown): CosmosEmbedError {
+  if (failure instanceof CosmosEmbedError) return failure
+  if (isNativeFailure(failure)) return fromNative(failure) as CosmosEmbedError
+  const { message = 'unexpected failure' } = (failure ?? {}) as Partial<Error>
+  return new InternalError(message, { cause: failure })
+}
+
 function isNativeFailure(value: unknown): value is NativeFailure {
   if (typeof value !== 'object' || value === null) return false
   const { code, message } = value as Partial<NativeFailure>

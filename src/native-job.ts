@@ -2,15 +2,6 @@ import type { NativeJob } from '#binding'
 import { onAbort } from './abort.ts'
 import { fromNative } from './native-failure.ts'
 
-/** A synchronous native call. Throws an error class of this package. */
-export function callNative<T>(call: () => T): T {
-  try {
-    return call()
-  } catch (failure) {
-    throw fromNative(failure)
-  }
-}
-
 /**
  * Starts a native job and waits for its end, also when `signal` cancels it: afterwards nothing of it runs any more.
  * Rejects with `signal.reason`, or with an error class of this package.

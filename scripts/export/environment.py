@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# For every Python that is started from here: ONNX Runtime sends telemetry unless it is told before it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 OLDEST, NEWEST = (3, 11), (3, 13)  # what the pinned packages have wheels for
 
 

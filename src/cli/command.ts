@@ -7,11 +7,13 @@ type Parsed<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
 >
 
-/** What a command may touch: its two streams and a signal that Ctrl-C aborts. */
+/** What a command may touch: its three streams and a signal that Ctrl-C aborts. */
 export interface Io {
-  /** JSON and nothing else. */
+  /** Default: the process's. */
+  stdin?: AsyncIterable<Uint8Array>
+  /** What was asked for: results, and help when it was. */
   stdout: { write(text: string): unknown }
-  /** Text for people. */
+  /** What goes on meanwhile, and what went wrong. */
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
   signal: AbortSignal
 }

@@ -79,8 +79,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)
   } else {
     for (const { check, state, found, fix } of findings) {
-      io.stderr.write(`${state.padEnd(6)} ${check}: ${found}\n`)
-      if (fix !== undefined) io.stderr.write(`       → ${fix}\n`)
+      io.stdout.write(`${state.padEnd(6)} ${check}: ${found}\n`)
+      if (fix !== undefined) io.stdout.write(`       → ${fix}\n`)
     }
   }
   return findings.some(({ state }) => state === 'failed') ? 1 : 0

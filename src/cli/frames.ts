@@ -77,7 +77,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   await writeFile(path.join(out, 'frames.json'), `${JSON.stringify(record, null, 2)}\n`)
 
   const { width, height, codec, frameCount, decoded, discarded } = extracted.media
-  for (const warning of extracted.warnings) io.stderr.write(`warning: ${warning}\n`)
+  for (const { message } of extracted.warnings) io.stderr.write(`warning: ${message}\n`)
   io.stderr.write(
     `${file}: ${codec} ${width}×${height}, ${frameCount} frames; ` +
       `decoded ${decoded} and skipped ${discarded} for frames ` +

@@ -23,7 +23,9 @@ describe('single items', () => {
     expect(result.media).toMatchObject({ container: 'double', width: 16, decoded: 8 })
     expect(result.timings).toMatchObject({ open: 1, decode: 2, convert: 3 })
     expect(result.warnings).toEqual([])
-    expect((await embedder.embedVideo(clip(254))).warnings).toEqual(['the file is damaged'])
+    expect((await embedder.embedVideo(clip(254))).warnings).toEqual([
+      { code: 'media', message: 'the file is damaged' },
+    ])
   })
 
   it('hands the range and the tolerance to the decoder', async () => {
@@ -96,21 +98,25 @@ describe('single items', () => {
     expect(embedder.stats().items).toEqual({ text: 0, video: 0, frames: 1 })
   })
 
-  it('reads a stream, and counts its bytes while it is worked on', async () => {
+  it('reads a stream, and counts what it allocates for it until the clip is decoded', async () => {
     const { embedder, double } = await open()
-    double.encoding.held = true
     const bytes: number[] = []
     const result = embedder.embedVideo(
       (async function* () {
         yield Uint8Array.of(9, 0)
-        yield new Uint8Array(98)
+        yield new Uint8Array(1_000_000)
       })(),
     )
+    double.decoding.held = true
+    double.encoding.held = true
+    while (double.decoding.jobs.length === 0) await turns(1)
+    bytes.push(embedder.stats().inFlight.bytes)
+    double.decoding.open()
     while (double.encoding.jobs.length === 0) await turns(1)
     bytes.push(embedder.stats().inFlight.bytes)
     double.encoding.open()
     expect((await result).embedding).toEqual(vectorOf(9))
-    expect([...bytes, embedder.stats().inFlight.bytes]).toEqual([100, 0])
+    expect(bytes).toEqual([1_000_002, 0])
   })
 
   it('rejects with the error of the part that failed', async () => {
@@ -205,9 +211,11 @@ describe('embed', () => {
       input: [{ video: clip(1) }, { video: clip(254) }],
     })
     expect(usage).toEqual({ num_videos: 2, prompt_tokens: 0, total_tokens: 0 })
-    expect(warnings).toEqual([{ index: 1, message: 'the file is damaged' }])
+    expect(warnings).toEqual([{ index: 1, code: 'media', message: 'the file is damaged' }])
     const long = await embedder.embed({ request_type: 'bulk_text', input: ['a', 'b'.repeat(80)] })
-    expect(long.warnings).toEqual([{ index: 1, message: expect.stringContaining('32 tokens') }])
+    expect(long.warnings).toEqual([
+      { index: 1, code: 'text_truncated', message: expect.stringContaining('32 tokens') },
+    ])
   })
 
   it('puts sixty-four texts into one batch', async () => {

@@ -243,7 +243,11 @@ describe('a missing engine', () => {
       onBuild: (line) => lines.push(line),
       precision: 'fp16',
     }
-    await using embedder = await open({ device: 'cuda', cuda, batching: { maxBatch: 6, maxTextBatch: 20 } })
+    await using embedder = await open({
+      device: 'cuda',
+      cuda,
+      batching: { maxVideoBatch: 6, maxTextBatch: 20 },
+    })
     expect(requests).toMatchObject([
       {
         gpu: { device: 0 },
@@ -339,7 +343,7 @@ describe('options', () => {
     await using embedder = await open({
       device: 'cuda',
       cuda: { engineCache: cache },
-      batching: { maxBatch },
+      batching: { maxVideoBatch: maxBatch },
     })
     expect(embedder.info().limits.maxVideoBatch).toBe(expected)
   })

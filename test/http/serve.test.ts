@@ -55,8 +55,7 @@ describe('flags', () => {
         device: 'cpu',
         servedNames: ['a', 'b'],
         urls: { allow: ['*.example'], maxRedirects: 2 },
-        admission: { maxBytes: 1000 },
-        limits: { maxItems: 8 },
+        limits: { maxItems: 8, maxBytesInFlight: 1000 },
       },
       server: {
         apiKeys: ['k'],

@@ -133,10 +133,8 @@ describe('atItem', () => {
     expect(second?.stack).toBe(shared.stack)
   })
 
-  test('keeps an index that is already known, and whatever is not ours', () => {
+  test('keeps an index that is already known', () => {
     const blamed = new DownloadError('gone', { index: 2, permanent: true })
     expect(atItem(blamed, 7)).toBe(blamed)
-    const reason = new DOMException('left', 'AbortError')
-    expect(atItem(reason, 1)).toBe(reason)
   })
 })
