@@ -11,6 +11,7 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 const reports = {
   'tests.json': fromVitest,
   'asan-tests.json': fromVitest,
+  'compare-tests.json': fromVitest,
   'package-tests.json': fromVitest,
   // One for each process that shared them.
   ...Object.fromEntries(shards('native-tests-').map((file) => [file, fromGoogleTest])),

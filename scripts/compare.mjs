@@ -1,0 +1,205 @@
+// npm run compare -- [OPTIONS] [FOLDER or FILE…]: chosen frames, counts, times and pictures of videos, held against PyAV,
+// which decodes every frame with an FFmpeg of its own. Prints what differs, with the reason where one is known.
+
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+import { table } from '../dist/cli/table.js'
+import { videoFiles } from '../dist/cli/video-files.js'
+import binding from '../lib/binding.js'
+import { all, some } from './compare/combinations.mjs'
+import { explain, rows } from './compare/explain.mjs'
+import { differences } from './compare/judge.mjs'
+import { known } from './compare/known.mjs'
+import { ffmpegVersion, makeFile, makeStream } from './compare/make.mjs'
+import { selfTest } from './compare/self-test.mjs'
+import { picture, streams } from './compare/streams.mjs'
+import { inLanes, python, Worker } from './compare/worker.mjs'
+
+const usage = `npm run compare -- [OPTIONS] [FOLDER or FILE…]
+  FOLDER             videos below it, by their names
+  --generated        videos made on the spot: codecs × containers × what happens to files
+  --combinations N   how many of these (default 400)
+  --all              all of these
+  --seed N           which of these (default 1)
+  --only TEXT        those whose names have it
+  --frames T         frames of a clip (default 8)
+  --json FILE        everything that was found
+
+Ends with 0 where nothing differs or every difference is a known one, with 1 otherwise.
+`
+const here = fileURLToPath(new URL('.', import.meta.url))
+const secondsPerVideo = 300
+/** The one of the videos made here that nothing can be wrong about: the self-test needs it. */
+const plainest = 'h264-p mp4 plain'
+const lanes = availableParallelism()
+const report = path.join(here, '..', '.cache', 'compare-tests.json')
+
+const options = {
+  generated: { type: 'boolean', default: false },
+  combinations: { type: 'string', default: '400' },
+  all: { type: 'boolean', default: false },
+  seed: { type: 'string', default: '1' },
+  only: { type: 'string', default: '' },
+  frames: { type: 'string', default: '8' },
+  json: { type: 'string' },
+}
+
+process.exitCode = await main()
+
+async function main() {
+  let parsed
+  try {
+    parsed = parseArgs({ options, allowPositionals: true })
+  } catch (error) {
+    process.stderr.write(`${error.message}\n\n${usage}`)
+    return 2
+  }
+  const { values, positionals } = parsed
+  if (!values.generated && positionals.length === 0) {
+    process.stderr.write(usage)
+    return 2
+  }
+  const scratch = await mkdtemp(path.join(tmpdir(), 'cosmos-embed-compare-'))
+  try {
+    const videos = [
+      ...(await named(positionals, values)),
+      ...(values.generated ? await generated(values) : []),
+    ]
+    const { results, peer } = await compare(videos, scratch)
+    return await conclude(results, peer, values)
+  } finally {
+    await rm(scratch, { recursive: true })
+  }
+}
+
+/** [{ name, file, runs }]: names begin with the last part of the folder that was given. */
+async function named(places, { frames, only }) {
+  const runs = [{ frames: Number(frames) }]
+  const found = []
+  for (const place of places) {
+    const isFolder = (await stat(place)).isDirectory()
+    const above = path.dirname(path.resolve(place))
+    for (const file of isFolder ? await videoFiles(place) : [place]) {
+      found.push({ name: path.relative(above, path.resolve(file)), file, runs })
+    }
+  }
+  return found.filter(({ name }) => name.includes(only))
+}
+
+/** The same for videos made here: sparse frames, all frames, and a range are asked for. */
+async function generated({ combinations, all: everything, seed, only, frames }) {
+  const version = ffmpegVersion()
+  const { decoders } = binding.diagnostics().ffmpeg
+  const absent = Object.values(streams).filter(({ decoder }) => !decoders.includes(decoder))
+  if (absent.length > 0)
+    say(`left out, since the library has no decoder: ${absent.map(({ name }) => name).join(', ')}`)
+  const chosen = (everything ? all(decoders) : some(Number(combinations), Number(seed), decoders)).filter(
+    ({ name }) => name.includes(only) || name === plainest,
+  )
+  if (chosen.every(({ name }) => name !== plainest)) chosen.push(all().find(({ name }) => name === plainest))
+  const sources = new Map()
+  const began = performance.now()
+  await inLanes([...new Set(chosen.map(({ stream }) => stream))], lanes, async (stream) => {
+    sources.set(stream, await makeStream(stream, version))
+  })
+  const videos = []
+  const runs = [{ frames: Number(frames) }, { frames: picture.frames }, { frames: 5, start: 0.7, end: 1.5 }]
+  await inLanes(chosen, lanes, async (combination) => {
+    const { name, stream, treatment } = combination
+    const file = await makeFile(combination, sources.get(stream), version)
+    videos.push({ name, file, runs, bars: picture.bars, whole: treatment.whole ?? false })
+  })
+  say(`${videos.length} videos made in ${((performance.now() - began) / 1000).toFixed(0)} s, by ${version}`)
+  return videos.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+async function compare(videos, scratch) {
+  const environment = path.join(here, 'export', 'environment.py')
+  const folder = path.join(here, 'compare')
+  const requirements = path.join(folder, 'requirements.txt')
+  const pairs = Array.from({ length: Math.min(lanes, videos.length) }, () => ({
+    ours: new Worker(process.execPath, [path.join(folder, 'ours.mjs')], { seconds: secondsPerVideo }),
+    peer: new Worker(python, [environment, requirements, path.join(folder, 'peer.py')], {
+      seconds: secondsPerVideo,
+      greets: true,
+    }),
+  }))
+  const [first] = pairs
+  const results = []
+  try {
+    const sound = videos.find(({ name }) => name === plainest)
+    if (sound) await selfTest((spoil) => askBoth(sound, first, path.join(scratch, 'spoiled'), spoil))
+    await inLanes(videos, lanes, async (video, lane, index) => {
+      const { ours, peer } = await askBoth(video, pairs[lane], path.join(scratch, `${lane}`))
+      results[index] = { ...video, ours, peer, differs: [...differences(ours, peer), ...made(video, peer)] }
+      if (process.stderr.isTTY) process.stderr.write(`\r${index + 1} of ${videos.length}`)
+    })
+  } finally {
+    for (const { ours, peer } of pairs) {
+      ours.close()
+      peer.close()
+    }
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r')
+  return { results, peer: first?.peer.greeting ?? {} }
+}
+
+/** The library first: its pictures are compared where numpy is. `spoil` changes its answer to a run, for the self-test. */
+async function askBoth({ file, bars, runs }, pair, pictures, spoil = () => {}) {
+  const ours = await pair.ours.ask({
+    file,
+    runs: runs.map((run, number) => ({ ...run, pictures: `${pictures}-${number}` })),
+  })
+  for (const run of ours.runs ?? []) if (!run.error) await spoil(run)
+  const asked = runs.map((run, number) => {
+    const answer = ours.runs?.[number]
+    return answer && !answer.error ? { ...run, ours: answer } : run
+  })
+  return { ours, peer: await pair.peer.ask({ file, bars, runs: asked }) }
+}
+
+/** A comparison of garbage with garbage proves nothing: where every picture is to be shown once, the peer must show it. */
+function made({ whole }, { numbers }) {
+  if (!whole || !numbers) return []
+  const wrong = numbers.length !== picture.frames || numbers.some((number, index) => number !== index)
+  return wrong
+    ? [{ what: 'made', detail: `PyAV shows ${numbers.length}: ${numbers.slice(0, 12).join(' ')} …` }]
+    : []
+}
+
+async function conclude(results, peer, { json, generated: isGenerated }) {
+  const { avcodec } = binding.diagnostics().ffmpeg
+  const { same, known: explained, unknown, stale } = explain(results, known, Number.parseInt(avcodec, 10))
+  const differing = rows([...explained, ...unknown])
+  if (differing.length > 0) say(`${table([['video', 'differs', 'ours', 'asked', 'reason'], ...differing])}`)
+  for (const { video, reason } of stale) {
+    say(`no longer differs, so take it out of scripts/compare/known.mjs: ${video} (${reason})`)
+  }
+  say(
+    `library: libavcodec ${avcodec}; peer: PyAV ${peer.PyAV}, FFmpeg ${peer.ffmpeg}, libavcodec ${peer.libavcodec}`,
+  )
+  say(
+    `${results.length} videos: ${same.length} the same, ${explained.length} differ for a known reason, ` +
+      `${unknown.length} differ`,
+  )
+  if (json !== undefined) await writeFile(json, JSON.stringify(results, null, 1))
+  if (isGenerated) {
+    const totals = {
+      numPassedTests: same.length,
+      numFailedTests: unknown.length + stale.length,
+      numPendingTests: explained.length,
+      numTodoTests: 0,
+    }
+    await writeFile(report, JSON.stringify(totals))
+  }
+  return results.length > 0 && unknown.length === 0 && stale.length === 0 ? 0 : 1
+}
+
+function say(text) {
+  process.stdout.write(`${text}\n`)
+}

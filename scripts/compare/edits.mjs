@@ -1,0 +1,95 @@
+// Changes to finished files that no muxer makes.
+
+/** An MP4's boxes of this kind become free space, which readers skip. */
+export function hide(kind) {
+  return (bytes) => {
+    const changed = Buffer.from(bytes)
+    for (const at of boxes(changed, kind)) changed.write('free', at, 'latin1')
+    return changed
+  }
+}
+
+/** Every track of an MP4 is shown a quarter turn clockwise. */
+export function rotate(bytes) {
+  const changed = Buffer.from(bytes)
+  for (const at of boxes(changed, 'tkhd')) {
+    const matrix = at + 4 + (changed[at + 4] === 1 ? 52 : 40)
+    const quarterTurn = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
+    for (const [index, value] of quarterTurn.entries()) changed.writeInt32BE(value, matrix + 4 * index)
+  }
+  return changed
+}
+
+/** Where the names of the boxes below moov are. A box's name lies behind its length. */
+function boxes(bytes, kind) {
+  const found = []
+  const moov = bytes.indexOf('moov', 0, 'latin1')
+  for (let at = bytes.indexOf(kind, moov, 'latin1'); at > 0; at = bytes.indexOf(kind, at + 4, 'latin1'))
+    found.push(at)
+  if (moov < 0 || found.length === 0) throw new Error(`the MP4 has no ${kind} to change`)
+  return found
+}
+
+/**
+ * Behind every slice of an Annex B HEVC stream the same as one of layer 1, as the second view of a phone's spatial video
+ * lies there. Whoever shows one view shows layer 0.
+ */
+export function addLayer(bytes) {
+  const parts = []
+  let from = 0
+  for (let at = bytes.indexOf('\0\0\x01', 0, 'latin1'); at >= 0; ) {
+    const next = bytes.indexOf('\0\0\x01', at + 3, 'latin1')
+    const end = next < 0 ? bytes.length : next
+    parts.push(bytes.subarray(from, end))
+    const isSlice = bytes[at + 3] >> 1 < 32
+    if (isSlice) {
+      const other = Buffer.from(bytes.subarray(at, end))
+      other[4] |= 0x08
+      parts.push(other)
+    }
+    from = end
+    at = next
+  }
+  return Buffer.concat(parts)
+}
+
+/** What is left when a recording is joined late. Transport packets stay whole, as every receiver sees to that. */
+export function cutStart(share) {
+  return (bytes) => {
+    const at = Math.floor(bytes.length * share)
+    return bytes.subarray(bytes[0] === 0x47 ? at - (at % 188) : at)
+  }
+}
+
+const ids = { segment: 0x18538067, cluster: 0x1f43b675, simpleBlock: 0xa3 }
+
+/** Sets the keyframe bit of every SimpleBlock of a Matroska file. */
+export function setEveryBlockKey(bytes) {
+  const changed = Buffer.from(bytes)
+  let blocks = 0
+  const walk = (from, to) => {
+    for (let at = from; at < to; ) {
+      const id = number(changed, at, { keepMarker: true })
+      const size = number(changed, at + id.length, {})
+      const body = at + id.length + size.length
+      const end = size.unknown ? to : body + size.value
+      if (id.value === ids.segment || id.value === ids.cluster) walk(body, end)
+      if (id.value === ids.simpleBlock) {
+        changed[body + number(changed, body, {}).length + 2] |= 0x80
+        blocks += 1
+      }
+      at = end
+    }
+  }
+  walk(0, changed.length)
+  if (blocks === 0) throw new Error('the Matroska file has no SimpleBlock to change')
+  return changed
+}
+
+/** EBML's variable-length numbers: leading zero bits say how many bytes. */
+function number(bytes, at, { keepMarker = false }) {
+  const length = Math.clz32(bytes[at]) - 23
+  let value = keepMarker ? bytes[at] : bytes[at] & (0xff >> length)
+  for (let i = 1; i < length; i += 1) value = value * 256 + bytes[at + i]
+  return { length, value, unknown: value === 2 ** (7 * length) - 1 }
+}

@@ -1,0 +1,131 @@
+// Makes the comparison's own videos: few streams are encoded, many files are made of them by copying. Everything is kept
+// in .cache/compare under a hash of how it was made.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+import { picture } from './streams.mjs'
+
+const folder = fileURLToPath(new URL('../../.cache/compare', import.meta.url))
+const edits = readFileSync(new URL('edits.mjs', import.meta.url))
+
+/** The first line of `ffmpeg -version`; other versions make other files. */
+export function ffmpegVersion() {
+  const { stdout, error } = spawnSync('ffmpeg', ['-version'], { encoding: 'utf8' })
+  if (error) throw new Error(`there is no ffmpeg program to make videos with: ${error.message}`)
+  return stdout.split('\n', 1)[0]
+}
+
+/** Returns the file of a stream, encoded unless it is there. */
+export async function makeStream(stream, version) {
+  const pixels = path.join(folder, `${digest(drawing())}.yuv`)
+  mkdirSync(folder, { recursive: true })
+  if (!existsSync(pixels)) keep(pixels, (partial) => writeFileSync(partial, drawing()))
+  const { width, height, rate } = picture
+  const args = [
+    ...[
+      '-f',
+      'rawvideo',
+      '-pix_fmt',
+      'yuv420p',
+      '-s',
+      `${width}x${height}`,
+      '-r',
+      String(rate),
+      '-i',
+      pixels,
+    ],
+    ...['-threads', '1', ...stream.args, '-flags:v', '+bitexact', '-fflags', '+bitexact', '-f', 'nut'],
+  ]
+  return await made(digest(version, pixels, ...stream.args), 'nut', args)
+}
+
+/** Returns the file of one combination, made unless it is there. */
+export async function makeFile({ stream, container, treatment }, source, version) {
+  const { input = [], output = [], pipe = false, sound = false, joined = false, edit } = treatment
+  const args = [...input]
+  if (joined) {
+    const list = path.join(folder, `${digest(source)}.txt`)
+    keep(list, (partial) =>
+      writeFileSync(partial, `ffconcat version 1.0\nfile '${source}'\nfile '${source}'\n`),
+    )
+    args.push('-f', 'concat', '-safe', '0', '-i', list)
+  } else {
+    args.push('-i', source)
+  }
+  if (sound) {
+    const seconds = picture.frames / picture.rate
+    args.push('-f', 'lavfi', '-i', `sine=duration=${seconds}:sample_rate=48000`, '-map', '0:v', '-map', '1:a')
+    args.push('-c:a', container.audio)
+  }
+  args.push('-c:v', 'copy', ...output, '-fflags', '+bitexact', '-f', container.muxer)
+  const name = digest(version, source, container.name, JSON.stringify(args), String(edit), edits)
+  return await made(`${name}-${stream.name}`, container.extension, args, { pipe, edit })
+}
+
+async function made(name, extension, args, { pipe = false, edit } = {}) {
+  const file = path.join(folder, `${name}.${extension}`)
+  if (existsSync(file)) return file
+  const partial = path.join(folder, `${name}.${process.pid}.partial`)
+  const piped = await ffmpeg([...args, '-y', pipe ? 'pipe:1' : partial], pipe)
+  if (pipe) writeFileSync(partial, piped)
+  if (edit) writeFileSync(partial, edit(readFileSync(partial)))
+  renameSync(partial, file)
+  return file
+}
+
+function ffmpeg(args, pipe) {
+  return new Promise((resolve, reject) => {
+    const child = spawn('ffmpeg', ['-v', 'error', ...args], {
+      stdio: ['ignore', pipe ? 'pipe' : 'ignore', 'pipe'],
+      env: { ...process.env, SVT_LOG: '1' },
+    })
+    const written = []
+    let said = ''
+    child.stdout?.on('data', (chunk) => written.push(chunk))
+    child.stderr.on('data', (chunk) => {
+      said += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve(Buffer.concat(written))
+      else reject(new Error(`ffmpeg ${args.join(' ')}\n${said.trim()}`))
+    })
+  })
+}
+
+function keep(file, write) {
+  const partial = `${file}.${process.pid}.partial`
+  write(partial)
+  renameSync(partial, file)
+}
+
+function digest(...parts) {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part).update('\0')
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** yuv420p frames: moving waves in all three planes, and each frame's number as bars across the upper quarter. */
+function drawing() {
+  const { width, height, frames, bars } = picture
+  const half = { width: width / 2, height: height / 2 }
+  const bytes = Buffer.alloc(frames * (width * height + 2 * half.width * half.height))
+  let at = 0
+  const plane = (size, value) => {
+    for (let y = 0; y < size.height; y += 1) for (let x = 0; x < size.width; x += 1) bytes[at++] = value(x, y)
+  }
+  for (let n = 0; n < frames; n += 1) {
+    plane({ width, height }, (x, y) => {
+      if (y < height / 4) return (n >> Math.floor((x * bars) / width)) & 1 ? 235 : 16
+      return 126 + 90 * Math.sin((x + 3 * n) / 17) * Math.cos((y + 2 * n) / 11)
+    })
+    plane(half, (x, y) => 128 + 60 * Math.sin((x + n) / 9 + y / 13))
+    plane(half, (x, y) => 128 + 60 * Math.cos((y - n) / 7 + x / 19))
+  }
+  return bytes
+}

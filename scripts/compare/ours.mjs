@@ -1,0 +1,39 @@
+// The library's side of a comparison, in a process of its own, so that a file that ends the process is a finding and not
+// the end of the comparison. Reads jobs { file, runs: [{ frames, start?, end?, pictures }] }, one JSON a line, and answers
+// each with one line; the pictures of a run go into the file `pictures`.
+
+import { writeFile } from 'node:fs/promises'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+
+import { extractFrames } from '../../dist/index.js'
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { file, runs } = JSON.parse(line)
+  const answers = []
+  for (const run of runs) answers.push(await answer(file, run))
+  process.stdout.write(`${JSON.stringify({ file, runs: answers })}\n`)
+}
+
+async function answer(file, { frames, start, end, pictures }) {
+  try {
+    const found = await extractFrames(file, {
+      frames,
+      resolution: 8,
+      ...(start !== undefined && { start }),
+      ...(end !== undefined && { end }),
+    })
+    await writeFile(pictures, Buffer.concat(found.images.map(({ data }) => data)))
+    return {
+      count: found.media.frameCount,
+      codec: found.media.codec,
+      indices: found.frames.map(({ index }) => index),
+      times: found.frames.map(({ pts }) => pts),
+      sizes: found.images.map(({ width, height }) => [width, height]),
+      pictures,
+      warnings: found.warnings,
+    }
+  } catch (error) {
+    return { error: error.code ?? error.name, message: error.message }
+  }
+}
