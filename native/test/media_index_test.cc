@@ -173,8 +173,8 @@ TEST_P(OddClip, HasTheSameFramesWithinARange) {
   const auto count = static_cast<int>(ReferenceHashes(path_).size());
   const DecodedClip all = ReadClip(MediaPath{path_.string()}, Frames(count));
   const double last = all.frames.back().pts;
-  for (const auto& [start, end] :
-       std::vector<std::pair<double, double>>{{0, 0.12 * last}, {0.13 * last, 0.33 * last}, {0.28 * last, 99}}) {
+  for (const auto& [start, end] : std::vector<std::pair<double, double>>{
+           {0, 0.12 * last}, {0.13 * last, 0.33 * last}, {0.28 * last, 99}}) {
     SCOPED_TRACE(testing::Message() << start << " to " << end);
     ClipRequest request = Frames(5);
     request.start = start;
