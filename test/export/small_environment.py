@@ -34,7 +34,11 @@ ADVICE = "pip's words above say why; run again when that is mended"
 
 
 def environment() -> Path:
-    """@returns its interpreter; makes it on first use, once per list of packages and way of making it."""
+    """@returns its interpreter; makes it on first use, once per list of packages and way of making it. COSMOS_EMBED_PYTHON names one
+    that has the packages already."""
+    given = os.environ.get("COSMOS_EMBED_PYTHON")
+    if given:
+        return Path(given)
     digest = hashlib.sha256(REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cosmos-embed"
     folder = cache / f"export-small-{sys.version_info[0]}.{sys.version_info[1]}-{digest}"

@@ -39,7 +39,7 @@ async function enter(folder: string, file: string): Promise<void> {
   await writeFile(join(folder, 'model.json'), JSON.stringify(manifest))
 }
 
-async function verify(folder: string, device?: 'cpu'): Promise<Check[]> {
+async function verify(folder: string, device?: 'cpu' | 'cuda'): Promise<Check[]> {
   const checks: Check[] = []
   for await (const check of verifyBundle(folder, { device })) checks.push(check)
   return checks
@@ -184,6 +184,18 @@ describe('verify finds', () => {
       state: 'failed',
       found: expect.stringContaining('bf16'),
     })
+  })
+
+  it('that no card can run int8, and fails for it only when one was asked for', async () => {
+    const folder = join(bundles, 'int8')
+    const checks = await verify(folder)
+    expect(checks).toContainEqual({
+      check: 'cuda',
+      state: 'note',
+      found: expect.stringContaining('operators that only ONNX Runtime has'),
+    })
+    expect(checks.filter(({ state }) => state === 'failed')).toEqual([])
+    expect((await verify(folder, 'cuda')).at(-1)).toMatchObject({ check: 'cuda', state: 'failed' })
   })
 
   it('that there is nothing to compare with, and checks the rest', async () => {
