@@ -100,7 +100,7 @@ export interface EmbedderInfo {
   device: CpuDevice | CudaDevice
   model: {
     id: string
-    /** Names that a request's `model` may have. */
+    /** Names that a request's `model` may have: those of the option `servedNames` first. */
     servedNames: string[]
     variant: string
     /** Folder of the bundle. */

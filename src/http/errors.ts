@@ -103,11 +103,17 @@ export function answerFor(error: unknown): ErrorAnswer {
         detail: message,
         type,
         code: known.code,
-        param: index === undefined ? null : `input[${index}]`,
+        param: index === undefined ? fieldOf(known) : `input[${index}]`,
         status_code: status,
       },
     },
   }
+}
+
+/** The field of the body that is to blame. */
+function fieldOf(error: CosmosEmbedError | HttpError): string | null {
+  const field = error instanceof CosmosEmbedError ? error.details.field : undefined
+  return typeof field === 'string' ? field : null
 }
 
 function knownError(error: unknown): CosmosEmbedError | HttpError {

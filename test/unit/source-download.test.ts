@@ -91,12 +91,12 @@ describe('a download', () => {
         response.writeHead(200, { 'content-length': 1001 })
         response.flushHeaders()
       },
-      { code: 'request_too_large', status: 413, details: { limit: 1000 } },
+      { code: 'limit', status: 422, details: { limit: 1000 } },
     ],
     [
       'longer than allowed without saying so',
       (_, response) => void endless(response),
-      { code: 'request_too_large' },
+      { code: 'limit' },
     ],
     [
       'shorter than it says',
