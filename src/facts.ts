@@ -51,6 +51,7 @@ export interface EngineFacts {
   /** Of the plan's file. */
   path: string
   precision: Precision
+  /** Clips or texts that it can do in a batch. */
   maxBatch: number
   /** What it was built with: GPU, newest CUDA of its driver, TensorRT. */
   built: { at: string; gpu: string; driver: string; tensorrt: string }

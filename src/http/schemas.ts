@@ -147,7 +147,7 @@ const endLine: z.ZodType<EndLine> = z.strictObject({
   usage,
 })
 
-export const segmentsLine: z.ZodType = z.union([segmentLine, endLine, errorBody]).meta({
+export const segmentsLine: z.ZodType = z.xor([segmentLine, endLine, errorBody]).meta({
   description: 'One line. The last one is `segments.end`, or the error that broke the answer off.',
 })
 

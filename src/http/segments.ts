@@ -3,8 +3,8 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { atItem, CancelledError, CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
 import type { VideoItem } from '../request/items.ts'
-import type { SegmentsRequest } from '../request/wire.ts'
-import type { Segment, SegmentOptions, Video } from '../types.ts'
+import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
+import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'
 import { type Answering, answering, receive } from './answering.ts'
 import { answerFor } from './errors.ts'
 import { inputTypeOf } from './parse-body.ts'
@@ -19,45 +19,42 @@ export function segments(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   return answering(service, request, reply, async (parts) => {
+    const { embedder } = service.model
+    const parsed = await receive('segments', parts)
+    // Not before: a body that is slow to come keeps nothing open.
     const { maxSegmentStreams } = service.options.limits
     if (service.segmentStreams >= maxSegmentStreams) {
       throw new OverloadedError(`${maxSegmentStreams} videos are being cut into segments already`)
     }
     service.segmentStreams += 1
     try {
-      return await answer(parts)
+      return await answer(parts, parsed, embedder)
     } finally {
       service.segmentStreams -= 1
     }
   })
 }
 
-async function answer(parts: Answering): Promise<FastifyReply> {
+async function answer(
+  parts: Answering,
+  { request, item }: ParsedSegments,
+  embedder: Embedder,
+): Promise<FastifyReply> {
   const { service, reply, call, work } = parts
-  const { embedder } = service.model
-  const { request, item } = await receive('segments', parts)
   const { model, encoding_format: encodingFormat = 'float' } = request
   const inputType = inputTypeOf(item)
   call.describe('segments', { inputType, encodingFormat, inputs: 1 })
-  const found = embedder.segments(videoOf(item), {
-    ...optionsOf(request),
-    signal: work.signal,
-    whenFull: 'refuse',
-  })
-  const stream = new SegmentStream(parts, request, found)
-  const about = {
-    operation: 'segments',
-    model,
-    encodingFormat,
-    attributes: { 'cosmos_embed.input_type': inputType },
-  }
+  const options = { ...optionsOf(request), signal: work.signal, whenFull: 'refuse' } as const
+  const stream = new SegmentStream(parts, request, embedder.segments(videoOf(item), options))
+  const attributes = { 'cosmos_embed.input_type': inputType }
+  const about = { operation: 'segments', model, encodingFormat, attributes }
   const { tracer } = service
   try {
     await (tracer ? tracer.trace(parts.request.headers, about, (set) => stream.run(set)) : stream.run())
   } catch (error) {
     // Before the first line there is a status to say it with.
     if (!stream.begun || work.abandoned) throw error
-    await stream.fail(error)
+    stream.fail(error)
   }
   return reply
 }
@@ -105,7 +102,7 @@ class SegmentStream {
   }
 
   /** The last line says what happened: the status has been sent. */
-  async fail(error: unknown): Promise<void> {
+  fail(error: unknown): void {
     const { request, reply, call } = this.#parts
     const { status, internal, body } = answerFor(error)
     if (internal) request.log.error({ err: error }, body.error.message)

@@ -93,7 +93,7 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   holdExpectations(app.server)
   // Of further routes, whose bodies Fastify reads; ours invite when they have looked at the rest.
   app.addHook('preParsing', async (request) => {
-    if (!request.routeOptions.config.readsBody) invite(request.raw)
+    if (!request.routeOptions.config.readsBody && !request.is404) invite(request.raw)
   })
   const connections = new Connections(app.server, maxConnections)
   app.addHook('onRequest', async (request, reply) => {

@@ -104,12 +104,14 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
       input: z
         .string()
         .min(1)
-        .meta({ pattern: `${start('video')}${anyEncoding}` }),
+        .meta({ pattern: `${start('video')}${anyEncoding}`, description: 'One whole video.' }),
       model: z.string(),
-      window_seconds: length,
-      stride_seconds: length.optional(),
-      start: seconds,
-      end: seconds,
+      window_seconds: length.meta({ description: 'Length of a segment.' }),
+      stride_seconds: length
+        .optional()
+        .meta({ description: 'Between the starts of two segments. Default: `window_seconds`.' }),
+      start: seconds.meta({ description: 'Seconds from the first displayed frame. Default: 0.' }),
+      end: seconds.meta({ description: 'Seconds. Default: the end of the video.' }),
       frame_rule: namedFrameRule.optional(),
       encoding_format: encodingFormat,
     },

@@ -124,7 +124,10 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
 }
 
 /** Of the length that is asked for, with a vector that tells its place. */
-export function segmentAt(index: number, { windowSeconds, strideSeconds = windowSeconds }: SegmentOptions): Segment {
+export function segmentAt(
+  index: number,
+  { windowSeconds, strideSeconds = windowSeconds }: SegmentOptions,
+): Segment {
   const start = index * strideSeconds
   return {
     kind: 'video',
@@ -138,7 +141,10 @@ export function segmentAt(index: number, { windowSeconds, strideSeconds = window
   }
 }
 
-async function* twoSegments(_video: Video, options: SegmentOptions): AsyncGenerator<Segment, void, undefined> {
+async function* twoSegments(
+  _video: Video,
+  options: SegmentOptions,
+): AsyncGenerator<Segment, void, undefined> {
   yield segmentAt(0, options)
   yield segmentAt(1, options)
 }

@@ -95,7 +95,11 @@ describe('a body over its limit', () => {
     const { status, body } = await post(url, videoBody(33 * KiB * KiB))
     expect(status).toBe(422)
     expect(body).toMatchObject({
-      error: { code: 'limit', param: 'input[0]', message: expect.stringContaining(`maxInlineBytes ${32 * KiB * KiB}`) },
+      error: {
+        code: 'limit',
+        param: 'input[0]',
+        message: expect.stringContaining(`maxInlineBytes ${32 * KiB * KiB}`),
+      },
     })
   })
 })

@@ -77,12 +77,25 @@ function escaped(part: string): string {
 /** A request as clients may write it: data URIs with parameters, blanks and letters of either case. */
 export function writtenAnyhow(random: () => number): Record<string, unknown> {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
-  const shout = (text: string) => text.replace(/[a-z]/g, (letter) => (random() < 0.3 ? letter.toUpperCase() : letter))
+  const shout = (text: string) =>
+    text.replace(/[a-z]/g, (letter) => (random() < 0.3 ? letter.toUpperCase() : letter))
   const blank = () => pick(['', '', ' ', '\n\t'])
-  const parameter = () => pick(['', '', ';codecs=vp9,opus', ' ; charset=utf-8', ';codecs="avc1, mp4a;x"', ';a=b;c=d'])
+  const parameter = () =>
+    pick(['', '', ';codecs=vp9,opus', ' ; charset=utf-8', ';codecs="avc1, mp4a;x"', ';a=b;c=d'])
   const form = (kind: string, encoding: string, payload: string) => {
     const head = `data:${kind}/${pick(['mp4', 'webm', 'x-matroska', 'jpg', 'vnd.x+y'])}`
-    return blank() + shout(head) + parameter() + blank() + ';' + blank() + shout(encoding) + ',' + payload + blank()
+    return (
+      blank() +
+      shout(head) +
+      parameter() +
+      blank() +
+      ';' +
+      blank() +
+      shout(encoding) +
+      ',' +
+      payload +
+      blank()
+    )
   }
   const list = (part: string) => {
     const parts = Array.from({ length: 8 }, () => part).join(pick([',', ' , ', ',\n']))
@@ -98,7 +111,8 @@ export function writtenAnyhow(random: () => number): Record<string, unknown> {
   const picture = () => form('video_frames', 'base64', list('AAAA'))
   const kind = pick(['query', 'bulk_text', 'bulk_video', 'none'] as const)
   const input = {
-    query: () => pick([text, video, picture, () => form('video', 'base64', 'AAAA'), () => [text(), text()]])(),
+    query: () =>
+      pick([text, video, picture, () => form('video', 'base64', 'AAAA'), () => [text(), text()]])(),
     bulk_text: () => pick<() => unknown>([text, () => [text(), text()]])(),
     bulk_video: () => pick<() => unknown>([video, picture, () => [video(), video()]])(),
     none: () => pick<() => unknown>([text, video, () => [text(), text()], () => [video(), video()]])(),
@@ -107,7 +121,9 @@ export function writtenAnyhow(random: () => number): Record<string, unknown> {
     ...(kind !== 'none' && { request_type: kind }),
     input,
     model: 'double',
-    ...(random() < 0.5 && { encoding_format: pick(kind === 'none' ? ['float', 'base64', null] : ['float', 'base64']) }),
+    ...(random() < 0.5 && {
+      encoding_format: pick(kind === 'none' ? ['float', 'base64', null] : ['float', 'base64']),
+    }),
     ...(kind === 'none' && pick<object>([{}, { user: 'me' }, { dimensions: 8, user: null }])),
   }
 }

@@ -1,6 +1,6 @@
 import { createConfig, lintFromString, type NormalizedProblem } from '@redocly/openapi-core'
-import { describe, expect, it, onTestFinished } from 'vitest'
 import { cosmosEmbed } from 'cosmos-embed/http'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { doubleEmbedder } from './double.ts'
 import { generate, Oracle, randomFrom, writtenAnyhow } from './openapi-support.ts'
 import { post, request, serveDouble } from './support.ts'
@@ -58,26 +58,29 @@ describe('/openapi.json', () => {
     oracle.judge('GET', '/v1/models/{model}', await request(`${url}/v1/models/gpt`))
   })
 
-  it.each([[false], [true]])('has examples that it says are right, and that the server takes (infers: %s)', async (infers) => {
-    const taken = { inferRequestType: infers }
-    const { url, double } = await serveDouble(taken, { servedNames: ['nvidia/cosmos-embed1', 'double'] })
-    const oracle = await Oracle.of(url)
-    let examples = 0
-    for (const [path, { post: operation }] of Object.entries(oracle.document.paths)) {
-      const json = operation?.requestBody?.content['application/json'] as unknown as {
-        examples: Record<string, { value: Record<string, unknown> }>
+  it.each([[false], [true]])(
+    'has examples that it says are right, and that the server takes (infers: %s)',
+    async (infers) => {
+      const taken = { inferRequestType: infers }
+      const { url, double } = await serveDouble(taken, { servedNames: ['nvidia/cosmos-embed1', 'double'] })
+      const oracle = await Oracle.of(url)
+      let examples = 0
+      for (const [path, { post: operation }] of Object.entries(oracle.document.paths)) {
+        const json = operation?.requestBody?.content['application/json'] as unknown as {
+          examples: Record<string, { value: Record<string, unknown> }>
+        }
+        for (const { value } of Object.values(json?.examples ?? {})) {
+          examples += 1
+          expect(oracle.faults(path, value)).toEqual([])
+          expect(value.model).toBe('nvidia/cosmos-embed1')
+          const answer = await post(url, value, {}, path)
+          expect({ path, status: answer.status }).toEqual({ path, status: 200 })
+        }
       }
-      for (const { value } of Object.values(json?.examples ?? {})) {
-        examples += 1
-        expect(oracle.faults(path, value)).toEqual([])
-        expect(value.model).toBe('nvidia/cosmos-embed1')
-        const answer = await post(url, value, {}, path)
-        expect({ path, status: answer.status }).toEqual({ path, status: 200 })
-      }
-    }
-    expect(examples).toBe(4)
-    expect(double.requests).toHaveLength(3)
-  })
+      expect(examples).toBe(4)
+      expect(double.requests).toHaveLength(3)
+    },
+  )
 
   it('says that every body is right which the server takes', async () => {
     const { url } = await serveDouble({ inferRequestType: true }, { servedNames: ['double'] })

@@ -3,7 +3,7 @@ import vm from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { CosmosEmbedError } from '../../src/errors.ts'
-import { heldBytes, parseItem, planRequest } from '../../src/request/items.ts'
+import { heldBytes, parseItem, planRequest, rememberParsed } from '../../src/request/items.ts'
 import type { EmbedRequest, ItemInput } from '../../src/request/schema.ts'
 import { parseWireRequest, wireRequestSchema } from '../../src/request/wire.ts'
 import { defaultLimits } from '../../src/source/limits.ts'
@@ -177,6 +177,17 @@ describe('the JSON body', () => {
     expect(heldBytes(item)).toBe(16)
     const { items: byUrl } = await ask('query', videoUrl)
     expect(byUrl[0]).toEqual({ kind: 'video', source: { type: 'url', url: 'https://h/a.mp4?sig=1,2' } })
+  })
+
+  test('what was parsed before is not parsed again', async () => {
+    const parsed = await ask('query', frames())
+    const request = { request_type: 'query', input: { text: 'not looked at' } } as const
+    rememberParsed(request, parsed)
+    const plan = planRequest(request, rules)
+    expect(plan).toMatchObject({ requestType: 'query', cost: { items: 1, bytes: 24 } })
+    expect(await plan.items()).toBe(parsed.items)
+    const copy = planRequest({ ...request }, rules)
+    expect(await copy.items()).toEqual([{ kind: 'text', text: 'not looked at' }])
   })
 
   test('the schema describes one variant per request type', () => {
