@@ -2,13 +2,12 @@
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 
-import { main } from './main.ts'
-
 const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
-// From the first moment: a server that a supervisor stops while it starts has not failed.
+// Before anything else is loaded: a server that a supervisor stops while it starts has not failed.
 const terminated = new Error('terminated')
 process.once('SIGTERM', () => abort.abort(terminated))
+const { main } = await import('./main.ts')
 const code = await main(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,

@@ -36,12 +36,12 @@ const linesOf = (body: unknown) => {
 type Answer = AsyncGenerator<Segment, void, undefined>
 
 /** Segments without an end, until the caller leaves or gives up. */
-function endless(state: { made: number; ended: boolean }) {
+function endless(state: { made: number; ended: boolean }, dimension = 8) {
   return async function* (_video: Video, options: SegmentOptions): Answer {
     try {
       for (;;) {
         options.signal?.throwIfAborted()
-        yield segmentAt(state.made++, options)
+        yield { ...segmentAt(state.made++, options), embedding: new Float32Array(dimension) }
         await new Promise((resolve) => setImmediate(resolve))
       }
     } finally {
@@ -123,37 +123,41 @@ describe('segments', () => {
     expect(String(asked[1]?.[0])).toBe('https://a.example/b.mp4?signature=1')
   })
 
-  it.each([
-    ['null', null, null, 'must be an object'],
-    ['no window', { input: remote, model: 'double' }, 'window_seconds', 'is required'],
-    ['a window of nothing', { ...windows, window_seconds: 0 }, 'window_seconds', 'above 0'],
-    ['a stride that goes back', { ...windows, stride_seconds: -1 }, 'stride_seconds', 'above 0'],
-    ['an end before its start', { ...windows, start: 2, end: 2 }, 'end', 'greater than start'],
-    ['another model', { ...windows, model: 'gpt' }, 'model', 'is not loaded here'],
-    ['a text', { ...windows, input: 'a red circle' }, 'input', 'one whole video'],
-    [
-      'pictures',
-      { ...windows, input: `data:video_frames/jpg;base64,{${Array(8).fill('AAAA')}}` },
-      'input',
-      'one whole video',
-    ],
-    ['a list', { ...windows, input: [remote] }, 'input', 'must be a string'],
-    [
-      'a data URI of something else',
-      { ...windows, input: 'data:image/png;base64,AAAA' },
-      'input[0]',
-      'none of the forms',
-    ],
-    ['frames of its own choice', { ...windows, frame_rule: { indices: [1] } }, 'frame_rule', '"card"'],
-    ['a field that does not exist', { ...windows, request_type: 'query' }, 'request_type', 'unknown field'],
-  ])('of %s are refused by name', async (_, body, param, message) => {
+  it('of what is no such request are refused by name', async () => {
     const { url } = await serveDouble()
-    const answer = await send(url, body)
-    expect(answer.status).toBe(422)
-    expect(answer.body).toMatchObject({
-      error: { code: 'invalid_request', param, message: expect.stringContaining(message) },
-    })
-    ;(await Oracle.of(url)).judge('POST', '/v1/segments', answer)
+    const oracle = await Oracle.of(url)
+    const bodies: [string, unknown, string | null, string][] = [
+      ['null', null, null, 'must be an object'],
+      ['no window', { input: remote, model: 'double' }, 'window_seconds', 'is required'],
+      ['a window of nothing', { ...windows, window_seconds: 0 }, 'window_seconds', 'above 0'],
+      ['a stride that goes back', { ...windows, stride_seconds: -1 }, 'stride_seconds', 'above 0'],
+      ['an end before its start', { ...windows, start: 2, end: 2 }, 'end', 'greater than start'],
+      ['another model', { ...windows, model: 'gpt' }, 'model', 'is not loaded here'],
+      ['a text', { ...windows, input: 'a red circle' }, 'input', 'one whole video'],
+      [
+        'pictures',
+        { ...windows, input: `data:video_frames/jpg;base64,{${Array(8).fill('AAAA')}}` },
+        'input',
+        'one whole video',
+      ],
+      ['a list', { ...windows, input: [remote] }, 'input', 'must be a string'],
+      [
+        'a data URI of something else',
+        { ...windows, input: 'data:image/png;base64,AAAA' },
+        'input[0]',
+        'none of the forms',
+      ],
+      ['frames of its own choice', { ...windows, frame_rule: { indices: [1] } }, 'frame_rule', '"card"'],
+      ['a field that does not exist', { ...windows, request_type: 'query' }, 'request_type', 'unknown field'],
+    ]
+    for (const [what, body, param, message] of bodies) {
+      const answer = await send(url, body)
+      expect(answer.status, what).toBe(422)
+      expect(answer.body, what).toMatchObject({
+        error: { code: 'invalid_request', param, message: expect.stringContaining(message) },
+      })
+      oracle.judge('POST', '/v1/segments', answer)
+    }
   })
 
   it('are held to the rules of every body', async () => {
@@ -190,7 +194,6 @@ describe('segments', () => {
     const { url } = await serveDouble({}, { segments })
     const answer = await send(url, windows)
     expect(answer).toMatchObject({ status, body: { error: { code, param, status_code: status } } })
-    ;(await Oracle.of(url)).judge('POST', '/v1/segments', answer)
   })
 
   it('that fail later say so in the last line', async () => {
@@ -269,7 +272,7 @@ describe('segments', () => {
   it('that nobody reads are not computed, and end after a while', async () => {
     const state = { made: 0, ended: false }
     const limits = { sendTimeoutMs: 300 }
-    const { url } = await serveDouble({ limits }, { segments: endless(state) })
+    const { url } = await serveDouble({ limits }, { segments: endless(state, 100_000) })
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname).on('error', () => {})
     await once(socket, 'connect')
@@ -278,7 +281,7 @@ describe('segments', () => {
     const head = `POST /v1/segments HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
     socket.write(head + body)
     await eventually(() => expect(state.ended).toBe(true), 30_000)
-    expect(state.made).toBeLessThan(200_000)
+    expect(state.made).toBeLessThan(1000)
     socket.destroy()
   })
 
