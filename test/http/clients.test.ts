@@ -1,6 +1,8 @@
 /** What clients send that were written for something else: another server, another API. */
+import { createServer } from 'cosmos-embed/http'
 import OpenAI from 'openai'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { doubleEmbedder } from './double.ts'
 import { post, rawExchange, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
@@ -214,8 +216,14 @@ describe('a client that asks before it sends its body', () => {
   })
 
   it('is invited for the rest, on routes of the host too', async () => {
-    const { url, server } = await serveDouble()
-    server.app.post('/echo', async () => 'echo')
+    const server = await createServer({ embedder: doubleEmbedder() })
+    onTestFinished(() => server.close())
+    server.app.register(async (app) => {
+      app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => done(null, body))
+      app.post('/echo', async ({ body }) => body)
+    })
+    const url = await server.listen({ port: 0 })
+    await server.ready
     const text = JSON.stringify(query)
     const length = { 'content-length': text.length }
     expect(await rawExchange(url, head('/v1/embeddings', length), '\r\n\r\n')).toBe(
@@ -223,5 +231,8 @@ describe('a client that asks before it sends its body', () => {
     )
     const whole = await rawExchange(url, head('/v1/embeddings', { ...length, connection: 'close' }) + text)
     expect(whole).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /)
+    const echo = await rawExchange(url, head('/echo', { ...length, connection: 'close' }) + text)
+    expect(echo).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /)
+    expect(echo).toContain(text)
   })
 })

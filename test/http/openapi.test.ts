@@ -87,13 +87,13 @@ describe('/openapi.json', () => {
     const oracle = await Oracle.of(url)
     const random = randomFrom(12)
     let taken = 0
-    for (let round = 0; round < 300; round += 1) {
+    for (let round = 0; round < 150; round += 1) {
       const body = writtenAnyhow(random)
       if ((await post(url, body)).status !== 200) continue
       taken += 1
       expect(oracle.faults('/v1/embeddings', body), `round ${round}: ${JSON.stringify(body)}`).toEqual([])
     }
-    expect(taken).toBeGreaterThan(100)
+    expect(taken).toBeGreaterThan(60)
   })
 
   it('is about the place where the routes are', async () => {
