@@ -6,6 +6,7 @@ import { openApiDocument } from './openapi.ts'
 import type { HttpOptions } from './options.ts'
 import { docsAssets, pageAssets, registerClipRoute, sendAsset } from './page.ts'
 import { apiRoutes, metricsRoutes, type Route } from './routes.ts'
+import { limitSending } from './sending.ts'
 import { Service } from './service.ts'
 import { visitorCheck } from './visitors.ts'
 
@@ -129,15 +130,4 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
     .code(status)
     .headers({ 'x-request-id': request.id, ...headers })
     .send(body)
-}
-
-function limitSending({ raw }: FastifyReply, milliseconds: number): void {
-  const { socket } = raw
-  // What `app.inject` sends comes over no socket.
-  if (typeof socket?.setTimeout !== 'function') return
-  const giveUp = () => socket.destroy()
-  socket.setTimeout(milliseconds)
-  socket.on('timeout', giveUp)
-  // From then on Node counts the time for keeping the connection alive.
-  raw.once('close', () => socket.off('timeout', giveUp))
 }

@@ -1,7 +1,7 @@
 /** `POST /v1/segments`: one video in, a line of JSON for each of its windows out, while they are computed. */
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { atItem, CancelledError, CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
+import { atItem, CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
 import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'
@@ -9,9 +9,9 @@ import { type Answering, answering, receive } from './answering.ts'
 import { answerFor } from './errors.ts'
 import { inputTypeOf } from './parse-body.ts'
 import type { EndLine, SegmentLine } from './schemas.ts'
+import { drained, limitSending } from './sending.ts'
 import type { Service } from './service.ts'
 import type { SetAttribute } from './tracing.ts'
-import type { Work } from './work.ts'
 
 export function segments(
   service: Service,
@@ -74,16 +74,14 @@ class SegmentStream {
   }
 
   async run(set?: SetAttribute): Promise<void> {
-    const { service, reply, call, work } = this.#parts
+    const { service, call, work } = this.#parts
     const { maxSegments, requestTimeoutMs } = service.options.limits
     try {
       for await (const segment of this.#segments) {
         if (this.#sent === maxSegments) {
           throw new LimitError(
             `the video has more than maxSegments ${maxSegments} windows: ask for a part of it, or a longer stride_seconds`,
-            {
-              details: { limit: maxSegments },
-            },
+            { details: { limit: maxSegments } },
           )
         }
         await this.#send(lineOf(segment, this.#sent, this.#request))
@@ -96,19 +94,19 @@ class SegmentStream {
     }
     const usage = { num_videos: 1, prompt_tokens: 0, total_tokens: 0 }
     await this.#send({ object: 'segments.end', model: this.#request.model, segments: this.#sent, usage })
-    reply.raw.end()
+    this.#end()
     set?.('cosmos_embed.items', this.#sent)
     call.end({ status: 200, error: undefined, ...this.#counts() })
   }
 
   /** The last line says what happened: the status has been sent. */
   fail(error: unknown): void {
-    const { request, reply, call } = this.#parts
+    const { request, call } = this.#parts
     const { status, internal, body } = answerFor(error)
     if (internal) request.log.error({ err: error }, body.error.message)
     else request.log.info({ code: body.error.code, param: body.error.param }, 'broken off')
     call.end({ status, error: body.error.code, ...this.#counts() })
-    reply.raw.end(`${JSON.stringify(body)}\n`)
+    this.#end(`${JSON.stringify(body)}\n`)
   }
 
   /** Resolves when the client has room for the next one: what nobody reads is not computed. */
@@ -131,35 +129,16 @@ class SegmentStream {
     })
   }
 
+  #end(last = ''): void {
+    const { service, reply } = this.#parts
+    limitSending(reply, service.options.limits.sendTimeoutMs)
+    reply.raw.end(last)
+  }
+
   #counts() {
     const { frames } = this.#parts.service.model.info.model
     return { embeddings: this.#sent, videos: 1, frames: this.#sent * frames }
   }
-}
-
-function drained(response: ServerResponse, work: Work, milliseconds: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(patience)
-      response.off('drain', onDrain)
-      work.signal.removeEventListener('abort', onAbort)
-    }
-    const onDrain = () => {
-      end()
-      resolve()
-    }
-    const onAbort = () => {
-      end()
-      reject(work.signal.reason)
-    }
-    const patience = setTimeout(() => {
-      response.destroy()
-      work.abort(new CancelledError('the client does not read its answer'))
-    }, milliseconds)
-    response.on('drain', onDrain)
-    work.signal.addEventListener('abort', onAbort)
-    if (work.signal.aborted) onAbort()
-  })
 }
 
 function videoOf({ source }: VideoItem): Video {
