@@ -18,7 +18,7 @@ export type ErrorCode =
 export type ErrorDetails = Readonly<Record<string, string | number>>
 
 export interface CosmosEmbedErrorOptions {
-  /** Machine-readable facts: the field, the value, the limit. */
+  /** Machine-readable facts: the value, the limit; `field` is the field of the request that is to blame. */
   details?: ErrorDetails
   /** Position of the item in the request. */
   index?: number | undefined
@@ -66,14 +66,14 @@ export class InvalidArgumentError extends CosmosEmbedError {
   }
 }
 
-/** More bytes than the limit allows. */
+/** A request holds more bytes, all of it together, than could ever be taken. */
 export class RequestTooLargeError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('request_too_large', message, options)
   }
 }
 
-/** A limit other than bytes of input: pixels, streams, packets, characters. */
+/** One input is over a limit: bytes, pixels, streams, packets, characters. */
 export class LimitError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('limit', message, options)
@@ -229,7 +229,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     type: 'request_too_large',
     retryable: false,
     advice:
-      'Send fewer bytes, send a URL instead of inline media, or raise the limit that the message names.',
+      'Send less at once, send URLs instead of inline media, or raise the limit that the message names.',
   },
   limit: {
     class: LimitError,

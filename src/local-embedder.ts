@@ -12,10 +12,17 @@ import {
 } from './errors.ts'
 import { allOrNothing, settleAll } from './many.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { ReadyItem, VideoItem } from './pipeline.ts'
+import type { ReadyItem } from './pipeline.ts'
 import type { Pipelines } from './pipelines.ts'
 import { type Passed, progressOf } from './progress.ts'
-import { heldBytes, type Item, parseItem, planRequest, type RequestRules } from './request/items.ts'
+import {
+  costOf,
+  type Item,
+  parseItem,
+  planRequest,
+  type RequestRules,
+  type VideoItem,
+} from './request/items.ts'
 import type { Picture } from './request/schema.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from './schedule/admission.ts'
@@ -379,10 +386,6 @@ function asked({ priority = 'query', whenFull }: ItemOptions): Omit<Asked, 'call
 
 function rangeOf({ start, end, frameRule, frameTolerance }: VideoOptions) {
   return { start, end, frameRule, frameTolerance }
-}
-
-function costOf(items: readonly Item[]): Cost {
-  return { items: items.length, bytes: items.reduce((sum, item) => sum + heldBytes(item), 0) }
 }
 
 function isFrames(video: Video | FramesInput): video is FramesInput {
