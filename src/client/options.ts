@@ -74,7 +74,9 @@ export const partOfVideo: string =
 function baseOf(url: unknown): string {
   let parsed: URL
   try {
-    parsed = new URL(String(url))
+    const { location } = globalThis as { location?: { href: string } }
+    // On a page an address may be one of its own server.
+    parsed = new URL(String(url), location?.href)
   } catch {
     throw invalid('url', 'must be the address of a server, such as "http://127.0.0.1:8000"')
   }

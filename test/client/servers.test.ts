@@ -105,7 +105,7 @@ describe('an answer', () => {
     [
       'ours, closing',
       ourError(503, 'closed', { headers: { 'x-should-retry': 'true' }, message: 'bye' }),
-      'remote_failed',
+      'not_ready',
       'bye',
     ],
     ['the open server, bad media', openError(422, 'invalid_request_error', 'bad'), 'invalid_request', 'bad'],
