@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'overloaded'
   | 'not_ready'
   | 'closed'
+  | 'remote_failed'
+  | 'remote_rejected'
 
 export type ErrorDetails = Readonly<Record<string, string | number>>
 
@@ -151,6 +153,16 @@ export class NotReadyError extends CosmosEmbedError {
 export class ClosedError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('closed', message, options)
+  }
+}
+
+/**
+ * Of a client: the server cannot be reached or answers what is no answer (`remote_failed`, worth a retry), or it refuses
+ * the client, whatever is asked (`remote_rejected`, not). `details.status` is what it answered with.
+ */
+export class RemoteError extends CosmosEmbedError {
+  constructor(message: string, options: CosmosEmbedErrorOptions & { permanent?: boolean } = {}) {
+    super(options.permanent ? 'remote_rejected' : 'remote_failed', message, options)
   }
 }
 
@@ -315,6 +327,21 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     retryable: false,
     advice: 'Make a new embedder, or use another server: this one does not open again.',
   },
+  remote_failed: {
+    class: RemoteError,
+    status: 502,
+    type: 'remote_error',
+    retryable: true,
+    advice:
+      'Try again; check that the server runs and that nothing between it and this client answers instead.',
+  },
+  remote_rejected: {
+    class: RemoteError,
+    status: 502,
+    type: 'remote_error',
+    retryable: false,
+    advice: 'Check the `url` and the `apiKey` of the client.',
+  },
   library: {
     class: LibraryError,
     status: 500,
@@ -361,7 +388,11 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
 
 /** The same error, saying which item of the request it is about. */
 export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
-  if (error.index !== undefined) return error
+  return error.index === undefined ? withIndex(error, index) : error
+}
+
+/** The same error about the item at `index` of another list. */
+export function withIndex(error: CosmosEmbedError, index: number | undefined): CosmosEmbedError {
   const ErrorClass = errorTable[error.code].class
   // Spread for what subclasses add, e.g. `retryAfter`.
   const copy = new ErrorClass(error.message, {

@@ -41,7 +41,7 @@ describe('the table', () => {
 
   test.each(codes)('%s: the class makes an error with the meaning of the row', (code) => {
     const meaning = errorTable[code as keyof typeof errorTable]
-    const options = code === 'download_rejected' ? { permanent: true } : {}
+    const options = code.endsWith('_rejected') ? { permanent: true } : {}
     const error = new meaning.class('what happened', options)
     expect(error).toBeInstanceOf(CosmosEmbedError)
     expect(error).toBeInstanceOf(Error)
