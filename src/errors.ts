@@ -385,22 +385,3 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     advice: 'Report it as a bug, with the message and the output of `cosmos-embed doctor`.',
   },
 }
-
-/** The same error, saying which item of the request it is about. */
-export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
-  return error.index === undefined ? withIndex(error, index) : error
-}
-
-/** The same error about the item at `index` of another list. */
-export function withIndex(error: CosmosEmbedError, index: number | undefined): CosmosEmbedError {
-  const ErrorClass = errorTable[error.code].class
-  // Spread for what subclasses add, e.g. `retryAfter`.
-  const copy = new ErrorClass(error.message, {
-    ...error,
-    ...('cause' in error && { cause: error.cause }),
-    permanent: !error.retryable,
-    index,
-  })
-  copy.stack = error.stack ?? ''
-  return copy
-}

@@ -1,7 +1,8 @@
 /** Many items of one call. */
 import { abortable } from './abort.ts'
 import type { Call } from './calls.ts'
-import { atItem, InvalidArgumentError } from './errors.ts'
+import { InvalidArgumentError } from './errors.ts'
+import { atItem } from './item-errors.ts'
 import { ours } from './native-failure.ts'
 import { holdStreams } from './source/given.ts'
 import type { ItemInput, Settled } from './types.ts'

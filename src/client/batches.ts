@@ -1,6 +1,7 @@
 /** Many items of one call: put together into requests, and taken apart again where one of them is bad. */
 import { abortable } from '../abort.ts'
-import { atItem, type CosmosEmbedError, InvalidArgumentError, withIndex } from '../errors.ts'
+import { type CosmosEmbedError, InvalidArgumentError } from '../errors.ts'
+import { atItem, withIndex } from '../item-errors.ts'
 import type { ItemInput, Priority, RequestType } from '../types.ts'
 import type { Vectors } from './answer.ts'
 import { type Call, ours } from './calls.ts'

@@ -1,5 +1,6 @@
 import { abortable } from '../abort.ts'
-import { atItem, CosmosEmbedError, InvalidArgumentError, RemoteError, withIndex } from '../errors.ts'
+import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
+import { atItem, withIndex } from '../item-errors.ts'
 import { Slots } from '../schedule/slots.ts'
 import { rank } from '../similarity.ts'
 import type {

@@ -1,5 +1,6 @@
 /** The documented request, in process and on the wire. */
-import { atItem, InvalidRequestError } from '../errors.ts'
+import { InvalidRequestError } from '../errors.ts'
+import { atItem } from '../item-errors.ts'
 import type {
   EmbedRequest,
   EmbedResponse,

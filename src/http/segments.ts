@@ -1,7 +1,8 @@
 /** `POST /v1/segments`: one video in, a line of JSON for each of its windows out, while they are computed. */
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { atItem, CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
+import { CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
+import { atItem } from '../item-errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
 import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'

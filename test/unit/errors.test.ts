@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import * as errors from '../../src/errors.ts'
+import { atItem } from '../../src/item-errors.ts'
 import { fromNative } from '../../src/native-failure.ts'
 
-const { atItem, CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors
+const { CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const codes = Object.keys(errorTable)
