@@ -98,13 +98,16 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
       timings: noTimings,
     }),
     ...(Object.fromEntries(
-      (['embedMany', 'embedImage', 'frames', 'classify', 'segments'] as const).map((name) => [
+      (['embedMany', 'embedStream', 'embedImage', 'frames', 'classify', 'segments'] as const).map((name) => [
         name,
         () => {
           throw new Error(`the adapter does not call ${name}`)
         },
       ]),
-    ) as unknown as Pick<Embedder, 'embedMany' | 'embedImage' | 'frames' | 'classify' | 'segments'>),
+    ) as unknown as Pick<
+      Embedder,
+      'embedMany' | 'embedStream' | 'embedImage' | 'frames' | 'classify' | 'segments'
+    >),
     info: () => info(servedNames, dimension, options.device),
     status: () => status,
     stats: () => stats,
