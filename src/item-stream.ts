@@ -81,17 +81,24 @@ export class ItemStream<I, R> {
     let index = 0
     try {
       for await (const input of untilAborted(this.#items, signal)) {
+        signal.throwIfAborted()
         this.#start(input, index++)
-        while (this.#held >= this.#way.concurrency) {
-          await this.#room.heard()
-          signal.throwIfAborted()
-        }
+        await this.#untilRoom()
       }
     } catch (failure) {
       this.#call.fail(failure)
     }
     this.#exhausted = true
     this.#arrival.ring()
+  }
+
+  async #untilRoom(): Promise<void> {
+    for (;;) {
+      // Before each wait: the bell rings once for an abort.
+      this.#call.signal.throwIfAborted()
+      if (this.#held < this.#way.concurrency) return
+      await this.#room.heard()
+    }
   }
 
   #start(input: I, index: number): void {

@@ -27,7 +27,7 @@ export function doubleEmbedder({ fail = () => undefined, fingerprint = 'f1' } = 
     // As many windows as the last digit of the name says.
     async *segments(video, { windowSeconds, strideSeconds }) {
       embedder.calls++
-      const count = Number(/(\d)\D*$/.exec(`${video}`)?.[1] ?? 1)
+      const count = Number(/(\d)\.\w+$/.exec(`${video}`)?.[1] ?? 1)
       for (let window = 0; window < count; window++) {
         const start = window * strideSeconds
         const result = await answer('video', `${video}@${window}`)
