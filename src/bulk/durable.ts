@@ -1,4 +1,5 @@
 /** Files that survive the end of the process, and the power's. */
+import { randomUUID } from 'node:crypto'
 import { link, open, rename, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -38,7 +39,7 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** The file is there whole, unless another was there before, which stays. */
 export async function writeNew(file: string, content: string | Uint8Array): Promise<void> {
-  const partial = `${file}.${process.pid}.partial`
+  const partial = `${file}.${randomUUID()}.partial`
   try {
     await writeSynced(partial, content)
     await link(partial, file).catch((failure) => {

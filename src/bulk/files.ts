@@ -48,3 +48,12 @@ export async function peer<T>(name: string, need: string, load: () => Promise<T>
     throw new InvalidArgumentError(`${need} needs the package ${name}: npm install ${name}`, { cause })
   }
 }
+
+/** Without those that are equal to the one before: of rows that lie together. */
+export async function* unrepeated(ids: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  let former: string | undefined
+  for await (const id of ids) {
+    if (id !== former) yield id
+    former = id
+  }
+}

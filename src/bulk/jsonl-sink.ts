@@ -5,7 +5,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import { holdName } from '../held-name.ts'
 import { agree } from './description.ts'
 import { writeWhole } from './durable.ts'
-import { linesOf, naming } from './files.ts'
+import { linesOf, naming, unrepeated } from './files.ts'
 import { readDescription } from './parquet-sink.ts'
 import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 
@@ -65,7 +65,11 @@ class JsonlSink implements VectorSink {
     await this.#commit(this.#state)
   }
 
-  async *held(): AsyncGenerator<string, void, undefined> {
+  held(): AsyncIterable<string> {
+    return unrepeated(this.#ids())
+  }
+
+  async *#ids(): AsyncGenerator<string, void, undefined> {
     const { windows, bytes } = this.#opened().state
     for await (const { line } of linesOf(this.#file, bytes)) {
       const { id, item } = JSON.parse(line) as { id: string; item: string }

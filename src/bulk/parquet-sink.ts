@@ -5,7 +5,7 @@ import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { holdName } from '../held-name.ts'
 import { agree } from './description.ts'
 import { syncFolder, writeNew, writeWhole } from './durable.ts'
-import { named, naming } from './files.ts'
+import { named, naming, unrepeated } from './files.ts'
 import { encodePart, loadReader, loadWriter, readRows } from './parquet.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
@@ -69,7 +69,11 @@ class ParquetSink implements VectorSink {
     }
   }
 
-  async *held(): AsyncGenerator<string, void, undefined> {
+  held(): AsyncIterable<string> {
+    return unrepeated(this.#ids())
+  }
+
+  async *#ids(): AsyncGenerator<string, void, undefined> {
     const { windows } = this.#opened()
     const column = windows ? 'item' : 'id'
     for (const file of partsAmong(await readdir(this.#folder))) {
