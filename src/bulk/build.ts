@@ -7,6 +7,7 @@ import { VERSION } from '../version.ts'
 import { ColumnSurvey, type Columns } from './columns.ts'
 import { type EmbeddedItem, embedItem } from './embed-item.ts'
 import type { Planned, PlannedItem } from './row.ts'
+import { objectPlace, openS3 } from './s3.ts'
 import { type Shard, shardOf } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
 import type { IndexSource } from './sources.ts'
@@ -71,7 +72,11 @@ export async function survey(
   const found = { total: 0, bad: 0 }
   for await (const planned of allOf(sources)) {
     signal?.throwIfAborted()
-    if ('carried' in planned) columns.add(planned.carried)
+    if ('carried' in planned) {
+      columns.add(planned.carried)
+      // Before anything is embedded, and not once for every item: that a package is missing.
+      if (planned.uri !== null && objectPlace(planned.uri)) await openS3()
+    }
     if (!isOurs(planned, shard)) continue
     found.total++
     if ('problem' in planned) found.bad++

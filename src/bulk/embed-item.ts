@@ -52,7 +52,8 @@ async function embedOnce(item: PlannedItem, way: ItemWay): Promise<EmbeddedItem>
     const result = await embedder.embedText(input.text, options)
     return { id, rows: [rowOf(item, result, columns, id, null, null)], bytes: 0 }
   }
-  const { video, start, end } = input
+  const { start, end } = input
+  const video = typeof input.video === 'function' ? await input.video() : input.video
   const range = { ...(start !== undefined && { start }), ...(end !== undefined && { end }) }
   if (!windows) {
     const result = await embedder.embedVideo(video, { ...options, ...range, frameTolerance })

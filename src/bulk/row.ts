@@ -3,9 +3,11 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CosmosEmbedError, InvalidRequestError } from '../errors.ts'
 import type { TextInput } from '../request/schema.ts'
+import { objectPlace, signedUrl } from './s3.ts'
 
 export interface PlannedVideo {
-  video: string | URL
+  /** A function gives a URL that is good for one try. */
+  video: string | URL | (() => Promise<URL>)
   start?: number
   end?: number
 }
@@ -96,11 +98,20 @@ export function planVideo(
   }
 }
 
-function locate(word: string, base: string): { video: string | URL; uri: string; hasQuery: boolean } {
+function locate(
+  word: string,
+  base: string,
+): { video: PlannedVideo['video']; uri: string; hasQuery: boolean } {
   const scheme = address.exec(word)?.[1]?.toLowerCase()
   if (scheme === undefined) {
     const file = path.resolve(base, word)
     return { video: file, uri: file, hasQuery: false }
+  }
+  const place = objectPlace(word)
+  if (place) {
+    if (place.key === '')
+      throw new InvalidRequestError(`"video" is the bucket ${word}, and expected is an object in it`)
+    return { video: () => signedUrl(place), uri: word, hasQuery: false }
   }
   if (!URL.canParse(word)) throw new InvalidRequestError('"video" looks like a URL and is none')
   const url = new URL(word)
@@ -109,7 +120,9 @@ function locate(word: string, base: string): { video: string | URL; uri: string;
     return { video: file, uri: file, hasQuery: false }
   }
   if (scheme !== 'http' && scheme !== 'https') {
-    throw new InvalidRequestError(`"video" is at ${scheme}://, and expected is a path, https:// or file://`)
+    throw new InvalidRequestError(
+      `"video" is at ${scheme}://, and expected is a path, https://, s3:// or file://`,
+    )
   }
   return { video: url, uri: withoutSecrets(url), hasQuery: url.search !== '' }
 }

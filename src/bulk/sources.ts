@@ -11,6 +11,7 @@ import { linesOf, named, peer } from './files.ts'
 import { expandGlob, isGlob } from './glob.ts'
 import { readRows } from './parquet.ts'
 import { type Planned, planRow, planVideo } from './row.ts'
+import { listVideos, type ObjectPlace, objectPlace } from './s3.ts'
 import { walkVideos } from './video-files.ts'
 
 /** May be read more than once: first to count, then to work. */
@@ -37,8 +38,8 @@ interface Numbered {
 }
 
 /**
- * What each word means: a folder, a pattern, a manifest (`.jsonl`, `.csv`, `.parquet`), a video, an https URL, or `-` for
- * lines on standard input, which are kept in a file until they have been worked off. Rejects with InvalidArgumentError
+ * What each word means: a folder, a pattern, a manifest (`.jsonl`, `.csv`, `.parquet`), a video, an https URL, `s3://bucket/prefix`, or
+ * `-` for lines on standard input, which are kept in a file until they have been worked off. Rejects with InvalidArgumentError
  * for a word that leads nowhere.
  */
 export async function openSources(
@@ -66,6 +67,8 @@ export async function openSources(
 }
 
 async function sourceFor(word: string): Promise<IndexSource> {
+  const place = objectPlace(word)
+  if (place) return { name: word, items: () => bucketItems(place) }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(word)) return listed(word, [word])
   const found = await stat(word).catch(() => undefined)
   if (found?.isDirectory()) return { name: word, items: () => folderItems(word) }
@@ -93,6 +96,10 @@ async function* folderItems(folder: string): AsyncGenerator<Planned, void, undef
   } catch (failure) {
     throw named(folder, failure)
   }
+}
+
+async function* bucketItems({ bucket, key: prefix }: ObjectPlace): AsyncGenerator<Planned, void, undefined> {
+  for await (const key of listVideos({ bucket, key: prefix })) yield planVideo(`s3://${bucket}/${key}`, '.')
 }
 
 async function* manifestItems(

@@ -27,10 +27,10 @@ const usage = `Usage: cosmos-embed index SOURCE… --out DEST
 Embeds everything that the sources name and writes the vectors to DEST. Killed and started again it goes on where it was;
 what failed is tried again.
 
-A SOURCE is a folder (videos at any depth, links followed), a pattern such as 'clips/**/*.mp4', a video, an https URL, a
-manifest, or - for lines on standard input: paths, URLs, or rows in JSON.
-A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path, as seen from the manifest's folder, or a
-URL), start, end (seconds), or text in place of video. Further columns are carried along.
+A SOURCE is a folder (videos at any depth, links followed), a pattern such as 'clips/**/*.mp4', a video, an https URL,
+s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or rows in JSON.
+A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path, as seen from the manifest's folder, a URL,
+or s3://bucket/key), start, end (seconds), or text in place of video. Further columns are carried along.
 DEST is a folder, which gets Parquet parts, or a file that ends with .jsonl.
 
   --window S             one vector per S seconds of each video, instead of one per video
