@@ -7,6 +7,7 @@ import { linesOf, named } from './files.ts'
 import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
 import { loadReader } from './parquet.ts'
 import { parquetSink, partsAmong, readDescription } from './parquet-sink.ts'
+import { postgresSink, tableStatus } from './postgres-sink.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
 
@@ -16,11 +17,22 @@ export interface Destination {
   failures: string
 }
 
-/** A name that ends with `.jsonl` is one file, any other a folder of Parquet parts. */
+/** Of a table in a database. */
+const DEFAULT_TABLE = 'cosmos_embed'
+
+export interface DestinationWay {
+  shard?: Shard | undefined
+  partRows?: number | undefined
+  table?: string | undefined
+}
+
+/** A name that ends with `.jsonl` is one file, `postgres://…` a table, any other a folder of Parquet parts. */
 export function destinationFor(
   out: string,
-  { shard, partRows }: { shard?: Shard | undefined; partRows?: number | undefined } = {},
+  { shard, partRows, table = DEFAULT_TABLE }: DestinationWay = {},
 ): Destination {
+  const own = shard ? `-${shard.index}-of-${shard.count}` : ''
+  if (isPostgres(out)) return { sink: postgresSink(out, table), failures: `${table}${own}.errors.jsonl` }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(out)) {
     throw new InvalidArgumentError(
       `"${out}": expected a folder for Parquet parts, or a file that ends with .jsonl`,
@@ -28,8 +40,11 @@ export function destinationFor(
   }
   if (isLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
   const sink = parquetSink(out, { shard, ...(partRows !== undefined && { partRows }) })
-  const own = shard ? `-${shard.index}-of-${shard.count}` : ''
   return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
+}
+
+function isPostgres(out: string): boolean {
+  return /^postgres(ql)?:\/\//i.test(out)
 }
 
 function isLines(out: string): boolean {
@@ -50,7 +65,14 @@ export interface IndexStatus {
 }
 
 /** What lies there; undefined if it is no index. Nothing is changed, so it may be asked while a run is under way. */
-export async function statusOf(out: string): Promise<IndexStatus | undefined> {
+export async function statusOf(
+  out: string,
+  { table = DEFAULT_TABLE }: Pick<DestinationWay, 'table'> = {},
+): Promise<IndexStatus | undefined> {
+  if (isPostgres(out)) {
+    const found = await tableStatus(out, table)
+    return found && { ...found, waiting: 0, parts: 1, failures: await failuresIn(`${table}.errors.jsonl`) }
+  }
   try {
     return isLines(out) ? await linesStatus(out) : await partsStatus(out)
   } catch (failure) {

@@ -31,7 +31,7 @@ A SOURCE is a folder (videos at any depth, links followed), a pattern such as 'c
 s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or rows in JSON.
 A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path, as seen from the manifest's folder, a URL,
 or s3://bucket/key), start, end (seconds), or text in place of video. Further columns are carried along.
-DEST is a folder, which gets Parquet parts, or a file that ends with .jsonl.
+DEST is a folder, which gets Parquet parts, a file that ends with .jsonl, or postgres://… with pgvector.
 
   --window S             one vector per S seconds of each video, instead of one per video
   --stride S             seconds between the starts of two windows (default: --window)
@@ -39,6 +39,7 @@ DEST is a folder, which gets Parquet parts, or a file that ends with .jsonl.
   --dry-run              count what there is to do, and do nothing
   --concurrency K        items worked on at one time (default 64; with --window, what is decoded at one time and one more)
   --retries R            further tries for what may succeed later, with waits of 1, 2, 4… seconds (default 3)
+  --table NAME           of PostgreSQL (default cosmos_embed)
   --part-rows R          rows of one Parquet part (default 10000)
   --url-http ORIGIN      allow plain http to this origin; may be given more than once
   --url-private ORIGIN   allow this origin to have a private address; may be given more than once
@@ -59,6 +60,7 @@ const options = {
   'dry-run': { type: 'boolean' },
   concurrency: { type: 'string' },
   retries: { type: 'string' },
+  table: { type: 'string' },
   'part-rows': { type: 'string' },
   'url-http': { type: 'string', multiple: true },
   'url-private': { type: 'string', multiple: true },
@@ -73,7 +75,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const [first, dest] = positionals
   if (first === 'status' && values.out === undefined) {
     if (dest === undefined || positionals.length !== 2) throw new UsageError('expected: index status DEST')
-    return tellStatus(dest, io)
+    return tellStatus(dest, values.table, io)
   }
   if (first === undefined) throw new UsageError('expected at least one SOURCE')
   if (values.out === undefined) throw new UsageError('--out DEST is missing')
@@ -90,10 +92,11 @@ async function run(argv: string[], io: Io): Promise<number> {
   const frameRule = frameRuleOption(values['frame-rule'])
   const { sink, failures } = destinationFor(values.out, {
     shard,
+    table: values.table,
     partRows: integerOption('part-rows', values['part-rows'], 1),
   })
   await using opened = await openSources(positionals, io.stdin)
-  if (values['dry-run']) return tellPlan(opened, values.out, way, io)
+  if (values['dry-run']) return tellPlan(opened, { out: values.out, table: values.table }, way, io)
 
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
@@ -113,7 +116,7 @@ async function run(argv: string[], io: Io): Promise<number> {
       onProgress: (now) => progress.update(now),
     })
     progress.end()
-    io.stderr.write(`${values.out}: ${progress.summary()}\n`)
+    io.stderr.write(`${nameOf(values.out, values.table)}: ${progress.summary()}\n`)
     if (tally.failed > 0) io.stderr.write(`${failures} says what failed and why\n`)
     return tally.failed > 0 ? SOME_FAILED : 0
   } finally {
@@ -124,12 +127,12 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 async function tellPlan(
   { sources }: OpenedSources,
-  out: string,
+  { out, table }: { out: string; table: string | undefined },
   way: Pick<IndexOptions, 'shard' | 'windows' | 'signal'>,
   io: Io,
 ): Promise<number> {
   const { total, bad, columns } = await survey(sources, way)
-  const there = await statusOf(out)
+  const there = await statusOf(out, { table })
   const carried = Object.entries(columns).map(([name, type]) => `${name} (${type})`)
   const { shard, windows } = way
   const rows: [string, string | number][] = [
@@ -142,15 +145,15 @@ async function tellPlan(
       windows ? `one per ${windows.seconds} s, every ${windows.stride ?? windows.seconds} s` : 'one per item',
     ],
     ['carried along', carried.join(', ') || 'nothing'],
-    ['destination', there ? `${out}, which has ${there.rows} vectors` : `${out}, which is new`],
+    ['destination', `${nameOf(out, table)}, which ${there ? `has ${there.rows} vectors` : 'is new'}`],
   ]
   io.stdout.write(rows.map(([name, value]) => `${name.padEnd(22)} ${value}\n`).join(''))
   return 0
 }
 
-async function tellStatus(out: string, io: Io): Promise<number> {
-  const status = await statusOf(out)
-  if (!status) throw new UsageError(`"${out}" is no index that cosmos-embed has written`)
+async function tellStatus(out: string, table: string | undefined, io: Io): Promise<number> {
+  const status = await statusOf(out, { table })
+  if (!status) throw new UsageError(`"${nameOf(out, table)}" is no index that cosmos-embed has written`)
   const { description, failures } = status
   const { model, frameRule, windows, version } = description
   const rows: [string, string | number][] = [
@@ -170,6 +173,11 @@ async function tellStatus(out: string, io: Io): Promise<number> {
   for (const { code } of failures) codes.set(code, (codes.get(code) ?? 0) + 1)
   for (const [code, count] of codes) io.stdout.write(`  ${code.padEnd(22)} ${count}\n`)
   return 0
+}
+
+/** Without the password. */
+function nameOf(out: string, table: string | undefined): string {
+  return /^postgres/i.test(out) ? `table ${table ?? 'cosmos_embed'}` : out
 }
 
 function windowOptions(window: string | undefined, stride: string | undefined): IndexOptions['windows'] {
