@@ -19,6 +19,7 @@ import {
   parse,
   UsageError,
 } from './command.ts'
+import { serveMetrics } from './index-metrics.ts'
 import { IndexProgress } from './index-progress.ts'
 
 const usage = `Usage: cosmos-embed index SOURCE… --out DEST
@@ -41,6 +42,7 @@ DEST is a folder, which gets Parquet parts, a file that ends with .jsonl, or pos
   --retries R            further tries for what may succeed later, with waits of 1, 2, 4… seconds (default 3)
   --table NAME           of PostgreSQL (default cosmos_embed)
   --part-rows R          rows of one Parquet part (default 10000)
+  --metrics-port PORT    answer GET /metrics, for Prometheus, while the run lasts
   --url-http ORIGIN      allow plain http to this origin; may be given more than once
   --url-private ORIGIN   allow this origin to have a private address; may be given more than once
 ${frameRuleUsage}
@@ -62,6 +64,7 @@ const options = {
   retries: { type: 'string' },
   table: { type: 'string' },
   'part-rows': { type: 'string' },
+  'metrics-port': { type: 'string' },
   'url-http': { type: 'string', multiple: true },
   'url-private': { type: 'string', multiple: true },
   'frame-rule': { type: 'string' },
@@ -105,6 +108,9 @@ async function run(argv: string[], io: Io): Promise<number> {
     signal: io.signal,
   })
   const progress = new IndexProgress(io.stderr)
+  const port = integerOption('metrics-port', values['metrics-port'], 0)
+  await using metrics = port === undefined ? undefined : await serveMetrics(port, () => progress.tally)
+  if (metrics) io.stderr.write(`metrics are at http://localhost:${metrics.port}/metrics\n`)
   let failed: FailureFile | undefined
   try {
     const tally = await buildIndex(embedder, opened.sources, sink, {

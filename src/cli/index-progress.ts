@@ -17,6 +17,10 @@ export class IndexProgress {
     this.#timer.unref()
   }
 
+  get tally(): IndexTally | undefined {
+    return this.#tally
+  }
+
   update(tally: IndexTally): void {
     this.#tally = tally
   }

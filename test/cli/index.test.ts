@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { main } from '../../src/cli/main.ts'
 import { createEmbedder } from '../../src/index.ts'
 import { storedRows, temporaryFolder } from '../bulk/support.ts'
 import { run } from './support.ts'
@@ -78,6 +79,31 @@ describe('cosmos-embed index', () => {
     expect(rows[1]?.embedding.length).toBe(256)
   })
 
+  test('--metrics-port tells how far it is, and ends with the run', async () => {
+    let told = ''
+    const asking: Promise<void>[] = []
+    const stderr = {
+      write: (text: string) => {
+        const address = /http:\S+\/metrics/.exec(text)?.[0]
+        if (address === undefined) return
+        asking.push(
+          (async () => {
+            told = await (await fetch(address)).text()
+            expect((await fetch(address.replace('/metrics', '/'))).status).toBe(404)
+            expect((await fetch(address, { method: 'POST' })).status).toBe(405)
+          })(),
+        )
+      },
+    }
+    const words = ['index', videos, '--out', path.join(folder, 'watched'), '--metrics-port', '0']
+    const signal = new AbortController().signal
+    expect(await main(words, { stdout: { write: () => {} }, stderr, signal })).toBe(0)
+    await Promise.all(asking)
+    expect(asking.length).toBe(1)
+    expect(told).toMatch(/^cosmos_embed_index_items_total\{outcome="embedded"\} \d+$/m)
+    expect(told).toMatch(/^cosmos_embed_index_items_expected \d+$/m)
+  })
+
   test('--dry-run counts, and does nothing', async () => {
     const nowhere = path.join(folder, 'nowhere')
     const { code, stdout } = await run(['index', videos, '--out', nowhere, '--dry-run', '--window', '8'])
@@ -103,7 +129,7 @@ describe('cosmos-embed index', () => {
   test('a source or a destination that cannot be is exit code 1', async () => {
     for (const argv of [
       ['index', path.join(folder, 'no.mp4'), '--out', out],
-      ['index', videos, '--out', 'postgres://host/db'],
+      ['index', videos, '--out', 'mysql://host/db'],
     ]) {
       expect((await run(argv)).code).toBe(1)
     }
