@@ -24,6 +24,13 @@ export interface OpenedSources extends AsyncDisposable {
   sources: IndexSource[]
 }
 
+export interface SourceOptions {
+  /** Default: the process's. */
+  stdin?: AsyncIterable<Uint8Array> | undefined
+  /** Of the wait for the end of standard input. */
+  signal?: AbortSignal | undefined
+}
+
 const manifests: Record<string, (file: string) => AsyncIterable<Numbered>> = {
   '.jsonl': jsonRows,
   '.ndjson': jsonRows,
@@ -44,24 +51,29 @@ interface Numbered {
  */
 export async function openSources(
   words: readonly string[],
-  stdin: AsyncIterable<Uint8Array> = process.stdin,
+  { stdin = process.stdin, signal }: SourceOptions = {},
 ): Promise<OpenedSources> {
   if (words.filter((word) => word === '-').length > 1) {
     throw new InvalidArgumentError('standard input can be read once: "-" is there more than once')
   }
   const sources: IndexSource[] = []
   let spool: string | undefined
-  for (const word of words) {
-    if (word !== '-') sources.push(await sourceFor(word))
-    else {
-      spool = await mkdtemp(path.join(tmpdir(), 'cosmos-embed-index-'))
-      const file = path.join(spool, 'stdin')
-      await pipeline(Readable.from(stdin), createWriteStream(file))
-      sources.push({ name: 'standard input', items: () => spooled(file) })
-    }
-  }
   const clear = async () => {
     if (spool !== undefined) await rm(spool, { recursive: true, force: true })
+  }
+  try {
+    for (const word of words) {
+      if (word !== '-') sources.push(await sourceFor(word))
+      else {
+        spool = await mkdtemp(path.join(tmpdir(), 'cosmos-embed-index-'))
+        const file = path.join(spool, 'stdin')
+        await pipeline(Readable.from(stdin), createWriteStream(file), { ...(signal && { signal }) })
+        sources.push({ name: 'standard input', items: () => spooled(file) })
+      }
+    }
+  } catch (failure) {
+    await clear()
+    throw signal?.aborted ? signal.reason : failure
   }
   return { sources, [Symbol.asyncDispose]: clear }
 }

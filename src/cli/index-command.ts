@@ -98,7 +98,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     table: values.table,
     partRows: integerOption('part-rows', values['part-rows'], 1),
   })
-  await using opened = await openSources(positionals, io.stdin)
+  await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
   if (values['dry-run']) return tellPlan(opened, { out: values.out, table: values.table }, way, io)
 
   await using embedder = await createEmbedder({

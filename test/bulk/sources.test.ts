@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -25,7 +25,7 @@ beforeAll(() => {
 })
 
 async function planned(words: string[], stdin = ''): Promise<Planned[]> {
-  await using opened = await openSources(words, one(Buffer.from(stdin)))
+  await using opened = await openSources(words, { stdin: one(Buffer.from(stdin)) })
   const found: Planned[] = []
   for (const source of opened.sources) {
     const first: Planned[] = []
@@ -68,7 +68,7 @@ describe('sources', () => {
     ['no match', ['no*.mp4'], 'no file matches "no*.mp4"'],
     ['standard input twice', ['-', '-'], 'standard input can be read once'],
   ])('%s is refused', async (_, words, message) => {
-    await expect(openSources(words, one(Buffer.from('')))).rejects.toThrow(message)
+    await expect(openSources(words, { stdin: one(Buffer.from('')) })).rejects.toThrow(message)
   })
 
   it('standard input has paths, URLs and rows', async () => {
@@ -81,6 +81,18 @@ describe('sources', () => {
       'https://host/w.mp4',
     ])
   })
+})
+
+it('standard input that does not end can be given up', async () => {
+  const controller = new AbortController()
+  const endless = (async function* () {
+    for (;;) {
+      yield Buffer.from('a.mp4\n')
+      await new Promise((resolve) => setImmediate(resolve))
+      controller.abort('enough')
+    }
+  })()
+  await expect(openSources(['-'], { stdin: endless, signal: controller.signal })).rejects.toBe('enough')
 })
 
 describe('a manifest', () => {
@@ -159,6 +171,22 @@ describe('a manifest', () => {
     expect(found.length).toBe(bad.length + 1)
     for (const [index, [, message]] of bad.entries()) expect(found[index]).toMatch(message)
     expect(found.at(-1)).toBe(at('v/b.mp4'))
+  })
+
+  it('that is gone by the time it is read ends it', async () => {
+    for (const format of ['jsonl', 'csv', 'parquet']) {
+      const file = at(`gone.${format}`)
+      writers[format]?.(file)
+      await using opened = await openSources([file])
+      rmSync(file)
+      const reading = async () => {
+        for await (const _ of opened.sources[0]?.items() ?? []);
+      }
+      await expect(reading()).rejects.toMatchObject({
+        code: 'source',
+        message: expect.stringContaining(file),
+      })
+    }
   })
 
   it('that is broken as a whole ends it, with its name', async () => {
