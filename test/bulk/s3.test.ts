@@ -93,33 +93,48 @@ it('says what the storage says', async () => {
 const hasMoto = spawnSync('python3', ['-c', 'import moto.server']).status === 0
 if (!hasMoto) console.warn('buckets of moto are not tried: python3 has no moto[server]')
 
-it.skipIf(!hasMoto)('indexes a bucket of moto with the demo model', async () => {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  const moto = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', `${port}`], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  try {
-    await once(moto.stderr, 'data')
-    const endpoint = useEndpoint(port)
-    const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
-    await client.send(new CreateBucketCommand({ Bucket: 'clips' }))
-    for (const name of ['red-circle.mp4', 'blue-circle.webm']) {
-      const file = fileURLToPath(new URL(`../../examples/clips/${name}`, import.meta.url))
-      await client.send(new PutObjectCommand({ Bucket: 'clips', Key: `v/${name}`, Body: readFileSync(file) }))
+it.skipIf(!hasMoto)(
+  'indexes a bucket of moto with the demo model',
+  async () => {
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const { port } = probe.address() as AddressInfo
+    await new Promise((resolve) => probe.close(resolve))
+    const moto = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', `${port}`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    try {
+      await once(moto.stderr, 'data')
+      const endpoint = useEndpoint(port)
+      const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
+      await client.send(new CreateBucketCommand({ Bucket: 'clips' }))
+      for (const name of ['red-circle.mp4', 'blue-circle.webm']) {
+        const file = fileURLToPath(new URL(`../../examples/clips/${name}`, import.meta.url))
+        await client.send(
+          new PutObjectCommand({ Bucket: 'clips', Key: `v/${name}`, Body: readFileSync(file) }),
+        )
+      }
+      const out = path.join(folder, 'moto')
+      const words = [
+        'index',
+        's3://clips/v/',
+        '--out',
+        out,
+        '--url-http',
+        endpoint,
+        '--url-private',
+        endpoint,
+      ]
+      vi.resetModules()
+      const { code, stderr } = await run(words)
+      expect({ code, stderr: stderr.slice(0, 500) }).toMatchObject({ code: 0 })
+      expect((await storedRows(out)).map(({ id }) => id).sort()).toEqual([
+        's3://clips/v/blue-circle.webm',
+        's3://clips/v/red-circle.mp4',
+      ])
+    } finally {
+      moto.kill()
     }
-    const out = path.join(folder, 'moto')
-    const words = ['index', 's3://clips/v/', '--out', out, '--url-http', endpoint, '--url-private', endpoint]
-    vi.resetModules()
-    const { code, stderr } = await run(words)
-    expect({ code, stderr: stderr.slice(0, 500) }).toMatchObject({ code: 0 })
-    expect((await storedRows(out)).map(({ id }) => id).sort()).toEqual([
-      's3://clips/v/blue-circle.webm',
-      's3://clips/v/red-circle.mp4',
-    ])
-  } finally {
-    moto.kill()
-  }
-})
+  },
+  180_000,
+)

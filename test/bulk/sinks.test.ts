@@ -215,11 +215,13 @@ describe('Parquet parts', () => {
   const hasReaders = spawnSync('python3', ['-c', 'import pyarrow, duckdb, polars']).status === 0
   if (!hasReaders)
     console.warn('other readers of Parquet are not tried: python3 has no pyarrow, duckdb and polars')
-  it.skipIf(!hasReaders)('are read by pyarrow, DuckDB and Polars', async () => {
-    const out = fresh()
-    const sink = parquetSink(out, { partRows: 10 })
-    await using(sink, () => sink.write(Array.from({ length: 25 }, (_, index) => item(index))))
-    const program = `
+  it.skipIf(!hasReaders)(
+    'are read by pyarrow, DuckDB and Polars',
+    async () => {
+      const out = fresh()
+      const sink = parquetSink(out, { partRows: 10 })
+      await using(sink, () => sink.write(Array.from({ length: 25 }, (_, index) => item(index))))
+      const program = `
 import json, sys, pyarrow.dataset, duckdb, polars
 folder = sys.argv[1]
 table = pyarrow.dataset.dataset(folder, format="parquet").to_table()
@@ -227,14 +229,16 @@ row = next(row for row in table.to_pylist() if row["id"] == "i5")
 duck = duckdb.sql(f"select count(*), min(len(embedding)), sum(count) from '{folder}/*.parquet'").fetchall()[0]
 frame = polars.read_parquet(folder + "/*.parquet")
 print(json.dumps([table.num_rows, row, str(table.schema.field("embedding").type), list(map(int, duck)), frame.height]))`
-    const { stdout, stderr } = spawnSync('python3', ['-c', program, out], { encoding: 'utf8' })
-    expect(stderr).toBe('')
-    const [count, row, type, duck, height] = JSON.parse(stdout)
-    expect([count, type, height]).toEqual([25, 'list<element: float not null>', 25])
-    expect(row).toMatchObject({ tag: 't\n5', count: 5, warnings: ['media: damaged', 'media: "quoted"'] })
-    expect(Float32Array.from(row.embedding)).toEqual(vectorOf('5 0'))
-    expect(duck.slice(0, 2)).toEqual([25, 4])
-  })
+      const { stdout, stderr } = spawnSync('python3', ['-c', program, out], { encoding: 'utf8' })
+      expect(stderr).toBe('')
+      const [count, row, type, duck, height] = JSON.parse(stdout)
+      expect([count, type, height]).toEqual([25, 'list<element: float not null>', 25])
+      expect(row).toMatchObject({ tag: 't\n5', count: 5, warnings: ['media: damaged', 'media: "quoted"'] })
+      expect(Float32Array.from(row.embedding)).toEqual(vectorOf('5 0'))
+      expect(duck.slice(0, 2)).toEqual([25, 4])
+    },
+    180_000,
+  )
 })
 
 describe('JSON lines', () => {
