@@ -142,6 +142,7 @@ describe('options of a call', () => {
     ['embedVideo', (e, options) => e.embedVideo(clip(1), options)],
     ['embedImage', (e, options) => e.embedImage(clip(1), options)],
     ['embedMany', (e, options) => e.embedMany([{ text: 'a' }], options)],
+    ['embedStream', (e, options) => e.embedStream([{ text: 'a' }], options).next()],
     ['frames', (e, options) => e.frames(clip(1), options)],
     ['classify', (e, options) => e.classify(clip(1), ['a'], options)],
     ['segments', (e, options) => e.segments(clip(1, 1), { windowSeconds: 1, ...options }).next()],

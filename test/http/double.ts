@@ -103,13 +103,13 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
       timings: noTimings,
     }),
     ...(Object.fromEntries(
-      (['embedMany', 'embedImage', 'frames', 'classify'] as const).map((name) => [
+      (['embedMany', 'embedStream', 'embedImage', 'frames', 'classify'] as const).map((name) => [
         name,
         () => {
           throw new Error(`the adapter does not call ${name}`)
         },
       ]),
-    ) as unknown as Pick<Embedder, 'embedMany' | 'embedImage' | 'frames' | 'classify'>),
+    ) as unknown as Pick<Embedder, 'embedMany' | 'embedStream' | 'embedImage' | 'frames' | 'classify'>),
     segments,
     info: () => info(servedNames, dimension, options.device),
     status: () => status,
