@@ -29,7 +29,7 @@ export interface ManyWay {
   /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
   send(batch: Batch): Promise<Vectors>
   /** An item became a vector, of the `read` that the list has so far. */
-  done(index: number, read: number): void
+  done(index: number, key: unknown, read: number): void
 }
 
 /** How one item by itself, or several of a kind, are asked for. */
@@ -51,7 +51,7 @@ export async function settleAll<I extends ItemInput>(
     const entries = gathered[requestType].splice(0)
     const one = settle({ requestType, entries }, outcomes, {
       ...way,
-      done: (index) => way.done(index, keys.length),
+      done: (index) => way.done(index, keys[index], keys.length),
     })
       .catch((failure: unknown) => way.call.fail(failure))
       .finally(() => underWay.delete(one))

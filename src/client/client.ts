@@ -3,6 +3,7 @@ import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.t
 import { atItem, withIndex } from '../item-errors.ts'
 import { Slots } from '../schedule/slots.ts'
 import { rank } from '../similarity.ts'
+import { holdStreams } from '../source/given.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -15,6 +16,7 @@ import type {
   LabelScore,
   Picture,
   Priority,
+  Progress,
   Video,
 } from '../types.ts'
 import { type Vectors, vectorsOf } from './answer.ts'
@@ -57,7 +59,12 @@ class HttpEmbedder implements EmbedderClient {
     this.#slots = { query: new Slots(options.maxParallel), bulk: new Slots(options.maxParallel) }
   }
 
-  embed = (async (request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> => {
+  embed = ((request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> =>
+    holding((request as EmbedRequest | undefined)?.input, () =>
+      this.#request(request, options),
+    )) as EmbedderClient['embed']
+
+  async #request(request: EmbedRequest, options: EmbedOptions | undefined): Promise<EmbedResponse> {
     const began = performance.now()
     const { signal, whenFull, onProgress } = checkCall(options, 'signal whenFull onProgress')
     const { requestType, format, inputs, model } = checkRequest(request)
@@ -70,13 +77,15 @@ class HttpEmbedder implements EmbedderClient {
           throw movedFailure(failure, part)
         })
         for (const { index } of part.entries) {
-          onProgress?.({ stage: 'encode', done: ++done, total: inputs.length, index })
+          const input = inputs[index]
+          const key = typeof input === 'object' ? input.key : undefined
+          onProgress?.(progress({ done: ++done, total: inputs.length, index, key }))
         }
         return { part, vectors }
       })
       return together(answers, { format, count: inputs.length, totalMs: performance.now() - began })
     })
-  }) as EmbedderClient['embed']
+  }
 
   embedText(text: string, options?: ItemOptions): Promise<Embedded> {
     return this.#one({ text }, options)
@@ -107,18 +116,26 @@ class HttpEmbedder implements EmbedderClient {
       return settleAll(items, {
         ...{ call, priority, batchSize, ahead: 2 * maxParallel },
         send: (batch) => this.#send(batch, asked),
-        done: (index, read) => {
+        done: (index, key, read) => {
           const total = Array.isArray(items) ? items.length : read
-          onProgress?.({ stage: 'encode', done: ++done, total, index })
+          onProgress?.(progress({ done: ++done, total, index, key }))
         },
       })
     })
   }
 
-  async classify(
+  classify(
     video: Video | FramesInput,
     labels: readonly string[],
     options?: ItemOptions,
+  ): Promise<LabelScore[]> {
+    return holding({ video }, () => this.#classify(video, labels, options))
+  }
+
+  async #classify(
+    video: Video | FramesInput,
+    labels: readonly string[],
+    options: ItemOptions | undefined,
   ): Promise<LabelScore[]> {
     if (!Array.isArray(labels) || labels.length === 0 || labels.some((label) => typeof label !== 'string')) {
       throw new InvalidArgumentError('labels: must be a list of at least one text')
@@ -126,11 +143,13 @@ class HttpEmbedder implements EmbedderClient {
     const { signal, whenFull, priority = 'query' } = checkCall(options)
     return this.#calls.run(signal, async (call) => {
       const asked: Asked = { call, signal: call.signal, whenFull, priority }
+      const bulks = bulksOf(labels, this.#options.batchSize)
       const seen = wireItem(isFrames(video) ? video : { video })
-      const batches: Batch[] = [
-        { requestType: requestTypeOf(seen, priority), entries: [{ item: seen, index: 0 }] },
-        ...bulksOf(labels, this.#options.batchSize),
-      ]
+      const seeing: Batch = {
+        requestType: requestTypeOf(seen, priority),
+        entries: [{ item: seen, index: 0 }],
+      }
+      const batches = [seeing, ...bulks]
       const answers = await withoutIndex(allOrNothing(call, batches, (batch) => this.#send(batch, asked)))
       const [query, ...said] = answers.flatMap(({ vectors }) => vectors)
       if (!query) throw new RemoteError('a video became nothing: this is a bug')
@@ -158,11 +177,13 @@ class HttpEmbedder implements EmbedderClient {
     return this.dispose()
   }
 
-  async #one(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
-    const { signal, whenFull, priority = 'query' } = checkCall(options)
-    return this.#calls.run(signal, (call) =>
-      withoutIndex(this.#item(input, { call, signal: call.signal, whenFull, priority })),
-    )
+  #one(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
+    return holding(input, async () => {
+      const { signal, whenFull, priority = 'query' } = checkCall(options)
+      return this.#calls.run(signal, (call) =>
+        withoutIndex(this.#item(input, { call, signal: call.signal, whenFull, priority })),
+      )
+    })
   }
 
   async #item(input: ItemInput, asked: Asked): Promise<Embedded> {
@@ -230,6 +251,25 @@ class HttpEmbedder implements EmbedderClient {
     const embedding = (await this.#send(batch, asked)).vectors[0] as Float32Array
     return { model: { id, embeddingDim: embedding.length } }
   }
+}
+
+/** A stream is the call's from the moment it is passed, and closed when the call ends, whichever way. */
+async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
+  const release = holdStreams(inputs)
+  try {
+    return await work()
+  } finally {
+    release()
+  }
+}
+
+interface Told extends Progress {
+  key: unknown
+}
+
+/** What is downloaded and decoded, only the server sees. */
+function progress(told: Omit<Told, 'stage'>): Told {
+  return { stage: 'encode', ...told }
 }
 
 function bulksOf(texts: readonly string[], batchSize: number): Batch[] {

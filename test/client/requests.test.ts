@@ -73,11 +73,11 @@ describe('batches', () => {
 
   it('tell of their progress, and stop where that throws', async () => {
     const server = await foreignServer(vectors)
-    const told: string[] = []
+    const told: object[] = []
     await clientOf(server.url, { batchSize: 2, maxParallel: 1 }).embedMany(texts(3), {
-      onProgress: ({ stage, done, total, index }) => told.push(`${stage} ${done}/${total} ${index}`),
+      onProgress: (progress) => told.push(progress),
     })
-    expect(told).toEqual(['encode 1/3 0', 'encode 2/3 1', 'encode 3/3 2'])
+    expect(told).toEqual([0, 1, 2].map((i) => ({ stage: 'encode', done: i + 1, total: 3, index: i, key: i })))
     const mine = new Error('mine')
     const failing = clientOf(server.url).embedMany(texts(3), {
       onProgress: () => {
@@ -204,6 +204,28 @@ describe('another try', () => {
       code: 'timeout',
     })
   })
+})
+
+it('closes the stream of a call that is refused before anything is sent', async () => {
+  const server = await foreignServer(vectors)
+  const client = clientOf(server.url)
+  const closed: number[] = []
+  const stream = (name: number) =>
+    new ReadableStream<Uint8Array>({
+      cancel: () => {
+        closed.push(name)
+      },
+    })
+  const second = { video: stream(2), key: 2 }
+  const refused = [
+    client.classify(stream(1), ['a', ' ']),
+    client.embed({ request_type: 'bulk_video', input: [second, { text: ' ' }] }),
+    client.embedVideo(stream(3), { start: 1 } as object),
+    client.embed({ request_type: 'bulk_text', input: [{ video: stream(4) }] }),
+  ]
+  for (const call of refused) await expect(call).rejects.toThrow()
+  expect(closed.sort()).toEqual([1, 2, 3, 4])
+  expect(server.seen).toEqual([])
 })
 
 describe('an abort', () => {
