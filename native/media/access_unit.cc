@@ -152,6 +152,26 @@ AccessUnit ReadMpeg2(Bytes packet) {
   return unit;
 }
 
+AccessUnit Begins(bool key) { return {.random_access = key, .closed = key}; }
+
+// The codecs below have no B-frames, and say in their first bits whether a picture leans on others.
+AccessUnit ReadWmv1(Bytes packet) { return Begins((packet[0] & 0xc0) == 0); }
+
+AccessUnit ReadWmv2(Bytes packet) { return Begins((packet[0] & 0x80) == 0); }
+
+AccessUnit ReadTheora(Bytes packet) {
+  constexpr std::uint8_t kHeader = 0x80;
+  constexpr std::uint8_t kInter = 0x40;
+  if ((packet[0] & kHeader) != 0) return {.has_picture = false};
+  return Begins((packet[0] & kInter) == 0);
+}
+
+// One bit of a range coder at even odds: the upper half of its first range, 0xff00, is a one.
+AccessUnit ReadFfv1(Bytes packet) {
+  constexpr int kHalf = 0xff00 / 2;
+  return Begins(packet.size() > 1 && (packet[0] << 8 | packet[1]) >= kHalf);
+}
+
 // How many bits an MPEG-4 picture's time has, from what follows the start code of a video object layer.
 int TimeBits(Bytes layer) {
   constexpr std::uint32_t kExtendedAspect = 15;
@@ -227,6 +247,10 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
     case AV_CODEC_ID_VP8: return ReadVp8(packet);
     case AV_CODEC_ID_VP9: return ReadVp9(packet);
     case AV_CODEC_ID_AV1: return ReadAv1(packet);
+    case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
+    case AV_CODEC_ID_WMV2: return ReadWmv2(packet);
+    case AV_CODEC_ID_THEORA: return ReadTheora(packet);
+    case AV_CODEC_ID_FFV1: return ReadFfv1(packet);
     default: return {.read = false};
   }
 }
