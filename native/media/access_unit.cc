@@ -4,52 +4,12 @@
 #include <bit>
 
 #include "media/bit_reader.h"
+#include "media/nal_units.h"
 
 namespace cosmos {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-// Where the next start code's last zero-zero-one begins, at or after `from`; the size when there is none.
-std::size_t FindStartCode(Bytes data, std::size_t from) {
-  for (std::size_t i = from; i + 3 < data.size();) {
-    if (data[i + 2] > 1) {
-      i += 3;
-    } else if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1) {
-      return i;
-    } else {
-      ++i;
-    }
-  }
-  return data.size();
-}
-
-// Calls `take` with what follows each start code, to the end of the packet, until it says false.
-template <typename Take>
-void ForEachStartCode(Bytes data, Take take) {
-  for (std::size_t at = FindStartCode(data, 0); at < data.size(); at = FindStartCode(data, at + 3)) {
-    if (!take(data.subspan(at + 3))) return;
-  }
-}
-
-// Calls `take` with each NAL unit until it says false. Between start codes the end of a unit is not looked
-// for: what begins with it is enough.
-template <typename Take>
-void ForEachUnit(Bytes data, int length_bytes, Take take) {
-  if (length_bytes == 0) {
-    ForEachStartCode(data, take);
-    return;
-  }
-  const auto header = static_cast<std::size_t>(length_bytes);
-  while (data.size() > header) {
-    std::size_t length = 0;
-    for (std::size_t i = 0; i < header; ++i) length = length << 8 | data[i];
-    data = data.subspan(header);
-    const Bytes unit = data.first(std::min(length, data.size()));
-    if (!unit.empty() && !take(unit)) return;
-    data = data.subspan(unit.size());
-  }
-}
 
 // Whether an H.264 SEI message says that pictures are whole from here on, and not only after a while.
 bool IsRecoveryPoint(Bytes sei) {
@@ -213,11 +173,10 @@ AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_
 }
 
 void AccessUnitReader::Configure(Bytes extradata) {
-  constexpr std::size_t kAvcLength = 4;
   constexpr std::size_t kHevcLength = 21;
   const bool boxed = !extradata.empty() && extradata[0] == 1;  // not start codes
   if (codec_ == AV_CODEC_ID_H264) {
-    length_bytes_ = boxed && extradata.size() > kAvcLength ? (extradata[kAvcLength] & 3) + 1 : 0;
+    length_bytes_ = h264_.ReadExtradata(extradata);
   } else if (codec_ == AV_CODEC_ID_HEVC) {
     length_bytes_ = boxed && extradata.size() > kHevcLength ? (extradata[kHevcLength] & 3) + 1 : 0;
   } else if (codec_ == AV_CODEC_ID_MPEG4) {
@@ -255,7 +214,7 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
   }
 }
 
-AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
+AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
   constexpr int kSlice = 1;
   constexpr int kPartition = 2;
   constexpr int kIdrSlice = 5;
@@ -268,7 +227,12 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
       const Bytes sei = nal.subspan(1);
       recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
     }
+    h264_.Note(nal);
     if (type != kSlice && type != kPartition && type != kIdrSlice) return true;
+    if (!unit.has_picture && type != kIdrSlice) {
+      const auto slice = h264_.ReadSlice(nal);
+      unit.resets_order = slice && slice->resets;
+    }
     unit.has_picture = true;
     unit.closed = type == kIdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
@@ -277,7 +241,7 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
     // may be predicted from the first field.
     return unit.intra && !unit.random_access;
   });
-  unit.restarts_order = unit.closed;
+  unit.restarts_order = unit.closed || unit.resets_order;
   return unit;
 }
 
