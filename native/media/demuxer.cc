@@ -159,7 +159,8 @@ Status Demuxer::ChooseStream() {
       has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
   if (fields) parser_.emplace(parameters());
   theora_times_.reset();
-  if (parameters().codec_id == AV_CODEC_ID_THEORA && container() == "ogg") theora_times_.emplace(parameters());
+  if (parameters().codec_id == AV_CODEC_ID_THEORA && container() == "ogg")
+    theora_times_.emplace(parameters());
   unpacker_.reset();
   if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
     auto unpacker = BitstreamFilter::Open(parameters());

@@ -85,9 +85,9 @@ class Demuxer {
   bool has_sample_tables_ = false;
   std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
   std::optional<TheoraTimes> theora_times_;
-  std::optional<PictureParser> parser_;      // of a stream whose fields may come one by one
-  ff::Packet ahead_;                         // read to see whether it is a second field, and is none
-  std::int64_t earlier_bytes_ = 0;           // read before the last Rewind
+  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
+  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
+  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
   std::string damage_;
 };
 
