@@ -62,6 +62,11 @@ const documented = {
   bulk_text: text.min(1).meta({ pattern: '\\S' }),
   bulk_video: text.min(1).meta({ pattern: `(${videoUrl})|(${frameList})` }),
 }
+const inputs = {
+  query: 'One text, a list of texts, or one video as a data URI.',
+  bulk_text: 'Texts.',
+  bulk_video: 'Videos by URL, or the pictures of each, as data URIs.',
+}
 const encodingFormat = z.enum(encodingFormats).optional()
 const oneOrMany = (item: z.ZodString) =>
   z.union([item, z.array(item).min(1)], { error: 'must be a string or a list of strings' })
@@ -69,7 +74,7 @@ const oneOrMany = (item: z.ZodString) =>
 const variant = <Type extends RequestType>(type: Type) =>
   z.strictObject({
     request_type: z.literal(type),
-    input: oneOrMany(documented[type]),
+    input: oneOrMany(documented[type]).meta({ description: inputs[type] }),
     model: z.string(),
     encoding_format: encodingFormat,
   })
