@@ -5,7 +5,8 @@ const limits = { mean: 0.75, max: 4 }
 
 /**
  * `ours`: what ours.mjs answered, or { ended, said } when that ended the process. `peer`: what peer.py answered.
- * Returns [{ what: 'crash' | 'refused' | 'only ours' | 'count' | 'frames' | 'times' | 'pictures', run, detail }].
+ * Returns [{ what: 'crash' | 'refused' | 'only ours' | 'count' | 'frames' | 'last frame' | 'times' |
+ * 'pictures', run, detail }].
  */
 export function differences(ours, peer) {
   if (ours.ended) return [{ what: 'crash', detail: `${ours.ended}: ${ours.said.split('\n').at(-1)}` }]
@@ -19,33 +20,19 @@ export function differences(ours, peer) {
   )
 }
 
-function ofRun(ours, wanted, { tick, step, epochs }) {
+function ofRun(ours, wanted, { count, tick, step, epochs }) {
   if (wanted.count === null) return [] // a range of a video without times
   if (ours.error) {
     return wanted.count === 0 ? [] : [{ what: 'refused', detail: `${ours.error}: ${ours.message}` }]
   }
   const found = []
   if (ours.count !== wanted.count) found.push({ what: 'count', detail: `${ours.count}, not ${wanted.count}` })
-  const others = (wanted.pictures ?? []).filter(
-    (picture) => picture.nearest !== picture.wanted && !isSame(picture),
+  found.push(
+    ...ofPictures(
+      (wanted.pictures ?? []).filter((picture) => !isSame(picture)),
+      count - 1,
+    ),
   )
-  if (others.length > 0) {
-    const list = others.map(({ nearest, wanted }) => `${nearest} for ${wanted}`)
-    found.push({
-      what: 'frames',
-      detail: list.length > 3 ? `${list.slice(0, 3).join(', ')} … (${list.length})` : list.join(', '),
-    })
-  }
-  const unlike = (wanted.pictures ?? []).filter(
-    (picture) => picture.nearest === picture.wanted && !isSame(picture),
-  )
-  if (unlike.length > 0) {
-    const worst = unlike.reduce((a, b) => ((a.mean ?? 256) >= (b.mean ?? 256) ? a : b))
-    const detail = worst.size
-      ? `not ${worst.size.join('×')}`
-      : `mean ${worst.mean.toFixed(2)}, max ${worst.max}`
-    found.push({ what: 'pictures', detail: `${unlike.length}; the worst, frame ${worst.wanted}: ${detail}` })
-  }
   // With another count other frames are meant, and their times say nothing new.
   if (wanted.times && found.every(({ what }) => what !== 'count')) {
     // Behind a clock that was reset there is no true time, only one that follows: within a frame.
@@ -57,6 +44,27 @@ function ofRun(ours, wanted, { tick, step, epochs }) {
     }
   }
   return found
+}
+
+/** `different`: pictures that are not the same. A file that is cut off ends in one of which every decoder shows something else. */
+function ofPictures(different, last) {
+  const others = different.filter(({ nearest, wanted }) => nearest !== wanted)
+  const unlike = different.filter(({ nearest, wanted }) => nearest === wanted)
+  const found = []
+  if (others.length > 0) {
+    const list = others.map(({ nearest, wanted }) => `${nearest} for ${wanted}`)
+    const more = list.length > 3 ? ` … (${list.length})` : ''
+    found.push({ what: 'frames', detail: `${list.slice(0, 3).join(', ')}${more}` })
+  }
+  if (unlike.length > 0) {
+    const worst = unlike.reduce((a, b) => ((a.mean ?? 256) >= (b.mean ?? 256) ? a : b))
+    const detail = worst.size
+      ? `not ${worst.size.join('×')}`
+      : `mean ${worst.mean.toFixed(2)}, max ${worst.max}`
+    found.push({ what: 'pictures', detail: `${unlike.length}; the worst, frame ${worst.wanted}: ${detail}` })
+  }
+  const isLast = different.every(({ wanted }) => wanted === last)
+  return isLast ? found.map((difference) => ({ ...difference, what: 'last frame' })) : found
 }
 
 function isSame({ mean, max }) {

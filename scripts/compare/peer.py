@@ -68,29 +68,37 @@ class Video:
             context.thread_count = 1
             self.container, self.codec, self.time_base = container.format.name, context.name, stream.time_base
             self.rate = float(stream.average_rate or stream.guessed_rate or 25)
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
-                    return
-                except av.error.FFmpegError:  # the file ends here for FFmpeg; what was read is still to be shown
-                    self.errors += 1
-                    packet = None
-                if packets_seen is not None and packet is not None and packet.size > 0:
+            for packet in self.whole_packets(container.demux(stream)):
+                if packets_seen is not None and packet is not None:
                     packets_seen.append((packet.pts, packet.dts))
                 try:
-                    frames = context.decode(None) if packet is None else packet.decode()
+                    frames = context.decode(packet)
                 except av.error.EOFError:
                     return
                 except av.error.FFmpegError:
                     self.errors += 1
-                    frames = []
+                    continue
                 for frame in frames:
                     self.pixel_format = frame.format.name
                     yield frame
-                if packet is None:
-                    return
+
+    def whole_packets(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
+        """Those with data, and None at the end. A last one that the file ends within is no picture, whatever a decoder makes of it."""
+        held = None
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:  # the file ends here for FFmpeg; what was read is still to be shown
+                self.errors += 1
+                packet = None
+            if packet is not None and packet.size == 0:
+                continue
+            if held is not None and not (packet is None and held.is_corrupt):
+                yield held
+            held = packet
+            if packet is None:
+                yield None
+                return
 
     def times(self) -> list[float] | None:
         """Seconds from the first frame. A clock that is reset goes on where it was. None where times are missing."""

@@ -10,6 +10,7 @@ function answers() {
   return {
     ours: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
     peer: {
+      count: 2,
       tick: 0.001,
       step: 0.04,
       epochs: 1,
@@ -50,14 +51,17 @@ describe('what differs', () => {
 
   test('another frame, and a frame that looks otherwise', () => {
     expect(
-      whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[1], { nearest: 0, mean: 40, max: 200 })),
+      whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[0], { nearest: 1, mean: 40, max: 200 })),
     ).toEqual(['frames'])
-    expect(whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[1], { mean: 2, max: 9 }))).toEqual([
+    expect(whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[0], { mean: 2, max: 9 }))).toEqual([
       'pictures',
     ])
     expect(
-      whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[1], { size: [8, 8], mean: undefined })),
+      whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[0], { size: [8, 8], mean: undefined })),
     ).toEqual(['pictures'])
+    expect(whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[1], { mean: 60, max: 200 }))).toEqual(
+      ['last frame'],
+    )
   })
 
   test('times, to a tick; behind a clock that was reset, to a frame', () => {
