@@ -5,6 +5,7 @@ export interface Known {
   what: readonly string[]
   reason: string
   avcodec?: readonly number[]
+  chance?: boolean
 }
 export interface Compared {
   name: string

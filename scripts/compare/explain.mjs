@@ -26,7 +26,7 @@ export function explain(results, known, avcodec) {
     same: results.filter(({ differs }) => differs.length === 0),
     known: differing.filter((result) => !unknown.includes(result)),
     unknown,
-    stale: [...fitting].filter((entry) => !used.has(entry)),
+    stale: [...fitting].filter((entry) => !used.has(entry) && !entry.chance),
   }
 }
 

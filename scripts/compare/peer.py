@@ -103,9 +103,9 @@ class Video:
     def times(self) -> list[float] | None:
         """Seconds from the first frame. A clock that is reset goes on where it was. None where times are missing."""
         stamps = self.stamps
-        if any(pts is None for pts, _ in self.packets):
-            # What a decoder makes up for a missing time is off by its delay. The times of decoding are as many as the frames,
-            # or nothing is known.
+        if self.container == "avi" or any(pts is None for pts, _ in self.packets):
+            # An AVI has slots in the order of decoding, and what is made up for a missing time is off by a decoder's delay.
+            # The times of decoding are as many as the frames, or nothing is known.
             stamps = [dts for _, dts in self.packets]
             if len(stamps) != len(self.stamps):
                 return None
