@@ -3,7 +3,7 @@
  * exactly this. Pixels stay behind it: TypeScript holds {@link NativeClip} handles.
  *
  * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. Every failure is an
- * `Error` with the own properties of {@link NativeFailure}; `src/errors.ts` turns it into an error class. Misuse (a wrong
+ * `Error` with the own properties of {@link NativeFailure}; `src/native-failure.ts` turns it into an error class. Misuse (a wrong
  * argument, a released clip, a closed reader or engine) is thrown at the call, with code `invalid_argument` and
  * `details.field`; whatever goes wrong later rejects the job's promise.
  *
@@ -16,6 +16,7 @@ export type NativeErrorCode =
   | 'invalid_argument'
   | 'source'
   | 'media'
+  | 'encrypted'
   | 'limit'
   | 'timeout'
   | 'library'
@@ -44,7 +45,10 @@ export interface RgbImage {
   data: Uint8Array
 }
 
-/** Bytes are not copied: they are pinned until the job or reader ends and must not change meanwhile. */
+/**
+ * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
+ * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage
 
@@ -58,6 +62,14 @@ export interface NativeDecodeLimits {
   maxBytes: number
 }
 
+/** `indices` count the displayable frames of the range; `timestamps` are seconds, each the frame on screen then. */
+export type NativeFrameRule =
+  | 'card'
+  | 'curator'
+  | 'rounded'
+  | { indices: readonly number[] }
+  | { timestamps: readonly number[] }
+
 export interface NativeClipOptions {
   /** T, the number of frames of the clip. */
   frames: number
@@ -67,6 +79,8 @@ export interface NativeClipOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames of a video. Default `card`. Without meaning for pictures. */
+  frameRule?: NativeFrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0: exactly the chosen frames. */
   frameTolerance?: number
   /** Decoder threads, ≥ 1. Default 1. */
@@ -105,6 +119,8 @@ export interface NativeDecodeReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /** Frames of the clip that are stand-ins, patched up or decoded after damage. */
+  damaged: number
   openMs: number
   /** Waiting for an NVDEC engine. */
   waitMs: number
@@ -191,7 +207,7 @@ export interface NativeOpenGpuOptions {
   libraries?: NativeGpuLibraries
   /** `never`: decode on the CPU only. Default `auto`. */
   nvdec?: 'auto' | 'never'
-  /** Clips that this GPU's NVDEC works on at a time. Default 0: one for each of its engines. */
+  /** Clips that this GPU's NVDEC works on at a time. Default 0: two for each of its engines. */
   nvdecWorkers?: number
   /** Clips that the CPU may take over while NVDEC is busy. Default 0: none that NVDEC can decode. */
   cpuWorkers?: number
@@ -221,6 +237,8 @@ export interface NativeGpu {
     nvdecReason: string
     /** Engines of the card's NVDEC; 0 when it is not used. */
     nvdecEngines: number
+    /** Clips that it works on at a time; 0 when it is not used. */
+    nvdecWorkers: number
     nvdec: NativeNvdecCapability[]
   }
   stats(): NativeGpuStats

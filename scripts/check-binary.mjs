@@ -48,8 +48,8 @@ export function checkFile(file, { arch, siblings }) {
   must(elf.stack === 'RW', `asks for an executable stack (GNU_STACK ${elf.stack ?? 'is missing'})`)
   must(!elf.textRelocations, 'has relocations in its code')
   if (isOurs) {
-    must(elf.relro && elf.bindNow, `has ${elf.relro ? 'partial' : 'no'} RELRO`)
     must(!elf.symbolTable, 'is not stripped')
+    problems.push(...hardening(file, elf))
   }
   if (name.endsWith('.node')) {
     const exported = elf.exported.map(({ symbol }) => symbol).sort()
@@ -71,6 +71,31 @@ export function checkFile(file, { arch, siblings }) {
     problems,
     line: `${name.padEnd(26)} ${size.padStart(9)}  needs at most ${needs.join(' ')}; ${elf.exported.length} symbols`,
   }
+}
+
+// The instruction that a function which may be jumped to begins with.
+const landings = {
+  [architectures.x64.elf]: Buffer.from('f30f1efa', 'hex'), // endbr64
+  [architectures.arm64.elf]: Buffer.from('3f2303d5', 'hex'), // paciasp
+}
+
+/** Problems of a file of ours, as any compiler that can do it builds it. */
+export function hardening(file, elf = readElf(file)) {
+  const problems = []
+  const must = (condition, says) => condition || problems.push(`${path.basename(file)}: ${says}`)
+  must(elf.relro && elf.bindNow, `has ${elf.relro ? 'partial' : 'no'} RELRO`)
+  must(elf.imported.includes('__stack_chk_fail'), 'is built without the stack protector')
+  // The addon itself makes no call that could be checked.
+  must(
+    !/^libav/.test(path.basename(file)) || elf.imported.some((symbol) => /^__\w+_chk$/.test(symbol)),
+    'is built without _FORTIFY_SOURCE: no call of it checks a length',
+  )
+  const landing = landings[elf.machine]
+  const bytes = readFileSync(file)
+  let found = 0
+  for (let at = bytes.indexOf(landing); at >= 0; at = bytes.indexOf(landing, at + 4)) found += 1
+  must(found >= 20, `has ${found} places that a jump may land on: it is built without branch protection`)
+  return problems
 }
 
 /** Problems of one prebuilds/linux-<arch>. */
@@ -108,6 +133,9 @@ function readElf(file) {
   const dynamic = readelf('-d')
   const segments = readelf('-l')
   const dynamicEntry = (tag) => new RegExp(`\\(${tag}\\).*\\[(.*)\\]`).exec(dynamic)?.[1]
+  const symbols = readelf('--dyn-syms')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
   const versions = {}
   const needs = readelf('-V').split(/Version needs section/)[1] ?? ''
   for (const [, family, version] of needs.matchAll(/Name: ([A-Z]+)_([\d.]+)/g)) {
@@ -125,9 +153,10 @@ function readElf(file) {
     stack: /GNU_STACK(?:\s+0x[0-9a-f]+){5}\s+([RWE]+)\s/.exec(segments)?.[1],
     symbolTable: /\.symtab/.test(readelf('-S')),
     versions,
-    exported: readelf('--dyn-syms')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
+    imported: symbols
+      .filter((columns) => columns[6] === 'UND' && columns[7])
+      .map((columns) => columns[7].split('@')[0]),
+    exported: symbols
       .filter(
         ([, , , type, bind, visibility, section]) =>
           /FUNC|OBJECT/.test(type ?? '') && bind !== 'LOCAL' && visibility === 'DEFAULT' && section !== 'UND',

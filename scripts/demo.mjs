@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url'
 
 import { contactSheet } from '../dist/cli/contact-sheet.js'
 import { encodePng } from '../dist/cli/png.js'
-import { dot, indexFolder, rank } from '../dist/cli/search.js'
-import { createEmbedder, extractFrames } from '../dist/index.js'
+import { indexFolder, rank } from '../dist/cli/search.js'
+import { demoModel } from '../dist/embedder.js'
+import { createEmbedder, similarity } from '../dist/index.js'
 
 const queries = [
   'a red circle going to the left',
@@ -27,7 +28,7 @@ const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
 const io = { stdout: process.stdout, stderr: process.stderr, signal: abort.signal }
 
-const embedder = await createEmbedder()
+const embedder = await createEmbedder({ model: demoModel })
 try {
   await demo()
 } finally {
@@ -46,7 +47,10 @@ async function demo() {
 
   const began = performance.now()
   const { indexed, failed, fromCache } = await indexFolder(embedder, clips, io)
-  if (failed.length > 0) throw new Error(`these clips could not be embedded:\n${failed.join('\n')}`)
+  if (failed.length > 0)
+    throw new Error(
+      `these clips could not be embedded:\n${failed.map(({ file, message }) => `${file}: ${message}`).join('\n')}`,
+    )
   const elapsed = Math.round(performance.now() - began)
   say(`${indexed.length} videos embedded in ${elapsed} ms (${fromCache} taken from the cache)\n`)
 
@@ -69,13 +73,13 @@ async function demo() {
 async function render(indexed, rankings, model) {
   const sheets = new Map()
   for (const { file } of indexed) {
-    const { images } = await extractFrames(file, { frames: model.frames, signal: abort.signal })
+    const { images } = await embedder.frames(file, { signal: abort.signal })
     sheets.set(file, Buffer.from(encodePng(contactSheet(images, model.frames, 90))).toString('base64'))
   }
   const head = queries.map((query) => `<th>${escapeHtml(query)}</th>`).join('')
   const rows = indexed.map(({ file, embedding }) => {
     const cells = rankings.map(({ embedding: query, best }) => {
-      const score = dot(query, embedding)
+      const score = similarity(query, embedding)
       const mark = best === file ? ' class="best"' : ''
       const shade = Math.max(0, Math.min(1, score)).toFixed(2)
       return `<td${mark} style="--score:${shade}">${score.toFixed(2)}</td>`

@@ -12,7 +12,8 @@ import { parseArgs } from 'node:util'
 
 import { table } from '../dist/cli/table.js'
 import { videoFiles } from '../dist/cli/video-files.js'
-import { createEmbedder, extractFrames } from '../dist/index.js'
+import { extractFrames } from '../dist/frames.js'
+import { createEmbedder } from '../dist/index.js'
 import { loadTokenizer } from '../dist/model/tokenizer.js'
 
 const lowestCosine = 0.9999

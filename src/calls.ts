@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { onAbort } from './abort.ts'
 import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from './errors.ts'
+import { ours } from './native-failure.ts'
 import type { CallOutcome, Stats } from './stats.ts'
 
 /** One call of the public API, from its start until nothing of it runs any more. */
@@ -11,6 +12,10 @@ export interface Call {
   fail(reason: unknown): void
   /** The same on behalf of the caller or of the closing embedder. */
   cancel(reason: unknown): void
+  /** A part of the answer is with the caller, who may never come back for the rest. */
+  rest(): void
+  /** The caller came back. */
+  resume(): void
   /** Idempotent. `failure` is what the call rejects with. */
   end(outcome?: { failure: unknown }): void
 }
@@ -22,6 +27,9 @@ export class Calls {
   readonly #whenIdle: (() => void)[] = []
   /** Why no call begins any more. */
   #refusal: (() => CosmosEmbedError) | undefined
+  #draining = false
+  /** Those that rest. */
+  readonly #resting = new Set<Call>()
 
   constructor(stats: Stats) {
     this.#stats = stats
@@ -45,8 +53,14 @@ export class Calls {
         cancelled ||= !controller.signal.aborted
         controller.abort(reason)
       },
+      rest: () => {
+        this.#resting.add(call)
+        if (this.#draining) call.cancel(closed())
+      },
+      resume: () => void this.#resting.delete(call),
       end: (outcome) => {
         if (!this.#running.delete(call)) return
+        this.#resting.delete(call)
         forget()
         this.#stats.callEnded(outcomeOf(cancelled, outcome))
         if (this.#running.size === 0) for (const idle of this.#whenIdle.splice(0)) idle()
@@ -57,7 +71,7 @@ export class Calls {
     return call
   }
 
-  /** Runs `work` as one call. */
+  /** Runs `work` as one call. Rejects with the reason of its signal, or with an error of this package. */
   async run<T>(callerSignal: AbortSignal | undefined, work: (call: Call) => Promise<T>): Promise<T> {
     const call = this.begin(callerSignal)
     try {
@@ -65,7 +79,8 @@ export class Calls {
       const result = await work(call)
       call.end()
       return result
-    } catch (failure) {
+    } catch (thrown) {
+      const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
       call.end({ failure })
       throw failure
     }
@@ -81,6 +96,12 @@ export class Calls {
     const { message, details } = reason
     this.#refusal ??= () => new DeviceLostError(message, { details })
     for (const call of this.#running) call.fail(reason)
+  }
+
+  /** Those in progress end by themselves, except those whose caller may never come back: they are cancelled. */
+  drain(): void {
+    this.#draining = true
+    for (const call of this.#resting) call.cancel(closed())
   }
 
   cancel(): void {

@@ -1,5 +1,7 @@
 import { abortable } from './abort.ts'
+import { checkCall } from './call-options.ts'
 import { createEmbedder } from './embedder.ts'
+import { holdStreams } from './source/given.ts'
 import type {
   Base64Request,
   Embedder,
@@ -19,11 +21,22 @@ export function embed(request: FloatRequest, options?: EmbedOptions): Promise<Em
 export function embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
 export function embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
 export async function embed(request: EmbedRequest, options: EmbedOptions = {}): Promise<EmbedResponse> {
+  // Streams may fail while the model is loading, too.
+  const release = holdStreams((request as EmbedRequest | undefined)?.input)
+  try {
+    return await embedShared(request, options)
+  } finally {
+    release()
+  }
+}
+
+async function embedShared(request: EmbedRequest, options: EmbedOptions): Promise<EmbedResponse> {
+  const { signal } = checkCall('embed', options)
   shared ??= createEmbedder().catch((error) => {
     shared = undefined
     throw error
   })
   // A caller who gives up does not take the model away from the others who wait for it.
-  const embedder = await abortable(shared, options.signal)
+  const embedder = await abortable(shared, signal)
   return embedder.embed(request, options)
 }

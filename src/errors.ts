@@ -2,7 +2,7 @@
  * Every error of cosmos-embed, and the one table that says what each means on the wire.
  * docs/errors.md is its readable copy; a test proves that table, documentation and native code agree.
  */
-import type { NativeErrorCode, NativeFailure } from '#binding'
+import type { NativeErrorCode } from '#binding'
 
 export type ErrorCode =
   | NativeErrorCode
@@ -33,7 +33,7 @@ export class CosmosEmbedError extends Error {
   readonly status: number
   /** `error.type` of the HTTP answer. */
   readonly type: string
-  /** Whether the same call may succeed later. */
+  /** Whether the same call, in the same process, may succeed later. */
   readonly retryable: boolean
   readonly details: ErrorDetails
   /** Position of the item in the request, when one item is to blame. */
@@ -89,8 +89,15 @@ export class SourceError extends CosmosEmbedError {
 
 /** The bytes were read and hold no video or picture that can be decoded. */
 export class MediaError extends CosmosEmbedError {
+  constructor(message: string, options?: CosmosEmbedErrorOptions, code: 'media' | 'encrypted' = 'media') {
+    super(code, message, options)
+  }
+}
+
+/** The video is encrypted (DRM), and this package has no keys. Found before anything is decoded. */
+export class EncryptedMediaError extends MediaError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
-    super('media', message, options)
+    super(message, options, 'encrypted')
   }
 }
 
@@ -245,6 +252,13 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     retryable: false,
     advice: 'Check that the file plays elsewhere and that its container and codec are supported.',
   },
+  encrypted: {
+    class: EncryptedMediaError,
+    status: 422,
+    type: 'invalid_request_error',
+    retryable: false,
+    advice: 'Decrypt the video with the key of its owner first, or send a copy without DRM.',
+  },
   blocked_url: {
     class: BlockedUrlError,
     status: 422,
@@ -298,8 +312,8 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: ClosedError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
-    advice: 'Make a new embedder, or use another server.',
+    retryable: false,
+    advice: 'Make a new embedder, or use another server: this one does not open again.',
   },
   library: {
     class: LibraryError,
@@ -326,7 +340,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     class: DeviceLostError,
     status: 503,
     type: 'service_unavailable',
-    retryable: true,
+    retryable: false,
     advice: 'Restart the process: the device cannot be used again from this one.',
   },
   out_of_memory: {
@@ -345,31 +359,9 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   },
 }
 
-/**
- * What a rejected native job means to the caller: `signal.reason` when the caller's own abort cancelled it,
- * else an error class by the table. `index` is the item's position in the request.
- */
-export function fromNative(
-  failure: unknown,
-  context: { signal?: AbortSignal | undefined; index?: number } = {},
-): unknown {
-  if (failure instanceof CosmosEmbedError) return failure
-  if (!isNativeFailure(failure)) {
-    return new InternalError('unexpected failure in the native addon', {
-      index: context.index,
-      cause: failure,
-    })
-  }
-  if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
-  const ErrorClass = errorTable[failure.code].class
-  // Why a library did not load is told in lines, by lib/load-failure.js: no media can put words into it.
-  const message = failure.code === 'library' ? failure.message : publicText(failure.message)
-  return new ErrorClass(message, { index: context.index, details: failure.details })
-}
-
-/** The same error, saying which item of the request it is about. Other values pass unchanged. */
-export function atItem(error: unknown, index: number): unknown {
-  if (!(error instanceof CosmosEmbedError) || error.index !== undefined) return error
+/** The same error, saying which item of the request it is about. */
+export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
+  if (error.index !== undefined) return error
   const ErrorClass = errorTable[error.code].class
   // Spread for what subclasses add, e.g. `retryAfter`.
   const copy = new ErrorClass(error.message, {
@@ -380,18 +372,4 @@ export function atItem(error: unknown, index: number): unknown {
   })
   copy.stack = error.stack ?? ''
   return copy
-}
-
-function isNativeFailure(value: unknown): value is NativeFailure {
-  if (typeof value !== 'object' || value === null) return false
-  const { code, message } = value as Partial<NativeFailure>
-  return typeof code === 'string' && Object.hasOwn(errorTable, code) && typeof message === 'string'
-}
-
-/** Belt and braces: native messages hold no pointers or control characters, and none would get out if they did. */
-function publicText(message: string): string {
-  return message
-    .replace(/\b0x[0-9a-f]+\b/gi, '[address]')
-    .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 1000)
 }

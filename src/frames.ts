@@ -1,13 +1,19 @@
 /** Looking at what the model would see, without a model. */
-import { availableParallelism } from 'node:os'
-import binding, { type NativeDecodeLimits, type RgbImage } from '#binding'
-import { fromNative, InternalError } from './errors.ts'
+import binding, { type NativeDecodedClip, type NativeDecodeLimits } from '#binding'
+import { cores } from './cores.ts'
+import { InternalError } from './errors.ts'
+import { runNative } from './native-job.ts'
+import { MAX_THREADS } from './options.ts'
+import type { FrameRule } from './request/frame-rule.ts'
 import { parseItem } from './request/items.ts'
 import type { VideoInput } from './request/schema.ts'
+import { copyOf } from './source/borrowed.ts'
 import { type LimitsInput, limitsSchema } from './source/limits.ts'
 import { createSources } from './source/sources.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
-import type { FrameInfo, MediaReport } from './types.ts'
+import type { ExtractedFrames } from './types.ts'
+import { checkOptions } from './validate.ts'
+import { mediaWarnings } from './warnings.ts'
 
 export interface ExtractOptions {
   /** T, 1 to 64. Default 8. */
@@ -18,6 +24,8 @@ export interface ExtractOptions {
   start?: number
   /** Seconds; default: to the end. */
   end?: number
+  /** Which frames. Default `card`. */
+  frameRule?: FrameRule
   /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
   frameTolerance?: number
   /** Also the frames at their own size, which are large. Default true. */
@@ -27,17 +35,6 @@ export interface ExtractOptions {
   limits?: LimitsInput
   decodeLimits?: Partial<NativeDecodeLimits>
   signal?: AbortSignal
-}
-
-export interface ExtractedFrames {
-  /** T of them, in order; a short video repeats some. */
-  frames: FrameInfo[]
-  /** As `frames`, at the size of the displayed picture; none with `images: false`. */
-  images: RgbImage[]
-  /** uint8, planar [T, 3, R, R]: exactly what the model is given. */
-  clip: Uint8Array
-  media: MediaReport
-  warnings: string[]
 }
 
 /**
@@ -54,6 +51,7 @@ export async function extractFrames(
     resolution = 224,
     start,
     end,
+    frameRule,
     frameTolerance,
     images = true,
     urls,
@@ -61,34 +59,33 @@ export async function extractFrames(
     decodeLimits,
     signal,
   } = options
-  const rules = { models: [], frames, limits: limitsSchema.parse(limits) }
-  const item = await parseItem({ video: source, start, end, frameTolerance }, rules, { signal })
+  const checked = checkOptions(limitsSchema, limits, 'limits')
+  const rules = { models: [], frames, limits: checked }
+  const item = parseItem({ video: source, start, end, frameRule, frameTolerance }, rules)
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
-  const { media } = await createSources({ urls, limits }).video(item.source, signal)
-  signal?.throwIfAborted()
+  const { media, borrowed } = await createSources({ urls, limits }).video(item.source, { signal })
+  const decode = () =>
+    binding.decodeClip(borrowed ? copyOf(media) : media, {
+      frames,
+      height: resolution,
+      width: resolution,
+      threads: Math.min(cores, MAX_THREADS),
+      keepImages: images,
+      ...(start !== undefined && { start }),
+      ...(end !== undefined && { end }),
+      ...(frameRule !== undefined && { frameRule }),
+      ...(frameTolerance !== undefined && { frameTolerance }),
+      ...(decodeLimits !== undefined && { limits: decodeLimits }),
+    })
+  return extracted(await runNative(decode, signal ?? new AbortController().signal))
+}
 
-  const job = binding.decodeClip(media, {
-    frames,
-    height: resolution,
-    width: resolution,
-    threads: availableParallelism(),
-    keepImages: images,
-    ...(start !== undefined && { start }),
-    ...(end !== undefined && { end }),
-    ...(frameTolerance !== undefined && { frameTolerance }),
-    ...(decodeLimits !== undefined && { limits: decodeLimits }),
-  })
-  const cancel = () => job.cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
+/** Takes the clip over. */
+export function extracted({ clip, frames, images, report }: NativeDecodedClip): ExtractedFrames {
+  const { warnings, openMs: _, waitMs: __, decodeMs: ___, convertMs: ____, ...media } = report
   try {
-    const decoded = await job.promise
-    const { warnings, openMs, waitMs: _, decodeMs, convertMs, ...report } = decoded.report
-    const clip = decoded.clip.toBytes()
-    decoded.clip.release()
-    return { frames: decoded.frames, images: decoded.images ?? [], clip, media: report, warnings }
-  } catch (error) {
-    throw fromNative(error, { signal })
+    return { frames, images: images ?? [], clip: clip.toBytes(), media, warnings: mediaWarnings(warnings) }
   } finally {
-    signal?.removeEventListener('abort', cancel)
+    clip.release()
   }
 }

@@ -8,6 +8,7 @@ export {
   CosmosEmbedError,
   DeviceLostError,
   DownloadError,
+  EncryptedMediaError,
   EngineError,
   type ErrorCode,
   type ErrorDetails,
@@ -27,9 +28,7 @@ export {
   SourceError,
   TimeoutError,
 } from './errors.ts'
-export { type ExtractedFrames, type ExtractOptions, extractFrames } from './frames.ts'
 export type {
-  AdmissionOptions,
   BatchingOptions,
   CudaOptions,
   DecodeOptions,
@@ -37,5 +36,6 @@ export type {
   OnnxRuntimeOptions,
   Precision,
 } from './options.ts'
+export { type Ranked, rank, similarity, type VectorLike } from './similarity.ts'
 export type * from './types.ts'
 export { VERSION } from './version.ts'

@@ -6,7 +6,7 @@ import type { ModelBundle } from './model/bundle.ts'
 import type { EnginePlan } from './model/engine-plan.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Pipelines } from './pipelines.ts'
-import type { EmbedderInfo, EngineFacts, GpuFacts } from './types.ts'
+import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
 import { VERSION } from './version.ts'
 
 export interface EmbedderFacts {
@@ -37,7 +37,8 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
       embeddingDim: bundle.embeddingDim,
       maxTextTokens: bundle.maxTextTokens,
       license: bundle.license,
-      fingerprint: fingerprintOf(bundle),
+      frameRule: options.frameRule,
+      fingerprint: fingerprintOf(bundle, options.frameRule),
     },
     engine: {
       backend: engine.info.backend,
@@ -50,12 +51,11 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
       ffmpeg: { avcodec: ffmpeg.avcodec, avformat: ffmpeg.avformat, license: ffmpeg.license },
     },
     limits: {
-      items: options.admission.maxItems,
-      bytes: options.admission.maxBytes,
       decodeConcurrency: devices.reduce((sum, { decodeConcurrency }) => sum + decodeConcurrency, 0),
       maxVideoBatch: pipelines.maxBatch.video,
       maxTextBatch: pipelines.maxBatch.text,
       input: options.limits,
+      decode: options.decode.limits,
     },
     urls: options.urls,
   }
@@ -84,10 +84,12 @@ function describeEngine({ path, sidecar }: EnginePlan): EngineFacts {
   return { path, precision, maxBatch, built: { at: built.at, gpu, driver, tensorrt } }
 }
 
-function fingerprintOf({ files }: ModelBundle): string {
+function fingerprintOf({ files }: ModelBundle, frameRule: NamedFrameRule): string {
   const hash = createHash('sha256')
   for (const [name, { sha256 }] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} ${sha256}\n`)
   }
+  // Older versions knew one rule: what is keyed by their fingerprints stays valid.
+  if (frameRule !== 'card') hash.update(`frameRule ${frameRule}\n`)
   return hash.digest('hex').slice(0, 32)
 }

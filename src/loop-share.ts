@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /** How long one turn of the event loop may be kept busy, in milliseconds. */
-const SHARE_MS = 4
+const SHARE_MS = 2
 
 /** Synchronous work in portions, so that many pieces of it at once do not keep others from the event loop. */
 export class LoopShare {
@@ -18,3 +18,6 @@ export class LoopShare {
     }
   }
 }
+
+/** Of everything in this process that works on the event loop for long: there is one loop. */
+export const loopShare: LoopShare = new LoopShare()

@@ -1,15 +1,6 @@
 import type { NativeJob } from '#binding'
 import { onAbort } from './abort.ts'
-import { fromNative } from './errors.ts'
-
-/** A synchronous native call. Throws an error class of this package. */
-export function callNative<T>(call: () => T): T {
-  try {
-    return call()
-  } catch (failure) {
-    throw fromNative(failure)
-  }
-}
+import { fromNative } from './native-failure.ts'
 
 /**
  * Starts a native job and waits for its end, also when `signal` cancels it: afterwards nothing of it runs any more.

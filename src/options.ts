@@ -1,7 +1,9 @@
 /** What `createEmbedder` takes. Every option has a default; a wrong one is an InvalidArgumentError that names it. */
-import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
+import { cores } from './cores.ts'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
+import { isSignal } from './source/given.ts'
 import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 import { checkOptions } from './validate.ts'
@@ -11,6 +13,11 @@ export interface EmbedderOptions {
   model?: string | undefined
   /** `auto` takes the best there is and says in `info().device.reason` what it took and why. Default `auto`. */
   device?: 'auto' | 'cpu' | 'cuda' | undefined
+  /**
+   * Which frames of a video, where a call does not say. Default `card`, the model card's. Take `curator` or `rounded`
+   * to search an index that NVIDIA's tools made.
+   */
+  frameRule?: NamedFrameRule | undefined
   /** Further names that a request's `model` may have, besides the bundle's id. */
   servedNames?: readonly string[] | undefined
   onnxruntime?: OnnxRuntimeOptions | undefined
@@ -18,10 +25,9 @@ export interface EmbedderOptions {
   cuda?: CudaOptions | undefined
   decode?: DecodeOptions | undefined
   batching?: BatchingOptions | undefined
-  admission?: AdmissionOptions | undefined
   /** Which URLs may be fetched. Default `public`: https, public addresses. */
   urls?: UrlPolicy | undefined
-  /** Of what comes in. */
+  /** Of what comes in, and of what may be in flight. */
   limits?: LimitsInput | undefined
   /** Gives up creating the embedder; it has no meaning afterwards. */
   signal?: AbortSignal | undefined
@@ -71,7 +77,7 @@ export interface CudaOptions {
   precision?: Precision | undefined
   /**
    * Takes only engines for at least so many clips a batch, 1 to 1024, and builds such. Default: any; a new one is for
-   * `batching.maxBatch`.
+   * `batching.maxVideoBatch`.
    */
   maxBatch?: number | undefined
   /** Batches of a kind that a GPU works on at a time, 1 or 2. Default 2, as far as the engine allows it. */
@@ -82,7 +88,7 @@ export interface CudaOptions {
   hostCode?: boolean | undefined
   /** `never` decodes on the CPU only. Default `auto`: NVDEC where it can and is not the slower way. */
   nvdec?: 'auto' | 'never' | undefined
-  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: one for each of its engines. */
+  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: two for each of its engines. */
   nvdecWorkers?: number | undefined
   /**
    * Videos of one GPU that the CPU may decode while NVDEC is busy, ≥ 0. Default: half of the cores, shared among the
@@ -93,7 +99,7 @@ export interface CudaOptions {
 
 export interface DecodeOptions {
   /**
-   * Videos decoded at one time, ≥ 1. Default: as many as cores; on GPUs as many as NVDEC has engines, and
+   * Videos decoded at one time, 1 to 64. Default: as many as cores; on GPUs as many as NVDEC has engines, and
    * `cuda.cpuWorkers` more.
    */
   concurrency?: number | undefined
@@ -105,18 +111,11 @@ export interface DecodeOptions {
 
 export interface BatchingOptions {
   /** Clips of one batch, ≥ 1. Default 8, on a GPU what its engine was built for. The engine may allow fewer. */
-  maxBatch?: number | undefined
+  maxVideoBatch?: number | undefined
   /** Texts of one batch, ≥ 1. Default 64. */
   maxTextBatch?: number | undefined
   /** How long a batch that is not full waits for company. Default 0: it does not. */
   maxQueueDelayMs?: number | undefined
-}
-
-export interface AdmissionOptions {
-  /** Items in flight over all calls, at least `limits.maxItems`. Default 512. */
-  maxItems?: number | undefined
-  /** Bytes of media held in memory over all calls. Default 1 GiB. */
-  maxBytes?: number | undefined
 }
 
 /** Without the fields that are undefined. */
@@ -145,12 +144,12 @@ export interface ResolvedCudaOptions {
 export interface ResolvedOptions {
   model: string | undefined
   device: 'auto' | 'cpu' | 'cuda'
+  frameRule: NamedFrameRule
   servedNames: readonly string[]
   onnxruntime: Given<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
-  decode: { concurrency: number | undefined; threads: number; limits: Partial<NativeDecodeLimits> }
-  batching: { maxBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
-  admission: Given<Required<AdmissionOptions>>
+  decode: { concurrency: number | undefined; threads: number; limits: NativeDecodeLimits }
+  batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
   urls: UrlPolicy
   limits: Limits
   signal: AbortSignal | undefined
@@ -160,8 +159,8 @@ const count = z.int().min(1)
 const path = z.string().min(1)
 /** Clips of one batch, where nothing else says how many. */
 export const DEFAULT_BATCH = 8
-/** Of this machine. */
-export const cores: number = availableParallelism()
+/** Threads of the addon's pool, and of one decoder, at most. */
+export const MAX_THREADS = 64
 
 const cudaSchema = z
   .strictObject({
@@ -197,6 +196,7 @@ const schema = z
   .strictObject({
     model: z.string().min(1).optional(),
     device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+    frameRule: namedFrameRule.default('card'),
     servedNames: z.array(z.string().min(1)).default([]),
     onnxruntime: z
       .strictObject({
@@ -211,36 +211,32 @@ const schema = z
     cuda: cudaSchema,
     decode: z
       .strictObject({
-        concurrency: count.max(1024).optional(),
-        threads: count.max(64).default(Math.min(cores, 64)),
+        concurrency: count.max(MAX_THREADS).optional(),
+        threads: count.max(MAX_THREADS).default(Math.min(cores, MAX_THREADS)),
         limits: z
           .strictObject({
-            maxPixels: count.optional(),
-            maxStreams: count.optional(),
-            maxPacketsWithoutFrame: count.optional(),
-            maxWallSeconds: z.number().positive().optional(),
-            maxBytes: count.optional(),
+            maxPixels: count.default(8192 * 4352),
+            maxStreams: count.default(16),
+            maxPacketsWithoutFrame: count.default(20_000),
+            maxWallSeconds: z.number().positive().default(300),
+            maxBytes: count.default(2 * 1024 ** 3),
           })
-          .transform(given)
           .prefault({}),
       })
       .prefault({}),
     batching: z
       .strictObject({
-        maxBatch: count.optional(),
+        maxVideoBatch: count.optional(),
         maxTextBatch: count.default(64),
         maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
       })
       .prefault({}),
-    admission: z
-      .strictObject({ maxItems: count.default(512), maxBytes: count.default(1024 ** 3) })
-      .prefault({}),
     urls: urlPolicySchema,
     limits: limitsSchema,
-    signal: z.instanceof(AbortSignal).optional(),
+    signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
   })
-  .refine(({ admission, limits }) => admission.maxItems >= limits.maxItems, {
-    path: ['admission', 'maxItems'],
+  .refine(({ limits }) => limits.maxItemsInFlight >= limits.maxItems, {
+    path: ['limits', 'maxItemsInFlight'],
     error: 'must be at least limits.maxItems, or a full request could never be admitted',
   })
 

@@ -10,20 +10,24 @@ import type {
   NativeEngine,
   NativeGpu,
   NativeJob,
-  NativeMediaSource,
   NativeSegmentReader,
   NativeStillImage,
 } from '#binding'
 import { InternalError } from './errors.ts'
+import { extracted } from './frames.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
-import { heldBytes, type Item } from './request/items.ts'
+import type { Item } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
-import { type Release, Slots } from './schedule/slots.ts'
+import { DecodeGate } from './schedule/decode-gate.ts'
+import type { Memory } from './schedule/memory-room.ts'
+import type { Release } from './schedule/slots.ts'
+import { copyOf, type Media } from './source/borrowed.ts'
 import type { Sources } from './source/sources.ts'
 import type { Stats } from './stats.ts'
-import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
+import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from './types.ts'
+import { mediaWarnings, textWarnings } from './warnings.ts'
 import type { Work } from './work.ts'
 
 /** What the pipelines of all devices have in common. */
@@ -32,7 +36,6 @@ export interface SharedParts {
   sources: Sources
   options: ResolvedOptions
   stats: Stats
-  downloads: Slots
 }
 
 export interface PipelineParts extends SharedParts {
@@ -44,10 +47,9 @@ export interface PipelineParts extends SharedParts {
 }
 
 export type ClipItem = Exclude<Item, { kind: 'text' }>
-export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText }
+export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText; looksLike?: string | undefined }
 export type VideoItem = Extract<Item, { kind: 'video' }>
 
-type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
 type Row =
   | { kind: 'text'; length: number; ids: Int32Array }
   | { kind: 'video'; length: number; clip: NativeClip }
@@ -61,25 +63,26 @@ export interface WaitingClip {
 export class Pipeline {
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #parts: PipelineParts
-  readonly #room: Slots
-  readonly #decoders: Slots
+  readonly #decoders: DecodeGate
   readonly #batchers: Readonly<Record<Row['kind'], Batcher<Row, Float32Array>>>
 
   constructor(parts: PipelineParts) {
     const { engine, gpu, options, decodeConcurrency } = parts
     const { maxVideoBatch, maxTextBatch, videoLanes } = engine.info
     const { batching } = options
-    const video = batching.maxBatch ?? ((gpu && maxVideoBatch) || DEFAULT_BATCH)
+    const video = batching.maxVideoBatch ?? ((gpu && maxVideoBatch) || DEFAULT_BATCH)
     const text = batching.maxTextBatch
     this.#parts = parts
     this.maxBatch = {
       video: Math.min(video, maxVideoBatch || video),
       text: Math.min(text, maxTextBatch || text),
     }
-    this.#decoders = new Slots(decodeConcurrency)
-    // Room for the clips being decoded, for the batches that run and for one that gathers meanwhile. Decoders that
-    // are faster than the engine wait here, so pixels never pile up.
-    this.#room = new Slots(decodeConcurrency + (videoLanes + 1) * this.maxBatch.video)
+    this.#decoders = new DecodeGate({
+      decoders: decodeConcurrency,
+      // For the clips being decoded, for the batches that run and for one that gathers meanwhile: pixels never pile up.
+      room: decodeConcurrency + (videoLanes + 1) * this.maxBatch.video,
+      queryRoom: decodeConcurrency + this.maxBatch.video,
+    })
     this.#batchers = this.#makeBatchers()
   }
 
@@ -96,24 +99,42 @@ export class Pipeline {
   }
 
   embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
-    return item.kind === 'text' ? this.#embedText(item.tokens, work) : this.#embedClip(item, work)
+    return item.kind === 'text' ? this.#embedText(item, work) : this.#embedClip(item, work)
   }
 
-  async #embedText({ ids, tokens, truncated }: TokenizedText, work: Work): Promise<TextEmbedding> {
+  async #embedText(item: Extract<ReadyItem, { kind: 'text' }>, work: Work): Promise<TextEmbedding> {
+    const { ids, tokens, truncated } = item.tokens
     const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, work)
-    return { embedding, tokens, truncated, timings: work.timings }
+    return { kind: 'text', embedding, tokens, truncated, warnings: textWarnings(item), timings: work.timings }
   }
 
   async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
-    const embed = async () => {
-      const media = await this.#read(item, work)
+    const memory = work.lease.openMemory()
+    try {
+      const { media, borrowed } = await this.#read(item, memory, work)
       const { binding } = this.#parts
-      const start = () => binding.decodeClip(media, this.#clipOptions(item))
+      const start = () => binding.decodeClip(borrowed ? copyOf(media) : media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
-      return this.encodeClip(decoded, work).finally(release)
+      return this.encodeClip(decoded, item.kind, work).finally(release)
+    } finally {
+      memory.release()
     }
-    // A download keeps its slot to the end, so that what was fetched and not yet decoded stays bounded too.
-    return isFetched(item) ? this.#enter(this.#parts.downloads, work, embed) : embed()
+  }
+
+  /** The frames of a video, and the clip, without the model. They are never left in a GPU's memory. */
+  async frames(item: VideoItem, keepImages: boolean, work: Work): Promise<ExtractedFrames> {
+    const memory = work.lease.openMemory()
+    try {
+      const { media, borrowed } = await this.#read(item, memory, work)
+      const { gpu: _, ...options } = this.#clipOptions(item)
+      const start = () =>
+        this.#parts.binding.decodeClip(borrowed ? copyOf(media) : media, { ...options, keepImages })
+      const { decoded, release } = await this.#decode(start, work)
+      release()
+      return extracted(decoded)
+    } finally {
+      memory.release()
+    }
   }
 
   /** Opens a video once for all its windows. The caller closes the reader. */
@@ -123,12 +144,17 @@ export class Pipeline {
     work: Work,
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#parts
-    const read = () => this.#read(item, work)
-    const media = await (isFetched(item) ? this.#enter(this.#parts.downloads, work, read) : read())
+    // What was fetched is held to the end of the pass, which ends the lease.
+    const { media, borrowed } = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
-    return this.#enter(this.#decoders, work, () =>
-      runNative(() => binding.openSegments(media, this.#clipOptions(item), windows), work.signal),
-    )
+    const open = () =>
+      runNative(
+        () => binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows),
+        work.signal,
+      )
+    const { decoded: reader, release } = await this.#decoding(open, work)
+    release()
+    return reader
   }
 
   /** The next window; null after the last one. */
@@ -140,7 +166,11 @@ export class Pipeline {
   }
 
   /** Takes the clip over: it is released whatever happens. */
-  async encodeClip(decoded: NativeDecodedClip, work: Work): Promise<VideoEmbedding> {
+  async encodeClip(
+    decoded: NativeDecodedClip,
+    kind: VideoEmbedding['kind'],
+    work: Work,
+  ): Promise<VideoEmbedding> {
     const { clip, frames } = decoded
     const { warnings, openMs, waitMs, decodeMs, convertMs, ...media } = decoded.report
     const { timings } = work
@@ -151,47 +181,73 @@ export class Pipeline {
     try {
       work.passed('decode')
       const embedding = await this.#encode({ kind: 'video', length: clip.frames, clip }, work)
-      return { embedding, frames, media, warnings, timings }
+      return { kind, embedding, frames, media, warnings: mediaWarnings(warnings), timings }
     } finally {
       clip.release()
     }
   }
 
-  async #read(item: ClipItem, work: Work): Promise<Media> {
+  async #read(
+    item: ClipItem,
+    memory: Memory,
+    work: Work,
+  ): Promise<{ media: Media; borrowed?: true | undefined }> {
     const { sources } = this.#parts
+    const { signal, priority, timings } = work
     const started = performance.now()
+    let waited = 0
+    const reading = {
+      signal,
+      priority,
+      room: (bytes: number) => memory.grow(bytes, signal),
+      waited: (milliseconds: number) => {
+        waited = Math.max(waited, milliseconds)
+      },
+    }
     const resolved =
       item.kind === 'video'
-        ? await sources.video(item.source, work.signal)
-        : await sources.frames(item.frames, work.signal)
+        ? await sources.video(item.source, reading)
+        : await sources.frames(item.frames, reading)
     if (isFetched(item)) {
-      work.lease.charge(Math.max(0, resolved.bytes - heldBytes(item)))
-      work.timings.download += performance.now() - started
+      timings.queue += waited
+      timings.download += performance.now() - started - waited
       work.passed('download')
     }
-    return 'media' in resolved ? resolved.media : { images: resolved.images }
+    const { borrowed } = resolved
+    if ('media' in resolved) return { media: resolved.media, borrowed }
+    const { images } = resolved
+    const copies = item.kind === 'frames' ? item.copies : undefined
+    // One picture may stand for all frames; it is read once.
+    const all =
+      copies === undefined ? images : Array.from({ length: copies }, () => images[0] as NativeStillImage)
+    return { media: { images: all }, borrowed }
   }
 
-  /** Decodes once there are a decoder and room in front of the engine. The caller gives the room back. */
   #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
-    return this.#enter(this.#decoders, work, async () => {
-      const asked = performance.now()
-      const release = await this.#room.acquire(work.priority, work.signal)
-      work.timings.queue += performance.now() - asked
-      try {
-        return { decoded: await runNative(start, work.signal), release }
-      } catch (error) {
-        release()
-        throw error
-      }
-    })
+    return this.#decoding(() => runNative(start, work.signal), work)
+  }
+
+  /** Works once there are a decoder and room in front of the engine. The caller gives the room back. */
+  async #decoding<T>(task: () => Promise<T>, work: Work): Promise<{ decoded: T; release: Release }> {
+    const asked = performance.now()
+    const pass = await this.#decoders.acquire(work.priority, work.signal)
+    work.timings.queue += performance.now() - asked
+    try {
+      const decoded = await task()
+      pass.decoded()
+      return { decoded, release: pass.release }
+    } catch (error) {
+      pass.release()
+      throw error
+    }
   }
 
   #clipOptions(item: ClipItem): NativeClipOptions {
     const { engine, gpu, options } = this.#parts
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
-    const { start, end, frameTolerance }: Partial<VideoItem> = item.kind === 'video' ? item : {}
+    const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
+    const { start, end, frameRule = options.frameRule, frameTolerance } = range
     return {
       frames,
       height,
@@ -202,6 +258,7 @@ export class Pipeline {
       ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
+      ...(frameRule !== 'card' && { frameRule }),
       ...(frameTolerance !== undefined && { frameTolerance }),
     }
   }
@@ -245,21 +302,13 @@ export class Pipeline {
         `a batch of ${rows.length} gave ${vectors.length} floats, not ${rows.length} × ${embeddingDim}: this is a bug`,
       )
     }
-    return rows.map((_, i) => vectors.slice(i * embeddingDim, (i + 1) * embeddingDim))
-  }
-
-  /** Waits for a slot, counting the wait, and keeps it while `task` runs. */
-  #enter<T>(slots: Slots, work: Work, task: () => Promise<T>): Promise<T> {
-    const asked = performance.now()
-    return slots.run(work.priority, work.signal, () => {
-      work.timings.queue += performance.now() - asked
-      return task()
-    })
+    // New ones, of this realm: what the addon made may be of another one, as in Jest.
+    return rows.map((_, i) => new Float32Array(vectors.subarray(i * embeddingDim, (i + 1) * embeddingDim)))
   }
 }
 
 /** Whether its bytes have yet to be read into memory. A video file is read as it is decoded. */
 function isFetched(item: ClipItem): boolean {
-  if (item.kind === 'video') return item.source.type === 'url' || item.source.type === 'stream'
-  return item.frames.some((frame) => frame.type === 'url' || frame.type === 'path')
+  if (item.kind === 'video') return ['url', 'stream', 'blob'].includes(item.source.type)
+  return item.frames.some(({ type }) => type === 'url' || type === 'path' || type === 'blob')
 }

@@ -1,11 +1,13 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from './device/open.ts'
-import { LoopShare } from './loop-share.ts'
+import { TokenMaker } from './model/token-maker.ts'
 import type { TextTokenizer } from './model/tokenizer.ts'
-import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
+import { Pipeline, type ReadyItem, type SharedParts, type VideoItem } from './pipeline.ts'
 import type { Item } from './request/items.ts'
-import { type Release, Slots } from './schedule/slots.ts'
-import type { EmbedderStats, TextEmbedding, VideoEmbedding } from './types.ts'
+import type { Priority } from './schedule/priority-queue.ts'
+import type { Release } from './schedule/slots.ts'
+import type { Sources } from './source/sources.ts'
+import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from './types.ts'
 import type { Work } from './work.ts'
 
 /** Clips of every origin are one kind of load. */
@@ -17,7 +19,7 @@ interface Member {
   readonly load: Record<Kind, number>
 }
 
-export interface PipelinesParts extends Omit<SharedParts, 'downloads'> {
+export interface PipelinesParts extends SharedParts {
   tokenizer: TextTokenizer
   /** At least one. */
   devices: readonly OpenDevice[]
@@ -26,19 +28,16 @@ export interface PipelinesParts extends Omit<SharedParts, 'downloads'> {
 export class Pipelines {
   /** Of every device. */
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #tokenizer: TextTokenizer
-  readonly #tokenizing = new LoopShare()
-  readonly #downloads: Slots
+  readonly #tokens: TokenMaker
+  readonly #sources: Sources
   readonly #members: readonly Member[]
 
   constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
-    const downloads = new Slots(shared.options.limits.maxDownloads)
-    this.#tokenizer = tokenizer
-    this.#downloads = downloads
+    this.#tokens = new TokenMaker(tokenizer)
+    this.#sources = shared.sources
     this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
         ...shared,
-        downloads,
         engine,
         decodeConcurrency,
         ...(gpu !== undefined && { gpu }),
@@ -50,8 +49,7 @@ export class Pipelines {
   }
 
   queues(): EmbedderStats['queues'] {
-    const { waiting, running } = this.#downloads
-    const queues = { download: { waiting, running }, decode: noItems(), encode: noItems() }
+    const queues = { download: this.#sources.queue(), decode: noItems(), encode: noItems() }
     for (const { pipeline } of this.#members) {
       const { decode, encode } = pipeline.queues()
       for (const [sum, part] of [
@@ -65,16 +63,34 @@ export class Pipelines {
     return queues
   }
 
-  /** Makes tokens of a text. Texts are the only work of any size on the event loop, so they take turns. */
-  async prepare(item: Item): Promise<ReadyItem> {
+  /** Makes tokens of a text: the only work of any size that is done before an item has a device. */
+  async prepare(
+    item: Item,
+    { signal, priority }: { signal: AbortSignal; priority: Priority },
+  ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    return { kind: 'text', tokens: await this.#tokenizing.run(() => this.#tokenizer.encode(item.text)) }
+    const tokens = await this.#tokens.make(item.text, signal, priority)
+    return { kind: 'text', tokens, looksLike: item.looksLike }
+  }
+
+  /** Ends the thread that makes tokens. */
+  async close(): Promise<void> {
+    await this.#tokens.close()
   }
 
   async embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
     const { pipeline, leave } = this.enter(item.kind === 'text' ? 'text' : 'clip')
     try {
       return await pipeline.embed(item, work)
+    } finally {
+      leave()
+    }
+  }
+
+  async frames(item: VideoItem, images: boolean, work: Work): Promise<ExtractedFrames> {
+    const { pipeline, leave } = this.enter('clip')
+    try {
+      return await pipeline.frames(item, images, work)
     } finally {
       leave()
     }

@@ -1,6 +1,6 @@
 import type { EncodingFormat } from './request/schema.ts'
 import { sumTimings } from './stats.ts'
-import type { EmbedderInfo, EmbedResponse, TextEmbedding, Vector, VideoEmbedding, Warning } from './types.ts'
+import type { EmbedderInfo, EmbedResponse, TextEmbedding, Vector, VideoEmbedding } from './types.ts'
 
 export type ItemResult = TextEmbedding | VideoEmbedding
 
@@ -13,7 +13,7 @@ export function toResponse(
     totalMs,
   }: { encodingFormat: EncodingFormat; model: EmbedderInfo['model']; totalMs: number },
 ): EmbedResponse {
-  const tokens = results.reduce((sum, result) => sum + ('tokens' in result ? result.tokens : 0), 0)
+  const tokens = results.reduce((sum, result) => sum + (result.kind === 'text' ? result.tokens : 0), 0)
   return {
     object: 'list',
     data: results.map(({ embedding }, index) => ({
@@ -23,11 +23,11 @@ export function toResponse(
     })),
     model: model.id,
     usage: {
-      num_videos: results.filter((result) => 'frames' in result).length,
+      num_videos: results.filter(({ kind }) => kind !== 'text').length,
       prompt_tokens: tokens,
       total_tokens: tokens,
     },
-    warnings: results.flatMap((result, index) => warningsOf(result, index, model.maxTextTokens)),
+    warnings: results.flatMap(({ warnings }, index) => warnings.map((warning) => ({ index, ...warning }))),
     timings: { ...sumTimings(results.map(({ timings }) => timings)), total: totalMs },
   }
 }
@@ -35,9 +35,4 @@ export function toResponse(
 /** Little-endian, as every platform that the addon is built for is. */
 function toBase64(vector: Float32Array): Vector {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
-}
-
-function warningsOf(result: ItemResult, index: number, maxTextTokens: number): Warning[] {
-  if ('frames' in result) return result.warnings.map((message) => ({ index, message }))
-  return result.truncated ? [{ index, message: `the text was cut to its first ${maxTextTokens} tokens` }] : []
 }

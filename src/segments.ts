@@ -1,26 +1,17 @@
 import type { NativeSegmentReader } from '#binding'
 import { onAbort } from './abort.ts'
 import type { Call } from './calls.ts'
-import { CancelledError, InvalidArgumentError } from './errors.ts'
+import { CancelledError } from './errors.ts'
+import { ours } from './native-failure.ts'
 import type { Pipeline, VideoItem } from './pipeline.ts'
 import type { Lease } from './schedule/admission.ts'
 import type { Release } from './schedule/slots.ts'
-import type { Segment, SegmentOptions } from './types.ts'
+import type { Segment } from './types.ts'
 import type { Work } from './work.ts'
 
 export interface Windows {
   seconds: number
   stride: number
-}
-
-/** Throws InvalidArgumentError. */
-export function windowsOf({ windowSeconds, strideSeconds = windowSeconds }: SegmentOptions): Windows {
-  for (const [name, seconds] of Object.entries({ windowSeconds, strideSeconds })) {
-    if (!(Number.isFinite(seconds) && seconds > 0)) {
-      throw new InvalidArgumentError(`${name}: must be a number of seconds above 0, found ${String(seconds)}`)
-    }
-  }
-  return { seconds: windowSeconds, stride: strideSeconds }
 }
 
 export interface SegmentPassParts {
@@ -68,7 +59,9 @@ export class SegmentPass {
         if (former) {
           const segment = await former
           this.#paused = true
+          call.rest()
           yield segment
+          call.resume()
           this.#paused = false
         }
         // The windows before a broken one are whole.
@@ -77,7 +70,8 @@ export class SegmentPass {
         call.signal.throwIfAborted()
         work = newWork()
       }
-    } catch (failure) {
+    } catch (thrown) {
+      const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
       outcome = { failure }
       throw failure
     } finally {
@@ -98,7 +92,7 @@ export class SegmentPass {
     const { decoded, release } = waiting
     const { start, end } = decoded
     const segment = work
-      .run(() => pipeline.encodeClip(decoded, work))
+      .run(() => pipeline.encodeClip(decoded, 'video', work))
       .then((embedding): Segment => ({ start, end, ...embedding }))
       .finally(release)
     // It may fail while nobody looks yet; the loop, or the end of the pass, will.

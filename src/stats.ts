@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import type { EmbedderStats, ItemEvent, ItemKind, LatencySummary, Timings } from './types.ts'
 
 export type CallOutcome = 'succeeded' | 'failed' | 'cancelled' | 'rejected'
@@ -19,6 +20,9 @@ export function sumTimings(all: Iterable<Timings>): Timings {
   }
   return sum
 }
+
+/** Of every embedder of the process: for tools that watch and were not told of any. */
+const itemChannel = channel('cosmos-embed:item')
 
 /** Counters and latencies of one embedder, since it was made. */
 export class Stats {
@@ -59,6 +63,7 @@ export class Stats {
       const code = event.code ?? 'internal'
       this.#errors[code] = (this.#errors[code] ?? 0) + 1
     }
+    if (itemChannel.hasSubscribers) itemChannel.publish(event)
     for (const listener of this.#listeners) {
       try {
         listener(event)

@@ -1,17 +1,27 @@
 /** What goes into and comes out of an {@link Embedder}. Times are in seconds in media and in milliseconds in `timings`. */
 
-import type { NativeGpuStats, NativeNvdecCapability } from '#binding'
-import type { Precision } from './options.ts'
-import type { EmbedRequest, FramesInput, ItemInput, VideoInput } from './request/schema.ts'
+import type { RgbImage } from '#binding'
+import type { CosmosEmbedError } from './errors.ts'
+import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './facts.ts'
+import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
+import type {
+  EmbedRequest,
+  FramesInput,
+  ItemInput,
+  Picture,
+  TextInput,
+  VideoInput,
+} from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
-import type { Limits } from './source/limits.ts'
-import type { UrlPolicy } from './source/url-policy.ts'
 
+export type * from './facts.ts'
+export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
   EmbedRequest,
   EncodingFormat,
   FramesInput,
   ItemInput,
+  Picture,
   RequestType,
   TextInput,
   VideoInput,
@@ -22,7 +32,13 @@ export type { Priority } from './schedule/priority-queue.ts'
 export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
 export type Base64Request = EmbedRequest & { encoding_format: 'base64' }
 
-/** A string is a path; a URL is `file:` or fetched under the `urls` policy. */
+/**
+ * A string is a path; a URL is `file:` or fetched under the `urls` policy.
+ *
+ * Bytes are copied when their turn comes to be decoded, and only then: leave them alone until the call has settled.
+ * Whatever is done to them after that moment, a transfer of their buffer too, has no influence. Where the buffer was
+ * transferred before it, the call rejects with SourceError. A path or a stream spares the copy.
+ */
 export type Video = VideoInput['video']
 
 /** Milliseconds per stage. Where a result holds many items the stages are sums over them; `total` is wall time. */
@@ -59,6 +75,11 @@ export interface Progress {
 export interface CallOptions {
   /** Its `reason` is what the call rejects with, at whatever stage the abort finds it. */
   signal?: AbortSignal | undefined
+  /**
+   * When so much is in flight that the limits leave no room: `wait` for it, or `refuse` with OverloadedError, as a
+   * server does whose clients can come back. Default `wait`.
+   */
+  whenFull?: 'wait' | 'refuse' | undefined
 }
 
 export interface ItemOptions extends CallOptions {
@@ -79,23 +100,46 @@ export interface VideoOptions extends ItemOptions {
   start?: number | undefined
   /** Seconds; default: to the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. Vectors of different rules do not belong in one index. */
+  frameRule?: FrameRule | undefined
   /**
    * Seconds that a wanted frame may move to one that is cheaper to decode. Default 0: exactly the documented frames.
    */
   frameTolerance?: number | undefined
 }
 
+export interface FramesOptions extends VideoOptions {
+  /** Also the frames at their own size, which are large. Default true. */
+  images?: boolean | undefined
+}
+
 export interface SegmentOptions extends VideoOptions {
+  /** Of each segment by itself. A part of a video is a clip of its own: its clock begins with its first frame. */
+  frameRule?: NamedFrameRule | undefined
   /** Length of a segment, > 0. */
   windowSeconds: number
   /** Distance between the starts of two segments, > 0. Default: `windowSeconds`. */
   strideSeconds?: number | undefined
 }
 
+export type WarningCode =
+  /** The file is damaged, or says of itself what is not so; the clip was made from what decodes. */
+  | 'media'
+  /** The text was longer than the model takes, and was cut. */
+  | 'text_truncated'
+  /** The text is a URL or the name of a media file. It was embedded as the text that it is. */
+  | 'text_looks_like_media'
+
+/** The vector is there, but something about the input should be known. */
 export interface Warning {
+  code: WarningCode
+  /** For people. */
+  message: string
+}
+
+export interface RequestWarning extends Warning {
   /** Of the item in the request. */
   index: number
-  message: string
 }
 
 export interface Usage {
@@ -122,17 +166,19 @@ export interface EmbedResponse<V extends Vector = Vector> {
   /** Id of the model that answered. */
   model: string
   usage: Usage
-  warnings: Warning[]
+  warnings: RequestWarning[]
   timings: Timings
 }
 
 export interface TextEmbedding {
+  kind: 'text'
   /** Unit length, `info().model.embeddingDim` floats. */
   embedding: Float32Array
   /** Real tokens that were embedded, without padding. */
   tokens: number
   /** Whether the text was longer than the model takes, and was cut. */
   truncated: boolean
+  warnings: Warning[]
   timings: Timings
 }
 
@@ -167,16 +213,21 @@ export interface MediaReport {
   discarded: number
   seeks: number
   bytesRead: number
+  /**
+   * Frames of the clip that are not what was recorded: another stands in for one that could not be decoded, the decoder
+   * patched it up, or it was predicted from one that is damaged. More than 0 comes with a warning that says which.
+   */
+  damaged: number
 }
 
 export interface VideoEmbedding {
+  kind: 'video' | 'frames'
   /** Unit length, `info().model.embeddingDim` floats. */
   embedding: Float32Array
   /** The frames that were embedded, in order; a short video repeats some. */
   frames: FrameInfo[]
   media: MediaReport
-  /** E.g. that the file is damaged and the clip was made from what decodes. */
-  warnings: string[]
+  warnings: Warning[]
   timings: Timings
 }
 
@@ -186,14 +237,38 @@ export interface Segment extends VideoEmbedding {
   end: number
 }
 
-/** As `Promise.allSettled`: one bad item does not lose the others. */
-export type Settled =
-  | { status: 'fulfilled'; value: TextEmbedding | VideoEmbedding }
-  | { status: 'rejected'; reason: unknown }
+export interface ExtractedFrames {
+  /** As many as the model takes, in order; a short video repeats some. */
+  frames: FrameInfo[]
+  /** As `frames`, at the size of the displayed picture; none with `images: false`. */
+  images: RgbImage[]
+  /** uint8, planar [T, 3, R, R]: exactly what the model is given. */
+  clip: Uint8Array
+  media: MediaReport
+  warnings: Warning[]
+}
+
+/** What an item becomes. */
+export type ResultOf<I extends ItemInput> = I extends TextInput ? TextEmbedding : VideoEmbedding
+
+/** What the caller knows an item by. */
+export type KeyOf<I extends ItemInput> = I extends { key: infer Key } ? Key : undefined
+
+/** As `Promise.allSettled`: one bad item does not lose the others. `key` is the item's. */
+export type Settled<I extends ItemInput = ItemInput> =
+  | { status: 'fulfilled'; key: KeyOf<I>; value: ResultOf<I> }
+  | { status: 'rejected'; key: KeyOf<I>; reason: CosmosEmbedError }
+
+/** One label of `classify`. */
+export interface LabelScore {
+  label: string
+  /** Cosine similarity to the video, −1 to 1. */
+  score: number
+}
 
 export type ItemKind = 'text' | 'video' | 'frames'
 
-/** One item that ended, for metrics. */
+/** One item that ended, for metrics: what `observe` and the diagnostics channel `cosmos-embed:item` tell. */
 export interface ItemEvent {
   kind: ItemKind
   priority: Priority
@@ -203,138 +278,17 @@ export interface ItemEvent {
   timings: Timings
 }
 
-/** Of the last 1024 samples, in milliseconds; `count` and `sum` since the start. */
-export interface LatencySummary {
-  count: number
-  sum: number
-  p50: number
-  p95: number
-  p99: number
-  max: number
-}
-
-export interface EmbedderStats {
-  uptimeSeconds: number
-  /**
-   * Calls: `embed`, `embedText`, `embedVideo`, `embedMany`, `segments`. `rejected`: OverloadedError;
-   * `cancelled`: by the caller's signal or by dispose.
-   */
-  requests: { total: number; succeeded: number; failed: number; cancelled: number; rejected: number }
-  /** Items that became vectors; each segment counts as a video. */
-  items: Record<ItemKind, number>
-  /** Failed items by error code. */
-  errors: Record<string, number>
-  /** Items that were cancelled. */
-  cancelled: number
-  /** Tokens that were embedded, without padding. */
-  tokens: number
-  inFlight: { items: number; bytes: number; requests: number }
-  /** Items that wait in front of each stage, and that are in it. */
-  queues: Record<ProgressStage, { waiting: number; running: number }>
-  /** One entry per GPU: clips by the decoder that made them, and what is going on in NVDEC. */
-  gpus: GpuStats[]
-  /** Batches that the engine answered, and how many there were of each size. */
-  batches: Record<'text' | 'video', { count: number; items: number; sizes: Record<number, number> }>
-  stages: Record<keyof Timings, LatencySummary>
-}
-
-/** By number, among the GPUs that CUDA_VISIBLE_DEVICES leaves. */
-export interface GpuStats extends NativeGpuStats {
-  device: number
-}
-
-/** A TensorRT engine that is in use, and where it comes from. */
-export interface EngineFacts {
-  /** Of the plan's file. */
-  path: string
-  precision: Precision
-  maxBatch: number
-  /** What it was built with: GPU, newest CUDA of its driver, TensorRT. */
-  built: { at: string; gpu: string; driver: string; tensorrt: string }
-}
-
-export interface GpuFacts {
-  /** Among those that CUDA_VISIBLE_DEVICES leaves. */
-  device: number
-  name: string
-  uuid: string
-  /** E.g. "9.0". */
-  computeCapability: string
-  memoryBytes: number
-  engines: { video: EngineFacts; text: EngineFacts }
-  nvdec: {
-    /** Of the card; 0 when NVDEC is not used. */
-    engines: number
-    /** Why it is not used, or "". */
-    reason: string
-    /** What it was asked about and what it can. */
-    capabilities: NativeNvdecCapability[]
-  }
-}
-
-export interface CpuDevice {
-  kind: 'cpu'
-  /** Why this device: what was asked for, what was found, and what would make a GPU usable. */
-  reason: string
-}
-
-export interface CudaDevice {
-  kind: 'cuda'
-  reason: string
-  /** `version` is the newest CUDA that the driver serves. */
-  driver: { version: string; library: string }
-  gpus: GpuFacts[]
-}
-
-/** `device_lost`: start a new process, this one cannot use its GPU again. `closed`: `dispose` was called. */
-export type EmbedderStatus =
-  | { ready: true }
-  | { ready: false; code: 'device_lost' | 'closed'; reason: string }
-
-export interface EmbedderInfo {
-  /** Version of this package. */
-  version: string
-  device: CpuDevice | CudaDevice
-  model: {
-    id: string
-    /** Names that a request's `model` may have. */
-    servedNames: string[]
-    variant: string
-    /** Folder of the bundle. */
-    path: string
-    /** Of one clip. */
-    frames: number
-    height: number
-    width: number
-    embeddingDim: number
-    maxTextTokens: number
-    license: { name: string; path?: string | undefined; url?: string | undefined }
-    /** Changes when any file of the bundle does: what a cache of vectors must be keyed by. */
-    fingerprint: string
-  }
-  engine: { backend: string; version: string; library: string }
-  addon: { version: string; simd: string; ffmpeg: { avcodec: string; avformat: string; license: string } }
-  limits: {
-    /** In flight, over all calls. */
-    items: number
-    bytes: number
-    /** Over all devices. */
-    decodeConcurrency: number
-    /** Of one device. */
-    maxVideoBatch: number
-    maxTextBatch: number
-    /** Of what comes in. */
-    input: Limits
-  }
-  urls: UrlPolicy
-}
-
 export interface DisposeOptions {
   /** Finish what was admitted instead of cancelling it. Default false. */
   drain?: boolean | undefined
 }
 
-/** A loaded model with its decoders and queues. Made by `createEmbedder`; safe to share by any number of callers. */
+/**
+ * A loaded model with its decoders and queues. Made by `createEmbedder`; safe to share by any number of callers.
+ *
+ * Whatever a call rejects with is a CosmosEmbedError, except what is the caller's own: the reason of their signal, and
+ * what their iterable or their `onProgress` throws.
+ */
 export interface Embedder extends AsyncDisposable {
   /**
    * The documented request: `query`, `bulk_text` or `bulk_video`, up to 64 items, all or nothing.
@@ -343,22 +297,33 @@ export interface Embedder extends AsyncDisposable {
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
   embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
   embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
+  /** The text is taken as it is, whatever it looks like. */
   embedText(text: string, options?: ItemOptions): Promise<TextEmbedding>
+  /** Of pictures, `{ frames }`, there is no range: `start`, `end` and `frameTolerance` are refused. */
   embedVideo(video: Video | FramesInput, options?: VideoOptions): Promise<VideoEmbedding>
+  /** One picture, as the video in which nothing moves. */
+  embedImage(image: Picture, options?: ItemOptions): Promise<VideoEmbedding>
   /**
-   * A list of any length; results in its order. One bad item does not lose the others. Over the admission limits
-   * it waits instead of failing, since it is one caller with a long list. Rejects only on abort, on dispose,
-   * when the device is lost, and when the iterable itself throws.
+   * A list of any length; results in its order. One bad item does not lose the others. Rejects only on abort, on
+   * dispose, when the device is lost, and when the iterable itself or `onProgress` throws.
    */
-  embedMany(
-    items: Iterable<ItemInput> | AsyncIterable<ItemInput>,
+  embedMany<I extends ItemInput>(
+    items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
-  ): Promise<Settled[]>
+  ): Promise<Settled<I>[]>
   /**
    * One pass over one video, one vector per window, in order; the next window is decoded while the former is
-   * encoded. Leaving the loop closes the video. Waits over the admission limits, as `embedMany` does.
+   * encoded. Leaving the loop closes the video.
    */
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>
+  /** The frames that embedding `video` with the same options would use, and the clip that the model would be given. */
+  frames(video: Video, options?: FramesOptions): Promise<ExtractedFrames>
+  /** The labels by how well they fit the video, best first. */
+  classify(
+    video: Video | FramesInput,
+    labels: readonly string[],
+    options?: ItemOptions,
+  ): Promise<LabelScore[]>
   info(): EmbedderInfo
   /** Whether calls are taken. Not any more after `dispose`, nor after the first DeviceLostError. */
   status(): EmbedderStatus
@@ -368,6 +333,9 @@ export interface Embedder extends AsyncDisposable {
   /**
    * Stops admitting, cancels (or with `drain` finishes) what runs, frees the model. Idempotent: every call waits
    * for the same end, and a later one without `drain` cancels what an earlier one with it is waiting for.
+   *
+   * Of a loop over `segments`, draining finishes the window that is being waited for; the next turn of the loop
+   * rejects with ClosedError, so that a loop which was abandoned keeps nothing open.
    */
   dispose(options?: DisposeOptions): Promise<void>
 }

@@ -36,9 +36,16 @@ export function describeIssues(
 }
 
 function sentence(issue: Issue): string {
-  if (issue.code === 'unrecognized_keys') return `unknown field "${issue.keys.join('", "')}"`
+  if (issue.code === 'unrecognized_keys') return unknownFields(issue.keys)
   const value = faultyValue(issue)
   return value === undefined ? 'is required' : `${issue.message}${found(value)}`
+}
+
+/** Not all of them, and not at length: a message must not be a copy of what was sent. */
+function unknownFields(keys: readonly string[]): string {
+  const shown = keys.slice(0, 5).map((key) => `"${key.length > 60 ? `${key.slice(0, 60)}…` : key}"`)
+  const more = keys.length - shown.length
+  return `unknown field ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 /** Of a union told apart by one field, zod gives the whole object. */
@@ -76,5 +83,5 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
 function isOtherType(issue: Issue): boolean {
   if (issue.path.length > 0) return false
   if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOtherType))
-  return issue.code === 'invalid_type'
+  return issue.code === 'invalid_type' || (issue.code === 'custom' && issue.params?.isType === true)
 }

@@ -1,4 +1,4 @@
-import { CosmosEmbedError, DeviceLostError, InvalidArgumentError } from './errors.ts'
+import { CosmosEmbedError, DeviceLostError } from './errors.ts'
 import type { Lease } from './schedule/admission.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 import { noTime, type Stats } from './stats.ts'
@@ -28,12 +28,8 @@ export class Work {
   readonly #lost: (failure: DeviceLostError) => void
   readonly #started = performance.now()
 
-  /** Throws InvalidArgumentError. */
   constructor(stats: Stats, options: WorkOptions) {
     const { kind, priority, signal, lease, passed = () => {}, lost = () => {} } = options
-    if (priority !== 'query' && priority !== 'bulk') {
-      throw new InvalidArgumentError(`priority: must be "query" or "bulk", found ${JSON.stringify(priority)}`)
-    }
     this.#stats = stats
     this.#lost = lost
     this.#kind = kind

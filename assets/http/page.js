@@ -70,7 +70,11 @@ function addFiles(files) {
 async function addVideo(file) {
   const base64 = await toBase64(file)
   const vector = await embed(`data:video/mp4;base64,${base64}`)
-  const clip = await fetch('page/clip', { method: 'POST', body: file })
+  const clip = await fetch('page/clip', {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: file,
+  })
   if (!clip.ok) throw await failure(clip)
   const about = JSON.parse(clip.headers.get('x-clip'))
   const pixels = new Uint8Array(await clip.arrayBuffer())

@@ -9,6 +9,7 @@ std::string_view StatusCodeName(StatusCode code) {
     case StatusCode::kInvalidArgument: return "invalid_argument";
     case StatusCode::kSource: return "source";
     case StatusCode::kMedia: return "media";
+    case StatusCode::kEncrypted: return "encrypted";
     case StatusCode::kLimit: return "limit";
     case StatusCode::kTimeout: return "timeout";
     case StatusCode::kLibrary: return "library";

@@ -19,6 +19,7 @@ enum class StatusCode {
   kInvalidArgument,  // a call that could never succeed: a bug in the caller
   kSource,           // the bytes could not be read (no such file, permission, I/O)
   kMedia,            // the bytes were read and hold no video that we can decode
+  kEncrypted,        // the video is encrypted: whatever a decoder made of it would be noise
   kLimit,            // a limit of the caller's was exceeded
   kTimeout,          // the wall-clock limit was exceeded
   kLibrary,          // a run-time library is missing or unusable

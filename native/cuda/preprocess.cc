@@ -27,13 +27,7 @@ bool AreAlike(const DevicePicture& a, const DevicePicture& b) {
   return a.orientation.transpose == b.orientation.transpose && ShownSize(a) == ShownSize(b);
 }
 
-// Samples of 4:2:0 chroma per sample of luma, in 65536ths, rounded as swscale does.
-int ChromaScale(int size) { return static_cast<int>(((std::int64_t{size + 1} / 2 << 16) + size / 2) / size); }
-
 PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target) {
-  // swscale, which copies where chroma has its size already, fills up the luma of full range on the way to 16
-  // bits: 0xAB to 0xABAB. Elsewhere it shifts.
-  const bool repeat = !picture.chroma_420 && picture.matrix.full_range;
   return {.luma = picture.luma,
           .cb = picture.cb,
           .cr = picture.cr,
@@ -44,9 +38,7 @@ PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target)
           .chroma_pitch = picture.chroma_pitch,
           .chroma_step = picture.chroma_step,
           .bytes_per_sample = picture.bit_depth > 8 ? 2 : 1,
-          .luma_repeat = repeat ? picture.bit_depth : 0,
-          .chroma_scale_x = picture.chroma_420 ? ChromaScale(picture.width) : 0,
-          .chroma_scale_y = picture.chroma_420 ? ChromaScale(picture.height) : 0,
+          .chroma_420 = picture.chroma_420,
           .flip_x = picture.orientation.flip_x,
           .flip_y = picture.orientation.flip_y,
           .y_offset = picture.matrix.y_offset,

@@ -37,19 +37,13 @@ __device__ __forceinline__ int Sample(unsigned long long plane, unsigned long lo
   return *reinterpret_cast<const unsigned short*>(plane + offset);
 }
 
-// Luma sample `position` falls between these of the `size` samples of chroma; weights of `bits` bits.
-// swscale's positions are in 1 / 2^17 of a sample; it does not interpolate between three samples or less, and
-// drops a first weight of 0.002 or less.
-__device__ __forceinline__ Between ChromaAt(int position, int scale, int size, int bits) {
-  const int at = scale - 65536 + 2 * scale * position;
-  if (size <= 3) {
-    const int nearest = Clamp((at + 65536) >> 17, 0, size - 1);
-    return {nearest, nearest, 0};
-  }
-  const int first = at >> 17;
-  const int rest = (1 << 17) - (at & 0x1FFFF);
-  const int first_weight = rest <= 262 ? 0 : (rest + (1 << (16 - bits))) >> (17 - bits);
-  return {Clamp(first, 0, size - 1), Clamp(first + 1, 0, size - 1), (1 << bits) - first_weight};
+// Luma sample `position` falls between these of the `size` samples of chroma, each of which covers two;
+// weights of `bits` bits. swscale does not interpolate between three samples or less.
+__device__ __forceinline__ Between ChromaAt(int position, int size, int bits) {
+  if (size <= 3) return {position >> 1, position >> 1, 0};
+  const int first = (position - 1) >> 1;
+  const int quarter = 1 << (bits - 2);
+  return {Clamp(first, 0, size - 1), Clamp(first + 1, 0, size - 1), position & 1 ? quarter : 3 * quarter};
 }
 
 __device__ __forceinline__ int Chroma(unsigned long long plane, const PictureParameters& picture,
@@ -75,13 +69,13 @@ __device__ __forceinline__ int ToByte(unsigned sum) {
 // The pixel (x, y) of the picture as it is stored.
 __device__ __forceinline__ Rgb Pixel(const PictureParameters& picture, int x, int y) {
   const int bytes = picture.bytes_per_sample;
-  int luma = Sample(picture.luma, static_cast<unsigned long long>(picture.luma_pitch) * y + x * bytes, bytes);
-  if (picture.luma_repeat) luma |= luma >> picture.luma_repeat;
+  const int luma =
+      Sample(picture.luma, static_cast<unsigned long long>(picture.luma_pitch) * y + x * bytes, bytes);
   int cb;
   int cr;
-  if (picture.chroma_scale_x) {
-    const Between at_x = ChromaAt(x, picture.chroma_scale_x, (picture.width + 1) / 2, 14);
-    const Between at_y = ChromaAt(y, picture.chroma_scale_y, (picture.height + 1) / 2, 12);
+  if (picture.chroma_420) {
+    const Between at_x = ChromaAt(x, (picture.width + 1) / 2, 14);
+    const Between at_y = ChromaAt(y, (picture.height + 1) / 2, 12);
     cb = Chroma(picture.cb, picture, at_x, at_y);
     cr = Chroma(picture.cr, picture, at_x, at_y);
   } else {

@@ -22,10 +22,7 @@ struct PictureParameters {
   unsigned chroma_pitch;
   unsigned chroma_step;
   int bytes_per_sample;
-  int luma_repeat;  // not 0: the luma's lowest bits repeat its highest, this many bits below them
-  // Of 4:2:0 chroma, else 0: source samples per sample of luma, in 65536ths, as swscale rounds it.
-  int chroma_scale_x;
-  int chroma_scale_y;
+  int chroma_420;  // else 4:4:4
   int flip_x;
   int flip_y;
   // YuvMatrix

@@ -1,9 +1,14 @@
 #include "image/to_rgb.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdlib>
+#include <iterator>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace cosmos {
 namespace {
@@ -41,7 +46,43 @@ bool IsYuv(const AVPixFmtDescriptor& format) {
   return (format.flags & AV_PIX_FMT_FLAG_RGB) == 0 && format.nb_components >= 3;
 }
 
+// Whether each byte of RGB comes from one sample, by a table: grey, and RGB of more than 8 bits. swscale
+// takes all grey for full range, and 16 bits for 256 levels of 256, so that they come out one too bright.
+bool HasLevels(const AVPixFmtDescriptor& format, bool full_range) {
+  constexpr std::uint64_t kOthers = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM |
+                                    AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_FLOAT | AV_PIX_FMT_FLAG_BAYER;
+  if ((format.flags & kOthers) != 0 || format.comp[0].depth > 16) return false;
+  const bool is_rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
+  if (!is_rgb && format.nb_components > 2) return false;
+  return format.comp[0].depth > 8 || (!is_rgb && !full_range);
+}
+
+// For each level of so many bits what it is of 255, to the nearest.
+std::vector<std::uint8_t> LevelsOf(int bit_depth, bool full_range) {
+  const std::int64_t count = std::int64_t{1} << bit_depth;
+  const std::int64_t black = full_range ? 0 : 16 * count / 256;
+  const std::int64_t span = full_range ? count - 1 : 219 * count / 256;
+  std::vector<std::uint8_t> levels;
+  for (std::int64_t level = 0; level < count; ++level) {
+    const std::int64_t value = std::max<std::int64_t>(level - black, 0) * 255;
+    levels.push_back(static_cast<std::uint8_t>(std::min<std::int64_t>((value + span / 2) / span, 255)));
+  }
+  return levels;
+}
+
 constexpr AVPixelFormat kFullChroma = AV_PIX_FMT_YUV444P16LE;
+
+// The size in whole samples of chroma that are 2^shift pixels wide.
+int Whole(int size, int shift) { return -(-size >> shift) * (1 << shift); }
+
+// What swscale takes for white in full range is 255 of 8 bits with zeros behind; white of n bits is 2^n - 1.
+// The factor between the two, in 65536ths.
+int WhiteOf(int bit_depth, bool full_range) {
+  constexpr std::int64_t kOne = 1 << 16;
+  if (!full_range || bit_depth <= 8) return kOne;
+  const std::int64_t white = (std::int64_t{1} << bit_depth) - 1;
+  return static_cast<int>(((kOne * 255 << (bit_depth - 8)) + white / 2) / white);
+}
 
 // One call of swscale: the same size and matrix on both sides, another format.
 struct Step {
@@ -52,6 +93,7 @@ struct Step {
   int matrix = 0;
   bool full_range = false;
   bool to_full_range = false;
+  int contrast = 1 << 16;
 };
 
 // Null when swscale cannot do it or has no memory.
@@ -71,34 +113,54 @@ ff::ScalerContext MakeScaler(const Step& step) {
     av_opt_set_int(scaler.get(), "src_v_chr_pos", 128, 0);
   }
   const int* matrix = sws_getCoefficients(step.matrix);
-  sws_setColorspaceDetails(scaler.get(), matrix, step.full_range, matrix, step.to_full_range, 0, 1 << 16,
-                           1 << 16);
+  sws_setColorspaceDetails(scaler.get(), matrix, step.full_range, matrix, step.to_full_range, 0,
+                           step.contrast, 1 << 16);
   if (sws_init_context(scaler.get(), nullptr, nullptr) < 0) return nullptr;
   return scaler;
 }
 
 // Null when there is no memory.
-ff::Frame MakeFrame(int width, int height) {
+ff::Frame MakeFrame(int width, int height, AVPixelFormat format) {
   ff::Frame frame(av_frame_alloc());
   if (!frame) return nullptr;
   frame->width = width;
   frame->height = height;
-  frame->format = kFullChroma;
+  frame->format = format;
   if (av_frame_get_buffer(frame.get(), 0) < 0) return nullptr;
   return frame;
+}
+
+// The first plane of `from`, its last column and line repeated where `to` is larger.
+void CopyLuma(const AVFrame& from, int bytes_per_sample, AVFrame& to) {
+  const std::ptrdiff_t bytes = std::ptrdiff_t{1} * from.width * bytes_per_sample;
+  for (int y = 0; y < to.height; ++y) {
+    const std::uint8_t* in =
+        from.data[0] + std::ptrdiff_t{1} * from.linesize[0] * std::min(y, from.height - 1);
+    std::uint8_t* out = to.data[0] + std::ptrdiff_t{1} * to.linesize[0] * y;
+    std::copy_n(in, bytes, out);
+    for (int x = from.width; x < to.width; ++x) {
+      std::copy_n(in + bytes - bytes_per_sample, bytes_per_sample,
+                  out + std::ptrdiff_t{1} * x * bytes_per_sample);
+    }
+  }
 }
 
 }  // namespace
 
 Orientation Orientation::FromDisplayMatrix(const std::int32_t* matrix) {
-  // A stored pixel (x, y) is shown at (a x + c y, b x + d y), each of 1, 0 or -1 for right angles.
+  // A stored pixel (x, y) is shown at (a x + c y, b x + d y), each about 1, 0 or -1 for right angles: players
+  // and editors write rounded sines and cosines.
   const std::int32_t a = matrix[0];
   const std::int32_t b = matrix[1];
   const std::int32_t c = matrix[3];
   const std::int32_t d = matrix[4];
-  if (b == 0 && c == 0 && a != 0 && d != 0) return {.transpose = false, .flip_x = a < 0, .flip_y = d < 0};
-  if (a == 0 && d == 0 && b != 0 && c != 0) return {.transpose = true, .flip_x = c < 0, .flip_y = b < 0};
-  return {};
+  const double degrees = av_display_rotation_get(matrix);
+  if (std::isnan(degrees)) return {};
+  constexpr int kRightAngle = 90;
+  const int whole_degrees = std::abs(static_cast<int>(std::lround(degrees)));
+  if (whole_degrees % kRightAngle != 0) return {};
+  const bool transpose = whole_degrees / kRightAngle % 2 != 0;
+  return {.transpose = transpose, .flip_x = (transpose ? c : a) < 0, .flip_y = (transpose ? b : d) < 0};
 }
 
 int Orientation::degrees() const {
@@ -138,17 +200,21 @@ RgbImage Orient(RgbImage image, Orientation orientation) {
 }
 
 // As swscale's ff_yuv2rgb_c_init_tables, which no function of its gives.
-YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, UntaggedMatrix untagged) {
+YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
+                      UntaggedMatrix untagged) {
   constexpr std::int64_t kOne = 1 << 16;
   const int* table = sws_getCoefficients(MatrixOf(colorspace, lines, untagged));
   const bool full_range = range == AVCOL_RANGE_JPEG;
+  const std::int64_t contrast = WhiteOf(bit_depth, full_range);
   // 13 bits of 16.
   const auto rounded = [](std::int64_t value) {
     return static_cast<int>((value * (1 << 13) + kOne / 2) >> 16);
   };
-  const auto chroma = [&](std::int64_t value) { return rounded(full_range ? value * 224 / 255 : value); };
+  const auto chroma = [&](std::int64_t value) {
+    return rounded((full_range ? value * 224 / 255 : value) * contrast >> 16);
+  };
   return {.y_offset = full_range ? 0 : 16 << 9,
-          .y_scale = rounded(full_range ? kOne : kOne * 255 / 219),
+          .y_scale = rounded((full_range ? kOne : kOne * 255 / 219) * contrast >> 16),
           .cr_to_r = chroma(table[0]),
           .cr_to_g = chroma(-table[3]),
           .cb_to_g = chroma(-table[2]),
@@ -159,14 +225,20 @@ YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, Un
 RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
   const auto format = static_cast<AVPixelFormat>(frame.format);
   const AVPixelFormat plain = WithoutJpegName(format);
+  const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
+  // Grey and RGB are formats of pictures too, where nobody tags what goes without saying.
+  const bool full_range = descriptor && !IsYuv(*descriptor) ? frame.color_range != AVCOL_RANGE_MPEG
+                                                            : frame.color_range == AVCOL_RANGE_JPEG;
   return {frame.width, frame.height, plain, MatrixOf(frame.colorspace, frame.height, untagged_),
-          frame.color_range == AVCOL_RANGE_JPEG || plain != format};
+          full_range || plain != format};
 }
 
 Status RgbConverter::Prepare(const Geometry& geometry) {
-  if (to_rgb_ && geometry == geometry_) return {};
+  if ((to_rgb_ || !levels_.empty()) && geometry == geometry_) return {};
   to_rgb_.reset();
   to_full_chroma_.reset();
+  whole_luma_.reset();
+  levels_.clear();
   full_chroma_.reset();
   const std::string name =
       av_get_pix_fmt_name(geometry.format) ? av_get_pix_fmt_name(geometry.format) : "unknown";
@@ -177,6 +249,12 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
           .With("pixelFormat", name);
   const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(geometry.format);
   if (!descriptor || sws_isSupportedInput(geometry.format) <= 0) return unsupported;
+  geometry_ = geometry;
+  if (HasLevels(*descriptor, geometry.full_range)) {
+    const bool is_rgb = (descriptor->flags & AV_PIX_FMT_FLAG_RGB) != 0;
+    levels_ = LevelsOf(descriptor->comp[0].depth, is_rgb || geometry.full_range);
+    return {};
+  }
 
   Step step{geometry.width,
             geometry.height,
@@ -186,28 +264,80 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
             geometry.full_range,
             true};
   if (IsYuv(*descriptor)) {
-    step.to = kFullChroma;
-    step.to_full_range = geometry.full_range;
-    to_full_chroma_ = MakeScaler(step);
-    full_chroma_ = MakeFrame(geometry.width, geometry.height);
-    if (!to_full_chroma_ || !full_chroma_) return unsupported;
+    if (!PrepareFullChroma(geometry)) return unsupported;
     step.from = kFullChroma;
-    step.to = AV_PIX_FMT_RGB24;
-    step.to_full_range = true;
+    step.contrast = WhiteOf(descriptor->comp[0].depth, geometry.full_range);
   }
   to_rgb_ = MakeScaler(step);
   if (!to_rgb_) return unsupported;
-  geometry_ = geometry;
   return {};
+}
+
+bool RgbConverter::PrepareFullChroma(const Geometry& geometry) {
+  const AVPixFmtDescriptor& descriptor = *av_pix_fmt_desc_get(geometry.format);
+  // Samples move to other places, and keep their values: swscale must think nothing of ranges.
+  Step step{.width = Whole(geometry.width, descriptor.log2_chroma_w),
+            .height = Whole(geometry.height, descriptor.log2_chroma_h),
+            .from = geometry.format,
+            .to = kFullChroma,
+            .matrix = geometry.matrix};
+  // Where luma is interleaved with chroma it comes in whole samples already.
+  const bool has_own_plane = descriptor.comp[0].plane != descriptor.comp[1].plane;
+  if (has_own_plane && (step.width != geometry.width || step.height != geometry.height)) {
+    whole_luma_ = MakeFrame(step.width, step.height,
+                            descriptor.comp[0].step == 1 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_GRAY16LE);
+    if (!whole_luma_) return false;
+  }
+  to_full_chroma_ = MakeScaler(step);
+  full_chroma_ = MakeFrame(step.width, step.height, kFullChroma);
+  return to_full_chroma_ && full_chroma_;
+}
+
+RgbConverter::Planes RgbConverter::WholePlanes(const AVFrame& frame) {
+  Planes planes;
+  std::copy_n(std::begin(frame.data), planes.data.size(), planes.data.begin());
+  std::copy_n(std::begin(frame.linesize), planes.pitch.size(), planes.pitch.begin());
+  if (whole_luma_) {
+    CopyLuma(frame, av_pix_fmt_desc_get(geometry_.format)->comp[0].step, *whole_luma_);
+    planes.data[0] = whole_luma_->data[0];
+    planes.pitch[0] = whole_luma_->linesize[0];
+  }
+  return planes;
+}
+
+RgbImage RgbConverter::ByLevels(const AVFrame& frame) const {
+  const AVPixFmtDescriptor& format = *av_pix_fmt_desc_get(geometry_.format);
+  const bool is_rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
+  RgbImage image{frame.width, frame.height, {}};
+  image.data.resize(std::size_t{3} * image.width * image.height);
+  std::array<const std::uint8_t*, 4> planes{};
+  std::copy_n(std::begin(frame.data), planes.size(), planes.begin());
+  std::vector<std::uint16_t> line(image.width);
+  for (int y = 0; y < image.height; ++y) {
+    for (int channel = 0; channel < 3; ++channel) {
+      if (channel == 0 || is_rgb) {
+        av_read_image_line(line.data(), planes.data(), frame.linesize, &format, 0, y, channel, image.width,
+                           0);
+      }
+      std::uint8_t* out = &image.data[std::size_t{3} * image.width * y + channel];
+      for (const std::uint16_t level : line) {
+        *out = levels_[level];
+        out += 3;
+      }
+    }
+  }
+  return image;
 }
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   if (Status status = Prepare(GeometryOf(frame)); !status.ok()) return status;
+  if (!levels_.empty()) return ByLevels(frame);
   Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
   const AVFrame* source = &frame;
   if (to_full_chroma_) {
-    if (sws_scale(to_full_chroma_.get(), frame.data, frame.linesize, 0, frame.height, full_chroma_->data,
-                  full_chroma_->linesize) != frame.height) {
+    const Planes planes = WholePlanes(frame);
+    if (sws_scale(to_full_chroma_.get(), planes.data.data(), planes.pitch.data(), 0, full_chroma_->height,
+                  full_chroma_->data, full_chroma_->linesize) != full_chroma_->height) {
       return failed;
     }
     source = full_chroma_.get();

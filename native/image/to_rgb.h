@@ -1,6 +1,10 @@
 // Decoded pictures to 8-bit RGB at their own size, the right way up.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <vector>
+
 #include "base/status.h"
 #include "image/rgb_image.h"
 #include "media/ffmpeg.h"
@@ -13,7 +17,8 @@ struct Orientation {
   bool flip_x = false;
   bool flip_y = false;
 
-  // From FFmpeg's 3x3 display matrix; what is not a multiple of 90 degrees counts as upright.
+  // From FFmpeg's 3x3 display matrix, as the ffmpeg command reads it: to the nearest degree. What is not a
+  // multiple of 90 then counts as upright.
   static Orientation FromDisplayMatrix(const std::int32_t* matrix);
   // Clockwise degrees: 0, 90, 180 or 270. A mirroring is not counted.
   int degrees() const;
@@ -42,12 +47,15 @@ struct YuvMatrix {
   bool operator==(const YuvMatrix&) const = default;
 };
 
-// Of a picture with these tags and this many lines, as RgbConverter understands them.
-YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines,
+// Of a picture with these tags, this many lines and bits per sample, as RgbConverter understands them.
+YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
                       UntaggedMatrix untagged = UntaggedMatrix::kBySize);
 
 // Chroma is interpolated, the picture's own matrix (BT.601, 709, 2020, ...) and range are applied, and HDR is
 // not tone-mapped. Keeps its tables from picture to picture while the geometry stays the same.
+//
+// A sample of 4:2:0 chroma covers two pixels each way, the last of an odd size too: swscale would stretch the
+// chroma of odd sizes over the picture, so it is given pictures whose size is whole samples of chroma.
 //
 // YUV goes through 4:4:4 with 16 bits: in one step from 4:2:0 swscale takes short cuts that differ from
 // version to version of FFmpeg and skip the vertical interpolation of chroma. In two, FFmpeg 5.1 and 8 give
@@ -67,13 +75,23 @@ class RgbConverter {
     bool full_range = false;
     bool operator==(const Geometry&) const = default;
   };
+  // What swscale takes: pointers into a frame, and into ours for what the frame lacks.
+  struct Planes {
+    std::array<const std::uint8_t*, 4> data{};
+    std::array<int, 4> pitch{};
+  };
 
   Geometry GeometryOf(const AVFrame& frame) const;
   Status Prepare(const Geometry& geometry);
+  bool PrepareFullChroma(const Geometry& geometry);
+  Planes WholePlanes(const AVFrame& frame);
+  RgbImage ByLevels(const AVFrame& frame) const;
 
   UntaggedMatrix untagged_;
   Geometry geometry_;
+  std::vector<std::uint8_t> levels_;  // 8 bits of every level, where that is all there is to it
   ff::ScalerContext to_full_chroma_;  // for YUV only
+  ff::Frame whole_luma_;              // luma of whole samples of chroma, where the picture's is not
   ff::Frame full_chroma_;             // what comes out of it
   ff::ScalerContext to_rgb_;
 };

@@ -1,30 +1,9 @@
 #include "media/bitstream.h"
 
-#include <utility>
+#include <algorithm>
 
 namespace cosmos {
 namespace {
-
-bool IsHiddenVp9(std::span<const std::uint8_t> packet) {
-  // A superframe ends with a marker byte and holds one picture that is shown.
-  if ((packet.back() & 0xe0) == 0xc0) return false;
-  const unsigned header = packet[0];
-  const bool profile3 = (header & 0x30) == 0x30;
-  const unsigned bits = profile3 ? header << 1 : header;  // profile 3 has one reserved bit more
-  const bool show_existing = bits & 0x08;
-  const bool show = bits & 0x02;
-  return !show_existing && !show;
-}
-
-// The byte after the first start code that `accept` takes, and those after it; empty when there is none.
-template <typename Accept>
-std::span<const std::uint8_t> AfterStartCode(std::span<const std::uint8_t> data, Accept accept) {
-  for (std::size_t i = 0; i + 3 < data.size(); ++i) {
-    if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1 && accept(data[i + 3]))
-      return data.subspan(i + 4);
-  }
-  return {};
-}
 
 // The number of temporal sub-layers that an HEVC stream declares, or 0 when it does not say. In "hvcC"
 // extradata it stands at a fixed place; in Annex B it is in the sequence parameter set.
@@ -75,43 +54,23 @@ std::size_t SecondField(AVCodecID codec, std::span<const std::uint8_t> packet) {
   return packet.size();
 }
 
-bool IsHidden(AVCodecID codec, std::span<const std::uint8_t> packet) {
-  if (packet.empty()) return false;
-  if (codec == AV_CODEC_ID_VP8) return (packet[0] & 0x10) == 0;
-  if (codec == AV_CODEC_ID_VP9) return IsHiddenVp9(packet);
-  return false;
-}
-
-bool IsIntra(const AVCodecParameters& parameters, const AVPacket& packet) {
-  if (parameters.codec_id != AV_CODEC_ID_H264) return true;
-  PictureParser parser(parameters);
-  const AVCodecParserContext* parsed = parser.Parse(packet);
-  return !parsed || parsed->pict_type == AV_PICTURE_TYPE_I || parsed->pict_type == AV_PICTURE_TYPE_NONE;
-}
-
 PictureParser::PictureParser(const AVCodecParameters& parameters)
     : context_(avcodec_alloc_context3(nullptr)), parser_(av_parser_init(parameters.codec_id)) {
   if (context_) avcodec_parameters_to_context(context_.get(), &parameters);
   if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
 }
 
-bool LeadingPicturesAreWhole(const AVCodecParameters& parameters, std::span<const std::uint8_t> keyframe) {
-  constexpr std::uint8_t kGroupOfPictures = 0xb8;
-  constexpr int kCleanRandomAccess = 21;  // the type of an HEVC picture that begins an open GOP
-  switch (parameters.codec_id) {
-    case AV_CODEC_ID_H264: return false;  // none follow an IDR picture
-    case AV_CODEC_ID_HEVC:
-      return AfterStartCode(keyframe, [](std::uint8_t nal) { return nal >> 1 == kCleanRandomAccess; })
-          .empty();
-    case AV_CODEC_ID_MPEG1VIDEO:
-    case AV_CODEC_ID_MPEG2VIDEO: {
-      const auto header =
-          AfterStartCode(keyframe, [](std::uint8_t code) { return code == kGroupOfPictures; });
-      const bool closed = header.size() > 3 && (header[3] & 0x40);
-      return header.empty() || closed;
-    }
-    default: return true;
-  }
+// Anew, since a parser reads its parameter sets once.
+void PictureParser::Begin(std::span<const std::uint8_t> extradata) {
+  parser_.reset(av_parser_init(context_->codec_id));
+  if (parser_) parser_->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+  av_freep(static_cast<void*>(&context_->extradata));
+  context_->extradata_size = 0;
+  context_->extradata =
+      static_cast<std::uint8_t*>(av_mallocz(extradata.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+  if (!context_->extradata) return;
+  std::ranges::copy(extradata, context_->extradata);
+  context_->extradata_size = static_cast<int>(extradata.size());
 }
 
 bool SkipIsExact(const AVCodecParameters& parameters) {
@@ -130,36 +89,16 @@ bool SkipIsExact(const AVCodecParameters& parameters) {
 
 const AVCodecParserContext* PictureParser::Parse(const AVPacket& packet) {
   if (!parser_ || !context_) return nullptr;
+  std::size_t extradata_size = 0;
+  const std::uint8_t* extradata =
+      av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &extradata_size);
+  if (extradata) Begin({extradata, extradata_size});
+  if (!parser_) return nullptr;
   std::uint8_t* data = nullptr;
   int size = 0;
   av_parser_parse2(parser_.get(), context_.get(), &data, &size, packet.data, packet.size, AV_NOPTS_VALUE,
                    AV_NOPTS_VALUE, -1);
   return parser_.get();
-}
-
-void PictureOrder::Add(const AVPacket& packet) {
-  const auto place = static_cast<std::int64_t>(numbers_.size());
-  const AVCodecParserContext* parsed = parser_.Parse(packet);
-  switch (parsed ? codec_ : AV_CODEC_ID_NONE) {
-    case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC: numbers_.push_back(parsed->output_picture_number); return;
-    case AV_CODEC_ID_MPEG1VIDEO:
-    case AV_CODEC_ID_MPEG2VIDEO:
-    case AV_CODEC_ID_MPEG4:
-    case AV_CODEC_ID_VC1:
-      // A B picture is shown when it is decoded, any other when the next that is not B is.
-      numbers_.push_back(2 * place);
-      if (parsed->pict_type == AV_PICTURE_TYPE_B) return;
-      if (last_reference_ >= 0) numbers_[last_reference_] = 2 * place - 1;
-      last_reference_ = place;
-      return;
-    default: numbers_.push_back(place);
-  }
-}
-
-std::vector<std::int64_t> PictureOrder::Take() {
-  if (last_reference_ >= 0) numbers_[last_reference_] = 2 * static_cast<std::int64_t>(numbers_.size());
-  return std::exchange(numbers_, {});
 }
 
 }  // namespace cosmos

@@ -15,12 +15,14 @@ struct BufferMeter::Holder {
   std::shared_ptr<State> state;
 };
 
+std::int64_t BufferMeter::PaddedPixels(std::int64_t max_pixels) {
+  constexpr std::int64_t kPadding = 128 * 128;
+  return std::min(max_pixels, std::numeric_limits<std::int64_t>::max() / 4) * 2 + kPadding;
+}
+
 void BufferMeter::Attach(AVCodecContext& context) {
   context.opaque = this;
-  // FFmpeg's own check, which comes before it allocates its tables, is on sizes padded for its SIMD: leave
-  // room for that and be exact below.
-  constexpr std::int64_t kPadding = 128 * 128;
-  context.max_pixels = std::min(max_pixels_, std::numeric_limits<std::int64_t>::max() / 4) * 2 + kPadding;
+  context.max_pixels = PaddedPixels(max_pixels_);  // Allocate is exact
   context.get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
     return static_cast<BufferMeter*>(self->opaque)->Allocate(self, frame, flags);
   };

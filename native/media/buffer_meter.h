@@ -15,6 +15,10 @@ class BufferMeter {
   BufferMeter(std::int64_t max_bytes, std::int64_t max_pixels)
       : state_(std::make_shared<State>()), max_bytes_(max_bytes), max_pixels_(max_pixels) {}
 
+  // What FFmpeg's own check is to be set to. It comes before FFmpeg allocates its tables, and is on sizes
+  // padded for its SIMD.
+  static std::int64_t PaddedPixels(std::int64_t max_pixels);
+
   // Makes `context` allocate its pictures through this meter, which must outlive it. Pictures may outlive
   // both.
   void Attach(AVCodecContext& context);

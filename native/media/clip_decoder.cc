@@ -1,5 +1,6 @@
 #include "media/clip_decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/stopwatch.h"
@@ -38,6 +39,8 @@ std::string ClipDecoder::WhyNotNvdec() const {
   if (request_.keep_images) return "frames at their own size come from the CPU";
   Nvdec* nvdec = request_.gpu->nvdec();
   if (!nvdec) return request_.gpu->nvdec_reason();
+  // NVDEC's parser gets the headers once, in front of the first packet.
+  if (scan_.parameter_sets.change()) return "the container changes the parameter sets in mid-stream";
   const AVCodecParameters& parameters = demuxer_.parameters();
   // What the parameters do not say, NVDEC's parser will.
   const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
@@ -56,9 +59,39 @@ Status ClipDecoder::Begin(const DecodePlan& plan, int clips) {
     COSMOS_RETURN_IF_ERROR(Choose(Work(plan, clips)));
     if (!pictures_ && path_ == DecodePath::kNvdec) COSMOS_RETURN_IF_ERROR(OpenNvdec());
   }
-  if (!pictures_) COSMOS_RETURN_IF_ERROR(OpenStream(plan));
-  before_ = pictures_->counts();
+  if (!pictures_ && nvdec_ && clips == 1 && plan.runs.size() > 1 && scan_.index.seekable()) {
+    whole_plan_ = &plan;
+  } else if (!pictures_) {
+    COSMOS_RETURN_IF_ERROR(OpenStream(plan));
+  }
+  before_ = counts();
   return {};
+}
+
+// Where other engines idle, they take some of the runs. A decoder has to be there for each: creating one
+// takes longer than decoding some runs, so a clip creates one at most, and those that follow find more and
+// more.
+Status ClipDecoder::DecodeInParallel(const DecodePlan& plan) {
+  Nvdec& nvdec = *request_.gpu->nvdec();
+  const AVCodecParameters& parameters = demuxer_.parameters();
+  const int idle =
+      nvdec.pool().IdleFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height);
+  const auto turns = nvdec.scheduler().TakeFree(std::min(idle, static_cast<int>(plan.runs.size()) - 1));
+  if (!turns.empty()) {
+    auto decoded = cosmos::DecodeInParallel({.media = media_,
+                                             .scan = scan_,
+                                             .plan = plan,
+                                             .limits = request_.limits,
+                                             .guard = guard_,
+                                             .nvdec = nvdec},
+                                            1 + static_cast<int>(turns.size()), demuxer_, *nvdec_);
+    if (!decoded.ok()) return decoded.TakeStatus();
+    if (decoded.value()) {
+      parallel_ = *std::move(decoded).value();
+      return {};
+    }
+  }
+  return OpenStream(plan);
 }
 
 Status ClipDecoder::OpenNvdec() {
@@ -124,12 +157,18 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
     };
   }
   Decoder& decoder = nvdec_ ? static_cast<Decoder&>(*nvdec_) : *software_;
-  pictures_ = std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index, plan,
-                                              request_.limits.max_packets_without_frame);
+  pictures_ =
+      std::make_unique<PictureStream>(demuxer_, decoder, std::move(make_careful), scan_.index,
+                                      scan_.parameter_sets, plan, request_.limits.max_packets_without_frame);
   return {};
 }
 
 Result<std::optional<WantedPicture>> ClipDecoder::Next() {
+  if (whole_plan_) COSMOS_RETURN_IF_ERROR(DecodeInParallel(*std::exchange(whole_plan_, nullptr)));
+  if (!pictures_) {
+    if (delivered_ == parallel_.pictures.size()) return std::optional<WantedPicture>();
+    return std::optional(std::move(parallel_.pictures[delivered_++]));
+  }
   auto picture = pictures_->Next();
   if (nvdec_ && nvdec_->gave_up() && path_ == DecodePath::kNvdec) {
     // The CPU does it all from here on: somebody else may have the place.

@@ -12,6 +12,7 @@
 #include "media/job_guard.h"
 #include "media/nvdec_decoder.h"
 #include "media/nvdec_scheduler.h"
+#include "media/parallel_runs.h"
 #include "media/picture_stream.h"
 #include "media/software_decoder.h"
 #include "media/video_scan.h"
@@ -21,8 +22,9 @@ namespace cosmos {
 class ClipDecoder {
  public:
   // All must outlive it.
-  ClipDecoder(Demuxer& demuxer, const VideoScan& scan, const ClipRequest& request, JobGuard& guard)
-      : demuxer_(demuxer), scan_(scan), request_(request), guard_(guard) {}
+  ClipDecoder(const MediaSource& media, Demuxer& demuxer, const VideoScan& scan, const ClipRequest& request,
+              JobGuard& guard)
+      : media_(media), demuxer_(demuxer), scan_(scan), request_(request), guard_(guard) {}
 
   // Makes a decoder of the CPU's, which whatever NVDEC cannot do falls to. Fails where the video can never be
   // decoded.
@@ -37,10 +39,12 @@ class ClipDecoder {
   // `decode_ms`: what Next took since Begin.
   void End(double decode_ms);
 
-  DecodeCounts counts() const { return pictures_ ? pictures_->counts() : DecodeCounts(); }
+  DecodeCounts counts() const { return pictures_ ? pictures_->counts() : parallel_.counts; }
   // For a place in NVDEC, so far.
   double waited_ms() const { return waited_ms_; }
-  int seeks() const { return pictures_ ? pictures_->seeks() : 0; }
+  int seeks() const { return pictures_ ? pictures_->seeks() : parallel_.seeks; }
+  // Besides those of the demuxer.
+  std::int64_t more_bytes_read() const { return parallel_.bytes_read; }
   // Why the last packet was refused, as an AVERROR, or 0.
   int refusal() const;
   // Why pictures came from the CPU although there is a GPU; empty without one, or when none did.
@@ -55,7 +59,9 @@ class ClipDecoder {
   Status Choose(const DecodeWork& work);
   Status OpenNvdec();
   Status OpenStream(const DecodePlan& plan);
+  Status DecodeInParallel(const DecodePlan& plan);
 
+  const MediaSource& media_;
   Demuxer& demuxer_;
   const VideoScan& scan_;
   const ClipRequest& request_;
@@ -64,6 +70,9 @@ class ClipDecoder {
   std::unique_ptr<NvdecDecoder> nvdec_;
   const SoftwareDecoder* careful_ = nullptr;  // of the picture stream
   std::unique_ptr<PictureStream> pictures_;
+  const DecodePlan* whole_plan_ = nullptr;  // of a single clip that has not been begun
+  ParallelResult parallel_;
+  std::size_t delivered_ = 0;  // of its pictures
   std::optional<DecodePath> path_;
   std::string reason_;
 

@@ -27,13 +27,14 @@ class VideoClipReader final : public ClipReader {
   // A frame of a clip that a packet's picture goes to.
   struct Use {
     int place = 0;
-    int window = 0;
+    int clip = 0;
     int slot = 0;
   };
   struct OpenClip {
     DeviceClipWriter writer;
     std::vector<FrameInfo> frames;
     int missing = 0;
+    int damaged = 0;
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
@@ -42,13 +43,16 @@ class VideoClipReader final : public ClipReader {
   Status TakePictures();
   Status TakePicture();
   Status Place(const WantedPicture& picture);
-  OpenClip& ClipOf(int window);
+  Result<OpenClip*> ClipOf(int clip);
+  const ClipWindow& WindowOf(int clip) const { return windows_[window_of_clip_[clip]]; }
   Result<DecodedClip> Finish();
+  DecodedClip Repeat();
   DecodeReport Report(bool by_nvdec);
   Status NothingDecoded() const;
 
   const ClipRequest request_;
   JobGuard guard_;
+  MediaSource media_;
   std::unique_ptr<Demuxer> demuxer_;
   VideoScan scan_;
   std::vector<ClipWindow> windows_;
@@ -58,10 +62,13 @@ class VideoClipReader final : public ClipReader {
   Orientation orientation_;
   RgbConverter to_rgb_;
 
-  int window_ = 0;             // the next to be delivered
-  std::deque<OpenClip> open_;  // window_, window_ + 1, ...
-  DecodeReport spent_;         // on all clips so far
-  DecodeReport reported_;      // of which on those delivered
+  int window_ = 0;                     // the next to be delivered
+  std::vector<int> window_of_clip_;    // the first that shows it: windows that repeat another share its clip
+  int clip_ = 0;                       // the next to be made
+  std::deque<OpenClip> open_;          // clip_, clip_ + 1, ...
+  std::optional<DecodedClip> shared_;  // the last one, while the next window repeats it
+  DecodeReport spent_;                 // on all clips so far
+  DecodeReport reported_;              // of which on those delivered
   int reported_damage_ = 0;
   Status error_;
 };
@@ -103,7 +110,8 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
 }
 
 Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Windows>& windows) {
-  auto demuxer = Demuxer::Open(std::move(source), request_.limits, guard_);
+  media_ = std::move(source);
+  auto demuxer = Demuxer::Open(media_, request_.limits, guard_);
   if (!demuxer.ok()) return demuxer.TakeStatus();
   demuxer_ = std::move(demuxer).value();
   auto scan = ScanVideo(*demuxer_, request_.start, request_.end, request_.limits);
@@ -113,7 +121,7 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
   if (!planned.ok()) return planned.TakeStatus();
   windows_ = std::move(planned).value();
 
-  decoder_ = std::make_unique<ClipDecoder>(*demuxer_, scan_, request_, guard_);
+  decoder_ = std::make_unique<ClipDecoder>(media_, *demuxer_, scan_, request_, guard_);
   if (Status status = decoder_->Open(); !status.ok()) return status;
   PlanUses();
   orientation_ = OrientationOf(demuxer_->stream());
@@ -123,14 +131,17 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
 // One plan over the union of all windows: a frame in several is decoded once.
 void VideoClipReader::PlanUses() {
   const std::vector<int> ranks = AllRanks(windows_);
-  plan_ = PlanDecode(scan_.index, ranks,
-                     {.decoder_delay = decoder_->delay(),
-                      .tolerance = static_cast<std::int64_t>(request_.frame_tolerance / scan_.tick)});
+  plan_ =
+      PlanDecode(scan_.index, ranks,
+                 {.decoder_delay = decoder_->delay(), .tolerance = scan_.Ticks(request_.frame_tolerance)});
   for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
+    if (windows_[window].repeats) continue;
     for (int slot = 0; slot < request_.shape.frames; ++slot) {
       const auto rank = std::ranges::lower_bound(ranks, windows_[window].ranks[slot]);
-      uses_.push_back({scan_.index.place(plan_.chosen[rank - ranks.begin()]), window, slot});
+      const int clip = static_cast<int>(window_of_clip_.size());
+      uses_.push_back({scan_.index.place(plan_.chosen[rank - ranks.begin()]), clip, slot});
     }
+    window_of_clip_.push_back(window);
   }
   std::ranges::stable_sort(uses_, {}, &Use::place);
 }
@@ -151,9 +162,10 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
 
 Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
   if (window_ == static_cast<int>(windows_.size())) return std::optional<DecodedClip>();
-  if (!ClipOf(window_).writer.complete()) {
-    if (Status status = TakePictures(); !status.ok()) return status;
-  }
+  if (windows_[window_].repeats) return std::optional(Repeat());
+  auto open = ClipOf(clip_);
+  if (!open.ok()) return open.TakeStatus();
+  if (!open.value()->writer.complete()) COSMOS_RETURN_IF_ERROR(TakePictures());
   auto clip = Finish();
   if (!clip.ok()) return clip.TakeStatus();
   return std::optional(std::move(clip).value());
@@ -161,10 +173,11 @@ Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
 
 // All that the next clip lacks.
 Status VideoClipReader::TakePictures() {
-  if (Status status = decoder_->Begin(plan_, static_cast<int>(windows_.size())); !status.ok()) return status;
+  const int clips = static_cast<int>(window_of_clip_.size());
+  if (Status status = decoder_->Begin(plan_, clips); !status.ok()) return status;
   const double before_ms = spent_.decode_ms;
   Status status;
-  while (status.ok() && !ClipOf(window_).writer.complete()) status = TakePicture();
+  while (status.ok() && !open_.front().writer.complete()) status = TakePicture();
   decoder_->End(spent_.decode_ms - before_ms);
   return status;
 }
@@ -202,27 +215,53 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   const Use& first = uses.front();
   const int rank = scan_.index.rank(picture.place);
   for (const Use& use : uses) {
-    OpenClip& clip = ClipOf(use.window);
+    auto open = ClipOf(use.clip);
+    if (!open.ok()) return open.TakeStatus();
+    OpenClip& clip = *open.value();
     if (on_device) {
       clip.writer.Write(use.slot, picture.frame);
     } else if (&use == &first) {
       clip.writer.Write(use.slot, image);
     } else {
-      clip.writer.Copy(use.slot, ClipOf(first.window).writer, first.slot);
+      clip.writer.Copy(use.slot, open_[first.clip - clip_].writer, first.slot);
     }
-    clip.frames[use.slot] = {rank - windows_[use.window].first_rank, scan_.Seconds(scan_.index.time(rank)),
+    clip.frames[use.slot] = {rank - WindowOf(use.clip).first_rank, scan_.Seconds(scan_.index.time(rank)),
                              scan_.index.packet(picture.place).keyframe};
-    if (picture.place != picture.wanted) ++clip.missing;
+    if (picture.place != picture.wanted) {
+      ++clip.missing;
+    } else if (picture.damaged) {
+      ++clip.damaged;
+    }
   }
   return {};
 }
 
-VideoClipReader::OpenClip& VideoClipReader::ClipOf(int window) {
-  while (static_cast<int>(open_.size()) <= window - window_) {
+// Windows that overlap are open together.
+Result<VideoClipReader::OpenClip*> VideoClipReader::ClipOf(int clip) {
+  const auto place = static_cast<std::size_t>(clip - clip_);
+  const std::int64_t largest = request_.limits.max_bytes / static_cast<std::int64_t>(request_.shape.bytes());
+  if (static_cast<std::int64_t>(place) > std::max<std::int64_t>(largest, 1)) {
+    return Status(StatusCode::kLimit, "the windows overlap so much that " + std::to_string(place + 1) +
+                                          " clips are made at once, which needs more memory than the limit "
+                                          "maxBytes of " +
+                                          std::to_string(request_.limits.max_bytes) + " bytes")
+        .With("limit", static_cast<double>(request_.limits.max_bytes));
+  }
+  while (open_.size() <= place) {
     open_.push_back({DeviceClipWriter(request_.shape, request_.keep_images),
                      std::vector<FrameInfo>(request_.shape.frames)});
   }
-  return open_[window - window_];
+  return &open_[place];
+}
+
+// The clip of the window before, once more.
+DecodedClip VideoClipReader::Repeat() {
+  const ClipWindow& window = windows_[window_++];
+  const bool again = window_ < static_cast<int>(windows_.size()) && windows_[window_].repeats;
+  DecodedClip clip = again ? *shared_ : *std::exchange(shared_, std::nullopt);
+  clip.start = window.start;
+  clip.end = window.end;
+  return clip;
 }
 
 Result<DecodedClip> VideoClipReader::Finish() {
@@ -244,13 +283,27 @@ Result<DecodedClip> VideoClipReader::Finish() {
                    .report = Report(by_nvdec)};
   if (request_.gpu && !all_by_nvdec) clip.report.decoder_reason = decoder_->reason();
   clip.report.frame_count = window.frame_count;
+  clip.report.damaged = done.missing + done.damaged;
+  if (done.damaged > 0) {
+    clip.report.warnings.push_back(std::to_string(done.damaged) + " of " +
+                                   std::to_string(request_.shape.frames) +
+                                   " frames are damaged: patched up, or decoded after pictures that are");
+  }
   if (done.missing > 0) {
     clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
                                    std::to_string(request_.shape.frames) +
                                    " frames could not be decoded; the nearest that could stand in for them");
   }
   open_.pop_front();
+  ++clip_;
   ++window_;
+  if (window_ < static_cast<int>(windows_.size()) && windows_[window_].repeats) {
+    shared_ = clip;
+    DecodeReport cost_nothing = shared_->report;
+    cost_nothing.decoded = cost_nothing.discarded = cost_nothing.bytes_read = cost_nothing.seeks = 0;
+    cost_nothing.open_ms = cost_nothing.wait_ms = cost_nothing.decode_ms = cost_nothing.convert_ms = 0;
+    shared_->report = cost_nothing;
+  }
   return clip;
 }
 
@@ -261,7 +314,7 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
   spent_.discarded = counts.discarded;
   spent_.seeks = decoder_->seeks();
   spent_.wait_ms = decoder_->waited_ms();
-  spent_.bytes_read = demuxer_->bytes_read();
+  spent_.bytes_read = demuxer_->bytes_read() + decoder_->more_bytes_read();
 
   DecodeReport report = spent_;
   report.decoded -= reported_.decoded;
@@ -278,7 +331,10 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
   report.codec = demuxer_->codec();
   report.decoder = by_nvdec ? "nvdec" : "software";
   report.rotation = orientation_.degrees();
-  report.duration = demuxer_->duration() > 0 ? demuxer_->duration() : scan_.EndSeconds();
+  // A joined recording says how long one of its parts is.
+  const bool joined =
+      demuxer_->may_be_joined() && (scan_.index.joined() || scan_.EndSeconds() > demuxer_->duration());
+  report.duration = demuxer_->duration() > 0 && !joined ? demuxer_->duration() : scan_.EndSeconds();
   if (counts.damage > reported_damage_) {
     report.warnings.push_back(std::to_string(counts.damage - reported_damage_) +
                               " packets or pictures are damaged");

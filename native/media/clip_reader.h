@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "image/clip.h"
 #include "image/rgb_image.h"
+#include "media/frame_rule.h"
 
 namespace cosmos {
 
@@ -30,7 +31,9 @@ using MediaSource = std::variant<MediaPath, MediaBytes>;
 
 // What one video may cost. A request can lower these, never raise them.
 struct DecodeLimits {
-  std::int64_t max_pixels = std::int64_t{8192} * 8192;  // of one coded picture
+  // Of one coded picture: what the highest levels of H.264, HEVC and AV1 allow. Converting a picture takes
+  // ten bytes a pixel beside those that the decoder holds.
+  std::int64_t max_pixels = std::int64_t{8192} * 4352;
   int max_streams = 16;
   int max_packets_without_frame = 20000;
   double max_wall_seconds = 300;
@@ -42,6 +45,7 @@ struct ClipRequest {
   // Presentation time in seconds from the first displayed frame; nothing = to the end.
   double start = 0;
   std::optional<double> end;
+  FrameRule frame_rule;
   // A wanted frame may move by up to this many seconds to one that is cheaper to decode. 0 = exactly these.
   double frame_tolerance = 0;
   int threads = 1;           // of the decoder, >= 1
@@ -83,6 +87,7 @@ struct DecodeReport {
   double wait_ms = 0;     // for an NVDEC engine
   double decode_ms = 0;   // demux and decode
   double convert_ms = 0;  // to RGB, rotate, resize
+  int damaged = 0;        // frames of the clip that are stand-ins, patched up or decoded after damage
   std::vector<std::string> warnings;
 };
 
@@ -108,7 +113,7 @@ class ClipReader {
 };
 
 // A clip from still pictures (encoded JPEG, PNG, WebP, or raw RGB): picture floor(i·(n−1)/(T−1)) of n becomes
-// frame i.
+// frame i, whatever the request's rule for videos.
 using StillImage = std::variant<MediaBytes, RgbImage>;
 Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const ClipRequest& request,
                                    CancelTokenPtr cancel);

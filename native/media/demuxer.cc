@@ -4,6 +4,12 @@
 #include <semaphore>
 #include <span>
 #include <utility>
+#include <vector>
+
+#include "media/buffer_meter.h"
+#include "media/container_check.h"
+#include "media/encryption.h"
+#include "media/picture_format.h"
 
 namespace cosmos {
 namespace {
@@ -16,6 +22,10 @@ std::counting_semaphore<kConcurrentProbes>& Probes() {
   static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
   return probes;
 }
+
+constexpr const char* kNotAContainer =
+    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
+    "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
 
 enum class Structure { kFrame, kTopField, kBottomField };
 
@@ -49,6 +59,12 @@ Status Append(AVPacket& packet, const AVPacket& more) {
   return {};
 }
 
+Status Encrypted(const std::string& how) {
+  return Status(StatusCode::kEncrypted,
+                "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
+      .With("scheme", how);
+}
+
 int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
 
 }  // namespace
@@ -67,6 +83,17 @@ Status Demuxer::OpenContainer() {
   if (!source.ok()) return source.TakeStatus();
   format_.reset();
   source_ = std::move(source).value();
+  if (HasOnlyEncryptedVideo(*source_)) {
+    return Encrypted("its sample tables say so").With("container", "mp4");
+  }
+
+  // As avformat_open_input would: what the tables of this container may ask for is known before it reads
+  // them.
+  const AVInputFormat* kind = nullptr;
+  if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
+    return ReadError(error, kNotAContainer);
+  }
+  COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
 
   AVFormatContext* format = avformat_alloc_context();
   if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
@@ -77,15 +104,11 @@ Status Demuxer::OpenContainer() {
   format->max_analyze_duration = kAnalyzeMicroseconds;
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
-  av_dict_set(&options, "codec_whitelist", ff::AllowedDecoders(), 0);
+  av_dict_set(&options, "codec_whitelist", ff::ProbedDecoders(), 0);
   av_dict_set(&options, "protocol_whitelist", "none", 0);
-  const int error = avformat_open_input(&format, nullptr, nullptr, &options);
+  const int error = avformat_open_input(&format, nullptr, kind, &options);
   av_dict_free(&options);
-  if (error < 0) {
-    return ReadError(error,
-                     "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, "
-                     "mpeg, flv, asf, ogg, ivf, raw h264, hevc or av1)");
-  }
+  if (error < 0) return ReadError(error, kNotAContainer);
   format_.reset(format);
   has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
   return {};
@@ -111,17 +134,36 @@ Status Demuxer::ChooseStream() {
           .With("container", container());
     }
     stream_ = format_->streams[best];
+    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream
+    // does.
+    const AVCodecParserContext* parser = av_stream_get_parser(stream_);
+    AVCodecParameters& found = *stream_->codecpar;
+    if (parser && found.width == 0) {
+      found.width = parser->width;
+      found.height = parser->height;
+    }
   } else {
     // The container's own times and flags are complete: parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
   }
+  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptedStream(*scheme);
   for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
   ahead_.reset();
   parser_.reset();
-  // A sample of an mp4 is a whole picture; elsewhere FFmpeg's parser gives fields, or copied what it gave.
-  if (parameters().codec_id == AV_CODEC_ID_H264 && !has_sample_tables_) parser_.emplace(parameters());
+  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by
+  // one. Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to
+  // nothing.
+  const bool fields =
+      has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
+  if (fields) parser_.emplace(parameters());
+  unpacker_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
+    auto unpacker = BitstreamFilter::Open(parameters());
+    if (!unpacker.ok()) return unpacker.TakeStatus();
+    unpacker_ = std::move(unpacker).value();
+  }
   return {};
 }
 
@@ -143,9 +185,15 @@ bool Demuxer::ParametersComplete() const {
 }
 
 Status Demuxer::FindStreamInfo() {
+  // It decodes a few pictures, with decoders that are not metered.
+  std::vector<AVDictionary*> options(format_->nb_streams);
+  for (AVDictionary*& option : options) {
+    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
+  }
   Probes().acquire();
-  const int error = avformat_find_stream_info(format_.get(), nullptr);
+  const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
   Probes().release();
+  for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();
 }
@@ -153,9 +201,20 @@ Status Demuxer::FindStreamInfo() {
 Status Demuxer::ReadError(int error, const std::string& what) const {
   if (Status status = guard_.Check(); !status.ok()) return status;
   if (!source_->error().ok()) return source_->error();
+  if (error == AVERROR(ENOMEM)) return TooMuch();
   Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
   if (!format_) return status;
   return std::move(status).With("container", container());
+}
+
+// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of
+// one stream too many, and of a packet that is longer than any may be.
+Status Demuxer::TooMuch() const {
+  if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
+    return TableBudget::TooManyStreams(limits_);
+  }
+  return Status(StatusCode::kLimit, "a packet needs more memory than one may have (limit maxBytes)")
+      .With("limit", static_cast<double>(limits_.max_bytes));
 }
 
 Result<bool> Demuxer::Read(AVPacket& packet) {
@@ -181,6 +240,10 @@ Result<bool> Demuxer::Read(AVPacket& packet) {
   return true;
 }
 
+Status Demuxer::EncryptedStream(const std::string& scheme) const {
+  return Encrypted(scheme).With("container", container()).With("codec", codec());
+}
+
 Status Demuxer::CheckSize(const AVPacket& packet) const {
   if (packet.size <= limits_.max_bytes) return {};
   return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
@@ -195,26 +258,62 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
     av_packet_unref(&packet);
     const int error = av_read_frame(format_.get(), &packet);
     if (error == AVERROR(EAGAIN)) continue;
-    if (error == AVERROR(ENOMEM)) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+    if (error == AVERROR(ENOMEM)) return TooMuch();
     if (error < 0) {
       if (Status status = guard_.Check(); !status.ok()) return status;
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
+      if (SamplesAreMissing()) damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
-    if (packet.stream_index == stream_->index && packet.size > 0) return true;
+    if (packet.stream_index != stream_->index || packet.size == 0) continue;
+    if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
+      // The file ends within it.
+      damage_ = ff::ErrorName(AVERROR_EOF);
+      continue;
+    }
+    if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
+    if (!unpacker_) return true;
+    auto unpacked = Unpack(packet);
+    if (!unpacked.ok() || unpacked.value()) return unpacked;
   }
+}
+
+// False when nothing is left of it. What the filter cannot read is left as it is: a decoder may know better.
+Result<bool> Demuxer::Unpack(AVPacket& packet) {
+  const ff::Packet whole(av_packet_clone(&packet));
+  if (!whole) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  bool any = false;
+  const bool read = unpacker_->Apply(packet, [&](AVPacket& picture) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, &picture);
+    any = true;
+  });
+  if (!read && !any) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, whole.get());
+  }
+  return packet.size > 0;
+}
+
+// Whether tables name samples that lie behind the end of the file: an upload that broke off.
+bool Demuxer::SamplesAreMissing() const {
+  if (!has_sample_tables_) return false;
+  const int count = avformat_index_get_entries_count(stream_);
+  if (count == 0) return false;
+  const AVIndexEntry* last = avformat_index_get_entry(stream_, count - 1);
+  return last->pos + last->size > source_->size();
 }
 
 bool Demuxer::Seek(std::int64_t timestamp) {
   ahead_.reset();
+  if (unpacker_) unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
 Status Demuxer::Rewind() {
   earlier_bytes_ += source_->bytes_read();
-  damage_.clear();
   if (Status status = OpenContainer(); !status.ok()) return status;
   return ChooseStream();
 }
@@ -224,6 +323,8 @@ std::string Demuxer::container() const {
   if (has_sample_tables_) return "mp4";
   return std::string(names.substr(0, names.find(',')));
 }
+
+bool Demuxer::may_be_joined() const { return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0; }
 
 double Demuxer::frame_seconds() const {
   for (const AVRational rate : {stream_->avg_frame_rate, stream_->r_frame_rate}) {

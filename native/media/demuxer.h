@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "media/bitstream.h"
+#include "media/bitstream_filter.h"
 #include "media/clip_reader.h"
 #include "media/ffmpeg.h"
 #include "media/job_guard.h"
@@ -24,8 +25,9 @@ class Demuxer {
                                                const JobGuard& guard);
 
   // The next packet of the stream, never an empty one; false at the end. One packet is one picture: the two
-  // fields of one that come in packets of their own are joined. Damage that the demuxer cannot get over ends
-  // the stream and is kept in `damage()`.
+  // fields of one that come in packets of their own are joined, and MPEG-4's two pictures in one packet, with
+  // an empty one behind it, are taken apart. Damage that the demuxer cannot get over ends the stream and is
+  // kept in `damage()`.
   Result<bool> Read(AVPacket& packet);
 
   // Moves to a keyframe at or before `timestamp`, as well as the container can: what is read next says where
@@ -45,10 +47,17 @@ class Demuxer {
   double frame_seconds() const;
   // Of the whole video in seconds, or 0 when the container does not say.
   double duration() const;
-  // Why the stream ended before its end, in our words, or empty.
+  // Why the stream ended before its end, in our words, or empty. What was seen once stays: it is true of the
+  // file, whichever part of it is read next.
   const std::string& damage() const { return damage_; }
+  // Whether files of this kind are made by writing one behind the other, clocks and headers included
+  // (broadcasts, DVDs, live streams that broke off): then a time may come twice, and the parameter sets that
+  // hold somewhere are known only to who has read all before.
+  bool may_be_joined() const;
   // Byte positions of packets and their times come from tables in the container (mp4, mov).
   bool has_sample_tables() const { return has_sample_tables_; }
+  // Whether packets are looked into to find those that are one picture.
+  bool joins_fields() const { return parser_.has_value(); }
 
  private:
   Demuxer(MediaSource media, const DecodeLimits& limits, const JobGuard& guard)
@@ -59,8 +68,12 @@ class Demuxer {
   bool ParametersComplete() const;
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
+  Status TooMuch() const;
   Result<bool> ReadPacket(AVPacket& packet);
+  Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
+  bool SamplesAreMissing() const;
+  Status EncryptedStream(const std::string& scheme) const;
 
   MediaSource media_;
   DecodeLimits limits_;
@@ -69,9 +82,10 @@ class Demuxer {
   ff::FormatContext format_;
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
-  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
-  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
-  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
+  std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
+  std::optional<PictureParser> parser_;      // of a stream whose fields may come one by one
+  ff::Packet ahead_;                         // read to see whether it is a second field, and is none
+  std::int64_t earlier_bytes_ = 0;           // read before the last Rewind
   std::string damage_;
 };
 

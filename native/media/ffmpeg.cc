@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <mutex>
+#include <string_view>
 
 namespace cosmos::ff {
 
@@ -46,12 +47,22 @@ const AVCodec* FindDecoder(AVCodecID codec) {
 }
 
 const char* AllowedDemuxers() {
-  return "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,av1,obu,ivf";
+  return "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,av1,obu,ivf,dv,gif,"
+         "apng,"
+         "yuv4mpegpipe";
 }
 
 const char* AllowedDecoders() {
   return "h264,hevc,libdav1d,libaom-av1,av1,vp8,vp9,libvpx,libvpx-vp9,vc1,wmv3,mpeg4,mpeg2video,mpeg1video,"
-         "mjpeg";
+         "mjpeg,prores,theora,wmv1,wmv2,ffv1,dvvideo,rawvideo,gif,apng";
+}
+
+const char* ProbedDecoders() {
+  static const std::string names = [] {
+    std::string all = AllowedDecoders();
+    return all.erase(all.find(",mjpeg"), std::string_view(",mjpeg").size());
+  }();
+  return names.c_str();
 }
 
 const char* AllowedPictureDecoders() { return "mjpeg,png,webp"; }

@@ -10,8 +10,10 @@ extern "C" {
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 #include <libavutil/display.h>
+#include <libavutil/encryption_info.h>
 #include <libavutil/error.h>
 #include <libavutil/imgutils.h>
+#include <libavutil/intreadwrite.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
@@ -64,6 +66,9 @@ const AVCodec* FindDecoder(AVCodecID codec);
 // The allowed names, as the lists that FFmpeg's whitelist options take.
 const char* AllowedDemuxers();
 const char* AllowedDecoders();
+// Those that may look into a stream before its packets are ours to look at. Motion JPEG is not: a picture of
+// it can take hours, and nothing that it says is needed.
+const char* ProbedDecoders();
 // Of still pictures.
 const char* AllowedPictureDecoders();
 

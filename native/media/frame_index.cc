@@ -6,50 +6,98 @@
 
 namespace cosmos {
 
-FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool made_up)
+FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool made_up, std::vector<int> display)
     : packets_(std::move(packets)), seekable_(!made_up) {
-  Arrange();
+  Arrange(std::move(display));
   MeasureReorder();
 }
 
-void FrameIndex::Arrange() {
-  // Every picture before a keyframe in decoding order is shown before it. A pts that says otherwise (a joined
-  // recording, a clock that was reset) begins a new epoch: order is (epoch, pts).
+// Every picture before a keyframe in decoding order is shown before it. A pts that says otherwise (a joined
+// recording, a clock that was reset) begins a new epoch: order is (epoch, pts). `by_dts`: a clock that steps
+// back anywhere begins one as well. That is for times that do not say the order.
+std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
   std::vector<int> epoch(packets_.size());
-  std::vector<std::int64_t> offsets = {0};  // per epoch, what makes its times follow the epoch before
+  int epochs = 1;
   std::int64_t latest = IndexedPacket::kNoTime;
+  std::int64_t latest_dts = IndexedPacket::kNoTime;
   for (std::size_t place = 0; place < packets_.size(); ++place) {
     const IndexedPacket& packet = packets_[place];
-    if (packet.keyframe) {
-      keyframes_.push_back(static_cast<int>(place));
-      if (place > 0 && packet.pts <= latest) {
-        offsets.push_back(offsets.back() + latest + 1 - packet.pts);
-        latest = packet.pts;
-        seekable_ = false;
-      }
+    if (packet.keyframe) keyframes_.push_back(static_cast<int>(place));
+    const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && packet.dts < latest_dts;
+    if (place > 0 && (steps_back || packet.keyframe) && packet.pts <= latest) {
+      ++epochs;
+      latest = packet.pts;
+      latest_dts = IndexedPacket::kNoTime;
+      seekable_ = false;
     }
     latest = std::max(latest, packet.pts);
-    epoch[place] = static_cast<int>(offsets.size()) - 1;
+    latest_dts = std::max(latest_dts, packet.dts);
+    epoch[place] = epochs - 1;
   }
+  FindOffsets(epoch, epochs);
+  return epoch;
+}
 
-  by_order_.resize(packets_.size());
-  std::iota(by_order_.begin(), by_order_.end(), 0);
-  std::ranges::stable_sort(by_order_, [&](int a, int b) {
-    return std::pair(epoch[a], packets_[a].pts) < std::pair(epoch[b], packets_[b].pts);
-  });
+// Where a clock was reset, the first picture follows the last one before as that followed the one before it.
+// Only what is shown counts: the ends of edits that are cut away overlap, and what is left does not.
+void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
+  struct Span {
+    std::int64_t first = kMostTime;
+    std::int64_t last_but_one = IndexedPacket::kNoTime;
+    std::int64_t last = IndexedPacket::kNoTime;
+  };
+  std::vector<Span> spans(epochs);
+  for (std::size_t place = 0; place < packets_.size(); ++place) {
+    if (!packets_[place].shown) continue;
+    Span& span = spans[epoch[place]];
+    const std::int64_t pts = packets_[place].pts;
+    span.first = std::min(span.first, pts);
+    if (pts > span.last)
+      span.last_but_one = std::exchange(span.last, pts);
+    else if (pts < span.last)
+      span.last_but_one = std::max(span.last_but_one, pts);
+  }
+  // Bounded: so many jumps of so long a clock add up to more than a number holds.
+  const auto bounded = [](std::int64_t time) { return std::clamp(time, -kMostTime, kMostTime); };
+  offsets_.assign(epochs, 0);
+  std::int64_t offset = 0;
+  std::int64_t latest = IndexedPacket::kNoTime;
+  std::int64_t interval = 1;
+  for (int number = 0; number < epochs; ++number) {
+    const Span& span = spans[number];
+    const bool any = span.last != IndexedPacket::kNoTime;
+    if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
+      offset = bounded(latest + interval - span.first);
+      joined_ = true;
+    }
+    offsets_[number] = offset;
+    if (!any) continue;
+    latest = std::max(latest, bounded(span.last + offset));
+    if (span.last_but_one != IndexedPacket::kNoTime) interval = bounded(span.last - span.last_but_one);
+  }
+}
 
+void FrameIndex::Arrange(std::vector<int> display) {
+  const std::vector<int> epoch = FindEpochs(/*by_dts=*/!display.empty());
+  by_pts_.resize(packets_.size());
+  std::iota(by_pts_.begin(), by_pts_.end(), 0);
+  const auto time_of = [&](int place) { return std::pair(epoch[place], packets_[place].pts); };
+  std::ranges::stable_sort(by_pts_, {}, time_of);
+  const auto twice = std::ranges::adjacent_find(by_pts_, {}, time_of);
+  if (twice != by_pts_.end()) seekable_ = false;
+
+  by_order_ = display.empty() ? by_pts_ : std::move(display);
   order_.resize(packets_.size());
-  times_.resize(packets_.size());
   for (std::size_t order = 0; order < by_order_.size(); ++order) {
     const int place = by_order_[order];
     order_[place] = static_cast<int>(order);
-    times_[order] = packets_[place].pts + offsets[epoch[place]];
-    if (order > 0) {
-      if (packets_[place].pts == packets_[by_order_[order - 1]].pts) seekable_ = false;
-      times_[order] = std::max(times_[order], times_[order - 1]);
-    }
     if (packets_[place].shown) frames_.push_back(place);
   }
+  for (const int place : frames_) {
+    times_.push_back(std::clamp(packets_[place].pts + offsets_[epoch[place]], -kMostTime, kMostTime));
+  }
+  std::ranges::sort(times_);
+  if (!seekable_) by_pts_ = {};
 }
 
 void FrameIndex::MeasureReorder() {
@@ -77,14 +125,12 @@ int FrameIndex::rank(int place) const {
 
 int FrameIndex::PlaceOf(std::int64_t pts) const {
   const auto found =
-      std::ranges::lower_bound(by_order_, pts, {}, [&](int place) { return packets_[place].pts; });
-  return found != by_order_.end() && packets_[*found].pts == pts ? *found : -1;
+      std::ranges::lower_bound(by_pts_, pts, {}, [&](int place) { return packets_[place].pts; });
+  return found != by_pts_.end() && packets_[*found].pts == pts ? *found : -1;
 }
 
 int FrameIndex::RankAtOrAfter(std::int64_t time) const {
-  const auto found =
-      std::ranges::lower_bound(frames_, time, {}, [&](int place) { return times_[order_[place]]; });
-  return static_cast<int>(found - frames_.begin());
+  return static_cast<int>(std::ranges::lower_bound(times_, time) - times_.begin());
 }
 
 }  // namespace cosmos

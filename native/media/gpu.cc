@@ -46,6 +46,7 @@ Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
 }
 
 int Gpu::nvdec_engines() const { return nvdec_ ? nvdec_->engines() : 0; }
+int Gpu::nvdec_workers() const { return nvdec_ ? nvdec_->workers() : 0; }
 
 std::vector<NvdecCapability> Gpu::capabilities() const {
   struct Format {
@@ -54,14 +55,10 @@ std::vector<NvdecCapability> Gpu::capabilities() const {
     int bit_depth;
   };
   constexpr std::array kFormats = {
-      Format{AV_CODEC_ID_H264, 1, 8},       Format{AV_CODEC_ID_H264, 1, 10},
-      Format{AV_CODEC_ID_HEVC, 1, 8},       Format{AV_CODEC_ID_HEVC, 1, 10},
-      Format{AV_CODEC_ID_HEVC, 1, 12},      Format{AV_CODEC_ID_HEVC, 3, 8},
-      Format{AV_CODEC_ID_HEVC, 3, 10},      Format{AV_CODEC_ID_VP9, 1, 8},
-      Format{AV_CODEC_ID_VP9, 1, 10},       Format{AV_CODEC_ID_AV1, 1, 8},
-      Format{AV_CODEC_ID_AV1, 1, 10},       Format{AV_CODEC_ID_VP8, 1, 8},
-      Format{AV_CODEC_ID_MPEG4, 1, 8},      Format{AV_CODEC_ID_MPEG2VIDEO, 1, 8},
-      Format{AV_CODEC_ID_MPEG1VIDEO, 1, 8},
+      Format{AV_CODEC_ID_H264, 1, 8},  Format{AV_CODEC_ID_H264, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 8},
+      Format{AV_CODEC_ID_HEVC, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 12}, Format{AV_CODEC_ID_HEVC, 3, 8},
+      Format{AV_CODEC_ID_HEVC, 3, 10}, Format{AV_CODEC_ID_VP9, 1, 8},   Format{AV_CODEC_ID_VP9, 1, 10},
+      Format{AV_CODEC_ID_AV1, 1, 8},   Format{AV_CODEC_ID_AV1, 1, 10},  Format{AV_CODEC_ID_VP8, 1, 8},
   };
   std::vector<NvdecCapability> capabilities;
   for (const Format& format : kFormats) {

@@ -18,7 +18,7 @@ struct GpuOptions {
   std::string cuda_library = {};     // absolute; empty: libcuda.so.1 as the loader finds it
   std::string nvcuvid_library = {};  // absolute; empty: libnvcuvid.so.1
   bool nvdec = true;                 // false: decode on the CPU only
-  int nvdec_workers = 0;             // clips in NVDEC at a time; 0 = one for each engine of the card
+  int nvdec_workers = 0;             // clips in NVDEC at a time; 0 = two for each engine of the card
   int cpu_workers = 0;               // clips that the CPU may take over while NVDEC is busy
 };
 
@@ -63,6 +63,7 @@ class Gpu {
   const std::string& nvdec_reason() const { return nvdec_reason_; }
 
   int nvdec_engines() const;
+  int nvdec_workers() const;
   std::vector<NvdecCapability> capabilities() const;
   GpuStats stats() const;
   // A clip was made by this decoder.

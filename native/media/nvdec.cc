@@ -8,13 +8,16 @@ namespace {
 // What idle decoders may keep of the GPU's memory.
 constexpr std::size_t kIdleShare = 32;
 
+// While one clip's packets are parsed and its pictures copied, the engine decodes another's. More than two
+// bring nothing: docs/performance.md has the measurement.
+constexpr int kWorkersPerEngine = 2;
+
 }  // namespace
 
+// MPEG-1, MPEG-2 and MPEG-4 are left to the CPU: their standards leave the last bit of the inverse transform
+// open, NVDEC's differs from libavcodec's, and from picture to picture the difference grows.
 std::optional<cudaVideoCodec> NvdecCodec(AVCodecID codec) {
   switch (codec) {
-    case AV_CODEC_ID_MPEG1VIDEO: return cudaVideoCodec_MPEG1;
-    case AV_CODEC_ID_MPEG2VIDEO: return cudaVideoCodec_MPEG2;
-    case AV_CODEC_ID_MPEG4: return cudaVideoCodec_MPEG4;
     case AV_CODEC_ID_H264: return cudaVideoCodec_H264;
     case AV_CODEC_ID_HEVC: return cudaVideoCodec_HEVC;
     case AV_CODEC_ID_VP8: return cudaVideoCodec_VP8;
@@ -42,8 +45,8 @@ Result<std::unique_ptr<Nvdec>> Nvdec::Open(const cuda::Device& device, cuda::Buf
 
 Status Nvdec::Start(const GpuOptions& options) {
   Status failed;
-  for (const cudaVideoCodec codec : {cudaVideoCodec_H264, cudaVideoCodec_HEVC, cudaVideoCodec_VP9,
-                                     cudaVideoCodec_MPEG2, cudaVideoCodec_AV1}) {
+  for (const cudaVideoCodec codec :
+       {cudaVideoCodec_H264, cudaVideoCodec_HEVC, cudaVideoCodec_VP9, cudaVideoCodec_AV1}) {
     auto caps = Ask(codec, 1, 8);
     if (!caps.ok()) {
       // A driver older than a codec may refuse the question.
@@ -59,8 +62,8 @@ Status Nvdec::Start(const GpuOptions& options) {
     return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a codec known here")
         .With("library", library_.library());
   }
-  const int slots = options.nvdec_workers > 0 ? options.nvdec_workers : engines_;
-  scheduler_ = std::make_unique<NvdecScheduler>(slots, std::max(options.cpu_workers, 0));
+  workers_ = options.nvdec_workers > 0 ? options.nvdec_workers : kWorkersPerEngine * engines_;
+  scheduler_ = std::make_unique<NvdecScheduler>(workers_, std::max(options.cpu_workers, 0));
   return {};
 }
 

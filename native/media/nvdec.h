@@ -32,6 +32,8 @@ class Nvdec {
   NvdecPool& pool() { return pool_; }
   NvdecScheduler& scheduler() { return *scheduler_; }
   int engines() const { return engines_; }
+  // Clips that may be in it at a time.
+  int workers() const { return workers_; }
 
   // What the GPU says of a format, asked once. Of a failed call: that it supports nothing.
   CUVIDDECODECAPS Caps(cudaVideoCodec codec, int chroma, int bit_depth);
@@ -48,6 +50,7 @@ class Nvdec {
   cuda::BufferPool& buffers_;
   const Nvcuvid& library_;
   int engines_ = 0;
+  int workers_ = 0;
   NvdecPool pool_;
   std::unique_ptr<NvdecScheduler> scheduler_;
   std::mutex mutex_;

@@ -21,9 +21,7 @@ bool IsFinal(StatusCode code) {
 bool OnePacketIsOnePicture(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC:
-    case AV_CODEC_ID_MPEG1VIDEO:
-    case AV_CODEC_ID_MPEG2VIDEO: return true;
+    case AV_CODEC_ID_HEVC: return true;
     default: return false;
   }
 }
@@ -132,7 +130,7 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
 // The headers go with the first packet of a run: a new parser knows of nothing.
 void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   if (!error_.ok() || packet.size <= 0) return;
-  ++sent_;
+  if (index_.packet(place).has_picture) ++sent_;
   shown_ = 0;
   std::span<const std::uint8_t> data(packet.data, static_cast<std::size_t>(packet.size));
   const auto headers = filter_.headers();
@@ -142,6 +140,9 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
     data = joined_;
   }
   fed_ = true;
+  if (filter_.parameters().codec_id == AV_CODEC_ID_VP9) {
+    if (const auto colour = ColourOfVp9(data)) session_.SetVp9Colour(*colour);
+  }
   const std::size_t second = SecondField(filter_.parameters().codec_id, data);
   ParsePicture(data.first(second), place);
   if (second < data.size()) ParsePicture(data.subspan(second), place);

@@ -104,7 +104,7 @@ class NvdecDecoder final : public Decoder {
   // Since the last Reset:
   bool fed_ = false;
   bool drained_ = false;
-  int sent_ = 0;       // packets
+  int sent_ = 0;       // packets with a picture in them
   int begun_ = 0;      // pictures that the parser found in them
   int shown_ = 0;      // pictures that it showed of the last
   bool lags_ = false;  // it finds them one packet late

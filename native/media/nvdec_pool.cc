@@ -73,6 +73,13 @@ NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int heig
   return effort;
 }
 
+int NvdecPool::IdleFor(cudaVideoCodec codec, int width, int height) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(std::ranges::count_if(idle_, [&](const Idle& idle) {
+    return idle.shape.codec == codec && width <= idle.max_width && height <= idle.max_height;
+  }));
+}
+
 Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
                                          const std::function<Status()>& may_go_on) {
   Lease lease;

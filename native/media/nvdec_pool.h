@@ -106,6 +106,8 @@ class NvdecPool {
   Result<Lease> Take(const DecoderShape& shape, const std::function<Status()>& may_go_on);
   // What Take would have to do now, as far as the size to be displayed tells.
   Effort EffortFor(cudaVideoCodec codec, int width, int height) const;
+  // Idle decoders that need not be created for it.
+  int IdleFor(cudaVideoCodec codec, int width, int height) const;
   // Destroys the idle ones.
   void Trim();
   Counts counts() const;

@@ -44,6 +44,19 @@ Result<NvdecScheduler::Turn> NvdecScheduler::Begin(const DecodeWork& work, std::
   return turn;
 }
 
+std::vector<NvdecScheduler::Turn> NvdecScheduler::TakeFree(int most) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Turn> turns;
+  if (!waiting_.empty()) return turns;
+  for (; most > 0 && running_ < nvdec_slots_; --most) {
+    ++running_;
+    Turn& turn = turns.emplace_back();
+    turn.path_ = DecodePath::kNvdec;
+    turn.scheduler_ = this;
+  }
+  return turns;
+}
+
 void NvdecScheduler::End(const Turn& turn) {
   const std::lock_guard lock(mutex_);
   if (turn.path_ == DecodePath::kSoftware) {

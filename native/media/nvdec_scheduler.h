@@ -1,4 +1,4 @@
-// Whose turn it is in NVDEC: one clip for each of its engines at a time; more would only wait inside the
+// Whose turn it is in NVDEC: two clips for each of its engines at a time; more would only wait inside the
 // driver.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "media/decode_router.h"
@@ -56,6 +57,8 @@ class NvdecScheduler {
   // asking. The CPU is never waited for. Fails when the guard says so. The wait does not count against the
   // guard's limit.
   Result<Turn> Begin(const DecodeWork& work, std::optional<DecodePath> path, JobGuard& guard);
+  // Places in NVDEC that are free while nobody waits for one, at most `most`; none is waited for.
+  std::vector<Turn> TakeFree(int most);
   // What some work took on its path.
   void Learn(DecodePath path, const DecodeWork& work, double seconds);
 

@@ -74,7 +74,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
       area.left >= area.right || area.top >= area.bottom) {
     return {StatusCode::kMedia, "the pictures are cropped to nothing"};
   }
-  // libavcodec crops there in steps of its alignment only.
+  // Seldom seen, and left to the CPU.
   if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
   const int width = area.right - area.left;
   const int height = area.bottom - area.top;
@@ -207,9 +207,12 @@ void NvdecSession::SetColour(AVFrame& frame) const {
   frame.color_range = said.video_full_range_flag ? AVCOL_RANGE_JPEG
                       : says                     ? AVCOL_RANGE_MPEG
                                                  : parameters_.color_range;
-  // VP8 knows one matrix, and VP9 writes its own into every keyframe.
+  // VP8 knows one matrix. VP9 writes its own into every keyframe, of which NVIDIA's parser tells nothing.
   if (parameters_.codec_id == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
-  if (parameters_.codec_id == AV_CODEC_ID_VP9 && !says) frame.colorspace = AVCOL_SPC_UNSPECIFIED;
+  if (parameters_.codec_id == AV_CODEC_ID_VP9) {
+    frame.colorspace = vp9_colour_.matrix;
+    frame.color_range = vp9_colour_.range;
+  }
 }
 
 }  // namespace cosmos

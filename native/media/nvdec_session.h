@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "media/device_frame.h"
 #include "media/nvdec.h"
+#include "media/vp9_header.h"
 
 namespace cosmos {
 
@@ -24,6 +25,9 @@ class NvdecSession {
   // Whether the pictures are as those before.
   bool Fits(const CUVIDEOFORMAT& format) const;
   int surfaces() const { return lease_.shape().surfaces; }
+
+  // Of VP9 pictures that are copied from here on.
+  void SetVp9Colour(const Vp9Colour& colour) { vp9_colour_ = colour; }
 
   Status Decode(CUVIDPICPARAMS& picture);
 
@@ -49,6 +53,7 @@ class NvdecSession {
   const std::int64_t max_bytes_;
   NvdecPool::Lease lease_;
   CUVIDEOFORMAT format_{};
+  Vp9Colour vp9_colour_;
   const DeviceFrameMeter meter_ = std::make_shared<std::atomic<std::int64_t>>(0);
 };
 

@@ -13,6 +13,7 @@ constexpr int kReadOn = 16;
 Status PacketCursor::MoveTo(int place) {
   if (!held_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   from_ = place;
+  sent_sets_ = -1;
   if (next_ >= 0 && place >= next_ && (place - next_ <= kReadOn || !index_.seekable())) return {};
   held_place_.reset();
   ++seeks_;
@@ -45,6 +46,15 @@ Status PacketCursor::SeekTo(int place) {
 }
 
 Result<std::optional<int>> PacketCursor::Read(AVPacket& packet) {
+  auto place = ReadPlaced(packet);
+  if (!place.ok() || !place.value() || !parameter_sets_.change()) return place;
+  const int sets = parameter_sets_.At(*place.value());
+  if (sets != sent_sets_) COSMOS_RETURN_IF_ERROR(parameter_sets_.Attach(sets, packet));
+  sent_sets_ = sets;
+  return place;
+}
+
+Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
   for (;;) {
     std::optional<int> place;
     if (held_place_) {

@@ -17,6 +17,10 @@ struct PictureFormat {
 // Nothing: the parameters do not say.
 std::optional<PictureFormat> PictureFormatOf(const AVCodecParameters& parameters);
 
+// Whether H.264 pictures may be coded as two fields, one after the other: the parameters allow it, or do not
+// say.
+bool MayHaveFields(const AVCodecParameters& parameters);
+
 // "10-bit 4:2:0"
 std::string DescribeFormat(int chroma, int bit_depth);
 

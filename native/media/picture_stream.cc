@@ -4,19 +4,19 @@
 #include <string>
 #include <utility>
 
-#include "media/bitstream.h"
-
 namespace cosmos {
 
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
-                             const FrameIndex& index, const DecodePlan& plan, int max_packets_without_frame)
+                             const FrameIndex& index, const ParameterSets& parameter_sets,
+                             const DecodePlan& plan, int max_packets_without_frame)
     : demuxer_(demuxer),
       decoder_(decoder),
       make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
-      cursor_(demuxer, index) {}
+      cursor_(demuxer, index, parameter_sets),
+      reader_(demuxer.parameters()) {}
 
 Result<std::optional<WantedPicture>> PictureStream::Next() {
   if (!packet_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
@@ -51,6 +51,8 @@ Status PictureStream::BeginRun() {
   refused_ = decoder_.refused();
   last_order_ = -1;
   damage_ = 0;
+  damaged_place_ = -1;
+  keyframe_is_lost_ = false;
   silent_packets_ = 0;
   return cursor_.MoveTo(first_);
 }
@@ -62,11 +64,12 @@ Status PictureStream::SendOne() {
   if (!read.value() || *read.value() > run.last) return EndRun();
 
   const int place = *read.value();
-  if (place == first_ && first_ > 0 && !IsIntra(demuxer_.parameters(), *packet_)) return BeginEarlier();
+  if (place == first_ && first_ > 0 && !CanBeginAt(*packet_)) return BeginEarlier();
   const bool shown = index_.packet(place).shown;
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
+  sent_place_ = place;
   if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
   if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;
@@ -100,7 +103,8 @@ Status PictureStream::ReceiveAll() {
   for (;;) {
     auto received = decoder().Receive();
     if (!received.ok()) return received.TakeStatus();
-    damage_ += decoder().refused() - refused_;
+    NoteDamage(decoder().refused() - refused_, sent_place_);
+    if (decoder().refused() > refused_ && sent_place_ == first_) keyframe_is_lost_ = true;
     refused_ = decoder().refused();
     if (WantsCare()) decode_again_ = true;
     if (decode_again_ || !received.value()) return {};
@@ -114,8 +118,8 @@ Status PictureStream::ReceiveAll() {
 void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
-  if (IsLeading(place)) return;
-  if (picture.damaged) ++damage_;
+  if (IsLeading(place) || (keyframe_is_lost_ && LeansOnDamage(place))) return;
+  if (picture.damaged) NoteDamage(1, place);
   // In presentation order, and none left out.
   if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
   last_order_ = order;
@@ -124,18 +128,39 @@ void PictureStream::Deliver(Picture picture) {
     return;
   }
   if (!picture.frame) return;
-  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free())};
+  const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()),
+                    LeansOnDamage(place)};
   GiveUpBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
     pending_.erase(pending_.begin());
-    ready_.push_back({place, place, shown.frame});
+    ready_.push_back({place, place, shown.frame, shown.damaged});
   }
   last_ = shown;
 }
 
+void PictureStream::NoteDamage(int count, int place) {
+  damage_ += count;
+  if (count > 0) damaged_place_ = std::max(damaged_place_, place);
+}
+
+// What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says
+// so.
+bool PictureStream::LeansOnDamage(int place) const {
+  return damaged_place_ >= 0 && place >= damaged_place_ && index_.KeyframeFor(place) <= damaged_place_;
+}
+
+// The index may have taken the container's word for it.
+bool PictureStream::CanBeginAt(const AVPacket& packet) {
+  const AccessUnit unit = reader_.Read(packet);
+  return unit.random_access || unit.intra;
+}
+
 // Shown before the keyframe that the run began at: it may lean on pictures that were not decoded, and nothing
-// leans on it that is wanted.
-bool PictureStream::IsLeading(int place) const { return index_.order(place) < index_.order(first_); }
+// leans on it that is wanted. At the beginning of the stream the index says which of them are whole.
+bool PictureStream::IsLeading(int place) const {
+  if (first_ == 0 && index_.packet(place).shown) return false;
+  return index_.order(place) < index_.order(first_) || (first_ == 0 && !index_.packet(0).keyframe);
+}
 
 // How a damaged picture is patched up depends on how threads take turns, or on a GPU. With one thread of the
 // CPU it is always the same.
@@ -168,6 +193,8 @@ Status PictureStream::DecodeAgain() {
   refused_ = decoder().refused();
   last_order_ = -1;
   damage_ = 0;
+  damaged_place_ = -1;
+  keyframe_is_lost_ = false;
   silent_packets_ = 0;
   packets_since_frame_ = 0;
   return cursor_.MoveTo(first_);
@@ -188,7 +215,7 @@ void PictureStream::GiveUpBefore(int order, const Shown* after) {
       stand_in = &*last_;
     }
     if (!stand_in) return;  // nothing has come yet: what comes first stands in
-    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame});
+    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame, stand_in->damaged});
   }
   pending_.erase(pending_.begin(), end);
 }

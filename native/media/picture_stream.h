@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "media/access_unit.h"
 #include "media/decode_plan.h"
 #include "media/decoder.h"
 #include "media/demuxer.h"
@@ -23,6 +24,7 @@ struct WantedPicture {
   int wanted = 0;
   int place = 0;
   std::shared_ptr<AVFrame> frame;
+  bool damaged = false;  // patched up, or decoded after damage that it may lean on
 };
 
 struct DecodeCounts {
@@ -39,7 +41,7 @@ class PictureStream {
 
   // All must outlive the stream. `make_careful` may be empty when `decoder` is such a one.
   PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful, const FrameIndex& index,
-                const DecodePlan& plan, int max_packets_without_frame);
+                const ParameterSets& parameter_sets, const DecodePlan& plan, int max_packets_without_frame);
 
   // Every wanted picture once. Nothing: no more, or, when nothing ever came, nothing can be decoded.
   Result<std::optional<WantedPicture>> Next();
@@ -51,6 +53,7 @@ class PictureStream {
   struct Shown {
     int place = 0;
     std::shared_ptr<AVFrame> frame;
+    bool damaged = false;
   };
 
   Status BeginRun();
@@ -58,8 +61,11 @@ class PictureStream {
   Status EndRun();
   Status ReceiveAll();
   void Deliver(Picture picture);
+  void NoteDamage(int count, int place);
+  bool LeansOnDamage(int place) const;
   Status BeginEarlier();
   Status DecodeAgain();
+  bool CanBeginAt(const AVPacket& packet);
   bool IsLeading(int place) const;
   bool WantsCare() const;
   bool IsMissing(int order) const;
@@ -75,17 +81,22 @@ class PictureStream {
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
   PacketCursor cursor_;
+  AccessUnitReader reader_;
   ff::Packet packet_{av_packet_alloc()};
 
   std::size_t run_ = 0;
   // Of the current run:
   bool in_run_ = false;
-  int first_ = 0;              // the place it begins at
-  int refused_ = 0;            // what the decoder had counted up to the last packet
-  int last_order_ = -1;        // of the last picture that came
-  int damage_ = 0;             // packets refused and pictures patched up
-  bool careful_ = false;       // it is decoded again on one thread, after damage was seen
-  bool went_back_ = false;     // it is decoded again from one keyframe earlier, after a picture did not come
+  int first_ = 0;           // the place it begins at
+  int refused_ = 0;         // what the decoder had counted up to the last packet
+  int last_order_ = -1;     // of the last picture that came
+  int damage_ = 0;          // packets refused and pictures patched up
+  int damaged_place_ = -1;  // of the last of them
+  int sent_place_ = -1;     // of the last packet
+  bool keyframe_is_lost_ =
+      false;                // the run's first packet was refused: what leans on it is no picture of anything
+  bool careful_ = false;    // it is decoded again on one thread, after damage was seen
+  bool went_back_ = false;  // it is decoded again from one keyframe earlier, after a picture did not come
   bool decode_again_ = false;  // it must begin again
   std::int64_t packets_since_frame_ = 0;
   std::int64_t silent_packets_ = 0;  // of this run, sent and without a picture so far

@@ -5,11 +5,22 @@
 #include <utility>
 
 #include "media/bitstream.h"
+#include "media/picture_file.h"
 
 namespace cosmos {
 namespace {
 
 constexpr int kMaxThreads = 64;
+
+// The most pictures that a decoder of the codec holds back to put them in order. Told more, libavcodec's
+// H.264 decoder ends the process; those that are not here know by themselves.
+int MostReordered(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: return 16;
+    default: return 1;
+  }
+}
 
 }  // namespace
 
@@ -18,9 +29,11 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   const std::string name = avcodec_get_name(parameters.codec_id);
   const AVCodec* codec = ff::FindDecoder(parameters.codec_id);
   if (!codec) {
-    return Status(StatusCode::kMedia, "the video is " + name +
-                                          ", which is not decoded here (h264, hevc, av1, vp8, "
-                                          "vp9, vc1, wmv3, mpeg4, mpeg2video, mpeg1video, mjpeg)")
+    return Status(StatusCode::kMedia,
+                  "the video is " + name +
+                      ", which is not decoded here (h264, hevc, av1, vp8, "
+                      "vp9, vc1, wmv1 to 3, mpeg4, mpeg2video, mpeg1video, mjpeg, prores, "
+                      "theora, ffv1, dvvideo, rawvideo, gif, apng)")
         .With("codec", name);
   }
   const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
@@ -42,10 +55,13 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
   // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
   // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
-  context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  if (!options.whole_only) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  // Cropped on the left as the stream says: aligned pictures would show up to 31 columns that are cropped.
+  context->flags |= AV_CODEC_FLAG_UNALIGNED;
   // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
-  // that holds back too few drops those that come late.
-  context->has_b_frames = std::max(context->has_b_frames, options.reorder_depth);
+  // that holds back too few drops those that come late. Both come from the file.
+  context->has_b_frames = std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0,
+                                     MostReordered(parameters.codec_id));
   auto meter = std::make_unique<BufferMeter>(options.limits.max_bytes, options.limits.max_pixels);
   meter->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);
@@ -60,12 +76,23 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
 }
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
+  if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(KeepPixels(packet));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
   // and the match is exact whatever the container's times are.
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
   return Judge(avcodec_send_packet(context_.get(), &packet));
+}
+
+// A picture of Motion JPEG is a file of its own, with all that can be in one.
+Status SoftwareDecoder::KeepPixels(AVPacket& packet) {
+  if (av_packet_make_writable(&packet) < 0) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  const std::span file(packet.data, static_cast<std::size_t>(packet.size));
+  const auto kept = CopyPixels(ImageFormat::kJpeg, file, packet.data);
+  if (!kept.ok()) return kept.status();
+  av_shrink_packet(&packet, static_cast<int>(kept.value()));
+  return {};
 }
 
 // Damage is counted, and everything else that failed is an error.

@@ -12,6 +12,8 @@ namespace cosmos {
 struct SoftwareDecoderOptions {
   int threads = 1;
   int reorder_depth = 0;  // pictures to hold back at least, where the stream does not say
+  bool whole_only =
+      false;  // as the ffmpeg command has it: H.264 pictures that may not be whole do not come out
   AVRational time_base{1, 25};
   DecodeLimits limits;
 };
@@ -36,6 +38,7 @@ class SoftwareDecoder final : public Decoder {
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
       : meter_(std::move(meter)), context_(std::move(context)), can_skip_(can_skip) {}
 
+  static Status KeepPixels(AVPacket& packet);
   Status Judge(int error);
 
   std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it

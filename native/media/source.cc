@@ -36,6 +36,7 @@ class FileSource final : public Source {
   ~FileSource() override { close(descriptor_); }
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
+  bool in_memory() const override { return false; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
@@ -57,6 +58,7 @@ class MemorySource final : public Source {
  public:
   MemorySource(MediaBytes bytes, const JobGuard& guard)
       : Source(static_cast<std::int64_t>(bytes.data.size()), guard), bytes_(std::move(bytes)) {}
+  bool in_memory() const override { return true; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
@@ -111,6 +113,11 @@ void Source::PretendToRead(std::vector<ByteRange> ranges) {
   io_->pos = position_;
 }
 
+std::size_t Source::Peek(std::int64_t position, std::span<std::uint8_t> buffer) {
+  if (guard_.stopped() || position < 0 || position >= size_) return 0;
+  return static_cast<std::size_t>(std::max(ReadAt(position, buffer), 0));
+}
+
 int Source::Read(std::span<std::uint8_t> buffer) {
   if (guard_.stopped()) return AVERROR_EXIT;
   if (position_ >= size_) return AVERROR_EOF;
@@ -120,7 +127,9 @@ int Source::Read(std::span<std::uint8_t> buffer) {
     position_ += count;
     return static_cast<int>(count);
   }
-  const int count = ReadAt(position_, buffer);
+  // Not into the next range: most of what is listed is skipped, and reading ahead would read it all.
+  const auto real = static_cast<std::size_t>(RealBytesAt(position_));
+  const int count = ReadAt(position_, buffer.first(std::min(buffer.size(), real)));
   if (count < 0) {
     error_ = Status(StatusCode::kSource, "reading failed at byte " + std::to_string(position_) + ": " +
                                              std::generic_category().message(-count))
@@ -144,6 +153,12 @@ std::int64_t Source::Seek(std::int64_t offset, int whence) {
   if (offset < 0) return AVERROR(EINVAL);
   position_ = offset;
   return offset;
+}
+
+std::int64_t Source::RealBytesAt(std::int64_t position) const {
+  if (position < 0 || position >= size_ || PretendedUntil(position) > 0) return 0;
+  const auto next = std::ranges::upper_bound(pretended_, position, {}, &ByteRange::begin);
+  return (next == pretended_.end() ? size_ : std::min(next->begin, size_)) - position;
 }
 
 // The end of the pretended range that `position` lies in, or 0.

@@ -29,13 +29,20 @@ class Source {
 
   AVIOContext* io() { return io_.get(); }
   std::int64_t size() const { return size_; }
+  virtual bool in_memory() const = 0;
   std::int64_t bytes_read() const { return bytes_read_; }
   // Why a read failed, if one did: a bad disk is not a bad video.
   const Status& error() const { return error_; }
 
+  // Fills `buffer` with what stands at `position`, up to its end, without moving. Returns how many bytes that
+  // are: none when it cannot be read, or the guard says stop. They do not count as read.
+  std::size_t Peek(std::int64_t position, std::span<std::uint8_t> buffer);
+
   // Reads inside these sorted, disjoint ranges succeed at once and leave the buffer as it was. It is how the
   // packets of an mp4, whose times are in its tables, are listed without reading their data.
   void PretendToRead(std::vector<ByteRange> ranges);
+  // How many bytes from `position` on are really read before a pretended range or the end comes.
+  std::int64_t RealBytesAt(std::int64_t position) const;
 
  protected:
   Source(std::int64_t size, const JobGuard& guard) : size_(size), guard_(guard) {}

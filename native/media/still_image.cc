@@ -1,6 +1,5 @@
 #include "media/still_image.h"
 
-#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "media/buffer_meter.h"
 #include "media/ffmpeg.h"
 #include "media/image_header.h"
+#include "media/picture_file.h"
 
 namespace cosmos {
 namespace {
@@ -70,7 +70,9 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   if (!context || !packet || !frame || av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) {
     return Status(StatusCode::kOutOfMemory, "no memory to decode a picture");
   }
-  std::memcpy(packet->data, bytes.data(), bytes.size());
+  const auto kept = CopyPixels(header->format, bytes, packet->data);
+  if (!kept.ok()) return Status(kept.status()).With("codec", name);
+  av_shrink_packet(packet.get(), static_cast<int>(kept.value()));
   context->thread_count = 1;
   meter.Attach(*context);
   int error = avcodec_open2(context.get(), codec, nullptr);

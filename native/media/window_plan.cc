@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 namespace cosmos {
 namespace {
@@ -11,7 +14,7 @@ constexpr double kMaxWindows = 1e6;
 constexpr int kMaxClipFrames = 1024;
 constexpr int kMaxClipSide = 4096;
 
-ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frames) {
+Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, const ClipRequest& request) {
   ClipWindow window;
   window.start = start;
   window.end = end;
@@ -22,9 +25,42 @@ ClipWindow MakeWindow(const VideoScan& scan, double start, double end, int frame
     window.first_rank = std::max(window.first_rank - 1, 0);
     window.frame_count = 1;
   }
-  window.ranks = ChooseFrames(window.frame_count, frames);
-  for (int& rank : window.ranks) rank += window.first_rank;
+  const int first = window.first_rank;
+  // A part of a video is a clip of its own, whose clock begins with its first frame.
+  const std::int64_t zero = scan.index.time(first) == scan.origin ? 0 : scan.index.time(first);
+  const ShownFrames frames{
+      .count = window.frame_count,
+      .seconds = [&](int frame) { return scan.Seconds(scan.index.time(first + frame)); },
+      .clock =
+          [&](int frame) { return static_cast<double>(scan.index.time(first + frame) - zero) * scan.tick; },
+      .start = start,
+      .end = end};
+  auto chosen = ChooseFrames(request.frame_rule, frames, request.shape.frames);
+  if (!chosen.ok()) return chosen.TakeStatus();
+  window.ranks = std::move(chosen).value();
+  for (int& rank : window.ranks) rank += first;
   return window;
+}
+
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked
+// as they are made: windows that overlap are open together.
+Status CheckLists(double windows, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 24;
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes))
+    return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) +
+                                        " frames for each of " +
+                                        std::to_string(static_cast<std::int64_t>(windows)) +
+                                        " windows needs more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) + " bytes")
+      .With("limit", static_cast<double>(request.limits.max_bytes));
+}
+
+// How many frames the caller named; nothing where a rule chooses.
+std::optional<std::size_t> OwnChoice(const FrameRule& rule) {
+  if (const auto* indices = std::get_if<FrameIndices>(&rule)) return indices->values.size();
+  if (const auto* times = std::get_if<FrameTimes>(&rule)) return times->values.size();
+  return std::nullopt;
 }
 
 }  // namespace
@@ -56,20 +92,17 @@ Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& wi
     return invalid("frameTolerance is " + std::to_string(request.frame_tolerance) +
                    "; it must be 0 seconds or more");
   }
+  if (const auto chosen = OwnChoice(request.frame_rule);
+      chosen && *chosen != static_cast<std::size_t>(request.shape.frames)) {
+    return invalid("frameRule names " + std::to_string(*chosen) + " frames; the clip has " +
+                   std::to_string(request.shape.frames));
+  }
   if (windows && !(windows->seconds > 0 && windows->stride > 0 && std::isfinite(windows->seconds) &&
                    std::isfinite(windows->stride))) {
     return invalid("windows of " + std::to_string(windows->seconds) + " seconds every " +
                    std::to_string(windows->stride) + "; both must be more than 0");
   }
   return {};
-}
-
-std::vector<int> ChooseFrames(int count, int wanted) {
-  std::vector<int> frames(wanted);
-  for (int i = 0; i < wanted && wanted > 1; ++i) {
-    frames[i] = static_cast<int>(std::int64_t{i} * (count - 1) / (wanted - 1));
-  }
-  return frames;
 }
 
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
@@ -82,7 +115,11 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
         .With("end", video_end);
   }
   const double end = std::min(request.end.value_or(video_end), video_end);
-  if (!windows) return std::vector{MakeWindow(scan, request.start, end, request.shape.frames)};
+  if (!windows) {
+    auto window = MakeWindow(scan, request.start, end, request);
+    if (!window.ok()) return window.TakeStatus();
+    return std::vector{std::move(window).value()};
+  }
 
   const double count = std::ceil((end - request.start) / windows->stride);
   if (count > kMaxWindows) {
@@ -91,12 +128,23 @@ Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipReq
                                           " windows; the limit is " + std::to_string(kMaxWindows))
         .With("limit", kMaxWindows);
   }
+  COSMOS_RETURN_IF_ERROR(CheckLists(count, request));
   std::vector<ClipWindow> plan;
+  std::vector<int> ranks;  // of the last window that does not repeat
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const double start = request.start + i * windows->stride;
     const double stop = std::min(start + windows->seconds, end);
     if (i > 0 && stop - start < windows->seconds / 2) break;
-    plan.push_back(MakeWindow(scan, start, stop, request.shape.frames));
+    auto window = MakeWindow(scan, start, stop, request);
+    if (!window.ok()) return window.TakeStatus();
+    if (!plan.empty() && plan.back().first_rank == window->first_rank &&
+        plan.back().frame_count == window->frame_count && window->ranks == ranks) {
+      window->repeats = true;
+      window->ranks = {};
+    } else {
+      ranks = window->ranks;
+    }
+    plan.push_back(std::move(window).value());
   }
   return plan;
 }

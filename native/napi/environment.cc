@@ -1,28 +1,53 @@
 #include "napi/environment.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include "napi/error.h"
 
 namespace cosmos {
+namespace {
+
+bool OnMainThread() { return syscall(SYS_gettid) == getpid(); }
+
+}  // namespace
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
 Environment::Environment(Napi::Env env) : env_(env), mailbox_(std::make_shared<Mailbox>(env)) {
+  const auto process = env.Global().Get("process").As<Napi::Object>();
+  const auto on_exit = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+    Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
+  });
+  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), on_exit});
+  // Last: each call into JavaScript above throws in a worker that is being terminated, and then this object
+  // is gone while the hook would still be called.
   env.AddCleanupHook([this] {
     Stop();
     DropReferences();
   });
-  const auto process = env.Global().Get("process").As<Napi::Object>();
-  const auto on_exit =
-      Napi::Function::New(env, [](const Napi::CallbackInfo& info) { Of(info.Env()).Stop(); });
-  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), on_exit});
+}
+
+void Environment::CancelAll() {
+  stopped_ = true;
+  for (const auto& [id, pending] : pending_) pending.cancel->Cancel();
 }
 
 void Environment::Stop() {
-  stopped_ = true;
-  for (const auto& [id, pending] : pending_) pending.cancel->Cancel();
+  CancelAll();
   mailbox_->Close();
+}
+
+void Environment::StopForExit(int code) {
+  // A worker's memory is freed when it ends, and the process lives on: there nothing may be left running.
+  if (!OnMainThread()) return Stop();
+  constexpr std::chrono::seconds kLongest{5};
+  CancelAll();
+  if (!mailbox_->Close(kLongest)) std::_Exit(code);
 }
 
 void Environment::DropReferences() {

@@ -19,7 +19,9 @@ namespace cosmos {
 //   1. Stop: cancels every job and waits for those that run. From here on no native thread touches memory of
 //   this
 //      environment. Called by the cleanup hook, and by process 'exit', because process.exit() runs no hooks
-//      while it does destroy the static objects of the libraries that a job may be in.
+//      while it does destroy the static objects of the libraries that a job may be in. There the process's
+//      main thread waits a few seconds at most: a decoder that is in the middle of a picture cannot be
+//      stopped, and must not keep a process from ending. Then it ends at once, without destroying anything.
 //   2. The hook drops all references to JavaScript values, while that is still allowed.
 //   3. The doorbell, created before the hook was added, is closed by Node after it.
 //   4. Node finalises clips, readers and engines, which then only free native memory.
@@ -55,6 +57,8 @@ class Environment {
   };
 
   void Stop();
+  void StopForExit(int code);
+  void CancelAll();
   void DropReferences();
 
   Napi::Env env_;

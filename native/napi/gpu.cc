@@ -67,6 +67,7 @@ Napi::Object ToInfo(Napi::Env env, const Gpu& gpu) {
   info.Set("freeBytes", memory.ok() ? static_cast<double>(memory.value().first) : 0.0);
   info.Set("nvdecReason", gpu.nvdec_reason());
   info.Set("nvdecEngines", gpu.nvdec_engines());
+  info.Set("nvdecWorkers", gpu.nvdec_workers());
   const std::vector<NvdecCapability> capabilities = gpu.capabilities();
   const auto nvdec = Napi::Array::New(env, capabilities.size());
   for (std::uint32_t i = 0; i < capabilities.size(); ++i) nvdec.Set(i, ToValue(env, capabilities[i]));

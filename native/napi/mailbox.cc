@@ -69,12 +69,22 @@ void Mailbox::KeepRunning(bool keep) {
   }
 }
 
-void Mailbox::Close() {
-  std::vector<Letter> unread;
-  std::unique_lock lock(mutex_);
+std::vector<Mailbox::Letter> Mailbox::Refuse() {
+  const std::lock_guard lock(mutex_);
   closed_ = true;
-  unread.swap(letters_);
+  return std::exchange(letters_, {});
+}
+
+void Mailbox::Close() {
+  const std::vector<Letter> unread = Refuse();
+  std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return inside_ == 0; });
+}
+
+bool Mailbox::Close(std::chrono::milliseconds longest) {
+  const std::vector<Letter> unread = Refuse();
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, longest, [this] { return inside_ == 0; });
 }
 
 }  // namespace cosmos

@@ -1,6 +1,7 @@
 // The way back from native threads to one JavaScript thread.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -37,12 +38,16 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
 
   // On the JavaScript thread.
   void KeepRunning(bool keep);
-  // Refuses new work and waits for what has entered. After it, no native thread touches this environment.
+  // Refuses new work and waits for what has entered: after it, no native thread touches this environment.
   void Close();
+  // The same, but waits no longer than this. False: something is still inside.
+  bool Close(std::chrono::milliseconds longest);
 
  private:
   static void Read(Napi::Env env, Napi::Function, Mailbox* mailbox, void*);
   using Doorbell = Napi::TypedThreadSafeFunction<Mailbox, void, Read>;
+
+  std::vector<Letter> Refuse();
 
   Napi::Env env_;
   Doorbell doorbell_;

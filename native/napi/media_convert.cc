@@ -33,6 +33,38 @@ DecodeLimits ReadLimits(const Arg& given) {
   return limits;
 }
 
+FrameRule ReadFrameRule(const Arg& given, int frames) {
+  constexpr const char* kExpected = "\"card\", \"curator\", \"rounded\", { indices } or { timestamps }";
+  if (given.value().IsString()) {
+    const std::string name = given.String();
+    if (name == "card") return NamedFrameRule::kCard;
+    if (name == "curator") return NamedFrameRule::kCurator;
+    if (name == "rounded") return NamedFrameRule::kRounded;
+    given.Fail(kExpected);
+  }
+  const bool is_choice = given.value().IsObject() && !given.value().IsArray();
+  if (!is_choice) given.Fail(kExpected);
+  const Arg indices = given["indices"];
+  const Arg times = given["timestamps"];
+  if (indices.given() == times.given()) given.Fail(kExpected, indices.given() ? "both" : "neither");
+  const Arg& list = indices.given() ? indices : times;
+  const std::uint32_t count = list.Length(1);
+  if (count != static_cast<std::uint32_t>(frames)) {
+    list.Fail("an array of " + std::to_string(frames) + ", one for each frame of the clip");
+  }
+  FrameIndices chosen;
+  FrameTimes seconds;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (indices.given()) {
+      chosen.values.push_back(list[i].Integer(0, kMaxSafeInteger));
+    } else {
+      seconds.values.push_back(list[i].Number(0, kMaxSeconds));
+    }
+  }
+  if (indices.given()) return chosen;
+  return seconds;
+}
+
 Napi::Object ToValue(Napi::Env env, const FrameInfo& frame) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("index", static_cast<double>(frame.index));
@@ -60,6 +92,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
   object.Set("discarded", static_cast<double>(report.discarded));
   object.Set("seeks", report.seeks);
   object.Set("bytesRead", static_cast<double>(report.bytes_read));
+  object.Set("damaged", report.damaged);
   object.Set("openMs", report.open_ms);
   object.Set("waitMs", report.wait_ms);
   object.Set("decodeMs", report.decode_ms);
@@ -97,6 +130,9 @@ ClipRequest ReadClipRequest(const Arg& options) {
   if (const Arg a = options["end"]; a.given()) {
     request.end = a.Number(0, kMaxSeconds);
     if (*request.end <= request.start) a.Fail("more than options.start");
+  }
+  if (const Arg a = options["frameRule"]; a.given()) {
+    request.frame_rule = ReadFrameRule(a, request.shape.frames);
   }
   if (const Arg a = options["frameTolerance"]; a.given()) request.frame_tolerance = a.Number(0, kMaxSeconds);
   if (const Arg a = options["threads"]; a.given()) request.threads = a.Int(1, kMaxThreads);

@@ -43,7 +43,8 @@ struct Api {
   const char* (*GetErrorMessage)(const OrtStatus*);
   Unused<1> slot_3;
   OrtStatus* (*CreateEnvWithCustomLogger)(LogFunction, void* context, LogLevel, const char* id, Env**);
-  Unused<2> slot_5;
+  Unused<1> slot_5;
+  OrtStatus* (*DisableTelemetryEvents)(const Env*);
   OrtStatus* (*CreateSession)(const Env*, const char* path, const SessionOptions*, Session**);
   Unused<1> slot_8;
   OrtStatus* (*Run)(Session*, const RunOptions*, const char* const* input_names, const Value* const* inputs,
@@ -119,6 +120,7 @@ using GetApiBase = const ApiBase* (*)();
 #define COSMOS_SLOT(member, slot) static_assert(offsetof(Api, member) == (slot) * sizeof(void*))
 COSMOS_SLOT(GetErrorMessage, 2);
 COSMOS_SLOT(CreateEnvWithCustomLogger, 4);
+COSMOS_SLOT(DisableTelemetryEvents, 6);
 COSMOS_SLOT(CreateSession, 7);
 COSMOS_SLOT(Run, 9);
 COSMOS_SLOT(CreateSessionOptions, 10);

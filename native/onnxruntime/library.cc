@@ -1,6 +1,8 @@
 #include "onnxruntime/library.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <mutex>
 #include <utility>
 
 #include "base/dynlib.h"
@@ -22,6 +24,15 @@ bool HasOurApi(const std::string& version) {
   return major > 1 || (major == 1 && minor >= kApiVersion);
 }
 
+// ONNX Runtime 1.30 for Linux, left to itself, gives the user an identifier, keeps it and a database in their
+// cache folder, and sends events to its maker. It looks at this variable when it is opened, so the call
+// below, which older versions have as well, comes too late for some of that. Nobody has asked for it: no
+// value of the user's is kept. Once, since another thread may be reading the environment.
+void RefuseTelemetry() {
+  static std::once_flag once;
+  std::call_once(once, [] { setenv("ORT_DISABLE_TELEMETRY", "1", /*overwrite=*/1); });
+}
+
 }  // namespace
 
 Result<Library*> Library::Open(const std::string& path) {
@@ -29,6 +40,7 @@ Result<Library*> Library::Open(const std::string& path) {
 }
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
+  RefuseTelemetry();
   Result<Dynlib> file = Dynlib::Open(path);
   if (!file.ok()) return file.TakeStatus();
   const auto get_base = file->Find<GetApiBase>("OrtGetApiBase");
@@ -47,6 +59,8 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   COSMOS_RETURN_IF_ERROR(library->Check(
       api->CreateEnvWithCustomLogger(Log, library.get(), LogLevel::kWarning, "cosmos-embed", &library->env_),
       StatusCode::kLibrary, "ONNX Runtime cannot start"));
+  COSMOS_RETURN_IF_ERROR(library->Check(api->DisableTelemetryEvents(library->env_), StatusCode::kLibrary,
+                                        "ONNX Runtime cannot be told to send nothing"));
   return library;
 }
 

@@ -76,7 +76,7 @@ class PictureBatch::Upload {
     picture.luma_pitch = static_cast<std::uint32_t>((frame.width + random(0, 40)) * bytes);
     picture.chroma_step = static_cast<std::uint32_t>(format.chroma_420 ? 2 * bytes : bytes);
     picture.chroma_pitch = picture.chroma_step * static_cast<std::uint32_t>(chroma_width + random(0, 40));
-    picture.matrix = YuvMatrixOf(frame.colorspace, frame.color_range, frame.height);
+    picture.matrix = YuvMatrixOf(frame.colorspace, frame.color_range, frame.height, format.bit_depth);
     const std::size_t luma_bytes = std::size_t{picture.luma_pitch} * frame.height;
     const std::size_t chroma_bytes = std::size_t{picture.chroma_pitch} * chroma_height;
     std::vector<std::uint8_t> host(luma_bytes + (format.chroma_420 ? 1 : 2) * chroma_bytes);

@@ -194,6 +194,67 @@ TEST(FrameIndex, AClockThatStartsOverIsAJoinedRecording) {
   for (int rank = 1; rank < 4; ++rank) EXPECT_LT(index.time(rank - 1), index.time(rank));
 }
 
+TEST(FrameIndex, TimesAtTheEndsOfTheirRangeAddUp) {
+  std::vector<IndexedPacket> packets;
+  for (int gop = 0; gop < 20; ++gop) {
+    packets.push_back({.pts = -kMostTime, .dts = -kMostTime, .keyframe = true});
+    packets.push_back({.pts = kMostTime, .dts = kMostTime});
+  }
+  const FrameIndex index(packets);
+  ASSERT_EQ(index.frame_count(), 40);
+  for (int rank = 1; rank < 40; ++rank) {
+    EXPECT_LE(index.time(rank - 1), index.time(rank));
+    EXPECT_LE(index.time(rank), kMostTime);
+  }
+}
+
+// Decoding order I0 P2 b1 P4 b3, and a container that gives times of decoding.
+TEST(FrameIndex, TimesAreDealtOutInTheOrderOfDisplay) {
+  const std::vector<IndexedPacket> packets = {{.pts = 10, .dts = 10, .keyframe = true, .shown = false},
+                                              {.pts = 20, .dts = 20},
+                                              {.pts = 30, .dts = 30},
+                                              {.pts = 40, .dts = 40},
+                                              {.pts = 50, .dts = 50}};
+  const FrameIndex index(packets, /*made_up=*/false, {0, 2, 1, 4, 3});
+  ASSERT_EQ(index.frame_count(), 4);
+  const std::vector<int> places = {2, 1, 4, 3};
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_EQ(index.place(rank), places[rank]);
+    EXPECT_EQ(index.time(rank), 20 + 10 * rank);
+  }
+  EXPECT_EQ(index.reorder_depth(), 1);
+  EXPECT_TRUE(index.seekable());
+  EXPECT_EQ(index.PlaceOf(40), 3);
+}
+
+TEST(FrameIndex, AClockThatStepsBackWithinAGroupIsNoReordering) {
+  std::vector<IndexedPacket> packets;
+  std::vector<int> display;
+  for (int place = 0; place < 200; ++place) {
+    const std::int64_t time = place < 100 ? place : place - 90;
+    packets.push_back({.pts = time, .dts = time, .keyframe = place == 0});
+    display.push_back(place);
+  }
+  const FrameIndex index(packets, /*made_up=*/false, display);
+  EXPECT_EQ(index.reorder_depth(), 0);
+  EXPECT_FALSE(index.seekable());
+  for (int rank = 1; rank < 200; ++rank) EXPECT_EQ(index.time(rank), index.time(rank - 1) + 1);
+}
+
+TEST(PlanWindows, AsManyListsAsMemoryAllows) {
+  VideoScan scan;
+  scan.index = PlainStream();
+  scan.tick = 0.1;
+  scan.frame_seconds = 1;
+  ClipRequest request;
+  request.limits.max_bytes = 1'000'000;
+  const auto few = PlanWindows(scan, request, Windows{.seconds = 8, .stride = 1});
+  EXPECT_TRUE(few.ok());
+  const auto many = PlanWindows(scan, request, Windows{.seconds = 8, .stride = 0.01});
+  ASSERT_FALSE(many.ok());
+  EXPECT_EQ(many.status().code(), StatusCode::kLimit);
+}
+
 TEST(FrameIndex, EqualTimesAreNotSeekable) {
   EXPECT_FALSE(FrameIndex({{.pts = 0, .keyframe = true}, {.pts = 1}, {.pts = 1}}).seekable());
 }

@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(MediaFields, FieldCodedVideo,
                          testing::Values(Packing{"h264", true}, Packing{"h264", false},
                                          Packing{"mpegts", true}, Packing{"mpegts", false},
                                          Packing{"matroska", true}, Packing{"matroska", false},
-                                         Packing{"avi", false}),
+                                         Packing{"mp4", false}, Packing{"mov", false}, Packing{"avi", false}),
                          [](const auto& packing) {
                            return std::string(packing.param.container) +
                                   (packing.param.together ? "Together" : "Apart");

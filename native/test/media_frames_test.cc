@@ -127,6 +127,16 @@ INSTANTIATE_TEST_SUITE_P(
         Clip{"mpeg1.mpg", kMoving + "-c:v mpeg1video -bf 2 -g 15"},
         Clip{"mpeg4.avi", kMoving + "-c:v mpeg4 -bf 2 -g 20"},
         Clip{"mpeg4.mp4", kMoving + "-c:v mpeg4 -bf 2 -g 20"},
+        Clip{"prores.mov", kMoving + "-c:v prores_ks -profile:v 3"},
+        Clip{"theora.ogv", kMoving + "-c:v libtheora -g 12"}, Clip{"wmv1.asf", kMoving + "-c:v wmv1 -g 12"},
+        Clip{"wmv2.wmv", kMoving + "-c:v wmv2 -g 12"}, Clip{"ffv1.mkv", kMoving + "-c:v ffv1 -level 3 -g 10"},
+        Clip{"ffv1_old.avi", kMoving + "-c:v ffv1 -level 1 -g 10"},
+        Clip{"raw.avi", kMoving + "-c:v rawvideo -pix_fmt yuv420p"},
+        Clip{"raw_rgb.avi", kMoving + "-c:v rawvideo -pix_fmt bgr24", {.yuv = false}},
+        Clip{"raw.y4m", kMoving}, Clip{"moving.gif", kMoving, {.yuv = false}},
+        Clip{"moving.apng", kMoving + "-f apng", {.yuv = false}},
+        Clip{"moving.avif", kMoving + "-c:v libsvtav1 -preset 12"},
+        Clip{"dv.avi", "-f lavfi -i testsrc2=s=720x576:r=25:d=4 -c:v dvvideo -pix_fmt yuv420p"},
         Clip{"mjpeg.avi", kMoving + "-c:v mjpeg -pix_fmt yuvj422p", {.range = "pc"}},
         Clip{"odd_444.mkv", "-f lavfi -i testsrc2=s=147x93:r=25:d=4 -c:v libx264 -pix_fmt yuv444p -g 30"},
         Clip{"odd_422.mkv", "-f lavfi -i testsrc2=s=146x93:r=25:d=4 -c:v libx264 -pix_fmt yuv422p10le -g 30"},
@@ -156,6 +166,38 @@ TEST(MediaFrames, AnEditListCutsWhatIsNotShown) {
   ASSERT_EQ(clip.report.frame_count, static_cast<std::int64_t>(expected.size()));
   for (int i = 0; i < 8; ++i) EXPECT_EQ(Hash(clip.images[i]), expected[clip.frames[i].index]);
   EXPECT_EQ(clip.frames[0].pts, 0);
+}
+
+// libavcodec would keep up to 31 columns that a stream crops on the left, for the sake of its alignment.
+TEST(MediaFrames, ACropIsExactOnEverySide) {
+  const struct {
+    std::string format;
+    int left, top, right, bottom;
+  } crops[] = {{"yuv420p", 6, 2, 4, 8}, {"yuv420p", 34, 0, 0, 2}, {"yuv444p", 5, 3, 2, 1}};
+  for (const auto& crop : crops) {
+    SCOPED_TRACE(crop.format + " " + std::to_string(crop.left));
+    const auto whole =
+        MakeClip("crop_" + crop.format + ".mp4",
+                 "-f lavfi -i testsrc2=s=160x96:r=25:d=1 -c:v libx264 -pix_fmt " + crop.format);
+    const auto cut = MakeClip(
+        "crop_" + crop.format + std::to_string(crop.left) + ".mp4",
+        "-i '" + whole.string() + "' -c copy -bsf:v h264_metadata=crop_left=" + std::to_string(crop.left) +
+            ":crop_top=" + std::to_string(crop.top) + ":crop_right=" + std::to_string(crop.right) +
+            ":crop_bottom=" + std::to_string(crop.bottom));
+    const DecodedClip expected = ReadClip(MediaPath{whole.string()});
+    const DecodedClip clip = ReadClip(MediaPath{cut.string()});
+    for (std::size_t i = 0; i < clip.images.size(); ++i) {
+      const RgbImage& image = clip.images[i];
+      ASSERT_EQ(image.width, 160 - crop.left - crop.right);
+      ASSERT_EQ(image.height, 96 - crop.top - crop.bottom);
+      // At its edges chroma has other neighbours.
+      for (int y = 1; y + 1 < image.height; ++y) {
+        const auto* line = &image.data[std::size_t{3} * image.width * y];
+        const auto* same = &expected.images[i].data[3 * (std::size_t{160} * (y + crop.top) + crop.left)];
+        ASSERT_TRUE(std::equal(line + 3, line + std::size_t{3} * (image.width - 1), same + 3)) << y;
+      }
+    }
+  }
 }
 
 TEST(MediaFrames, RotationIsAppliedOnce) {

@@ -73,10 +73,10 @@ TEST(MediaErrors, PlaylistsAreRefused) {
 }
 
 TEST(MediaErrors, CodecsThatAreNotAllowedAreNamed) {
-  const auto path = MakeClip("ffv1.mkv", "-f lavfi -i testsrc2=s=64x64:d=0.2 -c:v ffv1");
+  const auto path = MakeClip("huffyuv.mkv", "-f lavfi -i testsrc2=s=64x64:d=0.2 -c:v huffyuv");
   const Status status = ReadError(MediaPath{path.string()});
   EXPECT_EQ(status.code(), StatusCode::kMedia);
-  EXPECT_NE(status.message().find("ffv1"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("huffyuv"), std::string::npos) << status.message();
 }
 
 TEST(MediaErrors, RequestsThatMakeNoSense) {
@@ -113,6 +113,14 @@ TEST(MediaLimits, EachNamesItsLimit) {
   EXPECT_EQ(error([](DecodeLimits& limits) { limits.max_wall_seconds = 0; }).code(), StatusCode::kTimeout);
   const Status enough = error([](DecodeLimits& limits) { limits.max_pixels = 96 * 64; });
   EXPECT_TRUE(enough.ok()) << enough.message();
+}
+
+TEST(MediaLimits, APictureIsNoLargerThanTheHighestLevelsOfTheCodecs) {
+  const auto path =
+      MakeClip("huge.mkv", "-f lavfi -i color=s=8192x4400:r=1:d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p");
+  const Status status = ReadError(MediaPath{path.string()});
+  EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
+  EXPECT_NE(status.message().find("maxPixels"), std::string::npos) << status.message();
 }
 
 TEST(MediaLimits, ACancelledReadStops) {
@@ -174,6 +182,10 @@ TEST(MediaDamage, ZeroedPicturesAreReplacedAndReported) {
   ClipRequest request = Frames(8);
   const DecodedClip clip = ReadClip(Borrow(bytes), request);
   EXPECT_EQ(clip.images.size(), 8U);
+  // Not all of what was zeroed is noticed by MPEG-4's decoder, but that something was is told.
+  EXPECT_GT(clip.report.damaged, 0);
+  EXPECT_FALSE(clip.report.warnings.empty());
+  EXPECT_EQ(ReadClip(MediaPath{path.string()}, request).report.damaged, 0);
 }
 
 TEST(MediaDamage, NothingThatDecodesIsAnErrorWithTheFacts) {

@@ -77,16 +77,51 @@ std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path) {
 
 MediaBytes Borrow(const std::vector<std::uint8_t>& bytes) { return {.data = bytes, .owner = nullptr}; }
 
+namespace {
+
+struct Stream {
+  int width = 0;
+  int height = 0;
+  std::string whole_luma;  // filters that give an odd size the pixels that its last samples of chroma cover
+};
+
+Stream Probe(const std::filesystem::path& path, const std::string& stream) {
+  const auto output =
+      RunShell("ffprobe -v error -select_streams '" + stream.substr(2) +
+               "' -show_entries stream=width,height,pix_fmt -of csv=p=0 '" + path.string() + "'");
+  Stream found;
+  char comma = 0;
+  std::string format;
+  std::istringstream(output.value_or("")) >> found.width >> comma >> found.height >> comma >> format;
+  format = format.substr(0, format.find(','));
+  const bool is_odd = found.width % 2 != 0 || found.height % 2 != 0;
+  if (is_odd && (format.find("420") != std::string::npos || format.find("422") != std::string::npos)) {
+    // By itself the command's scaler stretches the chroma of such sizes, and its padding covers some of it.
+    found.whole_luma =
+        "extractplanes=y+u+v[y][u][v];[y]pad=iw+mod(iw\\,2):ih+mod(ih\\,2)[w];[w][u][v]"
+        "mergeplanes=0x001020:" +
+        format + ",";
+  }
+  return found;
+}
+
+}  // namespace
+
 std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, const ReferenceOptions& options) {
   const std::string colours = "in_color_matrix=" + options.matrix + ":in_range=" + options.range +
                               ":out_color_matrix=" + options.matrix +
                               ":flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp";
   // The same two steps as in image/to_rgb.h: full chroma first, then RGB.
-  const std::string full_chroma = "scale=" + colours + ":out_range=" + options.range + ",format=yuv444p16le,";
+  const Stream stream = Probe(path, options.stream);
+  const std::string full_chroma =
+      stream.whole_luma + "scale=" + colours + ":out_range=" + options.range + ",format=yuv444p16le,";
+  const std::string shown =
+      ",crop=" + std::to_string(stream.width) + ":" + std::to_string(stream.height) + ":0:0";
   const auto output =
       RunShell("ffmpeg -v quiet -noautorotate -threads 1 -i '" + path.string() + "' -map " + options.stream +
-               " -vf " + (options.yuv ? full_chroma : "") + "scale=" + colours + ",format=rgb24" +
-               options.filter + " -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
+               " -vf \"" + (options.yuv ? full_chroma : "") + "scale=" + colours + ",format=rgb24" +
+               (stream.whole_luma.empty() ? "" : shown) + options.filter +
+               "\" -fps_mode passthrough -f framehash -hash sha256 - </dev/null");
   EXPECT_TRUE(output) << path;
   std::vector<std::string> hashes;
   std::istringstream lines(output.value_or(""));

@@ -1,6 +1,8 @@
 // Clips made by ffmpeg through NVDEC's double: GOPs, windows, ranges, what is decoded and what is not.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "nvdec_support.h"
 
 namespace cosmos::test {
@@ -76,9 +78,10 @@ TEST_F(NvdecClips, EveryCodecAndGopGivesTheClipOfTheCpu) {
        "-pix_fmt yuv444p -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30"},
       {"vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -auto-alt-ref 1 -g 40"},
       {"vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -auto-alt-ref 1 -lag-in-frames 10 -g 40"},
-      {"mpeg2.mpg", "-c:v mpeg2video -bf 2 -g 15"},
-      {"mpeg4.mp4", "-c:v mpeg4 -bf 2 -g 25"},
-      {"mpeg4.avi", "-c:v mpeg4 -bf 2 -g 25"},
+      {"mpeg2.mpg", "-c:v mpeg2video -bf 2 -g 15", "software"},
+      {"mpeg1.mpg", "-c:v mpeg1video -bf 2 -g 15", "software"},
+      {"mpeg4.mp4", "-c:v mpeg4 -bf 2 -g 25", "software"},
+      {"mpeg4.avi", "-c:v mpeg4 -bf 2 -g 25", "software"},
       {"mjpeg.avi", "-c:v mjpeg", "software"},
       {"h264-444.mp4", "-pix_fmt yuv444p -c:v libx264 -preset veryfast", "software"},
   };
@@ -93,6 +96,22 @@ TEST_F(NvdecClips, EveryCodecAndGopGivesTheClipOfTheCpu) {
       EXPECT_EQ(clips[0].report.decoder_reason.empty(), encoding.decoder == "nvdec")
           << clips[0].report.decoder_reason;
     }
+  }
+}
+
+// NVIDIA's parser does not tell the colours of VP9, which stand in every keyframe and not always in the
+// container.
+TEST_F(NvdecClips, ColoursOfVp9AreThoseOfItsKeyframes) {
+  const std::string vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 10 ";
+  for (const std::string tags :
+       {"-colorspace bt709", "-colorspace smpte170m", "-colorspace bt470bg", "-colorspace smpte240m",
+        "-colorspace bt2020nc", "-colorspace bt709 -color_range pc", "-color_range pc", "-color_range tv"}) {
+    SCOPED_TRACE(tags);
+    std::string name = "vp9 " + tags;
+    std::ranges::replace(name, ' ', '-');
+    ExpectAllByNvdec(Check(MakeClip(name + ".webm", kSource + vp9 + tags)));
+    // A container without any word about colours.
+    ExpectAllByNvdec(Check(MakeClip(name + ".ivf", kSource + vp9 + tags)));
   }
 }
 

@@ -200,7 +200,7 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
 }
 
 TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
-  const ScopedFaults faults("cuvidGetDecoderCaps=1@5");
+  const ScopedFaults faults("cuvidGetDecoderCaps=1@4");
   const auto gpu = fake_.Open();
   ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
@@ -233,7 +233,7 @@ TEST_F(NvdecFaults, CapabilitiesAreAskedOnceAndDecide) {
 }
 
 TEST_F(NvdecFaults, DecodersAreReusedFromClipToClip) {
-  const auto gpu = fake_.Open();
+  const auto gpu = fake_.Open({.nvdec_workers = 1});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Read(Clip(), Small(gpu)).ok());
   const GpuStats stats = gpu->stats();
   EXPECT_EQ(stats.decoders_created, 1);

@@ -1,10 +1,12 @@
-// What the card really reaches in dense bf16: eight matrix products in a row, run by trtexec.
+// What the card really reaches in dense bf16: eight matrix products in a row, run by trtexec, or by PyTorch where
+// there is no trtexec.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { findBuildTool } from '../../dist/model/build-tool.js'
 
 const size = 8192
@@ -12,13 +14,13 @@ const layers = 8
 const BFLOAT16 = 16
 
 /**
- * Of one GPU, by the trtexec that belongs to this libnvinfer.
- * @returns {{ tflops: number } | { reason: string }}
+ * Of one GPU, by the trtexec that belongs to this libnvinfer, else by the PyTorch of the `python3` on PATH.
+ * @returns {{ tflops: number, by: string } | { reason: string }}
  */
 export async function bf16Peak({ library, device }) {
   const tensorrt = { path: library, origin: 'option', version: '', lean: false }
   const tool = await findBuildTool({ tensorrt, signal: new AbortController().signal }).catch(() => undefined)
-  if (tool?.kind !== 'trtexec') return { reason: 'there is no trtexec' }
+  if (tool?.kind !== 'trtexec') return byPyTorch(device)
   const folder = mkdtempSync(path.join(tmpdir(), 'bf16-peak-'))
   try {
     const onnx = path.join(folder, 'matmul.onnx')
@@ -36,10 +38,21 @@ export async function bf16Peak({ library, device }) {
     const milliseconds = /GPU Compute Time:.*?median = ([\d.]+) ms/.exec(stdout)?.[1]
     if (status !== 0 || !milliseconds)
       return { reason: `${tool.program} ended with ${status} and printed no GPU Compute Time` }
-    return { tflops: (layers * 2 * size ** 3) / (Number(milliseconds) / 1000) / 1e12 }
+    return { tflops: (layers * 2 * size ** 3) / (Number(milliseconds) / 1000) / 1e12, by: 'trtexec' }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+function byPyTorch(device) {
+  const script = fileURLToPath(new URL('bf16_peak.py', import.meta.url))
+  // PyTorch brings CUDA libraries of its own, which a LD_LIBRARY_PATH that was set for TensorRT must not replace.
+  const { LD_LIBRARY_PATH: _, ...env } = process.env
+  const { status, stdout } = spawnSync('python3', [script, String(device)], { encoding: 'utf8', env })
+  const tflops = Number(stdout)
+  if (status !== 0 || !(tflops > 0))
+    return { reason: 'there is no trtexec, and no PyTorch that sees the GPU behind python3' }
+  return { tflops, by: 'PyTorch' }
 }
 
 /** An ONNX model, written field by field: x → x·w → x·w·w → …, [size, size], bf16. */

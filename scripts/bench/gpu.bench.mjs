@@ -1,5 +1,6 @@
 // npm run bench gpu: what one GPU does. Decoding needs the driver alone; encoding also TensorRT and engines of the model
-// (`cosmos-embed build-engine`); the share of the card's bf16 peak also trtexec, which measures the peak in the same run.
+// (`cosmos-embed build-engine`); the share of the card's bf16 peak also trtexec or PyTorch, which measures the peak in
+// the same run.
 //
 // What is compared runs in turns, a slice of its time each, in this one process.
 
@@ -11,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { createEmbedder } from '../../dist/index.js'
 import binding from '../../lib/binding.js'
 import { bf16Peak } from './bf16-peak.mjs'
+import { wholePath } from './gpu-path.mjs'
 import { benchClip } from './media.mjs'
 import { percentile, report, round } from './report.mjs'
 
@@ -22,7 +24,9 @@ const usage = `npm run bench gpu -- [OPTIONS]
   --codec LIST     of the decoded videos (default h264)
   --gop LIST       keyframe distances (default 30,250)
   --seconds N      how long each measurement runs (default 8)
-  --only PART      decode, encode or latency`
+  --workers LIST   decode: also with so many videos in NVDEC at a time (default: default)
+  --callers N      of the whole path at a time (default 64)
+  --only PART      decode, encode, path or latency`
 
 const turns = 4
 const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
@@ -39,18 +43,21 @@ export async function run(argv) {
       codec: { type: 'string', default: 'h264' },
       gop: { type: 'string', default: '30,250' },
       seconds: { type: 'string', default: '8' },
+      callers: { type: 'string', default: '64' },
+      workers: { type: 'string', default: 'default' },
       only: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return console.log(usage)
-  const options = { ...values, device: Number(values.device), seconds: Number(values.seconds) }
+  const [device, seconds, callers] = [values.device, values.seconds, values.callers].map(Number)
+  const options = { ...values, device, seconds, callers }
   try {
     await binding.probeGpu(libraries).promise
   } catch (error) {
     return console.log(`skipped: ${error.message}`)
   }
-  for (const [part, measure] of Object.entries({ decode: decoding, encode: encoding, latency })) {
+  for (const [part, measure] of Object.entries({ decode: decoding, encode: encoding, path, latency })) {
     if (values.only && values.only !== part) continue
     try {
       await measure(options)
@@ -63,7 +70,7 @@ export async function run(argv) {
 }
 
 /** Videos per second of 15 s at 1080p, by who decodes them. */
-async function decoding({ device, codec, gop, seconds }) {
+async function decoding({ device, codec, gop, seconds, workers }) {
   const cores = availableParallelism()
   const rows = []
   let about
@@ -71,24 +78,26 @@ async function decoding({ device, codec, gop, seconds }) {
     for (const distance of gop.split(',').map(Number)) {
       const bytes = readFileSync(benchClip({ codec: name, size: '1080p', gop: distance, seconds: 15 }))
       const mixes = []
-      for (const [decoder, cpuWorkers] of [['NVDEC', 0], ['NVDEC and CPU', cores], ['CPU']]) {
-        const isCpu = cpuWorkers === undefined
-        const gpu = isCpu ? undefined : await binding.openGpu({ device, libraries, cpuWorkers }).promise
+      for (const { decoder, callers: fixed, ...settings } of decoders({ workers, cores })) {
+        const isCpu = settings.cpuWorkers === undefined
+        const gpu = isCpu ? undefined : await binding.openGpu({ device, libraries, ...settings }).promise
         about ??= gpu?.info
         const shape = { frames: 8, height: 224, width: 224, ...(gpu && { gpu }) }
         const call = async () => {
           const { clip } = await binding.decodeClip({ bytes }, shape).promise
           clip.release()
         }
-        const callers = gpu ? gpu.info.nvdecEngines + (cpuWorkers || 1) : cores
+        const callers = fixed ?? (gpu ? 2 * gpu.info.nvdecWorkers + settings.cpuWorkers : cores)
         mixes.push({ decoder, gpu, call, callers })
       }
-      for (const { of, count, elapsed, times } of await inTurns(mixes, seconds, 1)) {
+      // A clip that is alone makes one decoder more each time, until every engine has one.
+      for (const { of, count, elapsed, times } of await inTurns(mixes, seconds, 9)) {
         const { nvdec, software } = of.gpu?.stats() ?? { nvdec: 0, software: count }
         rows.push({
           codec: name,
           gop: distance,
           decoder: of.decoder,
+          callers: of.callers,
           'videos/s': round(count / elapsed, 1),
           'by NVDEC': `${Math.round((100 * nvdec) / Math.max(1, nvdec + software))} %`,
           ...quantiles(times, 1),
@@ -98,6 +107,22 @@ async function decoding({ device, codec, gop, seconds }) {
     }
   }
   report('gpu-decode', rows, { gpu: about })
+}
+
+/** Many callers by who decodes, and one caller on one engine and on all of them. */
+function decoders({ workers, cores }) {
+  const settings = (count) => (count === 'default' ? {} : { nvdecWorkers: Number(count) })
+  return [
+    ...workers.split(',').map((count) => ({
+      decoder: count === 'default' ? 'NVDEC' : `NVDEC, ${count} workers`,
+      cpuWorkers: 0,
+      ...settings(count),
+    })),
+    { decoder: 'NVDEC and CPU', cpuWorkers: cores },
+    { decoder: 'CPU' },
+    { decoder: 'NVDEC, one engine', cpuWorkers: 0, nvdecWorkers: 1, callers: 1 },
+    { decoder: 'NVDEC', cpuWorkers: 0, callers: 1 },
+  ]
 }
 
 /** Clips per second of the video tower by precision and batch, from clips that already lie in the card's memory. */
@@ -163,6 +188,12 @@ function batches(most) {
   const sizes = []
   for (let size = 1; size < most; size *= 2) sizes.push(size)
   return [...sizes, most]
+}
+
+/** Many callers: what a bulk job gets, and where its time goes. */
+async function path(options) {
+  const { rows, device } = await wholePath(options)
+  report('gpu-path', rows, { device })
 }
 
 /** One caller: what a search box waits for. */

@@ -12,7 +12,8 @@ import numpy as np
 
 from files import sha256
 from golden_clips import RULE
-from proof import LOWEST_COSINE, Reference
+from proof import LOWEST_COSINE, Proof, Reference
+from rounding import by_layer
 
 LICENSE_OF = {
     "nvidia/Cosmos-Embed1": {"name": "NVIDIA Open Model License",
@@ -27,11 +28,20 @@ def write_golden(path: Path, reference: Reference, precision: str) -> None:
     content = {
         "rule": RULE,
         "lowestCosine": LOWEST_COSINE[precision],
-        "clips": [{"seed": seed, "vector": vector} for seed, vector in zip(reference.seeds, packed(reference.video))],
+        "clips": [{"seed": clip.seed, "vector": vector} for clip, vector in zip(reference.clips, packed(reference.video)) if clip.seed is not None],
         "texts": [{"text": text, "ids": ids, "vector": vector}
                   for text, ids, vector in zip(reference.texts, reference.ids, packed(reference.text))],
     }
     path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write_proof(path: Path, proofs: dict[str, Proof], warnings: list[str]) -> None:
+    """What the export measured: for people, and for whoever compares two conversions."""
+    path.write_text(json.dumps({
+        "warnings": warnings,
+        "cosines": {name: proof.cosines for name, proof in proofs.items()},
+        "largestMagnitudes": {name: by_layer(proof.largest) for name, proof in proofs.items()},
+    }, indent=1, ensure_ascii=False) + "\n")
 
 
 def find_license(checkpoint_name: str, folder: Path, out: Path) -> dict[str, str]:

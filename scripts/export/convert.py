@@ -1,6 +1,6 @@
 """Second half of the export: from a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
 
-Runs the checkpoint's code, so it is started without tokens and with the hub switched off.
+Runs the checkpoint's code, so it is started without tokens, and sees of the network what offline.py lets it see.
 """
 
 from __future__ import annotations
@@ -8,131 +8,247 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import resource
 import shutil
 import signal
 import sys
 import tempfile
-import time
+import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import onnx
 import torch
+import transformers
 
 import bundle
+import clips as clip_sources
+import offline
 import precision as precisions
 import preprocessing
 import proof
+import rounding
 import weights
-from checkpoint import load
+from checkpoint import Checkpoint, load
 from files import Refused, fingerprint, list_files
-from towers import FORMS, trace_text, trace_video
+from plain import float32
+from space import sentence
+from steps import Steps, counted, say
+from towers import FORMS, Form, trace_text, trace_video
+from view import make_view
 
-STARTED = time.monotonic()
 PINNED_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
+MOST_ROUNDS = 3  # of widening: what is kept wide can only push its neighbours over the end
 
 
-def say(text: str) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"[{time.monotonic() - STARTED:6.1f} s, {used:4.1f} GB] {text}", file=sys.stderr, flush=True)
+@dataclass
+class Tower:
+    """A traced graph, in float32, and how to hold it against the checkpoint."""
+    name: str
+    model: onnx.ModelProto
+    folder: Path  # of its weights
+    check: Callable[[proof.Run, str], dict[str, float]]
+    large: dict[str, float]  # tensors that were seen to pass the end of float16
 
 
-def convert(args: argparse.Namespace, out: Path) -> None:
+def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub) -> None:
     form = FORMS[args.form]
     found = fingerprint(list_files(args.folder))
     if found != args.run_code:
         raise Refused(f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile")
-    say("loading the checkpoint")
-    checkpoint = load(args.folder)
-    say("asking its processor what it does to pictures and texts")
+    steps = Steps(6)
+    steps.next("loading the checkpoint")
+    checkpoint, notes = load(make_view(args.folder, scratch / "view"), args.adapter)
+    for note in notes:
+        say(note)
+    if hub.refused:
+        say(f"note: it loaded, but {hub.explain()}")
+    steps.next("asking its processor what it does to pictures and texts")
     measured = preprocessing.measure(checkpoint)
     say(f"pictures: level × {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}, off by {measured.largest_error:.1e}; "
-        f"sizes: {measured.resize}")
+        f"sizes: {measured.resize.told}")
+    cautions = [measured.resize.warning()] if measured.resize.warning() else []
     (out / "tokenizer.json").write_text(preprocessing.tokenizer_json(checkpoint))
-    say(f"asking the checkpoint for the vectors of {args.clips} clips and {len(proof.TEXTS)} texts")
-    reference = proof.ask(checkpoint, args.clips)
+    sources = proven_on(args, checkpoint)
+    steps.next(f"asking the checkpoint for the vectors of {len(sources)} clips and {len(proof.TEXTS)} texts")
+    reference = proof.ask(checkpoint, sources)
     say(f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)")
-
-    files = write_graph("video", partial(trace_video, checkpoint, measured, form), args.precision, out)
-    files |= write_graph("text", partial(trace_text, checkpoint, form), args.precision, out)
+    steps.next("tracing both towers")
     sizes = {"frames": checkpoint.frames, "resolution": checkpoint.resolution, "embeddingDim": checkpoint.embedding_dim,
              "maxTextTokens": checkpoint.max_text_tokens}
+    towers = [
+        traced("video", partial(trace_video, checkpoint, measured, form), scratch,
+               lambda run, precision: proof.check_video(run, reference, precision, form.float_channels_first)),
+        traced("text", partial(trace_text, checkpoint, form), scratch,
+               lambda run, precision: proof.check_text(run, reference, precision, sizes["maxTextTokens"])),
+    ]
     del checkpoint  # the proof needs its memory
-    cosines = {
-        "video": prove("video", out, args.precision, lambda path: proof.check_video(path, reference, args.precision, form.float_channels_first)),
-        "text": prove("text", out, args.precision, lambda path: proof.check_text(path, reference, args.precision, sizes["maxTextTokens"])),
-    }
-    bundle.write_golden(out / "golden.json", reference, args.precision)
+    steps.next(f"writing the graphs in {' or '.join(args.precision)} and proving them")
+    precision, files, proofs = first_that_holds(towers, args.precision, form, out, scratch)
+    steps.next("writing what is known of them")
+    cautions += headroom(proofs, precision)
+    for caution in cautions:
+        say(f"warning: {caution}")
+    bundle.write_golden(out / "golden.json", reference, precision)
+    bundle.write_proof(out / "proof.json", proofs, cautions)
     bundle.write_manifest(
-        out, {**files, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json"},
-        id=args.id, variant=f"{sizes['resolution']}p", description=f"{args.name} converted to {args.precision} graphs ({args.form} form).",
+        out, {**files, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json", "proof": out / "proof.json"},
+        id=args.id, variant=f"{sizes['resolution']}p", description=f"{args.name} converted to {precision} graphs ({args.form} form).",
         **sizes, license=bundle.find_license(args.name, args.folder, out),
         source={
-            "checkpoint": args.name, "revision": args.revision, "code": args.run_code, "precision": args.precision, "form": args.form,
-            "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}", "resize": measured.resize,
-            "lowestCosine": f"video {cosines['video']:.7f}, text {cosines['text']:.7f}",
+            "checkpoint": args.name, "revision": args.revision, "code": args.run_code, "precision": precision, "form": args.form,
+            **({"adapter": args.adapter_name} if args.adapter else {}),
+            "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}", "resize": measured.resize.told,
+            "lowestCosine": ", ".join(f"{name} {each.cosine:.7f}" for name, each in proofs.items()),
+            **({"warnings": cautions} if cautions else {}),
             **{package: importlib.metadata.version(package) for package in PINNED_PACKAGES},
         })
 
 
-def write_graph(name: str, trace: Callable[[Path], onnx.ModelProto], precision: str, out: Path) -> dict[str, Path]:
-    """Writes `name`.onnx. @returns its files by the names that model.json gives them."""
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        say(f"tracing the {name} tower")
-        model = trace(Path(scratch) / "traced.onnx")
-        halved = precisions.narrow(model, precision) if precision in precisions.HALF else set()
-        say(f"writing {name}.onnx in {precision}")
+def proven_on(args: argparse.Namespace, checkpoint: Checkpoint) -> list[clip_sources.Clip]:
+    frames, resolution = checkpoint.frames, checkpoint.resolution
+    videos = clip_sources.find_videos(args.videos)
+    decoded = [clip_sources.decoded(path, frames, resolution) for path in counted(videos, len(videos), "video")]
+    if not decoded:
+        say("no --videos were given, so the proof is over made clips; with videos of your own it also covers what you have")
+    return [*clip_sources.seeded(args.clips, frames, resolution), *clip_sources.hard(frames, resolution), *decoded]
+
+
+def traced(name: str, trace: Callable[[Path], onnx.ModelProto], scratch: Path, check) -> Tower:
+    folder = scratch / name
+    folder.mkdir()
+    return Tower(name, trace(folder / "traced.onnx"), folder, check, {})
+
+
+def first_that_holds(towers: list[Tower], wanted: list[str], form: Form, out: Path, scratch: Path):
+    """Writes both graphs in the first precision that is proven. @returns it, the files by their names in model.json, the proofs."""
+    for index, precision in enumerate(wanted):
+        files: dict[str, Path] = {}
+        proofs: dict[str, proof.Proof] = {}
+        try:
+            for tower in towers:
+                written, proofs[tower.name] = write_and_prove(tower, precision, form, out, scratch)
+                files |= {f"{tower.name}{'Data' * number}": path for number, path in enumerate(written)}
+            return precision, files, proofs
+        except Refused as error:
+            if index == len(wanted) - 1:
+                raise
+            say(f"{precision} does not hold: {error}")
+    raise AssertionError("no precision was wanted")
+
+
+def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch: Path) -> tuple[list[Path], proof.Proof]:
+    half = precisions.HALF.get(precision)
+    if half == onnx.TensorProto.FLOAT16 and (large := weights.too_large(tower.model, tower.folder, rounding.LARGEST[half])):
+        tower.large |= large
+        if precision != "mixed":
+            raise proof.Overflow(f"{tower.name}, weights", large)
+    for attempt in range(MOST_ROUNDS):
+        model = onnx.ModelProto()
+        model.CopyFrom(tower.model)
+        keep = set(tower.large) if precision == "mixed" else set()
+        halved = precisions.narrow(model, precision, keep) if half is not None else set()
+        if keep:
+            say(f"{tower.name}: {len(keep)} results of {len(set(map(rounding.layer_of, keep)))} layers and what touches them stay in 32 bits")
+        say(f"writing {tower.name}.onnx in {precision}")
         model.producer_name, model.producer_version = "cosmos-embed export", importlib.metadata.version("torch")
-        written = weights.save(model, Path(scratch), out / f"{name}.onnx", halved, precisions.HALF.get(precision))
-    onnx.checker.check_model(str(out / f"{name}.onnx"), full_check=True)
-    return {f"{name}{'Data' * number}": path for number, path in enumerate(written)}
+        path = out / f"{tower.name}.onnx"
+        for stale in (path, path.with_name(f"{path.name}.data")):  # of a precision that did not hold
+            stale.unlink(missing_ok=True)
+        written = weights.save(model, tower.folder, path, halved, half)
+        onnx.checker.check_model(str(path), full_check=True)
+        say(f"proving {tower.name}.onnx")
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            try:
+                found = proof.prove(tower.name, path, precision, Path(folder), lambda run: tower.check(run, precision))
+            except proof.Overflow as error:
+                tower.large |= error.large
+                if precision != "mixed":
+                    raise
+                if attempt == MOST_ROUNDS - 1:
+                    raise Refused(f"{tower.name}: results still pass the end of fp16 with {len(tower.large)} of them in 32 bits: use bf16") from error
+                say(f"{tower.name}: {len(error.large)} more results pass the end of fp16")
+                continue
+            fused = "" if half is not None or len(written) > 1 else \
+                f"; ONNX Runtime fuses {proof.fusions(path, Path(folder) / 'optimised.onnx')}"
+        say(f"{tower.name}: lowest cosine {found.cosine:.7f}{fused}")
+        return written, found
+    raise AssertionError("every round ends above")
 
 
-def prove(name: str, out: Path, precision: str, check: Callable[[Path], float]) -> float:
-    say(f"proving {name}.onnx")
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        path = runnable(out / f"{name}.onnx", precision, Path(scratch))
-        cosine = check(path)
-        is_whole = not path.with_name(f"{path.name}.data").exists()
-        fused = f"; ONNX Runtime fuses {proof.fusions(path, Path(scratch) / 'optimised.onnx')}" if is_whole else ""
-    say(f"{name}: lowest cosine {cosine:.7f}{fused}")
-    return cosine
+def headroom(proofs: dict[str, proof.Proof], precision: str) -> list[str]:
+    half = precisions.HALF.get(precision)
+    told = []
+    for name, each in proofs.items():
+        if each.largest:
+            tensor, value = max(each.largest.items(), key=lambda entry: entry[1])
+            say(f"{name}: the largest result in 16 bits is {value:,.4g}, in {rounding.layer_of(tensor)}")
+        if half == onnx.TensorProto.FLOAT16 and rounding.overflowing(each.largest, half, rounding.HEADROOM):
+            told.append(f"{name}: results reach {value:,.0f} in {rounding.layer_of(tensor)}, and fp16 ends at 65504; other videos may pass it, "
+                        "which bf16 or mixed would not mind")
+    return told
 
 
-def runnable(path: Path, precision: str, scratch: Path) -> Path:
-    """The graph as ONNX Runtime can run it on a CPU, which has no bfloat16 there."""
-    if precision != "bf16":
-        return path
-    model = onnx.load(path, load_external_data=False)
-    precisions.emulate_bf16(model)
-    data = path.with_name(path.name + ".data")
-    if data.exists():
-        os.link(data, scratch / data.name)
-    onnx.save_model(model, scratch / path.name)
-    return scratch / path.name
+def describe(error: Exception, folder: Path, out: Path) -> str:
+    """Any failure as a sentence: what went wrong and, in the checkpoint's code, where."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, MemoryError) or "bad allocation" in str(error) or "can't allocate memory" in str(error):
+        return "memory ran out; convert on a machine with more, or stop what else needs it"
+    if isinstance(error, ImportError):
+        return missing_package(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return sentence(error, out)
+    if "No space left" in str(error):
+        return sentence(OSError(28, "No space left on device"), out)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if (folder / Path(frame.filename).name).is_file()]
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    whose = "the checkpoint's code" if frames else "converting"
+    text = " ".join(str(error).split())
+    return f"{whose} failed{place}: {type(error).__name__}: {text[:600]}"
 
 
-def main() -> int:
+def missing_package(error: ImportError) -> str:
+    names = error.name or " ".join(str(error).split())
+    if "transformer_engine" in str(error):
+        return ('the checkpoint asks for transformer_engine, which needs a card: set "transformer_engine" and "use_fp8" to false in its '
+                "config.json, which changes no weight")
+    return (f"the checkpoint's code needs a Python package that the exporter does not bring ({names}): install it beside the packages of "
+            "scripts/export/requirements.txt into an environment of your own, and name that one's interpreter with COSMOS_EMBED_PYTHON")
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    for name in ("--name", "--revision", "--id", "--run-code", "--precision", "--form"):
+    for name in ("--name", "--revision", "--id", "--run-code", "--form"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--precision", type=lambda text: text.split(","), required=True)
     parser.add_argument("--clips", type=int, required=True)
-    args = parser.parse_args()
+    parser.add_argument("--videos", type=Path, action="append", default=[])
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--adapter-name")
+    parser.add_argument("--allow", action="append", default=[], help="NAME=FOLDER of another repository")
+    args = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()  # what its warnings say is refused below, by name
     torch.set_grad_enabled(False)
+    hub = offline.install({name: Path(folder) for name, folder in (entry.split("=", 1) for entry in args.allow)})
     # Written beside the goal and renamed at the end: there is a whole and proven bundle, or none.
     unproven = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
-    unproven.mkdir(parents=True)
     try:
-        convert(args, unproven)
+        unproven.mkdir(parents=True)
+        # Around everything, since the checkpoint's modules take what they want of PyTorch when they are imported.
+        with tempfile.TemporaryDirectory(dir=unproven) as scratch, float32():
+            convert(args, unproven, Path(scratch), hub)
         unproven.rename(args.out)
-    except Refused as error:
-        print(f"nothing was written: {error}", file=sys.stderr)
+    except Exception as error:
+        if os.environ.get("COSMOS_EMBED_TRACEBACK"):
+            traceback.print_exc()
+        asked = f". Before that, {hub.explain()}" if hub.refused else ""
+        print(f"nothing was written: {describe(error, args.folder, args.out)}{asked}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(unproven, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 WEIGHTS = ".safetensors"
 WANTED = (".py", ".json", ".txt", ".md", WEIGHTS)  # never pickles: unpickling runs code that nobody was shown
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Refused(Exception):
@@ -26,6 +27,10 @@ def is_wanted(name: str) -> bool:
     return "/" not in name and (name.endswith(WANTED) or name.upper().startswith("LICENSE"))
 
 
+def is_code(name: str) -> bool:
+    return name.endswith(".py")
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -38,24 +43,45 @@ def list_files(folder: Path) -> list[File]:
 
 def fingerprint(files: list[File]) -> str:
     """Sixteen hex digits that stand for exactly this code: they change with any byte of any Python file."""
-    listing = "".join(f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(".py"))
+    listing = "".join(f"{file.sha256}  {file.name}\n" for file in files if is_code(file.name))
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
-
-
-def check_names(folder: Path) -> None:
-    """Refuses a configuration that would fetch code from elsewhere: only what was listed may run."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
-            raise Refused(f"{path.name} is not JSON: {error}") from error
-        names = content.get("auto_map", {}) if isinstance(content, dict) else {}
-        for key, value in names.items():
-            for name in value if isinstance(value, list) else [value]:
-                if name and "--" in name:
-                    raise Refused(f'{path.name}: auto_map["{key}"] is "{name}", code of another repository; expected a module in this folder')
 
 
 def table(files: list[File]) -> str:
     lines = [f"  {file.sha256}  {file.bytes:>13,}  {file.name}" for file in files]
     return "\n".join(lines)
+
+
+def read_json(path: Path) -> dict:
+    """The object in `path`; anything else in it is refused by the file's name."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path.name} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise Refused(f"{path.name} holds a {type(content).__name__}; expected an object")
+    return content
+
+
+def local_classes(content: dict, folder: Path, file: str) -> dict:
+    """`content` with the classes of its auto_map named as modules of `folder`.
+
+    A fine-tuned snapshot often carries the files of its base and still names them "owner/name--module.Class", which
+    means: fetch the code of that repository. Only what was listed may run, so the folder's own file is taken, and a
+    class whose file is not in the folder is refused.
+    """
+    def local(key: str, name: str | None) -> str | None:
+        if not name or "--" not in name:
+            return name
+        repository, reference = name.split("--", 1)
+        module = reference.rsplit(".", 1)[0] + ".py"
+        if not (folder / module).is_file():
+            raise Refused(f'{file}: auto_map["{key}"] is "{name}", code of another repository; expected {module} in this folder: '
+                          f"copy the Python files of {repository} beside the weights")
+        return reference
+
+    names = content.get("auto_map")
+    if not isinstance(names, dict):
+        return content
+    return {**content, "auto_map": {key: [local(key, name) for name in value] if isinstance(value, list) else local(key, value)
+                                    for key, value in names.items()}}

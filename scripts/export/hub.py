@@ -6,30 +6,31 @@ Honours HF_ENDPOINT, HF_HOME, HF_TOKEN and the proxy variables, as huggingface_h
 from __future__ import annotations
 
 import hashlib
-import re
+import os
+from collections.abc import Callable
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+# Set before the import that reads them. The hub's newer protocol cannot continue a download that broke off; plain HTTP can.
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from files import WEIGHTS, Refused, is_wanted, sha256
+from huggingface_hub import HfApi, constants, snapshot_download  # noqa: E402
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError  # noqa: E402
 
-# Revisions that two of NVIDIA's own projects pin, so that a first conversion is of a known state.
-PINNED = {
-    "nvidia/Cosmos-Embed1-224p": "787e0b996f5260a71ad474a283c90539a2e12986",
-    "nvidia/Cosmos-Embed1-336p": "0e8a28f7bf370f2dcb3b9b61d23e167d0d6b0e6f",
-    "nvidia/Cosmos-Embed1-448p": "f60ec73636eb7c9cc25267367713b7b1b0cffaf3",
-}
+from files import WEIGHTS, File, Refused, is_code, is_wanted, sha256  # noqa: E402
+from space import sentence  # noqa: E402
+from steps import watched  # noqa: E402
 
 
-def pinned_revision(repository: str, asked: str | None) -> str:
-    """A full commit id: a branch or a tag may mean other code tomorrow."""
-    revision = asked or PINNED.get(repository)
-    if revision is None:
-        raise Refused(f"{repository}: no revision is known for it; give one with --revision (40 hex digits)")
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise Refused(f'--revision is "{revision}"; expected a commit of 40 hex digits, since a name can move')
-    return revision
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # what a broken connection loses at most
+
+
+def cache() -> Path:
+    return Path(constants.HF_HUB_CACHE)
+
+
+def is_weights(name: str) -> bool:
+    return name.endswith(WEIGHTS)
 
 
 class Repository:
@@ -45,21 +46,51 @@ class Repository:
             raise Refused(f"{name} at {revision}: the hub has no such repository or revision, or HF_TOKEN may not read it") from error
         except (HfHubHTTPError, OSError) as error:
             raise Refused(f"{name}: the hub did not answer: {error}") from error
+        except ValueError as error:
+            raise Refused(f"{name} is no name of a repository: {error}") from error
         if info.sha != revision:
             raise Refused(f"{name}: asked for revision {revision}, the hub answered with {info.sha}")
         self.entries = {entry.rfilename: entry for entry in info.siblings if is_wanted(entry.rfilename)}
 
-    def weight_bytes(self) -> int:
-        return sum(entry.size or 0 for name, entry in self.entries.items() if name.endswith(WEIGHTS))
+    def names(self, choose: Callable[[str], bool]) -> list[str]:
+        return sorted(name for name in self.entries if choose(name))
 
-    def download(self, weights: bool) -> Path:
-        """Everything but the weights, or the weights. @returns the folder, the same for both."""
-        names = sorted(name for name in self.entries if name.endswith(WEIGHTS) == weights)
+    def listed_weights(self) -> list[File]:
+        """What the hub says of the weights, before they are fetched."""
+        return [File(name, self.entries[name].size or 0, self.entries[name].lfs.sha256)
+                for name in self.names(is_weights) if self.entries[name].lfs is not None]
+
+    def bytes(self, choose: Callable[[str], bool]) -> int:
+        return sum(self.entries[name].size or 0 for name in self.names(choose))
+
+    def bytes_here(self, choose: Callable[[str], bool]) -> int:
+        """Of those files, what lies in the cache already, whole or in part."""
+        blobs = cache() / f"models--{self.name.replace('/', '--')}" / "blobs"
+        total = 0
+        for name in self.names(choose):
+            entry = self.entries[name]
+            blob = blobs / (entry.lfs.sha256 if entry.lfs is not None else entry.blob_id)
+            for path in (blob, *blobs.glob(f"{blob.name}*.incomplete")):
+                try:
+                    total += path.stat().st_size
+                    break
+                except OSError:
+                    pass  # not there, or renamed this moment
+        return total
+
+    def download(self, choose: Callable[[str], bool], what: str) -> Path:
+        """Fetches what is not there yet and continues what broke off. @returns the folder, the same for every choice."""
+        names = self.names(choose)
         if not names:
-            raise Refused(f"{self.name} at {self.revision}: no {'*' + WEIGHTS if weights else 'code or configuration'} in it")
+            raise Refused(f"{self.name} at {self.revision}: no {what} in it")
         try:
-            folder = Path(snapshot_download(self.name, revision=self.revision, allow_patterns=names))
-        except (HfHubHTTPError, OSError) as error:
+            with watched(lambda: self.bytes_here(choose), self.bytes(choose), f"{self.name}, {what}"):
+                folder = Path(snapshot_download(self.name, revision=self.revision, allow_patterns=names))
+        except OSError as error:
+            if error.errno is not None:
+                raise Refused(f"{self.name}: {sentence(error, cache())}; run again to continue") from error
+            raise Refused(f"{self.name}: the download broke off: {error}; run again to continue it") from error
+        except HfHubHTTPError as error:
             raise Refused(f"{self.name}: the download broke off: {error}; run again to continue it") from error
         for name in names:
             self._check(folder / name)
@@ -74,3 +105,10 @@ class Repository:
             wanted, found = entry.blob_id, hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         if wanted != found:
             raise Refused(f"{path.name}: the hub lists {wanted}, what arrived is {found}; delete {path.resolve()} and run again")
+
+
+def fetch_allowed(entry: str) -> tuple[str, Path]:
+    """A repository that the checkpoint's code may ask for: "NAME@COMMIT". Its configuration, tokenizer and weights, no code."""
+    name, _, commit = entry.partition("@")
+    folder = Repository(name, commit).download(lambda each: not is_code(each), "files")
+    return name, folder

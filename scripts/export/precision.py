@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from files import Refused
 
-HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+HALF = {"fp16": TensorProto.FLOAT16, "mixed": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 ALWAYS_WIDE = {"LayerNormalization", "Softmax", "ReduceL2"}
 MEETS_WEIGHTS = {"MatMul", "Gemm", "Conv", "Gather", "Shape"}
 BETWEEN_SCORE_AND_SOFTMAX = {"Add", "Sub", "Mul", "Div", "Where", "Cast", "Max", "Min", "Clip"}
@@ -24,13 +24,13 @@ def accepts(node: onnx.NodeProto, opset: int, half: int) -> bool:
     return all(name in each.allowed_type_strs for each in constraints if "tensor(float)" in each.allowed_type_strs)
 
 
-def wide_nodes(model: onnx.ModelProto, half: int) -> set[int]:
-    """Indices of the nodes that stay in float32."""
+def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozenset()) -> set[int]:
+    """Indices of the nodes that stay in float32. `too_large`: tensors that 16 bits cannot hold."""
     graph, opset = model.graph, next(entry.version for entry in model.opset_import if entry.domain == "")
     initializers = {tensor.name for tensor in graph.initializer}
     producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     wide = {index for index, node in enumerate(graph.node)
-            if node.op_type in ALWAYS_WIDE or not accepts(node, opset, half)}
+            if node.op_type in ALWAYS_WIDE or not accepts(node, opset, half) or too_large.intersection((*node.input, *node.output))}
 
     untouched = {entry.name for entry in graph.input}  # by any weight matrix: preprocessing, the mask
     normalised: set[str] = set()                       # after the first norm of a vector
@@ -53,10 +53,10 @@ def wide_nodes(model: onnx.ModelProto, half: int) -> set[int]:
     return wide
 
 
-def narrow(model: onnx.ModelProto, precision: str) -> set[str]:
+def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozenset()) -> set[str]:
     """Rewrites the graph in place, all but the weights' bytes. @returns the initializers to store in half precision."""
     graph, half = model.graph, HALF[precision]
-    wide = wide_nodes(model, half)
+    wide = wide_nodes(model, half, too_large)
     types = {entry.name: entry.type.tensor_type.elem_type for entry in (*graph.input, *graph.value_info, *graph.output)}
     made_wide = {name: index in wide for index, node in enumerate(graph.node) for name in node.output}
     made_wide.update({entry.name: True for entry in graph.input})
@@ -102,28 +102,3 @@ def narrow(model: onnx.ModelProto, precision: str) -> set[str]:
             entry.type.tensor_type.elem_type = half
     return wanted_half
 
-
-def emulate_bf16(model: onnx.ModelProto) -> None:
-    """Rewrites a bfloat16 graph for an engine without bfloat16 kernels, in place: computes in float32, rounds every result."""
-    graph, nodes = model.graph, []
-    types = {entry.name: entry.type.tensor_type.elem_type for entry in graph.value_info}
-    for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.BFLOAT16:
-            types[tensor.name] = TensorProto.BFLOAT16
-            nodes.append(helper.make_node("Cast", [tensor.name], [f"{tensor.name}.wide"], to=TensorProto.FLOAT))
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            if types.get(name) == TensorProto.BFLOAT16:
-                node.input[place] = f"{name}.wide"
-        nodes.append(node)
-        rounds = node.op_type == "Cast" and node.attribute[0].i == TensorProto.BFLOAT16
-        for place, name in enumerate(node.output):
-            if rounds or types.get(name) == TensorProto.BFLOAT16:
-                types[name] = TensorProto.BFLOAT16
-                if not rounds:
-                    node.output[place] = f"{name}.unrounded"
-                    nodes.append(helper.make_node("Cast", [f"{name}.unrounded"], [name], to=TensorProto.BFLOAT16))
-                nodes.append(helper.make_node("Cast", [name], [f"{name}.wide"], to=TensorProto.FLOAT))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    del graph.value_info[:]

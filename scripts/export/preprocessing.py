@@ -18,6 +18,22 @@ from golden_clips import golden_clip
 TEXTS = ["", "a", "A red car turning left.", "two people, walking; one dog?", "naïve café 東京 🚗", "x" * 300, "word " * 400]
 
 
+SAME_RESIZE = 1.1  # levels; ours rounds to 8 bits after each of two passes, one that works in floats does not
+
+
+@dataclass
+class Resize:
+    """How the processor's resize compares with ours. The bundle takes pictures after the resize, so it is told, not corrected."""
+    told: str
+    cosine: float | None  # lowest between the vectors of both, where they differ by more than rounding
+
+    def warning(self) -> str | None:
+        if self.cosine is None:
+            return None
+        return (f"the checkpoint's processor resizes otherwise than this library: {self.told}; the lowest cosine between the vectors of the "
+                f"two is {self.cosine:.4f}. Pictures that are already of the model's size are not touched")
+
+
 @dataclass
 class Preprocessing:
     """`key` = layout(scale · level + offset), per channel, with level 0..255."""
@@ -26,7 +42,7 @@ class Preprocessing:
     scale: np.ndarray         # [3]
     offset: np.ndarray        # [3]
     largest_error: float      # of that formula, against the processor, in units of its output
-    resize: str               # how its resize compares with ours
+    resize: Resize
 
 
 def measure(checkpoint: Checkpoint) -> Preprocessing:
@@ -60,16 +76,18 @@ def measure(checkpoint: Checkpoint) -> Preprocessing:
     if largest > 0.5 * scale.min():
         raise Refused(f"the processor is not a scale and an offset per channel: with {scale} and {offset} it differs by {largest:.3g} "
                       f"where one level of a pixel is {scale.min():.3g}")
-    return Preprocessing(key, channels_first, scale, offset, largest, compare_resize(process, frames, resolution, scale, offset, channels_first))
+    return Preprocessing(key, channels_first, scale, offset, largest,
+                         compare_resize(checkpoint, process, scale, offset, channels_first))
 
 
 def random_clip(frames: int, resolution: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (frames, 3, resolution, resolution), np.uint8)
 
 
-def compare_resize(process: Any, frames: int, resolution: int, scale, offset, channels_first: bool) -> str:
-    """Our resize is a squash by Pillow's bilinear; the bundle takes pictures after it, so this is told, not corrected."""
-    reports = []
+def compare_resize(checkpoint: Checkpoint, process: Any, scale, offset, channels_first: bool) -> Resize:
+    """Ours is a squash by Pillow's bilinear."""
+    frames, resolution = checkpoint.frames, checkpoint.resolution
+    reports, cosines = [], []
     for height, width in ((2 * resolution, 3 * resolution), (resolution * 3 // 4, resolution // 2)):
         clip = golden_clip(5, frames, max(height, width))[:, :, :height, :width]
         try:
@@ -78,15 +96,17 @@ def compare_resize(process: Any, frames: int, resolution: int, scale, offset, ch
             reports.append(f"{width}x{height} is refused ({type(error).__name__})")
             continue
         found = found.swapaxes(0, 1) if channels_first else found
-        levels = (found - offset[:, None, None]) / scale[:, None, None]
         ours = np.stack([np.asarray(Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
                                     .resize((resolution, resolution), Image.Resampling.BILINEAR)).transpose(2, 0, 1) for frame in clip])
-        if levels.shape != ours.shape:
+        if found.shape != ours.shape:
             reports.append(f"{width}x{height} gives {found.shape}")
-        else:
-            difference = np.abs(levels - ours)
-            reports.append(f"{width}x{height} differs from Pillow's bilinear by {difference.mean():.2f} levels on average, {difference.max():.1f} at most")
-    return "; ".join(reports)
+            continue
+        difference = np.abs((found - offset[:, None, None]) / scale[:, None, None] - ours)
+        reports.append(f"{width}x{height} differs from Pillow's bilinear by {difference.mean():.2f} levels on average, {difference.max():.1f} at most")
+        if difference.max() > SAME_RESIZE:
+            theirs, mine = (checkpoint.encode_video(clips[None])[0] for clips in (clip, ours))
+            cosines.append(float(torch.nn.functional.cosine_similarity(theirs, mine, dim=0)))
+    return Resize("; ".join(reports), min(cosines, default=None))
 
 
 def tokenizer_json(checkpoint: Checkpoint) -> str:

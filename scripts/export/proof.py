@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,16 @@ import onnx
 import onnxruntime
 import torch
 
+import precision as precisions
+import rounding
 from checkpoint import Checkpoint
+from clips import Clip
 from files import Refused
-from golden_clips import golden_clip
+from steps import counted
 
-LOWEST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "bf16": 0.999}
+LOWEST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "mixed": 0.999, "bf16": 0.999}
+MORE_DIGITS = {"fp32": "", "fp16": ": --precision fp32 keeps all digits", "mixed": ": --precision fp32 keeps all digits",
+               "bf16": ": --precision mixed keeps more digits, fp32 all of them"}
 NORM_TOLERANCE = 1e-3
 TEXTS = ["a red car turning left", "people walking on a street", "A dog, running!", "ball",
          "a video of a white square moving from left to right and a green circle standing on the road"]
@@ -24,25 +31,43 @@ TEXTS = ["a red car turning left", "people walking on a street", "A dog, running
 @dataclass
 class Reference:
     """What the checkpoint says: inputs, and its float32 vectors for them."""
-    seeds: list[int]
-    clips: np.ndarray   # uint8 [n, T, 3, R, R]
+    clips: list[Clip]
     texts: list[str]
     ids: list[list[int]]
     video: np.ndarray   # float32 [n, D]
     text: np.ndarray
 
 
-def ask(checkpoint: Checkpoint, clips: int) -> Reference:
+@dataclass
+class Proof:
+    """How one graph was held against the checkpoint."""
+    cosine: float                                         # the lowest
+    cosines: dict[str, float] = field(default_factory=dict)  # per clip or text
+    largest: dict[str, float] = field(default_factory=dict)  # per tensor of half precision
+
+
+class Overflow(Refused):
+    """Numbers that 16 bits cannot hold: infinite on a card."""
+
+    def __init__(self, what: str, large: dict[str, float]):
+        name, value = max(large.items(), key=lambda entry: entry[1])
+        super().__init__(f"{what}: fp16 ends at 65504, and {len(large)} results pass it, the largest {value:,.0f} in "
+                         f"{rounding.layer_of(name)}: on a card they would be infinite. Use --precision bf16 (cards since 2020, no CPU), "
+                         "or --precision mixed, which keeps those layers in 32 bits and runs everywhere")
+        self.large = large
+
+
+def ask(checkpoint: Checkpoint, clips: list[Clip]) -> Reference:
     """Clip by clip, so that memory stays flat."""
-    seeds = list(range(clips))
-    videos = np.stack([golden_clip(seed, checkpoint.frames, checkpoint.resolution) for seed in seeds])
-    video = np.concatenate([checkpoint.encode_video(clip[None]).numpy() for clip in videos])
+    video = np.concatenate([checkpoint.encode_video(clip.pixels[None]).numpy() for clip in counted(clips, len(clips), "clip")])
     tokens = checkpoint.processor(text=TEXTS)
     ids = [row[mask.bool()].tolist() for row, mask in zip(torch.as_tensor(tokens["input_ids"]), torch.as_tensor(tokens["attention_mask"]))]
-    return Reference(seeds, videos, TEXTS, ids, unit(video), unit(checkpoint.encode_text(TEXTS).numpy()))
+    return Reference(clips, TEXTS, ids, unit(video, "a clip"), unit(checkpoint.encode_text(TEXTS).numpy(), "a text"))
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
+def unit(rows: np.ndarray, what: str) -> np.ndarray:
+    if not np.isfinite(rows).all():
+        raise Refused(f"the checkpoint's own code gives infinities or NaN for {what}, in float32")
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -55,40 +80,89 @@ def session(path: Path, optimised: Path | None = None) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def check_video(path: Path, reference: Reference, precision: str, float_channels_first: bool) -> float:
-    """The lowest cosine over the clips, run one alone and the rest together."""
+Run = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+def runner(path: Path, precision: str, scratch: Path, known: dict[str, float], rounds: bool = True) -> Run:
+    """Runs the graph of `path` as written, or, in half precision, with every result rounded and its size added to `known`."""
+    if precision not in precisions.HALF:
+        plain = session(path)
+        return lambda feeds: plain.run(None, feeds)[0]
+    model = onnx.load(path, load_external_data=False)
+    watched = rounding.emulate(model, precisions.HALF[precision], rounds)
+    data = path.with_name(path.name + ".data")
+    if data.exists() and not (scratch / data.name).exists():
+        os.link(data, scratch / data.name)
+    onnx.save_model(model, scratch / path.name)
+    emulated = session(scratch / path.name)
+
+    def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
+        vectors, *found = emulated.run(None, feeds)
+        rounding.magnitudes(watched, found, known)
+        return vectors
+
+    return run
+
+
+def check_video(run: Run, reference: Reference, precision: str, float_channels_first: bool) -> dict[str, float]:
+    """The cosine of each clip: one run alone, the rest in pairs."""
+    def input_of(clips: list[Clip]) -> dict[str, np.ndarray]:
+        pixels = np.stack([clip.pixels for clip in clips])
+        return {"videos": np.ascontiguousarray(pixels.transpose(0, 2, 1, 3, 4)).astype(np.float32) / 255 if float_channels_first else pixels}
+
     clips = reference.clips
-    if float_channels_first:
-        clips = np.ascontiguousarray(clips.transpose(0, 2, 1, 3, 4)).astype(np.float32) / 255
-    runner = session(path)
-    found = np.concatenate([runner.run(None, {"videos": clips[rows]})[0] for rows in (slice(0, 1), slice(1, None))])
-    return judge("video", found, reference.video, precision)
+    batches = [clips[:1], *(clips[index:index + 2] for index in range(1, len(clips), 2))]
+    found = np.concatenate([run(input_of(batch)) for batch in counted(batches, len(batches), "batch")])
+    return judge("video", [clip.name for clip in clips], found, reference.video, precision)
 
 
-def check_text(path: Path, reference: Reference, precision: str, longest: int) -> float:
-    """The lowest cosine over the texts, each alone at its own length and all together padded to `longest`."""
-    runner = session(path)
-    alone = [runner.run(None, {"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64)})[0] for row in reference.ids]
+def check_text(run: Run, reference: Reference, precision: str, longest: int) -> dict[str, float]:
+    """The cosine of each text, the lower of alone at its own length and together with the others padded to `longest`."""
+    alone = [run({"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64)}) for row in reference.ids]
     ids = np.zeros((len(reference.ids), longest), np.int64)
     mask = np.zeros_like(ids)
     for index, row in enumerate(reference.ids):
         ids[index, :len(row)], mask[index, :len(row)] = row, 1
-    padded = runner.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-    return min(judge(f"text, {how}", found, reference.text, precision) for how, found in
-               (("alone", np.concatenate(alone)), ("padded", padded)))
+    padded = run({"input_ids": ids, "attention_mask": mask})
+    both = [judge(f"text, {how}", reference.texts, found, reference.text, precision) for how, found in
+            (("alone", np.concatenate(alone)), ("padded", padded))]
+    return {text: min(cosines[text] for cosines in both) for text in reference.texts}
 
 
-def judge(what: str, found: np.ndarray, wanted: np.ndarray, precision: str) -> float:
+def judge(what: str, names: list[str], found: np.ndarray, wanted: np.ndarray, precision: str) -> dict[str, float]:
     if found.shape != wanted.shape or found.dtype != np.float32:
         raise Refused(f"{what}: the graph gives {found.dtype} {found.shape}; expected float32 {wanted.shape}")
     norms = np.linalg.norm(found, axis=1)
     if not np.all(np.abs(norms - 1) < NORM_TOLERANCE):
         raise Refused(f"{what}: lengths are {norms.min():.6f} to {norms.max():.6f}; expected 1")
-    cosine = float((found * wanted).sum(axis=1).min() / norms.max())
-    if not cosine >= LOWEST_COSINE[precision]:
-        raise Refused(f"{what}: the lowest cosine between ONNX Runtime and the checkpoint is {cosine:.6f} in {precision}; "
-                      f"expected at least {LOWEST_COSINE[precision]}")
-    return cosine
+    cosines = (found * wanted).sum(axis=1) / norms
+    worst = int(cosines.argmin())
+    if not cosines[worst] >= LOWEST_COSINE[precision]:
+        raise Refused(f"{what}: the lowest cosine between ONNX Runtime and the checkpoint is {cosines[worst]:.6f} in {precision}, for "
+                      f"{names[worst]!r}; expected at least {LOWEST_COSINE[precision]}{MORE_DIGITS[precision]}")
+    return dict(zip(names, cosines.tolist()))
+
+
+def prove(what: str, path: Path, precision: str, scratch: Path, check: Callable[[Run], dict[str, float]]) -> Proof:
+    """Raises Overflow when the numbers do not fit, and Refused when the vectors are others."""
+    known: dict[str, float] = {}
+    half = precisions.HALF.get(precision)
+    try:
+        cosines = check(runner(path, precision, scratch, known))
+    except Refused:
+        if half is None or not rounding.overflowing(known, half):
+            raise
+        cosines = {}
+    if half is not None and rounding.overflowing(known, half):
+        # Behind the first infinity everything is NaN: measured once more without rounding, to know all that is too large.
+        known = {}
+        try:
+            check(runner(path, precision, scratch, known, rounds=False))
+        except Refused:
+            pass  # the vectors were judged above; this run only measures
+        raise Overflow(what, {name.removesuffix(f".{precision}"): value
+                              for name, value in rounding.overflowing(known, half, rounding.HEADROOM).items()})
+    return Proof(min(cosines.values()), cosines, known)
 
 
 def nearest(vectors: np.ndarray) -> float:

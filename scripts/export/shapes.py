@@ -126,10 +126,12 @@ def specialise(model: onnx.ModelProto, sizes: list[dict[str, int]]) -> None:
             if all(value is not None and np.array_equal(value, found[0]) for value in found):
                 replaced[name] = constant(found[0], f"{name}.constant")
     for node in model.graph.node:
+        # Shapes are known by the names of the trace, so they are looked up before a name is replaced.
+        shapes = [[walk.shape(name) for walk in walks] for name in (node.input[0], node.output[0])] if node.op_type == "Reshape" else []
         for index, name in enumerate(node.input):
             node.input[index] = replaced.get(name, name)
-        if node.op_type == "Reshape":
-            target = reshape_target(*([walk.shape(name) for walk in walks] for name in (node.input[0], node.output[0])))
+        if shapes:
+            target = reshape_target(*shapes)
             if target is not None:
                 node.input[1] = constant(target, f"{node.output[0]}.target")
         if node.op_type == "Add" and node.input[0] in weights:

@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from files import Refused
-
 EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
 ALIGNMENT = 4096                # bytes; lets an engine map a weight instead of copying it
 SMALLEST_EXTERNAL = 1024        # bytes; what shapes are made of stays in the graph
@@ -20,13 +18,15 @@ def load_tensor(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
     return numpy_helper.to_array(tensor, base_dir=str(folder))
 
 
-def as_type(name: str, values: np.ndarray, data_type: int) -> np.ndarray:
-    """The values in another float type; raises when float16 cannot hold them."""
-    wanted = helper.tensor_dtype_to_np_dtype(data_type)
-    largest = float(np.abs(values).max(initial=0.0))
-    if data_type == TensorProto.FLOAT16 and largest > float(np.finfo(np.float16).max):
-        raise Refused(f"{name} holds {largest:g}, float16 ends at 65504: use bf16")
-    return values.astype(wanted)
+def too_large(model: onnx.ModelProto, folder: Path, largest: float) -> dict[str, float]:
+    """The weights that hold a number above `largest`, and that number."""
+    found = {}
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            value = float(np.abs(load_tensor(tensor, folder)).max(initial=0.0))
+            if value > largest:
+                found[tensor.name] = value
+    return found
 
 
 def save(model: onnx.ModelProto, folder: Path, path: Path, halved: set[str] = frozenset(), half: int | None = None) -> list[Path]:
@@ -64,7 +64,7 @@ def save(model: onnx.ModelProto, folder: Path, path: Path, halved: set[str] = fr
 
 def stored(tensor: onnx.TensorProto, folder: Path, halved: set[str], half: int | None) -> np.ndarray:
     values = load_tensor(tensor, folder)
-    return as_type(tensor.name, values, half) if tensor.name in halved else values
+    return values.astype(helper.tensor_dtype_to_np_dtype(half)) if tensor.name in halved else values
 
 
 def replace(tensor: onnx.TensorProto, values: np.ndarray) -> None:

@@ -27,6 +27,15 @@ const recipes = {
   'hevc-444.mkv': ['640x360', [...x265, '-pix_fmt', 'yuv444p']],
   'vp8.webm': ['640x360', ['-c:v', 'libvpx', '-b:v', '1M', '-auto-alt-ref', '1', '-lag-in-frames', '16']],
   'vp9.webm': ['641x361', ['-c:v', 'libvpx-vp9', '-b:v', '1M', '-deadline', 'realtime', '-cpu-used', '6']],
+  'vp9-bt709.webm': [
+    '640x360',
+    ['-c:v', 'libvpx-vp9', '-b:v', '1M', '-deadline', 'realtime', '-cpu-used', '6', '-colorspace', 'bt709'],
+  ],
+  'vp9-full-range.webm': [
+    '640x360',
+    [...full, '-c:v', 'libvpx-vp9', '-b:v', '1M', '-deadline', 'realtime', '-cpu-used', '6', '-g', '12'],
+  ],
+  'h264-short-gop.mp4': ['1280x720', [...x264, '-bf', '2', '-g', '8']],
   'av1.mkv': ['640x360', ['-c:v', 'libsvtav1', '-preset', '10']],
   'mpeg2.mpg': ['704x576', ['-c:v', 'mpeg2video', '-b:v', '4M', '-bf', '2']],
   'mpeg4.avi': ['640x480', ['-c:v', 'mpeg4', '-b:v', '2M', '-bf', '2']],

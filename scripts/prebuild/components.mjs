@@ -11,7 +11,7 @@ const aliases = new Set(['mp4', 'm4a', '3gp', '3g2', 'mj2', 'webm'])
 // Allowed where a system's FFmpeg has them; ours has FFmpeg's own VP8 and VP9, and dav1d for AV1.
 const systemOnly = new Set(['av1', 'libaom-av1', 'libvpx', 'libvpx-vp9'])
 const pictureDecoders = ['png', 'webp']
-const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpegvideo', 'mjpeg']
+const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpegvideo', 'mjpeg', 'vp3', 'gif']
 // Without these, probing a transport stream goes on until its limit for want of the sound's parameters.
 const soundParsers = ['aac', 'aac_latm', 'ac3', 'mpegaudio', 'opus']
 

@@ -26,10 +26,26 @@ const packages = ['nasm', headers]
 // The oldest glibc that Node.js's own binaries run on.
 export const glibc = '2.28'
 
+// `landings`: jumps go only where the compiler says so, and the processor sees to it.
 export const architectures = {
-  x64: { triple: 'x86_64-linux-gnu', processor: 'x86_64', elf: 'Advanced Micro Devices X86-64' },
-  arm64: { triple: 'aarch64-linux-gnu', processor: 'aarch64', elf: 'AArch64' },
+  x64: {
+    triple: 'x86_64-linux-gnu',
+    processor: 'x86_64',
+    elf: 'Advanced Micro Devices X86-64',
+    landings: '-fcf-protection=full',
+  },
+  arm64: {
+    triple: 'aarch64-linux-gnu',
+    processor: 'aarch64',
+    elf: 'AArch64',
+    landings: '-mbranch-protection=standard',
+  },
 }
+
+// What makes a mistake in memory end the process instead of running on as somebody else's code. CMakeLists.txt has the
+// same for the addon of a source checkout.
+const hardening = '-fstack-protector-strong -fstack-clash-protection'
+const fortify = '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 
 /** Installs what is missing. Returns { zig, nasm, bin, versions, headers: { folder, package, version } }. */
 export function installTools(cache) {
@@ -92,7 +108,7 @@ function unpackPackages(apt, into, log) {
  */
 export function writeCompilers(tools, { arch, build, root, zigCache }) {
   const bin = path.join(build, 'bin')
-  const { triple } = architectures[arch]
+  const { triple, landings } = architectures[arch]
   mkdirSync(bin, { recursive: true })
   const script = (name, body) => {
     writeFileSync(path.join(bin, `${name}.new`), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
@@ -110,7 +126,11 @@ export function writeCompilers(tools, { arch, build, root, zigCache }) {
         `for argument; do [ "$argument" = -shared ] && set -- "$@" '-Wl,-rpath,$ORIGIN' && break; done`,
         // With input from a pipe, as configure scripts give it, zig refuses a target that names its glibc.
         `for argument; do [ "$argument" = - ] && target=${triple}; done`,
+        // The headers complain where nothing is optimised, and some tests of configure scripts take that for an answer.
+        'fortify=',
+        `for argument; do case "$argument" in -O[123s]) fortify='${fortify}' ;; esac; done`,
         `exec '${tools.zig}' ${language} -target "$target" -fno-sanitize=undefined \\`,
+        `  ${hardening} ${landings} $fortify \\`,
         `  '-ffile-prefix-map=${build}=.' '-ffile-prefix-map=${root}=.' "$@"`,
       ].join('\n'),
     )

@@ -72,16 +72,39 @@ def to_rgb(frame: VideoFrame) -> np.ndarray:
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     has_chroma = not frame.format.is_rgb and not frame.format.name.startswith("gray")
     picture = VideoReformatter().reformat(
-        whole_chroma(frame, 'pc' if is_full else 'tv') if has_chroma else frame, format="rgb24", src_colorspace=matrix, dst_colorspace=matrix, interpolation=FLAGS,
+        whole_chroma(whole_samples(frame)) if has_chroma else frame, format="rgb24", src_colorspace=matrix, dst_colorspace=matrix, interpolation=FLAGS,
         src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, threads=1)
-    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90) % 4))
+    shown = picture.to_ndarray()[: frame.height, : frame.width]
+    return np.ascontiguousarray(np.rot90(shown, round(frame.rotation / 90) % 4))
 
 
-def whole_chroma(frame: VideoFrame, own_range: str) -> VideoFrame:
-    """The frame as yuv444p16le, of the same matrix and range."""
+def whole_samples(frame: VideoFrame) -> VideoFrame:
+    """The frame, larger by the pixels that its last samples of chroma cover, which FFmpeg would stretch instead.
+
+    Without the J in the format's name: FFmpeg fills up the luma of such 4:4:4, and makes it one too bright.
+    """
+    name = frame.format.name.replace("yuvj", "yuv")
+    across, down = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
+    width, height = (-(-frame.width // across) * across, -(-frame.height // down) * down)
+    if (width, height, name) == (frame.width, frame.height, frame.format.name):
+        return frame
+    whole = VideoFrame(width, height, name)
+    bytes_per_sample = 2 if frame.format.components[0].bits > 8 else 1
+    for source, target in zip(frame.planes, whole.planes):
+        pixels = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)[: source.height]
+        samples = pixels[:, : source.width * bytes_per_sample].reshape(source.height, -1, bytes_per_sample)
+        lines = np.zeros((target.height, target.line_size), np.uint8)
+        grown = np.pad(samples, ((0, target.height - samples.shape[0]), (0, target.width - samples.shape[1]), (0, 0)), mode="edge")
+        lines[:, : target.width * bytes_per_sample] = grown.reshape(target.height, -1)
+        target.update(lines.tobytes())
+    return whole
+
+
+def whole_chroma(frame: VideoFrame) -> VideoFrame:
+    """The frame as yuv444p16le, of the same matrix and the same levels, whatever its range."""
     graph = Graph()
     steps = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
-             graph.add("scale", f"flags={'+'.join(FLAG_NAMES)}:in_range={own_range}:out_range={own_range}:in_color_matrix=bt709"
+             graph.add("scale", f"flags={'+'.join(FLAG_NAMES)}:in_range=tv:out_range=tv:in_color_matrix=bt709"
                                 ":out_color_matrix=bt709:in_chroma_loc=center"),
              graph.add("format", "yuv444p16le"), graph.add("buffersink")]
     for step, following in zip(steps, steps[1:]):

@@ -1,18 +1,23 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { EmbedderOptions } from '../options.ts'
+import { frameRules, type NamedFrameRule } from '../request/frame-rule.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 type Parsed<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
 >
 
-/** What a command may touch: its two streams and a signal that Ctrl-C aborts. */
+/** What a command may touch: its three streams and a signal that Ctrl-C aborts. */
 export interface Io {
-  /** JSON and nothing else. */
+  /** Default: the process's. */
+  stdin?: AsyncIterable<Uint8Array>
+  /** What was asked for: results, and help when it was. */
   stdout: { write(text: string): unknown }
-  /** Text for people. */
+  /** What goes on meanwhile, and what went wrong. */
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
   signal: AbortSignal
+  /** Asks a person a question that is answered with y or N; absent where nobody sits at a terminal. */
+  ask?: (question: string) => Promise<boolean>
 }
 
 export interface Command {
@@ -72,6 +77,17 @@ export function embedderOptions(
 ): EmbedderOptions {
   return { model, device: deviceOption(device), cuda: { onBuild: (line) => io.stderr.write(`${line}\n`) } }
 }
+
+/** Narrows `--frame-rule`. */
+export function frameRuleOption(text: string | undefined): NamedFrameRule | undefined {
+  if (text === undefined) return undefined
+  const rule = frameRules.find((name) => name === text)
+  if (rule) return rule
+  throw new UsageError(`--frame-rule: expected ${frameRules.join(', ')}, found "${text}"`)
+}
+
+export const frameRuleUsage = `  --frame-rule RULE      card (the model card's), curator (NVIDIA's curators') or rounded (NVIDIA's Video Search
+                         and Summarization's) (default card)`
 
 /** Narrows `--device`. */
 export function deviceOption(text: string | undefined): 'auto' | 'cpu' | 'cuda' | undefined {

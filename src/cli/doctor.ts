@@ -3,8 +3,9 @@ import process from 'node:process'
 
 import binding from '#binding'
 import { createEmbedder, demoModel } from '../embedder.ts'
-import { CosmosEmbedError, errorTable, fromNative } from '../errors.ts'
+import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
+import { fromNative } from '../native-failure.ts'
 import { type EmbedderOptions, resolveOptions } from '../options.ts'
 import { VERSION } from '../version.ts'
 import {
@@ -46,6 +47,14 @@ const CODECS: Record<string, readonly string[]> = {
   'MPEG-2': ['mpeg2video'],
   'MPEG-1': ['mpeg1video'],
   MJPEG: ['mjpeg'],
+  ProRes: ['prores'],
+  Theora: ['theora'],
+  'WMV 1, 2': ['wmv1', 'wmv2'],
+  FFV1: ['ffv1'],
+  DV: ['dvvideo'],
+  'raw video': ['rawvideo'],
+  GIF: ['gif'],
+  APNG: ['apng'],
   PNG: ['png'],
   WebP: ['webp'],
 }
@@ -70,8 +79,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)
   } else {
     for (const { check, state, found, fix } of findings) {
-      io.stderr.write(`${state.padEnd(6)} ${check}: ${found}\n`)
-      if (fix !== undefined) io.stderr.write(`       → ${fix}\n`)
+      io.stdout.write(`${state.padEnd(6)} ${check}: ${found}\n`)
+      if (fix !== undefined) io.stdout.write(`       → ${fix}\n`)
     }
   }
   return findings.some(({ state }) => state === 'failed') ? 1 : 0

@@ -1,21 +1,31 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { ModelError } from '../errors.ts'
 import { type Command, type Io, parse, UsageError } from './command.ts'
 
-const usage = `Usage: cosmos-embed export --checkpoint ID|DIR --out DIR [OPTIONS]
+const precisions = ['auto', 'fp32', 'fp16', 'mixed', 'bf16']
+
+const usage = `Usage: cosmos-embed export CHECKPOINT [OPTIONS]
 
 Converts a Cosmos-Embed1 checkpoint to a model bundle, and proves that the bundle gives the checkpoint's vectors.
 Python 3.11 to 3.13 does the work, in a virtual environment of its own that is made on first use.
 
-  --checkpoint ID|DIR   nvidia/Cosmos-Embed1-224p, -336p, -448p, another hub id, or a folder
-  --out DIR             the bundle's folder; must not exist
-  --precision NAME      fp16, fp32 or bf16 (default: fp16; bf16 needs a GPU to run)
+  CHECKPOINT            nvidia/Cosmos-Embed1-224p, -336p, -448p, -448p-anomaly-detection, another hub id, or a folder
+  --out DIR             the bundle's folder (default: models/ and the checkpoint's name)
+  --precision NAME      ${precisions.join(', ')} (default: auto, which is bf16 where every card
+                        of this machine computes it, else fp16 if that holds, else mixed)
   --revision COMMIT     of a hub checkpoint, 40 hex digits (default: a known one)
-  --run-code DIGITS     fingerprint of the checkpoint's own code, which converting runs: the first run shows
-                        the files' hashes and the fingerprint, and stops (exit code 3)
+  --yes-run-code DIGITS fingerprint of the checkpoint's own code, which converting runs. Without it the files' hashes
+                        are shown, and on a terminal you are asked; elsewhere it stops (exit code 3). Code whose
+                        hashes NVIDIA itself publishes is not asked about
+  --videos PATH         a video or a folder of videos of yours to prove the conversion with; may be repeated
+  --adapter WHAT        merge or ignore a LoRA adapter that lies beside the weights
+  --base ID|DIR         the checkpoint that an adapter alone was trained on (--base-revision COMMIT)
+  --allow ID@COMMIT     a hub repository whose files the checkpoint's code may read; may be repeated
+  --pinned FILE         list of known checkpoints and their hashes (default: the package's own)
   --id NAME             the model's id in the bundle (default: the checkpoint's name)
   --python FILE         Python interpreter (default: python3)
 
@@ -23,7 +33,19 @@ HF_TOKEN, HF_ENDPOINT and HF_HOME mean what they mean to Hugging Face's tools; p
 `
 
 const script = fileURLToPath(new URL('../../scripts/export/main.py', import.meta.url))
-const passedOn = ['checkpoint', 'out', 'precision', 'revision', 'run-code', 'id'] as const
+const single = [
+  'out',
+  'precision',
+  'revision',
+  'yes-run-code',
+  'adapter',
+  'base',
+  'base-revision',
+  'pinned',
+  'id',
+] as const
+const repeated = ['videos', 'allow'] as const
+const notAccepted = 3
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, {
@@ -31,36 +53,65 @@ async function run(argv: string[], io: Io): Promise<number> {
     out: { type: 'string' },
     precision: { type: 'string' },
     revision: { type: 'string' },
-    'run-code': { type: 'string' },
+    'yes-run-code': { type: 'string' },
+    adapter: { type: 'string' },
+    base: { type: 'string' },
+    'base-revision': { type: 'string' },
+    pinned: { type: 'string' },
     id: { type: 'string' },
+    videos: { type: 'string', multiple: true },
+    allow: { type: 'string', multiple: true },
     python: { type: 'string' },
   })
-  if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`)
-  for (const name of ['checkpoint', 'out'] as const) {
-    if (values[name] === undefined) throw new UsageError(`--${name} is missing`)
+  // --checkpoint NAME is the older way to say it.
+  const [checkpoint, ...more] = [
+    ...(values.checkpoint === undefined ? [] : [values.checkpoint]),
+    ...positionals,
+  ]
+  if (checkpoint === undefined) throw new UsageError('CHECKPOINT is missing')
+  if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"`)
+  const { out, precision, adapter, python = 'python3' } = values
+  if (out !== undefined && existsSync(out) && !existsSync(join(out, 'model.json'))) {
+    throw new UsageError(`--out: ${out} exists; expected a folder that does not`)
   }
-  if (values.out !== undefined && existsSync(values.out)) {
-    throw new UsageError(`--out: ${values.out} exists; expected a folder that does not`)
+  if (precision !== undefined && !precisions.includes(precision)) {
+    throw new UsageError(`--precision: expected ${precisions.join(', ')}, found "${precision}"`)
   }
-  const precision = values.precision
-  if (precision !== undefined && !['fp32', 'fp16', 'bf16'].includes(precision)) {
-    throw new UsageError(`--precision: expected fp32, fp16 or bf16, found "${precision}"`)
+  if (adapter !== undefined && adapter !== 'merge' && adapter !== 'ignore') {
+    throw new UsageError(`--adapter: expected merge or ignore, found "${adapter}"`)
   }
-  const options = passedOn.flatMap((name) => {
-    const value = values[name]
-    return value === undefined ? [] : [`--${name}`, value]
-  })
-  return await python(values.python ?? 'python3', [script, ...options], io)
+  const options = [
+    ...single.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]])),
+    ...repeated.flatMap((name) => (values[name] ?? []).flatMap((value) => [`--${name}`, value])),
+  ]
+  const first = await runPython(python, [script, checkpoint, ...options], io)
+  if (first.code !== notAccepted || io.ask === undefined) return first.code
+  const { fingerprint, files } = JSON.parse(first.stdout) as { fingerprint: string; files: number }
+  if (!(await io.ask(`Run these ${files} Python files on this machine? [y/N] `))) return notAccepted
+  const accepted = [
+    ...options.filter((_, i) => !isOf('--yes-run-code', options, i)),
+    '--yes-run-code',
+    fingerprint,
+  ]
+  return (await runPython(python, [script, checkpoint, ...accepted], io)).code
+}
+
+/** Whether word `index` is the option `name` or its value. */
+function isOf(name: string, words: readonly string[], index: number): boolean {
+  return words[index] === name || words[index - 1] === name
 }
 
 /** Runs it with its words on stderr, and stops it when the command is stopped. */
-function python(program: string, args: string[], io: Io): Promise<number> {
+function runPython(program: string, args: string[], io: Io): Promise<{ code: number; stdout: string }> {
   return new Promise((resolve, reject) => {
     // A group of its own: Ctrl-C reaches Python once, as our SIGTERM, and it cleans up.
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const stop = () => child.kill('SIGTERM')
     io.signal.addEventListener('abort', stop, { once: true })
-    child.stdout.on('data', (text) => io.stderr.write(String(text)))
+    let stdout = ''
+    child.stdout.on('data', (text) => {
+      stdout += String(text)
+    })
     child.stderr.on('data', (text) => io.stderr.write(String(text)))
     child.once('error', (cause) => {
       const advice = 'install Python 3.11 to 3.13, or name an interpreter with --python'
@@ -69,7 +120,7 @@ function python(program: string, args: string[], io: Io): Promise<number> {
     child.once('close', (code) => {
       io.signal.removeEventListener('abort', stop)
       if (io.signal.aborted) reject(io.signal.reason)
-      else resolve(code ?? 1)
+      else resolve({ code: code ?? 1, stdout })
     })
   })
 }

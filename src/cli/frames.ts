@@ -2,7 +2,16 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 import { extractFrames } from '../frames.ts'
-import { type Command, type Io, integerOption, numberOption, parse, UsageError } from './command.ts'
+import {
+  type Command,
+  frameRuleOption,
+  frameRuleUsage,
+  type Io,
+  integerOption,
+  numberOption,
+  parse,
+  UsageError,
+} from './command.ts'
 import { contactSheet } from './contact-sheet.ts'
 import { squareOf, writePng } from './png.ts'
 import { videoArgument } from './video-argument.ts'
@@ -17,6 +26,7 @@ with the index, pts, size and cost of each.
   --frames T             how many frames (default 8)
   --resolution R         side of the squares (default 224)
   --start S, --end S     only this range of the video, in seconds
+${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
 `
 
@@ -27,6 +37,7 @@ const options = {
   resolution: { type: 'string' },
   start: { type: 'string' },
   end: { type: 'string' },
+  'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
 } as const
 
@@ -40,12 +51,14 @@ async function run(argv: string[], io: Io): Promise<number> {
   const resolution = integerOption('resolution', values.resolution, 1) ?? 224
   const start = numberOption('start', values.start, 0)
   const end = numberOption('end', values.end, 0)
+  const frameRule = frameRuleOption(values['frame-rule'])
   const frameTolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0)
   const extracted = await extractFrames(videoArgument(file), {
     frames,
     resolution,
     ...(start !== undefined && { start }),
     ...(end !== undefined && { end }),
+    ...(frameRule !== undefined && { frameRule }),
     ...(frameTolerance !== undefined && { frameTolerance }),
     signal: io.signal,
   })
@@ -64,7 +77,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   await writeFile(path.join(out, 'frames.json'), `${JSON.stringify(record, null, 2)}\n`)
 
   const { width, height, codec, frameCount, decoded, discarded } = extracted.media
-  for (const warning of extracted.warnings) io.stderr.write(`warning: ${warning}\n`)
+  for (const { message } of extracted.warnings) io.stderr.write(`warning: ${message}\n`)
   io.stderr.write(
     `${file}: ${codec} ${width}×${height}, ${frameCount} frames; ` +
       `decoded ${decoded} and skipped ${discarded} for frames ` +

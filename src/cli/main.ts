@@ -16,10 +16,15 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
 /** Runs one command line. @returns the exit code. */
 export async function main(argv: string[], io: Io): Promise<number> {
   const [name, ...rest] = argv
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+  if (name === undefined) {
     io.stderr.write(await overview())
-    return name === undefined ? 2 : 0
+    return 2
   }
+  if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+    io.stdout.write(await overview())
+    return 0
+  }
+  if (name === 'help') return main([rest[0] ?? '', '--help'], io)
   if (name === '--version' || name === '-V') {
     const { VERSION } = await import('../version.ts')
     io.stdout.write(`${VERSION}\n`)
@@ -32,7 +37,7 @@ export async function main(argv: string[], io: Io): Promise<number> {
   }
   const { command } = await load()
   if (rest.includes('--help') || rest.includes('-h')) {
-    io.stderr.write(command.usage)
+    io.stdout.write(command.usage)
     return 0
   }
   try {
@@ -63,5 +68,5 @@ async function overview(): Promise<string> {
   const width = Math.max(...loaded.map(({ name }) => name.length))
   const lines = loaded.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`)
   return `Video and text in, vectors out.\n\nUsage: cosmos-embed COMMAND [OPTIONS]\n\n${lines.join('')}
-  --help after a command tells its options; --version prints the version.\n`
+  help COMMAND tells the options of a command; --version prints the version.\n`
 }

@@ -1,10 +1,15 @@
 import type { Io } from './command.ts'
 
-/** A one-line progress bar on a terminal; nothing at all elsewhere. */
+/** Without a terminal a line is written no more often than this. */
+const LINE_EVERY_MS = 10_000
+
+/** How far a command is, and how long the rest may take: a bar on a terminal, a line now and then elsewhere. */
 export class Progress {
   readonly #out: Io['stderr']
   readonly #label: string
   readonly #total: number
+  readonly #started = performance.now()
+  #lastLine = this.#started
   #done = 0
 
   constructor(out: Io['stderr'], label: string, total: number) {
@@ -26,11 +31,33 @@ export class Progress {
   }
 
   #draw(note: string): void {
-    if (!this.#out.isTTY || this.#total === 0) return
+    if (this.#total === 0) return
+    if (this.#out.isTTY) this.#drawBar(note)
+    else this.#writeLine()
+  }
+
+  #drawBar(note: string): void {
     const width = 24
     const filled = Math.round((this.#done / this.#total) * width)
     const bar = '█'.repeat(filled) + '░'.repeat(width - filled)
-    const line = `${this.#label} ${bar} ${this.#done}/${this.#total} ${note}`
+    const line = `${this.#label} ${bar} ${this.#done}/${this.#total}${this.#left()} ${note}`
     this.#out.write(`\r\u001b[K${line.slice(0, (this.#out.columns ?? 80) - 1)}`)
+  }
+
+  #writeLine(): void {
+    const now = performance.now()
+    if (now - this.#lastLine < LINE_EVERY_MS) return
+    this.#lastLine = now
+    this.#out.write(`${this.#label} ${this.#done}/${this.#total}${this.#left()}\n`)
+  }
+
+  /** At the pace so far; nothing before there is one. */
+  #left(): string {
+    if (this.#done === 0 || this.#done >= this.#total) return ''
+    const seconds = ((performance.now() - this.#started) / 1000 / this.#done) * (this.#total - this.#done)
+    if (seconds < 90) return `, about ${Math.ceil(seconds)} s left`
+    return seconds < 5400
+      ? `, about ${Math.round(seconds / 60)} min left`
+      : `, about ${Math.round(seconds / 3600)} h left`
   }
 }

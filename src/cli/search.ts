@@ -2,10 +2,15 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 
 import { createEmbedder } from '../embedder.ts'
+import type { ErrorCode } from '../errors.ts'
+import { ours } from '../native-failure.ts'
+import { similarity } from '../similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
   embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
   type Io,
   integerOption,
   modelOptions,
@@ -21,9 +26,11 @@ import { videoFiles } from './video-files.ts'
 
 const usage = `Usage: cosmos-embed search FOLDER "text" [--top K]
 
-Embeds every video below FOLDER (once: vectors are cached by content) and ranks them by the text.
+Embeds every video below FOLDER (once: vectors are cached by content) and ranks them by the text. Links are followed.
+Files that cannot be embedded are listed, and make the exit code 1; the others are ranked all the same.
 
   --top K                how many to show (default 10)
+${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
   --json                 the ranking as JSON on stdout
 ${modelUsage}
@@ -32,6 +39,7 @@ ${modelUsage}
 const options = {
   ...modelOptions,
   top: { type: 'string' },
+  'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -47,26 +55,33 @@ export interface IndexedFile {
   embedding: Float32Array
 }
 
+export interface FailedFile {
+  file: string
+  code: ErrorCode
+  message: string
+}
+
 /** A vector for every video below `folder`; files that cannot be embedded are told of and left out. */
 export async function indexFolder(
   embedder: Embedder,
   folder: string,
   io: Io,
   frameTolerance = 0,
-): Promise<{ indexed: IndexedFile[]; failed: string[]; fromCache: number }> {
+): Promise<{ indexed: IndexedFile[]; failed: FailedFile[]; fromCache: number }> {
   const { model } = embedder.info()
   const cache = new VectorCache(`${model.fingerprint} tolerance=${frameTolerance}`, model.embeddingDim)
   const files = await videoFiles(folder)
   const progress = new Progress(io.stderr, 'embedding', files.length)
-  const failed: string[] = []
+  const failed: FailedFile[] = []
   let fromCache = 0
 
   const embedOne = async (file: string): Promise<IndexedFile | undefined> => {
     try {
-      const key = await VectorCache.keyOf(file, io.signal)
+      const key = await cache.keyOf(file, io.signal)
       const cached = await cache.get(key)
       if (cached !== undefined) {
         fromCache += 1
+        progress.tick(path.basename(file))
         return { file, embedding: cached }
       }
       const { embedding } = await embedder.embedVideo(file, {
@@ -75,13 +90,15 @@ export async function indexFolder(
         signal: io.signal,
       })
       await cache.set(key, embedding)
+      progress.tick(path.basename(file))
       return { file, embedding }
     } catch (error) {
+      // What was stopped is not done.
       io.signal.throwIfAborted()
-      failed.push(`${file}: ${error instanceof Error ? error.message : String(error)}`)
-      return undefined
-    } finally {
+      const { code, message } = ours(error)
+      failed.push({ file, code, message })
       progress.tick(path.basename(file))
+      return undefined
     }
   }
 
@@ -96,14 +113,8 @@ export async function indexFolder(
 /** All files by cosine similarity, best first. Vectors are of unit length, so that is a dot product. */
 export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
   return indexed
-    .map(({ file, embedding }) => ({ file, score: dot(query, embedding) }))
+    .map(({ file, embedding }) => ({ file, score: similarity(query, embedding) }))
     .sort((a, b) => b.score - a.score)
-}
-
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0
-  for (let index = 0; index < a.length; index += 1) sum += (a[index] ?? 0) * (b[index] ?? 0)
-  return sum
 }
 
 async function mapBounded<T, R>(
@@ -131,13 +142,17 @@ async function run(argv: string[], io: Io): Promise<number> {
   const top = integerOption('top', values.top, 1) ?? 10
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
 
-  await using embedder = await createEmbedder({ ...embedderOptions(values, io), signal: io.signal })
+  const frameRule = frameRuleOption(values['frame-rule'])
+
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule,
+    signal: io.signal,
+  })
   const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
-  for (const line of failed) io.stderr.write(`skipped ${line}\n`)
-  if (indexed.length === 0) {
-    io.stderr.write(`no video below ${folder} could be embedded\n`)
-    return 1
-  }
+  for (const { file, message } of failed) io.stderr.write(`skipped ${file}: ${message}\n`)
+  if (indexed.length === 0) io.stderr.write(`no video below ${folder} could be embedded\n`)
+  if (indexed.length === 0 && !values.json) return 1
 
   const query = await embedder.embedText(text, { signal: io.signal })
   const hits = rank(query.embedding, indexed).slice(0, top)
@@ -150,11 +165,11 @@ async function run(argv: string[], io: Io): Promise<number> {
       score.toFixed(3),
       path.relative(folder, file),
     ])
-    io.stderr.write(
+    io.stdout.write(
       table([['#', 'score', `"${text}" among ${indexed.length} videos (${fromCache} cached)`], ...rows]),
     )
   }
-  return 0
+  return failed.length === 0 && indexed.length > 0 ? 0 : 1
 }
 
 export const command: Command = {

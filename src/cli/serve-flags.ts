@@ -21,12 +21,18 @@ const flags: Readonly<Record<string, Flag>> = {
   gpus: { value: 'LIST', help: 'numbers of GPUs with commas, or all (default: 0)' },
   'engine-cache': { value: 'DIR', help: 'TensorRT engines are here, besides those of the bundle' },
   'no-engine-build': { help: 'refuse to start when no TensorRT engine fits' },
+  'frame-rule': { value: 'RULE', help: 'frames of a video: card, curator or rounded (default: card)' },
   'served-model-name': {
     value: 'NAME',
     help: 'a further name of the model, e.g. nvidia/cosmos-embed1',
     repeatable: true,
   },
   host: { value: 'ADDRESS', help: 'where to listen (default: 127.0.0.1)' },
+  'allowed-host': {
+    value: 'NAME',
+    help: 'a further name that the server may be called by, *.suffix or * (default: on loopback none, else any)',
+    repeatable: true,
+  },
   port: { value: 'N', help: '0 takes a free one (default: 8000)', nim: 'NIM_HTTP_API_PORT' },
   'log-level': {
     value: 'LEVEL',
@@ -55,6 +61,8 @@ const flags: Readonly<Record<string, Flag>> = {
   'max-inline-bytes': { value: bytes, help: 'of one base64 input, decoded (default: 32 MiB)' },
   'max-media-bytes': { value: bytes, help: 'of one downloaded input (default: 96 MiB)' },
   'max-downloads': { value: count, help: 'at one time (default: 16)' },
+  'max-downloads-per-host': { value: count, help: 'at one time from one host (default: 8)' },
+  'min-download-rate': { value: bytes, help: 'a second; 0 takes any (default: 32768)' },
   'max-connections': { value: count, help: 'sockets at one time (default: 1024)' },
   'headers-timeout-ms': { value: ms, help: 'for the headers of a request (default: 20000)' },
   'receive-timeout-ms': { value: ms, help: 'for a whole request to arrive (default: 120000)' },

@@ -4,7 +4,7 @@ import process from 'node:process'
 import type { ServerOptions } from '../http/server.ts'
 import type { EmbedderOptions } from '../options.ts'
 import type { UrlPolicy } from '../source/url-policy.ts'
-import { deviceOption, integerOption, UsageError } from './command.ts'
+import { deviceOption, frameRuleOption, integerOption, UsageError } from './command.ts'
 import { type FlagValues, isOff, readFlags } from './serve-flags.ts'
 
 export interface ServeOptions {
@@ -41,19 +41,24 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
         engineCache: text('engine-cache'),
         buildEngine: values.has('no-engine-build') ? 'never' : undefined,
       },
+      frameRule: frameRuleOption(text('frame-rule')),
       servedNames: all('served-model-name'),
       urls: urlPolicy(values),
-      admission: { maxItems: number('max-items-in-flight'), maxBytes: number('max-bytes-in-flight') },
       limits: {
         maxItems: number('max-items'),
+        maxItemsInFlight: number('max-items-in-flight'),
+        maxBytesInFlight: number('max-bytes-in-flight'),
         maxInlineBytes: number('max-inline-bytes'),
         maxMediaBytes: number('max-media-bytes'),
         maxDownloads: number('max-downloads'),
+        maxDownloadsPerHost: number('max-downloads-per-host'),
+        minDownloadRate: number('min-download-rate', 0),
         downloadTimeoutMs: number('download-timeout-ms'),
       },
     },
     server: {
       apiKeys: all('api-key'),
+      allowedHosts: all('allowed-host'),
       page: !values.has('no-page'),
       docs: !values.has('no-docs'),
       metrics: !values.has('no-metrics'),

@@ -18,6 +18,9 @@ Variables of the NIM in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tra
 Logs are JSON lines on stdout. SIGTERM and Ctrl-C drain and exit with 0; a second one exits at once.
 `
 
+/** After the drain, for what was cancelled to end. */
+const overdueMs = 5_000
+
 async function run(argv: string[], io: Io): Promise<number> {
   const options = serveOptions(argv)
   const adapter = await loadAdapter()
@@ -45,8 +48,11 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.stderr.write(`cosmos-embed: stopping; running requests have ${options.drainMs} ms\n`)
     return 0
   } finally {
+    // A decoder that is inside of a picture hears no abort, and must not keep the process up.
+    const overdue = setTimeout(() => process.exit(0), options.drainMs + overdueMs)
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
+    clearTimeout(overdue)
     stopped.release()
   }
 }

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
 
 /**
  * Vectors of files, keyed by the model and the file's content, so that a renamed or moved file is found again and an
- * edited one is not. One small file per vector. What cannot be read or written is recomputed, never an error.
+ * edited one is not. A file whose size, times and inode are as before is not read again for its key. One small file
+ * per vector and per key. What cannot be read or written is recomputed, never an error.
  */
 export class VectorCache {
   readonly #folder: string
+  readonly #keys: string
   readonly #dimension: number
 
   /** `model` identifies everything that shapes a vector: graph, frames, options. */
@@ -17,17 +19,26 @@ export class VectorCache {
     const root = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache')
     const key = createHash('sha256').update(model).digest('hex').slice(0, 32)
     this.#folder = path.join(root, 'cosmos-embed', 'vectors', key)
+    this.#keys = path.join(root, 'cosmos-embed', 'content')
     this.#dimension = dimension
   }
 
   /** SHA-256 of the file's content. Rejects as reading it does. */
-  static async keyOf(file: string, signal: AbortSignal): Promise<string> {
+  async keyOf(file: string, signal: AbortSignal): Promise<string> {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+    // The time of the last change to the inode cannot be set by hand, unlike that of the content.
+    const state = createHash('sha256').update([dev, ino, size, mtimeNs, ctimeNs].join(' ')).digest('hex')
+    const known = path.join(this.#keys, state)
+    const key = await readFile(known, 'latin1').catch(() => '')
+    if (/^[0-9a-f]{64}$/.test(key)) return key
     const hash = createHash('sha256')
     for await (const chunk of createReadStream(file)) {
       signal.throwIfAborted()
       hash.update(chunk)
     }
-    return hash.digest('hex')
+    const computed = hash.digest('hex')
+    await write(known, computed)
+    return computed
   }
 
   async get(key: string): Promise<Float32Array | undefined> {
@@ -37,18 +48,20 @@ export class VectorCache {
   }
 
   async set(key: string, vector: Float32Array): Promise<void> {
-    const file = this.#file(key)
-    const partial = `${file}.${process.pid}`
-    try {
-      await mkdir(this.#folder, { recursive: true })
-      await writeFile(partial, new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
-      await rename(partial, file)
-    } catch {
-      // A full or read-only disk costs time at the next search, nothing else.
-    }
+    await write(this.#file(key), new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
   }
 
   #file(key: string): string {
     return path.join(this.#folder, `${key}.f32`)
   }
+}
+
+/** Whole or not at all. A full or read-only disk costs time at the next search, nothing else. */
+async function write(file: string, content: string | Uint8Array): Promise<void> {
+  const partial = `${file}.${process.pid}`
+  try {
+    await mkdir(path.dirname(file), { recursive: true })
+    await writeFile(partial, content)
+    await rename(partial, file)
+  } catch {}
 }

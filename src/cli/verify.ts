@@ -25,7 +25,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const options = { device: device === 'auto' ? undefined : device, signal: io.signal }
   for await (const check of verifyBundle(values.model, options)) {
     checks.push(check)
-    if (!values.json) io.stderr.write(`${check.state.padEnd(6)} ${check.check}: ${check.found}\n`)
+    if (!values.json) io.stdout.write(`${check.state.padEnd(6)} ${check.check}: ${check.found}\n`)
   }
   const passed = !checks.some(({ state }) => state === 'failed')
   if (values.json) io.stdout.write(`${JSON.stringify({ passed, checks }, null, 2)}\n`)

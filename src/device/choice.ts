@@ -175,7 +175,7 @@ export function requestFor(
     gpu,
     folders: engineFolders(bundle, cuda.engineCache),
     wanted: { precision, maxBatch, hostCode },
-    sizes: { video: maxBatch ?? batching.maxBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
+    sizes: { video: maxBatch ?? batching.maxVideoBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
     onLine: cuda.onBuild ?? (() => {}),
     signal,
   }

@@ -1,11 +1,12 @@
 /** Opens what was chosen: an engine on the CPU, or one on each GPU. */
 import type { Binding, NativeEngine, NativeGpu } from '#binding'
+import { cores } from '../cores.ts'
 import { CosmosEmbedError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { Plans } from '../model/engine-plan.ts'
 import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
 import { runNative } from '../native-job.ts'
-import { cores, type ResolvedOptions } from '../options.ts'
+import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
 import { type CudaChoice, cpuInstead, type DeviceChoice } from './choice.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
@@ -62,10 +63,12 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenPar
       ...shapeOf(bundle),
       padTokenId,
       ...threading,
+      // The library itself counts the machine's cores, not those that a container may use.
+      intraOpThreads: threading.intraOpThreads || cores,
     })
   const device = {
     engine: await runNative(create, signal),
-    decodeConcurrency: options.decode.concurrency ?? cores,
+    decodeConcurrency: options.decode.concurrency ?? Math.min(cores, MAX_THREADS),
   }
   await keepUnlessAborted([device], signal)
   return device
@@ -116,8 +119,7 @@ async function openGpu(
       })
     const engine = await runNative(create, signal)
     const { concurrency } = options.decode
-    const own =
-      gpu.info.nvdecEngines > 0 ? (nvdecWorkers ?? gpu.info.nvdecEngines) + cpuWorkers : cores / gpus.length
+    const own = gpu.info.nvdecWorkers > 0 ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
     const share = concurrency === undefined ? own : concurrency / gpus.length
     return { engine, gpu, plans, decodeConcurrency: Math.ceil(share) }
   } catch (error) {

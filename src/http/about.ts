@@ -116,6 +116,8 @@ async function licenseOf({ model }: EmbedderInfo): Promise<License> {
 }
 
 function limitsOf({ limits }: EmbedderInfo, request: Service['options']['limits']): Metadata['limits'] {
-  const { input, ...inFlight } = limits
-  return { request: { ...request }, input: { ...input }, inFlight }
+  const { input, decode, ...batches } = limits
+  const { maxItemsInFlight, maxBytesInFlight, ...each } = input
+  const inFlight = { items: maxItemsInFlight, bytes: maxBytesInFlight, ...batches }
+  return { request: { ...request }, input: { ...each }, decode: { ...decode }, inFlight }
 }

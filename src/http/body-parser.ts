@@ -1,9 +1,11 @@
-/** Parses bodies: short ones here, long ones in a worker thread, so that 40 MB of base64 never stall the event loop. */
-import { Worker } from 'node:worker_threads'
-import { type ErrorCode, type ErrorDetails, errorTable, InternalError } from '../errors.ts'
+/** Parses bodies: short ones here, long ones in worker threads, so that 40 MB of base64 never stall the event loop. */
+import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
+import { loopShare } from '../loop-share.ts'
 import type { RequestRules } from '../request/items.ts'
+import { Thread } from '../thread.ts'
 import type { Body } from './body.ts'
 import { HttpError, type TransportCode } from './errors.ts'
+import type { HttpLimits } from './options.ts'
 import { type ParsedBody, parseBody } from './parse-body.ts'
 
 export interface WorkerTask {
@@ -17,56 +19,51 @@ export type WorkerResult =
   | { transport: TransportCode; message: string }
   | { code: ErrorCode; message: string; details: ErrorDetails; index: number | undefined }
 
+const MiB = 1024 * 1024
+
+/** What a body may become in the heap of the thread: its text, at two bytes a character, and the texts in it. */
+const heapPerByte = 6
+
+/** Bodies over this have a thread of their own, so that one of them never holds up the others. */
+const veryLong = 8 * MiB
+
 export class BodyParser {
   readonly #workerBytes: number
-  #worker: Worker | undefined
-  /** The end of the line in front of the worker: one body at a time bounds its memory. */
-  #tail: Promise<unknown> = Promise.resolve()
+  readonly #long: Thread<WorkerTask, WorkerResult>
+  readonly #veryLong: Thread<WorkerTask, WorkerResult>
 
-  /** Bodies over `workerBytes` go to the worker, which starts with the first of them. */
-  constructor(workerBytes: number) {
-    this.#workerBytes = workerBytes
+  /** Bodies over `workerBodyBytes` go to a thread, one at a time, which bounds its memory. */
+  constructor({ workerBodyBytes, maxBodyBytes }: HttpLimits) {
+    const thread = (maxBytes: number) =>
+      new Thread<WorkerTask, WorkerResult>({
+        file: new URL('./body-worker.js', import.meta.url),
+        purpose: 'parses request bodies',
+        maxHeapMegabytes: 64 + Math.ceil((heapPerByte * maxBytes) / MiB),
+        endsOnAbort: true,
+      })
+    this.#workerBytes = workerBodyBytes
+    this.#long = thread(Math.min(veryLong, maxBodyBytes))
+    this.#veryLong = thread(maxBodyBytes)
   }
 
   /** Rejects as `parseBody` does. The body's blocks must not be used afterwards. */
-  parse(body: Body, rules: RequestRules, signal: AbortSignal): Promise<ParsedBody> {
-    if (body.length <= this.#workerBytes) return parseBody(body.blocks, rules, signal)
-    const turn = this.#tail.then(() => {
-      signal.throwIfAborted()
-      return this.#inWorker({ blocks: body.blocks, rules })
-    })
-    this.#tail = turn.catch(() => {})
-    return turn
+  async parse(body: Body, rules: RequestRules, signal: AbortSignal): Promise<ParsedBody> {
+    if (body.length <= this.#workerBytes) {
+      // Many short ones at once are as long as a long one.
+      return loopShare.run(() => {
+        signal.throwIfAborted()
+        return parseBody(body.blocks, rules, signal)
+      })
+    }
+    const thread = body.length <= veryLong ? this.#long : this.#veryLong
+    const transfer = [...new Set(body.blocks.map((block) => block.buffer))]
+    const result = await thread.run({ blocks: body.blocks, rules }, { signal, transfer })
+    if ('parsed' in result) return result.parsed
+    throw toError(result)
   }
 
   async close(): Promise<void> {
-    await this.#worker?.terminate()
-  }
-
-  #inWorker(task: WorkerTask): Promise<ParsedBody> {
-    const worker = this.#worker ?? this.#start()
-    return new Promise((resolve, reject) => {
-      const onMessage = (result: WorkerResult) => {
-        forget()
-        if ('parsed' in result) resolve(result.parsed)
-        else reject(toError(result))
-      }
-      const onExit = (cause: unknown) => {
-        forget()
-        this.#worker = undefined
-        reject(new InternalError('the thread that parses request bodies ended', { cause }))
-      }
-      const forget = () => worker.off('message', onMessage).off('error', onExit).off('exit', onExit)
-      worker.on('message', onMessage).on('error', onExit).on('exit', onExit)
-      worker.postMessage(task, [...new Set(task.blocks.map((block) => block.buffer))])
-    })
-  }
-
-  #start(): Worker {
-    this.#worker = new Worker(new URL('./body-worker.js', import.meta.url))
-    // Open sockets keep the process alive, not this.
-    this.#worker.unref()
-    return this.#worker
+    await Promise.all([this.#long.close(), this.#veryLong.close()])
   }
 }
 

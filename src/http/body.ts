@@ -28,9 +28,9 @@ export class BodyMeter {
   }
 
   /** Refuses what the headers already show to be too much, before a byte of the body is read. */
-  checkHeaders(request: IncomingMessage): void {
+  checkHeaders(request: IncomingMessage, maxBytes: number = this.limits.maxBodyBytes): void {
     const declared = Number(request.headers['content-length'] ?? 0)
-    this.#checkSize(declared)
+    checkSize(declared, maxBytes)
     this.#checkRoom(declared)
   }
 
@@ -38,7 +38,11 @@ export class BodyMeter {
    * The whole body. Only received bytes count, so that a slow client pins no more than it has sent.
    * Rejects with RequestTooLargeError, OverloadedError, HttpError or `signal.reason`.
    */
-  read(request: IncomingMessage, signal: AbortSignal): Promise<Body> {
+  read(
+    request: IncomingMessage,
+    signal: AbortSignal,
+    maxBytes: number = this.limits.maxBodyBytes,
+  ): Promise<Body> {
     return new Promise((resolve, reject) => {
       const blocks = new Blocks()
       let released = false
@@ -57,7 +61,7 @@ export class BodyMeter {
       const onData = (chunk: Uint8Array) => {
         idle.refresh()
         try {
-          this.#checkSize(blocks.length + chunk.length)
+          checkSize(blocks.length + chunk.length, maxBytes)
           this.#checkRoom(chunk.length)
         } catch (error) {
           stop(error)
@@ -87,19 +91,18 @@ export class BodyMeter {
     })
   }
 
-  #checkSize(length: number): void {
-    const { maxBodyBytes } = this.limits
-    if (length <= maxBodyBytes) return
-    throw new RequestTooLargeError(`request body exceeds maximum ${maxBodyBytes} bytes`, {
-      details: { found: length, limit: maxBodyBytes },
-    })
-  }
-
   #checkRoom(length: number): void {
     const { maxBodyBytesInFlight } = this.limits
     if (this.#bytes + length <= maxBodyBytesInFlight) return
     throw new OverloadedError(`too many bytes of requests in flight, the limit is ${maxBodyBytesInFlight}`)
   }
+}
+
+function checkSize(length: number, maxBytes: number): void {
+  if (length <= maxBytes) return
+  throw new RequestTooLargeError(`request body exceeds maximum ${maxBytes} bytes`, {
+    details: { found: length, limit: maxBytes },
+  })
 }
 
 /** Collects chunks without ever copying what it already holds: a copy of 100 MiB would stall every other request. */

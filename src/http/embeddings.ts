@@ -1,6 +1,6 @@
 /** `POST /v1/embeddings`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { EmbedResponse, Timings, Warning } from '../types.ts'
+import type { EmbedResponse, RequestWarning, Timings } from '../types.ts'
 import { answerFor, HttpError } from './errors.ts'
 import type { Call } from './metrics/service-metrics.ts'
 import type { ParsedBody } from './parse-body.ts'
@@ -39,14 +39,13 @@ async function answer(
   refuseEncoded(request)
   service.meter.checkHeaders(request.raw)
   const body = await receive(service, request, work)
-  work.limit(service.options.limits.requestTimeoutMs)
   const inputs = Array.isArray(body.request.input) ? body.request.input.length : 1
   call.describe(body.requestType, {
     inputType: body.inputType,
     encodingFormat: body.request.encoding_format ?? 'float',
     inputs,
   })
-  const embed = () => embedder.embed(body.request, { signal: work.signal })
+  const embed = () => embedder.embed(body.request, { signal: work.signal, whenFull: 'refuse' })
   const response = await (service.tracer?.trace(request.headers, body, embed) ?? embed())
   work.signal.throwIfAborted()
 
@@ -80,6 +79,7 @@ function refuseEncoded({ headers }: FastifyRequest): void {
 
 async function receive(service: Service, request: FastifyRequest, work: Work): Promise<ParsedBody> {
   const body = await service.meter.read(request.raw, work.signal)
+  work.limit(service.options.limits.requestTimeoutMs)
   try {
     return await service.parser.parse(body, service.rules(), work.signal)
   } finally {
@@ -106,8 +106,10 @@ function serverTiming(timings: Timings): string {
 }
 
 /** JSON in ASCII. A header, since the documented body has no place for it; the first few say enough. */
-function warningText(warnings: readonly Warning[]): string {
-  const short = warnings.slice(0, 8).map(({ index, message }) => ({ index, message: message.slice(0, 200) }))
+function warningText(warnings: readonly RequestWarning[]): string {
+  const short = warnings
+    .slice(0, 8)
+    .map(({ index, code, message }) => ({ index, code, message: message.slice(0, 200) }))
   return JSON.stringify(short).replace(
     /[^\x20-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

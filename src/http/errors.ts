@@ -1,5 +1,5 @@
 /** What can go wrong on the way to the embedder, and the one answer that every error becomes. */
-import { CosmosEmbedError, type ErrorCode, errorTable, InternalError, OverloadedError } from '../errors.ts'
+import { ClosedError, CosmosEmbedError, type ErrorCode, InternalError, OverloadedError } from '../errors.ts'
 
 interface Meaning {
   status: number
@@ -11,6 +11,7 @@ export type TransportCode =
   | 'bad_request'
   | 'invalid_json'
   | 'unauthorized'
+  | 'forbidden'
   | 'not_found'
   | 'method_not_allowed'
   | 'request_timeout'
@@ -22,6 +23,7 @@ export const transportTable: Readonly<Record<TransportCode, Meaning>> = {
   bad_request: { status: 400, type: 'invalid_request_error', retryable: false },
   invalid_json: { status: 400, type: 'invalid_json', retryable: false },
   unauthorized: { status: 401, type: 'authentication_error', retryable: false },
+  forbidden: { status: 403, type: 'permission_error', retryable: false },
   not_found: { status: 404, type: 'not_found', retryable: false },
   method_not_allowed: { status: 405, type: 'method_not_allowed', retryable: false },
   request_timeout: { status: 408, type: 'timeout', retryable: true },
@@ -39,6 +41,15 @@ export class HttpError extends Error {
     this.name = 'HttpError'
     this.code = code
     this.headers = headers
+  }
+}
+
+/** This server stops. Unlike an embedder that is closed, it has others beside it: the client may try again. */
+export class StoppingError extends ClosedError {
+  override readonly retryable = true
+
+  constructor() {
+    super('the server is shutting down')
   }
 }
 
@@ -75,8 +86,7 @@ const internalCodes: ReadonlySet<string> = new Set<ErrorCode>([
 /** Anything thrown becomes an answer; what is not known becomes a 500 that says nothing of itself. */
 export function answerFor(error: unknown): ErrorAnswer {
   const known = knownError(error)
-  const { status, type, retryable } =
-    known instanceof HttpError ? transportTable[known.code] : errorTable[known.code]
+  const { status, type, retryable } = known instanceof HttpError ? transportTable[known.code] : known
   const index = known instanceof CosmosEmbedError ? known.index : undefined
   const message = publicMessage(known, index)
   return {

@@ -11,6 +11,7 @@ type Json = Record<string, unknown>
 const statusText: Readonly<Record<number, string>> = {
   400: 'Not JSON, or not valid HTTP',
   401: 'The key is missing or wrong',
+  403: 'Called by a page of another site, or by a name that is not the server’s',
   408: 'The body did not arrive in time',
   413: 'The body or the inline media is too large',
   415: 'The body is not application/json',
@@ -24,11 +25,11 @@ const statusText: Readonly<Record<number, string>> = {
 
 export function openApiDocument(service: Service, routes: readonly Route[]): Json {
   const secured = service.options.apiKeys.length > 0
+  const [model = 'nvidia/cosmos-embed1'] =
+    service.model.reason === undefined ? service.model.info.model.servedNames : []
+  const request = { schema: requestSchema(service), examples: examplesFor(model) }
   const paths = Object.fromEntries(
-    routes.map((route) => [
-      route.url,
-      { [route.method.toLowerCase()]: operation(route, requestSchema(service), secured) },
-    ]),
+    routes.map((route) => [route.url, { [route.method.toLowerCase()]: operation(route, request, secured) }]),
   )
   return {
     openapi: '3.1.0',
@@ -49,13 +50,13 @@ export function openApiDocument(service: Service, routes: readonly Route[]): Jso
 }
 
 function operation(route: Route, request: Json, secured: boolean): Json {
-  const errors = secured && !route.open ? [401, ...route.errors] : route.errors
+  const errors = route.open ? route.errors : [...(secured ? [401] : []), 403, ...route.errors]
   return {
     operationId: route.id,
     summary: route.summary,
     ...(route.open && { security: [] }),
     ...(route.method === 'POST' && {
-      requestBody: { required: true, content: { 'application/json': { schema: request, examples } } },
+      requestBody: { required: true, content: { 'application/json': request } },
     }),
     responses: {
       200: {
@@ -92,17 +93,18 @@ function errorResponse(status: number): Json {
   }
 }
 
-const examples = {
+/** Requests that this server takes. */
+const examplesFor = (model: string): Json => ({
   text: {
     summary: 'One text',
-    value: { request_type: 'query', input: 'a red circle moving left', model: 'nvidia/cosmos-embed1' },
+    value: { request_type: 'query', input: 'a red circle moving left', model },
   },
   texts: {
     summary: 'Many texts, compact',
     value: {
       request_type: 'bulk_text',
       input: ['a red circle', 'a blue square'],
-      model: 'nvidia/cosmos-embed1',
+      model,
       encoding_format: 'base64',
     },
   },
@@ -111,10 +113,10 @@ const examples = {
     value: {
       request_type: 'bulk_video',
       input: ['data:video/mp4;presigned_url,https://storage.example/a.mp4?signature=1'],
-      model: 'nvidia/cosmos-embed1',
+      model,
     },
   },
-}
+})
 
 /** One variant per `request_type`, with what only the running server knows: its model's names and its limit of items. */
 function requestSchema({ model }: Service): Json {

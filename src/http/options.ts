@@ -25,6 +25,12 @@ export interface HttpOptions {
   embedder: Embedder | Promise<Embedder>
   /** Bearer keys, any of which opens every route but health. Default: none is asked for. */
   apiKeys?: readonly string[] | undefined
+  /**
+   * Names under which the server may be called, and whose pages may call it: host names or `*.suffix`; `*` is any.
+   * Those of loopback are always among them. Default: on loopback no other, so that no page of another site reaches it
+   * through its reader's browser; elsewhere any.
+   */
+  allowedHosts?: readonly string[] | undefined
   limits?: { [Name in keyof HttpLimits]?: HttpLimits[Name] | undefined } | undefined
   /** The page at `/`, and `POST /page/clip` that it needs. Default true. */
   page?: boolean | undefined
@@ -39,6 +45,7 @@ export interface HttpOptions {
 export interface ResolvedHttpOptions {
   embedder: Embedder | Promise<Embedder>
   apiKeys: readonly string[]
+  allowedHosts: readonly string[]
   limits: HttpLimits
   page: boolean
   docs: boolean
@@ -49,12 +56,18 @@ export interface ResolvedHttpOptions {
 const bytes = (fallback: number) => z.int().min(1).default(fallback)
 const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).default(fallback)
 
+const allowedHost = z
+  .string()
+  .regex(/^(\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?)$/i, { error: 'must be a host name, *.suffix or *' })
+  .transform((name) => name.toLowerCase())
+
 const schema = z.strictObject({
   embedder: z.custom<Embedder | Promise<Embedder>>(
     (value) => typeof value === 'object' && value !== null && ('embed' in value || 'then' in value),
     'must be an Embedder, or a promise of one',
   ),
   apiKeys: z.array(z.string().min(1)).default([]),
+  allowedHosts: z.array(allowedHost).default([]),
   limits: z
     .strictObject({
       maxBodyBytes: bytes(128 * MiB),

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { OverloadedError, RequestTooLargeError } from '../errors.ts'
+import { OverloadedError } from '../errors.ts'
+import { HttpError } from './errors.ts'
 import type { Service } from './service.ts'
 import type { Work } from './work.ts'
 
@@ -52,13 +53,19 @@ const maxClips = 2
 /**
  * `POST /page/clip`: the bytes of a video in, what the model sees of it out: uint8, planar [T, 3, R, R].
  * Header `x-clip` has the frames and the size of the video, in JSON. Pixels, not pictures: nothing to encode.
+ *
+ * The body is `application/octet-stream` and nothing else: a page from elsewhere can send a form's types and texts to any
+ * address that its reader reaches, but not this one without being asked first.
  */
 export function registerClipRoute(app: FastifyInstance, service: Service): void {
   let running = 0
   app.register(async (page) => {
     page.removeAllContentTypeParsers()
-    // The handler reads the stream itself, whatever the browser calls it.
-    page.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    // The handler reads the stream itself.
+    page.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
+    page.addContentTypeParser('*', (_request, _payload, done) => {
+      done(new HttpError('unsupported_media_type', 'send the video as content-type application/octet-stream'))
+    })
     page.post('/page/clip', async (request, reply) => {
       if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
       running += 1
@@ -79,22 +86,18 @@ async function sendClip(
 ): Promise<FastifyReply> {
   const { embedder } = service.model
   const { model, limits } = embedder.info()
-  const body = await service.meter.read(request.raw, work.signal)
+  const { maxInlineBytes } = limits.input
+  service.meter.checkHeaders(request.raw, maxInlineBytes)
+  const body = await service.meter.read(request.raw, work.signal, maxInlineBytes)
   try {
-    const { maxInlineBytes } = limits.input
-    if (body.length > maxInlineBytes) {
-      throw new RequestTooLargeError(`video of ${body.length} bytes exceeds maxInlineBytes ${maxInlineBytes}`)
-    }
     work.limit(service.options.limits.requestTimeoutMs)
-    // Loads the addon, which only a real model needs.
-    const { extractFrames } = await import('../frames.ts')
-    const { clip, frames, media } = await extractFrames(Buffer.concat(body.blocks), {
-      frames: model.frames,
-      resolution: model.height,
+    const video = Buffer.concat(body.blocks)
+    // From here on the embedder counts what is held, as for every other video.
+    body.release()
+    const { clip, frames, media } = await embedder.frames(video, {
       images: false,
-      urls: 'off',
-      limits: limits.input,
       signal: work.signal,
+      whenFull: 'refuse',
     })
     const { width, height, duration } = media
     return reply

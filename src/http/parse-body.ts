@@ -2,6 +2,7 @@
 import { type Item, parseWireRequest, type RequestRules } from '../request/items.ts'
 import type { EmbedRequest, ItemInput, RequestType, WireRequest } from '../request/schema.ts'
 import { HttpError } from './errors.ts'
+import { checkShape } from './json-shape.ts'
 
 export interface ParsedBody {
   /** Inline media is decoded to bytes; texts and URLs are the strings that came. */
@@ -19,7 +20,8 @@ export async function parseBody(
   rules: RequestRules,
   signal?: AbortSignal,
 ): Promise<ParsedBody> {
-  const wire = withFewInputs(parseJson(blocks), rules.limits.maxItems)
+  const { maxItems } = rules.limits
+  const wire = withFewInputs(parseJson(blocks, maxItems), maxItems)
   const { requestType, encodingFormat, items } = await parseWireRequest(wire, rules, signal)
   // Now known to be one: parseWireRequest checked it.
   const { input, model } = wire as WireRequest
@@ -36,8 +38,14 @@ export async function parseBody(
   }
 }
 
-function parseJson(blocks: readonly Uint8Array[]): unknown {
-  const bytes = blocks.length === 1 ? blocks[0] : Buffer.concat(blocks)
+/** Far deeper than any request, and far more values than one beside its inputs. */
+const maxDepth = 16
+const maxOtherValues = 1000
+
+function parseJson(blocks: readonly Uint8Array[], maxItems: number): unknown {
+  const [first, ...others] = blocks
+  const bytes = first && others.length === 0 ? first : Buffer.concat(blocks)
+  checkShape(bytes, { depth: maxDepth, values: maxOtherValues + maxItems })
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)

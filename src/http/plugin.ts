@@ -7,6 +7,7 @@ import type { HttpOptions } from './options.ts'
 import { docsAssets, pageAssets, registerClipRoute, sendAsset } from './page.ts'
 import { apiRoutes, metricsRoutes, type Route } from './routes.ts'
 import { Service } from './service.ts'
+import { visitorCheck } from './visitors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -26,10 +27,14 @@ export const cosmosEmbed: FastifyPluginAsync<HttpOptions & { prefix?: string }> 
 
 /** @internal Also used by `createServer`, which keeps the service to drain it. */
 export function registerRoutes(app: FastifyInstance, service: Service): void {
-  const { apiKeys, metrics, docs, page } = service.options
+  const { apiKeys, allowedHosts, metrics, docs, page } = service.options
   app.setErrorHandler(sendError)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
+  })
+  const checkVisitor = visitorCheck(allowedHosts)
+  app.addHook('onRequest', async (request) => {
+    if (!request.routeOptions.config.open) checkVisitor(request)
   })
   if (apiKeys.length > 0) {
     const check = bearerCheck(apiKeys)
@@ -109,7 +114,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
 
 function limitSending({ raw }: FastifyReply, milliseconds: number): void {
   const { socket } = raw
-  if (!socket) return
+  // What `app.inject` sends comes over no socket.
+  if (typeof socket?.setTimeout !== 'function') return
   const giveUp = () => socket.destroy()
   socket.setTimeout(milliseconds)
   socket.on('timeout', giveUp)

@@ -42,7 +42,7 @@ export interface Metadata {
   selectedModelProfileId: string
   model: Record<string, unknown>
   runtime: Record<string, unknown>
-  limits: Record<'request' | 'input' | 'inFlight', Record<string, number>>
+  limits: Record<'request' | 'input' | 'decode' | 'inFlight', Record<string, number>>
   urls: 'off' | 'public' | 'rules'
 }
 
@@ -124,7 +124,7 @@ export const metadata: z.ZodType<Metadata> = z.strictObject({
   model: z.record(z.string(), z.unknown()),
   runtime: z.record(z.string(), z.unknown()),
   limits: z
-    .strictObject({ request: tally, input: tally, inFlight: tally })
+    .strictObject({ request: tally, input: tally, decode: tally, inFlight: tally })
     .meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
   urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server fetches.' }),
 })

@@ -1,6 +1,8 @@
 /** The model behind the routes, and whether it can be used now. */
-import { ClosedError, NotReadyError } from '../errors.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ClosedError, DeviceLostError, NotReadyError, OverloadedError } from '../errors.ts'
 import type { Embedder, EmbedderInfo, EmbedderStatus } from '../types.ts'
+import { StoppingError } from './errors.ts'
 
 export interface Log {
   info(fields: object, message: string): void
@@ -45,11 +47,16 @@ export class ServedModel {
     return status.ready ? undefined : reasons[status.code]
   }
 
-  /** Throws NotReadyError or ClosedError. */
+  /** Throws NotReadyError, ClosedError or DeviceLostError. */
   get embedder(): Embedder {
-    const { reason } = this
-    if (reason === undefined && this.#state.phase === 'ready') return this.#state.embedder
-    throw this.#state.phase === 'closing' ? new ClosedError(reason ?? '') : new NotReadyError(reason ?? '')
+    const state = this.#state
+    if (state.phase === 'closing') throw new StoppingError()
+    if (state.phase !== 'ready') throw new NotReadyError(state.reason)
+    const status = state.embedder.status()
+    if (status.ready) return state.embedder
+    // Neither comes back in this process: "not ready" would tell clients to wait for nothing.
+    const Reason = status.code === 'closed' ? ClosedError : DeviceLostError
+    throw new Reason(reasons[status.code])
   }
 
   /** Also when the model cannot be used any more. Throws NotReadyError before it is loaded. */
@@ -65,7 +72,16 @@ export class ServedModel {
 
   async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
     const embedder = await pending
-    await warmUp(embedder)
+    while (this.#state.phase === 'loading') {
+      try {
+        await warmUp(embedder)
+        break
+      } catch (error) {
+        // Whoever shares the embedder keeps it busy, so it works: only its turn has not come.
+        if (!(error instanceof OverloadedError)) throw error
+        await sleep(Math.max(0.1, error.retryAfter) * 1000, undefined, { ref: false })
+      }
+    }
     if (this.#state.phase !== 'loading') return
     this.#info = embedder.info()
     this.#state = { phase: 'ready', embedder }

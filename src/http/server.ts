@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import http, { type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
+import { OverloadedError } from '../errors.ts'
+import { Connections } from './connections.ts'
 import { answerFor, HttpError } from './errors.ts'
 import type { HttpOptions } from './options.ts'
 import { registerRoutes, sendError } from './plugin.ts'
@@ -14,7 +16,10 @@ const flushMs = 1_000
 export interface ServerOptions extends HttpOptions {
   /** As Fastify's `logger`: true, or options for pino. Default: no log. */
   logger?: FastifyServerOptions['logger'] | undefined
-  /** Sockets at one time. Default 1024. */
+  /**
+   * Sockets at one time. Default 1024. One more ends the one that has been idle for the longest; 16 more are for health
+   * alone.
+   */
   maxConnections?: number | undefined
   /** Milliseconds for a request's headers. Default 20 000. */
   headersTimeoutMs?: number | undefined
@@ -67,9 +72,10 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
       connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs, receiveTimeoutMs),
       maxHeaderSize: 16 * 1024,
+      // Node's own answer to a missing Host has no body; ours is the documented one.
+      requireHostHeader: false,
     },
   })
-  app.server.maxConnections = maxConnections
   // Methods that Fastify does not know would be 404 where 405 is true. CONNECT is no request for us.
   for (const method of http.METHODS) {
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
@@ -80,6 +86,12 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
     return sendError(new HttpError('not_found', `there is no ${path?.slice(0, 200)} here`), request, reply)
   })
   app.addHook('onResponse', logAnswer)
+  const connections = new Connections(app.server, maxConnections)
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.config.open || !connections.isReserved(request.socket)) return
+    reply.header('connection', 'close')
+    throw new OverloadedError(`all of ${maxConnections} connections are busy`)
+  })
   registerRoutes(app, service)
 
   let closing: Promise<void> | undefined

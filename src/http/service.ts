@@ -1,9 +1,9 @@
 /** What all routes share, and the way it ends. */
 import type { ServerResponse } from 'node:http'
-import { ClosedError } from '../errors.ts'
 import type { RequestRules } from '../request/items.ts'
 import { BodyMeter } from './body.ts'
 import { BodyParser } from './body-parser.ts'
+import { StoppingError } from './errors.ts'
 import { ServiceMetrics } from './metrics/service-metrics.ts'
 import { type HttpOptions, type ResolvedHttpOptions, resolveOptions } from './options.ts'
 import { type Log, ServedModel } from './served-model.ts'
@@ -30,7 +30,7 @@ export class Service {
     this.options = options
     this.tracer = tracer
     this.meter = new BodyMeter(options.limits)
-    this.parser = new BodyParser(options.limits.workerBodyBytes)
+    this.parser = new BodyParser(options.limits)
     this.metrics = new ServiceMetrics({
       bodyBytes: () => this.meter.bytes,
       ready: () => this.model.reason === undefined,
@@ -63,7 +63,7 @@ export class Service {
     if (this.#works.size === 0) return
     await new Promise<void>((resolve) => {
       const deadline = setTimeout(() => {
-        for (const work of this.#works) work.abort(new ClosedError('the server is shutting down'))
+        for (const work of this.#works) work.abort(new StoppingError())
       }, deadlineMs)
       this.#onIdle = () => {
         clearTimeout(deadline)

@@ -1,5 +1,5 @@
 /** A model bundle: a folder with model.json, the two graphs and the tokenizer, verified before anything is loaded. */
-import { readFile, realpath } from 'node:fs/promises'
+import { access, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ModelError } from '../errors.ts'
@@ -66,7 +66,7 @@ const modelJson = z.object({
   id: z.string().regex(/^[\w.:/-]{1,200}$/, { error: 'must be a name of letters, digits and . _ - / :' }),
   variant: z.string().min(1),
   description: z.string(),
-  frames: z.int().min(1).max(1024),
+  frames: z.int().min(1).max(64),
   resolution: z.union([pixels, z.tuple([pixels, pixels])], { error: 'must be R or [height, width]' }),
   embeddingDim: z.int().min(1).max(65_536),
   maxTextTokens: z.int().min(3).max(8192),
@@ -82,7 +82,9 @@ export async function loadBundle(
 ): Promise<ModelBundle> {
   signal?.throwIfAborted()
   const root = await realpath(directory).catch((cause) => {
-    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}`, { cause })
+    const isHubId = /^[\w.-]+\/[\w.-]+$/.test(directory)
+    const advice = isHubId ? exportAdvice(directory, 'a model of the hub') : ''
+    throw new ModelError(`model folder ${directory}: ${reasonOf(cause)}${advice}`, { cause })
   })
   const { resolution, license, files, ...rest } = await readModelJson(root)
   const [height, width] = typeof resolution === 'number' ? [resolution, resolution] : resolution
@@ -98,6 +100,11 @@ export async function loadBundle(
       path: license.path === undefined ? undefined : (await locate(root, 'license', license.path)).path,
     },
   }
+}
+
+/** What was named has to be converted once, and the command that does it is what is missing. */
+function exportAdvice(checkpoint: string, what: string): string {
+  return `. If this is ${what}, make a bundle of it: cosmos-embed export --checkpoint ${checkpoint} --out DIR`
 }
 
 /** Rejects with ModelError when the licence's file cannot be read. */
@@ -117,7 +124,13 @@ async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
     value = JSON.parse(await readFile(path, 'utf8'))
   } catch (cause) {
     const reason = cause instanceof SyntaxError ? `not JSON: ${cause.message}` : reasonOf(cause)
-    throw new ModelError(`${path}: ${reason}`, { cause })
+    const isCheckpoint = await access(join(root, 'config.json')).then(
+      () => true,
+      () => false,
+    )
+    throw new ModelError(`${path}: ${reason}${isCheckpoint ? exportAdvice(root, 'a checkpoint') : ''}`, {
+      cause,
+    })
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion
   if (version !== formatVersion) {

@@ -1,10 +1,10 @@
 /** SHA-256 of files, each computed once as long as the file does not change. */
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { z } from 'zod'
-import { onAbort } from '../abort.ts'
 import { ModelError } from '../errors.ts'
 
 export interface HashableFile {
@@ -27,11 +27,7 @@ export async function sha256OfFiles(files: readonly HashableFile[], signal?: Abo
   if (files.some((file) => !known.has(keyOf(file)))) await learnFromDisk()
   const unknown = files.filter((file) => !known.has(keyOf(file)))
   if (unknown.length > 0) {
-    const hashes = await hashInWorker(
-      unknown.map(({ path }) => path),
-      signal,
-    )
-    for (const [index, file] of unknown.entries()) known.set(keyOf(file), hashes[index] as string)
+    for (const file of unknown) known.set(keyOf(file), await hashOf(file.path, signal))
     await rememberOnDisk()
   }
   return files.map((file) => known.get(keyOf(file)) as string)
@@ -57,7 +53,8 @@ async function learnFromDisk(): Promise<void> {
 /** Written beside and renamed, so that a reader never sees half of it. A read-only home is no failure. */
 async function rememberOnDisk(): Promise<void> {
   const path = cacheFile()
-  const temporary = `${path}.${process.pid}`
+  // Of this call alone: several models may load at a time, in threads too.
+  const temporary = `${path}.${randomUUID()}`
   const sha256 = Object.fromEntries([...known].slice(-maxEntries))
   try {
     // Not `recursive`: below a folder such as /proc that never comes to an end.
@@ -67,39 +64,22 @@ async function rememberOnDisk(): Promise<void> {
   } catch {}
 }
 
-/** As text, because a worker needs a JavaScript file and this module is TypeScript under test. */
-const workerProgram = `
-const { parentPort, workerData } = require('node:worker_threads')
-const { createHash } = require('node:crypto')
-const { closeSync, openSync, readSync } = require('node:fs')
-const chunk = Buffer.allocUnsafe(1 << 20)
-function sha256(path) {
-  const file = openSync(path, 'r')
-  try {
-    const hash = createHash('sha256')
-    for (let read; (read = readSync(file, chunk)) > 0; ) hash.update(chunk.subarray(0, read))
-    return hash.digest('hex')
-  } finally {
-    closeSync(file)
-  }
-}
-parentPort.postMessage(workerData.map(sha256))
-`
+/** Read at a time: hashing so much takes about a millisecond, and in between the event loop has its turn. */
+const pieceBytes = 1 << 20
 
-/** Gigabytes of weights: seconds of hashing that the event loop does not wait for. */
-function hashInWorker(paths: readonly string[], signal: AbortSignal | undefined): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(workerProgram, { eval: true, workerData: paths })
-    const forget = signal
-      ? onAbort(signal, () => {
-          reject(signal.reason)
-          void worker.terminate()
-        })
-      : () => {}
-    worker.once('message', resolve)
-    worker.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(new ModelError(`a file of the model cannot be read (${cause.code ?? cause.name})`, { cause }))
-    })
-    worker.once('exit', forget)
-  })
+/**
+ * Gigabytes of weights are seconds of hashing, in pieces. Not in a thread: one would need a file that a bundler leaves
+ * alone, and a process that may start threads.
+ */
+async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256')
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: pieceBytes, signal }))
+      hash.update(piece)
+  } catch (cause) {
+    signal?.throwIfAborted()
+    const { code, name } = cause as NodeJS.ErrnoException
+    throw new ModelError(`a file of the model cannot be read (${code ?? name})`, { cause })
+  }
+  return hash.digest('hex')
 }

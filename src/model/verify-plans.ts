@@ -1,6 +1,7 @@
 /** A fresh process loads two plans through the addon and runs each of them once. */
 import type { NativeGpuLibraries, NativeTensorRtOptions } from '#binding'
-import { EngineError, fromNative } from '../errors.ts'
+import { EngineError } from '../errors.ts'
+import { fromNative } from '../native-failure.ts'
 import { runChild } from './child.ts'
 
 export interface PlanTrial {

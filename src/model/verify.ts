@@ -4,6 +4,7 @@ import { CosmosEmbedError, LibraryError } from '../errors.ts'
 import type { Embedder, Settled } from '../types.ts'
 import { loadBundle, type ModelBundle } from './bundle.ts'
 import { type Golden, goldenClip, loadGolden } from './golden.ts'
+import { readOnnxGraph } from './onnx-graph.ts'
 import { loadTokenizer } from './tokenizer.ts'
 
 export type Device = 'cpu' | 'cuda'
@@ -40,6 +41,8 @@ export async function* verifyBundle(
     found: `${bundle.id}: sizes and SHA-256 of ${names.length} files, ${(bytes / 1e6).toFixed(1)} MB`,
   }
 
+  for (const warning of warningsOf(bundle)) yield { check: 'conversion', state: 'note', found: warning }
+
   const loaded = await attempt('golden vectors', async () => ({ golden: await loadGolden(bundle) }))
   if ('failed' in loaded) return yield loaded.failed
   const { golden } = loaded
@@ -48,9 +51,31 @@ export async function* verifyBundle(
   } else {
     yield await tokens(bundle, golden)
   }
+  let isChecked = false
   for (const each of device === undefined ? (['cpu', 'cuda'] as const) : [device]) {
-    yield* onDevice(bundle, golden, each, { asked: device !== undefined, signal })
+    for await (const check of onDevice(bundle, golden, each, { asked: device !== undefined, signal })) {
+      isChecked ||= check.state !== 'note'
+      yield check
+    }
   }
+  if (!isChecked) {
+    const found = 'no device of this machine can run the bundle: its vectors were not checked'
+    yield { check: 'vectors', state: 'note', found }
+  }
+}
+
+/** What the exporter warned of, in the bundle's `source.warnings`. */
+function warningsOf({ source }: ModelBundle): string[] {
+  const warnings = source?.warnings
+  return Array.isArray(warnings) ? warnings.map(String) : []
+}
+
+/** ONNX Runtime computes no bfloat16 on a CPU. */
+async function isForCardsOnly(bundle: ModelBundle): Promise<boolean> {
+  const graphs = await attempt('graphs', async () =>
+    [bundle.files.video, bundle.files.text].map(({ path }) => readOnnxGraph(path)),
+  )
+  return !('failed' in graphs) && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)
 }
 
 async function tokens(bundle: ModelBundle, golden: Golden): Promise<Check> {
@@ -77,6 +102,10 @@ async function* onDevice(
   )
   if ('failed' in embedder) {
     const { error } = embedder
+    if (device === 'cpu' && (await isForCardsOnly(bundle))) {
+      const found = `the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only (${error.message})`
+      return yield { check: device, state: asked ? 'failed' : 'note', found }
+    }
     const isAbsent = error instanceof LibraryError || error.details.command !== undefined
     const absent = isAbsent && !asked && device !== 'cpu'
     return yield absent ? { ...embedder.failed, check: device, state: 'note' } : embedder.failed

@@ -1,30 +1,62 @@
 /** From a request to the list of items that it asks to embed. */
 import { fileURLToPath } from 'node:url'
-import { atItem, InvalidRequestError, LimitError, RequestTooLargeError } from '../errors.ts'
+import { atItem, InvalidRequestError, LimitError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { ours } from '../native-failure.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'
-import type { FrameSource, VideoSource } from '../source/source.ts'
+import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
 import { checkRequest } from '../validate.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
+import { type FrameRule, ownChoice } from './frame-rule.ts'
 import type {
   EmbedRequest,
   EncodingFormat,
   FramesInput,
   ItemInput,
+  Picture,
   RequestType,
   VideoInput,
 } from './schema.ts'
 import { embedRequestSchema, itemSchema, lowerCaseEnums, wireRequestSchema } from './schema.ts'
 
 export type Item =
-  | { kind: 'text'; text: string }
-  | { kind: 'video'; source: VideoSource; start?: number; end?: number; frameTolerance?: number }
-  | { kind: 'frames'; frames: FrameSource[] }
+  | {
+      kind: 'text'
+      text: string
+      /** What else the text may have been meant as, e.g. "a URL". */
+      looksLike?: string
+    }
+  | {
+      kind: 'video'
+      source: VideoSource
+      start?: number
+      end?: number
+      frameRule?: FrameRule
+      frameTolerance?: number
+    }
+  | {
+      kind: 'frames'
+      frames: FrameSource[]
+      /** The only picture is so many frames: it is read once. */
+      copies?: number
+    }
 
 export interface ParsedRequest {
   requestType: RequestType
   encodingFormat: EncodingFormat
   items: Item[]
+}
+
+/** A request that keeps the rules, with its inline media still in base64. */
+export interface RequestPlan extends Omit<ParsedRequest, 'items'> {
+  /** What its items will hold in memory, known before any of it is decoded. */
+  cost: { items: number; bytes: number }
+  /**
+   * Decodes, yielding to the event loop in between. Rejects with InvalidRequestError or LimitError (`index` says which
+   * item), or with `signal.reason`.
+   */
+  items(signal?: AbortSignal): Promise<Item[]>
 }
 
 /** What a request is checked against. */
@@ -37,52 +69,45 @@ export interface RequestRules {
 }
 
 /**
- * Checks an in-process request by the documented rules and decodes inline media, yielding to the event loop in between.
- * Rejects with InvalidRequestError, RequestTooLargeError or LimitError (`index` says which item), or with `signal.reason`.
+ * Checks an in-process request by the documented rules. Throws InvalidRequestError, RequestTooLargeError or
+ * LimitError; `index` says which item.
  */
-export async function parseRequest(
-  request: EmbedRequest,
-  rules: RequestRules,
-  signal?: AbortSignal,
-): Promise<ParsedRequest> {
-  signal?.throwIfAborted()
-  return toItems(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules, signal)
+export function planRequest(request: EmbedRequest, rules: RequestRules): RequestPlan {
+  return plan(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules)
 }
 
-/** The same for a JSON body, where only strings are items and `model` is required. */
+/** A JSON body, where only strings are items and `model` is required. Rejects as {@link planRequest}, or as its items. */
 export async function parseWireRequest(
   body: unknown,
   rules: RequestRules,
   signal?: AbortSignal,
 ): Promise<ParsedRequest> {
   signal?.throwIfAborted()
-  return toItems(checkRequest(wireRequestSchema, lowerCaseEnums(body)), rules, signal)
+  const { requestType, encodingFormat, items } = plan(
+    checkRequest(wireRequestSchema, lowerCaseEnums(body)),
+    rules,
+  )
+  return { requestType, encodingFormat, items: await items(signal) }
 }
 
-/** One item by itself, of any kind. Rejects as {@link parseRequest}. */
-export async function parseItem(
-  input: ItemInput,
-  rules: RequestRules,
-  options: { signal?: AbortSignal | undefined; index?: number } = {},
-): Promise<Item> {
-  options.signal?.throwIfAborted()
-  try {
-    const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
-    return await toItem(form, rules, new Base64Decoder(options.signal))
-  } catch (error) {
-    throw options.index === undefined ? error : atItem(error, options.index)
-  }
+/** One item by itself, of any kind. Throws as {@link planRequest}. */
+export function parseItem(input: ItemInput, rules: RequestRules): Item {
+  const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
+  return typedItem(form as Exclude<Form, Payload>, rules)
 }
 
 /** Bytes of media that the item already holds in memory. */
 export function heldBytes(item: Item): number {
   if (item.kind === 'text') return 0
   const sources = item.kind === 'video' ? [item.source] : item.frames
-  return sources.reduce((sum, source) => {
+  return sources.reduce<number>((sum, source) => {
     if (source.type === 'bytes') return sum + source.bytes.byteLength
     return source.type === 'image' ? sum + source.image.data.byteLength : sum
   }, 0)
 }
+
+/** Media in a string. */
+type Payload = Exclude<InputString, { form: 'text' }>
 
 /** An input whose kind is known and whose payload is not yet decoded. */
 type Form =
@@ -90,11 +115,7 @@ type Form =
   | { form: 'typed_video'; input: VideoInput }
   | { form: 'typed_frames'; input: FramesInput }
 
-async function toItems(
-  request: EmbedRequest,
-  rules: RequestRules,
-  signal: AbortSignal | undefined,
-): Promise<ParsedRequest> {
+function plan(request: EmbedRequest, rules: RequestRules): RequestPlan {
   const { request_type: requestType, encoding_format: encodingFormat = 'float', input, model } = request
   checkModel(model, rules)
   const inputs = Array.isArray(input) ? (input as readonly ItemInput[]) : [input as ItemInput]
@@ -106,16 +127,42 @@ async function toItems(
   }
   const forms = inputs.map((each, index) => blaming(index, () => formOf(each, rules)))
   checkCombination(requestType, forms)
+  const ready = forms.map((form, index) =>
+    isPayload(form) ? form : blaming(index, () => typedItem(form, rules)),
+  )
+  const bytes = ready.reduce((sum, each) => sum + ('kind' in each ? heldBytes(each) : inlineBytes(each)), 0)
+  return {
+    requestType,
+    encodingFormat,
+    cost: { items: ready.length, bytes },
+    items: (signal) => decodeAll(ready, rules, signal),
+  }
+}
+
+async function decodeAll(
+  ready: readonly (Item | Payload)[],
+  rules: RequestRules,
+  signal: AbortSignal | undefined,
+): Promise<Item[]> {
   const decoder = new Base64Decoder(signal)
   const items: Item[] = []
-  for (const [index, form] of forms.entries()) {
+  for (const [index, each] of ready.entries()) {
     try {
-      items.push(await toItem(form, rules, decoder))
+      items.push('kind' in each ? each : await payloadItem(each, rules, decoder))
     } catch (error) {
-      throw atItem(error, index)
+      signal?.throwIfAborted()
+      throw atItem(ours(error), index)
     }
   }
-  return { requestType, encodingFormat, items }
+  return items
+}
+
+function isPayload(form: Form): form is Payload {
+  return form.form === 'video' || form.form === 'video_frames'
+}
+
+function inlineBytes({ encoding, payloads }: Payload): number {
+  return encoding === 'base64' ? payloads.reduce((sum, payload) => sum + base64Bytes(payload), 0) : 0
 }
 
 function checkModel(model: string | undefined, { models }: RequestRules): void {
@@ -124,7 +171,7 @@ function checkModel(model: string | undefined, { models }: RequestRules): void {
   throw new InvalidRequestError(`model: "${model.slice(0, 100)}" is not loaded here, use ${served}`)
 }
 
-function formOf(input: ItemInput, { frames, limits }: RequestRules): Form {
+function formOf(input: string | ItemInput, { frames, limits }: RequestRules): Form {
   if (typeof input === 'string') return checkForm(parseInputString(input, frames), limits)
   if ('text' in input) return checkForm({ form: 'text', text: input.text }, limits)
   if ('video' in input) return { form: 'typed_video', input }
@@ -150,16 +197,12 @@ function checkForm(form: InputString, limits: Limits): InputString {
     }
     return form
   }
-  if (form.encoding === 'base64') {
-    const bytes = form.payloads.reduce((sum, payload) => sum + base64Bytes(payload), 0)
-    if (bytes > limits.maxInlineBytes) {
-      throw new RequestTooLargeError(
-        `inline media of ${bytes} bytes exceeds maxInlineBytes ${limits.maxInlineBytes}: use a presigned URL`,
-        { details: { found: bytes, limit: limits.maxInlineBytes } },
-      )
-    }
-  }
-  return form
+  const bytes = inlineBytes(form)
+  if (bytes <= limits.maxInlineBytes) return form
+  throw new RequestTooLargeError(
+    `inline media of ${bytes} bytes exceeds maxInlineBytes ${limits.maxInlineBytes}: use a presigned URL`,
+    { details: { found: bytes, limit: limits.maxInlineBytes } },
+  )
 }
 
 /** Which forms may stand together, and where. The texts are those of the documented service. */
@@ -186,38 +229,44 @@ function checkCombination(requestType: RequestType, forms: readonly Form[]): voi
   }
 }
 
-async function toItem(form: Form, { limits }: RequestRules, decoder: Base64Decoder): Promise<Item> {
+function typedItem(form: Exclude<Form, Payload>, rules: RequestRules): Item {
+  const { limits } = rules
   switch (form.form) {
     case 'text':
-      return { kind: 'text', text: form.text }
+      return {
+        kind: 'text',
+        text: form.text,
+        ...(form.looksLike !== undefined && { looksLike: form.looksLike }),
+      }
     case 'typed_video': {
-      const { video, start, end, frameTolerance } = form.input
+      const { video, start, end, frameRule, frameTolerance } = form.input
+      if (frameRule !== undefined) checkChoice(frameRule, rules)
       return {
         kind: 'video',
         source: videoSource(video, limits),
         ...(start !== undefined && { start }),
         ...(end !== undefined && { end }),
+        ...(frameRule !== undefined && { frameRule }),
         ...(frameTolerance !== undefined && { frameTolerance }),
       }
     }
     case 'typed_frames':
       return { kind: 'frames', frames: form.input.frames.map((frame) => frameSource(frame, limits)) }
-    case 'video':
-    case 'video_frames': {
-      const sources = await payloadSources(form, limits, decoder)
-      if (form.form === 'video_frames') return { kind: 'frames', frames: sources }
-      return { kind: 'video', source: sources[0] as PayloadSource }
-    }
   }
+}
+
+function checkChoice(rule: FrameRule, { frames }: RequestRules): void {
+  const own = ownChoice(rule)
+  if (own === undefined || own.count === frames) return
+  throw new InvalidRequestError(
+    `frameRule.${own.list} must name exactly ${frames} frames, found ${own.count}`,
+    { details: { found: own.count, expected: frames } },
+  )
 }
 
 type PayloadSource = { type: 'bytes'; bytes: Uint8Array } | { type: 'url'; url: string }
 
-async function payloadSources(
-  form: Exclude<InputString, { form: 'text' }>,
-  limits: Limits,
-  decoder: Base64Decoder,
-): Promise<PayloadSource[]> {
+async function payloadItem(form: Payload, { limits }: RequestRules, decoder: Base64Decoder): Promise<Item> {
   const sources: PayloadSource[] = []
   for (const [frame, payload] of form.payloads.entries()) {
     const name = form.form === 'video' ? 'video payload' : `video_frames payload ${frame}`
@@ -225,7 +274,8 @@ async function payloadSources(
       sources.push({ type: 'bytes', bytes: await decoder.decode(payload, name) })
     else sources.push(urlSource(payload, name, limits))
   }
-  return sources
+  if (form.form === 'video_frames') return { kind: 'frames', frames: sources }
+  return { kind: 'video', source: sources[0] as PayloadSource }
 }
 
 /** The text is never shown: a presigned URL is a credential. */
@@ -243,16 +293,27 @@ function urlSource(text: string, name: string, { maxUrlCharacters }: Limits): { 
 
 function videoSource(video: VideoInput['video'], limits: Limits): VideoSource {
   if (typeof video === 'string') return { type: 'path', path: video }
-  if (video instanceof URL) return urlOrFile(video, 'video', limits)
-  if (video instanceof Uint8Array) return { type: 'bytes', bytes: video }
+  if (isUrl(video)) return urlOrFile(video, 'video', limits)
+  if (isBytes(video)) return { type: 'bytes', bytes: asUint8Array(video) }
+  // Before blobs, which it could pass for: a response is read as it arrives.
+  if (isResponse(video)) return { type: 'stream', stream: bodyOf(video) }
+  if (isBlob(video)) return { type: 'blob', blob: video }
   return { type: 'stream', stream: video }
 }
 
-function frameSource(frame: FramesInput['frames'][number], limits: Limits): FrameSource {
+function frameSource(frame: Picture, limits: Limits): FrameSource {
   if (typeof frame === 'string') return { type: 'path', path: frame }
-  if (frame instanceof URL) return urlOrFile(frame, 'frame', limits)
-  if (frame instanceof Uint8Array) return { type: 'bytes', bytes: frame }
-  return { type: 'image', image: frame }
+  if (isUrl(frame)) return urlOrFile(frame, 'frame', limits)
+  if (isBytes(frame)) return { type: 'bytes', bytes: asUint8Array(frame) }
+  if (isBlob(frame)) return { type: 'blob', blob: frame }
+  return { type: 'image', image: { ...frame, data: asUint8Array(frame.data) } }
+}
+
+function bodyOf(response: Response): ByteStream {
+  if (!response.ok) throw new SourceError(`the response has status ${response.status}: expected media`)
+  if (response.bodyUsed) throw new SourceError('the body of the response has been read already')
+  if (response.body === null) throw new SourceError('the response has no body')
+  return response.body
 }
 
 function urlOrFile(url: URL, name: string, limits: Limits): { type: 'path'; path: string } | PayloadSource {
@@ -268,6 +329,6 @@ function blaming<T>(index: number, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw atItem(error, index)
+    throw atItem(ours(error), index)
   }
 }

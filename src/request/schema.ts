@@ -4,7 +4,9 @@
  */
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
-import type { ByteStream } from '../source/source.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
+import type { ByteStream, Bytes } from '../source/source.ts'
+import { type FrameRule, frameRule } from './frame-rule.ts'
 
 export type RequestType = 'query' | 'bulk_text' | 'bulk_video'
 export type EncodingFormat = 'float' | 'base64'
@@ -17,33 +19,49 @@ export interface WireRequest {
   encoding_format?: EncodingFormat | undefined
 }
 
-export interface TextInput {
+/** What every item may carry. */
+interface Keyed {
+  /** Whatever the caller knows the item by, e.g. an id in a database. It comes back with the result, untouched. */
+  key?: unknown
+}
+
+export interface TextInput extends Keyed {
   text: string
 }
 
-export interface VideoInput {
-  /** A string is a file path; a URL is `file:`, or fetched under the `urls` policy. */
-  video: string | URL | Uint8Array | ByteStream
+export interface VideoInput extends Keyed {
+  /**
+   * A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes in memory, a `Blob` or `File`,
+   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`; bytes are copied: see `Video`. A stream is the call's from
+   * the moment it is passed, and closed when the call ends.
+   */
+  video: string | URL | Bytes | Blob | ByteStream | Response
   /** Seconds from the first displayed frame, ≥ 0. Default 0. */
   start?: number | undefined
   /** Seconds, > start. Default: the end. */
   end?: number | undefined
+  /** Which frames. Default: the embedder's rule. */
+  frameRule?: FrameRule | undefined
   /** Seconds that a wanted frame may move to a cheaper one, ≥ 0. Default 0: exactly the chosen frames. */
   frameTolerance?: number | undefined
 }
 
-export interface FramesInput {
+export interface FramesInput extends Keyed {
   /** Pictures, as many as the model takes: file path, URL, JPEG/PNG/WebP bytes, or interleaved RGB. */
-  frames: readonly (string | URL | Uint8Array | RgbImage)[]
+  frames: readonly Picture[]
 }
 
-/** A string is text or one of the documented data-URI forms, never a path. */
-export type ItemInput = string | TextInput | VideoInput | FramesInput
+/** A string is a file path. */
+export type Picture = string | URL | Bytes | Blob | RgbImage
+
+/** One thing to embed. Its field says what it is: a string alone could be a text or a path. */
+export type ItemInput = TextInput | VideoInput | FramesInput
 
 /** What `embed()` takes: the wire request, with typed items allowed and `model` optional. */
 export interface EmbedRequest {
   request_type: RequestType
-  input: ItemInput | readonly ItemInput[]
+  /** A string is what it is on the wire: a text or one of the documented data URIs, never a path. */
+  input: string | ItemInput | readonly (string | ItemInput)[]
   /** If given, the id of the loaded bundle or one of its aliases. */
   model?: string | undefined
   encoding_format?: EncodingFormat | undefined
@@ -52,20 +70,20 @@ export interface EmbedRequest {
 const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
 const encodingFormats = ['float', 'base64'] as const
 
-const presignedUrl = 'https?://[^{},]+'
-const frameList =
-  'data:video_frames/[^;,]+;(base64,\\{[A-Za-z0-9+/=]+(,[A-Za-z0-9+/=]+)*\\}' +
-  `|presigned_url,\\{${presignedUrl}(,${presignedUrl})*\\})`
-const videoUrl = `data:video/[^;,]+;presigned_url,${presignedUrl}`
+/** JSON Schema has no flag for it. */
+const anyCase = (text: string) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)
+const start = (kind: string) => `^\\s*${anyCase(`data:${kind}/`)}[^;,]+(;[^;]*)*;\\s*`
+const videoUrl = `${start('video')}${anyCase('presigned_url')},`
+const frameList = `${start('video_frames')}(${anyCase('base64')}|${anyCase('presigned_url')}),`
 
 /** Documented, not enforced: `items.ts` does that, with the contract's texts and without a regex over megabytes. */
 const documented = {
   query: z.string().min(1),
-  bulk_text: z.string().min(1).meta({ pattern: '^(?!data:)[\\s\\S]*\\S' }),
+  bulk_text: z.string().min(1).meta({ pattern: '\\S' }),
   bulk_video: z
     .string()
     .min(1)
-    .meta({ pattern: `^(${videoUrl}|${frameList})$` }),
+    .meta({ pattern: `(${videoUrl})|(${frameList})` }),
 }
 
 const wireVariant = <Type extends RequestType>(type: Type) =>
@@ -87,38 +105,41 @@ export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
 )
 
 const seconds = z.number().min(0)
-const notAPath = /^(data:|[a-z][a-z0-9+.-]+:\/\/)/i
+const notAPath = /^\s*(data:|[a-z][a-z0-9+.-]+:\/\/)/i
 const filePath = z
   .string()
   .min(1)
   .refine((path) => !notAPath.test(path), {
-    error: 'must be a file path: pass a URL as new URL(…), and a data URI as the item itself',
+    error: 'must be a file path: pass a URL as new URL(…), and media in memory as bytes',
   })
-const bytes = z.instanceof(Uint8Array)
-const url = z.instanceof(URL)
-const videoForms = 'must be a file path, a URL, bytes (Uint8Array) or a stream of bytes'
-const stream = z.custom<ByteStream>(
-  (value) => typeof (value as Partial<ByteStream> | null)?.[Symbol.asyncIterator] === 'function',
-  { error: videoForms },
-)
+/** Told apart by a look, as strings are from numbers: of a union the message is that of the type that was meant. */
+const ofType = <T>(look: (value: unknown) => boolean) => z.custom<T>(look, { params: { isType: true } })
+const bytes = ofType<Bytes>(isBytes)
+const pixels = ofType<Uint8Array>((value) => isBytes(value) && ArrayBuffer.isView(value))
+const url = ofType<URL>(isUrl)
+const blob = ofType<Blob>(isBlob)
+const videoForms = 'must be a file path, a URL, bytes, a Blob, a stream of bytes or a Response'
 const rgbImage = z
-  .strictObject({ width: z.int().min(1), height: z.int().min(1), data: bytes })
-  .refine(({ width, height, data }) => data.length === 3 * width * height, {
+  .strictObject({ width: z.int().min(1), height: z.int().min(1), data: pixels })
+  .refine(({ width, height, data }) => data.byteLength === 3 * width * height, {
     error: ({ input }) => {
       const { width, height, data } = input as RgbImage
-      return `must hold 3 * width * height = ${3 * width * height} bytes of RGB in data, found ${data.length}`
+      return `must hold 3 * width * height = ${3 * width * height} bytes of RGB in data, found ${data.byteLength}`
     },
   })
 
-const textInput = z.strictObject({ text: z.string() })
+const key = z.unknown().optional()
+const textInput = z.strictObject({ text: z.string(), key })
 const videoInput = z
   .strictObject({
-    video: z.union([filePath, url, bytes, stream], {
+    video: z.union([filePath, ofType<Exclude<VideoInput['video'], string>>(isMedia)], {
       error: videoForms,
     }),
     start: seconds.optional(),
     end: seconds.optional(),
+    frameRule: frameRule.optional(),
     frameTolerance: seconds.optional(),
+    key,
   })
   .refine(({ start = 0, end }) => end === undefined || end > start, {
     path: ['end'],
@@ -126,19 +147,31 @@ const videoInput = z
   })
 const framesInput = z.strictObject({
   frames: z.array(
-    z.union([filePath, url, bytes, rgbImage], {
-      error: 'must be a file path, a URL, picture bytes (Uint8Array) or { width, height, data }',
+    z.union([filePath, url, bytes, blob, rgbImage], {
+      error: 'must be a file path, a URL, picture bytes, a Blob or { width, height, data }',
     }),
   ),
+  key,
 })
 
-export const itemSchema: z.ZodType<ItemInput> = z.union([z.string(), textInput, videoInput, framesInput], {
+function isMedia(value: unknown): boolean {
+  return isUrl(value) || isBytes(value) || isBlob(value) || isStream(value) || isResponse(value)
+}
+
+export const itemSchema: z.ZodType<ItemInput> = z.union([textInput, videoInput, framesInput], {
+  error: ({ input }) =>
+    typeof input === 'string'
+      ? 'is a string, which could be a text or a path: pass { text: … } or { video: … }'
+      : 'must be { text }, { video } or { frames }',
+})
+
+const requestItem = z.union([z.string(), textInput, videoInput, framesInput], {
   error: 'must be a string, { text }, { video } or { frames }',
 })
 
 export const embedRequestSchema: z.ZodType<EmbedRequest> = z.strictObject({
   request_type: z.enum(requestTypes),
-  input: z.union([itemSchema, z.array(itemSchema).min(1)]),
+  input: z.union([requestItem, z.array(requestItem).min(1)]),
   model: z.string().optional(),
   encoding_format: z.enum(encodingFormats).optional(),
 })

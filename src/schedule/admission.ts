@@ -1,4 +1,6 @@
 import { onAbort } from '../abort.ts'
+import { type Memory, MemoryRoom } from './memory-room.ts'
+import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
 
 export interface Cost {
   items: number
@@ -8,16 +10,20 @@ export interface Cost {
 
 /** Admitted work. Its cost counts until it is released. */
 export interface Lease {
-  /** Bytes that were not known at the door, such as a download. They count from now on but are not refused. */
-  charge(bytes: number): void
+  /** For bytes that are not known at the door, such as a download. It ends with the lease, if not before. */
+  openMemory(): Memory
   /** Idempotent. */
   release(): void
 }
 
 interface Waiter {
   readonly cost: Cost
+  readonly priority: Priority
   start(): void
 }
+
+/** One part in so many of what may be in flight is kept free for queries, however much bulk work there is. */
+const RESERVED = 8
 
 /**
  * What may be in flight, over all callers. The rule is the same for one item and for sixty-four: a request is
@@ -25,7 +31,14 @@ interface Waiter {
  */
 export class Admission {
   readonly limits: Readonly<Cost>
-  readonly #waiting = new Set<Waiter>()
+  readonly #waiting = new PriorityQueue<Waiter>()
+  readonly #memory = new MemoryRoom({
+    fits: (bytes) => this.#bytes + bytes <= this.limits.bytes,
+    take: (bytes) => {
+      this.#bytes += bytes
+    },
+    give: (bytes) => this.#give({ items: 0, bytes }),
+  })
   #items = 0
   #bytes = 0
 
@@ -50,25 +63,27 @@ export class Admission {
     return items <= this.limits.items && bytes <= this.limits.bytes
   }
 
-  /** The lease, or nothing when there is no room now, or when others already wait for it. */
-  tryAcquire(cost: Cost): Lease | undefined {
-    return this.#waiting.size === 0 && this.#fits(cost) ? this.#admit(cost) : undefined
+  /** The lease, or nothing when there is no room now, or when others wait for it whose turn comes before. */
+  tryAcquire(cost: Cost, priority: Priority): Lease | undefined {
+    const before = priority === 'query' ? this.#waiting.count('query') : this.#waiting.size
+    return before === 0 && this.#fits(cost, priority) ? this.#admit(cost) : undefined
   }
 
   /** Waits its turn. The cost must be one that `couldFit`. Rejects with `signal.reason`. */
-  acquire(cost: Cost, signal: AbortSignal): Promise<Lease> {
+  acquire(cost: Cost, priority: Priority, signal: AbortSignal): Promise<Lease> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason)
         return
       }
-      const lease = this.tryAcquire(cost)
+      const lease = this.tryAcquire(cost, priority)
       if (lease) {
         resolve(lease)
         return
       }
       const waiter: Waiter = {
         cost,
+        priority,
         start: () => {
           forget()
           resolve(this.#admit(cost))
@@ -84,36 +99,48 @@ export class Admission {
     })
   }
 
-  #fits({ items, bytes }: Cost): boolean {
-    return this.#items + items <= this.limits.items && this.#bytes + bytes <= this.limits.bytes
+  #fits({ items, bytes }: Cost, priority: Priority): boolean {
+    const { limits } = this
+    // A bulk request that is larger than bulk's share goes alone.
+    const isFree = priority === 'query' || this.#items === 0
+    const share = (limit: number) => (isFree ? limit : limit - Math.floor(limit / RESERVED))
+    if (this.#items + items > share(limits.items)) return false
+    // What is admitted already and waits for room comes before what is not.
+    return bytes === 0 || (this.#memory.waiting === 0 && this.#bytes + bytes <= share(limits.bytes))
   }
 
   #admit({ items, bytes }: Cost): Lease {
-    let held = true
-    let heldBytes = bytes
     this.#items += items
     this.#bytes += bytes
+    const opened: Memory[] = []
+    let held = true
     return {
-      charge: (more) => {
-        if (!held) return
-        heldBytes += more
-        this.#bytes += more
+      openMemory: () => {
+        const memory = this.#memory.open()
+        opened.push(memory)
+        return memory
       },
       release: () => {
         if (!held) return
         held = false
-        this.#items -= items
-        this.#bytes -= heldBytes
-        this.#startWaiting()
+        for (const memory of opened) memory.release()
+        this.#give({ items, bytes })
       },
     }
   }
 
+  #give({ items, bytes }: Cost) {
+    this.#items -= items
+    this.#bytes -= bytes
+    this.#memory.startWaiting()
+    this.#startWaiting()
+  }
+
   #startWaiting() {
-    for (const waiter of this.#waiting) {
-      if (!this.#fits(waiter.cost)) return
-      this.#waiting.delete(waiter)
-      waiter.start()
+    for (;;) {
+      const [next] = this.#waiting.take(firstIf(({ cost, priority }) => this.#fits(cost, priority)))
+      if (!next) return
+      next.start()
     }
   }
 }

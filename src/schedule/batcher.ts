@@ -118,24 +118,44 @@ export class Batcher<T extends Batchable, R> {
     clearImmediate(this.#turn)
     clearTimeout(this.#delay)
     this.#turn = undefined
-    const batch = this.#queue.take((waiting) => this.#choose(waiting))
+    const batch = this.#queue.take((waiting, others) => this.#choose(waiting, others))
     if (batch.length === 0) return
     void this.#run(batch)
     // Another lane may be free for what is left.
     this.#schedule()
   }
 
-  #choose(waiting: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
+  /**
+   * The kind of the oldest, once its batch is full or has waited long enough. The engine never rests for a batch to
+   * gather while there is other work: another full batch goes first, except before a query, which then goes at once.
+   */
+  #choose(waiting: ReadonlySet<Entry<T, R>>, others: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
     const [oldest] = waiting
     if (!oldest) return []
-    const kind: T['kind'] = oldest.item.kind
-    const max = this.#options.maxBatch[kind]
-    const alike = [...waiting].filter((entry) => entry.item.kind === kind)
-    if (alike.length >= max) return nearestInLength(alike, oldest, max)
+    // In order of arrival: the first is the oldest's.
+    const kinds = byKind(waiting)
+    const [alike = []] = kinds
     const wait = oldest.arrived + this.#options.maxDelayMs - performance.now()
-    if (wait <= 0) return alike
+    if (wait <= 0 || this.#isFull(alike)) return this.#batchOf(alike)
+    const full = kinds.find((entries) => this.#isFull(entries))
+    if (full) return this.#batchOf(full)
+    if (oldest.priority === 'query' && byKind(others).some((entries) => this.#isFull(entries))) return alike
+    clearTimeout(this.#delay)
     this.#delay = setTimeout(() => this.#next(), wait)
     return []
+  }
+
+  #isFull(alike: readonly Entry<T, R>[]): boolean {
+    return alike.length >= this.#maxOf(alike)
+  }
+
+  #batchOf(alike: Entry<T, R>[]): readonly Entry<T, R>[] {
+    const max = this.#maxOf(alike)
+    return alike.length >= max ? nearestInLength(alike, alike[0] as Entry<T, R>, max) : alike
+  }
+
+  #maxOf([first]: readonly Entry<T, R>[]): number {
+    return first ? this.#options.maxBatch[first.item.kind as T['kind']] : 1
   }
 
   async #run(entries: readonly Entry<T, R>[]) {
@@ -163,6 +183,16 @@ export class Batcher<T extends Batchable, R> {
       this.#schedule()
     }
   }
+}
+
+function byKind<T extends Batchable, R>(entries: Iterable<Entry<T, R>>): Entry<T, R>[][] {
+  const kinds = new Map<string, Entry<T, R>[]>()
+  for (const entry of entries) {
+    const alike = kinds.get(entry.item.kind)
+    if (alike) alike.push(entry)
+    else kinds.set(entry.item.kind, [entry])
+  }
+  return [...kinds.values()]
 }
 
 /**

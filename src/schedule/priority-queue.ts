@@ -16,6 +16,14 @@ export class PriorityQueue<T extends { readonly priority: Priority }> {
     return this.#waiting.query.size + this.#waiting.bulk.size
   }
 
+  count(priority: Priority): number {
+    return this.#waiting[priority].size
+  }
+
+  has(entry: T): boolean {
+    return this.#waiting[entry.priority].has(entry)
+  }
+
   add(entry: T): void {
     this.#waiting[entry.priority].add(entry)
   }
@@ -25,18 +33,37 @@ export class PriorityQueue<T extends { readonly priority: Priority }> {
   }
 
   /**
-   * Removes and returns what `choose` picks among the entries of the priority whose turn it is, oldest first.
-   * An empty choice means "not yet" and uses up no turn.
+   * Removes and returns what `choose` picks among the entries of the priority whose turn it is, oldest first; the
+   * entries of the other come second, to look at. An empty choice means "not yet" and uses up no turn: a turn that
+   * bulk cannot use goes to the queries.
    */
-  take(choose: (waiting: ReadonlySet<T>) => readonly T[]): readonly T[] {
+  take(choose: (waiting: ReadonlySet<T>, others: ReadonlySet<T>) => readonly T[]): readonly T[] {
     const { query, bulk } = this.#waiting
-    const overtakes = query.size > 0 && bulk.size > 0
-    const turn = query.size > 0 && !(overtakes && this.#overtakes >= MAX_OVERTAKES) ? query : bulk
+    const contended = query.size > 0 && bulk.size > 0
+    if (contended && this.#overtakes >= MAX_OVERTAKES) {
+      const taken = this.#remove(bulk, choose(bulk, query))
+      if (taken.length > 0) {
+        this.#overtakes = 0
+        return taken
+      }
+    }
+    const [turn, others] = query.size > 0 ? [query, bulk] : [bulk, query]
     if (turn.size === 0) return []
-    const taken = choose(turn)
-    if (taken.length === 0) return taken
-    this.#overtakes = overtakes && turn === query ? this.#overtakes + 1 : 0
-    for (const entry of taken) turn.delete(entry)
+    const taken = this.#remove(turn, choose(turn, others))
+    if (taken.length > 0) this.#overtakes = contended ? this.#overtakes + 1 : 0
     return taken
+  }
+
+  #remove(from: Set<T>, taken: readonly T[]): readonly T[] {
+    for (const entry of taken) from.delete(entry)
+    return taken
+  }
+}
+
+/** A choice for {@link PriorityQueue.take}: the one that came first, if it is `ready`. No later one passes it by. */
+export function firstIf<T>(ready: (entry: T) => boolean): (waiting: ReadonlySet<T>) => T[] {
+  return (waiting) => {
+    const { value, done } = waiting.values().next()
+    return done || !ready(value) ? [] : [value]
   }
 }

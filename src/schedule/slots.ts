@@ -1,5 +1,5 @@
 import { onAbort } from '../abort.ts'
-import { type Priority, PriorityQueue } from './priority-queue.ts'
+import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
 
 /** Idempotent. */
 export type Release = () => void
@@ -69,12 +69,7 @@ export class Slots {
       if (!held) return
       held = false
       this.#running--
-      for (const waiter of this.#queue.take(first)) waiter.start()
+      for (const waiter of this.#queue.take(firstIf(() => true))) waiter.start()
     }
   }
-}
-
-function first<T>(waiting: ReadonlySet<T>): T[] {
-  const { value, done } = waiting.values().next()
-  return done ? [] : [value]
 }

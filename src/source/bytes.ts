@@ -1,40 +1,66 @@
 /** Bytes that arrive piece by piece, up to a limit. */
 import { Readable } from 'node:stream'
-import type { ReadableStream } from 'node:stream/web'
+import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../abort.ts'
 import { CosmosEmbedError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'
 
 const firstCapacity = 256 * 1024
 
+/** Asks for room for so many more bytes. */
+export type Reserve = (bytes: number) => Promise<void>
+
+export interface CollectorOptions {
+  what: string
+  limit: number
+  /** Asked before anything is allocated. */
+  room: Reserve
+  expected?: number | undefined
+}
+
 export class ByteCollector {
   readonly #limit: number
   readonly #what: string
-  #buffer: Buffer
+  readonly #room: Reserve
+  readonly #expected: number | undefined
+  #buffer = Buffer.alloc(0)
   #length = 0
 
   /** `what` names the input in messages; `expected` bytes, when known, spare copying. */
-  constructor(what: string, limit: number, expected?: number) {
+  constructor({ what, limit, room, expected }: CollectorOptions) {
     this.#what = what
     this.#limit = limit
-    this.#buffer = Buffer.allocUnsafeSlow(Math.min(limit, expected ?? firstCapacity))
+    this.#room = room
+    this.#expected = expected
   }
 
   get length(): number {
     return this.#length
   }
 
-  /** Copies the chunk. Throws RequestTooLargeError when the limit would be passed. */
-  add(chunk: Uint8Array): void {
+  /** Copies the chunk. Rejects with RequestTooLargeError when the limit would be passed, or as the room does. */
+  async add(chunk: Uint8Array): Promise<void> {
     const length = this.#length + chunk.byteLength
     if (length > this.#limit) throw tooLarge(this.#what, this.#limit)
-    if (length > this.#buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.min(this.#limit, Math.max(length, 2 * this.#buffer.length)))
-      this.#buffer.copy(larger, 0, 0, this.#length)
-      this.#buffer = larger
-    }
+    if (length > this.#buffer.length) await this.#enlarge(length)
     this.#buffer.set(chunk, this.#length)
     this.#length = length
+  }
+
+  async #enlarge(length: number): Promise<void> {
+    const capacity = Math.min(this.#limit, this.#capacityFor(length))
+    await this.#room(capacity - this.#buffer.length)
+    const larger = Buffer.allocUnsafeSlow(capacity)
+    this.#buffer.copy(larger, 0, 0, this.#length)
+    this.#buffer = larger
+  }
+
+  /** A length that is only promised is believed when an eighth of it is there. */
+  #capacityFor(length: number): number {
+    const doubled = Math.max(firstCapacity, length, 2 * this.#buffer.length)
+    if (this.#expected === undefined || this.#expected < length) return doubled
+    return this.#expected <= 8 * length ? this.#expected : Math.min(this.#expected, doubled)
   }
 
   /** What was added. The collector must not be used afterwards. */
@@ -56,13 +82,14 @@ export function tooLarge(what: string, limit: number): RequestTooLargeError {
 export async function collectStream(
   stream: ByteStream,
   limit: number,
+  room: Reserve,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   signal?.throwIfAborted()
   const readable = toReadable(stream)
   try {
     // Raced, because a generator that never yields cannot be interrupted.
-    return await abortable(readAll(readable, limit), signal)
+    return await abortable(readAll(readable, limit, room), signal)
   } catch (error) {
     if (signal?.aborted || error instanceof CosmosEmbedError) throw error
     throw new SourceError('the input stream failed before its end', { cause: error })
@@ -71,13 +98,31 @@ export async function collectStream(
   }
 }
 
-async function readAll(readable: Readable, limit: number): Promise<Uint8Array> {
-  const collector = new ByteCollector('the input stream', limit)
+/** The bytes of a Blob. Rejects as {@link collectStream}. */
+export async function readBlob(
+  blob: Blob,
+  limit: number,
+  room: Reserve,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (blob.size > limit) throw tooLarge(`the Blob (${blob.size} bytes)`, limit)
+  if (blob.size === 0) throw new SourceError('the Blob is empty')
+  await room(blob.size)
+  try {
+    return new Uint8Array(await abortable(blob.arrayBuffer(), signal))
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new SourceError('the Blob cannot be read: did its file change?', { cause: error })
+  }
+}
+
+async function readAll(readable: Readable, limit: number, room: Reserve): Promise<Uint8Array> {
+  const collector = new ByteCollector({ what: 'the input stream', limit, room })
   for await (const chunk of readable) {
-    if (!(chunk instanceof Uint8Array)) {
+    if (!isBytes(chunk)) {
       throw new SourceError(`the input stream yields ${typeof chunk}, expected Uint8Array chunks`)
     }
-    collector.add(chunk)
+    await collector.add(asUint8Array(chunk))
   }
   if (collector.length === 0) throw new SourceError('the input stream ended without a single byte')
   return collector.take()
@@ -86,6 +131,6 @@ async function readAll(readable: Readable, limit: number): Promise<Uint8Array> {
 /** One kind of stream to deal with, and one that can be destroyed while a read is pending. */
 function toReadable(stream: ByteStream): Readable {
   if (stream instanceof Readable) return stream
-  if ('getReader' in stream) return Readable.fromWeb(stream as unknown as ReadableStream)
+  if (isWebStream(stream)) return Readable.fromWeb(stream as unknown as NodeWebStream)
   return Readable.from(stream, { highWaterMark: 1 })
 }

@@ -1,8 +1,17 @@
 /** Caps on concurrent downloads: in total, and per host so that one slow host cannot take them all. */
 import { onAbort } from '../abort.ts'
+import { MAX_OVERTAKES, type Priority } from '../schedule/priority-queue.ts'
+
+export interface Wanted {
+  /** Nothing for what comes from no host, such as a stream of the caller. */
+  host?: string | undefined
+  priority: Priority
+  signal: AbortSignal
+}
 
 interface Waiter {
-  readonly host: string
+  readonly host: string | undefined
+  readonly priority: Priority
   start(): void
 }
 
@@ -12,58 +21,79 @@ export class DownloadSlots {
   readonly #running = new Map<string, number>()
   readonly #waiting = new Set<Waiter>()
   #count = 0
+  #overtakes = 0
 
   constructor(total: number, perHost: number) {
     this.#total = total
     this.#perHost = perHost
   }
 
-  /** Resolves to the function that gives the slot back. First come, first served among hosts with room. */
-  acquire(host: string, signal?: AbortSignal): Promise<() => void> {
+  get running(): number {
+    return this.#count
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /**
+   * Resolves to the function that gives the slot back. Among those whose hosts have room a query comes before bulk
+   * work, up to a number of times in a row, and else whoever came first. Rejects with `signal.reason`.
+   */
+  acquire({ host, priority, signal }: Wanted): Promise<() => void> {
     return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason)
+        return
+      }
       if (this.#hasRoom(host)) {
         resolve(this.#occupy(host))
         return
       }
-      let forget = () => {}
       const waiter: Waiter = {
         host,
+        priority,
         start: () => {
           forget()
           resolve(this.#occupy(host))
         },
       }
       this.#waiting.add(waiter)
-      if (!signal) return
-      forget = onAbort(signal, () => {
+      const forget = onAbort(signal, () => {
         this.#waiting.delete(waiter)
         reject(signal.reason)
       })
     })
   }
 
-  #hasRoom(host: string): boolean {
-    return this.#count < this.#total && (this.#running.get(host) ?? 0) < this.#perHost
+  #hasRoom(host: string | undefined): boolean {
+    return this.#count < this.#total && (host === undefined || (this.#running.get(host) ?? 0) < this.#perHost)
   }
 
-  #occupy(host: string): () => void {
+  #occupy(host: string | undefined): () => void {
     this.#count++
-    this.#running.set(host, (this.#running.get(host) ?? 0) + 1)
+    if (host !== undefined) this.#running.set(host, (this.#running.get(host) ?? 0) + 1)
     return () => {
       this.#count--
-      const left = (this.#running.get(host) ?? 1) - 1
-      if (left === 0) this.#running.delete(host)
-      else this.#running.set(host, left)
+      if (host !== undefined) this.#leave(host)
       this.#startNext()
     }
   }
 
+  #leave(host: string): void {
+    const left = (this.#running.get(host) ?? 1) - 1
+    if (left === 0) this.#running.delete(host)
+    else this.#running.set(host, left)
+  }
+
   #startNext(): void {
-    for (const waiter of this.#waiting) {
-      if (!this.#hasRoom(waiter.host)) continue
-      this.#waiting.delete(waiter)
-      waiter.start()
-      return
-    }
+    const ready = [...this.#waiting].filter(({ host }) => this.#hasRoom(host))
+    const [first] = ready
+    const query = ready.find(({ priority }) => priority === 'query')
+    const next = this.#overtakes < MAX_OVERTAKES ? (query ?? first) : first
+    if (!next) return
+    this.#overtakes = next === first ? 0 : this.#overtakes + 1
+    this.#waiting.delete(next)
+    next.start()
   }
 }

@@ -9,10 +9,12 @@ import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { abortable, onAbort } from '../abort.ts'
 import { BlockedUrlError, CosmosEmbedError, DownloadError } from '../errors.ts'
+import type { Priority } from '../schedule/priority-queue.ts'
 import { checkedAddresses, type Resolve, sameAddress } from './address.ts'
-import { ByteCollector, tooLarge } from './bytes.ts'
+import { ByteCollector, type Reserve, tooLarge } from './bytes.ts'
 import type { DownloadSlots } from './download-slots.ts'
 import type { Limits } from './limits.ts'
+import { StageClock } from './stage-clock.ts'
 import { describeUrl, type PermittedUrl, permitUrl, type UrlPolicy } from './url-policy.ts'
 
 export interface Downloads {
@@ -20,6 +22,26 @@ export interface Downloads {
   limits: Limits
   slots: DownloadSlots
   resolve: Resolve
+}
+
+/** How media is read, with nothing left open. */
+export interface CompleteReading {
+  signal: AbortSignal
+  priority: Priority
+  room: Reserve
+  waited(milliseconds: number): void
+}
+
+/** Waits for a slot; the function that comes back ends the stay in it. */
+export async function enterSlot(
+  slots: DownloadSlots,
+  { priority, signal, waited }: CompleteReading,
+  host?: string,
+): Promise<() => void> {
+  const asked = performance.now()
+  const release = await slots.acquire({ host, priority, signal })
+  waited(performance.now() - asked)
+  return release
 }
 
 /**
@@ -30,14 +52,15 @@ export async function download(
   text: string,
   limit: number,
   downloads: Downloads,
-  signal?: AbortSignal,
+  reading: CompleteReading,
 ): Promise<Uint8Array> {
-  signal?.throwIfAborted()
+  const { signal } = reading
+  signal.throwIfAborted()
   const first = permitUrl(text, downloads.policy)
-  const release = await downloads.slots.acquire(first.url.host, signal)
+  const release = await enterSlot(downloads.slots, reading, hostOf(first.url))
   const clock = new StageClock(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
   try {
-    return await followRedirects(first, limit, downloads, clock)
+    return await followRedirects(first, { limit, downloads, clock, room: reading.room })
   } catch (error) {
     // An abort shows up as some broken socket first; what caused it is what matters.
     throw clock.signal.aborted ? clock.signal.reason : error
@@ -47,13 +70,22 @@ export async function download(
   }
 }
 
-async function followRedirects(
-  first: PermittedUrl,
-  limit: number,
-  downloads: Downloads,
-  clock: StageClock,
-): Promise<Uint8Array> {
-  const { policy, limits } = downloads
+/** One host whatever the port, and with or without the dot at the end. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/\.$/, '')
+}
+
+interface Transfer {
+  /** Bytes. */
+  limit: number
+  downloads: Downloads
+  clock: StageClock
+  room: Reserve
+}
+
+async function followRedirects(first: PermittedUrl, transfer: Transfer): Promise<Uint8Array> {
+  const { downloads, clock } = transfer
+  const { policy } = downloads
   const maxRedirects = typeof policy === 'object' ? (policy.maxRedirects ?? 0) : 0
   let target = first
   for (let hop = 0; ; hop++) {
@@ -61,7 +93,7 @@ async function followRedirects(
     try {
       const location = redirectOf(response)
       if (location === undefined) {
-        return await readBody(response, target.url, limit, () => clock.enter('idle', limits.idleTimeoutMs))
+        return await readBody(response, target.url, transfer)
       }
       if (hop === maxRedirects) {
         throw new DownloadError(
@@ -85,7 +117,7 @@ interface OpenResponse {
 async function open(target: PermittedUrl, downloads: Downloads, clock: StageClock): Promise<OpenResponse> {
   const { limits, policy, resolve } = downloads
   const { url, privateAllowed } = target
-  clock.enter('connect', limits.connectTimeoutMs)
+  clock.enter('connect', limits)
   const addresses = await abortable(
     checkedAddresses(url.hostname, privateAllowed, resolve).catch((error) => {
       throw asDownloadError(error, url)
@@ -126,9 +158,7 @@ async function open(target: PermittedUrl, downloads: Downloads, clock: StageCloc
           if (!dialled(socket, addresses))
             request.destroy(new BlockedUrlError(`${url.hostname} changed its address`))
         })
-        socket.once(secure ? 'secureConnect' : 'connect', () =>
-          clock.enter('headers', limits.headersTimeoutMs),
-        )
+        socket.once(secure ? 'secureConnect' : 'connect', () => clock.enter('headers', limits))
       })
       request.end()
     })
@@ -161,16 +191,16 @@ function redirectOf(response: IncomingMessage): string | undefined {
 async function readBody(
   response: IncomingMessage,
   url: URL,
-  limit: number,
-  onProgress: () => void,
+  { limit, clock, room, downloads: { limits } }: Transfer,
 ): Promise<Uint8Array> {
   const expected = checkHeaders(response, url, limit)
-  const collector = new ByteCollector(`the body from ${describeUrl(url)}`, limit, expected)
-  onProgress()
+  const what = `the body from ${describeUrl(url)}`
+  const collector = new ByteCollector({ what, limit, expected, room: (bytes) => clock.pausing(room(bytes)) })
+  clock.enter('body', limits)
   try {
     for await (const chunk of response) {
-      collector.add(chunk as Buffer)
-      onProgress()
+      clock.received((chunk as Buffer).length)
+      await collector.add(chunk as Buffer)
     }
   } catch (error) {
     throw asDownloadError(error, url)
@@ -219,46 +249,4 @@ function asDownloadError(error: unknown, url: URL): unknown {
   const unknownHost = code === 'ENOTFOUND' || code === 'EAI_AGAIN'
   const reason = unknownHost ? 'the host name does not resolve' : 'the connection failed'
   return new DownloadError(`${describeUrl(url)}: ${reason} (${code})`, { details })
-}
-
-type Stage = 'connect' | 'headers' | 'idle'
-
-/** One timer for the whole download and one for its present stage, joined with the caller's signal. */
-class StageClock {
-  readonly #what: string
-  readonly #controller = new AbortController()
-  readonly #total: NodeJS.Timeout
-  readonly #forget: () => void
-  #stage: NodeJS.Timeout | undefined
-
-  constructor(what: string, totalMs: number, signal: AbortSignal | undefined) {
-    this.#what = what
-    this.#total = setTimeout(() => this.#expire(`took longer than downloadTimeoutMs ${totalMs}`), totalMs)
-    this.#forget = signal ? onAbort(signal, () => this.#controller.abort(signal.reason)) : () => {}
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  /** Ends the stage before it. */
-  enter(stage: Stage, ms: number): void {
-    const silence = {
-      connect: `could not be connected to within connectTimeoutMs ${ms}`,
-      headers: `did not answer within headersTimeoutMs ${ms}`,
-      idle: `sent nothing for idleTimeoutMs ${ms}`,
-    }
-    clearTimeout(this.#stage)
-    this.#stage = setTimeout(() => this.#expire(silence[stage]), ms)
-  }
-
-  stop(): void {
-    clearTimeout(this.#total)
-    clearTimeout(this.#stage)
-    this.#forget()
-  }
-
-  #expire(how: string): void {
-    this.#controller.abort(new DownloadError(`${this.#what} ${how}`))
-  }
 }

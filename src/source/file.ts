@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { SourceError } from '../errors.ts'
-import { tooLarge } from './bytes.ts'
+import { type Reserve, tooLarge } from './bytes.ts'
 
 /** The absolute path of a readable regular file. Rejects with SourceError; a FIFO or device is never opened. */
 export async function checkFile(path: string): Promise<string> {
@@ -11,13 +11,18 @@ export async function checkFile(path: string): Promise<string> {
 }
 
 /** The bytes of a small file. Rejects with SourceError or RequestTooLargeError, or with `signal.reason`. */
-export async function readWholeFile(path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readWholeFile(
+  path: string,
+  limit: number,
+  { signal, room }: { signal: AbortSignal; room: Reserve },
+): Promise<Uint8Array> {
   const file = await describeFile(path)
   if (file.size > limit) throw tooLarge(`${path} (${file.size} bytes)`, limit)
+  await room(file.size)
   try {
     return await readFile(file.path, { signal })
   } catch (error) {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     throw unreadable(path, error)
   }
 }

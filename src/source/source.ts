@@ -2,11 +2,15 @@
 import type { RgbImage } from '#binding'
 
 /** A Node `Readable`, a web `ReadableStream` or anything else that yields chunks of bytes. */
-export type ByteStream = AsyncIterable<Uint8Array>
+export type ByteStream = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
+
+/** Bytes in memory, of this realm or another (Jest's, a `vm` context's). */
+export type Bytes = Uint8Array | ArrayBuffer
 
 export type VideoSource =
   | { type: 'path'; path: string }
   | { type: 'bytes'; bytes: Uint8Array }
+  | { type: 'blob'; blob: Blob }
   | { type: 'url'; url: string }
   | { type: 'stream'; stream: ByteStream }
 
@@ -14,5 +18,6 @@ export type VideoSource =
 export type FrameSource =
   | { type: 'path'; path: string }
   | { type: 'bytes'; bytes: Uint8Array }
+  | { type: 'blob'; blob: Blob }
   | { type: 'url'; url: string }
   | { type: 'image'; image: RgbImage }

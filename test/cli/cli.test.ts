@@ -1,12 +1,23 @@
 /** Commands through `main`, as the `cosmos-embed` program calls it, on real files. */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { decode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { main } from '../../src/cli/main.ts'
+import { VectorCache } from '../../src/cli/vector-cache.ts'
 import { VERSION } from '../../src/version.ts'
 import { run } from './support.ts'
 
@@ -40,6 +51,10 @@ describe('the command line', () => {
     [['search', examples], 'expected FOLDER and one "text"'],
     [['search', path.join(examples, 'nowhere'), 'x'], 'is not a folder'],
     [['search', examples, 'x', '--top', '0'], '--top: expected a number of at least 1, found "0"'],
+    [
+      ['search', examples, 'x', '--frame-rule', 'vss'],
+      '--frame-rule: expected card, curator, rounded, found "vss"',
+    ],
     [['search', examples, 'x', '--top', '1.5'], '--top: expected a whole number, found "1.5"'],
     [['frames', 'a.mp4'], '--out DIR is missing'],
     [['embed'], 'expected at least one FILE or TEXT'],
@@ -63,10 +78,24 @@ describe('the command line', () => {
       ['frames', '--clip'],
       ['doctor', '--json'],
     ] as const) {
-      const { code, stderr } = await run([name, '--help'])
-      expect(code).toBe(0)
-      expect(stderr).toContain(option)
+      for (const argv of [
+        [name, '--help'],
+        ['help', name],
+      ]) {
+        const { code, stdout, stderr } = await run(argv)
+        expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+        expect(stdout).toContain(option)
+      }
     }
+  })
+
+  test('what was asked for goes to standard output, also the help', async () => {
+    for (const argv of [['--help'], ['help'], ['-h']]) {
+      const { code, stdout, stderr } = await run(argv)
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toContain('search')
+    }
+    expect((await run(['help', 'frobnicate'])).code).toBe(2)
   })
 })
 
@@ -84,10 +113,10 @@ describe('doctor', () => {
   })
 
   test('a broken bundle is a finding with its fix, and exit code 1', async () => {
-    const { code, stderr } = await run(['doctor', '--model', path.join(folder, 'no-bundle')])
+    const { code, stdout } = await run(['doctor', '--model', path.join(folder, 'no-bundle')])
     expect(code).toBe(1)
-    expect(stderr).toMatch(/failed embedding: .*no-bundle/)
-    expect(stderr).toContain('→')
+    expect(stdout).toMatch(/failed embedding: .*no-bundle/)
+    expect(stdout).toContain('→')
   })
 })
 
@@ -100,23 +129,73 @@ describe('search', () => {
     writeFileSync(path.join(videos, 'broken.mp4'), 'not a video')
 
     const first = await run(['search', videos, 'a red circle', '--json', '--top', '2'])
-    const ranking = JSON.parse(first.stdout) as { hits: { file: string; score: number }[]; failed: string[] }
+    const ranking = JSON.parse(first.stdout) as {
+      hits: { file: string; score: number }[]
+      failed: { file: string; code: string; message: string }[]
+    }
+    expect(first.code, 'a file was not embedded').toBe(1)
     expect(ranking.hits.map(({ file }) => path.basename(file))[0]).toBe('a.mp4')
     expect(ranking.hits).toHaveLength(2)
     expect(ranking.hits[0]?.score).toBeGreaterThan(ranking.hits[1]?.score ?? 1)
-    expect(ranking.failed).toHaveLength(1)
-    expect(ranking.failed[0]).toContain('broken.mp4')
+    expect(ranking.failed).toEqual([
+      { file: path.join(videos, 'broken.mp4'), code: 'media', message: expect.any(String) },
+    ])
+    rmSync(path.join(videos, 'broken.mp4'))
 
     cpSync(path.join(videos, 'a.mp4'), path.join(videos, 'moved.mp4'))
     rmSync(path.join(videos, 'a.mp4'))
     const second = await run(['search', videos, 'a yellow star'])
     expect(second.code).toBe(0)
-    expect(second.stdout).toBe('')
-    expect(second.stderr).toContain('among 3 videos (3 cached)')
-    expect(second.stderr).toMatch(/1\s+0\.\d+\s+deep\/b\.webm/)
+    expect(second.stderr).toBe('')
+    expect(second.stdout).toContain('among 3 videos (3 cached)')
+    expect(second.stdout).toMatch(/1\s+0\.\d+\s+deep\/b\.webm/)
 
     cpSync(path.join(examples, 'blue-circle.webm'), path.join(videos, 'c.mp4'))
-    expect((await run(['search', videos, 'x'])).stderr).toContain('(2 cached)')
+    expect((await run(['search', videos, 'x'])).stdout).toContain('(2 cached)')
+    const curator = ['search', videos, 'x', '--frame-rule', 'curator']
+    expect((await run(curator)).stdout).toContain('(0 cached)')
+    expect((await run(curator)).stdout).toContain('(3 cached)')
+    expect((await run(['search', videos, 'x'])).stdout).toContain('(3 cached)')
+  })
+
+  test('follows links, and looks into a folder once, however it is reached', async () => {
+    const [real, linked] = [path.join(folder, 'real'), path.join(folder, 'linked')]
+    cpSync(path.join(examples, 'red-circle.mp4'), path.join(real, 'a.mp4'))
+    mkdirSync(linked)
+    symlinkSync(path.join(real, 'a.mp4'), path.join(linked, 'a.mp4'))
+    symlinkSync(path.join(folder, 'nowhere.mp4'), path.join(linked, 'gone.mp4'))
+    symlinkSync(real, path.join(linked, 'again'))
+    symlinkSync(linked, path.join(real, 'circle'))
+    const { code, stdout } = await run(['search', linked, 'x', '--json'])
+    const { hits } = JSON.parse(stdout) as { hits: { file: string }[] }
+    expect(code).toBe(0)
+    expect(hits.map(({ file }) => path.relative(linked, file)).sort()).toEqual(['a.mp4', 'again/a.mp4'])
+  })
+
+  test('knows an unchanged file by its size and times, without reading it', async () => {
+    const cache = new VectorCache('a model', 4)
+    const file = path.join(folder, 'content.bin')
+    writeFileSync(file, 'first')
+    const { signal } = new AbortController()
+    const key = await cache.keyOf(file, signal)
+    // An aborted signal stops the reading; what need not be read goes on.
+    expect(await cache.keyOf(file, AbortSignal.abort('stopped'))).toBe(key)
+    writeFileSync(file, 'other')
+    await expect(cache.keyOf(file, AbortSignal.abort('stopped'))).rejects.toBe('stopped')
+    expect(await cache.keyOf(file, signal)).not.toBe(key)
+  })
+
+  test('a search that is stopped counts no clip as done', async () => {
+    const written: string[] = []
+    const stop = new AbortController()
+    const io = {
+      stdout: { write: () => {} },
+      stderr: { write: (text: string) => written.push(text), isTTY: true, columns: 200 },
+      signal: stop.signal,
+    }
+    stop.abort(new Error('interrupted'))
+    expect(await main(['search', examples, 'x'], io)).toBe(130)
+    expect(written.join('')).not.toMatch(/ [1-9]\d*\/\d+/)
   })
 
   test('a folder without videos is told so', async () => {
@@ -143,6 +222,52 @@ describe('embed', () => {
     expect(data[1]?.tokens).toBeGreaterThan(3)
     expect(data[2]?.error).toBeTypeOf('string')
     expect(code).toBe(1)
+  })
+
+  test('says what each word was taken for', async () => {
+    const red = path.join(examples, 'red-circle.mp4')
+    const { code, stdout, stderr } = await run(['embed', red, 'a red circle', '24/7 news', '-'], undefined, [
+      readFileSync(red),
+    ])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const taken = stdout.split('\n').map((line) => /^#\d +(standard input|video|text) /.exec(line)?.[1])
+    expect(taken.filter((kind) => kind !== undefined)).toEqual(['video', 'text', 'text', 'standard input'])
+    // The same file by name and on standard input.
+    expect(stdout.split('\n')[1]).toMatch(/1\.000$/)
+  })
+
+  test.each([
+    ['clip.mp4', 'there is no file "clip.mp4"'],
+    ['./clip', 'there is no file'],
+    ['/no/such/thing', 'there is no file'],
+    ['clips/a', 'there is no file'],
+    ['C:\\a.mp4', 'there is no file'],
+    ['~/a b.mov', 'there is no file'],
+    ['*.mp4', 'no file matches "*.mp4"'],
+    ['none/**/x.{mp4,mkv}', 'no file matches'],
+    ['s3://bucket/a.mp4', 'cannot be read: expected https://'],
+    ['rtsp://camera/1', 'cannot be read'],
+    ['data:;base64,AAAA', 'is a data URI'],
+    [' data:video/mp4;base64,AAAA', 'is a data URI'],
+    [examples, 'is a folder'],
+  ])('%j is no text: it is refused, unless --text says that it is one', async (word, message) => {
+    const refused = await run(['embed', word])
+    expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 2, stdout: '' })
+    expect(refused.stderr).toContain(message)
+    const taken = await run(['embed', word, '--text', '--json'])
+    expect(taken.code).toBe(0)
+    expect(JSON.parse(taken.stdout)).toMatchObject({ data: [{ input: word, kind: 'text' }] })
+  })
+
+  test('patterns become the files that they match', async () => {
+    const pattern = path.join(examples, '{red,blue}-c[a-i]rcle.*')
+    const { code, stdout } = await run(['embed', pattern, '--json'])
+    expect(code).toBe(0)
+    const { data } = JSON.parse(stdout) as { data: { input: string; kind: string }[] }
+    expect(data.map(({ input, kind }) => [path.basename(input), kind])).toEqual([
+      ['blue-circle.webm', 'video'],
+      ['red-circle.mp4', 'video'],
+    ])
   })
 
   test('--request-type sends one documented request', async () => {
@@ -214,6 +339,15 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(size('clip-7.png')).toBe('64×64')
     expect(existsSync(path.join(out, 'frame-8.png'))).toBe(false)
     expect(size('contact-sheet.png')).toMatch(/^\d+×\d+$/)
+  })
+
+  test('another rule takes other frames', async () => {
+    const out = path.join(folder, 'frames-rule')
+    await run(['frames', video, '--out', out, '--frame-rule', 'rounded'])
+    const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
+      frames: { index: number }[]
+    }
+    expect(record.frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 6])
   })
 
   test('a range takes frames of that range only', async () => {

@@ -41,11 +41,11 @@ describe('build-engine', () => {
   })
 
   test('tells its options', async () => {
-    const { stderr } = await run(['build-engine', '--help'])
+    const { stdout } = await run(['build-engine', '--help'])
     for (const option of ['--precision', '--max-batch', '--device', '--out', '--trtexec', '--force']) {
-      expect(stderr).toContain(option)
+      expect(stdout).toContain(option)
     }
-    expect((await run(['--help'])).stderr).toContain('build-engine')
+    expect((await run(['--help'])).stdout).toContain('build-engine')
   })
 })
 
@@ -98,10 +98,10 @@ describe('doctor', () => {
     expect(code).toBe(0)
     const asked = await run(['doctor', '--device', 'cuda'])
     expect(asked.code).toBe(1)
-    expect(asked.stderr).toMatch(/failed NVIDIA driver: /)
+    expect(asked.stdout).toMatch(/failed NVIDIA driver: /)
     const cpu = await run(['doctor', '--device', 'cpu'])
     expect(cpu.code).toBe(0)
-    expect(cpu.stderr).not.toContain('NVIDIA driver')
+    expect(cpu.stdout).not.toContain('NVIDIA driver')
   })
 
   const look = (

@@ -43,6 +43,8 @@ export class BindingDouble implements Binding {
   readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
+  /** What it was given to read, clips and segments. */
+  readonly sources: (NativeMediaSource | { images: readonly unknown[] })[] = []
   readonly engineOptions: NativeEngineOptions[] = []
   readonly gpuOptions: NativeOpenGpuOptions[] = []
   readonly decoded: number[] = []
@@ -71,6 +73,7 @@ export class BindingDouble implements Binding {
   ): NativeJob<NativeDecodedClip> {
     const id = 'bytes' in source ? (source.bytes[0] ?? 0) : 0
     this.clipOptions.push(options)
+    this.sources.push(source)
     this.decoded.push(id)
     return this.#job(this.decoding, () => this.#clip(id, options, 0, 1))
   }
@@ -82,6 +85,8 @@ export class BindingDouble implements Binding {
     windows: { seconds: number; stride: number },
   ) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
+    this.sources.push(source)
+    this.clipOptions.push(options)
     return this.#job(this.opening, () => {
       this.readersOpen++
       let open = true
@@ -182,7 +187,8 @@ export class BindingDouble implements Binding {
       const info = this.gpus.find(({ device }) => device === options.device)
       if (!info) throw failure({ code: 'invalid_argument', message: 'no such GPU' })
       this.gpusOpen++
-      return new GpuDouble(this, info, options.nvdec === 'never' ? 0 : this.nvdecEngines)
+      const engines = options.nvdec === 'never' ? 0 : this.nvdecEngines
+      return new GpuDouble(this, info, engines, options.nvdecWorkers || 2 * engines)
     })
   }
 
@@ -236,6 +242,7 @@ export class BindingDouble implements Binding {
       discarded: 0,
       seeks: 0,
       bytesRead: 1,
+      damaged: 0,
       openMs: 1,
       waitMs: gpu ? 100 : 0,
       decodeMs: 2,
@@ -291,7 +298,7 @@ class GpuDouble implements NativeGpu {
   readonly #double: BindingDouble
   #open = true
 
-  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number) {
+  constructor(double: BindingDouble, info: NativeGpuInfo, nvdecEngines: number, nvdecWorkers: number) {
     this.#double = double
     this.info = {
       ...info,
@@ -299,6 +306,7 @@ class GpuDouble implements NativeGpu {
       freeBytes: info.memoryBytes,
       nvdecReason: nvdecEngines === 0 ? 'not asked for' : '',
       nvdecEngines,
+      nvdecWorkers: nvdecEngines === 0 ? 0 : nvdecWorkers,
       nvdec: [
         {
           codec: 'h264',

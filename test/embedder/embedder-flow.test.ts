@@ -87,12 +87,12 @@ describe('abort', () => {
     const listener = (warning: Error) => warnings.push(warning)
     process.on('warning', listener)
     onTestFinished(() => void process.off('warning', listener))
-    const both = await open({ admission: { maxItems: 5000 } })
+    const both = await open({ limits: { maxItemsInFlight: 5000 } })
     both.double.encoding.held = true
     const controller = new AbortController()
     const { signal } = controller
     const all = Array.from({ length: 1000 }, () => failureOf(both.embedder.embedText('a', { signal })))
-    const many = failureOf(both.embedder.embedMany(Array(1000).fill('b'), { signal }))
+    const many = failureOf(both.embedder.embedMany(Array(1000).fill({ text: 'b' }), { signal }))
     await turns(20)
     controller.abort('gone')
     expect(new Set(await Promise.all([...all, many]))).toEqual(new Set(['gone']))
@@ -104,7 +104,7 @@ describe('abort', () => {
 
 describe('scheduling', () => {
   it('decodes and encodes queries before bulk', async () => {
-    const { embedder, double } = await open({ decode: { concurrency: 1 }, batching: { maxBatch: 1 } })
+    const { embedder, double } = await open({ decode: { concurrency: 1 }, batching: { maxVideoBatch: 1 } })
     double.decoding.held = true
     const bulk = embedder.embedMany([1, 2, 3].map((id) => ({ video: clip(id) })))
     await turns()
@@ -127,9 +127,9 @@ describe('scheduling', () => {
   })
 
   it('does not decode ahead of the engine without bound', async () => {
-    const both = await open({ decode: { concurrency: 3 }, batching: { maxBatch: 2 } })
+    const both = await open({ decode: { concurrency: 3 }, batching: { maxVideoBatch: 2 } })
     both.double.encoding.held = true
-    const all = Array.from({ length: 100 }, (_, i) => both.embedder.embedVideo(clip(i)))
+    const all = Array.from({ length: 100 }, (_, i) => both.embedder.embedVideo(clip(i), { priority: 'bulk' }))
     await turns(200)
     expect(both.double.clipsAlive).toBe(3 + 2 * 2)
     both.double.encoding.open()
@@ -140,16 +140,21 @@ describe('scheduling', () => {
   })
 
   it('does not read streams ahead of the decoders without bound', async () => {
-    const both = await open({ decode: { concurrency: 1 }, limits: { maxDownloads: 3 } })
+    const MiB = 1024 * 1024
+    const both = await open({ decode: { concurrency: 1 }, limits: { maxBytesInFlight: 10 * MiB } })
     both.double.decoding.held = true
-    let opened = 0
+    let read = 0
     const stream = async function* () {
-      opened++
       yield clip(1)
+      for (let piece = 0; piece < 12; piece++) yield new Uint8Array(MiB / 4)
+      read++
     }
     const all = Array.from({ length: 20 }, () => both.embedder.embedVideo(stream()))
-    await turns(50)
-    expect(opened).toBe(3)
+    await turns(200)
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(4)
+    // Those that wait for room have begun, and hold a first little piece.
+    expect(both.embedder.stats().inFlight.bytes).toBeLessThan(14 * MiB)
     both.double.decoding.open()
     await Promise.all(all)
     nothingLeft(both)
@@ -170,10 +175,10 @@ describe('scheduling', () => {
 
 describe('admission', () => {
   it('refuses a request whole, and says when to come back', async () => {
-    const both = await open({ admission: { maxItems: 64 } })
+    const both = await open({ limits: { maxItemsInFlight: 64 } })
     both.double.encoding.held = true
     const texts = (count: number) =>
-      both.embedder.embed({ request_type: 'bulk_text', input: Array(count).fill('a') })
+      both.embedder.embed({ request_type: 'query', input: Array(count).fill('a') }, { whenFull: 'refuse' })
     const held = texts(60)
     await turns()
     expect(await failureOf(texts(5))).toMatchObject({
@@ -184,7 +189,9 @@ describe('admission', () => {
     expect(await failureOf(texts(64))).toMatchObject({ code: 'overloaded' })
     const fits = texts(4)
     await turns()
-    expect(await failureOf(both.embedder.embedText('a'))).toMatchObject({ code: 'overloaded' })
+    expect(await failureOf(both.embedder.embedText('a', { whenFull: 'refuse' }))).toMatchObject({
+      code: 'overloaded',
+    })
     expect(both.embedder.stats().inFlight).toEqual({ items: 64, bytes: 0, requests: 2 })
     both.double.encoding.open()
     await Promise.all([held, fits])
@@ -199,11 +206,13 @@ describe('admission', () => {
   })
 
   it('counts bytes, and says of too many that waiting will not help', async () => {
-    const both = await open({ admission: { maxBytes: 100 } })
+    const both = await open({ limits: { maxBytesInFlight: 100 } })
     both.double.encoding.held = true
     const held = both.embedder.embedVideo(new Uint8Array(60))
     await turns()
-    expect(await failureOf(both.embedder.embedVideo(new Uint8Array(41)))).toMatchObject({
+    expect(
+      await failureOf(both.embedder.embedVideo(new Uint8Array(41), { whenFull: 'refuse' })),
+    ).toMatchObject({
       code: 'overloaded',
     })
     const tooLarge = new Uint8Array(101)
@@ -214,7 +223,7 @@ describe('admission', () => {
     ]) {
       expect(await failureOf(failing)).toMatchObject({
         code: 'request_too_large',
-        message: expect.stringContaining('maxBytes 100'),
+        message: expect.stringContaining('maxBytesInFlight 100'),
       })
     }
     both.double.encoding.open()

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { EmbedderOptions, SegmentOptions, VideoOptions } from '../../src/index.ts'
 import { InvalidRequestError, MediaError } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
@@ -22,7 +23,9 @@ describe('single items', () => {
     expect(result.media).toMatchObject({ container: 'double', width: 16, decoded: 8 })
     expect(result.timings).toMatchObject({ open: 1, decode: 2, convert: 3 })
     expect(result.warnings).toEqual([])
-    expect((await embedder.embedVideo(clip(254))).warnings).toEqual(['the file is damaged'])
+    expect((await embedder.embedVideo(clip(254))).warnings).toEqual([
+      { code: 'media', message: 'the file is damaged' },
+    ])
   })
 
   it('hands the range and the tolerance to the decoder', async () => {
@@ -42,6 +45,51 @@ describe('single items', () => {
     )
   })
 
+  it('hands the frame rule to the decoder: the call’s, else the embedder’s', async () => {
+    const ruleOf = async (options: EmbedderOptions, call: VideoOptions) => {
+      const { embedder, double } = await open(options)
+      await embedder.embedVideo(clip(1), call)
+      await embedder.embedMany([{ video: clip(1), frameRule: call.frameRule }])
+      const [one, many] = double.clipOptions.map(({ frameRule }) => frameRule)
+      expect(many).toEqual(one)
+      return one
+    }
+    const timestamps = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    expect(await ruleOf({}, {})).toBeUndefined()
+    expect(await ruleOf({}, { frameRule: 'rounded' })).toBe('rounded')
+    expect(await ruleOf({ frameRule: 'curator' }, {})).toBe('curator')
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: 'card' })).toBeUndefined()
+    expect(await ruleOf({ frameRule: 'curator' }, { frameRule: { timestamps } })).toEqual({ timestamps })
+    const picture = { width: 1, height: 1, data: new Uint8Array(3) }
+    const { embedder, double } = await open({ frameRule: 'curator' })
+    await embedder.embedVideo({ frames: Array(8).fill(picture) })
+    expect(double.clipOptions[0]?.frameRule).toBeUndefined()
+    for await (const segment of embedder.segments(clip(1, 2), { windowSeconds: 1 })) {
+      expect(segment.frames).toHaveLength(8)
+    }
+    expect(double.clipOptions.at(-1)?.frameRule).toBe('curator')
+    const own = { windowSeconds: 1, frameRule: { timestamps } } as unknown as SegmentOptions
+    const refused = await failureOf(embedder.segments(clip(1, 2), own).next())
+    expect(refused).toMatchObject({ code: 'invalid_argument', message: /^frameRule: one list cannot be/ })
+    expect(await failureOf(open({ frameRule: { timestamps } as unknown as 'card' }))).toMatchObject({
+      code: 'invalid_argument',
+      message: /frameRule: must be "card", "curator", "rounded"/,
+    })
+  })
+
+  it('says its frame rule, which is part of the fingerprint', async () => {
+    const facts = await Promise.all(
+      ([undefined, 'card', 'curator', 'rounded'] as const).map(async (frameRule) => {
+        const { embedder } = await open({ frameRule })
+        const { model } = embedder.info()
+        return [model.frameRule, model.fingerprint] as const
+      }),
+    )
+    expect(facts.map(([rule]) => rule)).toEqual(['card', 'card', 'curator', 'rounded'])
+    expect(facts[0]?.[1]).toBe(facts[1]?.[1])
+    expect(new Set(facts.map(([, fingerprint]) => fingerprint)).size).toBe(3)
+  })
+
   it('embeds still pictures', async () => {
     const { embedder } = await open()
     const picture = { width: 1, height: 1, data: new Uint8Array(3) }
@@ -50,21 +98,25 @@ describe('single items', () => {
     expect(embedder.stats().items).toEqual({ text: 0, video: 0, frames: 1 })
   })
 
-  it('reads a stream, and counts its bytes while it is worked on', async () => {
+  it('reads a stream, and counts what it allocates for it until the clip is decoded', async () => {
     const { embedder, double } = await open()
-    double.encoding.held = true
     const bytes: number[] = []
     const result = embedder.embedVideo(
       (async function* () {
         yield Uint8Array.of(9, 0)
-        yield new Uint8Array(98)
+        yield new Uint8Array(1_000_000)
       })(),
     )
+    double.decoding.held = true
+    double.encoding.held = true
+    while (double.decoding.jobs.length === 0) await turns(1)
+    bytes.push(embedder.stats().inFlight.bytes)
+    double.decoding.open()
     while (double.encoding.jobs.length === 0) await turns(1)
     bytes.push(embedder.stats().inFlight.bytes)
     double.encoding.open()
     expect((await result).embedding).toEqual(vectorOf(9))
-    expect([...bytes, embedder.stats().inFlight.bytes]).toEqual([100, 0])
+    expect(bytes).toEqual([1_000_002, 0])
   })
 
   it('rejects with the error of the part that failed', async () => {
@@ -81,6 +133,40 @@ describe('single items', () => {
       errors: { media: 1, engine: 1 },
       requests: { total: 2, failed: 2, succeeded: 0, cancelled: 0, rejected: 0 },
     })
+    nothingLeft(both)
+  })
+
+  it('decodes copies of bytes that the caller could transfer meanwhile', async () => {
+    const { embedder, double } = await open()
+    const mine = clip(7, 1)
+    const raw = { width: 1, height: 1, data: new Uint8Array(3) }
+    await embedder.embedVideo(mine)
+    for await (const _ of embedder.segments(mine, { windowSeconds: 1 })) break
+    await embedder.embedVideo({ frames: Array(8).fill(raw) })
+    await embedder.embedVideo({ frames: Array(8).fill(mine) })
+    const given = double.sources.flatMap((source) => {
+      if ('images' in source)
+        return source.images.map((image) =>
+          'data' in (image as typeof raw) ? (image as typeof raw).data : (image as Uint8Array),
+        )
+      return 'bytes' in source ? [source.bytes] : []
+    })
+    expect(given.length).toBe(18)
+    for (const bytes of given) expect([mine.buffer, raw.data.buffer]).not.toContain(bytes.buffer)
+    expect(given[0]).toEqual(mine)
+  })
+
+  it('refuses bytes whose buffer is transferred before their turn', async () => {
+    const both = await open({ decode: { concurrency: 1 } })
+    both.double.decoding.held = true
+    const first = both.embedder.embedVideo(clip(1))
+    const mine = clip(2)
+    const second = failureOf(both.embedder.embedVideo(mine))
+    await turns()
+    structuredClone(mine, { transfer: [mine.buffer] })
+    both.double.decoding.open()
+    await first
+    expect(await second).toMatchObject({ code: 'source', message: expect.stringContaining('transferred') })
     nothingLeft(both)
   })
 
@@ -125,9 +211,11 @@ describe('embed', () => {
       input: [{ video: clip(1) }, { video: clip(254) }],
     })
     expect(usage).toEqual({ num_videos: 2, prompt_tokens: 0, total_tokens: 0 })
-    expect(warnings).toEqual([{ index: 1, message: 'the file is damaged' }])
+    expect(warnings).toEqual([{ index: 1, code: 'media', message: 'the file is damaged' }])
     const long = await embedder.embed({ request_type: 'bulk_text', input: ['a', 'b'.repeat(80)] })
-    expect(long.warnings).toEqual([{ index: 1, message: expect.stringContaining('32 tokens') }])
+    expect(long.warnings).toEqual([
+      { index: 1, code: 'text_truncated', message: expect.stringContaining('32 tokens') },
+    ])
   })
 
   it('puts sixty-four texts into one batch', async () => {

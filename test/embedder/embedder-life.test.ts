@@ -12,7 +12,7 @@ describe('dispose', () => {
     const running = [
       failureOf(both.embedder.embedText('a')),
       failureOf(both.embedder.embedVideo(clip(1))),
-      failureOf(both.embedder.embedMany(['a', { video: clip(2) }])),
+      failureOf(both.embedder.embedMany([{ text: 'a' }, { video: clip(2) }])),
       failureOf(both.embedder.segments(clip(3, 9), { windowSeconds: 1 }).next()),
     ]
     await turns()
@@ -28,6 +28,27 @@ describe('dispose', () => {
       both.embedder.segments(clip(1, 1), { windowSeconds: 1 }).next(),
     ]) {
       expect(await failureOf(late)).toMatchObject({ code: 'closed', status: 503 })
+    }
+  })
+
+  it('with drain waits for the window that is waited for, and for no loop that rests', async () => {
+    for (const pulled of [0, 1, 3]) {
+      const both = await open()
+      const segments = both.embedder.segments(clip(10, 9), { windowSeconds: 1 })
+      for (let i = 0; i < pulled; i++) expect((await segments.next()).done).toBe(false)
+      await turns()
+      both.double.encoding.held = true
+      const wanted = both.embedder.segments(clip(20, 9), { windowSeconds: 1 })
+      const window = wanted.next()
+      while (both.double.encoding.jobs.length === 0) await turns(1)
+      const disposed = both.embedder.dispose({ drain: true })
+      await turns()
+      both.double.encoding.open()
+      expect((await window).value).toMatchObject({ embedding: vectorOf(20) })
+      await disposed
+      expect(await failureOf(wanted.next())).toMatchObject({ code: 'closed' })
+      expect(await failureOf(segments.next())).toMatchObject({ code: 'closed' })
+      nothingLeft(both)
     }
   })
 
@@ -71,8 +92,8 @@ describe('creation', () => {
       [{ modle: 'x' }, 'modle'],
       [{ device: 'tpu' }, 'options.device'],
       [{ decode: { concurrency: 0 } }, 'options.decode.concurrency'],
-      [{ batching: { maxBatch: 1.5 } }, 'options.batching.maxBatch'],
-      [{ admission: { maxItems: 63 } }, 'options.admission.maxItems'],
+      [{ batching: { maxVideoBatch: 1.5 } }, 'options.batching.maxVideoBatch'],
+      [{ limits: { maxItemsInFlight: 63 } }, 'options.limits.maxItemsInFlight'],
       [{ limits: { maxItems: -1 } }, 'options.limits.maxItems'],
       [{ urls: 'some' }, 'options.urls'],
     ]
@@ -85,7 +106,7 @@ describe('creation', () => {
   })
 
   it('describes what it made', async () => {
-    const { embedder } = await open({ servedNames: ['alias', 'test/tiny'], batching: { maxBatch: 5 } })
+    const { embedder } = await open({ servedNames: ['alias', 'test/tiny'], batching: { maxVideoBatch: 5 } })
     expect(embedder.info()).toMatchObject({
       model: {
         id: 'test/tiny',
@@ -96,7 +117,11 @@ describe('creation', () => {
         embeddingDim: 16,
       },
       engine: { backend: 'onnxruntime' },
-      limits: { items: 512, maxVideoBatch: 5, maxTextBatch: 64, input: { maxItems: 64 } },
+      limits: {
+        maxVideoBatch: 5,
+        maxTextBatch: 64,
+        input: { maxItems: 64, maxItemsInFlight: 512, maxBytesInFlight: 1024 ** 3 },
+      },
       urls: 'public',
     })
     expect(embedder.info().model.fingerprint).toMatch(/^[0-9a-f]{32}$/)

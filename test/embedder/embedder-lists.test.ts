@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { TextInput } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
 
@@ -6,10 +7,10 @@ describe('embedMany', () => {
   it('settles each item by itself, in order', async () => {
     const { embedder } = await open()
     const settled = await embedder.embedMany([
-      'a',
+      { text: 'a' },
       { video: clip(3) },
       { video: clip(255) },
-      '  ',
+      { text: '  ' },
       { text: 'bb' },
     ])
     expect(settled.map(({ status }) => status)).toEqual([
@@ -25,12 +26,11 @@ describe('embedMany', () => {
   })
 
   it('waits for room instead of failing, and keeps to the limits', async () => {
-    const both = await open({ admission: { maxItems: 64 } })
+    const both = await open({ limits: { maxItemsInFlight: 64 } })
     both.double.encoding.held = true
     const many = both.embedder.embedMany(Array.from({ length: 300 }, (_, i) => ({ video: clip(i % 200) })))
     await turns(50)
     expect(both.embedder.stats().inFlight.items).toBeLessThanOrEqual(64)
-    expect(await failureOf(both.embedder.embedText('a'))).toMatchObject({ code: 'overloaded' })
     both.double.encoding.open()
     const settled = await many
     expect(settled.every(({ status }) => status === 'fulfilled')).toBe(true)
@@ -59,11 +59,12 @@ describe('embedMany', () => {
     const both = await open()
     const controller = new AbortController()
     let returned = false
-    const source: AsyncIterable<string> = {
+    const source: AsyncIterable<TextInput> = {
       [Symbol.asyncIterator]: () => {
         let count = 0
         return {
-          next: () => (count++ < 3 ? Promise.resolve({ value: 'a', done: false }) : new Promise(() => {})),
+          next: () =>
+            count++ < 3 ? Promise.resolve({ value: { text: 'a' }, done: false }) : new Promise(() => {}),
           return: async () => {
             returned = true
             return { value: undefined, done: true }
@@ -97,7 +98,9 @@ describe('embedMany', () => {
 
   it('refuses what is no list', async () => {
     const { embedder } = await open()
-    expect(await failureOf(embedder.embedMany('abc'))).toMatchObject({ code: 'invalid_argument' })
+    expect(await failureOf(embedder.embedMany('abc' as unknown as TextInput[]))).toMatchObject({
+      code: 'invalid_argument',
+    })
     expect(await embedder.embedMany([])).toEqual([])
   })
 })

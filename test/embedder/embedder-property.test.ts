@@ -55,7 +55,7 @@ class Caller {
   async #many(signal: AbortSignal) {
     const ids = Array.from({ length: this.#below(80) }, () => this.#id())
     const items = ids.map(
-      (id): ItemInput => (id % 2 ? { video: Uint8Array.of(id) } : 'x'.repeat(1 + (id % 29))),
+      (id): ItemInput => (id % 2 ? { video: Uint8Array.of(id) } : { text: 'x'.repeat(1 + (id % 29)) }),
     )
     const settled = await this.#embedder.embedMany(items, {
       signal,
@@ -154,13 +154,14 @@ describe('any mixture of calls, aborts, slow engines, lost GPUs and dispose', ()
       device: gpus === 0 ? 'cpu' : 'cuda',
       cuda: { libraries: { tensorrt }, engineCache, devices: 'all' },
       decode: { concurrency },
-      batching: { maxBatch, maxTextBatch: 1 + below(20) },
-      admission: { maxItems: 64 + below(64) },
+      batching: { maxVideoBatch: maxBatch, maxTextBatch: 1 + below(20) },
+      limits: { maxItemsInFlight: 64 + below(64) },
     })
     const caller = new Caller(embedder, below)
-    // Those that are decoded, those of each batch that runs, and of one that gathers.
+    // Those that are decoded, those of each batch that runs, and of one that gathers; and of queries as many as are
+    // decoded and one more batch.
     const mostClips =
-      gpus === 0 ? concurrency + 2 * maxBatch : gpus * (Math.ceil(concurrency / gpus) + 3 * maxBatch)
+      gpus === 0 ? 2 * concurrency + 3 * maxBatch : gpus * (2 * Math.ceil(concurrency / gpus) + 4 * maxBatch)
     const letGo = await live(caller, double, below, mostClips)
     if (isLost) await loseGpu(double, caller)
     const disposed = seed % 2 === 0 ? embedder.dispose({ drain: seed % 4 === 0 }) : undefined

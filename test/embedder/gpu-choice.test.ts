@@ -243,7 +243,11 @@ describe('a missing engine', () => {
       onBuild: (line) => lines.push(line),
       precision: 'fp16',
     }
-    await using embedder = await open({ device: 'cuda', cuda, batching: { maxBatch: 6, maxTextBatch: 20 } })
+    await using embedder = await open({
+      device: 'cuda',
+      cuda,
+      batching: { maxVideoBatch: 6, maxTextBatch: 20 },
+    })
     expect(requests).toMatchObject([
       {
         gpu: { device: 0 },
@@ -339,15 +343,15 @@ describe('options', () => {
     await using embedder = await open({
       device: 'cuda',
       cuda: { engineCache: cache },
-      batching: { maxBatch },
+      batching: { maxVideoBatch: maxBatch },
     })
     expect(embedder.info().limits.maxVideoBatch).toBe(expected)
   })
 
   it.each([
     [{ nvdecWorkers: 3, cpuWorkers: 5 }, undefined, [0], 8],
-    [{ cpuWorkers: 0 }, undefined, [0], 7],
-    [{ cpuWorkers: 1 }, undefined, [0, 1], 16],
+    [{ cpuWorkers: 0 }, undefined, [0], 14],
+    [{ cpuWorkers: 1 }, undefined, [0, 1], 30],
     [{ cpuWorkers: 1 }, 5, [0, 1], 6],
   ])('%j and concurrency %s on %j decode %i at a time', async (more, concurrency, devices, expected) => {
     const { open } = machineWith([h200(0), h200(1)])

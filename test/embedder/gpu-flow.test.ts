@@ -40,7 +40,7 @@ describe('one GPU', () => {
   })
 
   it('answers a text while it is full of videos, and runs two batches of a kind', async () => {
-    const both = await onGpus(1, { batching: { maxBatch: 1 } })
+    const both = await onGpus(1, { batching: { maxVideoBatch: 1 } })
     both.double.encoding.held = true
     const videos = [1, 2, 3].map((id) => both.embedder.embedVideo(clip(id)))
     while (both.double.encoding.jobs.length < 2) await turns(1)
@@ -149,7 +149,7 @@ describe('a GPU that is lost', () => {
   const lost = { code: 'device_lost', message: 'CUDA error 700 on GPU 0' } as const
 
   it('fails what runs, waits and comes, and says so', async () => {
-    const both = await onGpus(2, { batching: { maxBatch: 1 } })
+    const both = await onGpus(2, { batching: { maxVideoBatch: 1 } })
     const events: (string | undefined)[] = []
     both.embedder.observe(({ outcome, code }) => events.push(`${outcome} ${code}`))
     both.double.encoding.held = true
@@ -158,7 +158,7 @@ describe('a GPU that is lost', () => {
       failureOf(both.embedder.embedText('a')),
       failureOf(both.embedder.embedVideo(clip(1))),
       failureOf(both.embedder.embed({ request_type: 'bulk_text', input: ['a', 'b'] })),
-      failureOf(both.embedder.embedMany([{ video: clip(2) }, 'a'])),
+      failureOf(both.embedder.embedMany([{ video: clip(2) }, { text: 'a' }])),
       failureOf(rest.next()),
     ]
     while (both.double.encoding.jobs.length < 3) await turns(1)

@@ -148,7 +148,8 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
       { video: new URL(`file://${video}`) },
       { video: bytes },
       { video: createReadStream(video, { highWaterMark: 1000 }) },
-      `data:video/mp4;base64,${bytes.toString('base64')}`,
+      { video: new Blob([bytes]) },
+      { video: new Response(bytes) },
     ])
     const [first, ...others] = all.map((result) => {
       if (result.status === 'rejected') throw result.reason
@@ -239,7 +240,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
       { video: missing },
       { video: videos[0] ?? '' },
       { video: readFileSync(notVideo) },
-      'a red circle',
+      { text: 'a red circle' },
     ])
     expect(settled).toMatchObject([
       { status: 'rejected', reason: { code: 'media', index: 0 } },
@@ -283,6 +284,10 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     )
     const { data } = await embed({ request_type: 'query', input: 'a red circle' })
     expect(await early).toBe('early')
+    const wrong = { signal: 'none' } as unknown as { signal: AbortSignal }
+    expect(await failureOf(embed({ request_type: 'query', input: 'a' }, wrong))).toMatchObject({
+      code: 'invalid_argument',
+    })
     expect(
       cosine(data[0]?.embedding, (await embedder.embedText('a red circle')).embedding),
     ).toBeGreaterThanOrEqual(SAME)

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RgbImage } from '#binding'
-import { createEmbedder, type Embedder, extractFrames } from '../../src/index.ts'
+import { createEmbedder, type Embedder } from '../../src/index.ts'
 
 interface Scene {
   file: string
@@ -114,7 +114,7 @@ describe.skipIf(!canRender)('text finds video', () => {
   ): Promise<Float32Array[]> {
     const items: { frames: RgbImage[] }[] = []
     for (const { file } of scenes.slice(0, count)) {
-      items.push({ frames: change((await extractFrames(file)).images) })
+      items.push({ frames: change((await embedder.frames(file)).images) })
     }
     return await embed(items)
   }

@@ -153,6 +153,34 @@ describe('verify finds', () => {
     expect((await verify(folder, 'cpu')).at(-1)).toMatchObject({ check: 'cpu: signature', state: 'failed' })
   })
 
+  it('what the exporter warned of, without failing', async () => {
+    const folder = await changed('canonical', 'model.json', (text) => {
+      const manifest = JSON.parse(text)
+      manifest.source.warnings = ['the checkpoint resizes otherwise']
+      return JSON.stringify(manifest)
+    })
+    const checks = await verify(folder, 'cpu')
+    expect(checks[1]).toEqual({
+      check: 'conversion',
+      state: 'note',
+      found: 'the checkpoint resizes otherwise',
+    })
+    expect(checks.some(({ state }) => state === 'failed')).toBe(false)
+  })
+
+  it('that a CPU cannot run bf16, and fails for it only when the CPU was asked for', async () => {
+    const folder = join(bundles, 'bf16')
+    const checks = await verify(folder)
+    expect(checks.map(({ check, state }) => [check, state])).toContainEqual(['cpu', 'note'])
+    expect(checks.filter(({ state }) => state === 'failed')).toEqual([])
+    const asked = await verify(folder, 'cpu')
+    expect(asked.at(-1)).toMatchObject({
+      check: 'cpu',
+      state: 'failed',
+      found: expect.stringContaining('bf16'),
+    })
+  })
+
   it('that there is nothing to compare with, and checks the rest', async () => {
     const folder = await changed('canonical', 'model.json', (text) => {
       const manifest = JSON.parse(text)
@@ -182,22 +210,25 @@ describe('the commands', () => {
     expect(good).toMatchObject({ code: 0, err: '' })
     expect(JSON.parse(good.out)).toMatchObject({ passed: true })
     const bad = await command('verify', '--model', join(bundles, 'none'))
-    expect(bad).toMatchObject({ code: 1, out: '' })
-    expect(bad.err).toContain('not found')
+    expect(bad).toMatchObject({ code: 1, err: '' })
+    expect(bad.out).toContain('not found')
   })
 
   it('a device that is not there is a note, unless it was asked for', async () => {
-    const { code, err } = await command('verify', '--model', join(bundles, 'canonical'))
+    const { code, out } = await command('verify', '--model', join(bundles, 'canonical'))
     expect(code).toBe(0)
-    expect(err).toMatch(/^(note {3}cuda: |ok {5}cuda: signature)/m)
+    expect(out).toMatch(/^(note {3}cuda: |ok {5}cuda: signature)/m)
   })
 
   it.each([
     [['verify'], '--model DIR is missing'],
     [['verify', '--model', bundles, '--device', 'tpu'], 'expected auto, cpu or cuda'],
-    [['export', '--out', 'x'], '--checkpoint is missing'],
-    [['export', '--checkpoint', 'x', '--out', bundles], 'exists'],
-    [['export', '--checkpoint', 'x', '--out', 'new', '--precision', 'int8'], 'found "int8"'],
+    [['export', '--out', 'x'], 'CHECKPOINT is missing'],
+    [['export', 'x', 'y'], 'unexpected "y"'],
+    [['export', 'x', '--checkpoint', 'y'], 'unexpected "x"'],
+    [['export', 'x', '--out', bundles], 'exists'],
+    [['export', 'x', '--out', 'new', '--precision', 'int8'], 'found "int8"'],
+    [['export', 'x', '--out', 'new', '--adapter', 'both'], 'found "both"'],
   ])('%j is wrong usage', async (argv, words) => {
     const { code, err } = await command(...argv)
     expect(code).toBe(2)
@@ -212,19 +243,49 @@ describe('the commands', () => {
       mode: 0o755,
     })
     const given = [
-      '--checkpoint',
-      'a/b',
       '--out',
       join(folder, 'new'),
       '--precision',
       'fp32',
-      '--run-code',
+      '--yes-run-code',
       'ab',
+      '--allow',
+      'c@d',
     ]
-    expect(await command('export', ...given, '--python', python)).toEqual({ code: 3, out: '', err: 'told\n' })
+    expect(await command('export', 'a/b', ...given, '--python', python)).toEqual({
+      code: 3,
+      out: '',
+      err: 'told\n',
+    })
     const seen = (await readFile(join(folder, 'seen'), 'utf8')).trim().split('\n')
     expect(seen[0]).toMatch(/scripts\/export\/main\.py$/)
-    expect(seen.slice(1)).toEqual(given)
+    expect(seen.slice(1)).toEqual(['a/b', ...given])
+  })
+
+  it.each([
+    [true, 0, ['a/b', '--yes-run-code', '0123456789abcdef']],
+    [false, 3, ['a/b', '--yes-run-code', 'wrong']],
+  ])('on a terminal export asks once; answered %s', async (answer, code, last) => {
+    const folder = await mkdtemp(join(tmpdir(), 'verify-'))
+    scratch.push(folder)
+    const python = join(folder, 'python')
+    const refuse = `echo '{"fingerprint":"0123456789abcdef","files":7}'; exit 3`
+    const program = `printf '%s\\n' "$@" >${folder}/seen\ncase "$4" in 0123*) exit 0;; esac\n${refuse}\n`
+    await writeFile(python, `#!/bin/sh\n${program}`, { mode: 0o755 })
+    const questions: string[] = []
+    const found = await main(['export', 'a/b', '--yes-run-code', 'wrong', '--python', python], {
+      stdout: { write: () => true },
+      stderr: { write: () => true },
+      signal: new AbortController().signal,
+      ask: async (question) => {
+        questions.push(question)
+        return answer
+      },
+    })
+    expect(found).toBe(code)
+    expect(questions).toEqual(['Run these 7 Python files on this machine? [y/N] '])
+    const seen = (await readFile(join(folder, 'seen'), 'utf8')).trim().split('\n')
+    expect(seen.slice(1)).toEqual(last)
   })
 
   it('export stops Python when it is stopped', async () => {

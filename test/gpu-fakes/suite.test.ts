@@ -22,7 +22,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(ended).toBe(0)
     expect({ skipped: count('skipped'), fail: count('fail') }).toEqual({ skipped: 0, fail: 0 })
     expect(count('pass')).toBeGreaterThan(8)
-  })
+  }, 240_000)
 
   it('fails where an engine cannot be built: that is no lack of the machine', async () => {
     const installed = path.join(toyModel('no-engine'), 'installed')

@@ -11,7 +11,8 @@ import { clips, noGpu } from './support.mjs'
 const model = process.env.COSMOS_EMBED_GPU_MODEL
 const options = {
   ...(model && { model }),
-  cuda: { buildEngine: process.env.COSMOS_EMBED_GPU_BUILD ?? 'auto' },
+  // Without CPU workers, so that NVDEC and TensorRT are what is tested.
+  cuda: { buildEngine: process.env.COSMOS_EMBED_GPU_BUILD ?? 'auto', cpuWorkers: 0 },
 }
 
 /**

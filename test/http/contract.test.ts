@@ -94,6 +94,36 @@ function expectVector(actual: ArrayLike<number> | undefined, expected: ArrayLike
   })
 }
 
+describe('a string that looks like media', () => {
+  it.each([
+    'data:;base64,AAAA',
+    '\tdata:image/png;base64,AAAA',
+    'DATA:,a',
+    'https://storage.example/a.mp4?X-Amz-Signature=1',
+    's3://bucket/clips/a.webm',
+  ])('%j is refused, wherever it stands', async (input) => {
+    for (const request_type of ['query', 'bulk_text', 'bulk_video']) {
+      const { status, body } = await post(served.url, { request_type, input: [input], model })
+      expect({ status, body }).toMatchObject({
+        status: 422,
+        body: { error: { code: 'invalid_request', param: 'input[0]' } },
+      })
+      expect(JSON.stringify(body)).not.toContain('Signature')
+    }
+  })
+
+  it('a name or another URL is the text that it is, and the answer tells of it', async () => {
+    const input = ['a red circle', 'clips/a.mp4', 'https://storage.example/watch?v=1', 'see clips/a.mp4']
+    const answer = await post(served.url, { request_type: 'bulk_text', input, model })
+    expect(answer.status).toBe(200)
+    const warnings = JSON.parse(answer.headers.get('x-cosmos-embed-warnings') ?? '[]') as { index: number }[]
+    expect(warnings).toMatchObject([
+      { index: 1, code: 'text_looks_like_media' },
+      { index: 2, code: 'text_looks_like_media' },
+    ])
+  })
+})
+
 describe('every documented form', () => {
   it('text: query, a list in query, bulk_text', async () => {
     const texts = ['a red circle moving left', 'two squares']
@@ -128,6 +158,28 @@ describe('every documented form', () => {
       const { data } = await embed('bulk_video', [form, form])
       for (const each of data) expectVector(each.embedding, embedding)
     }
+  })
+
+  it('data URIs as browsers and clients write them', async () => {
+    const { embedding } = await embedder.embedVideo(file('b.webm'))
+    const base64 = readFileSync(file('b.webm')).toString('base64')
+    const lines = base64.replace(/.{76}/g, '$&\r\n')
+    const urlSafe = base64.replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '')
+    for (const form of [
+      `data:video/webm;codecs=vp9,opus;base64,${base64}`,
+      `DATA:Video/WebM; charset=utf-8 ;Base64,${lines}`,
+      ` \n data:video/webm;base64,${urlSafe} `,
+    ]) {
+      expectVector((await embed('query', form)).data[0]?.embedding, embedding)
+    }
+    const still = (await embedder.embedVideo({ frames })).embedding
+    for (const form of [inlineFrames().replace(/[{}]/g, ''), inlineFrames().replace(/,(?!\{)/g, ' ,\n ')]) {
+      expectVector((await embed('query', form)).data[0]?.embedding, still)
+    }
+    const broken = `data:video/webm;base64,${base64.slice(0, 400)}%${base64.slice(400)}`
+    expect((await post(served.url, { request_type: 'query', input: broken, model })).body).toMatchObject({
+      error: { param: 'input[0]', message: expect.stringContaining('character "%" at offset 400') },
+    })
   })
 
   it('base64 is the same vector', async () => {

@@ -80,19 +80,31 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
     },
     embed: embed as Embedder['embed'],
     embedText: async (text) => {
-      return { embedding: unitVector(text, dimension), tokens: 1, truncated: false, timings: noTimings }
+      return {
+        kind: 'text',
+        embedding: unitVector(text, dimension),
+        tokens: 1,
+        truncated: false,
+        warnings: [],
+        timings: noTimings,
+      }
     },
     embedVideo: async () => ({
+      kind: 'frames',
       embedding: unitVector('video', dimension),
       frames: [],
       media: {} as never,
       warnings: [],
       timings: noTimings,
     }),
-    embedMany: () => Promise.reject(new Error('the adapter does not call embedMany')),
-    segments: () => {
-      throw new Error('the adapter does not call segments')
-    },
+    ...(Object.fromEntries(
+      (['embedMany', 'embedImage', 'frames', 'classify', 'segments'] as const).map((name) => [
+        name,
+        () => {
+          throw new Error(`the adapter does not call ${name}`)
+        },
+      ]),
+    ) as unknown as Pick<Embedder, 'embedMany' | 'embedImage' | 'frames' | 'classify' | 'segments'>),
     info: () => info(servedNames, dimension, options.device),
     status: () => status,
     stats: () => stats,
@@ -162,18 +174,19 @@ function info(
       embeddingDim,
       maxTextTokens: 16,
       license: { name: 'Apache-2.0' },
+      frameRule: 'card',
       fingerprint: 'double',
     },
     engine: { backend: 'double', version: '0', library: '' },
     addon: { version: '0', simd: 'none', ffmpeg: { avcodec: '0', avformat: '0', license: '' } },
     limits: {
-      items: 64,
-      bytes: 1024 * MiB,
       decodeConcurrency: 1,
       maxVideoBatch: 8,
       maxTextBatch: 64,
       input: {
         maxItems: 64,
+        maxItemsInFlight: 64,
+        maxBytesInFlight: 1024 * MiB,
         maxTextCharacters: 65_536,
         maxInlineBytes: 32 * MiB,
         maxMediaBytes: 96 * MiB,
@@ -183,7 +196,15 @@ function info(
         connectTimeoutMs: 1000,
         headersTimeoutMs: 1000,
         idleTimeoutMs: 1000,
+        minDownloadRate: 0,
         downloadTimeoutMs: 1000,
+      },
+      decode: {
+        maxPixels: 1_000_000,
+        maxStreams: 16,
+        maxPacketsWithoutFrame: 1000,
+        maxWallSeconds: 10,
+        maxBytes: 1024 * MiB,
       },
     },
     urls: 'off',

@@ -38,7 +38,7 @@ describe('readiness', () => {
     const { status, body } = await request(`${url}/v1/health/ready`)
     expect(status).toBe(503)
     expect(body).toMatchObject({ ready: false, message: expect.stringContaining('restart the server') })
-    expect(await post(url, query)).toMatchObject({ status: 503, body: { error: { code: 'not_ready' } } })
+    expect(await post(url, query)).toMatchObject({ status: 503, body: { error: { code: 'device_lost' } } })
     expect((await request(`${url}/v1/health/live`)).status).toBe(200)
     expect((await request(`${url}/v1/metrics`)).body).toContain('cosmos_embed_ready 0')
     for (const answer of [failed.body, body]) expect(JSON.stringify(answer)).not.toContain('secret')

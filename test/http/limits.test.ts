@@ -22,7 +22,7 @@ function digests(this: Record<string, unknown>, name: string, value: unknown): u
 
 /** The head of a request whose body comes later, or never. */
 function head(headers: Record<string, string | number>): string {
-  const lines = Object.entries({ host: 'a', 'content-type': 'application/json', ...headers })
+  const lines = Object.entries({ host: 'localhost', 'content-type': 'application/json', ...headers })
   return `POST /v1/embeddings HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
 
@@ -121,6 +121,46 @@ describe('bodies in flight', () => {
   })
 })
 
+describe('sockets', () => {
+  const open = async (url: string, text = '') => {
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname).on('error', () => {})
+    await new Promise((resolve) => socket.once('connect', resolve))
+    socket.write(text)
+    return socket
+  }
+
+  it('on which nothing happens make room for new ones, the longest idle first', async () => {
+    const { url } = await serveDouble({ maxConnections: 8 })
+    const ended: number[] = []
+    const halfAHead = 'GET /v1/health/live HTTP/1.1\r\nhost: loc'
+    for (let at = 0; at < 30; at++) {
+      const socket = await open(url, at % 2 ? halfAHead : '')
+      socket.on('close', () => ended.push(at)).resume()
+    }
+    expect((await request(`${url}/v1/health/live`)).status).toBe(200)
+    expect((await post(url, query)).status).toBe(200)
+    await eventually(() => expect(ended.length).toBeGreaterThanOrEqual(23))
+    expect(ended.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
+  it('that are all busy leave a few for health, and for nothing else', async () => {
+    const { url } = await serveDouble({ maxConnections: 6 })
+    for (let at = 0; at < 6; at++) {
+      const socket = await open(url, head({ 'content-length': 100, expect: '100-continue' }))
+      await new Promise((resolve) => socket.once('data', resolve))
+    }
+    const health = await request(`${url}/v1/health/ready`)
+    expect(health.status).toBe(200)
+    for (let at = 0; at < 40; at++) {
+      const refused = await rawExchange(url, 'GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n')
+      expect(refused).toMatch(/^HTTP\/1.1 429 /)
+      expect(refused).toContain('all of 6 connections are busy')
+    }
+    expect((await request(`${url}/v1/health/live`)).status).toBe(200)
+  })
+})
+
 describe('slow clients', () => {
   it('that stop in the middle of a body are told so', async () => {
     const { url } = await serveDouble({ limits: { bodyIdleTimeoutMs: 50 } })
@@ -131,7 +171,7 @@ describe('slow clients', () => {
 
   it('that trickle headers or a body are cut off', async () => {
     const { url } = await serveDouble({ headersTimeoutMs: 200, receiveTimeoutMs: 400 })
-    const byHeaders = await rawExchange(url, 'POST /v1/embeddings HTTP/1.1\r\nhost: a\r\n')
+    const byHeaders = await rawExchange(url, 'POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n')
     expect(byHeaders).toMatch(/^HTTP\/1.1 408 /)
     expect(byHeaders).toContain('"code":"request_timeout"')
     const { hostname, port } = new URL(url)

@@ -55,8 +55,7 @@ describe('flags', () => {
         device: 'cpu',
         servedNames: ['a', 'b'],
         urls: { allow: ['*.example'], maxRedirects: 2 },
-        admission: { maxBytes: 1000 },
-        limits: { maxItems: 8 },
+        limits: { maxItems: 8, maxBytesInFlight: 1000 },
       },
       server: {
         apiKeys: ['k'],
@@ -72,6 +71,8 @@ describe('flags', () => {
     const { embedder } = serveOptions(['--gpus', '1, 0', '--engine-cache', '/e', '--no-engine-build'], {})
     expect(embedder.cuda).toEqual({ devices: [1, 0], engineCache: '/e', buildEngine: 'never' })
     expect(serveOptions(['--gpus', 'all'], {}).embedder.cuda?.devices).toBe('all')
+    expect(serveOptions([], { COSMOS_EMBED_FRAME_RULE: 'curator' }).embedder.frameRule).toBe('curator')
+    expect(() => serveOptions(['--frame-rule', 'vss'], {})).toThrow('--frame-rule: expected card, curator')
   })
 
   it('are environment variables too; the command line wins', () => {

@@ -1,4 +1,4 @@
-import { DeviceLostError } from 'cosmos-embed'
+import { DeviceLostError, OverloadedError } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { doubleEmbedder } from './double.ts'
@@ -56,8 +56,39 @@ describe('readiness', () => {
     const { status, body } = await request(`${url}/v1/health/ready`)
     expect(status).toBe(503)
     expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })
-    expect((await post(url, query)).body).toMatchObject({ error: { code: 'not_ready' } })
+    const refused = await post(url, query)
+    expect(refused.body).toMatchObject({ error: { code: 'device_lost' } })
+    expect(refused.headers.get('x-should-retry'), 'nothing to wait for').toBe('false')
+    expect(refused.headers.get('retry-after')).toBeNull()
     expect((await request(`${url}/v1/models`)).status).toBe(200)
+  })
+
+  it('says of a closed embedder that waiting does not help, and of a stopping server that it may', async () => {
+    const { url, double, server } = await serveDouble()
+    double.become({ ready: false, code: 'closed', reason: 'disposed' })
+    const closed = await post(url, query)
+    expect(closed).toMatchObject({ status: 503, body: { error: { code: 'closed' } } })
+    expect(closed.headers.get('x-should-retry')).toBe('false')
+    expect(closed.headers.get('retry-after')).toBeNull()
+    double.become({ ready: true })
+    expect((await post(url, query)).status).toBe(200)
+    await server.close()
+  })
+
+  it('comes after a warm-up that found the embedder busy', async () => {
+    const embedder = doubleEmbedder()
+    const { embedText } = embedder
+    let busy = 2
+    embedder.embedText = async (...args) => {
+      if (busy-- > 0) throw new OverloadedError('busy', { retryAfter: 0 })
+      return embedText(...args)
+    }
+    const server = await createServer({ embedder })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    await server.ready
+    expect((await request(`${url}/v1/health/ready`)).status).toBe(200)
+    expect(busy).toBe(-1)
   })
 })
 

@@ -14,11 +14,12 @@ export interface Running {
 export async function serveDouble(
   options: Partial<ServerOptions> = {},
   double: DoubleOptions = {},
+  host?: string,
 ): Promise<Running> {
   const embedder = doubleEmbedder(double)
   const server = await createServer({ embedder, ...options })
   onTestFinished(() => server.close())
-  const url = await server.listen({ port: 0 })
+  const url = await server.listen({ port: 0, host })
   await server.ready
   return { url, server, double: embedder }
 }

@@ -65,6 +65,12 @@ describe.skipIf(noFfmpeg)('a process', () => {
     expect(await runChild('exit.mjs', ['exit', long, engine])).toEqual({ ended: 7, stdout: '', stderr: '' })
   })
 
+  it('ends in the middle of a picture that takes long, and soon', async () => {
+    const began = performance.now()
+    expect(await runChild('exit.mjs', ['stuck', '', ''])).toEqual({ ended: 7, stdout: '', stderr: '' })
+    expect(performance.now() - began).toBeLessThan(30_000)
+  })
+
   it('ends in the middle of jobs by an exception that nobody catches', async () => {
     const child = await runChild('exit.mjs', ['throw', long, engine])
     expect(child.ended).toBe(1)
@@ -110,6 +116,12 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
       stdout: '[5]\n',
       stderr: '',
     })
+  })
+
+  it('end while they load the addon', async () => {
+    const child = await runChild('load.mjs', ['40'])
+    expect(child).toMatchObject({ ended: 0, stderr: '' })
+    expect(child.stdout).toContain('refused')
   })
 
   it('are busy when the main thread exits', async () => {

@@ -49,6 +49,21 @@ describe('the files of the prebuild', () => {
     )
   })
 
+  it('would not pass without what ends a process whose memory is damaged', () => {
+    const name = siblings.find((file) => file.startsWith('libavutil-cosmos')) as string
+    const bytes = readFileSync(path.join(prebuild, name))
+    const landing = Buffer.from(arch === 'x64' ? 'f30f1efa' : '3f2303d5', 'hex')
+    for (let at = bytes.indexOf(landing); at >= 0; at = bytes.indexOf(landing)) bytes.fill(0x90, at, at + 4)
+    for (const symbol of ['__stack_chk_fail', '_chk\0']) {
+      for (let at = bytes.indexOf(symbol); at >= 0; at = bytes.indexOf(symbol)) bytes.write('_none', at)
+    }
+    writeFileSync(path.join(scratch, name), bytes)
+    const problems = checkFile(path.join(scratch, name), { arch, siblings }).problems.join('\n')
+    expect(problems).toMatch(/without the stack protector/)
+    expect(problems).toMatch(/without _FORTIFY_SOURCE/)
+    expect(problems).toMatch(/without branch protection/)
+  })
+
   it('would not pass with symbols that another FFmpeg has, or with an open table of addresses', () => {
     const system = process.report.getReport() as unknown as { sharedObjects: string[] }
     const libc = system.sharedObjects.find((file) => /\/libstdc\+\+\.so/.test(file))

@@ -23,7 +23,7 @@ export async function fetchBytes(
   options: Options = {},
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const { media } = await createSources(options).video({ type: 'url', url }, signal)
+  const { media } = await createSources(options).video({ type: 'url', url }, { signal })
   if (!('bytes' in media)) throw new Error('a download must give bytes')
   return media.bytes
 }

@@ -138,7 +138,21 @@ describe('a bundle', () => {
   })
 
   test.each([
-    ['no folder', () => join(makeFolder(), 'nowhere'), /model folder .*nowhere: not found/],
+    ['no folder', () => join(makeFolder(), 'nowhere'), /model folder .*nowhere: not found$/],
+    [
+      'a hub id where a folder is meant',
+      () => 'nvidia/Cosmos-Embed1-224p',
+      /not found\. .*cosmos-embed export --checkpoint nvidia\/Cosmos-Embed1-224p --out DIR$/,
+    ],
+    [
+      'a checkpoint where a bundle is meant',
+      () => {
+        const folder = makeFolder()
+        writeFileSync(join(folder, 'config.json'), '{}')
+        return folder
+      },
+      /model\.json: not found\. .*cosmos-embed export --checkpoint/,
+    ],
     ['no model.json', makeFolder, /model.json: not found/],
   ])('%s', async (_, make, message) => {
     await expect(loadBundle(make())).rejects.toMatchObject({

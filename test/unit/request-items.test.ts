@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream'
+import vm from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { CosmosEmbedError } from '../../src/errors.ts'
-import { heldBytes, parseItem, parseRequest, parseWireRequest } from '../../src/request/items.ts'
+import { heldBytes, parseItem, parseWireRequest, planRequest } from '../../src/request/items.ts'
 import type { EmbedRequest, ItemInput } from '../../src/request/schema.ts'
 import { wireRequestSchema } from '../../src/request/schema.ts'
 import { defaultLimits } from '../../src/source/limits.ts'
@@ -17,6 +18,11 @@ const frameUrls = `data:video_frames/jpg;presigned_url,{${Array(8).fill('https:/
 
 const ask = (request_type: string, input: unknown, rest: object = {}) =>
   parseWireRequest({ request_type, input, model, ...rest }, rules)
+
+async function parseRequest(request: EmbedRequest, signal?: AbortSignal) {
+  const { items, ...rest } = planRequest(request, rules)
+  return { ...rest, items: await items(signal) }
+}
 
 async function refusal(promise: Promise<unknown>): Promise<CosmosEmbedError> {
   const error = await promise.then(
@@ -181,8 +187,15 @@ describe('the JSON body', () => {
     expect(types.map((type) => type?.const)).toEqual(['query', 'bulk_text', 'bulk_video'])
     const patterns = JSON.stringify(schema.oneOf[2]).match(/"pattern":"(.*?[^\\])"/)
     const pattern = new RegExp(JSON.parse(`"${patterns?.[1]}"`))
-    for (const good of [frames(), 'data:video/mp4;presigned_url,https://h/a.mp4'])
-      expect(good).toMatch(pattern)
+    const taken = [
+      frames(),
+      frameUrls,
+      frames().replace(/[{}]/g, ''),
+      ` ${frames().toUpperCase()}`,
+      'data:video/mp4;presigned_url,https://h/a.mp4',
+      'DATA:video/webm;codecs=vp9,opus;presigned_url,https://h/a.mp4',
+    ]
+    for (const good of taken) expect(good).toMatch(pattern)
     for (const bad of ['text', video()]) expect(bad).not.toMatch(pattern)
   })
 })
@@ -195,7 +208,7 @@ describe('in process', () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const stream = Readable.from([bytes])
     const input: ItemInput[] = [
-      { video: 'clips/a.mp4', start: 1, end: 2.5, frameTolerance: 0.2 },
+      { video: 'clips/a.mp4', start: 1, end: 2.5, frameRule: { indices: eight(3) }, frameTolerance: 0.2 },
       { video: new URL('file:///clips/a%20b.mp4') },
       { video: new URL('https://h/a.mp4?sig=1') },
       { video: bytes },
@@ -213,13 +226,14 @@ describe('in process', () => {
         ],
       },
     ]
-    const { items } = await parseRequest({ request_type: 'bulk_video', input }, rules)
+    const { items } = await parseRequest({ request_type: 'bulk_video', input })
     expect(items.slice(0, 5)).toEqual([
       {
         kind: 'video',
         source: { type: 'path', path: 'clips/a.mp4' },
         start: 1,
         end: 2.5,
+        frameRule: { indices: eight(3) },
         frameTolerance: 0.2,
       },
       { kind: 'video', source: { type: 'path', path: '/clips/a b.mp4' } },
@@ -244,10 +258,10 @@ describe('in process', () => {
   })
 
   test('bytes in memory are welcome in bulk, and a { text } is literal', async () => {
-    const { items } = await parseRequest(
-      { request_type: 'query', input: { text: 'data:video/mp4;base64,AAAA' } },
-      rules,
-    )
+    const { items } = await parseRequest({
+      request_type: 'query',
+      input: { text: 'data:video/mp4;base64,AAAA' },
+    })
     expect(items).toEqual([{ kind: 'text', text: 'data:video/mp4;base64,AAAA' }])
   })
 
@@ -262,12 +276,7 @@ describe('in process', () => {
       /input\[0\].video: must be a file path: pass a URL as/,
       0,
     ],
-    [
-      'a data URI as a path',
-      [{ video: video() }],
-      /input\[0\].video: must be a file path: .* the item itself/,
-      0,
-    ],
+    ['a data URI as a path', [{ video: video() }], /input\[0\].video: must be a file path: .* as bytes/, 0],
     ['an ftp URL', [{ video: new URL('ftp://h/a') }], /video is not a URL: expected https/, 0],
     ['a negative start', [{ video: 'a', start: -1 }], /input\[0\].start: .*found -1/, 0],
     ['NaN', [{ video: 'a', start: Number.NaN }], /input\[0\].start/, 0],
@@ -275,6 +284,31 @@ describe('in process', () => {
       'an end before the start',
       [{ video: 'a', start: 2, end: 2 }],
       /input\[0\].end: must be greater than start/,
+      0,
+    ],
+    [
+      'a frame rule of no name',
+      [{ video: 'a', frameRule: 'vss' }],
+      /input\[0\].frameRule: must be "card"/,
+      0,
+    ],
+    [
+      'two lists of frames',
+      [{ video: 'a', frameRule: { indices: eight(1), timestamps: eight(1) } }],
+      /input\[0\].frameRule/,
+      0,
+    ],
+    ['half a frame', [{ video: 'a', frameRule: { indices: eight(1.5) } }], /input\[0\].frameRule/, 0],
+    [
+      'a time before the start',
+      [{ video: 'a', frameRule: { timestamps: eight(-1) } }],
+      /input\[0\].frameRule/,
+      0,
+    ],
+    [
+      'seven chosen frames',
+      [{ video: 'a', frameRule: { indices: [0, 1, 2, 3, 4, 5, 6] } }],
+      /frameRule.indices must name exactly 8 frames, found 7/,
       0,
     ],
     ['a misspelt option', [{ video: 'a', begin: 2 }], /input\[0\]: unknown field "begin"/, 0],
@@ -288,27 +322,62 @@ describe('in process', () => {
     ['nothing', undefined, /input: is required/, undefined],
   ]
   test.each(wrong)('refuses %s', async (_, input, message, index) => {
-    const error = await refusal(parseRequest({ request_type: 'bulk_video', input } as EmbedRequest, rules))
+    const error = await refusal(parseRequest({ request_type: 'bulk_video', input } as EmbedRequest))
     expect(error.code).toBe('invalid_request')
     expect(error.message).toMatch(message)
     expect(error.message).not.toContain('sig=')
     expect(error.index).toBe(index)
   })
 
-  test('parseItem takes any kind alone and can say its index', async () => {
-    expect(await parseItem('hello', rules)).toEqual({ kind: 'text', text: 'hello' })
-    expect(await parseItem(video(), rules)).toMatchObject({ kind: 'video', source: { type: 'bytes' } })
-    expect(await refusal(parseItem({ text: ' ' }, rules, { index: 4 }))).toMatchObject({ index: 4 })
-    expect(await refusal(parseItem({ video: 'a', end: -1 }, rules))).toMatchObject({
-      index: undefined,
-      message: expect.stringContaining('input.end'),
+  test('parseItem takes objects, and no string: it could be a text or a path', () => {
+    expect(parseItem({ text: 'hello' }, rules)).toEqual({ kind: 'text', text: 'hello' })
+    expect(parseItem({ text: 'a.mp4', key: 7 }, rules)).toEqual({ kind: 'text', text: 'a.mp4' })
+    for (const text of ['hello', 'a.mp4', video(), '']) {
+      expect(() => parseItem(text as unknown as ItemInput, rules)).toThrow(
+        'input: is a string, which could be a text or a path: pass { text: … } or { video: … }',
+      )
+    }
+    expect(() => parseItem({ video: 'a', end: -1 }, rules)).toThrow(/^input\.end/)
+  })
+
+  test('what inline media will take is known before any of it is decoded', async () => {
+    const { cost, items } = planRequest({ request_type: 'bulk_video', input: [frames(), frames()] }, rules)
+    expect(cost).toEqual({ items: 2, bytes: 48 })
+    expect((await items()).map(heldBytes)).toEqual([24, 24])
+    const mixed = [{ video: Uint8Array.of(1, 2, 3) }, { text: 'a' }] as const
+    expect(planRequest({ request_type: 'query', input: mixed[0] }, rules).cost).toEqual({
+      items: 1,
+      bytes: 3,
     })
+    expect(planRequest({ request_type: 'query', input: mixed[1] }, rules).cost).toEqual({
+      items: 1,
+      bytes: 0,
+    })
+  })
+
+  test('media of another realm, Blobs and responses are media', async () => {
+    const realm = vm.createContext({})
+    const bytes: Uint8Array = vm.runInContext('Uint8Array.of(1, 2, 3)', realm)
+    const buffer: ArrayBuffer = vm.runInContext('Uint8Array.of(1, 2, 3).buffer', realm)
+    expect(bytes).not.toBeInstanceOf(Uint8Array)
+    for (const video of [bytes, buffer]) {
+      const item = parseItem({ video }, rules)
+      expect(item).toMatchObject({ kind: 'video', source: { type: 'bytes' } })
+      expect(item).toEqual({ kind: 'video', source: { type: 'bytes', bytes: Uint8Array.of(1, 2, 3) } })
+    }
+    const blob = new Blob([bytes])
+    expect(parseItem({ video: blob }, rules)).toEqual({ kind: 'video', source: { type: 'blob', blob } })
+    const response = new Response(blob)
+    expect(parseItem({ video: response }, rules)).toMatchObject({ source: { stream: response.body } })
+    expect(() => parseItem({ video: new Response('x', { status: 404 }) }, rules)).toThrow(/status 404/)
+    expect(() => parseItem({ video: new Response(null) }, rules)).toThrow(/no body/)
   })
 
   test('an aborted signal is what they reject with', async () => {
     const signal = AbortSignal.abort('gone')
     const request: EmbedRequest = { request_type: 'query', input: 'a' }
-    await expect(parseRequest(request, rules, signal)).rejects.toBe('gone')
-    await expect(parseItem('a', rules, { signal })).rejects.toBe('gone')
+    await expect(parseRequest({ ...request, input: video('QUJD'.repeat(200_000)) }, signal)).rejects.toBe(
+      'gone',
+    )
   })
 })

@@ -15,14 +15,44 @@ function random(seed: number) {
 describe('parseInputString', () => {
   test.each([
     'a red car turning left',
-    'data: the new oil',
+    'data: the new oil, and the old',
     'data:',
-    'https://host/a.mp4',
-    'clips/a.mp4',
+    'data:science,art',
     'see data:video/mp4;base64,AAAA',
     'datavideo/mp4;base64,AAAA',
-  ])('takes %j for text, never for a path', (text) => {
+    'watch https://host/a.mp4',
+    'what is in a.mp4',
+    'we shipped node.js',
+    'version 1.2.3',
+    '  a red car  ',
+    '3gp',
+    '.mp4 files',
+    'a: b/c, d',
+  ])('takes %j for text', (text) => {
     expect(parseInputString(text, 8)).toEqual({ form: 'text', text })
+  })
+
+  test.each([
+    ['clip.mp4', 'the name of a media file'],
+    ['clips/a.MKV', 'the name of a media file'],
+    [' /data/my holiday.mov\n', 'the name of a media file'],
+    ['C:\\Users\\me\\a b.avi', 'the name of a media file'],
+    ['~/pictures/x.jpeg', 'the name of a media file'],
+    ['https://storage.example/object?X-Amz-Signature=1', 'a URL'],
+    ['s3://bucket/key', 'a URL'],
+    ['https://host/watch?v=a.mp4', 'a URL'],
+  ])('takes %j for the text that it is, and says what it looks like', (text, looksLike) => {
+    expect(parseInputString(text, 8)).toEqual({ form: 'text', text, looksLike })
+  })
+
+  test.each([
+    'https://host/a.mp4',
+    ' HTTPS://host/a.MP4?sig=1#t=3 ',
+    's3://bucket/clips/a.webm',
+    'file:///clips/a.mkv',
+    'gs://bucket/a.png',
+  ])('refuses the URL of a media file, and says how to send it: %j', (text) => {
+    expect(() => parseInputString(text, 8)).toThrow(/presigned_url,<url>/)
   })
 
   test.each([
@@ -41,6 +71,35 @@ describe('parseInputString', () => {
       'data:video_frames/png;base64,{AA==,BB==}',
       { form: 'video_frames', format: 'png', encoding: 'base64', payloads: ['AA==', 'BB=='] },
     ],
+    [
+      'data:video_frames/png;base64,AA==,BB==',
+      { form: 'video_frames', format: 'png', encoding: 'base64', payloads: ['AA==', 'BB=='] },
+    ],
+    [
+      'data:video_frames/png;presigned_url, { https://h/a,b , https://h/c } ',
+      {
+        form: 'video_frames',
+        format: 'png',
+        encoding: 'presigned_url',
+        payloads: ['https://h/a,b', 'https://h/c'],
+      },
+    ],
+    [
+      '\n data:video/mp4;base64,AAAA',
+      { form: 'video', format: 'mp4', encoding: 'base64', payloads: ['AAAA'] },
+    ],
+    [
+      'data:video/webm;codecs=vp9,opus;base64,AAAA',
+      { form: 'video', format: 'webm', encoding: 'base64', payloads: ['AAAA'] },
+    ],
+    [
+      'data:Video/MP4; codecs="avc1.42E01E, mp4a.40.2" ; charset=utf-8;BASE64,AAAA',
+      { form: 'video', format: 'mp4', encoding: 'base64', payloads: ['AAAA'] },
+    ],
+    [
+      'data:video/mp4;presigned_url, https://h/a.mp4?x=;base64,y ',
+      { form: 'video', format: 'mp4', encoding: 'presigned_url', payloads: ['https://h/a.mp4?x=;base64,y'] },
+    ],
   ])('reads %s', (input, parsed) => {
     expect(parseInputString(input, 2)).toEqual(parsed)
   })
@@ -49,7 +108,13 @@ describe('parseInputString', () => {
     'data:video/mp4,AAAA',
     'data:video/;base64,AAAA',
     'data:video/mp4;base32,AAAA',
-    'data:video/mp4;codecs=avc1;base64,AAAA',
+    'data:video/mp4;codecs;base64,AAAA',
+    ' data:;base64,AAAA',
+    'data:,hello',
+    'data:application/octet-stream;base64,AAAA',
+    'DATA:text/plain;charset=utf-8,hello',
+    'data:base64,AAAA,',
+    'data: video/mp4;base64,AAAA',
     'data:video_frames/jpg;url,{a}',
     'data:image/png;base64,AAAA',
     'data:audio/wav;presigned_url,https://h/a',
@@ -64,8 +129,12 @@ describe('parseInputString', () => {
     )
   })
 
-  test.each(['AAAA,BBBB', '{AAAA,BBBB', 'AAAA,BBBB}', ''])('wants braces around frames: %j', (list) => {
-    expect(() => parseInputString(`data:video_frames/jpg;base64,${list}`, 2)).toThrow(/braces/)
+  test.each([
+    ['{AAAA,BBBB', /opens a brace/],
+    ['AAAA,BBBB}', /closes a brace/],
+    ['', /exactly 2 frames/],
+  ])('wants both braces or none: %j', (list, message) => {
+    expect(() => parseInputString(`data:video_frames/jpg;base64,${list}`, 2)).toThrow(message)
   })
 
   test.each([
@@ -113,16 +182,44 @@ describe('Base64Decoder', () => {
     }
   })
 
+  test('takes line breaks, the URL-safe alphabet and missing padding, wherever slices end', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const { next, pick } = random(seed)
+      const bytes = Uint8Array.from({ length: 1 + next(seed % 6 === 0 ? 900_000 : 200) }, () => next(256))
+      let text = Buffer.from(bytes).toString(pick(['base64', 'base64url']))
+      if (next(2)) text = text.replace(/=+$/, '')
+      const width = pick([1, 3, 64, 76, 1000])
+      if (next(2)) text = text.replace(new RegExp(`.{${width}}`, 'g'), `$&${pick(['\n', '\r\n', ' ', '\t'])}`)
+      if (next(2)) text = ` ${text}\n`
+      const decoded = await decode(text)
+      expect(Buffer.compare(decoded, bytes), `seed ${seed}`).toBe(0)
+      expect(base64Bytes(text)).toBeGreaterThanOrEqual(bytes.length)
+    }
+  })
+
+  test('names the first bad character and its place, whatever surrounds it', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const { next, pick } = random(seed)
+      const length = seed % 6 === 0 ? 1_200_000 : 400
+      const text = 'QUJD\n'.repeat(length / 5)
+      const at = next(text.length)
+      const junk = pick(['*', '"', '%', '=', 'é', '\u0141', '😀', '\0'])
+      const broken = text.slice(0, at) + junk + text.slice(at).replace(/\n?$/, 'QUJD')
+      await expect(decode(broken), `seed ${seed}`).rejects.toMatchObject({
+        message: `frame 3 is not base64: character ${JSON.stringify(junk)} at offset ${at}`,
+      })
+    }
+  })
+
   const long = 'QUJD'.repeat(300_000)
   test.each([
     ['nothing', '', /frame 3 is empty/],
-    ['no padding', 'QQ', /length 2 is not a multiple of 4/],
-    ['a space', 'QU D', /character " " at offset 2/],
-    ['a line break', 'QUJDQUJ\n', /character "\\n" at offset 7/],
-    ['the URL-safe alphabet', 'QU-_', /character "-" at offset 2/],
+    ['blanks only', ' \n', /frame 3 is empty/],
+    ['a character too few', 'QUJDQ', /5 characters leave one over, after offset 4/],
+    ['padding of the wrong length', 'QUJDQQ=', /character "=" at offset 6/],
     ['padding in the middle', 'QQ==QUJD', /character "=" at offset 2/],
     ['padding only', '====', /character "=" at offset 0/],
-    ['too much padding', 'Q===', /character "=" at offset 1/],
+    ['too much padding', 'QQ===', /character "=" at offset 2/],
     ['stray bits', 'QR==', /stray bits/],
     ['wide characters whose low byte is in the alphabet', '\u0141\u0141\u0141\u0141', /at offset 0/],
     ['junk far behind', `${long.slice(0, -4)}Q*JD`, /character "\*" at offset 1199997/],

@@ -55,6 +55,79 @@ describe('a silent or slow host', () => {
   })
 })
 
+describe('a body that comes too slowly', () => {
+  const drip = (bytes: number, everyMs: number) =>
+    serve((_, response) => {
+      const timer = setInterval(() => response.write('x'.repeat(bytes)), everyMs)
+      response.on('close', () => clearInterval(timer))
+    })
+  const limits = { idleTimeoutMs: 300, minDownloadRate: 10_000 }
+
+  test('is given up, however steadily it drips', async () => {
+    const { origin } = await drip(20, 20)
+    const error = await refusal(fetchBytes(`${origin}/a?${secret}`, trusting(origin, { limits })))
+    expect(error).toMatchObject({ code: 'download_failed', retryable: true })
+    expect(error.message).toContain('less than minDownloadRate 10000 bytes per second')
+  })
+
+  test('is taken with minDownloadRate 0, and so is a slow start and a short one', async () => {
+    const { origin } = await serve((_, response) => {
+      response.write('x')
+      setTimeout(() => response.end('y'.repeat(20_000)), 150)
+    })
+    expect((await fetchBytes(`${origin}/a`, trusting(origin, { limits }))).length).toBe(20_001)
+    const { origin: slow } = await serve((_, response) => {
+      let left = 30
+      const timer = setInterval(() => {
+        response.write('x')
+        if (--left > 0) return
+        clearInterval(timer)
+        response.end()
+      }, 20)
+    })
+    const any = { ...limits, minDownloadRate: 0 }
+    expect((await fetchBytes(`${slow}/a`, trusting(slow, { limits: any }))).length).toBe(30)
+  })
+
+  test('is not blamed for the time that it waits for room', async () => {
+    const { origin } = await serve((_, response) => void response.end('x'.repeat(300_000)))
+    const sources = createSources(trusting(origin, { limits: { ...limits, idleTimeoutMs: 50 } }))
+    const room = () => new Promise<void>((resolve) => setTimeout(resolve, 200))
+    const { bytes } = await sources.video({ type: 'url', url: `${origin}/a` }, { room })
+    expect(bytes).toBe(300_000)
+  })
+})
+
+test('a length that is only promised takes no memory', async () => {
+  const { origin } = await serve((_, response) => {
+    response.writeHead(200, { 'content-length': 90_000_000 })
+    response.write('x'.repeat(1000))
+  })
+  const asked: number[] = []
+  const sources = createSources(trusting(origin, { limits: { idleTimeoutMs: 100 } }))
+  const room = async (bytes: number) => void asked.push(bytes)
+  await refusal(sources.video({ type: 'url', url: `${origin}/a` }, { room }))
+  expect(asked).toEqual([256 * 1024])
+})
+
+test('queries download before bulk, and not for ever', async () => {
+  const order: string[] = []
+  const { origin } = await serve((request, response) => {
+    order.push(request.url?.slice(1, 2) ?? '')
+    setTimeout(() => response.end('ok'), 2)
+  })
+  const sources = createSources(trusting(origin, { limits: { maxDownloads: 1 } }))
+  const get = (priority: 'query' | 'bulk') =>
+    sources.video({ type: 'url', url: `${origin}/${priority}` }, { priority })
+  await Promise.all([
+    get('query'),
+    get('bulk'),
+    get('bulk'),
+    ...Array.from({ length: 20 }, () => get('query')),
+  ])
+  expect(order.indexOf('b')).toBe(9)
+})
+
 describe('an abort', () => {
   test.each(['headers', 'body'])('while waiting for the %s closes the connection', async (stage) => {
     const controller = new AbortController()
@@ -92,7 +165,7 @@ describe('an abort', () => {
       answer = () => response.end('ok')
     })
     const sources = createSources(trusting(origin, { limits: { maxDownloadsPerHost: 1 } }))
-    const get = (signal?: AbortSignal) => sources.video({ type: 'url', url: `${origin}/a` }, signal)
+    const get = (signal?: AbortSignal) => sources.video({ type: 'url', url: `${origin}/a` }, { signal })
     const controller = new AbortController()
     const first = get()
     const second = get(controller.signal)
@@ -110,7 +183,7 @@ test('downloads at one time are capped, per host and in total', async () => {
   const running = new Map<string, number>()
   const most = { perHost: 0, total: 0 }
   const { port } = await serve((request, response) => {
-    const host = request.headers.host ?? ''
+    const host = (request.headers.host ?? '').replace('.:', ':')
     running.set(host, (running.get(host) ?? 0) + 1)
     const counts = [...running.values()]
     most.perHost = Math.max(most.perHost, ...counts)
@@ -124,13 +197,14 @@ test('downloads at one time are capped, per host and in total', async () => {
     }, 15)
   })
   const origins = ['a', 'b', 'c', 'd'].map((name) => `http://${name}.test:${port}`)
+  const dotted = origins.map((origin) => origin.replace('.test', '.test.'))
   const sources = createSources({
     resolve: toLoopback,
-    urls: { private: origins },
+    urls: { private: [...origins, ...dotted] },
     limits: { maxDownloads: 5, maxDownloadsPerHost: 2 },
   })
   const all = Array.from({ length: 32 }, (_, index) =>
-    sources.video({ type: 'url', url: `${origins[index % 4]}/${index}` }),
+    sources.video({ type: 'url', url: `${(index % 3 ? origins : dotted)[index % 4]}/${index}` }),
   )
   expect((await Promise.all(all)).every(({ bytes }) => bytes === 2)).toBe(true)
   expect(most).toEqual({ perHost: 2, total: 5 })

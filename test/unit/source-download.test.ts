@@ -147,7 +147,7 @@ describe('a download', () => {
     const resolve: Resolve = async () => {
       throw Object.assign(new Error('getaddrinfo ENOTFOUND 10.0.0.1'), { code: 'ENOTFOUND' })
     }
-    const unknown = await refusal(fetchBytes(`https://media.test/a?${secret}`, { resolve }))
+    const unknown = await refusal(fetchBytes(`${origin}/a?${secret}`, trusting(origin, { resolve })))
     expect(unknown).toMatchObject({ code: 'download_failed', details: { reason: 'ENOTFOUND' } })
   })
 })

@@ -38,6 +38,8 @@ describe('addresses', () => {
     '172.16.0.1',
     '192.168.1.1',
     '100.64.0.1',
+    '168.63.129.16',
+    '::ffff:168.63.129.16',
     '::1',
     'fd00::1',
     '::ffff:10.0.0.1',
@@ -155,3 +157,24 @@ describe('what is blocked before anything is dialled', () => {
     )
   })
 })
+
+test.each(['ENOTFOUND', 'ENODATA'])(
+  'a name that is unknown (%s) is answered as one of the inside',
+  async (code) => {
+    const url = `https://media.test/a?${secret}`
+    const unknown: Resolve = async () => {
+      throw Object.assign(new Error(`getaddrinfo ${code} media.test`), { code })
+    }
+    const answers = await Promise.all(
+      [unknown, toLoopback].map((resolve) => refusal(fetchBytes(url, { resolve }))),
+    )
+    const [one, other] = answers.map(({ code, message, details, retryable }) => ({
+      code,
+      message,
+      details,
+      retryable,
+    }))
+    expect(one).toEqual(other)
+    expect(one).toMatchObject({ code: 'blocked_url', message: 'media.test is not a public host' })
+  },
+)

@@ -77,7 +77,7 @@ describe('bytes', () => {
   test('are handed on as they are', async () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const resolved = await sources.video({ type: 'bytes', bytes })
-    expect(resolved).toEqual({ media: { bytes }, bytes: 3 })
+    expect(resolved).toEqual({ media: { bytes }, bytes: 3, borrowed: true })
     expect('bytes' in resolved.media && resolved.media.bytes).toBe(bytes)
   })
 
@@ -90,7 +90,7 @@ describe('bytes', () => {
 describe('a stream', () => {
   const limited = createSources({ limits: { maxMediaBytes: 1_000_000 } })
   const collect = async (stream: ByteStream, signal?: AbortSignal) => {
-    const { media } = await limited.video({ type: 'stream', stream }, signal)
+    const { media } = await limited.video({ type: 'stream', stream }, { signal })
     return 'bytes' in media ? Buffer.from(media.bytes) : undefined
   }
   const chunks = Array.from({ length: 40 }, (_, index) => Buffer.alloc(index * 613, index))
@@ -224,7 +224,9 @@ describe('the pictures of a clip', () => {
   })
 
   test('an abort is what they reject with', async () => {
-    const frames = sources.frames([{ type: 'path', path: file('clip.mp4') }], AbortSignal.abort('gone'))
+    const frames = sources.frames([{ type: 'path', path: file('clip.mp4') }], {
+      signal: AbortSignal.abort('gone'),
+    })
     await expect(frames).rejects.toBe('gone')
   })
 })

@@ -1,4 +1,4 @@
-"""Writes the three small bundles that the tests of the Node side load: our form, VSS's and TAO's.
+"""Writes the small bundles that the tests of the Node side load: our form, VSS's and TAO's, and one for cards only.
 
     python bundles.py [--out ../../../test/export/bundles]
 """
@@ -20,13 +20,13 @@ sys.path.insert(0, str(HERE.parent))
 
 from files import fingerprint, list_files  # noqa: E402  (beside this folder)
 
-FORMS = ("canonical", "vss", "tao")
+MADE = {"canonical": ("canonical", "fp32"), "vss": ("vss", "fp32"), "tao": ("tao", "fp32"), "bf16": ("canonical", "bf16")}  # form, precision
 
 
 def export(checkpoint: Path, out: Path, form: str = "canonical", precision: str = "fp32", *more: str) -> subprocess.CompletedProcess:
     """Runs the exporter on a folder whose code is trusted because this script just wrote it."""
     command = [sys.executable, str(HERE.parent / "main.py"), "--checkpoint", str(checkpoint), "--out", str(out), "--form", form,
-               "--precision", precision, "--id", f"standin-{form}", "--run-code", fingerprint(list_files(checkpoint)), *more]
+               "--precision", precision, "--id", f"standin-{form}", "--yes-run-code", fingerprint(list_files(checkpoint)), *more]
     return subprocess.run(command, env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable}, stderr=subprocess.PIPE, text=True)
 
 
@@ -37,12 +37,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / "standin-tiny"
         make("tiny", checkpoint)
-        for form in FORMS:
-            shutil.rmtree(args.out / form, ignore_errors=True)
-            done = export(checkpoint, args.out / form, form)
+        for name, (form, precision) in MADE.items():
+            out = args.out / name
+            shutil.rmtree(out, ignore_errors=True)
+            done = export(checkpoint, out, form, precision)
             if done.returncode != 0:
                 raise SystemExit(done.stderr)
-            print(f"{args.out / form}: {sum(path.stat().st_size for path in (args.out / form).iterdir()):,} bytes")
+            print(f"{out}: {sum(path.stat().st_size for path in out.iterdir()):,} bytes")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from transformers import BertTokenizerFast
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+
+import offline  # noqa: E402  (beside this folder)
+
 CODE = ("configuration_standin.py", "modeling_standin.py", "processing_standin.py")
 WORDS = """a an and the of on in to is it at from with video clip red green blue yellow white black car dog cat ball circle
 square person people man woman street road left right up down moving turning walking running playing standing""".split()
@@ -62,12 +65,8 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
     config = configuration.StandinConfig(**SIZES[size])
     tokens = vocabulary(None if size == "tiny" else config.vocab_size)
     config.vocab_size = len(tokens)
-    # Like the real checkpoint, the processor is named in config.json and not in processor_config.json.
-    config.auto_map = {
-        "AutoConfig": "configuration_standin.StandinConfig",
-        "AutoModel": "modeling_standin.StandinModel",
-        "AutoProcessor": "processing_standin.StandinProcessor",
-    }
+    config.auto_map = {"AutoConfig": "configuration_standin.StandinConfig", "AutoModel": "modeling_standin.StandinModel"}
+    offline.install({})  # so that making one needs no network either
     torch.manual_seed(seed)
     model = modeling.StandinModel(config).eval()
     sharpen(model)
@@ -80,7 +79,7 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
                                   additional_special_tokens=["[DEC]"])
     tokenizer.save_pretrained(out)
     (out / "processor_config.json").write_text(json.dumps({
-        "processor_class": "StandinProcessor", "resolution": config.resolution,
+        "auto_map": {"AutoProcessor": "processing_standin.StandinProcessor"}, "processor_class": "StandinProcessor", "resolution": config.resolution,
         "num_video_frames": config.num_video_frames, "max_txt_len": config.max_txt_len, "mean": mean, "std": std,
     }, indent=2) + "\n")
     (out / "README.md").write_text("---\nlicense: apache-2.0\n---\nRandom weights: the vectors mean nothing.\n")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import BertConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_standin import StandinConfig
@@ -141,9 +141,10 @@ class QFormerLayer(nn.Module):
 class QFormer(nn.Module):
     def __init__(self, config: StandinConfig):
         super().__init__()
+        bert = BertConfig.from_pretrained("bert-base-uncased")  # the published code asks the hub for it while it loads
         self.words = nn.Embedding(config.vocab_size, config.text_width)
         self.positions = nn.Embedding(config.max_positions, config.text_width)
-        self.norm = nn.LayerNorm(config.text_width, eps=1e-12)
+        self.norm = nn.LayerNorm(config.text_width, eps=bert.layer_norm_eps)
         self.queries = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.text_width))
         self.layers = nn.ModuleList(
             QFormerLayer(config, index % config.cross_attention_every == 0) for index in range(config.text_depth))

@@ -213,6 +213,13 @@ class Parser {
     colours.color_primaries = static_cast<unsigned char>(context_->color_primaries);
     colours.transfer_characteristics = static_cast<unsigned char>(context_->color_trc);
     colours.matrix_coefficients = static_cast<unsigned char>(context_->colorspace);
+    // As seen with driver 580.159.04: of VP9 it tells nothing, whatever the keyframe says.
+    if (context_->codec_id == AV_CODEC_ID_VP9) {
+      colours.video_full_range_flag = 0;
+      colours.color_primaries = AVCOL_PRI_UNSPECIFIED;
+      colours.transfer_characteristics = AVCOL_TRC_UNSPECIFIED;
+      colours.matrix_coefficients = AVCOL_SPC_UNSPECIFIED;
+    }
     if (announced_ && std::memcmp(&format, &format_, sizeof format) == 0) return true;
     format_ = format;
     const int answer = parameters_.pfnSequenceCallback(parameters_.pUserData, &format);

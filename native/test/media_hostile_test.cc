@@ -1,0 +1,353 @@
+// Files of a few bytes that ask for gigabytes or hours. Each ends soon, in an error that says why, or in a
+// clip.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hostile_files.h"
+#include "media_support.h"
+
+namespace cosmos::test {
+namespace {
+
+using namespace std::literals;
+
+// The process's largest size so far, in MiB, counted anew from `forget` on.
+long PeakMiB(bool forget = false) {
+  if (forget) std::ofstream("/proc/self/clear_refs") << 5;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6)) / 1024;
+  }
+  return 0;
+}
+
+// What reading `file` costs. The bounds are wide: what is looked for takes ten times as much.
+class Cost {
+ public:
+  Cost() : before_(PeakMiB(true)) {}
+  ~Cost() {
+    using Seconds = std::chrono::duration<double>;
+    EXPECT_LT(Seconds(std::chrono::steady_clock::now() - began_).count(), 30);
+    EXPECT_LT(PeakMiB() - before_, 900);
+  }
+  Cost(const Cost&) = delete;
+  Cost& operator=(const Cost&) = delete;
+
+ private:
+  long before_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+MediaBytes Lend(const Bytes& file) {
+  return {{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, nullptr};
+}
+
+Status ReadBytes(const Bytes& file) {
+  const Cost cost;
+  return ReadError(Lend(file));
+}
+
+void ExpectRefused(const std::string& name, const Bytes& file, std::set<StatusCode> codes) {
+  SCOPED_TRACE(name + ", " + std::to_string(file.size()) + " bytes");
+  const Status status = ReadBytes(file);
+  EXPECT_TRUE(codes.contains(status.code())) << StatusCodeName(status.code()) << ": " << status.message();
+}
+
+Bytes Repeat(int count, const auto& make) {
+  Bytes bytes;
+  for (int i = 0; i < count; ++i) bytes += make(i);
+  return bytes;
+}
+
+Bytes Number(int value) {
+  std::string digits = std::to_string(value);
+  return std::string(7 - digits.size(), '0') + digits;
+}
+
+const std::set<StatusCode> kRefusals = {StatusCode::kMedia, StatusCode::kLimit};
+const std::set<StatusCode> kOverLimit = {StatusCode::kLimit};
+
+TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
+  constexpr std::uint32_t kMany = 80'000'000;
+  for (const auto& [name, change] : std::vector<std::pair<std::string, void (*)(SampleTable&)>>{
+           {"stsz", [](SampleTable& table) { table = PlainTable(kMany); }},
+           {"stco", [](SampleTable& table) { table.offsets = FullBox("stco", Big(kMany, 4)); }},
+           {"co64", [](SampleTable& table) { table.offsets = FullBox("co64", Big(kMany, 4)); }},
+           {"stsc", [](SampleTable& table) { table.chunks = FullBox("stsc", Big(kMany, 4)); }},
+           {"stss", [](SampleTable& table) { table.more = FullBox("stss", Big(kMany, 4)); }},
+           {"stz2", [](SampleTable& table) { table.sizes = FullBox("stz2", Big(4, 4) + Big(kMany, 4)); }},
+           {"sgpd",
+            [](SampleTable& table) {
+              table.more = FullBox("sgpd", "rap "s + Big(1, 4) + Big(0x70000000, 4), 0, 1);
+            }},
+       }) {
+    SampleTable table = PlainTable(16);
+    change(table);
+    ExpectRefused(name, Mp4File(Mp4Track(table)), kRefusals);
+  }
+}
+
+TEST(HostileMp4, TablesInPlacesWhereFfmpegFindsThemToo) {
+  const Bytes table = PlainTable(80'000'000).sizes;
+  const Bytes track = Mp4Track(PlainTable(16));
+  const Bytes handler = FullBox("hdlr", Bytes(20, '\0'));
+  SampleTable nested = PlainTable(16);
+  nested.sizes = Box("edts", table);
+  const Bytes movie = Mp4File(Mp4Track(PlainTable(80'000'000)));
+  Bytes hidden = movie;
+  hidden.replace(hidden.find("moov"), 4, "free");
+  Bytes in_description = Mp4File(track);
+  const std::size_t config = in_description.find("avcC") - 4;
+  in_description.replace(config, table.size(), table);
+  for (const auto& [name, file] : std::vector<std::pair<std::string, Bytes>>{
+           {"edts", Mp4File(Mp4Track(nested))},
+           {"a box declared free", hidden},
+           {"a sample description", in_description},
+           {"meta", Mp4File(track, Box("udta", FullBox("meta", handler + table)))},
+       }) {
+    ExpectRefused(name, file, kRefusals);
+  }
+}
+
+TEST(HostileMp4, FragmentsAndEdits) {
+  ExpectRefused("trun", FragmentedMp4(Big(80'000'000, 4), 0), kRefusals);
+  ExpectRefused("trun, 16 tracks", FragmentedMp4(Big(10'000'000, 4), 0, 16), kRefusals);
+  ExpectRefused("trun with sizes", FragmentedMp4(Big(80'000'000, 4), 0x200), kRefusals);
+  SampleTable edited = PlainTable(1'000'000);
+  const Bytes edit = Big(1'000'000, 4) + Big(0, 4) + Big(0x10000, 4);
+  edited.edits = Box("edts", FullBox("elst", Big(20'000, 4) + Repeat(20'000, [&](int) { return edit; })));
+  ExpectRefused("elst", Mp4File(Mp4Track(edited)), kRefusals);
+}
+
+TEST(HostileMp4, HeadersThatUnpack) {
+  const Bytes movie = Box("cmov", Box("dcom", "zlib") + Box("cmvd", Big(1U << 30, 4) + Deflated(1U << 30)));
+  ExpectRefused("cmov", Box("ftyp", "qt  \0\0\0\0qt  "s) + Box("moov", movie), kRefusals);
+}
+
+TEST(HostileMp4, ListsThatAreSearchedForEachEntry) {
+  constexpr int kMany = 100'000;
+  const Bytes track = Mp4Track(PlainTable(16));
+  const Bytes notes = Repeat(kMany, [](int i) {
+    return Box("----",
+               FullBox("mean", "m") + FullBox("name", Number(i)) + Box("data", Big(1, 4) + Big(0, 4) + "x"s));
+  });
+  const Bytes handler = FullBox("hdlr", Bytes(4, '\0') + "mdir"s + Bytes(12, '\0'));
+  ExpectRefused("ilst", Mp4File(track, Box("udta", FullBox("meta", handler + Box("ilst", notes)))),
+                kOverLimit);
+  const Bytes keys =
+      Repeat(kMany, [](int i) { return FullBox("pssh", Bytes(9, 'a') + Number(i) + Big(0, 4)); });
+  ExpectRefused("pssh", Mp4File(track, keys), kOverLimit);
+}
+
+TEST(HostileMatroska, Lists) {
+  constexpr int kMany = 200'000;
+  const Bytes tags =
+      Repeat(kMany, [](int i) { return Ebml(0x67c8, Ebml(0x45a3, Number(i)) + Ebml(0x4487, "1")); });
+  const Bytes tag = Ebml(0x1254c367, Ebml(0x7373, Ebml(0x63c0, {}) + tags));
+  const Bytes chapters =
+      Ebml(0x1043a770, Ebml(0x45b9, Repeat(kMany, [](int i) {
+                              return Ebml(0xb6, Ebml(0x73c4, Big(static_cast<std::uint64_t>(kMany - i), 4)) +
+                                                    Ebml(0x91, Big(static_cast<std::uint64_t>(i), 4)));
+                            })));
+  const Bytes empty_tracks = Repeat(1'000'000, [](int) { return "\xae\x80"s; });
+  const Bytes files = Ebml(0x1941a469, Repeat(kMany, [](int) { return "\x61\xa7\x80"s; }));
+  ExpectRefused("tags", MatroskaFile(tag), kOverLimit);
+  ExpectRefused("chapters", MatroskaFile(chapters), kOverLimit);
+  ExpectRefused("tracks", MatroskaFile({}, empty_tracks), kOverLimit);
+  ExpectRefused("attachments", MatroskaFile(files), kOverLimit);
+  // Where only a seek head, or damage, leads.
+  ExpectRefused("in a void", MatroskaFile(Ebml(0xec, tag)), kOverLimit);
+  Bytes unknown_size = MatroskaFile(tag);
+  const std::size_t at = unknown_size.find("\x12\x54\xc3\x67"s) + 4;
+  unknown_size.replace(at, 8, "\x01\xff\xff\xff\xff\xff\xff\xff"s);
+  ExpectRefused("of unknown size", unknown_size, kOverLimit);
+}
+
+TEST(HostileMetadata, NamesThatAreSearchedForEachOther) {
+  constexpr int kMany = 100'000;
+  const Bytes flv = Repeat(kMany, [](int i) { return Big(7, 2) + Number(i) + "\1\1"s; });
+  ExpectRefused("flv", FlvFile("\x08"s + Big(kMany, 4) + flv + "\0\0\x09"s), kOverLimit);
+  const Bytes info =
+      Repeat(kMany, [](int i) { return Big(static_cast<std::uint64_t>(i), 4) + Little(2, 4) + "x\0"s; });
+  const Bytes list = "LIST"s + Little(info.size() + 4, 4) + "INFO"s + info;
+  ExpectRefused("avi", AviFile({JpegFile(64, 64, 0)}, 64, 64, list), kOverLimit);
+}
+
+TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {
+  const auto array = [](const Bytes& name) {
+    return Big(name.size(), 2) + name + "\x0a"s + Big(0x07ffffff, 4);
+  };
+  const Bytes keyframes = "\x08\0\0\0\1\0\x09keyframes\3"s + array("times") + "\0\0\0\0\0\0\0\0\0"s;
+  ExpectRefused("flv", FlvFile(keyframes), kRefusals);
+}
+
+TEST(HostileProbe, PicturesAreMeteredWhileStreamsAreProbed) {
+  ExpectRefused("16000 x 16000", TransportStream(1, 1000), kOverLimit);
+}
+
+TEST(HostileStreams, OneTooManyIsALimit) {
+  ExpectRefused("mp4", Mp4File(Repeat(17, [](int i) { return Mp4Track(PlainTable(1), i + 1); })), kOverLimit);
+  ExpectRefused("mpegts", TransportStream(60, 4), kOverLimit);
+  ExpectRefused(
+      "matroska",
+      MatroskaFile({}, Repeat(17,
+                              [](int i) {
+                                const Bytes number = Big(static_cast<std::uint64_t>(i + 1), 1);
+                                const Bytes video = Ebml(0xe0, Ebml(0xb0, "\x40") + Ebml(0xba, "\x40"));
+                                return Ebml(0xae, Ebml(0xd7, number) + Ebml(0x73c5, number) +
+                                                      Ebml(0x83, "\1") + Ebml(0x86, "V_VP8") + video);
+                              })),
+      kOverLimit);
+}
+
+Status ReadPicture(const Bytes& file, std::vector<RgbImage>* images = nullptr) {
+  const Cost cost;
+  ClipRequest request = Frames(1);
+  request.keep_images = true;
+  auto clip = ClipFromImages(std::vector<StillImage>{Lend(file)}, request, std::make_shared<CancelToken>());
+  if (!clip.ok()) return clip.TakeStatus();
+  if (images) *images = std::move(clip).value().images;
+  return {};
+}
+
+TEST(HostilePictures, WhatIsNotPixelsIsNotUnpacked) {
+  const Bytes bomb = Deflated(std::uint64_t{512} << 20);
+  const Bytes texts = Repeat(100'000, [](int i) { return PngChunk("tEXt", Number(i) + "\0x"s); });
+  std::vector<RgbImage> plain;
+  ASSERT_TRUE(ReadPicture(PngFile({}), &plain).ok());
+  for (const auto& [name, chunks] :
+       std::vector<std::pair<std::string, Bytes>>{{"zTXt", PngChunk("zTXt", "k\0\0"s + bomb)},
+                                                  {"iTXt", PngChunk("iTXt", "k\0\1\0\0\0"s + bomb)},
+                                                  {"iCCP", PngChunk("iCCP", "p\0\0"s + bomb)},
+                                                  {"tEXt", texts}}) {
+    SCOPED_TRACE(name);
+    std::vector<RgbImage> images;
+    const Status status = ReadPicture(PngFile(chunks), &images);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(Hash(images.at(0)), Hash(plain.at(0)));
+  }
+}
+
+TEST(HostilePictures, JpegsOfAsManyScansAsFitAreRefused) {
+  EXPECT_TRUE(ReadPicture(JpegFile(256, 256, 20)).ok());
+  EXPECT_EQ(ReadPicture(JpegFile(8192, 8192, 2000)).code(), StatusCode::kLimit);
+  EXPECT_EQ(ReadPicture(JpegFile(64, 64, 200'000)).code(), StatusCode::kLimit);
+  const Bytes tables =
+      Repeat(200'000, [](int) { return JpegSegment(0xc4, "\0\1"s + Bytes(15, '\0') + "\0"s); });
+  EXPECT_EQ(ReadPicture(JpegFile(64, 64, 0, tables)).code(), StatusCode::kLimit);
+  // The most that is let through is bounded too.
+  EXPECT_TRUE(ReadPicture(JpegFile(8192, 8192, 95)).ok());
+}
+
+TEST(HostilePictures, ExifIsNotFollowed) {
+  std::vector<RgbImage> plain;
+  std::vector<RgbImage> images;
+  ASSERT_TRUE(ReadPicture(JpegFile(64, 64, 0), &plain).ok());
+  const Status status = ReadPicture(JpegFile(64, 64, 0, HostileExif()), &images);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(Hash(images.at(0)), Hash(plain.at(0)));
+}
+
+TEST(HostilePictures, NeitherInAVideo) {
+  EXPECT_TRUE(ReadBytes(AviFile({JpegFile(64, 64, 3), JpegFile(64, 64, 3)}, 64, 64)).ok());
+  EXPECT_TRUE(ReadBytes(AviFile({JpegFile(64, 64, 0, HostileExif()), JpegFile(64, 64, 0)}, 64, 64)).ok());
+  EXPECT_EQ(ReadBytes(AviFile({JpegFile(4096, 4096, 20'000), JpegFile(64, 64, 0)}, 64, 64)).code(),
+            StatusCode::kLimit);
+}
+
+// A recording whose clock jumps by a day in the middle.
+TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
+  const auto path = MakeClip("gap.mkv",
+                             "-f lavfi -i testsrc2=s=64x48:r=10:d=4 -c:v libx264 -g 5 "
+                             "-vf \"setpts=if(gte(N\\,20)\\,N+800000\\,N)\" -fps_mode passthrough");
+  const Cost cost;
+  ClipRequest request;
+  auto reader = ClipReader::Open(MediaPath{path.string()}, request, Windows{8, 8}, nullptr);
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  int clips = 0;
+  std::set<const Clip*> distinct;
+  std::vector<ClipPtr> kept;
+  double end = 0;
+  for (;; ++clips) {
+    auto clip = reader.value()->Next(nullptr);
+    ASSERT_TRUE(clip.ok()) << clip.status().message();
+    if (!clip.value()) break;
+    EXPECT_NEAR(clip.value()->start, 8.0 * clips, 1e-6);
+    end = clip.value()->end;
+    EXPECT_EQ(clip.value()->frames.size(), 8U);
+    if (distinct.insert(clip.value()->clip.get()).second) kept.push_back(clip.value()->clip);
+  }
+  EXPECT_NEAR(end, 80'002, 8);
+  EXPECT_GT(clips, 9990);
+  EXPECT_LE(distinct.size(), 4U);
+}
+
+TEST(HostileSegments, WindowsThatAllOverlapAreALimit) {
+  const auto path =
+      MakeClip("overlap.mkv", "-f lavfi -i testsrc2=s=64x48:r=25:d=40 -c:v libx264 -preset ultrafast");
+  const Cost cost;
+  ClipRequest request;
+  request.limits.max_bytes = 64 << 20;
+  auto reader = ClipReader::Open(MediaPath{path.string()}, request, Windows{20, 0.04}, nullptr);
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  Status status;
+  for (int i = 0; i < 2000 && status.ok(); ++i) {
+    auto clip = reader.value()->Next(nullptr);
+    if (!clip.ok()) status = clip.status();
+    if (clip.ok() && !clip.value()) break;
+  }
+  EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
+}
+
+// Counts and sizes of real files, anything in their place. Sanitizers watch.
+TEST(HostileMutations, NoCountAndNoSizeCostsMuch) {
+  const std::string source = "-f lavfi -i testsrc2=s=64x48:r=25:d=1 ";
+  const std::vector<std::filesystem::path> paths = {
+      MakeClip("counts.mp4", source + "-c:v libx264 -bf 2 -g 10"),
+      MakeClip("counts_fragments.mp4", source + "-c:v libx264 -g 10 -movflags frag_keyframe+empty_moov"),
+      MakeClip("counts.mov", source + "-c:v mjpeg -q:v 20"),
+      MakeClip("counts.mkv", source + "-c:v libvpx -g 10 -metadata a=b"),
+      MakeClip("counts.avi", source + "-c:v mjpeg -q:v 20 -metadata title=b"),
+      MakeClip("counts.flv", source + "-c:v libx264 -g 10 -flvflags add_keyframe_index"),
+      MakeClip("counts.wmv", source + "-c:v mpeg4 -f asf -metadata title=b"),
+      MakeClip("counts.ts", source + "-c:v libx264 -g 10"),
+  };
+  constexpr std::array<std::uint32_t, 8> kValues = {0,        1,          0x7f,       0xffff,
+                                                    0xffffff, 0x0fffffff, 0x7fffffff, 0xffffffff};
+  std::mt19937 random(20);
+  ClipRequest request = Frames(2);
+  request.limits.max_wall_seconds = 20;
+  for (const auto& path : paths) {
+    const std::vector<std::uint8_t> whole = ReadFile(path);
+    const auto head = static_cast<std::size_t>(std::min<std::ptrdiff_t>(std::ssize(whole), 1500));
+    for (int round = 0; round < 40; ++round) {
+      std::vector<std::uint8_t> bytes = whole;
+      for (int changes = 1 + round % 3; changes > 0; --changes) {
+        // Tables are at either end.
+        const std::size_t from = round % 2 == 0 ? 0 : bytes.size() - head;
+        const std::size_t at = from + random() % (head - 4);
+        const std::uint32_t value = kValues[random() % kValues.size()];
+        const int width = round % 5 == 0 ? 1 : 4;
+        for (int i = 0; i < width; ++i)
+          bytes[at + i] = static_cast<std::uint8_t>(value >> 8 * (width - 1 - i));
+      }
+      SCOPED_TRACE(path.filename().string() + " round " + std::to_string(round));
+      const Cost cost;
+      const Status status = ReadError(Borrow(bytes), request);
+      EXPECT_NE(status.code(), StatusCode::kInternal) << status.message();
+      EXPECT_NE(status.code(), StatusCode::kOutOfMemory) << status.message();
+      EXPECT_NE(status.code(), StatusCode::kTimeout) << status.message();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cosmos::test

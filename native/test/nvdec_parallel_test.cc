@@ -1,0 +1,146 @@
+// A clip that is alone uses several of NVDEC's engines, and is the same clip.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "nvdec_support.h"
+
+namespace cosmos::test {
+namespace {
+
+constexpr int kEngines = 7;  // of the double
+
+// Keyframes every ten pictures and eight frames wanted: more runs than engines.
+std::filesystem::path Clip() {
+  return MakeClip("parallel.mp4",
+                  "-f lavfi -i testsrc2=size=192x160:rate=25:duration=4 -pix_fmt yuv420p -c:v libx264 "
+                  "-preset veryfast -bf 2 -g 10");
+}
+
+ClipRequest Request(std::shared_ptr<Gpu> gpu = nullptr) {
+  ClipRequest request;
+  request.shape = {.frames = 8, .height = 48, .width = 48};
+  request.gpu = std::move(gpu);
+  return request;
+}
+
+class NvdecParallel : public testing::Test {
+ protected:
+  void SetUp() override { fake_.Reset(); }
+  void TearDown() override { fake_.ExpectNothingLeft(); }
+
+  static Result<DecodedClip> Read(const MediaSource& source, const ClipRequest& request,
+                                  CancelTokenPtr cancel = std::make_shared<CancelToken>()) {
+    auto reader = ClipReader::Open(source, request, std::nullopt, cancel);
+    if (!reader.ok()) return reader.TakeStatus();
+    auto clip = reader.value()->Next(cancel);
+    if (!clip.ok()) return clip.TakeStatus();
+    return *std::move(clip).value();
+  }
+
+  // A GPU whose pool has a decoder for every engine.
+  std::shared_ptr<Gpu> Warm(const MediaSource& source) const {
+    auto gpu = fake_.Open({.nvdec_workers = kEngines});
+    for (int i = 0; i < kEngines; ++i) EXPECT_TRUE(Read(source, Request(gpu)).ok());
+    EXPECT_EQ(fake_.counts().created, kEngines);
+    return gpu;
+  }
+
+  const FakeNvdec& fake_ = FakeNvdec::Get();
+};
+
+TEST_F(NvdecParallel, AloneItUsesOneDecoderMoreEachTimeAndIsTheSameClip) {
+  const MediaPath path{Clip().string()};
+  const auto cpu = ReadClips(path, Request());
+  const auto gpu = fake_.Open({.nvdec_workers = kEngines});
+  for (int clip = 1; clip <= kEngines + 2; ++clip) {
+    SCOPED_TRACE(clip);
+    const auto clips = ReadClips(path, Request(gpu));
+    ExpectSameClip(clips.at(0), cpu.at(0));
+    EXPECT_EQ(clips.at(0).report.decoder, "nvdec");
+    EXPECT_EQ(clips.at(0).report.decoder_reason, "");
+    EXPECT_EQ(clips.at(0).report.decoded + clips.at(0).report.discarded,
+              cpu.at(0).report.decoded + cpu.at(0).report.discarded);
+    EXPECT_EQ(fake_.counts().created, std::min(clip, kEngines));
+  }
+}
+
+TEST_F(NvdecParallel, BytesInMemoryAreReadByEveryLane) {
+  const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(ReadFile(Clip()));
+  const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};
+  const auto gpu = Warm(source);
+  ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
+}
+
+TEST_F(NvdecParallel, ManyClipsAtATimeTakeNoPlaceFromEachOther) {
+  const MediaPath path{Clip().string()};
+  const auto cpu = ReadClips(path, Request());
+  const auto gpu = Warm(path);
+  std::vector<std::thread> callers;
+  std::vector<Result<DecodedClip>> clips;
+  for (int i = 0; i < 3 * kEngines; ++i) clips.emplace_back(Status(StatusCode::kEngine, "not read"));
+  for (auto& clip : clips) callers.emplace_back([&] { clip = Read(path, Request(gpu)); });
+  for (auto& caller : callers) caller.join();
+  for (auto& clip : clips) {
+    ASSERT_TRUE(clip.ok()) << clip.status().message();
+    ExpectSameClip(clip.value(), cpu.at(0));
+  }
+  EXPECT_LE(fake_.counts().created, kEngines + 1);
+}
+
+TEST_F(NvdecParallel, WithOnePlaceTheRunsAreDecodedOneAfterTheOther) {
+  const MediaPath path{Clip().string()};
+  const auto gpu = fake_.Open({.nvdec_workers = 1});
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Read(path, Request(gpu)).ok());
+  EXPECT_EQ(fake_.counts().created, 1);
+}
+
+TEST_F(NvdecParallel, DamageIsTheCpusAsEver) {
+  const auto whole = ReadFile(Clip());
+  auto damaged = whole;
+  for (std::size_t i = damaged.size() / 2; i < damaged.size() / 2 + 400; ++i) damaged[i] ^= 0x5a;
+  const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(damaged));
+  const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};
+  const auto gpu = Warm(MediaPath{Clip().string()});
+  ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
+}
+
+TEST_F(NvdecParallel, AnyFailureInALaneGivesTheClipOfTheCpu) {
+  const MediaPath path{Clip().string()};
+  const auto cpu = ReadClips(path, Request());
+  for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidDecodePicture",
+                               "cuvidMapVideoFrame64", "cuvidUnmapVideoFrame64", "cuMemAlloc_v2"}) {
+    for (const int call : {1, 3, 9, 30}) {
+      SCOPED_TRACE(testing::Message() << function << " at call " << call);
+      const auto gpu = Warm(path);
+      {
+        const ScopedFaults faults(std::string(function) + "=999@" + std::to_string(call));
+        auto clip = Read(path, Request(gpu));
+        ASSERT_TRUE(clip.ok()) << clip.status().message();
+        ExpectSameClip(clip.value(), cpu.at(0));
+      }
+      fake_.Reset();
+    }
+  }
+}
+
+TEST_F(NvdecParallel, ItCanBeCancelledAtAnyTime) {
+  const MediaPath path{Clip().string()};
+  const auto gpu = Warm(path);
+  for (int delay = 0; delay < 30; delay += 2) {
+    auto cancel = std::make_shared<CancelToken>();
+    std::thread later([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      cancel->Cancel();
+    });
+    auto clip = Read(path, Request(gpu), cancel);
+    later.join();
+    if (clip.ok()) continue;
+    EXPECT_EQ(clip.status().code(), StatusCode::kCancelled) << clip.status().message();
+  }
+  EXPECT_TRUE(Read(path, Request(gpu)).ok());
+}
+
+}  // namespace
+}  // namespace cosmos::test

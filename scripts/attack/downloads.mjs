@@ -1,0 +1,56 @@
+// Storage that is slow, or promises what it does not keep.
+
+import http from 'node:http'
+import { post, query } from './client.mjs'
+
+/** A server of bad storage. Its paths say what it does. */
+export async function serveStorage() {
+  const server = http.createServer((request, response) => {
+    if (request.url.startsWith('/fast')) {
+      response.end('this is no video')
+      return
+    }
+    if (request.url.startsWith('/promise')) response.writeHead(200, { 'content-length': 30_000_000 })
+    const timer = setInterval(() => response.write('x'), 100)
+    response.on('close', () => clearInterval(timer))
+  })
+  await new Promise((resolve) => server.listen(0, resolve))
+  const { port } = server.address()
+  return {
+    // Two hosts, as far as a downloader can tell.
+    slow: `http://127.0.0.1:${port}`,
+    fast: `http://localhost:${port}`,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+const video = (address) => `data:video/mp4;presigned_url,${address}`
+
+const slowStorage =
+  (path) =>
+  async ({ url, storage }) => {
+    const slow = Array.from({ length: 32 }, (_, at) =>
+      post(url, query(video(`${storage.slow}/${path}/${at}`))),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const began = performance.now()
+    const other = await post(url, query(video(`${storage.fast}/fast`)))
+    const waited = performance.now() - began
+    await Promise.all(slow)
+    // What the fast host sent is no video: 422. Having waited for the slow one is a failure.
+    return [waited < 1_500 ? other : { status: 0, text: '' }]
+  }
+
+export const downloadAttacks = [
+  { name: 'storage that drips', short: true, statuses: [422], seconds: 60, run: slowStorage('drip') },
+  {
+    name: 'storage that promises more',
+    short: false,
+    statuses: [422],
+    seconds: 60,
+    run: slowStorage('promise'),
+  },
+]

@@ -1,0 +1,112 @@
+// Connections that are held, dripped on, or come from pages of other sites.
+
+import { openSocket, post, query, raw } from './client.mjs'
+import { limits } from './limits.mjs'
+
+const host = (url) => new URL(url).host
+const get = (url, target) => raw(url, `GET ${target} HTTP/1.1\r\nhost: ${host(url)}\r\n\r\n`)
+
+/** Holds as many sockets as it is told while `ask` runs. */
+async function holding(open, count, ask) {
+  const sockets = await Promise.all(Array.from({ length: count }, open))
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 3_000))
+    return await ask()
+  } finally {
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
+/** What a supervisor sees who asks until it is answered, for ten seconds at most: sockets that are refused take a moment to go. */
+async function health(url) {
+  const end = performance.now() + 10_000
+  for (;;) {
+    const status = await get(url, '/v1/health/ready')
+    if (status !== 0 || performance.now() > end) return [{ status, text: '' }]
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+const head = (url) =>
+  `POST /v1/embeddings HTTP/1.1\r\nhost: ${host(url)}\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n`
+
+export const socketAttacks = [
+  {
+    name: 'idle sockets, more than there may be',
+    short: true,
+    statuses: [200],
+    seconds: 20,
+    run: ({ url }) =>
+      holding(
+        () => openSocket(url),
+        limits.connections + 100,
+        () => health(url),
+      ),
+  },
+  {
+    name: 'half a request on every socket',
+    short: true,
+    statuses: [200],
+    seconds: 20,
+    run: ({ url }) =>
+      holding(
+        () => openSocket(url, 'GET /v1/mo', { drip: 'd' }),
+        limits.connections + 100,
+        () => health(url),
+      ),
+  },
+  {
+    name: 'a dripping body on every socket',
+    short: true,
+    statuses: [200],
+    seconds: 20,
+    run: ({ url }) =>
+      holding(
+        () => openSocket(url, head(url), { drip: ' ' }),
+        limits.connections + 100,
+        () => health(url),
+      ),
+  },
+  {
+    name: 'long URLs, queries and headers',
+    short: true,
+    statuses: [404, 405, 431, 400, 200],
+    seconds: 10,
+    run: ({ url }) =>
+      Promise.all(
+        [
+          `/${'a'.repeat(15_000)}`,
+          `/v1/models?${'a=1&'.repeat(3_500)}`,
+          `/${'%41'.repeat(4_000)}`,
+          `/${'a'.repeat(60_000)}`,
+          `/${'../'.repeat(4_000)}`,
+        ].map(async (target) => ({ status: await get(url, target), text: '' })),
+      ),
+  },
+  {
+    name: 'pages of other sites, and names that are not ours',
+    short: true,
+    statuses: [403],
+    seconds: 10,
+    run: ({ url }) =>
+      Promise.all([
+        post(url, query('a'), { headers: { origin: 'https://evil.example' } }),
+        post(url, query('a'), { headers: { host: 'evil.example' } }),
+        post(url, 'x', { route: '/page/clip', headers: { origin: 'null', 'content-type': 'text/plain' } }),
+        post(url, 'x', {
+          route: '/page/clip',
+          headers: { host: 'evil.example', 'content-type': 'text/plain' },
+        }),
+      ]),
+  },
+  {
+    name: 'a clip as text, and no host',
+    short: true,
+    statuses: [400, 415],
+    seconds: 10,
+    run: async ({ url }) => [
+      await post(url, 'x', { route: '/page/clip', headers: { 'content-type': 'text/plain' } }),
+      { status: await raw(url, 'GET /v1/models HTTP/1.1\r\n\r\n'), text: '' },
+    ],
+  },
+]

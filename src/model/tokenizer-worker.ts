@@ -1,0 +1,19 @@
+/** The thread of {@link TokenMaker}. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { CosmosEmbedError, InternalError } from '../errors.ts'
+import type { TokenizerAnswer } from './token-maker.ts'
+import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
+
+const tokenizer = parseTokenizer(workerData as TokenizerFile)
+
+parentPort?.on('message', (text: string) => parentPort?.postMessage(answer(text)))
+
+function answer(text: string): TokenizerAnswer {
+  try {
+    return { tokens: tokenizer.encode(text) }
+  } catch (error) {
+    const { code, message } =
+      error instanceof CosmosEmbedError ? error : new InternalError('unexpected error while making tokens')
+    return { code, message }
+  }
+}
