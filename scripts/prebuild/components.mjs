@@ -10,6 +10,8 @@ const demuxerNames = { mpeg: 'mpegps' }
 const aliases = new Set(['mp4', 'm4a', '3gp', '3g2', 'mj2', 'webm'])
 // Allowed where a system's FFmpeg has them; ours has FFmpeg's own VP8 and VP9, and dav1d for AV1.
 const systemOnly = new Set(['av1', 'libaom-av1', 'libvpx', 'libvpx-vp9'])
+// Opened by nobody, but asked what a stream is of which its container does not tell the codec: MPEG-PS above all.
+const probes = ['mpegvideo', 'm4v']
 const pictureDecoders = ['png', 'webp']
 const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpegvideo', 'mjpeg', 'vp3', 'gif']
 // Without these, probing a transport stream goes on until its limit for want of the sound's parameters.
@@ -24,9 +26,12 @@ export function components(root) {
     return [...body.matchAll(/"([^"]*)"/g)].flatMap(([, part]) => part.split(',')).filter(Boolean)
   }
   return {
-    demuxers: allowed('AllowedDemuxers')
-      .filter((name) => !aliases.has(name))
-      .map((name) => demuxerNames[name] ?? name),
+    demuxers: [
+      ...allowed('AllowedDemuxers')
+        .filter((name) => !aliases.has(name))
+        .map((name) => demuxerNames[name] ?? name),
+      ...probes,
+    ],
     decoders: [...allowed('AllowedDecoders').filter((name) => !systemOnly.has(name)), ...pictureDecoders],
     parsers: [...parsers, ...soundParsers],
     filters: bitstreamFilters(root),
