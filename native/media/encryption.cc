@@ -45,7 +45,7 @@ class BoxWalk {
  private:
   static constexpr std::int64_t kHeader = 8;
 
-  static constexpr std::uint32_t Name(const char (&name)[5]) {
+  static constexpr std::uint32_t Name(std::string_view name) {
     return static_cast<std::uint32_t>(name[0]) << 24 | name[1] << 16 | name[2] << 8 | name[3];
   }
   std::uint32_t Number32(std::int64_t position) {

@@ -87,6 +87,7 @@ Result<std::vector<int>> Curator(const ShownFrames& frames, int wanted) {
   }
   const double step = std::floor(samples.count() / wanted);
   std::vector<int> chosen;
+  chosen.reserve(static_cast<std::size_t>(wanted));
   for (int i = 0; i < wanted; ++i) chosen.push_back(samples.Frame(i * step));
   return chosen;
 }

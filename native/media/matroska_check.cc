@@ -98,7 +98,7 @@ class MatroskaCheck {
     element.begin = length_at + length_bytes;
     if (element.begin > end) return std::nullopt;
     // All ones: unknown, to the end of what it is in. One that claims more than there is ends there as well.
-    const std::uint64_t rest = static_cast<std::uint64_t>(end - element.begin);
+    const auto rest = static_cast<std::uint64_t>(end - element.begin);
     element.end = element.begin + static_cast<std::int64_t>(std::min(length, rest));
     return element;
   }

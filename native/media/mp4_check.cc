@@ -209,7 +209,7 @@ class Mp4Check {
         return budget_.Take(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
       case FourCc("iinf"): return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
       case FourCc("cmov"):
-        return Status(StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here");
+        return {StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here"};
       default: return {};
     }
   }

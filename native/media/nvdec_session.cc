@@ -95,7 +95,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
 }
 
 // Whether libavcodec's pictures have another size. It crops H.264 as the container says within the last
-// macroblock, and does not care for the size that VP9 and MPEG-2 would be shown at.
+// macroblock, and does not care for the size that VP9 would be shown at.
 bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
   constexpr int kMacroblock = 16;
   const auto macroblocks = [](int size) { return (size + kMacroblock - 1) / kMacroblock; };

@@ -9,8 +9,7 @@ namespace cosmos {
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)
-    : demuxer_(demuxer),
-      decoder_(decoder),
+    : decoder_(decoder),
       make_careful_(std::move(make_careful)),
       index_(index),
       plan_(plan),

@@ -73,7 +73,6 @@ class PictureStream {
   void GiveUpBefore(int order, const Shown* after);
   Decoder& decoder() { return careful_ ? *careful_decoder_ : decoder_; }
 
-  Demuxer& demuxer_;
   Decoder& decoder_;
   const MakeCarefulDecoder make_careful_;
   std::unique_ptr<Decoder> careful_decoder_;

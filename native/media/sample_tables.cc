@@ -26,8 +26,9 @@ std::vector<ByteRange> RangesToSkip(const AVStream& stream) {
     const bool keyframe = (entry->flags & AVINDEX_KEYFRAME) != 0;
     const bool pair = keyframe && after_keyframe && ++pairs <= kMostPairs;
     after_keyframe = keyframe;
-    const bool beyond = entry->pos < 0 || entry->pos > std::numeric_limits<std::int64_t>::max() - entry->size;
-    if (entry->size <= kSmall || beyond) continue;
+    // A table's size can be negative, and its position anything.
+    if (entry->size <= kSmall) continue;
+    if (entry->pos < 0 || entry->pos > std::numeric_limits<std::int64_t>::max() - entry->size) continue;
     const std::int64_t read = i < kFirstSamples || pair ? kBeginning : 0;
     if (entry->size > read) ranges.push_back({entry->pos + read, entry->pos + entry->size});
   }

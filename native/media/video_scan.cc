@@ -24,7 +24,8 @@ constexpr int kSettled = 33;
 
 // Numbers of seconds come from callers: as ticks they must fit a number, and be added to others.
 std::int64_t Ticks(double seconds, double tick) {
-  constexpr auto kMost = static_cast<double>(kMostTime / 2);
+  constexpr std::int64_t kHalf = kMostTime / 2;
+  constexpr auto kMost = static_cast<double>(kHalf);
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMost, kMost));
 }
 

@@ -1,5 +1,7 @@
 #include "media/vp9_header.h"
 
+#include <array>
+
 namespace cosmos {
 namespace {
 
@@ -30,9 +32,9 @@ constexpr unsigned kRgb = 7;
 // color_config() of the VP9 bitstream specification, section 6.2.
 Vp9Colour ReadColour(BitReader& bits, unsigned profile) {
   if (profile >= 2) bits.Read(1);  // 10 or 12 bits
-  static constexpr AVColorSpace kMatrices[] = {
-      AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT470BG,    AVCOL_SPC_BT709,    AVCOL_SPC_SMPTE170M,
-      AVCOL_SPC_SMPTE240M,   AVCOL_SPC_BT2020_NCL, AVCOL_SPC_RESERVED, AVCOL_SPC_RGB};
+  static constexpr std::array kMatrices = {AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT470BG,   AVCOL_SPC_BT709,
+                                           AVCOL_SPC_SMPTE170M,   AVCOL_SPC_SMPTE240M, AVCOL_SPC_BT2020_NCL,
+                                           AVCOL_SPC_RESERVED,    AVCOL_SPC_RGB};
   const unsigned matrix = bits.Read(3);
   if (matrix == kRgb) return {AVCOL_SPC_RGB, AVCOL_RANGE_JPEG};
   return {kMatrices[matrix], bits.Read(1) != 0 ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG};

@@ -34,7 +34,7 @@ DecodeLimits ReadLimits(const Arg& given) {
 }
 
 FrameRule ReadFrameRule(const Arg& given, int frames) {
-  constexpr const char* kExpected = "\"card\", \"curator\", \"rounded\", { indices } or { timestamps }";
+  constexpr const char* kExpected = R"("card", "curator", "rounded", { indices } or { timestamps })";
   if (given.value().IsString()) {
     const std::string name = given.String();
     if (name == "card") return NamedFrameRule::kCard;

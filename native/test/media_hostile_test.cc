@@ -212,6 +212,7 @@ Status ReadPicture(const Bytes& file, std::vector<RgbImage>* images = nullptr) {
   const Cost cost;
   ClipRequest request = Frames(1);
   request.keep_images = true;
+  request.limits.max_pixels = std::int64_t{8192} * 8192;
   auto clip = ClipFromImages(std::vector<StillImage>{Lend(file)}, request, std::make_shared<CancelToken>());
   if (!clip.ok()) return clip.TakeStatus();
   if (images) *images = std::move(clip).value().images;

@@ -81,7 +81,7 @@ def rounded(count, wanted):
 
 
 lines = ["// Written by scripts/goldens/make_frame_rules.py. No frames: refused.", "// clang-format off"]
-lines += ["const FrameRuleGolden kFrameRules[] = {"]
+lines += ["constexpr FrameRuleGolden kFrameRules[] = {"]
 for seed in range(VIDEOS):
     ticks, clock, wanted = video_of(seed)
     row = ", ".join("{" + ", ".join(map(str, frames)) + "}" for frames in (curator(ticks, clock, wanted), rounded(len(ticks), wanted)))

@@ -1,6 +1,7 @@
 /** Names as FFmpeg's configure takes them, read from native/media. */
 export function components(root: string): {
   demuxers: string[]
+  probes: string[]
   decoders: string[]
   parsers: string[]
   filters: string[]

@@ -17,7 +17,7 @@ const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpeg
 // Without these, probing a transport stream goes on until its limit for want of the sound's parameters.
 const soundParsers = ['aac', 'aac_latm', 'ac3', 'mpegaudio', 'opus']
 
-/** { demuxers, decoders, parsers, filters }: names as FFmpeg's configure takes them. */
+/** { demuxers, probes, decoders, parsers, filters }: names as FFmpeg's configure takes them. */
 export function components(root) {
   const source = readFileSync(path.join(root, 'native', 'media', 'ffmpeg.cc'), 'utf8')
   const allowed = (name) => {
@@ -26,12 +26,10 @@ export function components(root) {
     return [...body.matchAll(/"([^"]*)"/g)].flatMap(([, part]) => part.split(',')).filter(Boolean)
   }
   return {
-    demuxers: [
-      ...allowed('AllowedDemuxers')
-        .filter((name) => !aliases.has(name))
-        .map((name) => demuxerNames[name] ?? name),
-      ...probes,
-    ],
+    demuxers: allowed('AllowedDemuxers')
+      .filter((name) => !aliases.has(name))
+      .map((name) => demuxerNames[name] ?? name),
+    probes,
     decoders: [...allowed('AllowedDecoders').filter((name) => !systemOnly.has(name)), ...pictureDecoders],
     parsers: [...parsers, ...soundParsers],
     filters: bitstreamFilters(root),

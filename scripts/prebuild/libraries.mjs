@@ -122,7 +122,7 @@ function buildFfmpeg(folder, { sysroot, build, arch, wanted, env, log }) {
     ],
     ...['--disable-avdevice', '--disable-avfilter', '--disable-swresample', '--disable-postproc'],
     ...['--enable-libdav1d', '--enable-zlib', '--pkg-config=pkg-config', '--pkg-config-flags=--static'],
-    `--enable-demuxer=${wanted.demuxers.join(',')}`,
+    `--enable-demuxer=${[...wanted.demuxers, ...wanted.probes].join(',')}`,
     `--enable-parser=${wanted.parsers.join(',')}`,
     `--enable-decoder=${wanted.decoders.join(',')}`,
     `--enable-bsf=${wanted.filters.join(',')}`,
