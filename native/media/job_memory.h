@@ -34,8 +34,8 @@ class JobMemory {
     cosmos_meter* before_;
   };
 
-  // From then on FFmpeg gets nothing more.
-  bool exceeded() const { return cosmos_meter_refused(meter_); }
+  // The job is to be stopped: FFmpeg gets nothing large any more.
+  bool exceeded() const { return cosmos_meter_exceeded(meter_); }
   Status Check() const;
 
  private:

@@ -13,11 +13,16 @@
 struct cosmos_meter {
   explicit cosmos_meter(std::size_t most) : limit(most) {}
 
-  bool Take(std::size_t size) {
-    if (refused.load(std::memory_order_relaxed)) return false;
-    if (size <= limit && bytes.fetch_add(size, std::memory_order_relaxed) <= limit - size) return true;
-    refused.store(true, std::memory_order_relaxed);
-    if (size <= limit) Give(size);
+  // `more` bytes, for a block that has `size` with them.
+  bool Take(std::size_t more, std::size_t size) {
+    if (size < kMost) {
+      const std::size_t held = bytes.fetch_add(more, std::memory_order_relaxed) + more;
+      if (held <= limit) return true;
+      exceeded.store(true, std::memory_order_relaxed);
+      if (size <= kSmall && held <= limit + kReserve) return true;
+      Give(more);
+    }
+    exceeded.store(true, std::memory_order_relaxed);
     return false;
   }
   // Whoever takes the last byte of a job that is over ends the meter.
@@ -30,10 +35,13 @@ struct cosmos_meter {
 
   // The job itself holds some bytes too, until it is over: its own.
   static constexpr std::size_t kOwn = 64;
+  static constexpr std::size_t kSmall = std::size_t{4} << 20;
+  static constexpr std::size_t kReserve = std::size_t{64} << 20;
+  static constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 4;
 
   const std::size_t limit;
   std::atomic<std::size_t> bytes = kOwn;
-  std::atomic<bool> refused = false;
+  std::atomic<bool> exceeded = false;
 };
 
 namespace {
@@ -64,7 +72,7 @@ template <typename Allocate>
 char* NewBlock(std::size_t size, std::size_t offset, Allocate allocate) {
   if (size > std::numeric_limits<std::size_t>::max() - offset) return nullptr;
   const Header header{current, offset, size + offset};
-  if (header.meter && !header.meter->Take(header.size)) return nullptr;
+  if (header.meter && !header.meter->Take(header.size, header.size)) return nullptr;
   void* base = allocate(header.size);
   if (base) return Behind(base, header);
   if (header.meter) header.meter->Give(header.size);
@@ -92,8 +100,8 @@ extern "C" {
 
 cosmos_meter* cosmos_meter_open(std::size_t limit) {
   void* memory = std::malloc(sizeof(cosmos_meter));
-  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 2;
-  return memory ? new (memory) cosmos_meter(std::min(limit, kMost) + cosmos_meter::kOwn) : nullptr;
+  const std::size_t most = std::min(limit, cosmos_meter::kMost) + cosmos_meter::kOwn;
+  return memory ? new (memory) cosmos_meter(most) : nullptr;
 }
 
 void cosmos_meter_close(cosmos_meter* meter) {
@@ -110,8 +118,8 @@ std::size_t cosmos_meter_bytes(const cosmos_meter* meter) {
   return meter->bytes.load(std::memory_order_relaxed) - cosmos_meter::kOwn;
 }
 
-bool cosmos_meter_refused(const cosmos_meter* meter) {
-  return meter->refused.load(std::memory_order_relaxed);
+bool cosmos_meter_exceeded(const cosmos_meter* meter) {
+  return meter->exceeded.load(std::memory_order_relaxed);
 }
 
 void* cosmos_malloc(std::size_t size) {
@@ -135,7 +143,7 @@ void* cosmos_realloc(void* block, std::size_t size) {
   const std::size_t before = header.size;
   header.size = header.offset + size;
   const bool grows = header.size > before;
-  if (header.meter && grows && !header.meter->Take(header.size - before)) return nullptr;
+  if (header.meter && grows && !header.meter->Take(header.size - before, header.size)) return nullptr;
   void* base = std::realloc(Base(block), header.size);
   if (!base) {
     if (header.meter && grows) header.meter->Give(header.size - before);

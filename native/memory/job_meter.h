@@ -23,8 +23,10 @@ void cosmos_meter_close(cosmos_meter* meter);
 cosmos_meter* cosmos_meter_enter(cosmos_meter* meter);
 // Held now, with what the blocks need themselves.
 std::size_t cosmos_meter_bytes(const cosmos_meter* meter);
-// Something was refused for the limit. From then on everything is.
-bool cosmos_meter_refused(const cosmos_meter* meter);
+// More was asked for than the limit. Small blocks are given all the same, up to 64 MiB beyond it, so that who
+// asks can be stopped in order: FFmpeg is well tested with large ones that it does not get, and badly with
+// small ones.
+bool cosmos_meter_exceeded(const cosmos_meter* meter);
 
 // In the places of the functions of these names.
 void* cosmos_malloc(std::size_t size);

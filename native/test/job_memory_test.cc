@@ -27,7 +27,7 @@ class Meter {
   Meter& operator=(const Meter&) = delete;
 
   std::size_t bytes() const { return cosmos_meter_bytes(meter_); }
-  bool refused() const { return cosmos_meter_refused(meter_); }
+  bool exceeded() const { return cosmos_meter_exceeded(meter_); }
   cosmos_meter* get() const { return meter_; }
 
  private:
@@ -64,7 +64,7 @@ TEST(JobMeter, CountsWhatIsHeld) {
     cosmos_free(outside);
     EXPECT_EQ(meter.bytes(), 0U) << "it was never counted";
   }
-  EXPECT_FALSE(meter.refused());
+  EXPECT_FALSE(meter.exceeded());
 }
 
 // A seeded walk over blocks of two jobs and of none, against what they ought to hold.
@@ -131,28 +131,42 @@ TEST(JobMeter, BlocksKeepTheirBytesTheirAlignmentAndTheirJob) {
   EXPECT_EQ(jobs[0].bytes() + jobs[1].bytes(), 0U);
 }
 
-TEST(JobMeter, RefusesBeyondTheLimitAndEverythingFromThenOn) {
-  const Meter meter(10'000);
-  const Meter other(10'000);
+TEST(JobMeter, RefusesWhatIsLargeBeyondTheLimit) {
+  constexpr std::size_t kMiB = 1 << 20;
+  const Meter meter(10 * kMiB);
+  const Meter other(10 * kMiB);
   const Entered entered(meter);
-  void* block = cosmos_malloc(6000);
+  void* block = cosmos_malloc(6 * kMiB);
   ASSERT_TRUE(block);
-  EXPECT_EQ(cosmos_realloc(block, 20'000), nullptr) << "and the block is as it was";
-  EXPECT_TRUE(meter.refused());
-  EXPECT_EQ(cosmos_malloc(1), nullptr);
-  void* aligned = block;
-  EXPECT_EQ(cosmos_posix_memalign(&aligned, 64, 1), ENOMEM);
-  pthread_t thread;
-  EXPECT_EQ(cosmos_pthread_create(
-                &thread, nullptr, [](void* it) { return it; }, nullptr),
-            EAGAIN);
+  EXPECT_FALSE(meter.exceeded());
+  EXPECT_EQ(cosmos_realloc(block, 20 * kMiB), nullptr) << "and the block is as it was";
+  EXPECT_TRUE(meter.exceeded()) << "and stays so";
+  void* aligned = nullptr;
+  EXPECT_EQ(cosmos_posix_memalign(&aligned, 64, 5 * kMiB), ENOMEM);
+  EXPECT_EQ(cosmos_malloc(5 * kMiB), nullptr);
   block = cosmos_realloc(block, 100);
   EXPECT_TRUE(block) << "it shrinks";
   cosmos_free(block);
   EXPECT_EQ(meter.bytes(), 0U);
   const Entered neighbour(other);
-  cosmos_free(cosmos_malloc(6000));
-  EXPECT_FALSE(other.refused());
+  cosmos_free(cosmos_malloc(6 * kMiB));
+  EXPECT_FALSE(other.exceeded());
+}
+
+TEST(JobMeter, GivesSmallBlocksAWhileSoThatTheJobCanEnd) {
+  constexpr std::size_t kMiB = 1 << 20;
+  const Meter meter(kMiB);
+  const Entered entered(meter);
+  std::vector<void*> blocks;
+  while (void* block = cosmos_malloc(kMiB)) blocks.push_back(block);
+  EXPECT_TRUE(meter.exceeded());
+  EXPECT_EQ(blocks.size(), 64U) << "up to 64 MiB beyond it";
+  EXPECT_LE(meter.bytes(), 65 * kMiB);
+  EXPECT_EQ(cosmos_realloc(blocks.front(), 5 * kMiB), nullptr) << "a large one, however little it grows";
+  void* aligned = nullptr;
+  EXPECT_EQ(cosmos_posix_memalign(&aligned, 64, kMiB), ENOMEM);
+  for (void* block : blocks) cosmos_free(block);
+  EXPECT_EQ(meter.bytes(), 0U);
 }
 
 TEST(JobMeter, SizesThatOverflowAreRefused) {
@@ -241,7 +255,7 @@ TEST(JobMeter, ManyThreadsAtOnce) {
   }
   threads.clear();
   EXPECT_EQ(meter.bytes(), 0U);
-  EXPECT_FALSE(meter.refused());
+  EXPECT_FALSE(meter.exceeded());
 }
 
 TEST(JobMemory, AJobBeyondItIsStoppedByItsGuard) {
