@@ -26,8 +26,8 @@ describe('an addon that does not load', () => {
     ],
     [
       'a package that lost a file',
-      explain('libavcodec-cosmos.so.59: cannot open shared object file: No such file or directory'),
-      /incomplete: its libavcodec-cosmos\.so\.59 is missing\. Reinstall .*prebuilds\/linux-x64/,
+      explain('libavcodec-cosmos.so.61: cannot open shared object file: No such file or directory'),
+      /incomplete: its libavcodec-cosmos\.so\.61 is missing\. Reinstall .*prebuilds\/linux-x64/,
     ],
     [
       'another missing library',
