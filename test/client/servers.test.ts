@@ -217,7 +217,7 @@ describe('media', () => {
       endless(),
       import.meta.filename,
     ]) {
-      await expect(client.embedVideo(video)).rejects.toMatchObject({ code: 'request_too_large' })
+      await expect(client.embedVideo(video)).rejects.toMatchObject({ code: 'limit' })
     }
     expect(pieces).toBe(4)
     expect(server.seen).toEqual([])
