@@ -169,14 +169,14 @@ export function requestFor(
   { options, bundle, signal }: Pick<ChoiceParts, 'options' | 'bundle' | 'signal'>,
 ): BuildRequest {
   const { cuda, batching } = options
-  const { precision, maxBatch, hostCode } = cuda
+  const { precision, engineBatch, hostCode } = cuda
   return {
     ...found,
     bundle,
     gpu,
     folders: engineFolders(bundle, cuda.engineCache),
-    wanted: { precision, maxBatch, hostCode },
-    sizes: { video: maxBatch ?? batching.maxVideoBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
+    wanted: { precision, maxBatch: engineBatch, hostCode },
+    sizes: { video: engineBatch ?? batching.maxVideoBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
     onLine: cuda.onBuild ?? (() => {}),
     signal,
   }
@@ -202,13 +202,13 @@ async function plansFor(request: BuildRequest, { options, buildEngines }: Choice
 /** What somebody has to type to get an engine for this GPU. */
 export function buildCommand(
   { directory }: ModelBundle,
-  { engineCache, precision, maxBatch }: ResolvedCudaOptions,
+  { engineCache, precision, engineBatch }: ResolvedCudaOptions,
   device: number,
 ): string {
   const words = [
     ...['cosmos-embed', 'build-engine', '--model', directory, '--device', `${device}`],
     ...(precision === undefined ? [] : ['--precision', precision]),
-    ...(maxBatch === undefined ? [] : ['--max-batch', `${maxBatch}`]),
+    ...(engineBatch === undefined ? [] : ['--max-batch', `${engineBatch}`]),
     ...(engineCache === undefined ? [] : ['--out', engineCache]),
   ]
   return words
