@@ -1,4 +1,4 @@
-"""Rewrites a float32 graph so that a CPU does its products with weights in 8 bits: a quarter of the memory, several times the speed.
+"""Rewrites a float32 graph so that a CPU does its products with weights in 8 bits: smaller, and faster.
 
 Every column of a weight matrix gets a scale of its own, once. Every row that meets it, a token's vector, gets one while the
 graph runs. ONNX Runtime's own tool (`quantize_dynamic`) takes one scale for all rows of a batch: then the loudest clip decides
