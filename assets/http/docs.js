@@ -33,13 +33,21 @@ function request({ requestBody }) {
   const { schema } = requestBody.content['application/json']
   return [
     element('h3', { textContent: 'Body' }),
-    ...schema.oneOf.map((variant) => {
+    ...variantsOf(schema).map((variant) => {
       const box = element('details')
-      const name = variant.properties.request_type.const
-      box.append(element('summary', { textContent: `request_type: ${name}` }), json(variant))
+      const type = variant.properties.request_type?.const
+      box.append(
+        element('summary', { textContent: type ? `request_type: ${type}` : 'fields' }),
+        json(variant),
+      )
       return box
     }),
   ]
+}
+
+/** A body is of one kind, or of one of several. */
+function variantsOf(schema) {
+  return schema.oneOf ?? [schema]
 }
 
 function answers({ responses }) {
@@ -90,7 +98,7 @@ function tryIt(method, path, { requestBody }) {
 
 /** Examples name the model that the interface is known for; this server may have another. */
 function withServedName(value, { content }) {
-  const [served] = content['application/json'].schema.oneOf[0].properties.model.enum ?? [value.model]
+  const [served] = variantsOf(content['application/json'].schema)[0].properties.model.enum ?? [value.model]
   return { ...value, model: served }
 }
 

@@ -130,7 +130,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
   it('has a reference that sends requests', async () => {
     const page = await open('/docs', { width: 1200, height: 900 })
     await page.locator('details.operation').first().waitFor()
-    expect(await page.locator('details.operation').count()).toBe(11)
+    expect(await page.locator('details.operation').count()).toBe(14)
     await page.getByRole('button', { name: 'Send' }).first().click()
     await page.getByText('200 OK').waitFor()
     await page.screenshot({ path: path.join(screenshots, 'docs.png') })
