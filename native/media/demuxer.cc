@@ -331,7 +331,12 @@ std::string Demuxer::container() const {
 bool Demuxer::may_be_joined() const { return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0; }
 
 double Demuxer::frame_seconds() const {
-  for (const AVRational rate : {stream_->avg_frame_rate, stream_->r_frame_rate}) {
+  AVRational coded = {0, 1};
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 15, 0)
+  // A raw stream's own is in its parameter sets; FFmpeg 7 says 25 of every one, as nobody told it another.
+  if (av_match_name(format_->iformat->name, "h264,hevc,obu")) coded = parameters().framerate;
+#endif
+  for (const AVRational rate : {coded, stream_->avg_frame_rate, stream_->r_frame_rate}) {
     if (rate.num > 0 && rate.den > 0) return av_q2d(av_inv_q(rate));
   }
   return 1.0 / 25;
