@@ -5,6 +5,8 @@ const shared = {
   pool: 'forks',
   testTimeout: 60_000,
   hookTimeout: 120_000,
+  // What is polled for comes when it comes, also where other suites run beside this one.
+  expect: { poll: { timeout: 30_000 } },
 } as const
 
 export default defineConfig({

@@ -86,10 +86,16 @@ const documented = {
     .meta({ pattern: `(${videoUrl})|(${frameList})` }),
 }
 
+const inputs = {
+  query: 'One text, a list of texts, or one video as a data URI.',
+  bulk_text: 'Texts.',
+  bulk_video: 'Videos by URL, or the pictures of each, as data URIs.',
+}
+
 const wireVariant = <Type extends RequestType>(type: Type) =>
   z.strictObject({
     request_type: z.literal(type),
-    input: z.union([documented[type], z.array(documented[type]).min(1)]),
+    input: z.union([documented[type], z.array(documented[type]).min(1)]).meta({ description: inputs[type] }),
     model: z.string(),
     encoding_format: z.enum(encodingFormats).optional(),
   })
