@@ -55,6 +55,7 @@ DecodeWork ClipDecoder::Work(const DecodePlan& plan, int clips) const {
 }
 
 Status ClipDecoder::Begin(const DecodePlan& plan, int clips) {
+  wanted_ = plan.wanted.size();
   if (request_.gpu) {
     COSMOS_RETURN_IF_ERROR(Choose(Work(plan, clips)));
     if (!pictures_ && path_ == DecodePath::kNvdec) COSMOS_RETURN_IF_ERROR(OpenNvdec());
@@ -170,6 +171,7 @@ Result<std::optional<WantedPicture>> ClipDecoder::Next() {
     return std::optional(std::move(parallel_.pictures[delivered_++]));
   }
   auto picture = pictures_->Next();
+  if (picture.ok() && picture.value()) ++delivered_;
   if (nvdec_ && nvdec_->gave_up() && path_ == DecodePath::kNvdec) {
     // The CPU does it all from here on: somebody else may have the place.
     path_ = DecodePath::kSoftware;
@@ -192,6 +194,8 @@ void ClipDecoder::End(double decode_ms) {
           decode_ms * kMilliseconds);
     }
   }
+  // Before the place, or whoever has it next finds no decoder and creates one.
+  if (nvdec_ && delivered_ == wanted_) nvdec_->Rest();
   turn_ = {};
 }
 

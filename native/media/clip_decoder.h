@@ -72,7 +72,8 @@ class ClipDecoder {
   std::unique_ptr<PictureStream> pictures_;
   const DecodePlan* whole_plan_ = nullptr;  // of a single clip that has not been begun
   ParallelResult parallel_;
-  std::size_t delivered_ = 0;  // of its pictures
+  std::size_t wanted_ = 0;  // pictures of the plan
+  std::size_t delivered_ = 0;
   std::optional<DecodePath> path_;
   std::string reason_;
 

@@ -221,6 +221,11 @@ void NvdecDecoder::Reset() {
   std::ranges::fill(surfaces_, Surface());
 }
 
+void NvdecDecoder::Rest() {
+  Reset();
+  if (nvdec_.device().MakeCurrent().ok()) session_.End();
+}
+
 int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
   if (dropping_ || given_up_) return 0;
   if (begun_ > 0 && !session_.Fits(format)) {

@@ -36,6 +36,8 @@ class NvdecDecoder final : public Decoder {
   int refused() const override { return refused_; }
   bool missing_is_damage() const override { return true; }
 
+  // Nothing is to be decoded for now: somebody else may have its decoder. Frames that were received stay.
+  void Rest();
   // NVDEC has no decoder for this stream, and every packet is refused.
   bool gave_up() const { return given_up_; }
   // Why packets were refused, or empty.

@@ -22,6 +22,8 @@ class NvdecSession {
   // Takes a decoder for the format out of the pool, unless it has one.
   Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on);
   bool begun() const { return static_cast<bool>(lease_); }
+  // Gives the decoder back to the pool.
+  void End() { lease_ = {}; }
   // Whether the pictures are as those before.
   bool Fits(const CUVIDEOFORMAT& format) const;
   int surfaces() const { return lease_.shape().surfaces; }

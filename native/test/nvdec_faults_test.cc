@@ -12,7 +12,7 @@ namespace {
 
 std::filesystem::path Clip(const std::string& name = "faults.mp4", const std::string& arguments = "-g 10") {
   return MakeClip(name,
-                  "-f lavfi -i testsrc2=size=192x160:rate=25:duration=1.6 -pix_fmt yuv420p -c:v libx264 "
+                  "-f lavfi -i testsrc2=size=96x80:rate=25:duration=1.6 -pix_fmt yuv420p -c:v libx264 "
                   "-preset veryfast -bf 2 " +
                       arguments);
 }

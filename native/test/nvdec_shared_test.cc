@@ -30,7 +30,7 @@ TEST_P(NvdecShared, GivesTheClipOfTheCpu) {
   {
     const std::shared_ptr<Gpu> gpu = fake.Open();
     ASSERT_TRUE(gpu);
-    for (const auto& [frames, start] : {std::pair(8, 0.0), std::pair(31, 0.0), std::pair(8, 0.4)}) {
+    for (const auto& [frames, start] : {std::pair(8, 0.0), std::pair(31, 0.4)}) {
       SCOPED_TRACE(testing::Message() << frames << " frames from " << start);
       ClipRequest request;
       request.shape.frames = frames;
