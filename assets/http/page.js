@@ -60,18 +60,23 @@ async function describeModel() {
         maxBytes: Math.min(limits.input.maxInlineBytes, (maxBodyBytes / 4) * 3),
       }
     }
-    byId('model').textContent = response ? 'The model is loading …' : 'The server does not answer.'
+    byId('model').textContent = await reasonOf(response)
     await new Promise((resolve) => setTimeout(resolve, 1000))
   }
 }
 
+async function reasonOf(response) {
+  if (!response) return 'The server does not answer.'
+  return response.status === 503 ? 'The model is loading …' : (await failureOf(response)).message
+}
+
 /** Clips that the package brings: the demo model knows nothing else. */
 async function showExamples() {
-  const response = await fetch('page/clips/captions.json')
+  const response = await request('page/clips/captions.json').catch(() => undefined)
   // An installation may go without them.
-  if (!response.ok) return
+  if (!response?.ok) return
   const captions = Object.entries(await response.json())
-  const load = async (name) => new File([await (await fetch(`page/clips/${name}`)).blob()], name)
+  const load = async (name) => new File([await (await request(`page/clips/${name}`)).blob()], name)
   const button = (label, names, title) => {
     const made = element('button', { type: 'button', className: 'quiet', textContent: label, title })
     made.addEventListener('click', () => addFiles(names.map((name) => ({ name, load: () => load(name) }))))

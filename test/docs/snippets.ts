@@ -139,7 +139,8 @@ async function answers(
   }
 }
 
-function freePort(): Promise<number> {
+/** Nobody listens on it now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address() as { port: number }

@@ -5,7 +5,7 @@ export default {
   serverExternalPackages: ['cosmos-embed'],
   // What is opened by name and not imported: the addon's libraries, the model.
   outputFileTracingIncludes: {
-    '/api/embed': ['./node_modules/cosmos-embed/{prebuilds,models,lib,dist}/**/*'],
+    '/api/embed': ['./node_modules/cosmos-embed/**/*'],
   },
   turbopack: { root: fileURLToPath(new URL('.', import.meta.url)) },
 }
