@@ -9,7 +9,7 @@
 //   --check      runs the bundle here, in an empty environment: it must start and say why it skips
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -31,6 +31,11 @@ const { values } = parseArgs({
 const out = path.resolve(values.out)
 const prebuild = path.join(root, 'prebuilds', `linux-${process.arch}`)
 if (!existsSync(prebuild)) fail(`there is no ${path.relative(root, prebuild)}: run "npm run prebuild" first`)
+// What runs on the card must be what is here.
+run(path.join(root, 'node_modules', '.bin', 'tsc'), ['-p', path.join(root, 'tsconfig.json')])
+const built = statSync(path.join(prebuild, 'build.json')).mtimeMs
+const changed = nativeSources().find((file) => statSync(path.join(root, file)).mtimeMs > built)
+if (changed) fail(`${changed} changed after the addon was built: run "npm run prebuild" again`)
 const { clips, reason } = gpuClips(path.join(root, '.cache', 'gpu-clips'))
 if (clips.length === 0) fail(reason)
 const benchClips = values.bench
@@ -81,9 +86,22 @@ exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed
 const archive = `${out}.tar.xz`
 run('tar', ['-C', path.dirname(out), '-cJf', archive, path.basename(out)], { XZ_OPT: '-6 -T2' })
 const bytes = statSync(archive).size
-console.log(`${archive}: ${(bytes / 2 ** 20).toFixed(1)} MiB, ${clips.length} clips`)
+const parts = Math.ceil(bytes / limit)
+console.log(
+  `${archive}: ${(bytes / 2 ** 20).toFixed(1)} MiB, ${clips.length} clips; ` +
+    `${parts} ${parts === 1 ? 'part' : 'parts'} where a transfer takes ${limit / 2 ** 20} MiB`,
+)
 if (bytes > limit && !values.model && !values.bench) fail(`more than ${limit / 2 ** 20} MiB`)
 if (values.check) check()
+
+function nativeSources() {
+  const files = readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })
+  return files
+    .filter((file) => file.isFile())
+    .map((file) => path.relative(root, path.join(file.parentPath, file.name)))
+    .filter((file) => !file.startsWith(path.join('native', 'test')))
+    .concat('CMakeLists.txt')
+}
 
 /** The packages that the published one depends on, and theirs. */
 function productionModules() {

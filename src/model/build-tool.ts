@@ -78,7 +78,8 @@ export async function findBuildTool(
     ...inPath('python3'),
   ].filter(isProgram)
   for (const python of new Set(pythons)) {
-    if (await hasTensorRt(python, signal)) return { kind: 'python', program: python }
+    if (await hasTensorRt(python, buildEnvironment(tensorrt.path, environment), signal))
+      return { kind: 'python', program: python }
   }
   throw new LibraryError(
     notFound('a builder of TensorRT engines (trtexec, or Python with TensorRT)', [
@@ -134,9 +135,18 @@ function pythonRequest({ build, plan, timingCache, device }: BuildCommand) {
   }
 }
 
-async function hasTensorRt(python: string, signal: AbortSignal): Promise<boolean> {
+/** What a tool is run in, so that it loads the TensorRT that will run the engine. `tensorrt` is that library's path. */
+export function buildEnvironment(
+  tensorrt: string,
+  environment: Environment = process.env,
+): NodeJS.ProcessEnv {
+  const folders = [dirname(tensorrt), environment.LD_LIBRARY_PATH]
+  return { ...environment, LD_LIBRARY_PATH: folders.filter(Boolean).join(delimiter) }
+}
+
+async function hasTensorRt(python: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<boolean> {
   try {
-    const { code } = await runChild(python, ['-c', 'import tensorrt'], { signal })
+    const { code } = await runChild(python, ['-c', 'import tensorrt'], { env, signal })
     return code === 0
   } catch {
     signal.throwIfAborted()

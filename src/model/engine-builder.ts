@@ -18,7 +18,7 @@ import type { NativeGpuInfo, NativeGpuLibraries } from '#binding'
 import { EngineError, LibraryError, ModelError } from '../errors.ts'
 import { lockFolder } from './build-lock.ts'
 import { PROFILES, planBuild, type TowerBuild } from './build-plan.ts'
-import { type BuildTool, buildArguments, findBuildTool } from './build-tool.ts'
+import { type BuildTool, buildArguments, buildEnvironment, findBuildTool } from './build-tool.ts'
 import { runChild } from './child.ts'
 import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './engine-plan.ts'
 import { sha256OfFiles } from './file-hash.ts'
@@ -155,8 +155,7 @@ async function buildTower(
   const args = buildArguments(tool, { build, plan, timingCache, scratch, device: gpu.device, major })
   const { code, how, lines } = await runChild(tool.program, args, {
     cwd: scratch,
-    // So that the tool loads the TensorRT that will run the engine.
-    env: { ...process.env, LD_LIBRARY_PATH: searchPath(tensorrt.path) },
+    env: buildEnvironment(tensorrt.path),
     onLine,
     signal,
   }).catch((cause: NodeJS.ErrnoException) => {
@@ -289,8 +288,4 @@ async function sync(path: string): Promise<void> {
 
 function digits({ computeCapability }: NativeGpuInfo): string {
   return computeCapability.replace('.', '')
-}
-
-function searchPath(library: string): string {
-  return [join(library, '..'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':')
 }

@@ -1,7 +1,7 @@
 /** Where TensorRT is: named, in TENSORRT_ROOT, brought by Python packages, or the system's. */
 import { readdirSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import { LibraryError } from '../errors.ts'
 import { type Environment, isFile, loaderFolders, namedFile, notFound } from './library-search.ts'
 
@@ -87,11 +87,15 @@ export function findTensorRt(
   )
 }
 
-/** Of the active environment, of the user, of the system. */
+/** Of the active environment, of the interpreters on PATH, of the user, of the system. */
 function pythonFolders(environment: Environment): string[] {
   const { VIRTUAL_ENV, CONDA_PREFIX, HOME = homedir() } = environment
-  const roots = [VIRTUAL_ENV, CONDA_PREFIX, join(HOME, '.local'), '/usr/local', '/usr']
-  return roots.flatMap((root) => {
+  const roots = [
+    ...[VIRTUAL_ENV, CONDA_PREFIX],
+    ...pythonRoots(environment),
+    ...[join(HOME, '.local'), '/usr/local', '/usr'],
+  ]
+  return [...new Set(roots)].flatMap((root) => {
     if (!root) return []
     return ['lib', 'lib64'].flatMap((lib) =>
       entriesOf(join(root, lib))
@@ -100,6 +104,15 @@ function pythonFolders(environment: Environment): string[] {
         .flatMap((python) => ['site-packages', 'dist-packages'].map((kind) => join(root, lib, python, kind)))
         .filter((folder) => entriesOf(folder).length > 0),
     )
+  })
+}
+
+/** Above each bin/python3: where a virtual environment is, and then where the interpreter that it links to is. */
+function pythonRoots({ PATH = '' }: Environment): string[] {
+  return PATH.split(delimiter).flatMap((folder) => {
+    const program = join(folder, 'python3')
+    if (!isAbsolute(folder) || !isFile(program)) return []
+    return [program, realpathSync(program)].map((file) => dirname(dirname(file)))
   })
 }
 

@@ -58,6 +58,16 @@ describe('the tool is found', () => {
     })
   })
 
+  test('as Python whose TensorRT loads in the environment that the build has', async () => {
+    const folder = makeFolder()
+    const python = program(folder, 'python3')
+    const wanted = '/opt/tensorrt/lib:/opt/cuda/lib'
+    writeFileSync(python, `#!/bin/sh\n[ "$LD_LIBRARY_PATH" = ${wanted} ] && [ "$KEPT" = yes ]\n`)
+    const environment = { PATH: `${folder}:/usr/bin:/bin`, LD_LIBRARY_PATH: '/opt/cuda/lib', KEPT: 'yes' }
+    expect(await find(environment)).toEqual({ kind: 'python', program: python })
+    await expect(find({ ...environment, KEPT: 'no' })).rejects.toThrow('has no module tensorrt')
+  })
+
   test('nowhere: every place is listed', async () => {
     const folder = makeFolder()
     await expect(find({ PATH: folder })).rejects.toThrow(join(folder, 'trtexec'))

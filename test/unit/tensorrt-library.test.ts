@@ -75,6 +75,19 @@ describe('TensorRT is found', () => {
     const newer = put(environment.VIRTUAL_ENV, 'lib/python3.12/site-packages/tensorrt_libs/libnvinfer.so.10')
     expect(findTensorRt({}, { environment, systemFolders: [] })).toEqual({ path: newer, origin: 'python' })
   })
+
+  test('in the packages of the python3 on PATH, of its virtual environment first', () => {
+    const [venv, real] = [makeFolder(), makeFolder()]
+    const interpreter = put(real, 'bin/python3')
+    mkdirSync(join(venv, 'bin'))
+    symlinkSync(interpreter, join(venv, 'bin', 'python3'))
+    const environment = { PATH: `relative:${makeFolder()}:${join(venv, 'bin')}`, HOME: makeFolder() }
+    const find = () => findTensorRt({}, { environment, systemFolders: [] }).path
+    const behind = put(real, 'lib/python3.12/site-packages/tensorrt_libs/libnvinfer.so.10')
+    expect(find()).toBe(behind)
+    const own = put(venv, 'lib/python3.12/site-packages/tensorrt_libs/libnvinfer.so.10')
+    expect(find()).toBe(own)
+  })
 })
 
 describe('TensorRT is missing', () => {
