@@ -1,16 +1,19 @@
 // Why the addon did not load, in words that help. A pure function of what was observed.
 
 const buildIt = 'build it from source: see "Building" in the README'
+const useClient =
+  'run `npx cosmos-embed serve` on a machine that has it, and call it from here with createClient of "cosmos-embed/client", ' +
+  'which needs no addon'
 
 // Each gives a remedy, or nothing where it does not apply. `says` is all that the loader said.
 const remedies = [
   ({ platform, arch, libc }) => {
     if (platform !== 'linux' || !['x64', 'arm64'].includes(arch)) {
-      return `cosmos-embed runs on Linux, x64 and arm64; this is ${platform} ${arch}. Use a Linux machine or container.`
+      return `cosmos-embed runs on Linux, x64 and arm64; this is ${platform} ${arch}. Use a Linux machine or container, or ${useClient}.`
     }
     return (
       libc === 'musl' &&
-      `The prebuilt addon needs glibc and this system has musl (Alpine). Use a Debian image, or ${buildIt}.`
+      `The prebuilt addon needs glibc and this system has musl (Alpine). Use a Debian image, ${buildIt}, or ${useClient}.`
     )
   },
   ({ node, engines }) =>

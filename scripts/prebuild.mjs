@@ -28,7 +28,7 @@ import { checkFolder } from './check-binary.mjs'
 import { buildAddon } from './prebuild/addon.mjs'
 import { components } from './prebuild/components.mjs'
 import { buildLibraries } from './prebuild/libraries.mjs'
-import { PrebuildError, run } from './prebuild/run.mjs'
+import { PrebuildError, run, say, timed } from './prebuild/run.mjs'
 import { fetchSources, sha256 } from './prebuild/sources.mjs'
 import { architectures, glibc, installTools, writeCompilers } from './prebuild/toolchain.mjs'
 import { writeSbom } from './sbom.mjs'
@@ -89,7 +89,7 @@ function build({ arch, sources, tools, wanted, checkout, folder, zigCache }) {
     say(`FFmpeg for linux-${arch} (minutes; the log is in ${path.relative(root, folder)}/logs)`)
     for (const name of readdirSync(folder))
       if (name !== 'bin') rmSync(path.join(folder, name), { recursive: true })
-    const built = timed('FFmpeg', () => buildLibraries({ sources, arch, build: folder, env, wanted }))
+    const built = buildLibraries({ root: checkout, sources, arch, build: folder, env, wanted })
     writeFileSync(record, JSON.stringify(built, null, 2))
   }
   const { sysroot, libraries, configure } = JSON.parse(readFileSync(record, 'utf8'))
@@ -188,19 +188,8 @@ function inputs({ arch, sources, wanted, versions }) {
   const hash = createHash('sha256').update(
     JSON.stringify({ arch, sources: sources.map(({ files }) => files), wanted, versions }),
   )
-  for (const file of ['libraries.mjs', 'toolchain.mjs', 'sources.mjs']) {
-    hash.update(readFileSync(path.join(root, 'scripts', 'prebuild', file)))
-  }
+  const scripts = ['libraries.mjs', 'toolchain.mjs', 'sources.mjs'].map((file) => `scripts/prebuild/${file}`)
+  const memory = ['.h', '.cc', '.map'].map((ending) => `native/memory/job_meter${ending}`)
+  for (const file of [...scripts, ...memory]) hash.update(readFileSync(path.join(root, file)))
   return hash.digest('hex').slice(0, 16)
-}
-
-function timed(name, work) {
-  const began = performance.now()
-  const result = work()
-  say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
-  return result
-}
-
-function say(text) {
-  console.error(`[prebuild] ${text}`)
 }

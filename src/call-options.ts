@@ -6,6 +6,7 @@ import type {
   DisposeOptions,
   EmbedManyOptions,
   EmbedOptions,
+  EmbedStreamOptions,
   FramesOptions,
   ItemOptions,
   SegmentOptions,
@@ -40,6 +41,7 @@ export interface Checked {
   video: VideoOptions
   frames: FramesOptions
   many: EmbedManyOptions
+  stream: EmbedStreamOptions
   segments: SegmentOptions
   dispose: DisposeOptions
 }
@@ -53,6 +55,11 @@ const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = 
   video,
   frames: video.extend({ images: z.boolean().optional() }),
   many: item.extend({ onProgress }),
+  stream: item.extend({
+    onProgress,
+    concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
+    ordered: z.boolean().optional(),
+  }),
   // A list of frames cannot be that of every segment.
   segments: video.extend({
     windowSeconds: length,

@@ -14,11 +14,13 @@ export type ErrorCode =
   | 'overloaded'
   | 'not_ready'
   | 'closed'
+  | 'remote_failed'
+  | 'remote_rejected'
 
 export type ErrorDetails = Readonly<Record<string, string | number>>
 
 export interface CosmosEmbedErrorOptions {
-  /** Machine-readable facts: the field, the value, the limit. */
+  /** Machine-readable facts: the value, the limit; `field` is the field of the request that is to blame. */
   details?: ErrorDetails
   /** Position of the item in the request. */
   index?: number | undefined
@@ -66,14 +68,14 @@ export class InvalidArgumentError extends CosmosEmbedError {
   }
 }
 
-/** More bytes than the limit allows. */
+/** A request holds more bytes, all of it together, than could ever be taken. */
 export class RequestTooLargeError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('request_too_large', message, options)
   }
 }
 
-/** A limit other than bytes of input: pixels, streams, packets, characters. */
+/** One input is over a limit: bytes, pixels, streams, packets, characters. */
 export class LimitError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('limit', message, options)
@@ -154,6 +156,16 @@ export class ClosedError extends CosmosEmbedError {
   }
 }
 
+/**
+ * Of a client: the server cannot be reached or answers what is no answer (`remote_failed`, worth a retry), or it refuses
+ * the client, whatever is asked (`remote_rejected`, not). `details.status` is what it answered with.
+ */
+export class RemoteError extends CosmosEmbedError {
+  constructor(message: string, options: CosmosEmbedErrorOptions & { permanent?: boolean } = {}) {
+    super(options.permanent ? 'remote_rejected' : 'remote_failed', message, options)
+  }
+}
+
 /** A run-time library is missing or unusable. */
 export class LibraryError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
@@ -229,7 +241,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     type: 'request_too_large',
     retryable: false,
     advice:
-      'Send fewer bytes, send a URL instead of inline media, or raise the limit that the message names.',
+      'Send less at once, send URLs instead of inline media, or raise the limit that the message names.',
   },
   limit: {
     class: LimitError,
@@ -315,6 +327,21 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     retryable: false,
     advice: 'Make a new embedder, or use another server: this one does not open again.',
   },
+  remote_failed: {
+    class: RemoteError,
+    status: 502,
+    type: 'remote_error',
+    retryable: true,
+    advice:
+      'Try again; check that the server runs and that nothing between it and this client answers instead.',
+  },
+  remote_rejected: {
+    class: RemoteError,
+    status: 502,
+    type: 'remote_error',
+    retryable: false,
+    advice: 'Check the `url` and the `apiKey` of the client.',
+  },
   library: {
     class: LibraryError,
     status: 500,
@@ -357,19 +384,4 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     retryable: true,
     advice: 'Report it as a bug, with the message and the output of `cosmos-embed doctor`.',
   },
-}
-
-/** The same error, saying which item of the request it is about. */
-export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
-  if (error.index !== undefined) return error
-  const ErrorClass = errorTable[error.code].class
-  // Spread for what subclasses add, e.g. `retryAfter`.
-  const copy = new ErrorClass(error.message, {
-    ...error,
-    ...('cause' in error && { cause: error.cause }),
-    permanent: !error.retryable,
-    index,
-  })
-  copy.stack = error.stack ?? ''
-  return copy
 }

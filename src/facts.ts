@@ -51,6 +51,7 @@ export interface EngineFacts {
   /** Of the plan's file. */
   path: string
   precision: Precision
+  /** Clips or texts that it can do in a batch. */
   maxBatch: number
   /** What it was built with: GPU, newest CUDA of its driver, TensorRT. */
   built: { at: string; gpu: string; driver: string; tensorrt: string }
@@ -100,7 +101,7 @@ export interface EmbedderInfo {
   device: CpuDevice | CudaDevice
   model: {
     id: string
-    /** Names that a request's `model` may have. */
+    /** Names that a request's `model` may have: those of the option `servedNames` first. */
     servedNames: string[]
     variant: string
     /** Folder of the bundle. */

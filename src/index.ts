@@ -1,4 +1,5 @@
 /** Video and text in, unit vectors out. */
+export type { AnyEmbedder, Embedded, SettledEmbedded } from './client/types.ts'
 export { embed } from './embed.ts'
 export { createEmbedder } from './embedder.ts'
 export {
@@ -24,6 +25,7 @@ export {
   NotReadyError,
   OutOfMemoryError,
   OverloadedError,
+  RemoteError,
   RequestTooLargeError,
   SourceError,
   TimeoutError,

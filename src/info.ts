@@ -28,7 +28,7 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
     device: describeDevice(choice, devices),
     model: {
       id: bundle.id,
-      servedNames: [...new Set([bundle.id, ...options.servedNames])],
+      servedNames: [...new Set([...options.servedNames, bundle.id])],
       variant: bundle.variant,
       path: bundle.directory,
       frames: bundle.frames,

@@ -1,5 +1,6 @@
 /** The calls of an {@link Embedder}, each followed from admission to answer. */
 
+import { allOrNothing } from './all-or-nothing.ts'
 import { type CallKind, type Checked, checkCall } from './call-options.ts'
 import { type Call, Calls } from './calls.ts'
 import { closeDevices, type OpenDevice } from './device/open.ts'
@@ -10,23 +11,21 @@ import {
   OverloadedError,
   RequestTooLargeError,
 } from './errors.ts'
-import { allOrNothing, settleAll } from './many.ts'
+import { DEFAULT_CONCURRENCY, handOut, ItemStream, keyOf, settled } from './item-stream.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { ReadyItem, VideoItem } from './pipeline.ts'
+import type { ReadyItem } from './pipeline.ts'
 import type { Pipelines } from './pipelines.ts'
 import { type Passed, progressOf } from './progress.ts'
-import { heldBytes, type Item, parseItem, planRequest, type RequestRules } from './request/items.ts'
+import { costOf, type Item, parseItem, planRequest, type RequestRules, type VideoItem } from './request/items.ts'
 import type { Picture } from './request/schema.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from './schedule/admission.ts'
-import type { Priority } from './schedule/priority-queue.ts'
 import { SegmentPass } from './segments.ts'
 import { rank } from './similarity.ts'
 import { holdStreams } from './source/given.ts'
 import type { Stats } from './stats.ts'
 import type {
   Base64Request,
-  CallOptions,
   DisposeOptions,
   Embedder,
   EmbedderInfo,
@@ -36,6 +35,7 @@ import type {
   EmbedOptions,
   EmbedRequest,
   EmbedResponse,
+  EmbedStreamOptions,
   ExtractedFrames,
   FloatRequest,
   FramesInput,
@@ -52,6 +52,7 @@ import type {
   VideoEmbedding,
   VideoOptions,
 } from './types.ts'
+import { type Asked, asked, isFrames, rangeOf, type Way } from './way.ts'
 import { Work, type WorkOptions } from './work.ts'
 
 export interface EmbedderParts {
@@ -100,7 +101,8 @@ export class LocalEmbedder implements Embedder {
       try {
         const items = await plan.items(call.signal)
         const passed = progressOf(call, onProgress, () => items.length)
-        const results = await this.#embedAll(items, { call, priority, lease, passed })
+        const keys = [inputs].flat().map(keyOf)
+        const results = await this.#embedAll(items, { call, priority, lease, passed, keys })
         return toResponse(results, {
           encodingFormat: plan.encodingFormat,
           model: this.#info.model,
@@ -141,14 +143,37 @@ export class LocalEmbedder implements Embedder {
     items: Iterable<I> | AsyncIterable<I>,
     given?: EmbedManyOptions,
   ): Promise<Settled<I>[]> {
-    return this.#call('many', given, undefined, async (call, { priority = 'bulk', whenFull, onProgress }) => {
-      const passed = progressOf(call, onProgress, () => (Array.isArray(items) ? items.length : read))
-      let read = 0
-      return settleAll(call, items, (input, index) => {
-        read = index + 1
-        return this.#embedInput(input, { call, priority, whenFull, passed: passed(index) })
-      }) as Promise<Settled<I>[]>
+    return this.#call('many', given, undefined, async (call, options) => {
+      const results: Settled<I>[] = []
+      for await (const one of this.#stream(call, items, options).results()) results[one.index] = one
+      return results
     })
+  }
+
+  async *embedStream<I extends ItemInput>(
+    items: Iterable<I> | AsyncIterable<I>,
+    given?: EmbedStreamOptions,
+  ): AsyncGenerator<Settled<I>, void, undefined> {
+    const options = checkCall('stream', given)
+    const call = this.#calls.begin(options.signal)
+    yield* handOut(call, this.#stream(call, items, options))
+  }
+
+  #stream<I extends ItemInput>(
+    call: Call,
+    items: Iterable<I> | AsyncIterable<I>,
+    { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
+  ): ItemStream<I, Settled<I>> {
+    let read = 0
+    const passed = progressOf(call, onProgress, () => (Array.isArray(items) ? items.length : read))
+    const settle = (input: I, index: number) => {
+      read = index + 1
+      const key = keyOf(input)
+      const asked = { call, priority, whenFull, key, passed: passed(index, key) }
+      return settled(input, index, async () => this.#embedInput(input, asked)) as Promise<Settled<I>>
+    }
+    const { concurrency = DEFAULT_CONCURRENCY, ordered = false } = way
+    return new ItemStream(call, items, settle, { concurrency, ordered })
   }
 
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment> {
@@ -298,21 +323,29 @@ export class LocalEmbedder implements Embedder {
 
   async #embedAll(
     items: readonly Item[],
-    { passed, ...way }: Omit<Way, 'passed'> & { passed: (index: number) => Passed },
+    {
+      passed,
+      keys,
+      ...way
+    }: Omit<Way, 'passed' | 'key'> & {
+      passed: (index: number, key: unknown) => Passed
+      keys: readonly unknown[]
+    },
   ): Promise<ItemResult[]> {
     // First all tokens, then all the rest, so that the texts of a request can share a batch.
     const ready = await allOrNothing(way.call, items, (item) => this.#prepare(item, way))
-    return allOrNothing(way.call, ready, (item, index) =>
-      this.#embedItem(item, { ...way, passed: passed(index) }),
-    )
+    return allOrNothing(way.call, ready, (item, index) => {
+      const key = keys[index]
+      return this.#embedItem(item, { ...way, key, passed: passed(index, key) })
+    })
   }
 
   #prepare(item: Item, { call, priority }: Pick<Way, 'call' | 'priority'>): Promise<ReadyItem> {
     return this.#pipelines.prepare(item, { signal: call.signal, priority })
   }
 
-  async #embedItem(item: ReadyItem, { call, priority, lease, passed }: Way): Promise<ItemResult> {
-    const work = this.#newWork({ kind: item.kind, priority, signal: call.signal, lease, passed })
+  async #embedItem(item: ReadyItem, { call, ...way }: Way): Promise<ItemResult> {
+    const work = this.#newWork({ ...way, kind: item.kind, signal: call.signal })
     return work.run(() => this.#pipelines.embed(item, work))
   }
 
@@ -357,34 +390,4 @@ export class LocalEmbedder implements Embedder {
       },
     )
   }
-}
-
-/** What an item needs to know of its call. */
-interface Way {
-  call: Call
-  priority: Priority
-  lease: Lease
-  passed?: Passed | undefined
-}
-
-/** The same before it is admitted. */
-interface Asked extends Omit<Way, 'lease'> {
-  whenFull: CallOptions['whenFull']
-}
-
-/** Of calls for one item, where somebody waits for the answer. */
-function asked({ priority = 'query', whenFull }: ItemOptions): Omit<Asked, 'call'> {
-  return { priority, whenFull }
-}
-
-function rangeOf({ start, end, frameRule, frameTolerance }: VideoOptions) {
-  return { start, end, frameRule, frameTolerance }
-}
-
-function costOf(items: readonly Item[]): Cost {
-  return { items: items.length, bytes: items.reduce((sum, item) => sum + heldBytes(item), 0) }
-}
-
-function isFrames(video: Video | FramesInput): video is FramesInput {
-  return typeof video === 'object' && Array.isArray((video as Partial<FramesInput> | null)?.frames)
 }

@@ -76,10 +76,10 @@ export interface CudaOptions {
   /** Takes only engines of this precision, and builds such. Default: any; a new one has that of the graphs. */
   precision?: Precision | undefined
   /**
-   * Takes only engines for at least so many clips a batch, 1 to 1024, and builds such. Default: any; a new one is for
-   * `batching.maxVideoBatch`.
+   * Takes only engines that can do at least so many clips a batch, 1 to 1024, and builds such. Default: any; a new one is
+   * for `batching.maxVideoBatch`, which is how many clips are put into a batch.
    */
-  maxBatch?: number | undefined
+  engineBatch?: number | undefined
   /** Batches of a kind that a GPU works on at a time, 1 or 2. Default 2, as far as the engine allows it. */
   contexts?: number | undefined
   /** Replays batches as CUDA graphs, where TensorRT allows it. Default true. */
@@ -132,7 +132,7 @@ export interface ResolvedCudaOptions {
   engineCache: string | undefined
   onBuild: ((line: string) => void) | undefined
   precision: Precision | undefined
-  maxBatch: number | undefined
+  engineBatch: number | undefined
   contexts: number
   graphs: boolean
   hostCode: boolean
@@ -182,7 +182,7 @@ const cudaSchema = z
       .custom<(line: string) => void>((value) => typeof value === 'function', 'must be a function')
       .optional(),
     precision: z.enum(['fp32', 'fp16', 'bf16', 'fp8']).optional(),
-    maxBatch: count.max(1024).optional(),
+    engineBatch: count.max(1024).optional(),
     contexts: z.int().min(1).max(2).default(2),
     graphs: z.boolean().default(true),
     hostCode: z.boolean().default(false),

@@ -18,7 +18,7 @@ import { extracted } from './frames.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
 import { runNative } from './native-job.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
-import type { Item } from './request/items.ts'
+import type { Item, VideoItem } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
 import { DecodeGate } from './schedule/decode-gate.ts'
 import type { Memory } from './schedule/memory-room.ts'
@@ -48,7 +48,6 @@ export interface PipelineParts extends SharedParts {
 
 export type ClipItem = Exclude<Item, { kind: 'text' }>
 export type ReadyItem = ClipItem | { kind: 'text'; tokens: TokenizedText; looksLike?: string | undefined }
-export type VideoItem = Extract<Item, { kind: 'video' }>
 
 type Row =
   | { kind: 'text'; length: number; ids: Int32Array }

@@ -8,12 +8,12 @@ export function progressOf(
   call: Call,
   onProgress: ((progress: Progress) => void) | undefined,
   total: () => number,
-): (index: number) => Passed {
+): (index: number, key: unknown) => Passed {
   const done = { download: 0, decode: 0, encode: 0 }
-  return (index) => (stage) => {
+  return (index, key) => (stage) => {
     done[stage]++
     try {
-      onProgress?.({ stage, done: done[stage], total: total(), index })
+      onProgress?.({ stage, done: done[stage], total: total(), index, key })
     } catch (failure) {
       call.fail(failure)
     }

@@ -70,6 +70,8 @@ export interface Progress {
   total: number
   /** The item that has just finished the stage. */
   index: number
+  /** What the caller knows it by. */
+  key: unknown
 }
 
 export interface CallOptions {
@@ -93,6 +95,19 @@ export interface EmbedOptions extends CallOptions {
 
 export interface EmbedManyOptions extends ItemOptions {
   onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export interface EmbedStreamOptions extends EmbedManyOptions {
+  /**
+   * Items that are held at one time, from when one is read from the source until its result is taken; at least 1.
+   * Default 64. What is embedded at one time, `limits.maxItemsInFlight` bounds besides.
+   */
+  concurrency?: number | undefined
+  /**
+   * Results in the order of the items, so that a slow one holds back those behind it. Default false: each as soon as it
+   * is there.
+   */
+  ordered?: boolean | undefined
 }
 
 export interface VideoOptions extends ItemOptions {
@@ -254,10 +269,13 @@ export type ResultOf<I extends ItemInput> = I extends TextInput ? TextEmbedding 
 /** What the caller knows an item by. */
 export type KeyOf<I extends ItemInput> = I extends { key: infer Key } ? Key : undefined
 
-/** As `Promise.allSettled`: one bad item does not lose the others. `key` is the item's. */
+/**
+ * As of `Promise.allSettled`: one bad item does not lose the others. `key` is the item's, `index` its position in the
+ * list.
+ */
 export type Settled<I extends ItemInput = ItemInput> =
-  | { status: 'fulfilled'; key: KeyOf<I>; value: ResultOf<I> }
-  | { status: 'rejected'; key: KeyOf<I>; reason: CosmosEmbedError }
+  | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: ResultOf<I> }
+  | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 
 /** One label of `classify`. */
 export interface LabelScore {
@@ -271,6 +289,8 @@ export type ItemKind = 'text' | 'video' | 'frames'
 /** One item that ended, for metrics: what `observe` and the diagnostics channel `cosmos-embed:item` tell. */
 export interface ItemEvent {
   kind: ItemKind
+  /** What the caller knows the item by, if it was given a `key`. */
+  key?: unknown
   priority: Priority
   outcome: 'ok' | 'error' | 'cancelled'
   /** Of the error, when `outcome` is `error`. */
@@ -304,13 +324,23 @@ export interface Embedder extends AsyncDisposable {
   /** One picture, as the video in which nothing moves. */
   embedImage(image: Picture, options?: ItemOptions): Promise<VideoEmbedding>
   /**
-   * A list of any length; results in its order. One bad item does not lose the others. Rejects only on abort, on
-   * dispose, when the device is lost, and when the iterable itself or `onProgress` throws.
+   * {@link Embedder.embedStream}, collected: the results in the order of the items. One bad item does not lose the
+   * others. Rejects only on abort, on dispose, when the device is lost, and when the iterable itself or `onProgress`
+   * throws.
    */
   embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<Settled<I>[]>
+  /**
+   * A list of any length in constant memory: each result as soon as it is there. The source is read no faster than
+   * results are taken, `concurrency` items ahead. One bad item does not lose the others. Leaving the loop, or the
+   * signal, stops what is under way and the source. Rejects as `embedMany` does; what was not taken by then is lost.
+   */
+  embedStream<I extends ItemInput>(
+    items: Iterable<I> | AsyncIterable<I>,
+    options?: EmbedStreamOptions,
+  ): AsyncIterableIterator<Settled<I>>
   /**
    * One pass over one video, one vector per window, in order; the next window is decoded while the former is
    * encoded. Leaving the loop closes the video.
@@ -334,8 +364,8 @@ export interface Embedder extends AsyncDisposable {
    * Stops admitting, cancels (or with `drain` finishes) what runs, frees the model. Idempotent: every call waits
    * for the same end, and a later one without `drain` cancels what an earlier one with it is waiting for.
    *
-   * Of a loop over `segments`, draining finishes the window that is being waited for; the next turn of the loop
-   * rejects with ClosedError, so that a loop which was abandoned keeps nothing open.
+   * Of a loop over `segments` or `embedStream`, draining finishes the result that is being waited for; the next turn of the
+   * loop rejects with ClosedError, so that a loop which was abandoned keeps nothing open.
    */
   dispose(options?: DisposeOptions): Promise<void>
 }

@@ -6,11 +6,37 @@ type Issue = z.core.$ZodIssue
 
 /** The request, or a part of it, as the schema has it. Throws InvalidRequestError. */
 export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
-  const result = schema.safeParse(value, { reportInput: true })
+  const result = schema.safeParse(value, { reportInput: true, error: wanted })
   if (result.success) return result.data
   const { message, path } = describeIssues(result.error.issues, field)
-  const item = path[0] === 'input' && typeof path[1] === 'number' ? path[1] : undefined
-  throw new InvalidRequestError(message, { index: item })
+  const [name, item] = path
+  throw new InvalidRequestError(message, {
+    index: name === 'input' && typeof item === 'number' ? item : undefined,
+    ...(name !== undefined && { details: { field: String(name) } }),
+  })
+}
+
+const types: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+}
+
+/** What would be right, where the schema does not say it better. */
+function wanted(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be ${types[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`
+    case 'too_small':
+      return issue.minimum === 1 && issue.origin !== 'number' ? 'must not be empty' : undefined
+    default:
+      return undefined
+  }
 }
 
 /** Options with their defaults; `what` names them, e.g. "limits". Throws InvalidArgumentError. */
@@ -32,20 +58,28 @@ export function describeIssues(
     const meant = meantBranch(issue.errors)
     if (meant) return describeIssues(meant, path)
   }
-  return { message: `${pathName(path)}: ${sentence(issue)}`, path }
+  const message = `${pathName(path)}: ${sentence(issue)}`
+  return issue.code === 'unrecognized_keys'
+    ? { message, path: [...path, shown(issue.keys[0])] }
+    : { message, path }
 }
 
 function sentence(issue: Issue): string {
   if (issue.code === 'unrecognized_keys') return unknownFields(issue.keys)
+  if (issue.code === 'too_small' && issue.origin === 'array') return issue.message
   const value = faultyValue(issue)
   return value === undefined ? 'is required' : `${issue.message}${found(value)}`
 }
 
 /** Not all of them, and not at length: a message must not be a copy of what was sent. */
 function unknownFields(keys: readonly string[]): string {
-  const shown = keys.slice(0, 5).map((key) => `"${key.length > 60 ? `${key.slice(0, 60)}…` : key}"`)
-  const more = keys.length - shown.length
-  return `unknown field ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+  const some = keys.slice(0, 5).map((key) => `"${shown(key)}"`)
+  const more = keys.length - some.length
+  return `unknown field ${some.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function shown(key = ''): string {
+  return key.length > 60 ? `${key.slice(0, 60)}…` : key
 }
 
 /** Of a union told apart by one field, zod gives the whole object. */
@@ -57,6 +91,8 @@ function faultyValue(issue: Issue): unknown {
 /** Names and numbers only: texts, URLs and media are not for messages. */
 function found(value: unknown): string {
   if (typeof value === 'string') return /^[\w.*-]{0,60}$/.test(value) ? `, found "${value}"` : ''
+  if (value === null) return ', found null'
+  if (Array.isArray(value)) return ', found a list'
   return typeof value === 'number' || typeof value === 'boolean' ? `, found ${value}` : ''
 }
 

@@ -6,6 +6,8 @@ import type { ItemKind, ProgressStage, TextEmbedding, Timings, VideoEmbedding } 
 
 export interface WorkOptions {
   kind: ItemKind
+  /** What the caller knows the item by. */
+  key?: unknown
   priority: Priority
   signal: AbortSignal
   lease: Lease
@@ -24,15 +26,17 @@ export class Work {
   /** To be called when a stage is behind it. */
   readonly passed: (stage: ProgressStage) => void
   readonly #kind: ItemKind
+  readonly #key: unknown
   readonly #stats: Stats
   readonly #lost: (failure: DeviceLostError) => void
   readonly #started = performance.now()
 
   constructor(stats: Stats, options: WorkOptions) {
-    const { kind, priority, signal, lease, passed = () => {}, lost = () => {} } = options
+    const { kind, key, priority, signal, lease, passed = () => {}, lost = () => {} } = options
     this.#stats = stats
     this.#lost = lost
     this.#kind = kind
+    this.#key = key
     this.priority = priority
     this.signal = signal
     this.lease = lease
@@ -63,7 +67,14 @@ export class Work {
     this.timings.total = performance.now() - this.#started
     const { priority, timings } = this
     this.#stats.itemEnded(
-      { kind: this.#kind, priority, outcome, timings: { ...timings }, ...(code !== undefined && { code }) },
+      {
+        kind: this.#kind,
+        ...(this.#key !== undefined && { key: this.#key }),
+        priority,
+        outcome,
+        timings: { ...timings },
+        ...(code !== undefined && { code }),
+      },
       tokens,
     )
   }

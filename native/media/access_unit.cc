@@ -4,52 +4,12 @@
 #include <bit>
 
 #include "media/bit_reader.h"
+#include "media/nal_units.h"
 
 namespace cosmos {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-// Where the next start code's last zero-zero-one begins, at or after `from`; the size when there is none.
-std::size_t FindStartCode(Bytes data, std::size_t from) {
-  for (std::size_t i = from; i + 3 < data.size();) {
-    if (data[i + 2] > 1) {
-      i += 3;
-    } else if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1) {
-      return i;
-    } else {
-      ++i;
-    }
-  }
-  return data.size();
-}
-
-// Calls `take` with what follows each start code, to the end of the packet, until it says false.
-template <typename Take>
-void ForEachStartCode(Bytes data, Take take) {
-  for (std::size_t at = FindStartCode(data, 0); at < data.size(); at = FindStartCode(data, at + 3)) {
-    if (!take(data.subspan(at + 3))) return;
-  }
-}
-
-// Calls `take` with each NAL unit until it says false. Between start codes the end of a unit is not looked
-// for: what begins with it is enough.
-template <typename Take>
-void ForEachUnit(Bytes data, int length_bytes, Take take) {
-  if (length_bytes == 0) {
-    ForEachStartCode(data, take);
-    return;
-  }
-  const auto header = static_cast<std::size_t>(length_bytes);
-  while (data.size() > header) {
-    std::size_t length = 0;
-    for (std::size_t i = 0; i < header; ++i) length = length << 8 | data[i];
-    data = data.subspan(header);
-    const Bytes unit = data.first(std::min(length, data.size()));
-    if (!unit.empty() && !take(unit)) return;
-    data = data.subspan(unit.size());
-  }
-}
 
 // Whether an H.264 SEI message says that pictures are whole from here on, and not only after a while.
 bool IsRecoveryPoint(Bytes sei) {
@@ -152,6 +112,26 @@ AccessUnit ReadMpeg2(Bytes packet) {
   return unit;
 }
 
+AccessUnit Begins(bool key) { return {.random_access = key, .closed = key}; }
+
+// The codecs below have no B-frames, and say in their first bits whether a picture leans on others.
+AccessUnit ReadWmv1(Bytes packet) { return Begins((packet[0] & 0xc0) == 0); }
+
+AccessUnit ReadWmv2(Bytes packet) { return Begins((packet[0] & 0x80) == 0); }
+
+AccessUnit ReadTheora(Bytes packet) {
+  constexpr std::uint8_t kHeader = 0x80;
+  constexpr std::uint8_t kInter = 0x40;
+  if ((packet[0] & kHeader) != 0) return {.has_picture = false};
+  return Begins((packet[0] & kInter) == 0);
+}
+
+// One bit of a range coder at even odds: the upper half of its first range, 0xff00, is a one.
+AccessUnit ReadFfv1(Bytes packet) {
+  constexpr int kHalf = 0xff00 / 2;
+  return Begins(packet.size() > 1 && (packet[0] << 8 | packet[1]) >= kHalf);
+}
+
 // How many bits an MPEG-4 picture's time has, from what follows the start code of a video object layer.
 int TimeBits(Bytes layer) {
   constexpr std::uint32_t kExtendedAspect = 15;
@@ -193,11 +173,10 @@ AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_
 }
 
 void AccessUnitReader::Configure(Bytes extradata) {
-  constexpr std::size_t kAvcLength = 4;
   constexpr std::size_t kHevcLength = 21;
   const bool boxed = !extradata.empty() && extradata[0] == 1;  // not start codes
   if (codec_ == AV_CODEC_ID_H264) {
-    length_bytes_ = boxed && extradata.size() > kAvcLength ? (extradata[kAvcLength] & 3) + 1 : 0;
+    length_bytes_ = h264_.ReadExtradata(extradata);
   } else if (codec_ == AV_CODEC_ID_HEVC) {
     length_bytes_ = boxed && extradata.size() > kHevcLength ? (extradata[kHevcLength] & 3) + 1 : 0;
   } else if (codec_ == AV_CODEC_ID_MPEG4) {
@@ -227,11 +206,15 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
     case AV_CODEC_ID_VP8: return ReadVp8(packet);
     case AV_CODEC_ID_VP9: return ReadVp9(packet);
     case AV_CODEC_ID_AV1: return ReadAv1(packet);
+    case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
+    case AV_CODEC_ID_WMV2: return ReadWmv2(packet);
+    case AV_CODEC_ID_THEORA: return ReadTheora(packet);
+    case AV_CODEC_ID_FFV1: return ReadFfv1(packet);
     default: return {.read = false};
   }
 }
 
-AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
+AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
   constexpr int kSlice = 1;
   constexpr int kPartition = 2;
   constexpr int kIdrSlice = 5;
@@ -244,7 +227,12 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
       const Bytes sei = nal.subspan(1);
       recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
     }
+    h264_.Note(nal);
     if (type != kSlice && type != kPartition && type != kIdrSlice) return true;
+    if (!unit.has_picture && type != kIdrSlice) {
+      const auto slice = h264_.ReadSlice(nal);
+      unit.resets_order = slice && slice->resets;
+    }
     unit.has_picture = true;
     unit.closed = type == kIdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
@@ -253,7 +241,7 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) const {
     // may be predicted from the first field.
     return unit.intra && !unit.random_access;
   });
-  unit.restarts_order = unit.closed;
+  unit.restarts_order = unit.closed || unit.resets_order;
   return unit;
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "media/ffmpeg.h"
+#include "media/h264_headers.h"
 
 namespace cosmos {
 
@@ -25,6 +26,8 @@ struct AccessUnit {
   bool closed = false;
   // Numbers that say the order of presentation begin anew.
   bool restarts_order = false;
+  // They do so behind it: whatever number it has, it is the first. H.264's memory management.
+  bool resets_order = false;
   // Pictures that follow it and are shown before it are not shown, wherever in the stream it stands.
   bool drops_leading = false;
   // One of those, if the unit that drops them is the last that is no such picture. HEVC.
@@ -46,11 +49,12 @@ class AccessUnitReader {
 
   void Configure(Bytes extradata);
   AccessUnit ReadBytes(Bytes packet);
-  AccessUnit ReadH264(Bytes packet) const;
+  AccessUnit ReadH264(Bytes packet);
   AccessUnit ReadHevc(Bytes packet);
   AccessUnit ReadMpeg4(Bytes packet);
 
   AVCodecID codec_;
+  H264Headers h264_;
   int length_bytes_ = 0;         // of the length before each NAL unit; 0: start codes
   int time_bits_ = 0;            // of an MPEG-4 picture's time; 0: not known yet
   bool sequence_ended_ = false;  // the HEVC picture that comes next begins a new one

@@ -18,7 +18,7 @@ namespace {
 class VideoClipReader final : public ClipReader {
  public:
   explicit VideoClipReader(const ClipRequest& request)
-      : request_(request), guard_(request.limits.max_wall_seconds) {}
+      : request_(request), guard_(request.limits.max_wall_seconds, request.limits.max_bytes) {}
 
   Status Open(MediaSource source, const std::optional<Windows>& windows, CancelTokenPtr cancel);
   Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override;
@@ -104,7 +104,10 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
   const JobGuard::Call call(guard_, std::move(cancel));
   const Stopwatch stopwatch;
   if (Status status = CheckRequest(request_, windows); !status.ok()) return status;
-  if (Status status = OpenVideo(std::move(source), windows); !status.ok()) return status;
+  Status status = OpenVideo(std::move(source), windows);
+  // What FFmpeg lacked memory for comes out as damage, or goes unnoticed.
+  COSMOS_RETURN_IF_ERROR(guard_.memory().Check());
+  if (!status.ok()) return status;
   spent_.open_ms = stopwatch.Milliseconds();
   return {};
 }
@@ -150,6 +153,7 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
   if (!error_.ok()) return error_;
   const JobGuard::Call call(guard_, std::move(cancel));
   auto clip = NextClip();
+  if (Status status = guard_.memory().Check(); !status.ok()) clip = std::move(status);
   if (!clip.ok()) error_ = clip.status();
   // Nobody knows when the caller lets go of this: what others wait for is given back now.
   if (!clip.ok() || window_ == static_cast<int>(windows_.size())) {

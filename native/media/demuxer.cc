@@ -158,6 +158,9 @@ Status Demuxer::ChooseStream() {
   const bool fields =
       has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
   if (fields) parser_.emplace(parameters());
+  theora_times_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_THEORA && container() == "ogg")
+    theora_times_.emplace(parameters());
   unpacker_.reset();
   if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
     auto unpacker = BitstreamFilter::Open(parameters());
@@ -274,6 +277,7 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       continue;
     }
     if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
+    if (theora_times_) theora_times_->Mend(packet);
     if (!unpacker_) return true;
     auto unpacked = Unpack(packet);
     if (!unpacked.ok() || unpacked.value()) return unpacked;

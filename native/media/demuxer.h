@@ -13,6 +13,7 @@
 #include "media/ffmpeg.h"
 #include "media/job_guard.h"
 #include "media/source.h"
+#include "media/theora_times.h"
 
 namespace cosmos {
 
@@ -83,9 +84,10 @@ class Demuxer {
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
   std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
-  std::optional<PictureParser> parser_;      // of a stream whose fields may come one by one
-  ff::Packet ahead_;                         // read to see whether it is a second field, and is none
-  std::int64_t earlier_bytes_ = 0;           // read before the last Rewind
+  std::optional<TheoraTimes> theora_times_;
+  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
+  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
+  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
   std::string damage_;
 };
 

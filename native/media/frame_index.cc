@@ -13,25 +13,29 @@ FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool made_up, std::ve
 }
 
 // Every picture before a keyframe in decoding order is shown before it. A pts that says otherwise (a joined
-// recording, a clock that was reset) begins a new epoch: order is (epoch, pts). `by_dts`: a clock that steps
-// back anywhere begins one as well. That is for times that do not say the order.
+// recording, a clock that was reset) begins a new epoch: order is (epoch, pts). An equal one does not: the
+// clock cannot tell them apart. `by_dts`: a clock that steps back anywhere, and by more than demuxers that
+// make up times of decoding are wrong by, begins one as well. That is for times that do not say the order.
 std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
+  constexpr std::size_t kMadeUp = 33;  // packets
   std::vector<int> epoch(packets_.size());
+  std::vector<std::int64_t> latest_dts(packets_.size());  // of the epoch, up to a packet
   int epochs = 1;
+  std::size_t first = 0;  // of the epoch
   std::int64_t latest = IndexedPacket::kNoTime;
-  std::int64_t latest_dts = IndexedPacket::kNoTime;
   for (std::size_t place = 0; place < packets_.size(); ++place) {
     const IndexedPacket& packet = packets_[place];
     if (packet.keyframe) keyframes_.push_back(static_cast<int>(place));
-    const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && packet.dts < latest_dts;
-    if (place > 0 && (steps_back || packet.keyframe) && packet.pts <= latest) {
+    const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && place - first > kMadeUp &&
+                            packet.dts < latest_dts[place - kMadeUp - 1];
+    if (place > 0 && (steps_back || packet.keyframe) && packet.pts < latest) {
       ++epochs;
+      first = place;
       latest = packet.pts;
-      latest_dts = IndexedPacket::kNoTime;
       seekable_ = false;
     }
     latest = std::max(latest, packet.pts);
-    latest_dts = std::max(latest_dts, packet.dts);
+    latest_dts[place] = place == first ? packet.dts : std::max(latest_dts[place - 1], packet.dts);
     epoch[place] = epochs - 1;
   }
   FindOffsets(epoch, epochs);
@@ -86,6 +90,24 @@ void FrameIndex::Arrange(std::vector<int> display) {
   const auto twice = std::ranges::adjacent_find(by_pts_, {}, time_of);
   if (twice != by_pts_.end()) seekable_ = false;
 
+  // Times that rise from packet to packet are those of decoding, and pictures before the first that is shown
+  // have used up the first of them. Other times of pictures that are not shown mean nothing.
+  int used_up = 0;
+  std::vector<bool> has_time(packets_.size());
+  if (!display.empty() && std::ranges::is_sorted(by_pts_)) {
+    for (const int place : display) {
+      if (packets_[place].shown) break;
+      has_time[place] = packets_[place].has_picture;
+      used_up += packets_[place].has_picture ? 1 : 0;
+    }
+  }
+  for (const int place : by_pts_) {
+    if (!packets_[place].shown && !has_time[place]) continue;
+    if (--used_up >= 0) continue;
+    times_.push_back(std::clamp(packets_[place].pts + offsets_[epoch[place]], -kMostTime, kMostTime));
+  }
+  std::ranges::sort(times_);
+
   by_order_ = display.empty() ? by_pts_ : std::move(display);
   order_.resize(packets_.size());
   for (std::size_t order = 0; order < by_order_.size(); ++order) {
@@ -93,10 +115,6 @@ void FrameIndex::Arrange(std::vector<int> display) {
     order_[place] = static_cast<int>(order);
     if (packets_[place].shown) frames_.push_back(place);
   }
-  for (const int place : frames_) {
-    times_.push_back(std::clamp(packets_[place].pts + offsets_[epoch[place]], -kMostTime, kMostTime));
-  }
-  std::ranges::sort(times_);
   if (!seekable_) by_pts_ = {};
 }
 

@@ -30,7 +30,7 @@ class FrameIndex {
   FrameIndex() = default;
   // Packets in decoding order, each with a pts within kMostTime. `made_up`: the container had none, and these
   // only say the order. `display`: the places in the order of presentation, where that is known better than
-  // the pts say; then the pts of the shown pictures are dealt out to them in that order.
+  // the pts say; then the pts are dealt out to the pictures in that order.
   explicit FrameIndex(std::vector<IndexedPacket> packets, bool made_up = false,
                       std::vector<int> display = {});
 

@@ -43,7 +43,7 @@ Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const Cli
                                    CancelTokenPtr cancel) {
   if (images.empty()) return Status(StatusCode::kInvalidArgument, "a clip needs at least one picture");
   if (Status status = CheckRequest(request); !status.ok()) return status;
-  JobGuard guard(request.limits.max_wall_seconds);
+  JobGuard guard(request.limits.max_wall_seconds, request.limits.max_bytes);
   const JobGuard::Call call(guard, std::move(cancel));
   const Stopwatch stopwatch;
 
@@ -59,6 +59,7 @@ Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const Cli
     }
     if (Status status = guard.Check(); !status.ok()) return status;
     auto loaded = Load(images[picture], request.limits);
+    if (Status status = guard.memory().Check(); !status.ok()) return AtPicture(status, picture);
     if (!loaded.ok()) return AtPicture(loaded.status(), picture);
     if (slot == 0) {
       clip.report.codec = loaded->codec;

@@ -8,19 +8,20 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
+#include "media/job_memory.h"
 
 namespace cosmos {
 
-// Joins the caller's cancel token with a limit on wall-clock time. The clock runs only inside calls: what a
-// caller does between two clips is not the video's fault.
+// Joins the caller's cancel token with limits on wall-clock time and on FFmpeg's memory. The clock runs only
+// inside calls: what a caller does between two clips is not the video's fault.
 class JobGuard {
  public:
-  explicit JobGuard(double max_seconds) : max_seconds_(max_seconds) {}
+  JobGuard(double max_seconds, std::int64_t max_bytes) : max_seconds_(max_seconds), memory_(max_bytes) {}
 
   // One call into the library, from construction to destruction.
   class Call {
    public:
-    Call(JobGuard& guard, CancelTokenPtr cancel) : guard_(guard) {
+    Call(JobGuard& guard, CancelTokenPtr cancel) : guard_(guard), counted_(guard.memory_) {
       guard_.cancel_ = std::move(cancel);
       guard_.began_ = Clock::now();
     }
@@ -34,6 +35,7 @@ class JobGuard {
 
    private:
     JobGuard& guard_;
+    JobMemory::Counted counted_;
   };
 
   // A time in which the clock stands still: the call waits for others and not for the video.
@@ -62,10 +64,13 @@ class JobGuard {
     if (began_) began_ = Clock::now();
   }
 
-  bool stopped() const { return cancelled() || seconds() > max_seconds_; }
+  const JobMemory& memory() const { return memory_; }
+
+  bool stopped() const { return cancelled() || seconds() > max_seconds_ || memory_.exceeded(); }
 
   Status Check() const {
     if (cancelled()) return {StatusCode::kCancelled, "the decode was cancelled"};
+    COSMOS_RETURN_IF_ERROR(memory_.Check());
     if (seconds() > max_seconds_) {
       return Status(StatusCode::kTimeout, "decoding took longer than the limit maxWallSeconds of " +
                                               std::to_string(max_seconds_) + " s")
@@ -83,6 +88,7 @@ class JobGuard {
   }
 
   double max_seconds_;
+  JobMemory memory_;
   double used_ = 0;
   std::optional<Clock::time_point> began_;
   CancelTokenPtr cancel_;

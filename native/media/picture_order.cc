@@ -16,7 +16,7 @@ void PictureOrder::Add(const AVPacket& packet, const AccessUnit& unit) {
     case AV_CODEC_ID_HEVC:
       if (unit.has_picture && parsed) {
         if (unit.restarts_order) ++position.epoch;
-        position.number = parsed->output_picture_number;
+        position.number = unit.resets_order ? 0 : parsed->output_picture_number;
       }
       break;
     case AV_CODEC_ID_MPEG1VIDEO:

@@ -15,7 +15,8 @@ PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDeco
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
       cursor_(demuxer, index, parameter_sets),
-      reader_(demuxer.parameters()) {}
+      reader_(demuxer.parameters()),
+      references_(demuxer.parameters()) {}
 
 Result<std::optional<WantedPicture>> PictureStream::Next() {
   if (!packet_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
@@ -47,12 +48,18 @@ Status PictureStream::BeginRun() {
   careful_ = false;
   went_back_ = false;
   first_ = run.first;
-  refused_ = decoder_.refused();
+  return MoveToFirst();
+}
+
+// Nothing is known of what is decoded from here on.
+Status PictureStream::MoveToFirst() {
+  refused_ = decoder().refused();
   last_order_ = -1;
   damage_ = 0;
-  damaged_place_ = -1;
+  damaged_places_.clear();
   keyframe_is_lost_ = false;
   silent_packets_ = 0;
+  references_.Reset();
   return cursor_.MoveTo(first_);
 }
 
@@ -69,6 +76,7 @@ Status PictureStream::SendOne() {
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
   sent_place_ = place;
+  if (references_.MissesPictures(*packet_) && !IsLeading(place)) NoteDamage(1, place);
   if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
   if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;
@@ -138,14 +146,16 @@ void PictureStream::Deliver(Picture picture) {
 }
 
 void PictureStream::NoteDamage(int count, int place) {
+  if (count == 0) return;
   damage_ += count;
-  if (count > 0) damaged_place_ = std::max(damaged_place_, place);
+  damaged_places_.insert(std::ranges::upper_bound(damaged_places_, place), place);
 }
 
 // What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says
 // so.
 bool PictureStream::LeansOnDamage(int place) const {
-  return damaged_place_ >= 0 && place >= damaged_place_ && index_.KeyframeFor(place) <= damaged_place_;
+  const auto after = std::ranges::upper_bound(damaged_places_, place);
+  return after != damaged_places_.begin() && index_.KeyframeFor(place) <= *(after - 1);
 }
 
 // The index may have taken the container's word for it.
@@ -189,19 +199,13 @@ Status PictureStream::DecodeAgain() {
     first_ = index_.KeyframeFor(first_ - 1);
   }
   decoder().Reset();
-  refused_ = decoder().refused();
-  last_order_ = -1;
-  damage_ = 0;
-  damaged_place_ = -1;
-  keyframe_is_lost_ = false;
-  silent_packets_ = 0;
   packets_since_frame_ = 0;
-  return cursor_.MoveTo(first_);
+  return MoveToFirst();
 }
 
 Status PictureStream::BeginEarlier() {
   first_ = index_.KeyframeFor(first_ - 1);
-  return cursor_.MoveTo(first_);
+  return MoveToFirst();
 }
 
 // Pictures come in presentation order: those that should have come before `order` will not. The nearer of the

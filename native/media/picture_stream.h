@@ -15,6 +15,7 @@
 #include "media/demuxer.h"
 #include "media/frame_index.h"
 #include "media/packet_cursor.h"
+#include "media/reference_check.h"
 
 namespace cosmos {
 
@@ -30,7 +31,7 @@ struct WantedPicture {
 struct DecodeCounts {
   std::int64_t decoded = 0;    // pictures that came out, or were decoded for others to refer to
   std::int64_t discarded = 0;  // packets that went in and gave no picture
-  int damage = 0;              // packets refused and pictures patched up
+  int damage = 0;              // packets refused, and pictures patched up or without what they lean on
 };
 
 class PictureStream {
@@ -57,6 +58,7 @@ class PictureStream {
   };
 
   Status BeginRun();
+  Status MoveToFirst();
   Status SendOne();
   Status EndRun();
   Status ReceiveAll();
@@ -81,17 +83,18 @@ class PictureStream {
   const int max_packets_without_frame_;
   PacketCursor cursor_;
   AccessUnitReader reader_;
+  ReferenceCheck references_;
   ff::Packet packet_{av_packet_alloc()};
 
   std::size_t run_ = 0;
   // Of the current run:
   bool in_run_ = false;
-  int first_ = 0;           // the place it begins at
-  int refused_ = 0;         // what the decoder had counted up to the last packet
-  int last_order_ = -1;     // of the last picture that came
-  int damage_ = 0;          // packets refused and pictures patched up
-  int damaged_place_ = -1;  // of the last of them
-  int sent_place_ = -1;     // of the last packet
+  int first_ = 0;                    // the place it begins at
+  int refused_ = 0;                  // what the decoder had counted up to the last packet
+  int last_order_ = -1;              // of the last picture that came
+  int damage_ = 0;                   // packets refused, and pictures patched up or without what they lean on
+  std::vector<int> damaged_places_;  // of these, ascending
+  int sent_place_ = -1;              // of the last packet
   bool keyframe_is_lost_ =
       false;                // the run's first packet was refused: what leans on it is no picture of anything
   bool careful_ = false;    // it is decoded again on one thread, after damage was seen

@@ -119,7 +119,10 @@ Result<std::optional<Picture>> SoftwareDecoder::Receive() {
     if (Status status = Judge(error); !status.ok()) return status;
     if (error < 0) continue;
     picture.place = static_cast<int>(picture.frame->pts);
-    picture.damaged = picture.frame->decode_error_flags != 0;
+    // H.264's decoder calls all pictures corrupt that come before it is sure of itself, whole ones too.
+    const bool is_corrupt =
+        context_->codec_id != AV_CODEC_ID_H264 && (picture.frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+    picture.damaged = picture.frame->decode_error_flags != 0 || is_corrupt;
     return std::optional(std::move(picture));
   }
   return std::optional<Picture>();

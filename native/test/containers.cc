@@ -25,6 +25,8 @@ std::optional<std::size_t> HeadOf(const std::string& type) {
                                                            {"minf", 0},
                                                            {"stbl", 0},
                                                            {"edts", 0},
+                                                           {"moof", 0},
+                                                           {"traf", 0},
                                                            {"stsd", 8},
                                                            {"avc1", kVideoSampleEntry},
                                                            {"hvc1", kVideoSampleEntry},

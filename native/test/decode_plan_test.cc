@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <random>
 #include <set>
+#include <span>
 
 #include "media/frame_index.h"
 #include "media/window_plan.h"
@@ -253,6 +255,41 @@ TEST(PlanWindows, AsManyListsAsMemoryAllows) {
   const auto many = PlanWindows(scan, request, Windows{.seconds = 8, .stride = 0.01});
   ASSERT_FALSE(many.ok());
   EXPECT_EQ(many.status().code(), StatusCode::kLimit);
+}
+
+// A clock too coarse to tell the pictures apart: nothing began anew.
+TEST(FrameIndex, AKeyframeWithTheTimeOfTheFrameBeforeItIsNoReset) {
+  std::vector<IndexedPacket> packets;
+  for (int place = 0; place < 12; ++place) packets.push_back({.pts = place / 4, .keyframe = place % 3 == 0});
+  const FrameIndex index(packets);
+  EXPECT_FALSE(index.joined());
+  for (int rank = 0; rank < 12; ++rank) {
+    EXPECT_EQ(index.place(rank), rank);
+    EXPECT_EQ(index.time(rank), rank / 4);
+  }
+}
+
+// I2 b0 b1 P5 b3 b4, and the first two b lean on what was cut off.
+TEST(FrameIndex, PicturesThatAreNotShownUseUpTimesOfDecoding) {
+  const std::vector<int> display = {1, 2, 0, 4, 5, 3};
+  const auto index_of = [&](std::span<const std::int64_t> times) {
+    std::vector<IndexedPacket> packets;
+    for (const std::int64_t time : times) packets.push_back({.pts = time, .dts = time});
+    packets[0].keyframe = true;
+    packets[1].shown = packets[2].shown = false;
+    return FrameIndex(packets, /*made_up=*/false, display);
+  };
+  const FrameIndex decoding = index_of(std::array<std::int64_t, 6>{0, 1, 2, 3, 4, 5});
+  // As muxers write what was shown before the first time there is.
+  const FrameIndex showing = index_of(std::array<std::int64_t, 6>{0, 1, 2, 3, 1, 2});
+  ASSERT_EQ(decoding.frame_count(), 4);
+  ASSERT_EQ(showing.frame_count(), 4);
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_EQ(decoding.time(rank), 2 + rank);
+    EXPECT_EQ(showing.time(rank), rank);
+    EXPECT_EQ(showing.place(rank), display[2 + static_cast<std::size_t>(rank)]);
+  }
+  EXPECT_FALSE(showing.joined());
 }
 
 TEST(FrameIndex, EqualTimesAreNotSeekable) {

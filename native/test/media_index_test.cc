@@ -47,6 +47,10 @@ std::filesystem::path Base(const std::string& codec) {
     return MakeClip("index_vp9.webm", kMoving + "-c:v libvpx-vp9 -g 20 -b:v 200k -cpu-used 8");
   if (codec == "av1") return MakeClip("index_av1.mkv", kMoving + "-c:v libsvtav1 -preset 12 -g 20");
   if (codec == "mpeg2") return MakeClip("index_mpeg2.ts", kMoving + "-c:v mpeg2video -bf 2 -g 12");
+  if (codec == "wmv1") return MakeClip("index_wmv1.mkv", kMoving + "-c:v wmv1 -g 20 -q:v 3");
+  if (codec == "wmv2") return MakeClip("index_wmv2.mkv", kMoving + "-c:v wmv2 -g 20 -q:v 3");
+  if (codec == "theora") return MakeClip("index_theora.mkv", kMoving + "-c:v libtheora -g 20 -q:v 6");
+  if (codec == "ffv1") return MakeClip("index_ffv1.mkv", kMoving + "-c:v ffv1 -level 3 -g 20");
   if (codec == "mpeg4") return MakeClip("index_mpeg4.mp4", kMoving + "-c:v mpeg4 -bf 2 -g 20");
   return MakeClip("index_xvid.avi", kMoving + "-c:v libxvid -bf 2 -g 20 -q:v 3");
 }
@@ -207,7 +211,8 @@ INSTANTIATE_TEST_SUITE_P(
         AllKeys("h264_open", "mp4"), AllKeys("hevc", "mp4"), AllKeys("hevc", "mkv"),
         AllKeys("hevc_open", "mkv"), AllKeys("vp8", "mkv"), AllKeys("vp9", "mp4"), AllKeys("vp9", "mkv"),
         AllKeys("av1", "mp4"), AllKeys("av1", "mkv"), AllKeys("mpeg2", "mkv"), AllKeys("mpeg2", "mp4"),
-        AllKeys("mpeg4", "mp4"), AllKeys("mpeg4", "mkv"), AllKeys("mpeg4", "avi"), SomeKeys("h264", "mp4"),
+        AllKeys("mpeg4", "mp4"), AllKeys("mpeg4", "mkv"), AllKeys("mpeg4", "avi"), AllKeys("wmv1", "mkv"),
+        AllKeys("wmv2", "mkv"), AllKeys("theora", "mkv"), AllKeys("ffv1", "mkv"), SomeKeys("h264", "mp4"),
         SomeKeys("h264_p", "mp4"), SomeKeys("h264", "mkv"), SomeKeys("hevc", "mp4"),
         SomeKeys("hevc_open", "mp4"), SomeKeys("vp9", "mp4"), SomeKeys("av1", "mkv"),
         SomeKeys("mpeg4", "mp4"), FirstIsNoKey("h264", "mp4"), FirstIsNoKey("h264", "mkv"),

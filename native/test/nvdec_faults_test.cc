@@ -266,7 +266,7 @@ TEST_F(NvdecFaults, SeveralGpus) {
 
 TEST_F(NvdecFaults, ABusyNvdecLeavesClipsToTheCpuIfItMay) {
   const auto gpu = fake_.Open({.nvdec_workers = 1, .cpu_workers = 1});
-  JobGuard guard(1e9);
+  JobGuard guard(1e9, 1 << 30);
   const JobGuard::Call call(guard, nullptr);
   // Somebody decodes a very long video.
   auto turn =
@@ -281,7 +281,7 @@ TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   auto cancel = std::make_shared<CancelToken>();
   {
-    JobGuard guard(1e9);
+    JobGuard guard(1e9, 1 << 30);
     const JobGuard::Call call(guard, nullptr);
     auto turn = gpu->nvdec()->scheduler().Begin({}, DecodePath::kNvdec, guard);
     Status status;

@@ -82,7 +82,7 @@ class Caller {
   void Cancel() { cancel_->Cancel(); }
 
  private:
-  JobGuard guard_{1e9};
+  JobGuard guard_{1e9, 1 << 30};
   CancelTokenPtr cancel_ = std::make_shared<CancelToken>();
   JobGuard::Call call_;
 };
@@ -180,7 +180,7 @@ TEST(NvdecScheduler, WaitingDoesNotUseUpTheTimeLimit) {
   Caller holder;
   auto held = scheduler.Begin(kLong, std::nullopt, holder.guard());
   std::thread waits([&] {
-    JobGuard guard(0.02);
+    JobGuard guard(0.02, 1 << 30);
     const JobGuard::Call call(guard, nullptr);
     auto turn = scheduler.Begin(kLong, std::nullopt, guard);
     EXPECT_TRUE(turn.ok());

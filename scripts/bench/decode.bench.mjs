@@ -26,6 +26,7 @@ const usage = `npm run bench decode -- [OPTIONS]
   --clips N        clips of one measurement (default 4)
   --runs N         measurements of each (default 3)
   --tolerance LIST also ours with frameTolerance, in seconds
+  --addon NAME=FILE also another build of the addon, under that name; may be given several times
   --peers          make a Python environment with PyAV and torchcodec if there is none, and compare`
 
 export async function run(argv) {
@@ -39,6 +40,7 @@ export async function run(argv) {
       clips: { type: 'string', default: '4' },
       runs: { type: 'string', default: '3' },
       tolerance: { type: 'string', default: '' },
+      addon: { type: 'string', multiple: true, default: [] },
       peers: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -46,6 +48,7 @@ export async function run(argv) {
   if (values.help) return console.log(usage)
   const plan = { clips: Number(values.clips), runs: Number(values.runs) }
   const tolerances = values.tolerance === '' ? [] : values.tolerance.split(',').map(Number)
+  const addons = values.addon.map((one) => /^([^=]+)=(.+)$/.exec(one)?.slice(1) ?? [one, one])
   const peers = values.peers ? await peerEnvironment() : { names: [], versions: {} }
 
   const rows = []
@@ -57,6 +60,7 @@ export async function run(argv) {
           const contenders = [
             { name: 'cosmos-embed' },
             ...tolerances.map((tolerance) => ({ name: `cosmos-embed ±${tolerance} s`, tolerance })),
+            ...addons.map(([name, addon]) => ({ name, addon: path.resolve(addon) })),
             ...peers.names.map((peer) => ({ name: peer, peer })),
           ]
           rows.push(...(await compare({ codec, size, gop, file, mode, contenders, ...plan })))
@@ -105,11 +109,12 @@ async function compare({ codec, size, gop, file, mode, contenders, clips, runs }
   }
 }
 
-async function measure({ peer, tolerance }, { file, mode, clips, keep }) {
+async function measure({ peer, tolerance, addon }, { file, mode, clips, keep }) {
   if (peer === undefined) {
     const busy = mode === 'busy'
     const job = { file, clips, concurrency: busy ? cores : 1, threads: busy ? 1 : cores, tolerance, keep }
-    return await worker(process.execPath, [path.join(here, 'decode-worker.mjs'), JSON.stringify(job)])
+    const env = addon === undefined ? process.env : { ...process.env, COSMOS_EMBED_ADDON: addon }
+    return await worker(process.execPath, [path.join(here, 'decode-worker.mjs'), JSON.stringify(job)], env)
   }
   // Python runs one process per core when busy: the interpreter's lock must not be what is measured.
   const processes = mode === 'busy' ? cores : 1
@@ -127,9 +132,9 @@ async function measure({ peer, tolerance }, { file, mode, clips, keep }) {
   }
 }
 
-function worker(command, args) {
+function worker(command, args, env = process.env) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
     let output = ''
     child.stdout.on('data', (chunk) => {
       output += chunk

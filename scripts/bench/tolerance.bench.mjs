@@ -1,16 +1,10 @@
 // npm run bench tolerance: what frameTolerance does to the vectors, on rendered clips with known captions.
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-import { dot } from '../../dist/cli/search.js'
-import { createEmbedder } from '../../dist/index.js'
+import { createEmbedder, similarity } from '../../dist/index.js'
 import { median, report, round } from './report.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
+import { scenes } from './scenes.mjs'
 
 export async function run(argv) {
   const { values } = parseArgs({
@@ -21,14 +15,7 @@ export async function run(argv) {
       tolerance: { type: 'string', default: '0,0.1,0.25,0.5' },
     },
   })
-  const folder = path.join(root, '.cache', 'bench-media', `scenes-${values.seed}-${values.count}`)
-  const list = path.join(folder, 'captions.jsonl')
-  if (!existsSync(list)) render(folder, values)
-  const scenes = readFileSync(list, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-
+  const clips = scenes(values)
   const embedder = await createEmbedder()
   try {
     const embed = async (items) =>
@@ -36,7 +23,7 @@ export async function run(argv) {
         if (result.status === 'rejected') throw result.reason
         return result.value
       })
-    const texts = await embed(scenes.map(({ caption }) => ({ text: caption })))
+    const texts = await embed(clips.map(({ caption }) => ({ text: caption })))
     let exact
     const rows = []
     for (const frameTolerance of [
@@ -46,13 +33,11 @@ export async function run(argv) {
         .map(Number)
         .filter((s) => s > 0),
     ]) {
-      const videos = await embed(
-        scenes.map(({ file }) => ({ video: path.join(folder, file), frameTolerance })),
-      )
+      const videos = await embed(clips.map(({ file }) => ({ video: file, frameTolerance })))
       exact ??= videos
-      const cosines = videos.map(({ embedding }, index) => dot(embedding, exact[index].embedding))
+      const cosines = videos.map(({ embedding }, index) => similarity(embedding, exact[index].embedding))
       const found = texts.filter(({ embedding }, row) => {
-        const scores = videos.map((video) => dot(embedding, video.embedding))
+        const scores = videos.map((video) => similarity(embedding, video.embedding))
         return scores.indexOf(Math.max(...scores)) === row
       })
       rows.push({
@@ -67,23 +52,4 @@ export async function run(argv) {
   } finally {
     await embedder.dispose()
   }
-}
-
-function render(folder, { count, seed }) {
-  const renderer = path.join(root, 'scripts', 'demo-model', 'render.py')
-  const args = [
-    '--seed',
-    seed,
-    '--count',
-    count,
-    '--two-object-share',
-    '0.25',
-    '--format',
-    'mp4',
-    '--jobs',
-    '2',
-  ]
-  const result = spawnSync('/usr/bin/python3', [renderer, ...args, '--out', folder], { stdio: 'inherit' })
-  if (result.status !== 0)
-    throw new Error(`render.py failed: ${result.error?.message ?? `exit ${result.status}`}`)
 }

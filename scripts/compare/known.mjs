@@ -23,11 +23,6 @@ export const known = [
     chance: true,
   },
   {
-    video: /(mkv|webm|flv) joined by concat$|(^|\/)equal_timestamps_2000_fps\.mkv$/,
-    what: ['times'],
-    reason: 'a keyframe has the time of the frame before it, and goes on after that one',
-  },
-  {
     video: /^mpeg1-b (mov|mp4) truncated fragments$/,
     what: ['count', 'frames'],
     reason:
@@ -38,24 +33,6 @@ export const known = [
     video: /^mpeg\S+ mpg end trimmed$/,
     what: ['times'],
     reason: 'the times of decoding, which are all that PyAV has here, have a gap where B-frames were cut off',
-    chance: true,
-  },
-  {
-    video: /^mpeg1-b mkv trimmed$|^mpeg\S+ mpg begins anywhere$/,
-    what: ['times', 'count', 'frames'],
-    reason: 'not right yet: the times of hidden leading pictures are left out, so what is behind comes late',
-    chance: true,
-  },
-  {
-    video: /^theora-p ogg trimmed$/,
-    what: ['times', 'count', 'frames'],
-    reason: "not right yet: FFmpeg 5.1's Ogg demuxer gives 2^58 for the first time of a page that has none",
-    chance: true,
-  },
-  {
-    video: /^wmv[12]-p (mkv every block a key|avi (truncated|no index))$/,
-    what: ['frames', 'pictures', 'times', 'count'],
-    reason: 'not right yet: whether a picture of WMV 1 or 2 leans on others is taken from the container',
     chance: true,
   },
   {

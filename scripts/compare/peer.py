@@ -9,6 +9,7 @@ library's pictures, RGB, one after the other; it is compared here, where numpy i
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,13 +39,19 @@ class Video:
     def read(self, guess: set[int]) -> None:
         """`guess`: the frames that are likely to be asked for, so that one pass may do."""
         for index, frame in enumerate(self.displayed(self.packets)):
-            self.stamps.append(frame.pts)
+            self.stamps.append(self.signed(frame.pts))
             self.thumbs.append(thumb_of_frame(frame).astype(np.float16))
             self.corrupt += frame.is_corrupt
             if self.bars:
                 self.numbers.append(barcode(frame, self.bars))
             if index in guess and len(self.kept) * frame.width * frame.height * 3 < KEPT_BYTES:
                 self.kept[index] = to_rgb(frame)
+
+    def signed(self, stamp: int | None) -> int | None:
+        """FFmpeg reads the numbers of Ogg's pages as unsigned: a time below zero is a power of two too large."""
+        if stamp is None or self.container != "ogg" or stamp < 1 << 32:
+            return stamp
+        return stamp - (1 << round(math.log2(stamp)))
 
     def pictures(self, wanted: set[int]) -> dict[int, np.ndarray]:
         missing = wanted - self.kept.keys()

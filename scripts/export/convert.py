@@ -25,6 +25,7 @@ import transformers
 
 import bundle
 import clips as clip_sources
+import int8
 import offline
 import precision as precisions
 import preprocessing
@@ -149,7 +150,7 @@ def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch
         model = onnx.ModelProto()
         model.CopyFrom(tower.model)
         keep = set(tower.large) if precision == "mixed" else set()
-        halved = precisions.narrow(model, precision, keep) if half is not None else set()
+        changes = rewrite(model, tower.folder, precision, keep)
         if keep:
             say(f"{tower.name}: {len(keep)} results of {len(set(map(rounding.layer_of, keep)))} layers and what touches them stay in 32 bits")
         say(f"writing {tower.name}.onnx in {precision}")
@@ -157,7 +158,7 @@ def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch
         path = out / f"{tower.name}.onnx"
         for stale in (path, path.with_name(f"{path.name}.data")):  # of a precision that did not hold
             stale.unlink(missing_ok=True)
-        written = weights.save(model, tower.folder, path, halved, half)
+        written = weights.save(model, tower.folder, path, changes)
         onnx.checker.check_model(str(path), full_check=True)
         say(f"proving {tower.name}.onnx")
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -171,11 +172,20 @@ def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch
                     raise Refused(f"{tower.name}: results still pass the end of fp16 with {len(tower.large)} of them in 32 bits: use bf16") from error
                 say(f"{tower.name}: {len(error.large)} more results pass the end of fp16")
                 continue
-            fused = "" if half is not None or len(written) > 1 else \
+            fused = "" if precision != "fp32" or len(written) > 1 else \
                 f"; ONNX Runtime fuses {proof.fusions(path, Path(folder) / 'optimised.onnx')}"
         say(f"{tower.name}: lowest cosine {found.cosine:.7f}{fused}")
         return written, found
     raise AssertionError("every round ends above")
+
+
+def rewrite(model: onnx.ModelProto, folder: Path, precision: str, keep: set[str]) -> dict[str, weights.Change]:
+    """Brings a traced graph to `precision`, in place. @returns how its weights are to be stored."""
+    if precision == "int8":
+        return int8.quantise(model, folder)
+    if precision not in precisions.HALF:
+        return {}
+    return weights.in_type(precisions.narrow(model, precision, keep), precisions.HALF[precision])
 
 
 def headroom(proofs: dict[str, proof.Proof], precision: str) -> list[str]:

@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENT_BYTES = 8e9
 NEEDS = "it takes about 4 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and some minutes"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
-PRECISIONS = ("auto", "fp32", "fp16", "mixed", "bf16")
+PRECISIONS = ("auto", "fp32", "fp16", "mixed", "bf16", "int8")
 BF16_CAPABILITY = 8.0  # of the cards that compute bfloat16
 
 

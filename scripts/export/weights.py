@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
 ALIGNMENT = 4096                # bytes; lets an engine map a weight instead of copying it
 SMALLEST_EXTERNAL = 1024        # bytes; what shapes are made of stays in the graph
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a weight is stored otherwise than it was traced."""
+    dtype: np.dtype
+    of: Callable[[np.ndarray], np.ndarray]
 
 
 def load_tensor(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
@@ -29,24 +38,27 @@ def too_large(model: onnx.ModelProto, folder: Path, largest: float) -> dict[str,
     return found
 
 
-def save(model: onnx.ModelProto, folder: Path, path: Path, halved: set[str] = frozenset(), half: int | None = None) -> list[Path]:
-    """Writes `model`, whose external weights lie in `folder`; those named in `halved` are stored as type `half`.
+def save(model: onnx.ModelProto, folder: Path, path: Path, changes: dict[str, Change] | None = None) -> list[Path]:
+    """Writes `model`, whose external weights lie in `folder`; those named in `changes` are stored as these say.
 
     @returns the files written: `path`, and `path` + ".data" when one file would be too large.
     """
+    changes = changes or {}
+
     def width(tensor: onnx.TensorProto) -> int:
-        return 2 if tensor.name in halved else helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        change = changes.get(tensor.name)
+        return (change.dtype if change else helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
 
     total = sum(width(tensor) * int(np.prod(tensor.dims, dtype=np.int64)) for tensor in model.graph.initializer)
     if total <= EMBEDDED_LIMIT:
         for tensor in model.graph.initializer:
-            replace(tensor, stored(tensor, folder, halved, half))
+            replace(tensor, stored(tensor, folder, changes))
         onnx.save_model(model, path)
         return [path]
     data = path.with_name(path.name + ".data")
     with data.open("wb") as file:
         for tensor in model.graph.initializer:
-            values = stored(tensor, folder, halved, half)
+            values = stored(tensor, folder, changes)
             if values.nbytes < SMALLEST_EXTERNAL:
                 replace(tensor, values)
                 continue
@@ -62,9 +74,15 @@ def save(model: onnx.ModelProto, folder: Path, path: Path, halved: set[str] = fr
     return [path, data]
 
 
-def stored(tensor: onnx.TensorProto, folder: Path, halved: set[str], half: int | None) -> np.ndarray:
-    values = load_tensor(tensor, folder)
-    return values.astype(helper.tensor_dtype_to_np_dtype(half)) if tensor.name in halved else values
+def stored(tensor: onnx.TensorProto, folder: Path, changes: dict[str, Change]) -> np.ndarray:
+    values, change = load_tensor(tensor, folder), changes.get(tensor.name)
+    return change.of(values) if change else values
+
+
+def in_type(names: set[str], kind: int) -> dict[str, Change]:
+    """Those of `names` as ONNX's type `kind`, of 16 bits."""
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    return {name: Change(dtype, lambda values: values.astype(dtype)) for name in names}
 
 
 def replace(tensor: onnx.TensorProto, values: np.ndarray) -> None:

@@ -1,8 +1,17 @@
-// Builds dav1d and zlib (static) and FFmpeg (shared, with both inside) for one target.
+// Builds dav1d and zlib (static), FFmpeg (shared, with both inside) and what they allocate through (shared) for one target.
 
-import { cpSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
-import { jobs, PrebuildError, run } from './run.mjs'
+import { jobs, PrebuildError, run, timed } from './run.mjs'
 import { unpack } from './sources.mjs'
 import { architectures } from './toolchain.mjs'
 
@@ -12,9 +21,12 @@ export const suffix = '-cosmos'
 export const prefix = '/opt/cosmos-embed'
 // Nothing that a debugger or a linker of programs wants, and every address bound before the first call.
 const linking = ['-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack']
+// native/memory: it counts for each job what FFmpeg, dav1d and the threads that they start allocate.
+const memory = { library: `memory${suffix}`, soname: `libmemory${suffix}.so.1`, functions: 'cosmos_' }
+const counted = (...functions) => functions.map((name) => `-D${name}=${memory.functions}${name}`)
 
 /** Returns { sysroot, libraries: files named by SONAME, configure: FFmpeg's configure line }. */
-export function buildLibraries({ sources, arch, build, env, wanted }) {
+export function buildLibraries({ root, sources, arch, build, env, wanted }) {
   const sysroot = path.join(build, 'sysroot')
   const installed = path.join(sysroot, prefix)
   const log = (name) => path.join(build, 'logs', `${name}.log`)
@@ -33,8 +45,13 @@ export function buildLibraries({ sources, arch, build, env, wanted }) {
     return folder
   }
 
-  buildZlib(source('zlib'), { sysroot, env: environment, log: log('zlib') })
-  buildDav1d(source('dav1d'), { sysroot, build, arch, env: environment, log: log('dav1d') })
+  timed('memory', () =>
+    buildMemory(root, { build, lib: path.join(installed, 'lib'), env, log: log('memory') }),
+  )
+  timed('zlib', () => buildZlib(source('zlib'), { sysroot, env: environment, log: log('zlib') }))
+  timed('dav1d', () =>
+    buildDav1d(source('dav1d'), { sysroot, build, arch, env: environment, log: log('dav1d') }),
+  )
   const configure = buildFfmpeg(source('ffmpeg'), {
     sysroot,
     build,
@@ -50,10 +67,35 @@ export function buildLibraries({ sources, arch, build, env, wanted }) {
     if (!soname) throw new PrebuildError(`FFmpeg's build left no lib${part}${suffix}.so.N in ${lib}`)
     return { soname, file: realpathSync(path.join(lib, soname)) }
   })
+  libraries.push({ soname: memory.soname, file: path.join(lib, memory.soname) })
   for (const name of ['zlib', 'dav1d', 'ffmpeg', 'ffmpeg-build', 'dav1d-build']) {
     rmSync(path.join(build, name), { recursive: true, force: true })
   }
   return { sysroot, libraries, configure }
+}
+
+// Linked as C, without the C++ library, of which it uses only headers.
+function buildMemory(root, { build, lib, env, log }) {
+  const source = path.join(root, 'native', 'memory', 'job_meter')
+  const object = path.join(build, 'job_meter.o')
+  mkdirSync(lib, { recursive: true })
+  run(
+    'zig-c++',
+    [
+      ...['-std=c++20', '-O2', '-fno-exceptions', '-fno-rtti', '-fPIC'],
+      ...['-I', path.join(root, 'native'), '-c', `${source}.cc`, '-o', object],
+    ],
+    { env, log },
+  )
+  run(
+    'zig-cc',
+    [
+      ...['-shared', object, ...linking, `-Wl,--version-script=${source}.map`],
+      ...[`-Wl,-soname,${memory.soname}`, '-o', path.join(lib, memory.soname)],
+    ],
+    { env, log },
+  )
+  symlinkSync(memory.soname, path.join(lib, `lib${memory.library}.so`))
 }
 
 function buildZlib(folder, { sysroot, env, log }) {
@@ -84,12 +126,15 @@ endian = 'little'
 `,
   )
   const output = path.join(build, 'dav1d-build')
+  const allocation = counted('malloc', 'realloc', 'posix_memalign', 'free', 'pthread_create')
   run(
     'meson',
     [
       ...['setup', output, folder, '--cross-file', machine, `--prefix=${prefix}`, '--libdir=lib'],
       ...['--buildtype=release', '--default-library=static', '-Db_staticpic=true', '-Db_ndebug=true'],
       ...['-Denable_tools=false', '-Denable_tests=false', '-Denable_examples=false'],
+      `-Dc_args=${allocation.join(' ')}`,
+      `-Dc_link_args=-L${path.join(sysroot, prefix, 'lib')} -l${memory.library}`,
     ],
     { env, log },
   )
@@ -126,13 +171,23 @@ function buildFfmpeg(folder, { sysroot, build, arch, wanted, env, log }) {
     `--enable-parser=${wanted.parsers.join(',')}`,
     `--enable-decoder=${wanted.decoders.join(',')}`,
     `--enable-bsf=${wanted.filters.join(',')}`,
-    `--extra-ldflags=${linking.join(' ')}`,
+    `--malloc-prefix=${memory.functions}`,
+    `--extra-cflags=${counted('pthread_create').join(' ')}`,
+    `--extra-ldflags=-L../sysroot${prefix}/lib ${linking.join(' ')}`,
+    `--extra-libs=-l${memory.library}`,
   ]
   const output = path.join(build, 'ffmpeg-build')
   mkdirSync(output, { recursive: true })
-  run(path.join('..', path.basename(folder), 'configure'), options, { cwd: output, env, log })
+  const configure = path.join('..', path.basename(folder), 'configure')
+  timed("FFmpeg's configure", () => run(configure, options, { cwd: output, env, log }))
   forget(path.join(output, 'config.h'), 'HAVE_SYSCTL')
-  run('make', [`-j${jobs}`], { cwd: output, env, log })
+  expect(path.join(output, 'config.h'), [
+    `MALLOC_PREFIX ${memory.functions}`,
+    'HAVE_POSIX_MEMALIGN 1',
+    'HAVE_PTHREADS 1',
+    ...(arch === 'x64' ? ['HAVE_X86ASM 1'] : ['HAVE_NEON 1']),
+  ])
+  timed('FFmpeg', () => run('make', [`-j${jobs}`], { cwd: output, env, log }))
   run('make', ['install', `DESTDIR=${sysroot}`], { cwd: output, env, log })
   cpSync(path.join(output, 'config_components.h'), path.join(build, 'config_components.h'))
   return options.join(' ')
@@ -143,4 +198,11 @@ function forget(header, macro) {
   const text = readFileSync(header, 'utf8')
   const line = new RegExp(`^#define ${macro} 1$`, 'm')
   if (line.test(text)) writeFileSync(header, text.replace(line, `#define ${macro} 0`))
+}
+
+/** What configure leaves out without a word when one of its tests fails. */
+function expect(header, macros) {
+  const lines = readFileSync(header, 'utf8').split('\n')
+  const missing = macros.filter((macro) => !lines.includes(`#define ${macro}`))
+  if (missing.length > 0) throw new PrebuildError(`${header} does not say ${missing.join(', ')}`)
 }

@@ -9,15 +9,20 @@ import { PrebuildError, read } from './run.mjs'
 const etc = '/etc/apt'
 
 /**
- * `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates.
+ * `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates
+ * unless `updates`, since the archive drops those of old releases first.
  * `arch`: of the packages, as the distribution names it, e.g. 'arm64'; default: this machine's.
  */
-export function privateApt(folder, { type, suite, arch }) {
+export function privateApt(folder, { type, suite, updates = false, arch }) {
   for (const name of ['lists/partial', 'archives/partial'])
     mkdirSync(path.join(folder, name), { recursive: true })
   const sources = path.join(folder, 'archives.sources')
   const machine = stanzas()
-  const wanted = suite ? [{ ...machine.find(isMainArchive), Suites: suite }] : machine
+  const wanted = !suite
+    ? machine
+    : updates
+      ? ofRelease(suite, machine)
+      : [{ ...machine.find(isMainArchive), Suites: suite }]
   writeFileSync(sources, wanted.map((stanza) => deb822({ ...stanza, Types: type })).join('\n'))
   writeFileSync(path.join(folder, 'status'), '')
   const configuration = path.join(folder, 'apt.conf')
@@ -94,6 +99,15 @@ function fromLines(text) {
 
 function isMainArchive({ Suites }) {
   return Suites.split(' ').some((suite) => !suite.includes('-'))
+}
+
+/** The same archives with another release in the names of their suites: 'bookworm-security' becomes 'trixie-security'. */
+function ofRelease(suite, machine) {
+  const release = machine
+    .find(isMainArchive)
+    .Suites.split(' ')
+    .find((name) => !name.includes('-'))
+  return machine.map((stanza) => ({ ...stanza, Suites: stanza.Suites.replaceAll(release, suite) }))
 }
 
 function deb822(stanza) {

@@ -43,3 +43,15 @@ export function read(command, args, { cwd, env = {} } = {}) {
     `${command} ${args.join(' ')} failed (${error?.message ?? `exit ${status}`}):\n${stderr ?? ''}`,
   )
 }
+
+/** Says how long `work` takes. */
+export function timed(name, work) {
+  const began = performance.now()
+  const result = work()
+  say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  return result
+}
+
+export function say(text) {
+  console.error(`[prebuild] ${text}`)
+}

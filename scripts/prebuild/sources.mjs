@@ -1,5 +1,5 @@
-// The sources of FFmpeg and of what is linked into it: this distribution's source packages, its patches applied.
-// sources.json says which versions were reviewed and what their files hash to.
+// The sources of FFmpeg and of what is linked into it: the distribution's source packages, its patches applied. They may be
+// of another release than this machine's: sources.json names it, which versions were reviewed and what their files hash to.
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,11 +16,11 @@ const lockFile = fileURLToPath(new URL('sources.json', import.meta.url))
  * Returns [{ name, version, files: { file: sha256 }, folder }].
  */
 export function fetchSources(folder, { strict = false, update = false } = {}) {
-  const locked = JSON.parse(readFileSync(lockFile, 'utf8'))
+  const { suite, packages } = JSON.parse(readFileSync(lockFile, 'utf8'))
   let apt
   const archive = () => {
     if (apt) return apt
-    apt = privateApt(path.join(folder, 'apt-sources'), { type: 'deb-src' })
+    apt = privateApt(path.join(folder, `apt-sources-${suite}`), { type: 'deb-src', suite, updates: true })
     apt.update()
     return apt
   }
@@ -28,7 +28,7 @@ export function fetchSources(folder, { strict = false, update = false } = {}) {
   function choose(name, known) {
     const available = archive().sourceVersions(name)
     const [newest] = available
-    if (!newest) throw new PrebuildError(`no source package ${name} in this system's archives`)
+    if (!newest) throw new PrebuildError(`no source package ${name} of ${suite} in this system's archives`)
     if (update) return newest
     if (available.some(({ version }) => version === known.version)) return known
     const what = `${name} ${known.version} is gone from the archives, which now hold ${newest.version}`
@@ -44,7 +44,7 @@ export function fetchSources(folder, { strict = false, update = false } = {}) {
     if (wrong) throw new PrebuildError(`${path.join(into, wrong)} does not have the sha256 ${files[wrong]}`)
   }
 
-  const sources = Object.entries(locked).map(([name, known]) => {
+  const sources = Object.entries(packages).map(([name, known]) => {
     const chosen =
       !update && isComplete(place(folder, name, known), known.files) ? known : choose(name, known)
     const into = place(folder, name, chosen)
@@ -52,8 +52,8 @@ export function fetchSources(folder, { strict = false, update = false } = {}) {
     return { name, ...chosen, folder: into }
   })
   if (update) {
-    const lock = Object.fromEntries(sources.map(({ name, version, files }) => [name, { version, files }]))
-    writeFileSync(lockFile, `${JSON.stringify(lock, null, 2)}\n`)
+    const newest = Object.fromEntries(sources.map(({ name, version, files }) => [name, { version, files }]))
+    writeFileSync(lockFile, `${JSON.stringify({ suite, packages: newest }, null, 2)}\n`)
   }
   return sources
 }
@@ -66,7 +66,8 @@ export function unpack({ folder }, into, log) {
   )
   mkdirSync(into, { recursive: true })
   run('tar', ['-xf', upstream, '--no-same-owner', '--strip-components=1', '-C', into], { log })
-  run('tar', ['-xf', debian, '--no-same-owner', '-C', into, 'debian/patches'], { log })
+  // Whole, since a package without patches has no folder of them to ask for.
+  run('tar', ['-xf', debian, '--no-same-owner', '-C', into, 'debian'], { log })
   const series = path.join(into, 'debian', 'patches', 'series')
   const patches = existsSync(series) ? readFileSync(series, 'utf8').split('\n') : []
   for (const patch of patches.map((line) => line.replace(/#.*/, '').trim()).filter(Boolean)) {

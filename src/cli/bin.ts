@@ -2,16 +2,20 @@
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 
-import { main } from './main.ts'
-
 const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
-process.exitCode = await main(process.argv.slice(2), {
+// Before anything else is loaded: a server that a supervisor stops while it starts has not failed.
+const terminated = new Error('terminated')
+process.once('SIGTERM', () => abort.abort(terminated))
+const { main } = await import('./main.ts')
+const code = await main(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   signal: abort.signal,
   ...(process.stdin.isTTY && process.stderr.isTTY ? { ask } : {}),
 })
+// As a shell counts signals; `main` knows only that somebody stopped it.
+process.exitCode = code === 130 && abort.signal.reason === terminated ? 143 : code
 
 async function ask(question: string): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr })

@@ -1,5 +1,3 @@
-import process from 'node:process'
-
 import binding from '#binding'
 import { buildModel } from '../device/build.ts'
 import { buildEngines } from '../model/engine-builder.ts'
@@ -48,26 +46,14 @@ async function run(argv: string[], io: Io): Promise<number> {
     throw new UsageError(`--precision: expected ${precisions.join(', ')}, found "${values.precision}"`)
   }
   const onLine = (line: string) => io.stderr.write(`${line}\n`)
-  const terminated = new AbortController()
-  const terminate = () => terminated.abort(new Error('terminated'))
-  process.once('SIGTERM', terminate)
-  try {
-    const signal = AbortSignal.any([io.signal, terminated.signal])
-    const build = { model, device, precision, maxBatch, out, trtexec, force, onLine, signal }
-    const { plans, built } = await buildModel(build, binding, buildEngines)
-    for (const tower of TOWERS) {
-      const { path, sidecar } = plans[tower]
-      const is = built ? '' : 'is there already: '
-      onLine(`${tower}: ${is}${path} (${sidecar.precision}, batches up to ${sidecar.maxBatch})`)
-    }
-    return 0
-  } catch (error) {
-    if (!terminated.signal.aborted) throw error
-    onLine('terminated')
-    return 143
-  } finally {
-    process.off('SIGTERM', terminate)
+  const build = { model, device, precision, maxBatch, out, trtexec, force, onLine, signal: io.signal }
+  const { plans, built } = await buildModel(build, binding, buildEngines)
+  for (const tower of TOWERS) {
+    const { path, sidecar } = plans[tower]
+    const is = built ? '' : 'is there already: '
+    onLine(`${tower}: ${is}${path} (${sidecar.precision}, batches up to ${sidecar.maxBatch})`)
   }
+  return 0
 }
 
 export const command: Command = {

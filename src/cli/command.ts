@@ -7,7 +7,7 @@ type Parsed<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
 >
 
-/** What a command may touch: its three streams and a signal that Ctrl-C aborts. */
+/** What a command may touch: its three streams and a signal that Ctrl-C and SIGTERM abort. */
 export interface Io {
   /** Default: the process's. */
   stdin?: AsyncIterable<Uint8Array>

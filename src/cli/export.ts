@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { ModelError } from '../errors.ts'
 import { type Command, type Io, parse, UsageError } from './command.ts'
 
-const precisions = ['auto', 'fp32', 'fp16', 'mixed', 'bf16']
+const precisions = ['auto', 'fp32', 'fp16', 'mixed', 'bf16', 'int8']
 
 const usage = `Usage: cosmos-embed export CHECKPOINT [OPTIONS]
 
@@ -16,7 +16,7 @@ Python 3.11 to 3.13 does the work, in a virtual environment of its own that is m
   CHECKPOINT            nvidia/Cosmos-Embed1-224p, -336p, -448p, -448p-anomaly-detection, another hub id, or a folder
   --out DIR             the bundle's folder (default: models/ and the checkpoint's name)
   --precision NAME      ${precisions.join(', ')} (default: auto, which is bf16 where every card
-                        of this machine computes it, else fp16 if that holds, else mixed)
+                        of this machine computes it, else fp16 if that holds, else mixed); int8 is for CPUs
   --revision COMMIT     of a hub checkpoint, 40 hex digits (default: a known one)
   --yes-run-code DIGITS fingerprint of the checkpoint's own code, which converting runs. Without it the files' hashes
                         are shown, and on a terminal you are asked; elsewhere it stops (exit code 3). Code whose

@@ -5,6 +5,7 @@ import { type Command, type Io, UsageError } from './command.ts'
 const commands: Record<string, () => Promise<{ command: Command }>> = {
   embed: () => import('./embed.ts'),
   search: () => import('./search.ts'),
+  index: () => import('./index-command.ts'),
   frames: () => import('./frames.ts'),
   doctor: () => import('./doctor.ts'),
   serve: () => import('./serve.ts'),

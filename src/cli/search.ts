@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-
+import { videoFiles } from '../bulk/video-files.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { ErrorCode } from '../errors.ts'
 import { ours } from '../native-failure.ts'
@@ -22,7 +22,6 @@ import {
 import { Progress } from './progress.ts'
 import { table } from './table.ts'
 import { VectorCache } from './vector-cache.ts'
-import { videoFiles } from './video-files.ts'
 
 const usage = `Usage: cosmos-embed search FOLDER "text" [--top K]
 

@@ -30,7 +30,7 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
   const all = (name: string) => values.get(name) ?? []
   return {
     host: text('host'),
-    port: portOption(number('port', 0)),
+    port: portOption('port', number('port', 0)),
     logLevel: logLevel(text('log-level')),
     drainMs: number('drain-ms', 0) ?? 30_000,
     embedder: {
@@ -59,6 +59,7 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
     server: {
       apiKeys: all('api-key'),
       allowedHosts: all('allowed-host'),
+      inferRequestType: values.has('infer-request-type'),
       page: !values.has('no-page'),
       docs: !values.has('no-docs'),
       metrics: !values.has('no-metrics'),
@@ -72,14 +73,16 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
         bodyIdleTimeoutMs: number('body-idle-timeout-ms'),
         requestTimeoutMs: number('request-timeout-ms'),
         sendTimeoutMs: number('send-timeout-ms'),
+        maxSegments: number('max-segments'),
+        maxSegmentStreams: number('max-segment-streams'),
       },
     },
   }
 }
 
-function portOption(port: number | undefined): number | undefined {
+function portOption(name: string, port: number | undefined): number | undefined {
   if (port === undefined || port <= 65_535) return port
-  throw new UsageError(`--port: expected a number from 0 to 65535, found "${port}"`)
+  throw new UsageError(`--${name}: expected a number up to 65535, found "${port}"`)
 }
 
 function gpuList(text: string | undefined): 'all' | number[] | undefined {
@@ -106,6 +109,9 @@ function urlPolicy(values: FlagValues): UrlPolicy {
   if (policy === 'off') throw new UsageError(`--${detailed[0]} has no meaning with --urls off`)
   return {
     allow: values.get('url-host'),
+    ports: values
+      .get('url-port')
+      ?.flatMap((text) => portOption('url-port', integerOption('url-port', text, 1)) ?? []),
     http: values.get('url-http'),
     private: values.get('url-private'),
     ca: values.get('url-ca')?.map(readCertificate),

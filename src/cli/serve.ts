@@ -1,7 +1,6 @@
 import process from 'node:process'
 
 import { createEmbedder } from '../embedder.ts'
-import { SourceError } from '../errors.ts'
 import type * as http from '../http/index.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
@@ -34,16 +33,20 @@ async function run(argv: string[], io: Io): Promise<number> {
   const onBuild = (line: string) => io.stderr.write(`${line}\n`)
   const cuda = { ...options.embedder.cuda, onBuild }
   const embedder = createEmbedder({ ...options.embedder, cuda, signal: stopped.signal })
+  // The server hears of a failure too, when there is one.
+  embedder.catch(() => {})
   const server = await adapter.createServer({
     ...options.server,
     embedder,
     logger: { level: options.logLevel },
   })
   try {
-    const address = await listen(server, options)
-    io.stderr.write(`cosmos-embed: listening on ${address}, loading the model …\n`)
-    await Promise.race([server.ready, stopped.promise])
-    if (!stopped.signal.aborted) io.stderr.write(summary(address, (await embedder).info(), options))
+    if (!stopped.signal.aborted) {
+      const address = await server.listen({ host: options.host, port: options.port })
+      io.stderr.write(`cosmos-embed: listening on ${address}, loading the model …\n`)
+      await Promise.race([stopped.promise, server.ready])
+      if (!stopped.signal.aborted) io.stderr.write(summary(address, (await embedder).info(), options))
+    }
     await stopped.promise
     io.stderr.write(`cosmos-embed: stopping; running requests have ${options.drainMs} ms\n`)
     return 0
@@ -54,18 +57,6 @@ async function run(argv: string[], io: Io): Promise<number> {
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     clearTimeout(overdue)
     stopped.release()
-  }
-}
-
-/** In one line why not: a taken port is no bug. */
-async function listen(server: http.CosmosEmbedServer, { host, port }: ServeOptions): Promise<string> {
-  try {
-    return await server.listen({ host, port })
-  } catch (error) {
-    const { code, syscall, message } = error as NodeJS.ErrnoException
-    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
-    const reason = code === 'EADDRINUSE' ? 'address already in use' : message
-    throw new SourceError(`cannot listen on ${host ?? '127.0.0.1'}:${port ?? 8000}: ${reason}`)
   }
 }
 
@@ -80,7 +71,7 @@ async function loadAdapter(): Promise<typeof http | undefined> {
   }
 }
 
-/** Aborts at the first SIGTERM or Ctrl-C. At the second the process exits at once. */
+/** Aborts at the first SIGTERM or Ctrl-C, which may have come already. At the second the process exits at once. */
 function stopSignal(interrupt: AbortSignal): {
   signal: AbortSignal
   promise: Promise<void>
@@ -88,18 +79,20 @@ function stopSignal(interrupt: AbortSignal): {
 } {
   const controller = new AbortController()
   const exit = () => process.exit(1)
+  const promise = new Promise<void>((resolve) => {
+    controller.signal.addEventListener('abort', () => resolve())
+  })
   const stop = () => {
-    if (controller.signal.aborted) exit()
-    process.on('SIGINT', exit)
+    process.on('SIGINT', exit).on('SIGTERM', exit)
     controller.abort(new Error('the server was stopped'))
   }
-  process.on('SIGTERM', stop)
-  interrupt.addEventListener('abort', stop)
+  if (interrupt.aborted) stop()
+  else interrupt.addEventListener('abort', stop)
   return {
     signal: controller.signal,
-    promise: new Promise((resolve) => controller.signal.addEventListener('abort', () => resolve())),
+    promise,
     release: () => {
-      process.off('SIGTERM', stop).off('SIGINT', exit)
+      process.off('SIGINT', exit).off('SIGTERM', exit)
       interrupt.removeEventListener('abort', stop)
     },
   }

@@ -1,10 +1,10 @@
 /** What each word of a command line is: a file, a URL, standard input, or a text. Nothing is guessed silently. */
 import { stat } from 'node:fs/promises'
 import process from 'node:process'
+import { expandGlob, isGlob } from '../bulk/glob.ts'
 import { likeness } from '../request/media-likeness.ts'
 import type { ItemInput } from '../request/schema.ts'
 import { type Io, UsageError } from './command.ts'
-import { expandGlob, isGlob } from './glob.ts'
 
 export interface Word {
   /** As it was written, or the file that a pattern found. */

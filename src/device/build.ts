@@ -28,7 +28,7 @@ export async function buildModel(
   binding: Binding,
   buildEngines: BuildEngines,
 ): Promise<{ plans: Plans; built: boolean }> {
-  const cuda = { devices: [device], precision, maxBatch, engineCache: out, onBuild: onLine }
+  const cuda = { devices: [device], precision, engineBatch: maxBatch, engineCache: out, onBuild: onLine }
   const options = resolveOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
   const probe = await probeGpus(binding, libraries, signal)

@@ -1,6 +1,7 @@
 /** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
+import { readForTensorRt } from '../model/build-plan.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../model/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../model/engine-plan.ts'
@@ -168,14 +169,14 @@ export function requestFor(
   { options, bundle, signal }: Pick<ChoiceParts, 'options' | 'bundle' | 'signal'>,
 ): BuildRequest {
   const { cuda, batching } = options
-  const { precision, maxBatch, hostCode } = cuda
+  const { precision, engineBatch, hostCode } = cuda
   return {
     ...found,
     bundle,
     gpu,
     folders: engineFolders(bundle, cuda.engineCache),
-    wanted: { precision, maxBatch, hostCode },
-    sizes: { video: maxBatch ?? batching.maxVideoBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
+    wanted: { precision, maxBatch: engineBatch, hostCode },
+    sizes: { video: engineBatch ?? batching.maxVideoBatch ?? DEFAULT_BATCH, text: batching.maxTextBatch },
     onLine: cuda.onBuild ?? (() => {}),
     signal,
   }
@@ -186,6 +187,7 @@ async function plansFor(request: BuildRequest, { options, buildEngines }: Choice
   const { bundle, gpu } = request
   const { plans, missing } = await findPlans(request)
   if (plans) return plans
+  for (const { path } of [bundle.files.video, bundle.files.text]) readForTensorRt(path)
   const command = buildCommand(bundle, cuda, gpu.device)
   if (device === 'auto' || cuda.buildEngine === 'never') {
     throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, {
@@ -200,13 +202,13 @@ async function plansFor(request: BuildRequest, { options, buildEngines }: Choice
 /** What somebody has to type to get an engine for this GPU. */
 export function buildCommand(
   { directory }: ModelBundle,
-  { engineCache, precision, maxBatch }: ResolvedCudaOptions,
+  { engineCache, precision, engineBatch }: ResolvedCudaOptions,
   device: number,
 ): string {
   const words = [
     ...['cosmos-embed', 'build-engine', '--model', directory, '--device', `${device}`],
     ...(precision === undefined ? [] : ['--precision', precision]),
-    ...(maxBatch === undefined ? [] : ['--max-batch', `${maxBatch}`]),
+    ...(engineBatch === undefined ? [] : ['--max-batch', `${engineBatch}`]),
     ...(engineCache === undefined ? [] : ['--out', engineCache]),
   ]
   return words

@@ -5,7 +5,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { EmbedderInfo, EngineFacts } from '../types.ts'
 import { VERSION } from '../version.ts'
-import type { Health, License, Manifest, Metadata, ModelList, Version } from './schemas.ts'
+import { HttpError } from './errors.ts'
+import type { Health, License, Manifest, Metadata, Model, ModelList, Version } from './schemas.ts'
 import type { Service } from './service.ts'
 
 /** Version of the documented interface that the routes follow. */
@@ -15,6 +16,7 @@ const API_VERSION = '1.1.0'
 export function ready({ model }: Service): { status: number; body: Health } {
   const { reason } = model
   const isReady = reason === undefined
+  const described = isReady ? model.info.model : undefined
   return {
     status: isReady ? 200 : 503,
     body: {
@@ -22,6 +24,7 @@ export function ready({ model }: Service): { status: number; body: Health } {
       message: isReady ? 'NIM Service is ready' : `NIM Service is not ready: ${reason}`,
       status: isReady ? 'ready' : 'not_ready',
       ready: isReady,
+      ...(described && { model: described.servedNames[0], embedding_dim: described.embeddingDim }),
     },
   }
 }
@@ -32,15 +35,23 @@ export function live(): Health {
 
 export function models({ model, startedAt }: Service): ModelList {
   const created = Math.floor(startedAt.getTime() / 1000)
-  return {
-    object: 'list',
-    data: model.info.model.servedNames.map((id) => ({
-      id,
-      object: 'model',
-      created,
-      owned_by: 'cosmos-embed',
-    })),
-  }
+  const data = model.info.model.servedNames.map((id): Model => {
+    return { id, object: 'model', created, owned_by: ownerOf(id) }
+  })
+  return { object: 'list', data }
+}
+
+/** One of {@link models}. Throws HttpError. */
+export function model(service: Service, name: string): Model {
+  const found = models(service).data.find(({ id }) => id === name)
+  if (found) return found
+  throw new HttpError('not_found', `there is no model "${name.slice(0, 100)}" here: see /v1/models`)
+}
+
+/** As hubs name models: whose it is stands before the slash. */
+function ownerOf(name: string): string {
+  const slash = name.indexOf('/')
+  return slash > 0 ? name.slice(0, slash) : 'cosmos-embed'
 }
 
 export async function metadata({ model, options }: Service): Promise<Metadata> {
@@ -50,7 +61,10 @@ export async function metadata({ model, options }: Service): Promise<Metadata> {
     version: info.version,
     assetInfo: [],
     licenseInfo: await licenseOf(info),
-    modelInfo: [{ shortName: info.model.id, modelUrl: info.model.license.url ?? '' }],
+    modelInfo: info.model.servedNames.map((shortName) => ({
+      shortName,
+      modelUrl: info.model.license.url ?? '',
+    })),
     repository_override: '',
     selectedModelProfileId: `${info.model.variant}-${info.device.kind}-${info.engine.backend}`,
     model: described,
@@ -84,10 +98,11 @@ function withoutPath({ path: _, ...engine }: EngineFacts): Omit<EngineFacts, 'pa
   return engine
 }
 
-/** `model.json`, which is what the manifest of a bundle is. */
+/** `model.json`, which is what the manifest of a bundle is, after the names that it is served under. */
 export async function manifest({ model }: Service): Promise<Manifest> {
-  const file = path.join(model.info.model.path, 'model.json')
-  return { manifest_file: await readFile(file, 'utf8'), repository_override: '' }
+  const { path: folder, servedNames } = model.info.model
+  const bundle: object = JSON.parse(await readFile(path.join(folder, 'model.json'), 'utf8'))
+  return { manifest_file: JSON.stringify({ servedNames, ...bundle }, null, 2), repository_override: '' }
 }
 
 export function license({ model }: Service): Promise<License> {
@@ -118,6 +133,6 @@ async function licenseOf({ model }: EmbedderInfo): Promise<License> {
 function limitsOf({ limits }: EmbedderInfo, request: Service['options']['limits']): Metadata['limits'] {
   const { input, decode, ...batches } = limits
   const { maxItemsInFlight, maxBytesInFlight, ...each } = input
-  const inFlight = { items: maxItemsInFlight, bytes: maxBytesInFlight, ...batches }
+  const inFlight = { maxItemsInFlight, maxBytesInFlight, ...batches }
   return { request: { ...request }, input: { ...each }, decode: { ...decode }, inFlight }
 }

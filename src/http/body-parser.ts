@@ -1,21 +1,22 @@
 /** Parses bodies: short ones here, long ones in worker threads, so that 40 MB of base64 never stall the event loop. */
 import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
 import { loopShare } from '../loop-share.ts'
-import type { RequestRules } from '../request/items.ts'
+import type { WireRules } from '../request/wire.ts'
 import { Thread } from '../thread.ts'
 import type { Body } from './body.ts'
 import { HttpError, type TransportCode } from './errors.ts'
 import type { HttpLimits } from './options.ts'
-import { type ParsedBody, parseBody } from './parse-body.ts'
+import { type Bodies, type BodyKind, parseBody } from './parse-body.ts'
 
 export interface WorkerTask {
+  kind: BodyKind
   blocks: Uint8Array<ArrayBuffer>[]
-  rules: RequestRules
+  rules: WireRules
 }
 
 /** Error classes do not survive the way between threads; their fields do. */
 export type WorkerResult =
-  | { parsed: ParsedBody }
+  | { parsed: Bodies[BodyKind] }
   | { transport: TransportCode; message: string }
   | { code: ErrorCode; message: string; details: ErrorDetails; index: number | undefined }
 
@@ -47,18 +48,23 @@ export class BodyParser {
   }
 
   /** Rejects as `parseBody` does. The body's blocks must not be used afterwards. */
-  async parse(body: Body, rules: RequestRules, signal: AbortSignal): Promise<ParsedBody> {
+  async parse<Kind extends BodyKind>(
+    kind: Kind,
+    body: Body,
+    rules: WireRules,
+    signal: AbortSignal,
+  ): Promise<Bodies[Kind]> {
     if (body.length <= this.#workerBytes) {
       // Many short ones at once are as long as a long one.
       return loopShare.run(() => {
         signal.throwIfAborted()
-        return parseBody(body.blocks, rules, signal)
+        return parseBody(kind, body.blocks, rules, signal)
       })
     }
     const thread = body.length <= veryLong ? this.#long : this.#veryLong
     const transfer = [...new Set(body.blocks.map((block) => block.buffer))]
-    const result = await thread.run({ blocks: body.blocks, rules }, { signal, transfer })
-    if ('parsed' in result) return result.parsed
+    const result = await thread.run({ kind, blocks: body.blocks, rules }, { signal, transfer })
+    if ('parsed' in result) return result.parsed as Bodies[Kind]
     throw toError(result)
   }
 
@@ -67,7 +73,7 @@ export class BodyParser {
   }
 }
 
-function toError(failure: Exclude<WorkerResult, { parsed: ParsedBody }>): Error {
+function toError(failure: Exclude<WorkerResult, { parsed: unknown }>): Error {
   if ('transport' in failure) return new HttpError(failure.transport, failure.message)
   const { code, message, details, index } = failure
   return new errorTable[code].class(message, { details, index })

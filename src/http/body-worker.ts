@@ -4,14 +4,14 @@ import { parentPort } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
 import type { WorkerResult, WorkerTask } from './body-parser.ts'
 import { HttpError } from './errors.ts'
-import { type ParsedBody, parseBody } from './parse-body.ts'
+import { type Bodies, type BodyKind, parseBody } from './parse-body.ts'
 
 // Of this thread alone, on Linux: where cores are few, the many short requests go before the long one.
 setPriority(Math.min(19, getPriority() + 5))
 
-parentPort?.on('message', async ({ blocks, rules }: WorkerTask) => {
+parentPort?.on('message', async ({ kind, blocks, rules }: WorkerTask) => {
   try {
-    const parsed = await parseBody(blocks, rules)
+    const parsed = await parseBody(kind, blocks, rules)
     answer({ parsed }, transferable(parsed))
   } catch (error) {
     answer(describe(error))
@@ -30,11 +30,11 @@ function describe(error: unknown): WorkerResult {
 }
 
 /** Decoded media moves to the main thread; a copy would take it as long as the decoding did here. */
-function transferable({ request }: ParsedBody): ArrayBuffer[] {
-  const inputs = Array.isArray(request.input) ? request.input : [request.input]
-  return inputs.flatMap((input) => {
-    if (typeof input === 'string') return []
-    const media: readonly unknown[] = 'video' in input ? [input.video] : 'frames' in input ? input.frames : []
-    return media.flatMap((part) => (part instanceof Uint8Array ? [part.buffer as ArrayBuffer] : []))
+function transferable(parsed: Bodies[BodyKind]): ArrayBuffer[] {
+  const items = 'items' in parsed ? parsed.items : [parsed.item]
+  return items.flatMap((item) => {
+    if (item.kind === 'text') return []
+    const sources = item.kind === 'video' ? [item.source] : item.frames
+    return sources.flatMap((source) => (source.type === 'bytes' ? [source.bytes.buffer as ArrayBuffer] : []))
   })
 }

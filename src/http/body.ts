@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { OverloadedError, RequestTooLargeError } from '../errors.ts'
 import { HttpError } from './errors.ts'
+import { invite } from './expectations.ts'
 import type { HttpLimits } from './options.ts'
 
 const blockBytes = 1024 * 1024
@@ -88,6 +89,7 @@ export class BodyMeter {
       request.on('data', onData).on('end', onEnd).on('error', onError)
       signal.addEventListener('abort', onAbort)
       if (signal.aborted) onAbort()
+      else invite(request)
     })
   }
 

@@ -1,56 +1,33 @@
 /** `POST /v1/embeddings`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { rememberParsed } from '../request/items.ts'
 import type { EmbedResponse, RequestWarning, Timings } from '../types.ts'
-import { answerFor, HttpError } from './errors.ts'
-import type { Call } from './metrics/service-metrics.ts'
-import type { ParsedBody } from './parse-body.ts'
+import { type Answering, answering, receive } from './answering.ts'
+import { inputTypeOf, type ParsedEmbeddings } from './parse-body.ts'
 import type { Service } from './service.ts'
-import type { Work } from './work.ts'
 
-export async function embeddings(
+export function embeddings(
   service: Service,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const call = service.metrics.begin()
-  return service.work(reply.raw, async (work) => {
-    try {
-      return await answer(service, request, reply, { call, work })
-    } catch (error) {
-      if (work.abandoned) {
-        call.end({ status: 499, error: 'cancelled' })
-        // For the log, which is all that is left.
-        return reply.code(499).hijack()
-      }
-      const { status, body } = answerFor(error)
-      call.end({ status, error: body.error.code })
-      throw error
-    }
-  })
+  return answering(service, request, reply, answer)
 }
 
-async function answer(
-  service: Service,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { call, work }: { call: Call; work: Work },
-): Promise<FastifyReply> {
+async function answer(parts: Answering): Promise<FastifyReply> {
+  const { service, reply, call, work } = parts
   const { embedder } = service.model
-  refuseEncoded(request)
-  service.meter.checkHeaders(request.raw)
-  const body = await receive(service, request, work)
-  const inputs = Array.isArray(body.request.input) ? body.request.input.length : 1
-  call.describe(body.requestType, {
-    inputType: body.inputType,
-    encodingFormat: body.request.encoding_format ?? 'float',
-    inputs,
-  })
-  const embed = () => embedder.embed(body.request, { signal: work.signal, whenFull: 'refuse' })
-  const response = await (service.tracer?.trace(request.headers, body, embed) ?? embed())
+  const parsed = await receive('embeddings', parts)
+  const { request, requestType, encodingFormat, items } = parsed
+  rememberParsed(request, parsed)
+  const inputType = items[0] && inputTypeOf(items[0])
+  call.describe(requestType, { inputType, encodingFormat, inputs: items.length })
+  const embed = () => embedder.embed(request, { signal: work.signal, whenFull: 'refuse' })
+  const response = await inSpan(parts, parsed, embed)
   work.signal.throwIfAborted()
 
   const began = performance.now()
-  const text = toJson(response, body.request.model)
+  const text = toJson(response, request.model)
   service.metrics.observeAnswer(performance.now() - began)
   const { num_videos: videos, prompt_tokens: tokens } = response.usage
   call.end({
@@ -70,22 +47,30 @@ async function answer(
     .send(text)
 }
 
-/** Compressed bytes have no limit that can be told from outside. */
-function refuseEncoded({ headers }: FastifyRequest): void {
-  const encoding = headers['content-encoding']
-  if (encoding === undefined || encoding === 'identity') return
-  throw new HttpError('unsupported_media_type', 'send the body without content-encoding')
-}
-
-async function receive(service: Service, request: FastifyRequest, work: Work): Promise<ParsedBody> {
-  const body = await service.meter.read(request.raw, work.signal)
-  work.limit(service.options.limits.requestTimeoutMs)
-  try {
-    return await service.parser.parse(body, service.rules(), work.signal)
-  } finally {
-    // From here on the embedder counts what is held.
-    body.release()
+function inSpan(
+  { service: { tracer }, request: { headers } }: Answering,
+  { request, requestType, encodingFormat, items }: ParsedEmbeddings,
+  embed: () => Promise<EmbedResponse>,
+): Promise<EmbedResponse> {
+  if (!tracer) return embed()
+  const about = {
+    operation: 'embeddings',
+    model: request.model,
+    encodingFormat,
+    attributes: {
+      'cosmos_embed.request_type': requestType,
+      ...(items[0] && { 'cosmos_embed.input_type': inputTypeOf(items[0]) }),
+    },
   }
+  return tracer.trace(headers, about, async (set) => {
+    const response = await embed()
+    set('gen_ai.usage.input_tokens', response.usage.prompt_tokens)
+    set('cosmos_embed.items', response.data.length)
+    for (const [stage, milliseconds] of Object.entries(response.timings)) {
+      set(`cosmos_embed.${stage}_ms`, milliseconds)
+    }
+    return response
+  })
 }
 
 /** The documented body: nothing more, so that strict clients accept it. `model` is the name that was asked for. */

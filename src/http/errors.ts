@@ -1,5 +1,12 @@
 /** What can go wrong on the way to the embedder, and the one answer that every error becomes. */
-import { ClosedError, CosmosEmbedError, type ErrorCode, InternalError, OverloadedError } from '../errors.ts'
+import {
+  ClosedError,
+  CosmosEmbedError,
+  type ErrorCode,
+  InternalError,
+  InvalidRequestError,
+  OverloadedError,
+} from '../errors.ts'
 
 interface Meaning {
   status: number
@@ -103,11 +110,17 @@ export function answerFor(error: unknown): ErrorAnswer {
         detail: message,
         type,
         code: known.code,
-        param: index === undefined ? null : `input[${index}]`,
+        param: index === undefined ? fieldOf(known) : `input[${index}]`,
         status_code: status,
       },
     },
   }
+}
+
+/** The field of the body that is to blame. */
+function fieldOf(error: CosmosEmbedError | HttpError): string | null {
+  const field = error instanceof InvalidRequestError ? error.details.field : undefined
+  return typeof field === 'string' ? field : null
 }
 
 function knownError(error: unknown): CosmosEmbedError | HttpError {

@@ -14,10 +14,14 @@ export interface HttpLimits {
   workerBodyBytes: number
   /** Milliseconds between two pieces of a body. Default 15 000. */
   bodyIdleTimeoutMs: number
-  /** Milliseconds from the whole body to the answer. Default 300 000. */
+  /** Milliseconds from the whole body to the answer, or to the next line of one that comes in lines. Default 300 000. */
   requestTimeoutMs: number
   /** Milliseconds without progress while a client reads its answer. Default 30 000. */
   sendTimeoutMs: number
+  /** Segments of one answer of `POST /v1/segments`. Default 10 000. */
+  maxSegments: number
+  /** Such answers at one time: each keeps a video open. Default 8. */
+  maxSegmentStreams: number
 }
 
 export interface HttpOptions {
@@ -35,6 +39,12 @@ export interface HttpOptions {
    */
   allowedHosts?: readonly string[] | undefined
   limits?: { [Name in keyof HttpLimits]?: HttpLimits[Name] | undefined } | undefined
+  /**
+   * For clients of OpenAI's API that cannot send `request_type`: where it is missing, one input is a `query`, several are
+   * `bulk_text` or `bulk_video`. `dimensions`, if it is the model's own, `user` and null for what is optional are taken
+   * then. Default false: the documented request.
+   */
+  inferRequestType?: boolean | undefined
   /** The page at `/`, and `POST /page/clip` that it needs. Default true. */
   page?: boolean | undefined
   /** The readable API reference at `/docs`. Default true. */
@@ -50,13 +60,14 @@ export interface ResolvedHttpOptions {
   apiKeys: readonly string[]
   allowedHosts: readonly string[]
   limits: HttpLimits
+  inferRequestType: boolean
   page: boolean
   docs: boolean
   metrics: boolean
   tracing: boolean
 }
 
-const bytes = (fallback: number) => z.int().min(1).default(fallback)
+const count = (fallback: number) => z.int().min(1).default(fallback)
 const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).default(fallback)
 
 const allowedHost = z
@@ -73,14 +84,17 @@ const schema = z.strictObject({
   allowedHosts: z.array(allowedHost).default([]),
   limits: z
     .strictObject({
-      maxBodyBytes: bytes(128 * MiB),
-      maxBodyBytesInFlight: bytes(512 * MiB),
-      workerBodyBytes: bytes(256 * 1024),
+      maxBodyBytes: count(128 * MiB),
+      maxBodyBytesInFlight: count(512 * MiB),
+      workerBodyBytes: count(256 * 1024),
       bodyIdleTimeoutMs: milliseconds(15_000),
       requestTimeoutMs: milliseconds(300_000),
       sendTimeoutMs: milliseconds(30_000),
+      maxSegments: count(10_000),
+      maxSegmentStreams: count(8),
     })
     .prefault({}),
+  inferRequestType: z.boolean().default(false),
   page: z.boolean().default(true),
   docs: z.boolean().default(true),
   metrics: z.boolean().default(true),

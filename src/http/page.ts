@@ -78,7 +78,7 @@ export function registerClipRoute(app: FastifyInstance, service: Service): void 
     page.addContentTypeParser('*', (_request, _payload, done) => {
       done(new HttpError('unsupported_media_type', 'send the video as content-type application/octet-stream'))
     })
-    page.post('/page/clip', async (request, reply) => {
+    page.post('/page/clip', { config: { readsBody: true } }, async (request, reply) => {
       if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
       running += 1
       try {

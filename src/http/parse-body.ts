@@ -1,41 +1,67 @@
-/** From the bytes of a body to a request for `embed()`. Runs on the main thread for short bodies, else in `body-worker.ts`. */
-import { type Item, parseWireRequest, type RequestRules } from '../request/items.ts'
-import type { EmbedRequest, ItemInput, RequestType, WireRequest } from '../request/schema.ts'
+/** From the bytes of a body to what the embedder is asked for. Runs on the main thread for short bodies, else in `body-worker.ts`. */
+import type { Item, ParsedRequest } from '../request/items.ts'
+import type { EmbedRequest, ItemInput, WireRequest } from '../request/schema.ts'
+import {
+  type ParsedSegments,
+  parseSegmentsRequest,
+  parseWireRequest,
+  type WireRules,
+} from '../request/wire.ts'
 import { HttpError } from './errors.ts'
 import { checkShape } from './json-shape.ts'
 
-export interface ParsedBody {
-  /** Inline media is decoded to bytes; texts and URLs are the strings that came. */
+/** What is asked for, by the route. */
+export interface Bodies {
+  embeddings: ParsedEmbeddings
+  segments: ParsedSegments
+}
+
+export type BodyKind = keyof Bodies
+
+export interface ParsedEmbeddings extends ParsedRequest {
+  /** The same for `embed()`: inline media is decoded to bytes; texts and URLs are the strings that came. */
   request: EmbedRequest & { model: string }
-  requestType: RequestType
-  /** For metrics: the form of the first input. */
-  inputType: InputType
 }
 
 export type InputType = 'text' | `video${'_frames' | ''}_${'base64' | 'presigned_url'}`
 
 /** Rejects with HttpError (`invalid_json`) or as `parseWireRequest` does. */
-export async function parseBody(
+export async function parseBody<Kind extends BodyKind>(
+  kind: Kind,
   blocks: readonly Uint8Array[],
-  rules: RequestRules,
+  rules: WireRules,
   signal?: AbortSignal,
-): Promise<ParsedBody> {
+): Promise<Bodies[Kind]>
+export async function parseBody(
+  kind: BodyKind,
+  blocks: readonly Uint8Array[],
+  rules: WireRules,
+  signal?: AbortSignal,
+): Promise<Bodies[BodyKind]> {
   const { maxItems } = rules.limits
-  const wire = withFewInputs(parseJson(blocks, maxItems), maxItems)
-  const { requestType, encodingFormat, items } = await parseWireRequest(wire, rules, signal)
+  const body = withFewInputs(parseJson(blocks, maxItems), maxItems)
+  if (kind === 'segments') return parseSegmentsRequest(body, rules, signal)
+  const parsed = await parseWireRequest(body, rules, signal)
   // Now known to be one: parseWireRequest checked it.
-  const { input, model } = wire as WireRequest
+  const { input, model } = body as WireRequest
   const inputs = typeof input === 'string' ? [input] : input
+  const { requestType, encodingFormat, items } = parsed
   return {
+    ...parsed,
     request: {
       request_type: requestType,
       encoding_format: encodingFormat,
       model,
       input: items.map((item, index) => inlineMedia(item) ?? (inputs[index] as string)),
     },
-    requestType,
-    inputType: inputTypeOf(items[0] as Item),
   }
+}
+
+/** For metrics: the form of an input. */
+export function inputTypeOf(item: Item): InputType {
+  if (item.kind === 'text') return 'text'
+  const form = item.kind === 'video' ? 'video' : 'video_frames'
+  return `${form}_${inlineMedia(item) ? 'base64' : 'presigned_url'}`
 }
 
 /** Far deeper than any request, and far more values than one beside its inputs. */
@@ -75,10 +101,4 @@ function inlineMedia(item: Item): ItemInput | undefined {
   if (item.kind !== 'frames') return undefined
   const frames = item.frames.flatMap((frame) => (frame.type === 'bytes' ? [frame.bytes] : []))
   return frames.length === item.frames.length ? { frames } : undefined
-}
-
-function inputTypeOf(item: Item): InputType {
-  if (item.kind === 'text') return 'text'
-  const form = item.kind === 'video' ? 'video' : 'video_frames'
-  return `${form}_${inlineMedia(item) ? 'base64' : 'presigned_url'}`
 }

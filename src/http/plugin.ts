@@ -6,6 +6,7 @@ import { openApiDocument } from './openapi.ts'
 import type { HttpOptions } from './options.ts'
 import { docsAssets, pageAssets, registerClipRoute, sendAsset } from './page.ts'
 import { apiRoutes, metricsRoutes, type Route } from './routes.ts'
+import { limitSending } from './sending.ts'
 import { Service } from './service.ts'
 import { visitorCheck } from './visitors.ts'
 
@@ -15,6 +16,8 @@ declare module 'fastify' {
     open?: boolean
     /** No key is asked for: files of the package, from which a key can be typed in. */
     keyless?: boolean
+    /** The handler reads the body itself, when it has looked at the rest. */
+    readsBody?: boolean
   }
 }
 
@@ -51,7 +54,16 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
   })
   app.removeAllContentTypeParsers()
   // The handler reads the stream itself: it meters, and parses long bodies in another thread.
-  app.addContentTypeParser('application/json', (_request, _payload, done) => done(null))
+  app.addContentTypeParser(/^application\/([\w.-]+\+)?json\s*(;|$)/i, (_request, _payload, done) =>
+    done(null),
+  )
+  app.addContentTypeParser('*', (request, _payload, done) => {
+    done(
+      isUntyped(request)
+        ? null
+        : new HttpError('unsupported_media_type', 'send the body as content-type application/json'),
+    )
+  })
 
   const routes = [...apiRoutes, ...(metrics ? metricsRoutes : [])]
   const allowed = new Map<string, string[]>()
@@ -66,8 +78,8 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
   let document: object | undefined
   app.get('/openapi.json', async () => {
     // Until the model is loaded the document lacks its names.
-    if (service.model.reason === undefined) document ??= openApiDocument(service, routes)
-    return document ?? openApiDocument(service, routes)
+    if (service.model.reason === undefined) document ??= openApiDocument(service, routes, app.prefix)
+    return document ?? openApiDocument(service, routes, app.prefix)
   })
   for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets() : [])]) {
     add('GET', asset.url)
@@ -84,9 +96,17 @@ function registerRoute(app: FastifyInstance, service: Service, route: Route): vo
   app.route({
     method: route.method,
     url: route.url,
-    config: { open: route.open ?? false },
+    config: { open: route.open ?? false, readsBody: route.method === 'POST' },
     handler: async (request, reply) => route.handle(service, request, reply),
   })
+}
+
+/**
+ * JSON of a client that names no type is taken. A browser sends such a body for any page without asking first, but says for
+ * which one: that is no such client.
+ */
+function isUntyped({ headers }: FastifyRequest): boolean {
+  return headers['content-type'] === undefined && headers.origin === undefined
 }
 
 /** Before the body is looked at, which a method that is not allowed has no right to be judged by. */
@@ -113,15 +133,4 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
     .code(status)
     .headers({ 'x-request-id': request.id, ...headers })
     .send(body)
-}
-
-function limitSending({ raw }: FastifyReply, milliseconds: number): void {
-  const { socket } = raw
-  // What `app.inject` sends comes over no socket.
-  if (typeof socket?.setTimeout !== 'function') return
-  const giveUp = () => socket.destroy()
-  socket.setTimeout(milliseconds)
-  socket.on('timeout', giveUp)
-  // From then on Node counts the time for keeping the connection alive.
-  raw.once('close', () => socket.off('timeout', giveUp))
 }

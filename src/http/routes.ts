@@ -3,17 +3,25 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import * as about from './about.ts'
 import { embeddings } from './embeddings.ts'
+import type { BodyKind } from './parse-body.ts'
 import * as schemas from './schemas.ts'
+import { segments } from './segments.ts'
 import type { Service } from './service.ts'
 
 export interface Route {
   method: 'GET' | 'POST'
   url: string
+  /** As the OpenAPI document has it, where that is not `url`. */
+  path?: string
   /** For the OpenAPI document. */
   id: string
   summary: string
+  /** Of the body that is sent. */
+  body?: BodyKind
   /** Of the 200 body; text when it is no JSON. */
   response: z.ZodType | 'text/plain'
+  /** The 200 body is lines, each of which is as `response` says. */
+  lines?: true
   /** Statuses of the error body that the route may answer with. */
   errors: readonly number[]
   /** No key is asked for. */
@@ -30,9 +38,21 @@ export const apiRoutes: readonly Route[] = [
     url: '/v1/embeddings',
     id: 'createEmbeddings',
     summary: 'Embed texts or videos',
+    body: 'embeddings',
     response: schemas.embeddingList,
     errors: [400, 408, 413, 415, 422, 429, 500, 502, 503, 504],
     handle: embeddings,
+  },
+  {
+    method: 'POST',
+    url: '/v1/segments',
+    id: 'createSegments',
+    summary: 'Embed the parts of one video, a line for each, while they are computed',
+    body: 'segments',
+    response: schemas.segmentsLine,
+    lines: true,
+    errors: [400, 408, 413, 415, 422, 429, 500, 502, 503, 504],
+    handle: segments,
   },
   {
     method: 'GET',
@@ -65,6 +85,17 @@ export const apiRoutes: readonly Route[] = [
     response: schemas.modelList,
     errors: notLoaded,
     handle: about.models,
+  },
+  {
+    method: 'GET',
+    // Names have slashes, which some clients encode.
+    url: '/v1/models/*',
+    path: '/v1/models/{model}',
+    id: 'getModel',
+    summary: 'Whether the model has this name',
+    response: schemas.model,
+    errors: [404, ...notLoaded],
+    handle: (service, request) => about.model(service, (request.params as { '*': string })['*']),
   },
   {
     method: 'GET',
@@ -105,17 +136,19 @@ export const apiRoutes: readonly Route[] = [
 ]
 
 export const metricsRoutes: readonly Route[] = [
-  {
-    method: 'GET',
-    url: '/v1/metrics',
-    id: 'getPrometheusMetrics',
-    summary: 'Metrics for Prometheus',
-    response: 'text/plain',
-    errors: [],
-    handle: ({ metrics }, _, reply) => {
-      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.registry.render())
-    },
-  },
+  ...['/v1/metrics', '/metrics'].map(
+    (url): Route => ({
+      method: 'GET',
+      url,
+      id: url.startsWith('/v1') ? 'getPrometheusMetrics' : 'getPrometheusMetricsAlias',
+      summary: 'Metrics for Prometheus',
+      response: 'text/plain',
+      errors: [],
+      handle: ({ metrics }, _, reply) => {
+        return reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.registry.render())
+      },
+    }),
+  ),
   ...['/health/metrics', '/v1/health/metrics'].map(
     (url): Route => ({
       method: 'GET',

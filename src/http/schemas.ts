@@ -1,6 +1,7 @@
 /** What the routes answer with. The OpenAPI document is made of these and of the request's own schema. */
 import { z } from 'zod'
 import { errorTable } from '../errors.ts'
+import type { Warning } from '../types.ts'
 import { type ErrorBody, transportTable } from './errors.ts'
 
 export interface EmbeddingList {
@@ -10,17 +11,45 @@ export interface EmbeddingList {
   usage: { num_videos: number; prompt_tokens: number; total_tokens: number }
 }
 
+/** One line of `POST /v1/segments`. */
+export interface SegmentLine {
+  object: 'segment'
+  index: number
+  /** Seconds from the first displayed frame of the video. */
+  start: number
+  end: number
+  embedding: number[] | string
+  warnings?: Warning[] | undefined
+}
+
+/** The last one, unless that is an error. */
+export interface EndLine {
+  object: 'segments.end'
+  model: string
+  segments: number
+  usage: EmbeddingList['usage']
+}
+
 export interface Health {
   object: 'health.response'
   message: string
   status: string
   ready?: boolean | undefined
   live?: boolean | undefined
+  model?: string | undefined
+  embedding_dim?: number | undefined
+}
+
+export interface Model {
+  id: string
+  object: 'model'
+  created: number
+  owned_by: string
 }
 
 export interface ModelList {
   object: 'list'
-  data: { id: string; object: 'model'; created: number; owned_by: string }[]
+  data: Model[]
 }
 
 export interface License {
@@ -63,19 +92,22 @@ const summary = z.object({ p50: z.number(), p95: z.number(), p99: z.number(), av
 const latency = summary.extend({ 'p99.9': z.number(), min: z.number(), max: z.number() })
 const latencies = z.record(z.string(), summary.extend({ count: z.int() }))
 
+const vector = z.union([z.array(z.number()), z.string()]).meta({
+  description: 'A unit vector: numbers, or base64 of little-endian float32.',
+})
+const usage = z.strictObject({ num_videos: index, prompt_tokens: index, total_tokens: index })
+
 export const embeddingList: z.ZodType<EmbeddingList> = z.strictObject({
   object: z.literal('list'),
   data: z.array(
     z.strictObject({
       object: z.literal('embedding'),
       index,
-      embedding: z.union([z.array(z.number()), z.string()]).meta({
-        description: 'A unit vector: numbers, or base64 of little-endian float32.',
-      }),
+      embedding: vector,
     }),
   ),
   model: z.string(),
-  usage: z.strictObject({ num_videos: index, prompt_tokens: index, total_tokens: index }),
+  usage,
 })
 
 export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
@@ -84,9 +116,39 @@ export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
     detail: z.string().meta({ description: 'As `message`, for clients of the NIM.' }),
     type: z.string(),
     code: z.enum(errorCodes),
-    param: z.string().nullable().meta({ description: 'The input that is to blame, e.g. `input[3]`.' }),
+    param: z
+      .string()
+      .nullable()
+      .meta({ description: 'The input or the field that is to blame, e.g. `input[3]` or `model`.' }),
     status_code: z.int(),
   }),
+})
+
+const segmentLine: z.ZodType<SegmentLine> = z.strictObject({
+  object: z.literal('segment'),
+  index,
+  start: z.number().meta({ description: 'Seconds from the first displayed frame.' }),
+  end: z.number(),
+  embedding: vector,
+  warnings: z
+    .array(
+      z.strictObject({
+        code: z.enum(['media', 'text_truncated', 'text_looks_like_media']),
+        message: z.string(),
+      }),
+    )
+    .optional(),
+})
+
+const endLine: z.ZodType<EndLine> = z.strictObject({
+  object: z.literal('segments.end'),
+  model: z.string(),
+  segments: index,
+  usage,
+})
+
+export const segmentsLine: z.ZodType = z.xor([segmentLine, endLine, errorBody]).meta({
+  description: 'One line. The last one is `segments.end`, or the error that broke the answer off.',
 })
 
 export const health: z.ZodType<Health> = z.strictObject({
@@ -95,13 +157,20 @@ export const health: z.ZodType<Health> = z.strictObject({
   status: z.string(),
   ready: z.boolean().optional(),
   live: z.boolean().optional(),
+  model: z.string().optional(),
+  embedding_dim: z.int().optional(),
+})
+
+export const model: z.ZodType<Model> = z.strictObject({
+  id: z.string(),
+  object: z.literal('model'),
+  created: z.int(),
+  owned_by: z.string(),
 })
 
 export const modelList: z.ZodType<ModelList> = z.strictObject({
   object: z.literal('list'),
-  data: z.array(
-    z.strictObject({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() }),
-  ),
+  data: z.array(model),
 })
 
 export const license: z.ZodType<License> = z.strictObject({
@@ -182,7 +251,9 @@ export const components: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: 
 components
   .add(embeddingList, { id: 'EmbeddingList' })
   .add(errorBody, { id: 'Error' })
+  .add(segmentsLine, { id: 'SegmentsLine' })
   .add(health, { id: 'Health' })
+  .add(model, { id: 'Model' })
   .add(modelList, { id: 'ModelList' })
   .add(license, { id: 'License' })
   .add(metadata, { id: 'Metadata' })

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto'
 import http, { type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
-import { OverloadedError } from '../errors.ts'
+import { InvalidArgumentError, OverloadedError } from '../errors.ts'
 import { Connections } from './connections.ts'
 import { answerFor, HttpError } from './errors.ts'
+import { holdExpectations, invite } from './expectations.ts'
 import type { HttpOptions } from './options.ts'
 import { registerRoutes, sendError } from './plugin.ts'
 import { Service } from './service.ts'
@@ -39,7 +40,10 @@ export interface CosmosEmbedServer {
   readonly app: FastifyInstance
   /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
   readonly ready: Promise<void>
-  /** Resolves with the address, e.g. `http://127.0.0.1:8000`, before the model is loaded. */
+  /**
+   * Resolves with the address, e.g. `http://127.0.0.1:8000`, before the model is loaded. Rejects with InvalidArgumentError
+   * where that address cannot be had, such as a port that is taken.
+   */
   listen(options?: ListenOptions): Promise<string>
   /**
    * Readiness turns false, new work is refused, running work has `drainMs` (default 0) to finish before it is
@@ -86,6 +90,11 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
     return sendError(new HttpError('not_found', `there is no ${path?.slice(0, 200)} here`), request, reply)
   })
   app.addHook('onResponse', logAnswer)
+  holdExpectations(app.server)
+  // Of further routes, whose bodies Fastify reads; ours invite when they have looked at the rest.
+  app.addHook('preParsing', async (request) => {
+    if (!request.routeOptions.config.readsBody && !request.is404) invite(request.raw)
+  })
   const connections = new Connections(app.server, maxConnections)
   app.addHook('onRequest', async (request, reply) => {
     if (request.routeOptions.config.open || !connections.isReserved(request.socket)) return
@@ -105,12 +114,33 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   return {
     app,
     ready: service.model.ready,
-    listen: ({ host = '127.0.0.1', port = 8000 } = {}) => app.listen({ host, port }),
+    listen: ({ host = '127.0.0.1', port = 8000 } = {}) => listen(app, host, port),
     close: ({ drainMs = 0 } = {}) => {
       closing ??= close(drainMs)
       return closing
     },
   }
+}
+
+async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (cause) {
+    const { code = 'unknown', syscall } = cause as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw cause
+    const reason = reasons[code] ?? `the system says ${code}`
+    throw new InvalidArgumentError(`cannot listen on ${host}:${port}: ${reason}`, {
+      cause,
+      details: { host, port, reason: code },
+    })
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is taken by another process; choose another with `port`',
+  EACCES: 'this user may not use the port; choose one above 1023 with `port`',
+  EADDRNOTAVAIL: 'this machine has no such address; choose another `host`',
+  ENOTFOUND: 'the host has no address; choose another `host`',
 }
 
 /** The client's own id, when it is one that a log can bear. */

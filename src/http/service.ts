@@ -1,6 +1,6 @@
 /** What all routes share, and the way it ends. */
 import type { ServerResponse } from 'node:http'
-import type { RequestRules } from '../request/items.ts'
+import type { WireRules } from '../request/wire.ts'
 import { BodyMeter } from './body.ts'
 import { BodyParser } from './body-parser.ts'
 import { StoppingError } from './errors.ts'
@@ -18,6 +18,8 @@ export class Service {
   readonly metrics: ServiceMetrics
   readonly tracer: Tracer | undefined
   readonly startedAt: Date = new Date()
+  /** Answers of `POST /v1/segments` that are under way. */
+  segmentStreams = 0
   readonly #works = new Set<Work>()
   #onIdle: (() => void) | undefined
 
@@ -39,9 +41,11 @@ export class Service {
   }
 
   /** What a body is checked against. */
-  rules(): RequestRules {
+  rules(): WireRules {
     const { model, limits } = this.model.info
-    return { models: model.servedNames, frames: model.frames, limits: limits.input }
+    const { servedNames: models, frames, embeddingDim } = model
+    const openAi = this.options.inferRequestType ? { embeddingDim } : undefined
+    return { models, frames, limits: limits.input, openAi }
   }
 
   /** Runs `task` as a part of what `drain` waits for. */

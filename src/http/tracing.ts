@@ -1,15 +1,26 @@
 /** Spans, by the conventions for generative AI, through `@opentelemetry/api` and nothing else: the host brings the SDK. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { EmbedResponse } from '../types.ts'
-import type { ParsedBody } from './parse-body.ts'
+
+/** What a span is about. */
+export interface SpanFacts {
+  operation: string
+  model: string
+  encodingFormat: string
+  attributes: Record<string, string>
+}
+
+export type SetAttribute = (name: string, value: string | number) => void
 
 export interface Tracer {
-  /** Runs `embed` in a span that continues the caller's trace. */
-  trace(
+  /**
+   * Runs `task` in a span. Its parent is the span that is active, such as that of an instrumentation of HTTP, which has
+   * continued the caller's trace; where there is none, the span continues it.
+   */
+  trace<T>(
     headers: IncomingHttpHeaders,
-    body: ParsedBody,
-    embed: () => Promise<EmbedResponse>,
-  ): Promise<EmbedResponse>
+    about: SpanFacts,
+    task: (set: SetAttribute) => Promise<T>,
+  ): Promise<T>
 }
 
 /** Nothing when `@opentelemetry/api` is not installed. */
@@ -23,28 +34,22 @@ export async function loadTracer(): Promise<Tracer | undefined> {
   const { context, propagation, SpanKind, SpanStatusCode, trace } = api
   const tracer = trace.getTracer('cosmos-embed')
   return {
-    trace: (headers, { request, requestType, inputType }, embed) => {
-      const { model, encoding_format } = request
+    trace: (headers, { operation, model, encodingFormat, attributes }, task) => {
+      const active = context.active()
+      const isInside = trace.getSpan(active) !== undefined
+      const parent = isInside ? active : propagation.extract(active, headers)
       const options = {
-        kind: SpanKind.SERVER,
+        kind: isInside ? SpanKind.INTERNAL : SpanKind.SERVER,
         attributes: {
-          'gen_ai.operation.name': 'embeddings',
+          'gen_ai.operation.name': operation,
           'gen_ai.request.model': model,
-          'gen_ai.request.encoding_formats': [encoding_format ?? 'float'],
-          'cosmos_embed.request_type': requestType,
-          'cosmos_embed.input_type': inputType,
+          'gen_ai.request.encoding_formats': [encodingFormat],
+          ...attributes,
         },
       }
-      const parent = propagation.extract(context.active(), headers)
-      return tracer.startActiveSpan(`embeddings ${model}`, options, parent, async (span) => {
+      return tracer.startActiveSpan(`${operation} ${model}`, options, parent, async (span) => {
         try {
-          const response = await embed()
-          span.setAttribute('gen_ai.usage.input_tokens', response.usage.prompt_tokens)
-          span.setAttribute('cosmos_embed.items', response.data.length)
-          for (const [stage, milliseconds] of Object.entries(response.timings)) {
-            span.setAttribute(`cosmos_embed.${stage}_ms`, milliseconds)
-          }
-          return response
+          return await task((name, value) => span.setAttribute(name, value))
         } catch (error) {
           const code = (error as { code?: unknown } | null)?.code
           span.setAttribute('error.type', typeof code === 'string' ? code : 'unknown')

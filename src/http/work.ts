@@ -26,7 +26,9 @@ export class Work {
     return this.#response.destroyed
   }
 
+  /** From now on; a limit before this one is forgotten. */
   limit(milliseconds: number): void {
+    clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => {
       this.abort(new TimeoutError(`the request took longer than requestTimeoutMs ${milliseconds}`))
     }, milliseconds)

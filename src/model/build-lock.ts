@@ -1,7 +1,7 @@
 /** One build at a time in a folder. */
-import { createHash } from 'node:crypto'
-import { createServer, type Server } from 'node:net'
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import { holdName } from '../held-name.ts'
 
 const everyMs = 500
 
@@ -16,27 +16,12 @@ export async function lockFolder(
   folder: string,
   { onWait, signal }: { onWait: () => void; signal: AbortSignal },
 ): Promise<() => Promise<void>> {
-  const name = `\0cosmos-embed-build-${createHash('sha256').update(folder).digest('hex').slice(0, 40)}`
   for (let waits = 0; ; waits++) {
     signal.throwIfAborted()
-    const server = await listen(name)
-    if (server) return () => new Promise((resolve) => server.close(() => resolve()))
+    const letGo = await holdName('build', folder)
+    if (letGo) return letGo
     if (waits === 0) onWait()
     // The caller's reason, not the timer's.
     await sleep(everyMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
-}
-
-/** Undefined while another process has the name. */
-function listen(name: string): Promise<Server | undefined> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy())
-    server.unref()
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined)
-      else reject(error)
-    })
-    // Exclusive: workers of node:cluster would share it, and all of them have it.
-    server.listen({ path: name, exclusive: true }, () => resolve(server))
-  })
 }

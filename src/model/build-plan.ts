@@ -35,7 +35,7 @@ export interface TowerRequest {
 /** Throws ModelError for a graph that this is not possible with. */
 export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerRequest): TowerBuild {
   const { path } = bundle.files[tower]
-  const graph = readOnnxGraph(path)
+  const graph = readForTensorRt(path)
   const { inputs } = graph
   const open = tower === 'video' ? videoDims(bundle, inputs, path) : textDims(bundle, inputs, path)
   const batch = inputs[0]?.dims[0] ?? -1
@@ -57,6 +57,18 @@ export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerReque
     shapes,
     isDynamic: inputs.some(({ dims }) => dims.some((size) => size <= 0)),
   }
+}
+
+/** Throws ModelError for a graph that no engine can be built of, whatever is asked for. */
+export function readForTensorRt(path: string): OnnxGraph {
+  const graph = readOnnxGraph(path)
+  if (graph.ofOnnxRuntime.size > 0) {
+    throw new ModelError(
+      `graph ${path} uses ${[...graph.ofOnnxRuntime].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
+        'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16',
+    )
+  }
+  return graph
 }
 
 interface Range {

@@ -1,4 +1,4 @@
-/** The little that building an engine needs to know of an ONNX graph: its inputs, and what its weights are stored in. */
+/** The little that building an engine needs to know of an ONNX graph: inputs, what weights are stored in, whose operators it uses. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { ModelError } from '../errors.ts'
 import { reasonOf } from './inside.ts'
@@ -16,10 +16,13 @@ export interface OnnxGraph {
   inputs: OnnxInput[]
   /** How many numbers of the weights are stored as what, by names such as "fp16". */
   weights: Readonly<Record<string, number>>
+  /** Kinds of the nodes that are ONNX Runtime's own and no operators of ONNX, e.g. "MatMulIntegerToFloat". */
+  ofOnnxRuntime: ReadonlySet<string>
 }
 
 /** Numbered as in onnx.proto. */
 const UINT8 = 2
+const onnxRuntimeDomain = 'com.microsoft'
 const typeNames: Readonly<Record<number, string>> = {
   1: 'fp32',
   10: 'fp16',
@@ -59,9 +62,14 @@ function readGraph(wire: Wire, graphEnd: number): OnnxGraph {
   const weights: Record<string, number> = {}
   const initializers = new Set<string>()
   const takers = new Map<string, Set<string>>()
+  const ofOnnxRuntime = new Set<string>()
   for (const { number, end } of wire.fields(graphEnd)) {
     if (number === 11) inputs.push(readInput(wire, end))
-    if (number === 1) readNode(wire, end, takers)
+    if (number === 1) {
+      const { names, kind, domain } = readNode(wire, end)
+      for (const name of names) takers.set(name, (takers.get(name) ?? new Set()).add(kind))
+      if (domain === onnxRuntimeDomain) ofOnnxRuntime.add(kind)
+    }
     if (number !== 5) continue
     const { name, type, count } = readTensor(wire, end)
     initializers.add(name)
@@ -70,18 +78,20 @@ function readGraph(wire: Wire, graphEnd: number): OnnxGraph {
   }
   for (const input of inputs) input.takers = takers.get(input.name) ?? new Set()
   // Old graphs list their weights among the inputs.
-  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights }
+  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, ofOnnxRuntime }
 }
 
-/** NodeProto { input = 1, op_type = 4 }. Adds its kind to the takers of each of its inputs. */
-function readNode(wire: Wire, end: number, takers: Map<string, Set<string>>) {
+/** NodeProto { input = 1, op_type = 4, domain = 7 }. */
+function readNode(wire: Wire, end: number) {
   const names: string[] = []
   let kind = ''
+  let domain = ''
   for (const { number, end: fieldEnd } of wire.fields(end)) {
     if (number === 1) names.push(wire.text(fieldEnd))
     else if (number === 4) kind = wire.text(fieldEnd)
+    else if (number === 7) domain = wire.text(fieldEnd)
   }
-  for (const name of names) takers.set(name, (takers.get(name) ?? new Set()).add(kind))
+  return { names, kind, domain }
 }
 
 function readTensor(wire: Wire, end: number) {

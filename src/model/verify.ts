@@ -70,12 +70,19 @@ function warningsOf({ source }: ModelBundle): string[] {
   return Array.isArray(warnings) ? warnings.map(String) : []
 }
 
-/** ONNX Runtime computes no bfloat16 on a CPU. */
-async function isForCardsOnly(bundle: ModelBundle): Promise<boolean> {
+/** Why graphs of this kind cannot run on `device` at all, wherever that is; undefined when they can. */
+async function whyNever(bundle: ModelBundle, device: Device): Promise<string | undefined> {
   const graphs = await attempt('graphs', async () =>
     [bundle.files.video, bundle.files.text].map(({ path }) => readOnnxGraph(path)),
   )
-  return !('failed' in graphs) && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)
+  if ('failed' in graphs) return undefined
+  if (device === 'cpu' && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)) {
+    return 'the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only'
+  }
+  if (device === 'cuda' && graphs.some(({ ofOnnxRuntime }) => ofOnnxRuntime.size > 0)) {
+    return 'the graphs use operators that only ONNX Runtime has, as int8 does: checked on CPUs only'
+  }
+  return undefined
 }
 
 async function tokens(bundle: ModelBundle, golden: Golden): Promise<Check> {
@@ -102,9 +109,9 @@ async function* onDevice(
   )
   if ('failed' in embedder) {
     const { error } = embedder
-    if (device === 'cpu' && (await isForCardsOnly(bundle))) {
-      const found = `the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only (${error.message})`
-      return yield { check: device, state: asked ? 'failed' : 'note', found }
+    const never = await whyNever(bundle, device)
+    if (never !== undefined) {
+      return yield { check: device, state: asked ? 'failed' : 'note', found: `${never} (${error.message})` }
     }
     const isAbsent = error instanceof LibraryError || error.details.command !== undefined
     const absent = isAbsent && !asked && device !== 'cpu'

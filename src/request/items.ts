@@ -1,6 +1,7 @@
 /** From a request to the list of items that it asks to embed. */
 import { fileURLToPath } from 'node:url'
-import { atItem, InvalidRequestError, LimitError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { InvalidRequestError, LimitError, SourceError } from '../errors.ts'
+import { atItem } from '../item-errors.ts'
 import { ours } from '../native-failure.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'
@@ -18,7 +19,7 @@ import type {
   RequestType,
   VideoInput,
 } from './schema.ts'
-import { embedRequestSchema, itemSchema, lowerCaseEnums, wireRequestSchema } from './schema.ts'
+import { embedRequestSchema, itemSchema, lowerCaseEnums } from './schema.ts'
 
 export type Item =
   | {
@@ -59,6 +60,8 @@ export interface RequestPlan extends Omit<ParsedRequest, 'items'> {
   items(signal?: AbortSignal): Promise<Item[]>
 }
 
+export type VideoItem = Extract<Item, { kind: 'video' }>
+
 /** What a request is checked against. */
 export interface RequestRules {
   /** The bundle's id and its aliases. */
@@ -69,25 +72,26 @@ export interface RequestRules {
 }
 
 /**
- * Checks an in-process request by the documented rules. Throws InvalidRequestError, RequestTooLargeError or
- * LimitError; `index` says which item.
+ * Checks an in-process request by the documented rules. Throws InvalidRequestError or LimitError; `index` says which item.
  */
 export function planRequest(request: EmbedRequest, rules: RequestRules): RequestPlan {
-  return plan(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules)
+  const parsed = parsedBefore.get(request)
+  if (parsed) return { ...parsed, cost: costOf(parsed.items), items: async () => parsed.items }
+  return planChecked(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules)
 }
 
-/** A JSON body, where only strings are items and `model` is required. Rejects as {@link planRequest}, or as its items. */
-export async function parseWireRequest(
-  body: unknown,
-  rules: RequestRules,
-  signal?: AbortSignal,
-): Promise<ParsedRequest> {
-  signal?.throwIfAborted()
-  const { requestType, encodingFormat, items } = plan(
-    checkRequest(wireRequestSchema, lowerCaseEnums(body)),
-    rules,
-  )
-  return { requestType, encodingFormat, items: await items(signal) }
+const parsedBefore = new WeakMap<EmbedRequest, ParsedRequest>()
+
+/**
+ * Spares {@link planRequest} the work that was done elsewhere: the HTTP adapter has parsed the body of a request, by the
+ * rules of the embedder that it is for, before it becomes an argument of `embed()`.
+ */
+export function rememberParsed(request: EmbedRequest, parsed: ParsedRequest): void {
+  parsedBefore.set(request, parsed)
+}
+
+export function costOf(items: readonly Item[]): RequestPlan['cost'] {
+  return { items: items.length, bytes: items.reduce((sum, item) => sum + heldBytes(item), 0) }
 }
 
 /** One item by itself, of any kind. Throws as {@link planRequest}. */
@@ -115,14 +119,15 @@ type Form =
   | { form: 'typed_video'; input: VideoInput }
   | { form: 'typed_frames'; input: FramesInput }
 
-function plan(request: EmbedRequest, rules: RequestRules): RequestPlan {
+/** Of a request that has the shape of one. Throws as {@link planRequest}. */
+export function planChecked(request: EmbedRequest, rules: RequestRules): RequestPlan {
   const { request_type: requestType, encoding_format: encodingFormat = 'float', input, model } = request
   checkModel(model, rules)
   const inputs = Array.isArray(input) ? (input as readonly ItemInput[]) : [input as ItemInput]
   const { maxItems } = rules.limits
   if (inputs.length > maxItems) {
     throw new InvalidRequestError(`cosmos-embed supports maximum ${maxItems} inputs per request`, {
-      details: { found: inputs.length, limit: maxItems },
+      details: { field: 'input', found: inputs.length, limit: maxItems },
     })
   }
   const forms = inputs.map((each, index) => blaming(index, () => formOf(each, rules)))
@@ -168,7 +173,9 @@ function inlineBytes({ encoding, payloads }: Payload): number {
 function checkModel(model: string | undefined, { models }: RequestRules): void {
   if (model === undefined || models.includes(model)) return
   const served = models.map((name) => `"${name}"`).join(' or ')
-  throw new InvalidRequestError(`model: "${model.slice(0, 100)}" is not loaded here, use ${served}`)
+  throw new InvalidRequestError(`model: "${model.slice(0, 100)}" is not loaded here, use ${served}`, {
+    details: { field: 'model' },
+  })
 }
 
 function formOf(input: string | ItemInput, { frames, limits }: RequestRules): Form {
@@ -199,7 +206,7 @@ function checkForm(form: InputString, limits: Limits): InputString {
   }
   const bytes = inlineBytes(form)
   if (bytes <= limits.maxInlineBytes) return form
-  throw new RequestTooLargeError(
+  throw new LimitError(
     `inline media of ${bytes} bytes exceeds maxInlineBytes ${limits.maxInlineBytes}: use a presigned URL`,
     { details: { found: bytes, limit: limits.maxInlineBytes } },
   )
@@ -209,7 +216,9 @@ function checkForm(form: InputString, limits: Limits): InputString {
 function checkCombination(requestType: RequestType, forms: readonly Form[]): void {
   const encodings = new Set(forms.map((form) => ('encoding' in form ? form.encoding : undefined)))
   if (encodings.has('base64') && encodings.has('presigned_url')) {
-    throw new InvalidRequestError('Cannot mix base64 and presigned URL inputs in same request')
+    throw new InvalidRequestError('Cannot mix base64 and presigned URL inputs in same request', {
+      details: { field: 'input' },
+    })
   }
   const refuse = (wrong: (form: Form) => boolean, message: string) => {
     const index = forms.findIndex(wrong)

@@ -1,7 +1,4 @@
-/**
- * The shapes of a request: on the wire (JSON) and in process. What the strings may hold and which form is
- * allowed where is checked in `items.ts`; the patterns here document it for the OpenAPI page.
- */
+/** The shapes of a request in process. Those on the wire, JSON, are in `wire.ts`; what the strings may hold is checked in `items.ts`. */
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
 import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
@@ -68,47 +65,7 @@ export interface EmbedRequest {
 }
 
 const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
-const encodingFormats = ['float', 'base64'] as const
-
-/** JSON Schema has no flag for it. */
-const anyCase = (text: string) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)
-const start = (kind: string) => `^\\s*${anyCase(`data:${kind}/`)}[^;,]+(;[^;]*)*;\\s*`
-const videoUrl = `${start('video')}${anyCase('presigned_url')},`
-const frameList = `${start('video_frames')}(${anyCase('base64')}|${anyCase('presigned_url')}),`
-
-/** Documented, not enforced: `items.ts` does that, with the contract's texts and without a regex over megabytes. */
-const documented = {
-  query: z.string().min(1),
-  bulk_text: z.string().min(1).meta({ pattern: '\\S' }),
-  bulk_video: z
-    .string()
-    .min(1)
-    .meta({ pattern: `(${videoUrl})|(${frameList})` }),
-}
-
-const inputs = {
-  query: 'One text, a list of texts, or one video as a data URI.',
-  bulk_text: 'Texts.',
-  bulk_video: 'Videos by URL, or the pictures of each, as data URIs.',
-}
-
-const wireVariant = <Type extends RequestType>(type: Type) =>
-  z.strictObject({
-    request_type: z.literal(type),
-    input: z.union([documented[type], z.array(documented[type]).min(1)]).meta({ description: inputs[type] }),
-    model: z.string(),
-    encoding_format: z.enum(encodingFormats).optional(),
-  })
-
-/** One variant per `request_type`. Expects lower-case enums: see {@link lowerCaseEnums}. */
-export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
-  'request_type',
-  [wireVariant('query'), wireVariant('bulk_text'), wireVariant('bulk_video')],
-  {
-    error: ({ code }) =>
-      code === 'invalid_union' ? 'must be "query", "bulk_text" or "bulk_video"' : undefined,
-  },
-)
+export const encodingFormats = ['float', 'base64'] as const
 
 const seconds = z.number().min(0)
 const notAPath = /^\s*(data:|[a-z][a-z0-9+.-]+:\/\/)/i
@@ -175,12 +132,20 @@ const requestItem = z.union([z.string(), textInput, videoInput, framesInput], {
   error: 'must be a string, { text }, { video } or { frames }',
 })
 
-export const embedRequestSchema: z.ZodType<EmbedRequest> = z.strictObject({
-  request_type: z.enum(requestTypes),
-  input: z.union([requestItem, z.array(requestItem).min(1)]),
-  model: z.string().optional(),
-  encoding_format: z.enum(encodingFormats).optional(),
-})
+export const embedRequestSchema: z.ZodType<EmbedRequest> = z.strictObject(
+  {
+    request_type: z.enum(requestTypes),
+    input: z.union([requestItem, z.array(requestItem).min(1)], {
+      error: 'must be a string, { text }, { video } or { frames }, or a list of them',
+    }),
+    model: z.string().optional(),
+    encoding_format: z.enum(encodingFormats).optional(),
+  },
+  {
+    error: ({ code }) =>
+      code === 'invalid_type' ? 'must be an object with request_type and input' : undefined,
+  },
+)
 
 /** `request_type` and `encoding_format` are accepted in any case. */
 export function lowerCaseEnums(request: unknown): unknown {

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../abort.ts'
-import { CosmosEmbedError, RequestTooLargeError, SourceError } from '../errors.ts'
+import { CosmosEmbedError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'
 
@@ -39,7 +39,7 @@ export class ByteCollector {
     return this.#length
   }
 
-  /** Copies the chunk. Rejects with RequestTooLargeError when the limit would be passed, or as the room does. */
+  /** Copies the chunk. Rejects with LimitError when the limit would be passed, or as the room does. */
   async add(chunk: Uint8Array): Promise<void> {
     const length = this.#length + chunk.byteLength
     if (length > this.#limit) throw tooLarge(this.#what, this.#limit)
@@ -69,15 +69,15 @@ export class ByteCollector {
   }
 }
 
-export function tooLarge(what: string, limit: number): RequestTooLargeError {
-  return new RequestTooLargeError(`${what} is larger than ${limit} bytes (see maxMediaBytes)`, {
+export function tooLarge(what: string, limit: number): LimitError {
+  return new LimitError(`${what} is larger than ${limit} bytes (see maxMediaBytes)`, {
     details: { limit },
   })
 }
 
 /**
  * Reads a caller's stream to its end and closes it in any case.
- * Rejects with RequestTooLargeError, SourceError, or `signal.reason`.
+ * Rejects with LimitError, SourceError, or `signal.reason`.
  */
 export async function collectStream(
   stream: ByteStream,

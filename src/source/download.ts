@@ -6,7 +6,7 @@ import type { LookupAddress } from 'node:dns'
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
-import { rootCertificates } from 'node:tls'
+import type { SecureContext } from 'node:tls'
 import { abortable, onAbort } from '../abort.ts'
 import { BlockedUrlError, CosmosEmbedError, DownloadError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
@@ -22,6 +22,8 @@ export interface Downloads {
   limits: Limits
   slots: DownloadSlots
   resolve: Resolve
+  /** The authorities to trust, where they are others than Node's own: read once, since that takes longer than a connection. */
+  trust: SecureContext | undefined
 }
 
 /** How media is read, with nothing left open. */
@@ -46,7 +48,7 @@ export async function enterSlot(
 
 /**
  * The body behind a URL, of at most `limit` bytes. Rejects with BlockedUrlError (policy), DownloadError (network, upstream),
- * RequestTooLargeError, or with `signal.reason`.
+ * LimitError, or with `signal.reason`.
  */
 export async function download(
   text: string,
@@ -115,7 +117,7 @@ interface OpenResponse {
 
 /** Resolves, checks, dials and waits for the response headers. */
 async function open(target: PermittedUrl, downloads: Downloads, clock: StageClock): Promise<OpenResponse> {
-  const { limits, policy, resolve } = downloads
+  const { limits, resolve, trust } = downloads
   const { url, privateAllowed } = target
   clock.enter('connect', limits)
   const addresses = await abortable(
@@ -126,7 +128,6 @@ async function open(target: PermittedUrl, downloads: Downloads, clock: StageCloc
   )
   const hostname = url.hostname.replace(/^\[|\]$|\.$/g, '')
   const secure = url.protocol === 'https:'
-  const ca = typeof policy === 'object' && policy.ca ? [...rootCertificates, ...policy.ca] : undefined
   const request = (secure ? requestHttps : requestHttp)({
     hostname,
     port: url.port || (secure ? 443 : 80),
@@ -141,7 +142,11 @@ async function open(target: PermittedUrl, downloads: Downloads, clock: StageCloc
     // No pool, so no other request's socket, and no proxy of the environment.
     agent: false,
     lookup: answerWith(addresses),
-    ...(secure && { servername: isIP(hostname) ? '' : hostname, rejectUnauthorized: true, ca }),
+    ...(secure && {
+      servername: isIP(hostname) ? '' : hostname,
+      rejectUnauthorized: true,
+      secureContext: trust,
+    }),
   })
   const forget = onAbort(clock.signal, () => request.destroy())
   const close = () => {
@@ -222,8 +227,7 @@ function checkHeaders(response: IncomingMessage, url: URL, limit: number): numbe
       details: { status },
     })
   }
-  const encoding = response.headers['content-encoding'] ?? 'identity'
-  if (encoding.toLowerCase() !== 'identity') {
+  if (!isPlain(response.headers['content-encoding'])) {
     throw new DownloadError(`${describeUrl(url)} sent a compressed body although identity was asked for`, {
       permanent: true,
     })
@@ -233,6 +237,13 @@ function checkHeaders(response: IncomingMessage, url: URL, limit: number): numbe
   const length = Number(header)
   if (length > limit) throw tooLarge(`the body from ${describeUrl(url)} (${length} bytes)`, limit)
   return length
+}
+
+/** Storage may keep the name of a transfer, `aws-chunked`, with an object that was sent to it in one, or an empty one. */
+function isPlain(encoding = ''): boolean {
+  return encoding
+    .split(',')
+    .every((name) => ['', 'identity', 'aws-chunked'].includes(name.trim().toLowerCase()))
 }
 
 /** By the error's code alone: its text holds addresses. */

@@ -10,7 +10,7 @@ export async function checkFile(path: string): Promise<string> {
   return (await describeFile(path)).path
 }
 
-/** The bytes of a small file. Rejects with SourceError or RequestTooLargeError, or with `signal.reason`. */
+/** The bytes of a small file. Rejects with SourceError or LimitError, or with `signal.reason`. */
 export async function readWholeFile(
   path: string,
   limit: number,

@@ -11,6 +11,7 @@ import { DownloadSlots } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
 import { type LimitsInput, limitsSchema } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
+import { trustOf } from './trust.ts'
 import { type UrlPolicy, urlPolicySchema } from './url-policy.ts'
 
 export interface ResolvedVideo {
@@ -62,10 +63,10 @@ export class Sources {
     const limits = checkOptions(limitsSchema, givenLimits, 'limits')
     const policy = checkOptions(urlPolicySchema, urls, 'urls')
     const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
-    this.#downloads = { policy, limits, slots, resolve }
+    this.#downloads = { policy, limits, slots, resolve, trust: trustOf(policy) }
   }
 
-  /** Rejects with SourceError, RequestTooLargeError, BlockedUrlError or DownloadError, or with `signal.reason`. */
+  /** Rejects with SourceError, LimitError, BlockedUrlError or DownloadError, or with `signal.reason`. */
   async video(source: VideoSource, reading: Reading = {}): Promise<ResolvedVideo> {
     reading.signal?.throwIfAborted()
     if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { BlockedUrlError } from '../errors.ts'
+import { isCertificates } from './trust.ts'
 
 export interface UrlRules {
   /** Host names that may be fetched from, exact or `*.suffix`. Default: any public one. */
@@ -32,6 +33,8 @@ const host = z
   .regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'must be a host name or *.suffix' })
   .transform((name) => name.toLowerCase())
 
+const certificates = z.string().refine(isCertificates, { error: 'must be certificates in PEM' })
+
 export const urlPolicySchema: z.ZodType<UrlPolicy, UrlPolicy | undefined> = z
   .union(
     [
@@ -43,7 +46,7 @@ export const urlPolicySchema: z.ZodType<UrlPolicy, UrlPolicy | undefined> = z
         private: z.array(origin).readonly().optional(),
         ports: z.array(z.int().min(1).max(65_535)).readonly().optional(),
         maxRedirects: z.int().min(0).max(3).optional(),
-        ca: z.array(z.string()).readonly().optional(),
+        ca: z.array(certificates).readonly().optional(),
       }),
     ],
     { error: 'must be "off", "public" or an object of rules' },

@@ -115,8 +115,8 @@ describe('inputs', () => {
 
   it.each<[string, unknown, string, string]>([
     ['an empty Blob', new Blob([]), 'source', 'empty'],
-    ['a Blob that is too large', new Blob([new Uint8Array(101)]), 'request_too_large', '101 bytes'],
-    ['a web stream that is too large', new Blob([new Uint8Array(101)]).stream(), 'request_too_large', '100'],
+    ['a Blob that is too large', new Blob([new Uint8Array(101)]), 'limit', '101 bytes'],
+    ['a web stream that is too large', new Blob([new Uint8Array(101)]).stream(), 'limit', '100'],
     ['a Response that is no success', new Response('no', { status: 404 }), 'source', 'status 404'],
     ['a number', 7, 'invalid_request', 'input.video: must be a file path, a URL, bytes'],
     ['nothing', undefined, 'invalid_request', 'input'],
@@ -142,6 +142,7 @@ describe('options of a call', () => {
     ['embedVideo', (e, options) => e.embedVideo(clip(1), options)],
     ['embedImage', (e, options) => e.embedImage(clip(1), options)],
     ['embedMany', (e, options) => e.embedMany([{ text: 'a' }], options)],
+    ['embedStream', (e, options) => e.embedStream([{ text: 'a' }], options).next()],
     ['frames', (e, options) => e.frames(clip(1), options)],
     ['classify', (e, options) => e.classify(clip(1), ['a'], options)],
     ['segments', (e, options) => e.segments(clip(1, 1), { windowSeconds: 1, ...options }).next()],

@@ -110,7 +110,7 @@ describe('creation', () => {
     expect(embedder.info()).toMatchObject({
       model: {
         id: 'test/tiny',
-        servedNames: ['test/tiny', 'alias'],
+        servedNames: ['alias', 'test/tiny'],
         frames: 8,
         height: 16,
         width: 16,

@@ -79,7 +79,7 @@ class Precision(ExportTest):
     def test_weights_beside_the_graph_are_proven_in_every_precision(self) -> None:
         self.addCleanup(setattr, weights, "EMBEDDED_LIMIT", weights.EMBEDDED_LIMIT)
         weights.EMBEDDED_LIMIT = 1000
-        for precision in ("fp32", "mixed", "bf16"):
+        for precision in ("fp32", "mixed", "bf16", "int8"):
             self.out = self.folder / precision
             self.assertConverted(convert(self.checkpoint if precision != "mixed" else self.growing(300), self.out, precision))
             files = json.loads((self.out / "model.json").read_text())["files"]

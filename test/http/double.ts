@@ -11,12 +11,17 @@ import type {
   EmbedRequest,
   EmbedResponse,
   ItemEvent,
+  Segment,
+  SegmentOptions,
+  Video,
 } from 'cosmos-embed'
 
 export interface DoubleOptions {
   servedNames?: string[]
   dimension?: number
   device?: 'cpu' | 'cuda'
+  /** What `segments` answers. Default: two segments. */
+  segments?: (video: Video, options: SegmentOptions) => AsyncGenerator<Segment, void, undefined>
   /** Runs before every answer; what it throws is the answer. */
   before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void
 }
@@ -34,7 +39,7 @@ const noTimings = { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encod
 const MiB = 1024 * 1024
 
 export function doubleEmbedder(options: DoubleOptions = {}): Double {
-  const { servedNames = ['double'], dimension = 8, before } = options
+  const { servedNames = ['double'], dimension = 8, before, segments = twoSegments } = options
   const requests: EmbedRequest[] = []
   const listeners = new Set<(event: ItemEvent) => void>()
   let status: EmbedderStatus = { ready: true }
@@ -98,13 +103,14 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
       timings: noTimings,
     }),
     ...(Object.fromEntries(
-      (['embedMany', 'embedImage', 'frames', 'classify', 'segments'] as const).map((name) => [
+      (['embedMany', 'embedStream', 'embedImage', 'frames', 'classify'] as const).map((name) => [
         name,
         () => {
           throw new Error(`the adapter does not call ${name}`)
         },
       ]),
-    ) as unknown as Pick<Embedder, 'embedMany' | 'embedImage' | 'frames' | 'classify' | 'segments'>),
+    ) as unknown as Pick<Embedder, 'embedMany' | 'embedStream' | 'embedImage' | 'frames' | 'classify'>),
+    segments,
     info: () => info(servedNames, dimension, options.device),
     status: () => status,
     stats: () => stats,
@@ -115,6 +121,32 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
     dispose: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
+}
+
+/** Of the length that is asked for, with a vector that tells its place. */
+export function segmentAt(
+  index: number,
+  { windowSeconds, strideSeconds = windowSeconds }: SegmentOptions,
+): Segment {
+  const start = index * strideSeconds
+  return {
+    kind: 'video',
+    start,
+    end: start + windowSeconds,
+    embedding: unitVector(`segment ${index}`, 8),
+    frames: [],
+    media: {} as never,
+    warnings: [],
+    timings: noTimings,
+  }
+}
+
+async function* twoSegments(
+  _video: Video,
+  options: SegmentOptions,
+): AsyncGenerator<Segment, void, undefined> {
+  yield segmentAt(0, options)
+  yield segmentAt(1, options)
 }
 
 export function unitVector(input: unknown, dimension: number): Float32Array {

@@ -93,9 +93,13 @@ describe('a body over its limit', () => {
   it('counts inline media for itself', async () => {
     const { url } = await serveDouble()
     const { status, body } = await post(url, videoBody(33 * KiB * KiB))
-    expect(status).toBe(413)
+    expect(status).toBe(422)
     expect(body).toMatchObject({
-      error: { param: 'input[0]', message: expect.stringContaining(`maxInlineBytes ${32 * KiB * KiB}`) },
+      error: {
+        code: 'limit',
+        param: 'input[0]',
+        message: expect.stringContaining(`maxInlineBytes ${32 * KiB * KiB}`),
+      },
     })
   })
 })
@@ -253,7 +257,7 @@ describe('a client that goes away', () => {
     await expect(answer).rejects.toThrow()
     await eventually(() => expect((reason as CosmosEmbedError | undefined)?.code).toBe('cancelled'))
     await eventually(async () => expect(await gauge(url, 'cosmos_embed_cancelled_total')).toBe(1))
-    expect(await gauge(url, 'cosmos_embed_inflight_requests{request_type="query"}')).toBeUndefined()
+    expect(await gauge(url, 'cosmos_embed_inflight_requests{request_type="query"}')).toBe(0)
   })
 
   it('in the middle of its body leaves nothing behind', async () => {

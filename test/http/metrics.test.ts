@@ -68,6 +68,8 @@ describe('GET /v1/metrics', () => {
     const families = parsePrometheus(body as string)
     const value = (family: string, sample = family) => families.get(family)?.samples.get(sample)
     expect(Object.fromEntries(families.get('cosmos_embed_requests_total')?.samples ?? [])).toEqual({
+      'cosmos_embed_requests_total{request_type="bulk_video",status="200"}': 0,
+      'cosmos_embed_requests_total{request_type="segments",status="200"}': 0,
       'cosmos_embed_requests_total{request_type="query",status="200"}': 2,
       'cosmos_embed_requests_total{request_type="bulk_text",status="200"}': 1,
       'cosmos_embed_requests_total{request_type="query",status="422"}': 1,
@@ -94,6 +96,20 @@ describe('GET /v1/metrics', () => {
       expect(families.has(`cosmos_embed_${name}`), name).toBe(true)
     }
     expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+  })
+
+  it('has its counters before anything has happened, so that no rate misses the first event', async () => {
+    const { url } = await serveDouble()
+    const families = parsePrometheus((await request(`${url}/metrics`)).body as string)
+    for (const [name, label] of [
+      ['cosmos_embed_requests_total', 'request_type="bulk_video",status="200"'],
+      ['cosmos_embed_request_errors_total', 'type="media"'],
+      ['cosmos_embed_request_errors_total', 'type="invalid_json"'],
+      ['cosmos_embed_rejected_total', 'reason="overloaded"'],
+      ['cosmos_embed_inflight_requests', 'request_type="query"'],
+    ]) {
+      expect(families.get(name as string)?.samples.get(`${name}{${label}}`), `${name} ${label}`).toBe(0)
+    }
   })
 
   it('has histograms whose buckets add up', async () => {

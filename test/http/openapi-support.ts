@@ -45,11 +45,19 @@ export class Oracle {
       type,
       'schema',
     ]
-      .map((part) => encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1')))
+      .map(escaped)
       .join('/')
     const validate = this.#validator(`api#/${pointer}`)
     validate(answer.body)
     expect(validate.errors ?? [], `${method} ${path} ${answer.status}`).toEqual([])
+  }
+
+  /** What the document finds wrong with a body that is sent to `path`. */
+  faults(path: string, body: unknown): unknown[] {
+    const pointer = ['paths', path, 'post', 'requestBody', 'content', 'application/json', 'schema']
+    const validate = this.#validator(`api#/${pointer.map(escaped).join('/')}`)
+    validate(body)
+    return validate.errors ?? []
   }
 
   #validator(reference: string): ValidateFunction {
@@ -58,6 +66,65 @@ export class Oracle {
     const validate = this.#ajv.compile({ $ref: reference })
     this.#validators.set(reference, validate)
     return validate
+  }
+}
+
+/** As a part of a JSON pointer in a URI. */
+function escaped(part: string): string {
+  return encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1'))
+}
+
+/** A request as clients may write it: data URIs with parameters, blanks and letters of either case. */
+export function writtenAnyhow(random: () => number): Record<string, unknown> {
+  const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
+  const shout = (text: string) =>
+    text.replace(/[a-z]/g, (letter) => (random() < 0.3 ? letter.toUpperCase() : letter))
+  const blank = () => pick(['', '', ' ', '\n\t'])
+  const parameter = () =>
+    pick(['', '', ';codecs=vp9,opus', ' ; charset=utf-8', ';codecs="avc1, mp4a;x"', ';a=b;c=d'])
+  const form = (kind: string, encoding: string, payload: string) => {
+    const head = `data:${kind}/${pick(['mp4', 'webm', 'x-matroska', 'jpg', 'vnd.x+y'])}`
+    return (
+      blank() +
+      shout(head) +
+      parameter() +
+      blank() +
+      ';' +
+      blank() +
+      shout(encoding) +
+      ',' +
+      payload +
+      blank()
+    )
+  }
+  const list = (part: string) => {
+    const parts = Array.from({ length: 8 }, () => part).join(pick([',', ' , ', ',\n']))
+    return random() < 0.5 ? `{${parts}}` : parts
+  }
+  const url = 'https://a.example/b.mp4?c=d'
+  const text = () => pick(['a red circle', 'clips/a.mp4', 'data: the new oil', 'https://a.example/', ' x '])
+  const video = () =>
+    pick([
+      () => form('video', 'presigned_url', url),
+      () => form('video_frames', 'presigned_url', list(url)),
+    ])()
+  const picture = () => form('video_frames', 'base64', list('AAAA'))
+  const kind = pick(['query', 'bulk_text', 'bulk_video', 'none'] as const)
+  const input = {
+    query: () =>
+      pick([text, video, picture, () => form('video', 'base64', 'AAAA'), () => [text(), text()]])(),
+    bulk_text: () => pick<() => unknown>([text, () => [text(), text()]])(),
+    bulk_video: () => pick<() => unknown>([video, picture, () => [video(), video()]])(),
+    none: () => pick<() => unknown>([text, video, () => [text(), text()], () => [video(), video()]])(),
+  }[kind]()
+  return {
+    ...(kind !== 'none' && { request_type: kind }),
+    input,
+    model: 'double',
+    ...(random() < 0.5 && {
+      encoding_format: pick(kind === 'none' ? ['float', 'base64', null] : ['float', 'base64']),
+    }),
+    ...(kind === 'none' && pick<object>([{}, { user: 'me' }, { dimensions: 8, user: null }])),
   }
 }
 

@@ -1,6 +1,8 @@
 import { createConfig, lintFromString, type NormalizedProblem } from '@redocly/openapi-core'
-import { describe, expect, it } from 'vitest'
-import { generate, Oracle, randomFrom } from './openapi-support.ts'
+import { cosmosEmbed } from 'cosmos-embed/http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { doubleEmbedder } from './double.ts'
+import { generate, Oracle, randomFrom, writtenAnyhow } from './openapi-support.ts'
 import { post, request, serveDouble } from './support.ts'
 
 describe('/openapi.json', () => {
@@ -21,10 +23,11 @@ describe('/openapi.json', () => {
     )
     for (const route of listed) {
       const [method = '', path = ''] = route.split(' ')
-      expect(server.app.hasRoute({ method: method as 'GET', url: path }), route).toBe(true)
+      const url = path.replace(/\{\w+\}/, '*')
+      expect(server.app.hasRoute({ method: method as 'GET', url }), route).toBe(true)
     }
     expect(listed).toContain('POST /v1/embeddings')
-    expect(listed).toHaveLength(11)
+    expect(listed).toHaveLength(14)
   })
 
   it('describes one body per request type, with the names that are served', async () => {
@@ -48,9 +51,62 @@ describe('/openapi.json', () => {
     for (const [path, methods] of Object.entries(oracle.document.paths)) {
       // The double has no bundle on disk, so no manifest.
       if (!methods.get || path === '/v1/manifest') continue
-      const answer = await request(url + path)
+      const answer = await request(url + path.replace('{model}', 'double'))
       expect(answer.status, path).toBe(200)
       oracle.judge('GET', path, answer)
+    }
+    oracle.judge('GET', '/v1/models/{model}', await request(`${url}/v1/models/gpt`))
+  })
+
+  it.each([[false], [true]])(
+    'has examples that it says are right, and that the server takes (infers: %s)',
+    async (infers) => {
+      const taken = { inferRequestType: infers }
+      const { url, double } = await serveDouble(taken, { servedNames: ['nvidia/cosmos-embed1', 'double'] })
+      const oracle = await Oracle.of(url)
+      let examples = 0
+      for (const [path, { post: operation }] of Object.entries(oracle.document.paths)) {
+        const json = operation?.requestBody?.content['application/json'] as unknown as {
+          examples: Record<string, { value: Record<string, unknown> }>
+        }
+        for (const { value } of Object.values(json?.examples ?? {})) {
+          examples += 1
+          expect(oracle.faults(path, value)).toEqual([])
+          expect(value.model).toBe('nvidia/cosmos-embed1')
+          const answer = await post(url, value, {}, path)
+          expect({ path, status: answer.status }).toEqual({ path, status: 200 })
+        }
+      }
+      expect(examples).toBe(4)
+      expect(double.requests).toHaveLength(3)
+    },
+  )
+
+  it('says that every body is right which the server takes', async () => {
+    const { url } = await serveDouble({ inferRequestType: true }, { servedNames: ['double'] })
+    const oracle = await Oracle.of(url)
+    const random = randomFrom(12)
+    let taken = 0
+    for (let round = 0; round < 150; round += 1) {
+      const body = writtenAnyhow(random)
+      if ((await post(url, body)).status !== 200) continue
+      taken += 1
+      expect(oracle.faults('/v1/embeddings', body), `round ${round}: ${JSON.stringify(body)}`).toEqual([])
+    }
+    expect(taken).toBeGreaterThan(60)
+  })
+
+  it('is about the place where the routes are', async () => {
+    const { default: Fastify } = await import('fastify')
+    const app = Fastify()
+    onTestFinished(() => app.close())
+    await app.register(cosmosEmbed, { embedder: doubleEmbedder(), prefix: '/embed/here' })
+    const document = (await app.inject('/embed/here/openapi.json')).json()
+    expect(document.servers).toEqual([{ url: '/embed/here' }])
+    const [server] = document.servers
+    for (const path of ['/v1/health/live', '/v1/version']) {
+      expect(Object.keys(document.paths)).toContain(path)
+      expect((await app.inject(server.url + path)).statusCode).toBe(200)
     }
   })
 

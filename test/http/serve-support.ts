@@ -1,5 +1,5 @@
 /** `cosmos-embed serve` as a process of its own, and the things that it needs around it. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createServer } from 'node:https'
@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 const cli = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url))
@@ -23,12 +24,17 @@ export interface ServeProcess {
   stop(): Promise<void>
 }
 
-/** Starts the server, on a free port unless told otherwise. Resolves when stderr says `until`. */
-export async function serve(
+interface ServeOptions {
+  until?: string
+  port?: string
+  environment?: Record<string, string>
+}
+
+/** Starts the server, on a free port unless told otherwise. */
+export function serveProcess(
   args: string[] = [],
-  options: { until?: string; port?: string; environment?: Record<string, string> } = {},
-): Promise<ServeProcess> {
-  const { until = 'cosmos-embed: ready', port = '0', environment = {} } = options
+  { port = '0', environment = {} }: ServeOptions = {},
+): Omit<ServeProcess, 'url'> & { child: ChildProcessByStdio<null, Readable, Readable> } {
   const child = spawn(process.execPath, [cli, 'serve', '--port', port, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
@@ -40,12 +46,7 @@ export async function serve(
   const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.on('exit', (code, signal) => resolve({ code, signal }))
   })
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', () => err.join('').includes(until) && resolve())
-    exit.then(({ code }) => reject(new Error(`serve ended with ${code}: ${err.join('')}`)))
-  })
   return {
-    url: /listening on (http:\S+[^,\s])/.exec(err.join(''))?.[1] ?? '',
     child,
     stdout: () => out.join(''),
     stderr: () => err.join(''),
@@ -55,6 +56,18 @@ export async function serve(
       await exit
     },
   }
+}
+
+/** The same, when stderr says `until`. */
+export async function serve(args: string[] = [], options: ServeOptions = {}): Promise<ServeProcess> {
+  const { until = 'cosmos-embed: ready' } = options
+  const started = serveProcess(args, options)
+  const { child, stderr, exit } = started
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on('data', () => stderr().includes(until) && resolve())
+    exit.then(({ code }) => reject(new Error(`serve ended with ${code}: ${stderr()}`)))
+  })
+  return { ...started, url: /listening on (http:\S+[^,\s])/.exec(stderr())?.[1] ?? '' }
 }
 
 /** A folder that is gone after `remove`. */

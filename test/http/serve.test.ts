@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { serveOptions } from '../../src/cli/serve-options.ts'
-import { type ServeProcess, serve, serveStorage } from './serve-support.ts'
+import { type ServeProcess, serve, serveProcess, serveStorage } from './serve-support.ts'
 import { eventually, gate, post, request } from './support.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-serve-'))
@@ -67,6 +67,21 @@ describe('flags', () => {
     })
   })
 
+  it('open ports and more to clients and storage', () => {
+    const { embedder, server } = serveOptions(
+      ['--url-port', '9000', '--url-port', '8443', '--infer-request-type', '--max-segments', '5'],
+      {},
+    )
+    expect(embedder.urls).toMatchObject({ ports: [9000, 8443] })
+    expect(server).toMatchObject({ inferRequestType: true, limits: { maxSegments: 5 } })
+    const environment = { COSMOS_EMBED_URL_PORT: '9000, 8443', COSMOS_EMBED_INFER_REQUEST_TYPE: '1' }
+    expect(serveOptions([], environment)).toMatchObject({
+      embedder: { urls: { ports: [9000, 8443] } },
+      server: { inferRequestType: true },
+    })
+    expect(serveOptions([], {}).server.inferRequestType).toBe(false)
+  })
+
   it('name GPUs and their engines', () => {
     const { embedder } = serveOptions(['--gpus', '1, 0', '--engine-cache', '/e', '--no-engine-build'], {})
     expect(embedder.cuda).toEqual({ devices: [1, 0], engineCache: '/e', buildEngine: 'never' })
@@ -97,8 +112,10 @@ describe('flags', () => {
   })
 
   it.each([
-    [['--port', '70000'], '--port: expected a number from 0 to 65535'],
+    [['--port', '70000'], '--port: expected a number up to 65535'],
     [['--port', 'x'], '--port'],
+    [['--url-port', '70000'], '--url-port: expected a number up to 65535'],
+    [['--url-port', '0'], '--url-port'],
     [['--gpus', '0,one'], '--gpus: expected numbers with commas between, or all, found "0,one"'],
     [['--log-level', 'loud'], '--log-level: expected one of'],
     [['--urls', 'all'], '--urls: expected off or public'],
@@ -117,7 +134,7 @@ describe('the process', () => {
   it('says what it serves, answers, and stops with 0 at SIGTERM', async () => {
     const served = await started(['--served-model-name', 'nvidia/cosmos-embed1', '--api-key', 'k'])
     for (const part of [
-      'cosmos-embed-demo, nvidia/cosmos-embed1',
+      'nvidia/cosmos-embed1, cosmos-embed-demo',
       'Bearer',
       '/v1/embeddings',
       'demo model',
@@ -138,6 +155,21 @@ describe('the process', () => {
     expect((await request(`${served.url}/v1/health/live`)).status).toBe(200)
     served.child.kill('SIGTERM')
     expect(await served.exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('stops with 0 whenever it is told to, from its first moment', async () => {
+    // The preload asks for the signal as soon as the process has set its own handler; then later and later.
+    for (const delay of [0, 150, 400]) {
+      const preload = `
+        const { on, once } = process
+        const tell = (event) => { if (event === 'SIGTERM' && !process.told) { process.told = true; setTimeout(() => process.kill(process.pid, 'SIGTERM'), ${delay}) } }
+        for (const name of ['on', 'once']) process[name] = function (event, listener) { const all = { on, once }[name].call(this, event, listener); tell(event); return all }
+      `
+      const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
+      const { child, exit } = serveProcess(['--log-level', 'silent'], { environment })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      expect({ delay, ...(await exit) }).toEqual({ delay, code: 0, signal: null })
+    }
   })
 
   it('drains: readiness is false, what runs is finished', async () => {
@@ -194,7 +226,7 @@ describe('the process', () => {
     const first = await started()
     const { port } = new URL(first.url)
     await expect(serve([], { port })).rejects.toThrow(
-      /serve ended with 1: [\s\S]*cannot listen on 127.0.0.1:\d+: address already in use/,
+      /serve ended with 1: [\s\S]*cannot listen on 127.0.0.1:\d+: the port is taken by another process.*\[invalid_argument\]/,
     )
   })
 

@@ -32,6 +32,8 @@ describe('readiness', () => {
       message: 'NIM Service is ready',
       status: 'ready',
       ready: true,
+      model: 'double',
+      embedding_dim: 8,
     })
   })
 
@@ -158,12 +160,15 @@ describe('what is served', () => {
     expect(await get('/v1/metadata')).toMatchObject({
       assetInfo: [],
       licenseInfo: licence,
-      modelInfo: [{ shortName: 'double', modelUrl: '' }],
+      modelInfo: [
+        { shortName: 'double', modelUrl: '' },
+        { shortName: 'alias', modelUrl: '' },
+      ],
       repository_override: '',
       limits: {
         request: { maxBodyBytes: 128 * 1024 ** 2, requestTimeoutMs: 300_000 },
         input: { maxItems: 64, maxInlineBytes: 32 * 1024 ** 2, maxMediaBytes: 96 * 1024 ** 2 },
-        inFlight: { items: 64 },
+        inFlight: { maxItemsInFlight: 64, maxBytesInFlight: 1024 ** 3, maxVideoBatch: 8 },
       },
       urls: 'off',
     })

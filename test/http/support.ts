@@ -41,8 +41,13 @@ export async function request(url: string, init?: RequestInit): Promise<Answer> 
   }
 }
 
-export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Answer> {
-  return request(`${url}/v1/embeddings`, {
+export function post(
+  url: string,
+  body: unknown,
+  init: RequestInit = {},
+  path = '/v1/embeddings',
+): Promise<Answer> {
+  return request(url + path, {
     method: 'POST',
     body: typeof body === 'string' ? body : JSON.stringify(body),
     ...init,

@@ -4,6 +4,9 @@ import {
   context,
   propagation,
   ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  type SpanOptions,
   trace,
 } from '@opentelemetry/api'
 import { MediaError } from 'cosmos-embed'
@@ -13,6 +16,7 @@ import { post, serveDouble } from './support.ts'
 interface Recorded {
   name: string
   parent: string | undefined
+  kind: SpanKind | undefined
   attributes: Record<string, unknown>
   status?: number
   ended: boolean
@@ -21,10 +25,11 @@ interface Recorded {
 /** As much of an SDK as is needed to see what would be exported. */
 function record(): Recorded[] {
   const spans: Recorded[] = []
-  const span = (name: string, attributes: object, parent: Context) => {
+  const span = (name: string, { kind, attributes }: SpanOptions, parent: Context) => {
     const recorded: Recorded = {
       name,
       parent: parent.getValue(parentKey) as string | undefined,
+      kind,
       attributes: { ...attributes },
       ended: false,
     }
@@ -42,12 +47,8 @@ function record(): Recorded[] {
     }
   }
   const tracer = {
-    startActiveSpan: (
-      name: string,
-      options: { attributes: object },
-      parent: Context,
-      run: (span: never) => unknown,
-    ) => run(span(name, options.attributes, parent) as never),
+    startActiveSpan: (name: string, options: SpanOptions, parent: Context, run: (span: never) => unknown) =>
+      run(span(name, options, parent) as never),
   }
   trace.setGlobalTracerProvider({ getTracer: () => tracer as never })
   propagation.setGlobalPropagator({
@@ -80,6 +81,7 @@ describe('spans', () => {
       {
         name: 'embeddings double',
         parent: '00-aa-bb-01',
+        kind: SpanKind.SERVER,
         attributes: expect.objectContaining({
           'gen_ai.operation.name': 'embeddings',
           'gen_ai.request.model': 'double',
@@ -92,6 +94,35 @@ describe('spans', () => {
       },
     ])
     expect(JSON.stringify(spans)).not.toContain('red circle')
+  })
+
+  it('are children of the span that is active, which has continued the trace', async () => {
+    const spans = record()
+    const http = { spanContext: () => ({}) } as unknown as Span
+    const within = trace.setSpan(ROOT_CONTEXT.setValue(parentKey, 'the span of HTTP'), http)
+    context.disable()
+    context.setGlobalContextManager({ active: () => within, disable: () => {} } as unknown as ContextManager)
+    const { url } = await serveDouble()
+    await post(url, query, { headers: { traceparent: '00-aa-bb-01' } })
+    expect(spans).toMatchObject([
+      { name: 'embeddings double', parent: 'the span of HTTP', kind: SpanKind.INTERNAL },
+    ])
+  })
+
+  it('hold the whole of an answer that comes in lines', async () => {
+    const spans = record()
+    const { url } = await serveDouble()
+    const body = { input: 'data:video/mp4;base64,AAAA', window_seconds: 1, model: 'double' }
+    await post(url, body, { headers: { traceparent: '00-aa-bb-01' } }, '/v1/segments')
+    expect(spans).toMatchObject([
+      {
+        name: 'segments double',
+        parent: '00-aa-bb-01',
+        kind: SpanKind.SERVER,
+        attributes: { 'cosmos_embed.items': 2, 'cosmos_embed.input_type': 'video_base64' },
+        ended: true,
+      },
+    ])
   })
 
   it('say how a call failed', async () => {

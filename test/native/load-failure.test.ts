@@ -26,8 +26,8 @@ describe('an addon that does not load', () => {
     ],
     [
       'a package that lost a file',
-      explain('libavcodec-cosmos.so.59: cannot open shared object file: No such file or directory'),
-      /incomplete: its libavcodec-cosmos\.so\.59 is missing\. Reinstall .*prebuilds\/linux-x64/,
+      explain('libavcodec-cosmos.so.61: cannot open shared object file: No such file or directory'),
+      /incomplete: its libavcodec-cosmos\.so\.61 is missing\. Reinstall .*prebuilds\/linux-x64/,
     ],
     [
       'another missing library',
@@ -71,8 +71,12 @@ describe('an addon that does not load', () => {
     ['an old Node', explain('?', undefined, { node: '18.20.0' }), /18\.20\.0 is not supported; \^20\.19\.0/],
     ['a Node between the ranges', explain('?', undefined, { node: '22.11.0' }), /22\.11\.0 is not supported/],
     ['an odd Node', explain('?', undefined, { node: '21.7.0' }), /21\.7\.0 is not supported/],
-    ['musl', explain('?', undefined, { libc: 'musl' }), /musl \(Alpine\).*Debian/],
-    ['Windows', explain('?', undefined, { platform: 'win32', libc: '' }), /runs on Linux.*win32 x64/],
+    ['musl', explain('?', undefined, { libc: 'musl' }), /musl \(Alpine\).*Debian.*cosmos-embed\/client/],
+    [
+      'Windows',
+      explain('?', undefined, { platform: 'win32', libc: '' }),
+      /runs on Linux.*win32 x64.*cosmos-embed\/client/,
+    ],
     ['a 32-bit machine', explain('?', undefined, { arch: 'ia32' }), /x64 and arm64; this is linux ia32/],
     [
       'a wrong override',

@@ -68,8 +68,8 @@ describe('the files of the prebuild', () => {
     const system = process.report.getReport() as unknown as { sharedObjects: string[] }
     const libc = system.sharedObjects.find((file) => /\/libstdc\+\+\.so/.test(file))
     if (!libc) throw new Error('this Node.js has no libstdc++')
-    copyFileSync(libc, path.join(scratch, 'libavcodec-cosmos.so.59'))
-    const problems = checkFile(path.join(scratch, 'libavcodec-cosmos.so.59'), {
+    copyFileSync(libc, path.join(scratch, 'libavcodec-cosmos.so.61'))
+    const problems = checkFile(path.join(scratch, 'libavcodec-cosmos.so.61'), {
       arch,
       siblings,
     }).problems.join('\n')

@@ -11,24 +11,26 @@ const program = `
 import cluster from 'node:cluster'
 import { lockFolder } from ${JSON.stringify(new URL('../../dist/model/build-lock.js', import.meta.url).href)}
 if (cluster.isPrimary) {
-  let workers = 2
-  const fork = () => cluster.fork().on('message', (word) => {
-    console.log(word)
-    if (word === 'locked' && --workers > 0) fork()
+  const fork = () => cluster.fork().on('message', (word) => console.log(word))
+  const first = fork().on('message', (word) => {
+    // The first keeps the lock until the second waits for it, however long that one takes to start.
+    if (word === 'locked') fork().on('message', function (said) {
+      if (said === 'waits') first.send('unlock')
+      if (said === 'locked') this.send('unlock')
+    })
   })
-  fork()
 } else {
   const say = (word) => new Promise((resolve) => process.send(word, resolve))
   const unlock = await lockFolder('/a/folder of this test', {
     signal: new AbortController().signal,
     onWait: () => say('waits'),
   })
-  await say('locked')
-  setTimeout(async () => {
+  process.once('message', async () => {
     await say('unlocks')
     await unlock()
     process.exit()
-  }, 1000)
+  })
+  await say('locked')
 }
 `
 

@@ -138,6 +138,14 @@ describe('what is built', () => {
     })
   })
 
+  test('is not made of operators that only ONNX Runtime has, as int8 graphs have them', async () => {
+    const graph = { inputs: { videos: [-1, 8, 3, 224, 224] }, ofOnnxRuntime: ['MatMulIntegerToFloat'] }
+    const bundle = await onnxBundle({ video: graph })
+    expect(() => planBuild(bundle, 'video', { maxBatch: 8, major: 10 })).toThrow(
+      /MatMulIntegerToFloat, .*for CPUs.*--precision bf16/,
+    )
+  })
+
   test.each(['models/demo', ...['canonical', 'vss', 'tao'].map((form) => `test/export/bundles/${form}`)])(
     'is made for both towers of %s',
     async (folder) => {

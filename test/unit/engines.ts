@@ -78,12 +78,14 @@ export interface GraphParts {
   inputs: Record<string, number[]>
   /** What takes the inputs, which are then bytes. */
   takers?: string[]
+  /** Kinds of further nodes, of ONNX Runtime's own domain. */
+  ofOnnxRuntime?: string[]
   /** Element type by ONNX's number, and shape. */
   weights?: { type: number; dims: number[]; packed?: boolean }[]
 }
 
 /** A model file of ONNX: inputs, weights, and things to skip over. */
-export function onnxBytes({ inputs, takers = [], weights = [] }: GraphParts): Buffer {
+export function onnxBytes({ inputs, takers = [], ofOnnxRuntime = [], weights = [] }: GraphParts): Buffer {
   const type = takers.length > 0 ? 2 : 1
   const value = (name: string, dims: number[]) => {
     const shape = dims.map((size) => message(1, size < 0 ? text(2, 'batch') : number(1, size)))
@@ -98,6 +100,7 @@ export function onnxBytes({ inputs, takers = [], weights = [] }: GraphParts): Bu
   const graph = [
     message(1, text(4, 'MatMul')),
     ...takers.map((kind) => message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind))),
+    ...ofOnnxRuntime.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
     ...weights.map((weight, i) => message(5, ...tensor(weight, i))),
     ...Object.entries(inputs).map(([name, dims]) => bytes(11, value(name, dims))),
     // As graphs of old list their weights.

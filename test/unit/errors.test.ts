@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import * as errors from '../../src/errors.ts'
+import { atItem } from '../../src/item-errors.ts'
 import { fromNative } from '../../src/native-failure.ts'
 
-const { atItem, CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors
+const { CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const codes = Object.keys(errorTable)
@@ -41,7 +42,7 @@ describe('the table', () => {
 
   test.each(codes)('%s: the class makes an error with the meaning of the row', (code) => {
     const meaning = errorTable[code as keyof typeof errorTable]
-    const options = code === 'download_rejected' ? { permanent: true } : {}
+    const options = code.endsWith('_rejected') ? { permanent: true } : {}
     const error = new meaning.class('what happened', options)
     expect(error).toBeInstanceOf(CosmosEmbedError)
     expect(error).toBeInstanceOf(Error)

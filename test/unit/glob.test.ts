@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { expandGlob, isGlob } from '../../src/cli/glob.ts'
+import { expandGlob, isGlob } from '../../src/bulk/glob.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glob-'))
 const names = [

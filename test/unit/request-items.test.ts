@@ -3,9 +3,9 @@ import vm from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { CosmosEmbedError } from '../../src/errors.ts'
-import { heldBytes, parseItem, parseWireRequest, planRequest } from '../../src/request/items.ts'
+import { heldBytes, parseItem, planRequest, rememberParsed } from '../../src/request/items.ts'
 import type { EmbedRequest, ItemInput } from '../../src/request/schema.ts'
-import { wireRequestSchema } from '../../src/request/schema.ts'
+import { parseWireRequest, wireRequestSchema } from '../../src/request/wire.ts'
 import { defaultLimits } from '../../src/source/limits.ts'
 
 const rules = { models: ['demo', 'nvidia/cosmos-embed1'], frames: 8, limits: defaultLimits }
@@ -103,15 +103,15 @@ describe('the JSON body', () => {
   })
 
   const wrong: [string, unknown, RegExp][] = [
-    ['null', null, /the request: .*expected object/],
-    ['a list', [body], /the request: .*expected object/],
+    ['null', null, /the request: must be an object: .*request_type.*found null/],
+    ['a list', [body], /the request: must be an object.*found a list/],
     ['a string', 'hello', /the request/],
     ['nothing in it', {}, /request_type: is required/],
     ['another type', { ...body, request_type: 'bulk' }, /request_type: must be "query", .*found "bulk"/],
     ['a number for a type', { ...body, request_type: 7 }, /request_type/],
     ['no input', { request_type: 'query', model }, /input: is required/],
     ['a number as input', { ...body, input: 5 }, /input: .*found 5/],
-    ['a number in the input', { ...body, input: ['a', 5] }, /input\[1\]: .*expected string.*found 5/],
+    ['a number in the input', { ...body, input: ['a', 5] }, /input\[1\]: must be a string.*found 5/],
     ['an empty list', { ...body, input: [] }, /input: /],
     ['empty text', { ...body, input: '' }, /input: /],
     ['blank text', { ...body, input: ' \n\t' }, /text input must not be empty/],
@@ -152,7 +152,7 @@ describe('the JSON body', () => {
     const small = { ...rules, limits: { ...defaultLimits, maxInlineBytes: 23 } }
     const request = { request_type: 'bulk_video', input: [frames()], model }
     const error = await refusal(parseWireRequest(request, small))
-    expect(error).toMatchObject({ code: 'request_too_large', status: 413, index: 0 })
+    expect(error).toMatchObject({ code: 'limit', status: 422, index: 0 })
     expect(error.details).toEqual({ found: 24, limit: 23 })
     const enough = { ...rules, limits: { ...defaultLimits, maxInlineBytes: 24 } }
     await expect(parseWireRequest(request, enough)).resolves.toBeDefined()
@@ -177,6 +177,17 @@ describe('the JSON body', () => {
     expect(heldBytes(item)).toBe(16)
     const { items: byUrl } = await ask('query', videoUrl)
     expect(byUrl[0]).toEqual({ kind: 'video', source: { type: 'url', url: 'https://h/a.mp4?sig=1,2' } })
+  })
+
+  test('what was parsed before is not parsed again', async () => {
+    const parsed = await ask('query', frames())
+    const request = { request_type: 'query', input: { text: 'not looked at' } } as const
+    rememberParsed(request, parsed)
+    const plan = planRequest(request, rules)
+    expect(plan).toMatchObject({ requestType: 'query', cost: { items: 1, bytes: 24 } })
+    expect(await plan.items()).toBe(parsed.items)
+    const copy = planRequest({ ...request }, rules)
+    expect(await copy.items()).toEqual([{ kind: 'text', text: 'not looked at' }])
   })
 
   test('the schema describes one variant per request type', () => {

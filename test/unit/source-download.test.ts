@@ -91,13 +91,9 @@ describe('a download', () => {
         response.writeHead(200, { 'content-length': 1001 })
         response.flushHeaders()
       },
-      { code: 'request_too_large', status: 413, details: { limit: 1000 } },
+      { code: 'limit', status: 422, details: { limit: 1000 } },
     ],
-    [
-      'longer than allowed without saying so',
-      (_, response) => void endless(response),
-      { code: 'request_too_large' },
-    ],
+    ['longer than allowed without saying so', (_, response) => void endless(response), { code: 'limit' }],
     [
       'shorter than it says',
       (_, response) => {
@@ -129,6 +125,27 @@ describe('a download', () => {
     const { origin } = await serve(handler)
     const options = trusting(origin, { limits: { maxMediaBytes: 1000 } })
     expect(await refusal(fetchBytes(`${origin}/a?${secret}`, options))).toMatchObject(expected)
+  })
+
+  test.each(['', 'identity', 'aws-chunked', 'AWS-Chunked, identity', 'aws-chunked,'])(
+    'a body that storage keeps with content-encoding "%s" is what it is',
+    async (encoding) => {
+      const { origin } = await serve((_, response) => {
+        response.setHeader('content-encoding', encoding)
+        response.end('media')
+      })
+      expect(await fetchBytes(`${origin}/a`, trusting(origin))).toHaveLength(5)
+    },
+  )
+
+  test.each(['gzip', 'aws-chunked,gzip', 'br, identity'])('one of %s is not', async (encoding) => {
+    const { origin } = await serve((_, response) => {
+      response.setHeader('content-encoding', encoding)
+      response.end('media')
+    })
+    expect(await refusal(fetchBytes(`${origin}/a`, trusting(origin)))).toMatchObject({
+      code: 'download_rejected',
+    })
   })
 
   test('a body of exactly the limit passes', async () => {

@@ -2,11 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createTlsServer } from 'node:https'
+import { syncBuiltinESMExports } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TLSSocket } from 'node:tls'
+import tls, { type TLSSocket } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createSources } from '../../src/source/sources.ts'
 import { fetchBytes, type Options, refusal, secret, toLoopback } from './downloads.ts'
 
 const openssl = (() => {
@@ -94,6 +96,32 @@ describe.skipIf(!openssl)('TLS (needs the openssl command)', () => {
       message: expect.stringContaining('not trusted'),
     })
     expect(names).toEqual([])
+  })
+
+  test('reads the authorities once, and not for each download', async () => {
+    const made = vi.spyOn(tls, 'createSecureContext')
+    syncBuiltinESMExports()
+    try {
+      const sources = createSources(options('media.test'))
+      const url = `https://media.test:${port}/a`
+      for (let time = 0; time < 3; time++) await sources.video({ type: 'url', url })
+      const read = made.mock.calls.filter(([given]) => given?.ca !== undefined)
+      expect(names).toHaveLength(3)
+      expect(read).toHaveLength(1)
+    } finally {
+      made.mockRestore()
+      syncBuiltinESMExports()
+    }
+  })
+
+  test.each([
+    ['nothing', ''],
+    ['a text', 'my authority'],
+    ['a broken certificate', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'],
+    ['a key', () => readFileSync(file('key.pem'), 'utf8')],
+  ])('an authority that is %s is refused by name, not passed over', (_, given) => {
+    const ca = [typeof given === 'string' ? given : given()]
+    expect(() => createSources({ urls: { ca } })).toThrow('urls.ca[0]: must be certificates in PEM')
   })
 
   test('never leads down to http, not even to an origin that may be fetched by itself', async () => {

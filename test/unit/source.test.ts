@@ -120,7 +120,7 @@ describe('a stream', () => {
       }
     }
     await expect(collect(long())).rejects.toMatchObject({
-      code: 'request_too_large',
+      code: 'limit',
       details: { limit: 1_000_000 },
     })
     expect([closed, whole.destroyed]).toEqual([true, true])
@@ -197,7 +197,7 @@ describe('the pictures of a clip', () => {
     const limited = createSources({ limits: { maxMediaBytes: 24 } })
     const frames = (n: number) => limited.frames(Array(n).fill({ type: 'path', path }))
     await expect(frames(2)).resolves.toMatchObject({ bytes: 24 })
-    await expect(frames(3)).rejects.toMatchObject({ code: 'request_too_large', details: { limit: 8 } })
+    await expect(frames(3)).rejects.toMatchObject({ code: 'limit', details: { limit: 8 } })
   })
 
   test('fail together: the others are stopped, not waited for', async () => {

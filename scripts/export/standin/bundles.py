@@ -20,7 +20,8 @@ sys.path.insert(0, str(HERE.parent))
 
 from files import fingerprint, list_files  # noqa: E402  (beside this folder)
 
-MADE = {"canonical": ("canonical", "fp32"), "vss": ("vss", "fp32"), "tao": ("tao", "fp32"), "bf16": ("canonical", "bf16")}  # form, precision
+MADE = {"canonical": ("canonical", "fp32"), "vss": ("vss", "fp32"), "tao": ("tao", "fp32"), "bf16": ("canonical", "bf16"),
+        "int8": ("canonical", "int8")}  # form, precision
 
 
 def export(checkpoint: Path, out: Path, form: str = "canonical", precision: str = "fp32", *more: str) -> subprocess.CompletedProcess:

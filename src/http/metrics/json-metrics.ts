@@ -53,7 +53,7 @@ export class JsonMetrics {
         success_rate_percent: percent(success, success + error),
         error_rate_percent: percent(error, success + error),
         in_flight: [...inFlight.values()].reduce((sum, count) => sum + count, 0),
-        in_flight_by_type: Object.fromEntries(inFlight),
+        in_flight_by_type: Object.fromEntries([...inFlight].filter(([, count]) => count > 0)),
       },
       requests_by_type: { success: this.#succeeded.byType, error: this.#failed.byType },
       requests_by_input_type: {

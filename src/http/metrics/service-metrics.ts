@@ -1,4 +1,5 @@
-/** Everything that is counted about calls of `POST /v1/embeddings`, in both formats. */
+/** Everything that is counted about calls that embed, in both formats. */
+import { errorTable } from '../../errors.ts'
 import type { Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
 import type { InputType } from '../parse-body.ts'
 import { addGpuMetrics } from './gpu-metrics.ts'
@@ -38,6 +39,19 @@ const stages = {
   encode: 'infer',
 } as const
 
+const requestTypes = ['query', 'bulk_text', 'bulk_video', 'segments']
+/** What a call may end with, besides what the embedder says. */
+const transportErrors = ['bad_request', 'invalid_json', 'request_timeout', 'unsupported_media_type']
+/** Cancelled calls have a counter of their own. */
+const errorTypes = [...transportErrors, ...Object.keys(errorTable)].filter((code) => code !== 'cancelled')
+const rejections = Object.entries(errorTable).flatMap(([code, { status }]) =>
+  isRejection(status) ? [code] : [],
+)
+
+function isRejection(status: number): boolean {
+  return status === 429 || status === 503
+}
+
 export class ServiceMetrics {
   readonly registry: Registry = new Registry()
   readonly #json = new JsonMetrics()
@@ -69,6 +83,12 @@ export class ServiceMetrics {
   constructor(state: { bodyBytes: () => number; ready: () => boolean }) {
     // Present from the start, so that a rate over the first event is not lost.
     for (const counter of [this.#embeddings, this.#videos, this.#tokens, this.#cancelled]) counter.add(0)
+    for (const request_type of requestTypes) {
+      this.#requests.add(0, { request_type, status: '200' })
+      this.#inFlight.set(request_type, 0)
+    }
+    for (const type of errorTypes) this.#errors.add(0, { type })
+    for (const reason of rejections) this.#rejected.add(0, { reason })
     this.registry.from('gauge', 'cosmos_embed_inflight_requests', 'Requests being answered.', () =>
       [...this.#inFlight].map(([request_type, value]) => ({ labels: { request_type }, value })),
     )
@@ -146,7 +166,7 @@ export class ServiceMetrics {
     this.#duration.observe(record.seconds, { request_type, input_type, status })
     if (error === 'cancelled') this.#cancelled.add(1)
     else if (error !== undefined) this.#errors.add(1, { type: error })
-    if (record.status === 429 || record.status === 503) this.#rejected.add(1, { reason: error ?? 'unknown' })
+    if (isRejection(record.status)) this.#rejected.add(1, { reason: error ?? 'unknown' })
     this.#embeddings.add(record.embeddings)
     this.#videos.add(record.videos)
     this.#tokens.add(record.tokens)
@@ -173,7 +193,7 @@ export class Call {
   /** What the body asks for, once it is parsed. */
   describe(
     requestType: string,
-    about: { inputType: InputType; encodingFormat: string; inputs: number },
+    about: { inputType: InputType | undefined; encodingFormat: string; inputs: number },
   ): void {
     this.#count(-1)
     this.#requestType = requestType
@@ -198,9 +218,7 @@ export class Call {
   }
 
   #count(change: number): void {
-    const count = (this.#inFlight.get(this.#requestType) ?? 0) + change
-    if (count === 0) this.#inFlight.delete(this.#requestType)
-    else this.#inFlight.set(this.#requestType, count)
+    this.#inFlight.set(this.#requestType, (this.#inFlight.get(this.#requestType) ?? 0) + change)
   }
 }
 

@@ -1,0 +1,172 @@
+// Orders of display that no encoder here makes, and times that no video has.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+
+#include "containers.h"
+#include "media_support.h"
+#include "remux.h"
+#include "written_h264.h"
+
+namespace cosmos::test {
+namespace {
+
+// Each picture's number is when it is shown, so the ffmpeg command and the numbers must agree.
+void ExpectAllInOrder(const std::filesystem::path& path, int count) {
+  const std::vector<std::string> expected = ReferenceHashes(path);
+  ASSERT_EQ(expected.size(), static_cast<std::size_t>(count));
+  const DecodedClip clip = ReadClip(MediaPath{path.string()}, Frames(count));
+  ASSERT_EQ(clip.report.frame_count, count);
+  for (int i = 0; i < count; ++i) {
+    EXPECT_EQ(Hash(clip.images[i]), expected[i]) << "frame " << i;
+    EXPECT_NEAR(clip.frames[i].pts, i / 25.0, 2e-3) << "frame " << i;
+    if (i > 0) {
+      EXPECT_GT(clip.images[i].data[0], clip.images[i - 1].data[0]);
+    }
+  }
+  EXPECT_TRUE(clip.report.warnings.empty()) << clip.report.warnings.front();
+  ClipRequest request = Frames(3);
+  request.start = 9 / 25.0;
+  request.end = 14 / 25.0;
+  const DecodedClip part = ReadClip(MediaPath{path.string()}, request);
+  EXPECT_EQ(part.report.frame_count, 5);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Hash(part.images[i]), expected[9 + 2 * i]);
+}
+
+void ExpectInEveryContainer(const std::string& name, const std::vector<WrittenPicture>& pictures) {
+  for (const std::string container : {"mp4", "matroska", "mpegts", "flv", "h264", "avi"}) {
+    for (const WrittenTimes times : {WrittenTimes::kRight, WrittenTimes::kOfDecoding}) {
+      // An AVI has no times, and says nothing else if it is told them.
+      if (container == "avi" && times == WrittenTimes::kRight) continue;
+      const std::string file = name + (times == WrittenTimes::kRight ? "." : "_of_decoding.") + container;
+      SCOPED_TRACE(file);
+      ExpectAllInOrder(WritePictures(file, container, pictures, times), static_cast<int>(pictures.size()));
+    }
+  }
+}
+
+// As camcorders write it: what follows the IDR picture and is shown before it leans on that picture only.
+TEST(MediaOrder, PicturesThatFollowAnIdrPictureAndAreShownBeforeItAreWhole) {
+  std::vector<WrittenPicture> pictures;
+  for (int first = 0; first < 24; first += 6) {
+    pictures.push_back({.number = first + 2, .frame = 0, .order = 4, .idr = true});
+    pictures.push_back({.number = first, .frame = 1, .order = 0, .reference = false});
+    pictures.push_back({.number = first + 1, .frame = 1, .order = 2, .reference = false});
+    pictures.push_back({.number = first + 5, .frame = 1, .order = 10});
+    pictures.push_back({.number = first + 3, .frame = 2, .order = 6, .reference = false});
+    pictures.push_back({.number = first + 4, .frame = 2, .order = 8, .reference = false});
+  }
+  ExpectInEveryContainer("leading", pictures);
+}
+
+// Memory management operation 5: numbers begin anew without an IDR picture.
+TEST(MediaOrder, NumbersThatBeginAnewAtNoIdrPictureAreFollowed) {
+  std::vector<WrittenPicture> pictures;
+  for (int first = 0; first < 24; first += 4) {
+    pictures.push_back({.number = first,
+                        .frame = first == 0 ? 0U : 2U,
+                        .order = first == 0 ? 0U : 12U,
+                        .idr = first == 0,
+                        .resets = first > 0});
+    pictures.push_back({.number = first + 3, .frame = 1, .order = 6});
+    pictures.push_back({.number = first + 1, .frame = 2, .order = 2, .reference = false});
+    pictures.push_back({.number = first + 2, .frame = 2, .order = 4, .reference = false});
+  }
+  ExpectInEveryContainer("anew", pictures);
+}
+
+// Times that say that pictures are reordered by more than any decoder holds back, that repeat, or that step
+// back anywhere: the bitstream says the order, and no number of the container's ends the process.
+TEST(MediaTimes, OfAnyOrderNeitherEndTheProcessNorChangeAFrame) {
+  const std::string moving = "-f lavfi -i testsrc2=s=96x64:r=25:d=3.2 ";
+  const std::vector<std::function<int(int number, std::mt19937& random)>> kinds = {
+      [](int number, auto&) { return number - number % 40 + 39 - number % 40; },
+      [](int number, auto&) { return number % 30; }, [](int number, auto&) { return number / 20 * 20; },
+      [](int, auto&) { return 7; },
+      [](int, std::mt19937& random) { return static_cast<int>(random() % 500); }};
+  for (const auto& [name, codec] :
+       {std::pair{"h264", "-c:v libx264 -bf 3 -b_strategy 0 -g 40"},
+        std::pair{"hevc", "-c:v libx265 -x265-params log-level=none:bframes=3:b-adapt=0:keyint=40"},
+        std::pair{"mpeg2", "-c:v mpeg2video -bf 2 -g 40"}, std::pair{"mpeg4", "-c:v mpeg4 -bf 2 -g 40"}}) {
+    const auto whole = MakeClip(std::string("order_") + name + ".mkv", moving + codec);
+    const auto expected = ReferenceHashes(whole);
+    for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
+      std::mt19937 random(static_cast<unsigned>(kind));  // NOLINT(cert-msc51-cpp): the same times each time
+      const std::string file =
+          "order_" + std::to_string(kind) + "_" + name + (kind % 2 == 0 ? ".mp4" : ".mkv");
+      SCOPED_TRACE(file);
+      const auto path = Remux(whole, file, [&](AVPacket& packet, int number, const auto& write) {
+        constexpr int kLater = 1000;  // a muxer wants no picture shown before it is decoded
+        packet.pts = 40 * (kLater + kinds[kind](number, random));
+        packet.dts = 40 * number;
+        write(packet);
+      });
+      for (const int threads : {1, 3}) {
+        ClipRequest request = Frames(20);
+        request.threads = threads;
+        const DecodedClip clip = ReadClip(MediaPath{path.string()}, request);
+        ASSERT_EQ(clip.report.frame_count, static_cast<std::int64_t>(expected.size()));
+        for (const auto& frame : clip.frames) {
+          const auto slot = static_cast<std::size_t>(&frame - clip.frames.data());
+          EXPECT_EQ(Hash(clip.images[slot]), expected[static_cast<std::size_t>(frame.index)]) << frame.index;
+        }
+      }
+    }
+  }
+}
+
+// Of Ogg whose first second was cut off; FFmpeg reads them as unsigned.
+TEST(MediaTimes, BelowZeroAreNotFarInTheFuture) {
+  for (const int group : {5, 15, 200}) {
+    const std::string name = "below_" + std::to_string(group);
+    const auto whole =
+        MakeClip(name + ".mkv",
+                 "-f lavfi -i testsrc2=s=96x64:r=25:d=2.4 -c:v libtheora -q:v 6 -g " + std::to_string(group));
+    const auto path = MakeClip(name + ".ogv", "-ss 0.93 -i '" + whole.string() + "' -c copy");
+    const auto expected = ReferenceHashes(path);
+    const auto count = static_cast<int>(expected.size());
+    ASSERT_GT(count, 30);
+    const DecodedClip clip = ReadClip(MediaPath{path.string()}, Frames(count));
+    ASSERT_EQ(clip.report.frame_count, count);
+    for (int i = 0; i < count; ++i) {
+      EXPECT_NEAR(clip.frames[i].pts, i / 25.0, 1e-3);
+      EXPECT_EQ(Hash(clip.images[i]), expected[i]);
+    }
+    EXPECT_NEAR(clip.end, count / 25.0, 1e-3);
+    ClipRequest request = Frames(3);
+    request.start = 0.4;
+    request.end = 0.8;
+    const DecodedClip part = ReadClip(MediaPath{path.string()}, request);
+    EXPECT_EQ(part.report.frame_count, 10);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(Hash(part.images[i]), expected[10 + i * 9 / 2]);
+  }
+}
+
+TEST(MediaTimes, BeyondTheLengthOfAnyVideoAreRefused) {
+  const auto whole = MakeClip("late.mp4",
+                              "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 -bf 2 -g 10 -movflags "
+                              "frag_keyframe+empty_moov+default_base_moof");
+  const std::vector<std::string> path = {"moof", "traf", "tfdt"};
+  const auto frames = ReferenceHashes(whole);
+  for (const std::uint32_t high :
+       {0x10000000U, 0x1fffffffU, 0x20000000U, 0x3fffffffU, 0x7fffffffU, 0xffffffffU}) {
+    SCOPED_TRACE(high);
+    std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
+    Box& time = FindBox(boxes, path);
+    ASSERT_EQ(time.head.size(), 12U);
+    PutBig32(time.head, 4, high);
+    const Bytes bytes = WriteBoxes(boxes);
+    for (const double start : {0.0, 0.3}) {
+      ClipRequest request = Frames(4);
+      request.start = start;
+      const Status status = ReadError(Borrow(bytes), request);
+      if (status.ok()) continue;
+      EXPECT_EQ(status.code(), StatusCode::kMedia) << status.message();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cosmos::test

@@ -1,0 +1,148 @@
+#include "written_h264.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "media/ffmpeg.h"
+#include "media_support.h"
+
+namespace cosmos::test {
+namespace {
+
+constexpr int kSide = 4;  // macroblocks
+
+Bytes ParameterSets() {
+  BitWriter sequence;
+  sequence.Put(77 << 16 | 30, 24);   // Main profile, level 3
+  sequence.Golomb({0, 0, 0, 4, 4});  // number, frame numbers of 4 bits, orders of 8, four references
+  sequence.Put(0, 1);                // none is left out
+  sequence.Golomb({kSide - 1, kSide - 1});
+  sequence.Put(0b1101, 4);       // frames only, direct 8 x 8, no cropping, more follows
+  sequence.Put(0b000000001, 9);  // of which only how pictures are reordered
+  sequence.Put(1, 1);
+  sequence.Golomb({0, 0, 16, 16, 2, 4});
+  BitWriter picture;
+  picture.Golomb({0, 0});
+  picture.Put(0, 2);
+  picture.Golomb({0, 0, 0});
+  picture.Put(0, 3);
+  picture.Golomb({0, 0, 0});
+  picture.Put(0b100, 3);  // the slice says how edges are smoothed
+  Bytes sets = sequence.Unit(0x67);
+  const Bytes second = picture.Unit(0x68);
+  sets.insert(sets.end(), second.begin(), second.end());
+  return sets;
+}
+
+Bytes Picture(const WrittenPicture& picture) {
+  BitWriter slice;
+  slice.Golomb({0, picture.idr ? 7U : 5U, 0});
+  slice.Put(picture.frame, 4);
+  if (picture.idr) slice.Golomb({picture.frame});
+  slice.Put(picture.order, 8);
+  if (picture.idr) {
+    slice.Put(0, 2);
+  } else {
+    slice.Put(0, 2);  // the usual references, in the usual order
+    if (picture.reference) slice.Put(picture.resets ? 1 : 0, 1);
+    if (picture.resets) slice.Golomb({5, 0});
+  }
+  slice.Golomb({0, 1});
+  PutMacroblocks(slice, kSide * kSide, static_cast<unsigned>(20 + 3 * picture.number), picture.idr);
+  return slice.Unit(picture.idr ? 0x65 : picture.reference ? 0x61 : 0x01);
+}
+
+}  // namespace
+
+void BitWriter::Put(unsigned value, int bits) {
+  for (int bit = bits - 1; bit >= 0; --bit) {
+    if (used_ == 0) bytes_.push_back(0);
+    bytes_.back() = static_cast<std::uint8_t>(bytes_.back() | (value >> bit & 1) << (7 - used_));
+    used_ = (used_ + 1) % 8;
+  }
+}
+
+void BitWriter::Golomb(std::initializer_list<unsigned> values) {
+  for (const unsigned value : values) {
+    int bits = 1;
+    while ((value + 1) >> bits != 0) ++bits;
+    Put(value + 1, 2 * bits - 1);
+  }
+}
+
+Bytes BitWriter::Unit(std::uint8_t header) {
+  Put(1, 1);
+  Bytes unit = {0, 0, 0, 1, header};
+  int zeros = 0;
+  for (const std::uint8_t byte : bytes_) {
+    if (zeros == 2 && byte <= 3) unit.push_back(3);
+    zeros = zeros == 2 && byte <= 3 ? 0 : zeros;
+    zeros = byte == 0 ? zeros + 1 : 0;
+    unit.push_back(byte);
+  }
+  return unit;
+}
+
+void PutMacroblocks(BitWriter& slice, int count, unsigned luma, bool intra) {
+  for (int macroblock = 0; macroblock < count; ++macroblock) {
+    if (intra) {
+      slice.Golomb({25});
+    } else {
+      slice.Golomb({0, 30});  // none skipped before it
+    }
+    slice.Align();
+    for (int i = 0; i < 256; ++i) slice.Put(luma + 5 * static_cast<unsigned>(macroblock), 8);
+    for (int i = 0; i < 128; ++i) slice.Put(128, 8);
+  }
+}
+
+std::filesystem::path WriteH264(const std::string& name, const std::string& container, int size,
+                                const Bytes& sets, const std::vector<WrittenPacket>& packets, int rate) {
+  const auto path = ScratchFolder() / name;
+  AVFormatContext* file = nullptr;
+  avformat_alloc_output_context2(&file, nullptr, container.c_str(), path.c_str());
+  AVStream* stream = avformat_new_stream(file, nullptr);
+  stream->time_base = {1, rate};
+  AVCodecParameters& parameters = *stream->codecpar;
+  parameters.codec_type = AVMEDIA_TYPE_VIDEO;
+  parameters.codec_id = AV_CODEC_ID_H264;
+  parameters.width = size;
+  parameters.height = size;
+  parameters.extradata = static_cast<std::uint8_t*>(av_mallocz(sets.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+  parameters.extradata_size = static_cast<int>(sets.size());
+  std::ranges::copy(sets, parameters.extradata);
+  EXPECT_GE(avio_open(&file->pb, path.c_str(), AVIO_FLAG_WRITE), 0);
+  EXPECT_GE(avformat_write_header(file, nullptr), 0);
+  for (const WrittenPacket& written : packets) {
+    // Without a container, the sets are in front of keyframes.
+    Bytes data = container == "h264" && written.keyframe ? sets : Bytes();
+    data.insert(data.end(), written.data.begin(), written.data.end());
+    const ff::Packet packet(av_packet_alloc());
+    EXPECT_EQ(av_new_packet(packet.get(), static_cast<int>(data.size())), 0);
+    std::ranges::copy(data, packet->data);
+    if (written.keyframe) packet->flags = AV_PKT_FLAG_KEY;
+    packet->pts = av_rescale_q(written.pts, {1, rate}, stream->time_base);
+    packet->dts = av_rescale_q(written.dts, {1, rate}, stream->time_base);
+    packet->duration = av_rescale_q(1, {1, rate}, stream->time_base);
+    EXPECT_GE(av_write_frame(file, packet.get()), 0);
+  }
+  av_write_trailer(file);
+  avio_closep(&file->pb);
+  avformat_free_context(file);
+  return path;
+}
+
+std::filesystem::path WritePictures(const std::string& name, const std::string& container,
+                                    const std::vector<WrittenPicture>& pictures, WrittenTimes times) {
+  constexpr int kDelay = 2;
+  std::vector<WrittenPacket> packets;
+  for (const WrittenPicture& picture : pictures) {
+    const auto place = static_cast<int>(packets.size());
+    const int shown = times == WrittenTimes::kRight ? picture.number + kDelay : place;
+    packets.push_back({Picture(picture), shown, place, picture.idr});
+  }
+  return WriteH264(name, container, kSide * 16, ParameterSets(), packets, 25);
+}
+
+}  // namespace cosmos::test

@@ -1,0 +1,79 @@
+// npm run bench stream: what embedStream and embedMany hold in memory, by the number of texts.
+
+import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+import { createEmbedder } from '../../dist/index.js'
+import { report, round } from './report.mjs'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc')
+const megabytes = (bytes) => round(bytes / 2 ** 20, 1)
+
+export async function run(argv) {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      counts: { type: 'string', default: '10000,100000,1000000' },
+      // Collected results of more than this are not for every machine's memory.
+      collected: { type: 'string', default: '100000' },
+    },
+  })
+  const counts = values.counts.split(',').map(Number)
+  const embedder = await createEmbedder()
+  try {
+    for await (const _ of embedder.embedStream(texts(1000)));
+    const rows = []
+    for (const count of counts) {
+      rows.push(await measured('embedStream', count, (held) => streamed(embedder, count, held)))
+      if (count <= Number(values.collected))
+        rows.push(await measured('embedMany', count, (held) => collected(embedder, count, held)))
+    }
+    report('stream', rows, { model: embedder.info().model.id })
+  } finally {
+    await embedder.dispose()
+  }
+}
+
+async function streamed(embedder, count, held) {
+  let taken = 0
+  for await (const { status } of embedder.embedStream(texts(count))) {
+    if (status === 'rejected') throw new Error('a text failed')
+    if (++taken % Math.ceil(count / 10) === 0) held()
+  }
+}
+
+async function collected(embedder, count, held) {
+  const results = await embedder.embedMany(texts(count))
+  held()
+  if (results.some(({ status }) => status === 'rejected')) throw new Error('a text failed')
+}
+
+/** `run` is given the function that looks at how much lives. */
+async function measured(method, count, run) {
+  collectGarbage()
+  const before = process.memoryUsage()
+  let heap = 0
+  let outside = 0
+  const started = performance.now()
+  await run(() => {
+    collectGarbage()
+    const { heapUsed, external } = process.memoryUsage()
+    heap = Math.max(heap, heapUsed - before.heapUsed)
+    outside = Math.max(outside, external - before.external)
+  })
+  const seconds = (performance.now() - started) / 1000
+  return {
+    method,
+    texts: count,
+    'texts/s': Math.round(count / seconds),
+    'live heap MiB': megabytes(heap),
+    'live vectors MiB': megabytes(outside),
+    'RSS MiB': megabytes(process.memoryUsage().rss),
+  }
+}
+
+function* texts(count) {
+  for (let index = 0; index < count; index++) yield { text: `a red circle moving left ${index}`, key: index }
+}

@@ -1,0 +1,123 @@
+/** What `--out` means, and what lies there. */
+import { readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { InvalidArgumentError } from '../errors.ts'
+import { type Failure, readFailures } from './failures.ts'
+import { linesOf, named } from './files.ts'
+import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
+import { loadReader } from './parquet.ts'
+import { parquetSink, partsAmong, readDescription } from './parquet-sink.ts'
+import { postgresSink, tableStatus } from './postgres-sink.ts'
+import type { Shard } from './shard.ts'
+import type { IndexDescription, VectorSink } from './sink.ts'
+
+export interface Destination {
+  sink: VectorSink
+  /** Where failures are told. */
+  failures: string
+}
+
+/** Of a table in a database. */
+const DEFAULT_TABLE = 'cosmos_embed'
+
+export interface DestinationWay {
+  shard?: Shard | undefined
+  partRows?: number | undefined
+  table?: string | undefined
+}
+
+/** A name that ends with `.jsonl` is one file, `postgres://…` a table, any other a folder of Parquet parts. */
+export function destinationFor(
+  out: string,
+  { shard, partRows, table = DEFAULT_TABLE }: DestinationWay = {},
+): Destination {
+  const own = shard ? `-${shard.index}-of-${shard.count}` : ''
+  if (isPostgres(out)) return { sink: postgresSink(out, table), failures: `${table}${own}.errors.jsonl` }
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(out)) {
+    throw new InvalidArgumentError(
+      `"${out}": expected a folder for Parquet parts, or a file that ends with .jsonl`,
+    )
+  }
+  if (isLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
+  const sink = parquetSink(out, { shard, ...(partRows !== undefined && { partRows }) })
+  return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
+}
+
+function isPostgres(out: string): boolean {
+  return /^postgres(ql)?:\/\//i.test(out)
+}
+
+function isLines(out: string): boolean {
+  return /\.(jsonl|ndjson)$/i.test(out)
+}
+
+export interface IndexStatus {
+  description: IndexDescription
+  /** Vectors. */
+  rows: number
+  /** Items that wait to become part of the next Parquet file: a run is under way, or was killed. */
+  waiting: number
+  /** Files that hold rows. */
+  parts: number
+  bytes: number
+  /** Of the last run, or of the one that is under way. */
+  failures: Failure[]
+}
+
+/** What lies there; undefined if it is no index. Nothing is changed, so it may be asked while a run is under way. */
+export async function statusOf(
+  out: string,
+  { table = DEFAULT_TABLE }: Pick<DestinationWay, 'table'> = {},
+): Promise<IndexStatus | undefined> {
+  if (isPostgres(out)) {
+    const found = await tableStatus(out, table)
+    return found && { ...found, waiting: 0, parts: 1, failures: await failuresIn(`${table}.errors.jsonl`) }
+  }
+  try {
+    return isLines(out) ? await linesStatus(out) : await partsStatus(out)
+  } catch (failure) {
+    throw named(out, failure)
+  }
+}
+
+async function linesStatus(file: string): Promise<IndexStatus | undefined> {
+  const state = await readDescription(jsonlStateFile(file))
+  if (!state) return undefined
+  const { bytes, ...description } = state as IndexDescription & { bytes: number }
+  let rows = 0
+  for await (const _ of linesOf(file, bytes)) rows++
+  const failures = await failuresIn(`${file}.errors.jsonl`)
+  return { description, rows, waiting: 0, parts: 1, bytes, failures }
+}
+
+async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
+  const description = await readDescription(path.join(folder, '_index.json'))
+  if (!description) return undefined
+  const files = await readdir(folder)
+  const status: IndexStatus = { description, rows: 0, waiting: 0, parts: 0, bytes: 0, failures: [] }
+  const { asyncBufferFromFile, parquetMetadataAsync } = await loadReader()
+  for (const part of partsAmong(files)) {
+    const file = path.join(folder, part)
+    const { num_rows } = await parquetMetadataAsync(await asyncBufferFromFile(file))
+    status.rows += Number(num_rows)
+    status.bytes += (await stat(file)).size
+    status.parts++
+  }
+  for (const file of files) {
+    const whole = path.join(folder, file)
+    if (/^_tail-.*\.jsonl$/.test(file) && !files.includes(partOf(file))) {
+      for await (const _ of linesOf(whole)) status.waiting++
+    }
+    if (/^_errors.*\.jsonl$/.test(file)) status.failures.push(...(await readFailures(whole)))
+  }
+  return status
+}
+
+/** What a tail becomes. */
+function partOf(tail: string): string {
+  return tail.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
+}
+
+async function failuresIn(file: string): Promise<Failure[]> {
+  return (await stat(file).catch(() => undefined)) ? readFailures(file) : []
+}

@@ -1,0 +1,215 @@
+/** An index as a table of PostgreSQL with pgvector, by way of the package `pg`. */
+import type { Client } from 'pg'
+import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
+import type { ColumnType } from './columns.ts'
+import { agree } from './description.ts'
+import { peer } from './files.ts'
+import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
+
+/** Ids that are fetched at one time. */
+const FETCH = 10_000
+
+const types: Record<ColumnType, string> = {
+  string: 'text',
+  int64: 'bigint',
+  double: 'double precision',
+  boolean: 'boolean',
+}
+
+/**
+ * `url` as `pg` takes it, `table` with its schema in front if need be. The table is made if it is not there; what its
+ * vectors are is in its comment. Any number of processes may write to it: an item takes the place of its former rows.
+ */
+export function postgresSink(url: string, table: string): VectorSink {
+  return new PostgresSink(url, table)
+}
+
+class PostgresSink implements VectorSink {
+  readonly #url: string
+  readonly #table: string
+  #client: Client | undefined
+  #description: IndexDescription | undefined
+
+  constructor(url: string, table: string) {
+    this.#url = url
+    this.#table = table
+  }
+
+  async open(wanted: IndexDescription): Promise<void> {
+    try {
+      this.#client = await connect(this.#url)
+      await this.#naming(() => this.#inTransaction(() => this.#describe(wanted)))
+    } catch (failure) {
+      await this.close()
+      throw failure
+    }
+  }
+
+  async *held(): AsyncGenerator<string, void, undefined> {
+    const client = this.#opened()
+    await this.#naming(() => client.query('BEGIN READ ONLY'))
+    try {
+      const all = `SELECT DISTINCT item FROM ${quoted(this.#table)}`
+      await this.#naming(() => client.query(`DECLARE held NO SCROLL CURSOR FOR ${all}`))
+      for (;;) {
+        const { rows } = await this.#naming(() => client.query<{ item: string }>(`FETCH ${FETCH} FROM held`))
+        if (rows.length === 0) return
+        for (const { item } of rows) yield item
+      }
+    } finally {
+      await client.query('ROLLBACK').catch(() => {})
+    }
+  }
+
+  async write(items: readonly IndexedItem[]): Promise<void> {
+    const client = this.#opened()
+    const table = quoted(this.#table)
+    const records = items.flatMap((item) => item.rows.map((row) => recordOf(item.id, row)))
+    const columns = Object.entries(this.#description?.columns ?? {})
+    const names = columns.map(([name]) => `, ${quotedName(name)}`).join('')
+    const typed = columns.map(([name, type]) => `, ${quotedName(name)} ${types[type]}`).join('')
+    await this.#naming(() =>
+      this.#inTransaction(async () => {
+        await client.query(`DELETE FROM ${table} WHERE item = ANY($1)`, [items.map(({ id }) => id)])
+        await client.query(
+          `INSERT INTO ${table} (id, item, uri, start, "end", embedding, warnings${names})
+           SELECT id, item, uri, start, "end", embedding::vector,
+             ARRAY(SELECT json_array_elements_text(warnings))${names}
+           FROM json_to_recordset($1::json) AS rows (id text, item text, uri text, start double precision,
+             "end" double precision, embedding text, warnings json${typed})`,
+          [JSON.stringify(records)],
+        )
+      }),
+    )
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.end().catch(() => {})
+    this.#client = undefined
+  }
+
+  async #describe(wanted: IndexDescription): Promise<void> {
+    const client = this.#opened()
+    // Two processes that begin at once would both make it.
+    await client.query("SELECT pg_advisory_xact_lock(hashtext('cosmos_embed'))")
+    const there = await readComment(client, this.#table)
+    if (there) {
+      this.#description = there
+      agree(there, wanted, `the table ${this.#table}`)
+      return
+    }
+    const columns = Object.entries(wanted.columns).map(
+      ([name, type]) => `, ${quotedName(name)} ${types[type]}`,
+    )
+    const table = quoted(this.#table)
+    await client.query('CREATE EXTENSION IF NOT EXISTS vector')
+    await client.query(
+      `CREATE TABLE ${table} (id text PRIMARY KEY, item text NOT NULL, uri text, start double precision,
+         "end" double precision, embedding vector(${wanted.model.embeddingDim}) NOT NULL,
+         warnings text[] NOT NULL${columns.join('')})`,
+    )
+    await client.query(`CREATE INDEX ON ${table} (item)`)
+    const comment = JSON.stringify({ cosmos_embed: wanted })
+    await client.query(`COMMENT ON TABLE ${table} IS '${comment.replaceAll("'", "''")}'`)
+    this.#description = wanted
+  }
+
+  async #inTransaction(work: () => Promise<void>): Promise<void> {
+    const client = this.#opened()
+    await client.query('BEGIN')
+    try {
+      await work()
+      await client.query('COMMIT')
+    } catch (failure) {
+      await client.query('ROLLBACK').catch(() => {})
+      throw failure
+    }
+  }
+
+  async #naming<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (failure) {
+      throw told(this.#table, failure)
+    }
+  }
+
+  #opened(): Client {
+    if (this.#client) return this.#client
+    throw new InvalidArgumentError('the sink is used before open() or after close()')
+  }
+}
+
+export interface TableStatus {
+  description: IndexDescription
+  rows: number
+  bytes: number
+}
+
+/** Undefined if there is no such table. */
+export async function tableStatus(url: string, table: string): Promise<TableStatus | undefined> {
+  const client = await connect(url)
+  try {
+    const description = await readComment(client, table)
+    if (!description) return undefined
+    const size = `SELECT count(*)::float8 AS rows, pg_total_relation_size($1::regclass)::float8 AS bytes FROM ${quoted(table)}`
+    const { rows } = await client.query<{ rows: number; bytes: number }>(size, [quoted(table)])
+    return { description, ...(rows[0] as { rows: number; bytes: number }) }
+  } catch (failure) {
+    throw told(table, failure)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function connect(url: string): Promise<Client> {
+  const { default: pg } = await peer('pg', 'PostgreSQL', () => import('pg'))
+  const client = new pg.Client({ connectionString: url, application_name: 'cosmos-embed' })
+  // A connection that breaks while nothing is asked of it is met by the next question.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return client
+  } catch (cause) {
+    // Not the URL, which has a password in it.
+    throw new SourceError(
+      `PostgreSQL cannot be reached: ${(cause as Error).message || (cause as Error).name}`,
+      { cause },
+    )
+  }
+}
+
+/** Undefined if there is no such table; rejects if there is one that is no index. */
+async function readComment(client: Client, table: string): Promise<IndexDescription | undefined> {
+  const { rows } = await client.query<{ found: string | null; comment: string | null }>(
+    "SELECT to_regclass($1)::text AS found, obj_description(to_regclass($1), 'pg_class') AS comment",
+    [quoted(table)],
+  )
+  const [row] = rows
+  if (!row?.found) return undefined
+  try {
+    const { cosmos_embed: description } = JSON.parse(row.comment ?? '') as { cosmos_embed?: IndexDescription }
+    if (description) return description
+  } catch {}
+  throw new InvalidArgumentError(`the table ${table} was not made by cosmos-embed index: choose another`)
+}
+
+function recordOf(item: string, { id, uri, start, end, embedding, warnings, carried }: IndexRow): object {
+  // Nine digits are every float32.
+  const vector = `[${Array.from(embedding, (value) => value.toPrecision(9)).join(',')}]`
+  return { ...carried, id, item, uri, start, end, warnings, embedding: vector }
+}
+
+function told(table: string, failure: unknown): Error {
+  if (failure instanceof CosmosEmbedError) return failure
+  return new SourceError(`the table ${table}: ${(failure as Error).message}`, { cause: failure })
+}
+
+/** `schema.table` are two names. */
+function quoted(table: string): string {
+  return table.split('.').map(quotedName).join('.')
+}
+
+function quotedName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

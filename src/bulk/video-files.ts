@@ -1,0 +1,33 @@
+import { readdir, realpath, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { videoExtensions } from '../media-names.ts'
+
+/**
+ * Every file below `folder` that is named like a video, folder by folder in the order of their names, hidden ones left
+ * out. Links are followed; a folder that is reached in two ways, or from within itself, is looked into once.
+ */
+export async function* walkVideos(
+  folder: string,
+  visited: Set<string> = new Set(),
+): AsyncGenerator<string, void, undefined> {
+  const real = await realpath(folder)
+  if (visited.has(real)) return
+  visited.add(real)
+  const entries = await readdir(folder, { withFileTypes: true })
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith('.')) continue
+    const file = path.join(folder, entry.name)
+    // A link that leads nowhere is nothing.
+    const kind = entry.isSymbolicLink() ? await stat(file).catch(() => undefined) : entry
+    if (kind?.isDirectory()) yield* walkVideos(file, visited)
+    else if (kind?.isFile() && videoExtensions.has(path.extname(entry.name).slice(1).toLowerCase()))
+      yield file
+  }
+}
+
+/** All of them, sorted. */
+export async function videoFiles(folder: string): Promise<string[]> {
+  const files: string[] = []
+  for await (const file of walkVideos(folder)) files.push(file)
+  return files.sort()
+}

@@ -1,0 +1,223 @@
+import process from 'node:process'
+
+import { buildIndex, type IndexOptions, survey } from '../bulk/build.ts'
+import { destinationFor, statusOf } from '../bulk/destination.ts'
+import { FailureFile } from '../bulk/failures.ts'
+import type { Shard } from '../bulk/shard.ts'
+import { type OpenedSources, openSources } from '../bulk/sources.ts'
+import { createEmbedder } from '../embedder.ts'
+import {
+  type Command,
+  embedderOptions,
+  frameRuleOption,
+  frameRuleUsage,
+  type Io,
+  integerOption,
+  modelOptions,
+  modelUsage,
+  numberOption,
+  parse,
+  UsageError,
+} from './command.ts'
+import { serveMetrics } from './index-metrics.ts'
+import { IndexProgress } from './index-progress.ts'
+
+const usage = `Usage: cosmos-embed index SOURCE… --out DEST
+       cosmos-embed index status DEST
+
+Embeds everything that the sources name and writes the vectors to DEST. Killed and started again it goes on where it was;
+what failed is tried again.
+
+A SOURCE is a folder (videos at any depth, links followed), a pattern such as 'clips/**/*.mp4', a video, an https URL,
+s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or rows in JSON.
+A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path, as seen from the manifest's folder, a URL,
+or s3://bucket/key), start, end (seconds), or text in place of video. Further columns are carried along.
+DEST is a folder, which gets Parquet parts, a file that ends with .jsonl, or postgres://… with pgvector.
+
+  --window S             one vector per S seconds of each video, instead of one per video
+  --stride S             seconds between the starts of two windows (default: --window)
+  --shard I/N            only share I (from 0) of N, by a hash of the id; with "auto" for I, that of JOB_COMPLETION_INDEX
+  --dry-run              count what there is to do, and do nothing
+  --concurrency K        items worked on at one time (default 64; with --window, what is decoded at one time and one more)
+  --retries R            further tries for what may succeed later, with waits of 1, 2, 4… seconds (default 3)
+  --table NAME           of PostgreSQL (default cosmos_embed)
+  --part-rows R          rows of one Parquet part (default 10000)
+  --metrics-port PORT    answer GET /metrics, for Prometheus, while the run lasts
+  --url-http ORIGIN      allow plain http to this origin; may be given more than once
+  --url-private ORIGIN   allow this origin to have a private address; may be given more than once
+${frameRuleUsage}
+  --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
+${modelUsage}
+
+Exit code: 0 everything is in the index, 3 some items failed (DEST/_errors.jsonl, or DEST.errors.jsonl, says which), 1 the
+run could not go on.
+`
+
+const options = {
+  ...modelOptions,
+  out: { type: 'string' },
+  window: { type: 'string' },
+  stride: { type: 'string' },
+  shard: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  concurrency: { type: 'string' },
+  retries: { type: 'string' },
+  table: { type: 'string' },
+  'part-rows': { type: 'string' },
+  'metrics-port': { type: 'string' },
+  'url-http': { type: 'string', multiple: true },
+  'url-private': { type: 'string', multiple: true },
+  'frame-rule': { type: 'string' },
+  'frame-tolerance': { type: 'string' },
+} as const
+
+const SOME_FAILED = 3
+
+async function run(argv: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(argv, options)
+  const [first, dest] = positionals
+  if (first === 'status' && values.out === undefined) {
+    if (dest === undefined || positionals.length !== 2) throw new UsageError('expected: index status DEST')
+    return tellStatus(dest, values.table, io)
+  }
+  if (first === undefined) throw new UsageError('expected at least one SOURCE')
+  if (values.out === undefined) throw new UsageError('--out DEST is missing')
+  const shard = shardOption(values.shard)
+  const windows = windowOptions(values.window, values.stride)
+  const way = {
+    shard,
+    windows,
+    frameTolerance: numberOption('frame-tolerance', values['frame-tolerance'], 0),
+    concurrency: integerOption('concurrency', values.concurrency, 1),
+    retries: integerOption('retries', values.retries, 0),
+    signal: io.signal,
+  }
+  const frameRule = frameRuleOption(values['frame-rule'])
+  const { sink, failures } = destinationFor(values.out, {
+    shard,
+    table: values.table,
+    partRows: integerOption('part-rows', values['part-rows'], 1),
+  })
+  await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
+  if (values['dry-run']) return tellPlan(opened, { out: values.out, table: values.table }, way, io)
+
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule,
+    urls: { http: values['url-http'], private: values['url-private'] },
+    signal: io.signal,
+  })
+  const progress = new IndexProgress(io.stderr)
+  const port = integerOption('metrics-port', values['metrics-port'], 0)
+  await using metrics = port === undefined ? undefined : await serveMetrics(port, () => progress.tally)
+  if (metrics) io.stderr.write(`metrics are at http://localhost:${metrics.port}/metrics\n`)
+  let failed: FailureFile | undefined
+  try {
+    const tally = await buildIndex(embedder, opened.sources, sink, {
+      ...way,
+      onStart: async () => {
+        failed = await FailureFile.open(failures)
+      },
+      onFailure: (key, failure) => failed?.add(key, failure),
+      onProgress: (now) => progress.update(now),
+    })
+    progress.end()
+    io.stderr.write(`${nameOf(values.out, values.table)}: ${progress.summary()}\n`)
+    if (tally.failed > 0) io.stderr.write(`${failures} says what failed and why\n`)
+    return tally.failed > 0 ? SOME_FAILED : 0
+  } finally {
+    progress.end()
+    await failed?.close()
+  }
+}
+
+async function tellPlan(
+  { sources }: OpenedSources,
+  { out, table }: { out: string; table: string | undefined },
+  way: Pick<IndexOptions, 'shard' | 'windows' | 'signal'>,
+  io: Io,
+): Promise<number> {
+  const { total, bad, columns } = await survey(sources, way)
+  const there = await statusOf(out, { table })
+  const carried = Object.entries(columns).map(([name, type]) => `${name} (${type})`)
+  const { shard, windows } = way
+  const rows: [string, string | number][] = [
+    ['sources', sources.map(({ name }) => name).join(', ')],
+    ...(shard ? [['shard', `${shard.index} of ${shard.count}`] as [string, string]] : []),
+    ['items', total],
+    ['rows that are no item', bad],
+    [
+      'vectors',
+      windows ? `one per ${windows.seconds} s, every ${windows.stride ?? windows.seconds} s` : 'one per item',
+    ],
+    ['carried along', carried.join(', ') || 'nothing'],
+    ['destination', `${nameOf(out, table)}, which ${there ? `has ${there.rows} vectors` : 'is new'}`],
+  ]
+  io.stdout.write(rows.map(([name, value]) => `${name.padEnd(22)} ${value}\n`).join(''))
+  return 0
+}
+
+async function tellStatus(out: string, table: string | undefined, io: Io): Promise<number> {
+  const status = await statusOf(out, { table })
+  if (!status) throw new UsageError(`"${nameOf(out, table)}" is no index that cosmos-embed has written`)
+  const { description, failures } = status
+  const { model, frameRule, windows, version } = description
+  const rows: [string, string | number][] = [
+    ['vectors', status.rows],
+    ['files', status.parts],
+    ['bytes', status.bytes],
+    ['items not in a part yet', status.waiting],
+    ['model', model.id],
+    ['fingerprint', model.fingerprint],
+    ['frame rule', frameRule],
+    ['windows', windows ? `${windows.seconds} s every ${windows.stride} s` : 'none'],
+    ['begun by version', version],
+    ['failed in the last run', failures.length],
+  ]
+  io.stdout.write(rows.map(([name, value]) => `${name.padEnd(24)} ${value}\n`).join(''))
+  const codes = new Map<string, number>()
+  for (const { code } of failures) codes.set(code, (codes.get(code) ?? 0) + 1)
+  for (const [code, count] of codes) io.stdout.write(`  ${code.padEnd(22)} ${count}\n`)
+  return 0
+}
+
+/** Without the password. */
+function nameOf(out: string, table: string | undefined): string {
+  return /^postgres/i.test(out) ? `table ${table ?? 'cosmos_embed'}` : out
+}
+
+function windowOptions(window: string | undefined, stride: string | undefined): IndexOptions['windows'] {
+  if (window === undefined) {
+    if (stride !== undefined) throw new UsageError('--stride needs --window')
+    return undefined
+  }
+  const seconds = positive('window', window)
+  return { seconds, stride: stride === undefined ? seconds : positive('stride', stride) }
+}
+
+function positive(name: string, text: string): number {
+  const value = numberOption(name, text, 0) ?? 0
+  if (value === 0) throw new UsageError(`--${name}: expected seconds above 0, found "${text}"`)
+  return value
+}
+
+function shardOption(text: string | undefined): Shard | undefined {
+  if (text === undefined) return undefined
+  const [, first, last] = /^(auto|\d+)\/(\d+)$/.exec(text) ?? []
+  const given = first === 'auto' ? process.env.JOB_COMPLETION_INDEX : first
+  if (first === 'auto' && given === undefined) {
+    throw new UsageError(
+      '--shard auto/N: JOB_COMPLETION_INDEX is not set, as Kubernetes does in an Indexed Job',
+    )
+  }
+  const [index, count] = [Number(given), Number(last)]
+  if (Number.isInteger(index) && index >= 0 && index < count) return { index, count }
+  throw new UsageError(`--shard: expected I/N with I from 0 to N − 1, found "${text}"`)
+}
+
+export const command: Command = {
+  name: 'index',
+  summary: 'embed a library of videos into an index',
+  usage,
+  run,
+}

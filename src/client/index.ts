@@ -1,0 +1,51 @@
+/**
+ * An embedder behind HTTP: our server, NVIDIA's NIM or its open one. Nothing but `fetch`, so that it runs where the addon
+ * does not: browsers, edge functions, macOS, Windows, Alpine.
+ */
+
+export {
+  BlockedUrlError,
+  CancelledError,
+  ClosedError,
+  CosmosEmbedError,
+  DeviceLostError,
+  DownloadError,
+  EncryptedMediaError,
+  EngineError,
+  type ErrorCode,
+  type ErrorDetails,
+  InternalError,
+  InvalidArgumentError,
+  InvalidRequestError,
+  LibraryError,
+  LimitError,
+  MediaError,
+  ModelError,
+  NotReadyError,
+  OutOfMemoryError,
+  OverloadedError,
+  RemoteError,
+  RequestTooLargeError,
+  SourceError,
+  TimeoutError,
+} from '../errors.ts'
+export { type Ranked, rank, similarity, type VectorLike } from '../similarity.ts'
+export type {
+  CallOptions,
+  EmbedManyOptions,
+  EmbedOptions,
+  EmbedRequest,
+  EmbedResponse,
+  FramesInput,
+  ItemInput,
+  ItemOptions,
+  LabelScore,
+  Picture,
+  Progress,
+  TextInput,
+  Video,
+  VideoInput,
+  Warning,
+} from '../types.ts'
+export { createClient } from './client.ts'
+export type * from './types.ts'

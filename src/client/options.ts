@@ -1,0 +1,134 @@
+/** Options of a client and of its calls. Checked by hand: the client brings no dependency into a browser. */
+import { InvalidArgumentError } from '../errors.ts'
+import { isSignal } from '../source/given.ts'
+import type { EmbedManyOptions } from '../types.ts'
+import type { ClientOptions } from './types.ts'
+
+export interface ResolvedClient {
+  /** Without a slash at its end, and without `/v1`. */
+  base: string
+  headers: Readonly<Record<string, string>>
+  model: string | undefined
+  fetch: typeof fetch
+  batchSize: number
+  maxParallel: number
+  maxRetries: number
+  timeoutMs: number
+  maxInlineBytes: number
+}
+
+/** Throws InvalidArgumentError. */
+export function resolveClient(options: ClientOptions): ResolvedClient {
+  const known = 'url apiKey model headers fetch batchSize maxParallel maxRetries timeoutMs maxInlineBytes'
+  const given: ClientOptions = checked(options, known)
+  const { fetch: ownFetch } = given
+  if (ownFetch !== undefined && typeof ownFetch !== 'function') throw invalid('fetch', 'must be a function')
+  if (ownFetch === undefined && typeof globalThis.fetch !== 'function') {
+    throw invalid('fetch', 'is required here: this runtime has none of its own')
+  }
+  const apiKey = optionalText(given.apiKey, 'apiKey')
+  return {
+    base: baseOf(given.url),
+    headers: {
+      ...headersOf(given.headers),
+      ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+    },
+    model: optionalText(given.model, 'model'),
+    // Called as a plain function: browsers refuse it as a method of anything but the window.
+    fetch: (input, init) => (ownFetch ?? globalThis.fetch)(input, init),
+    batchSize: whole(given.batchSize ?? 64, 'batchSize', 1, 64),
+    maxParallel: whole(given.maxParallel ?? 4, 'maxParallel', 1, 1024),
+    maxRetries: whole(given.maxRetries ?? 2, 'maxRetries', 0, 100),
+    timeoutMs: whole(given.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
+    maxInlineBytes: whole(given.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
+  }
+}
+
+const whatItemsCannot = ['start', 'end', 'frameRule', 'frameTolerance'] as const
+
+/** Throws InvalidArgumentError. */
+export function checkCall(
+  options: EmbedManyOptions | undefined,
+  known = 'signal whenFull priority',
+): EmbedManyOptions {
+  for (const name of whatItemsCannot) {
+    if ((options as Record<string, unknown> | undefined)?.[name] !== undefined) {
+      throw invalid(name, partOfVideo)
+    }
+  }
+  const given: EmbedManyOptions = checked(options ?? {}, `${known} ${whatItemsCannot.join(' ')}`)
+  if (given.signal !== undefined && !isSignal(given.signal)) throw invalid('signal', 'must be an AbortSignal')
+  oneOf(given.whenFull, 'whenFull', ['wait', 'refuse'])
+  oneOf(given.priority, 'priority', ['query', 'bulk'])
+  if (given.onProgress !== undefined && typeof given.onProgress !== 'function') {
+    throw invalid('onProgress', 'must be a function')
+  }
+  return given
+}
+
+/** Why these are refused: to leave them out would give the vector of another part of the video. */
+export const partOfVideo: string =
+  'is not part of the HTTP interface, which embeds whole videos by the rule of its server: send a file that holds ' +
+  'only that part, or embed in process'
+
+function baseOf(url: unknown): string {
+  let parsed: URL
+  try {
+    const { location } = globalThis as { location?: { href: string } }
+    // On a page an address may be one of its own server.
+    parsed = new URL(String(url), location?.href)
+  } catch {
+    throw invalid('url', 'must be the address of a server, such as "http://127.0.0.1:8000"')
+  }
+  if (!/^https?:$/.test(parsed.protocol)) throw invalid('url', 'must begin with http:// or https://')
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw invalid('url', 'must hold no user name or password: pass apiKey or headers')
+  }
+  if (parsed.search !== '' || parsed.hash !== '') throw invalid('url', 'must hold no ? and no #')
+  // People bring the base URL of OpenAI's clients, which ends in /v1.
+  const path = parsed.pathname.replace(/\/+$/, '').replace(/\/v1(\/embeddings)?$/, '')
+  return `${parsed.origin}${path}`
+}
+
+function headersOf(headers: unknown): Record<string, string> {
+  if (headers === undefined) return {}
+  if (!isObject(headers)) throw invalid('headers', 'must be an object of texts')
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value !== 'string') throw invalid(`headers.${name}`, 'must be a text')
+  }
+  return { ...(headers as Record<string, string>) }
+}
+
+function checked<T extends object>(options: T, known: string): T {
+  if (!isObject(options)) throw new InvalidArgumentError('options: must be an object')
+  const names = known.split(' ')
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new InvalidArgumentError(`options: unknown field "${name.slice(0, 60)}"`)
+    }
+  }
+  return options
+}
+
+function oneOf(value: unknown, name: string, values: readonly string[]): void {
+  if (value === undefined || values.includes(value as string)) return
+  throw invalid(name, `must be ${values.map((each) => `"${each}"`).join(' or ')}`)
+}
+
+function optionalText(value: unknown, name: string): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  throw invalid(name, 'must be a text')
+}
+
+function whole(value: number, name: string, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw invalid(name, `must be a whole number from ${least} to ${most}`)
+}
+
+function invalid(name: string, what: string): InvalidArgumentError {
+  return new InvalidArgumentError(`options.${name}: ${what}`)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,128 @@
+/** The documented request, in process and on the wire. */
+import { InvalidRequestError } from '../errors.ts'
+import { atItem } from '../item-errors.ts'
+import type {
+  EmbedRequest,
+  EmbedResponse,
+  EncodingFormat,
+  ItemInput,
+  RequestType,
+  Timings,
+} from '../types.ts'
+import type { Vectors } from './answer.ts'
+import { encodeVector } from './base64.ts'
+import type { Batch, Entry } from './batches.ts'
+import { ours } from './calls.ts'
+import { givenItem, wireItem } from './wire.ts'
+
+export interface CheckedRequest {
+  requestType: RequestType
+  format: EncodingFormat
+  inputs: readonly (string | ItemInput)[]
+  model: string | undefined
+}
+
+const fields = ['request_type', 'input', 'model', 'encoding_format']
+const maxItems = 64
+
+/** What must be known to send it; the server checks the rest. Throws InvalidRequestError. */
+export function checkRequest(request: EmbedRequest): CheckedRequest {
+  if (typeof request !== 'object' || request === null) {
+    throw new InvalidRequestError('the request: must be an object with request_type and input')
+  }
+  const unknown = Object.keys(request).find((name) => !fields.includes(name))
+  if (unknown !== undefined) {
+    throw new InvalidRequestError(`the request: unknown field "${unknown.slice(0, 60)}"`)
+  }
+  const { input, model } = request
+  const requestType = lowerCase(request.request_type)
+  const format = lowerCase(request.encoding_format ?? 'float')
+  if (requestType !== 'query' && requestType !== 'bulk_text' && requestType !== 'bulk_video') {
+    throw new InvalidRequestError('request_type: must be "query", "bulk_text" or "bulk_video"')
+  }
+  if (format !== 'float' && format !== 'base64') {
+    throw new InvalidRequestError('encoding_format: must be "float" or "base64"')
+  }
+  if (model !== undefined && typeof model !== 'string') throw new InvalidRequestError('model: must be a text')
+  const inputs: readonly (string | ItemInput)[] = Array.isArray(input) ? input : [input]
+  if (inputs.length === 0) throw new InvalidRequestError('input: must hold at least one item')
+  if (inputs.length > maxItems) {
+    throw new InvalidRequestError(`cosmos-embed supports maximum ${maxItems} inputs per request`, {
+      details: { found: inputs.length, limit: maxItems },
+    })
+  }
+  return { requestType, format, inputs, model }
+}
+
+function lowerCase(value: unknown): unknown {
+  return typeof value === 'string' ? value.toLowerCase() : value
+}
+
+/**
+ * One request, and one more for each video in memory: the interface takes those in a `query` only. Throws
+ * InvalidRequestError or LimitError, and closes all streams then.
+ */
+export function requestParts(requestType: RequestType, inputs: readonly (string | ItemInput)[]): Batch[] {
+  const entries: Entry[] = []
+  try {
+    for (const [index, input] of inputs.entries()) entries.push(entryOf(input, index))
+    const alone = entries.filter(({ item }) => item.inline)
+    const [first] = alone
+    if (first && requestType === 'bulk_text') {
+      throw new InvalidRequestError('bulk_text input must contain text only', { index: first.index })
+    }
+    if (first && requestType === 'query' && entries.length > 1) {
+      throw new InvalidRequestError('query video input must contain exactly one video', {
+        index: first.index,
+      })
+    }
+    const others = entries.filter(({ item }) => !item.inline)
+    return [
+      ...(others.length > 0 ? [{ requestType, entries: others }] : []),
+      ...alone.map((entry): Batch => ({ requestType: 'query', entries: [entry] })),
+    ]
+  } catch (failure) {
+    for (const { item } of entries) item.release()
+    throw failure
+  }
+}
+
+function entryOf(input: string | ItemInput, index: number): Entry {
+  try {
+    return { item: typeof input === 'string' ? givenItem(input) : wireItem(input), index }
+  } catch (failure) {
+    throw atItem(ours(failure), index)
+  }
+}
+
+/** One answer of several, as if it had been one request. */
+export function together(
+  answers: readonly { part: Batch; vectors: Vectors }[],
+  { format, count, totalMs }: { format: EncodingFormat; count: number; totalMs: number },
+): EmbedResponse {
+  const response: EmbedResponse = {
+    object: 'list',
+    data: Array.from({ length: count }),
+    model: answers[0]?.vectors.model ?? '',
+    usage: { num_videos: 0, prompt_tokens: 0, total_tokens: 0 },
+    warnings: [],
+    timings: { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: totalMs },
+  }
+  for (const { part, vectors } of answers) {
+    const indexOf = (place: number) => (part.entries[place] as Entry).index
+    for (const [place, vector] of vectors.vectors.entries()) {
+      const index = indexOf(place)
+      const embedding = format === 'base64' ? encodeVector(vector) : vector
+      response.data[index] = { object: 'embedding', index, embedding }
+    }
+    const { usage, timings } = response
+    usage.num_videos += vectors.usage.num_videos
+    usage.prompt_tokens += vectors.usage.prompt_tokens
+    usage.total_tokens += vectors.usage.total_tokens
+    response.warnings.push(...vectors.warnings.map((one) => ({ ...one, index: indexOf(one.index) })))
+    for (const [stage, milliseconds] of Object.entries(vectors.stages)) {
+      timings[stage as keyof Timings] += milliseconds
+    }
+  }
+  return response
+}

@@ -1,0 +1,67 @@
+/**
+ * LanceDB itself, 190 MB, kept from run to run beside the other tools and not among this package's dependencies: it would
+ * bring a second ONNX Runtime into every checkout.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const folder = fileURLToPath(new URL('../../.cache/lancedb', import.meta.url))
+const manifest = fileURLToPath(new URL('lancedb/package.json', import.meta.url))
+
+/** What of LanceDB and Arrow the tests use. Their types are where they are installed, which a checkout does not know. */
+export interface Lance {
+  connect(folder: string): Promise<Database>
+  embedding: {
+    EmbeddingFunction: { prototype: Fields }
+    TextEmbeddingFunction: { prototype: Fields }
+    register(name?: string): (made: never) => unknown
+    LanceSchema(fields: Record<string, unknown>): object
+  }
+  arrow: { Utf8: new () => object; Binary: new () => object }
+}
+
+export interface Fields {
+  sourceField(type?: object): unknown
+  vectorField(): unknown
+  computeSourceEmbeddings(rows: unknown[]): Promise<Float32Array[]>
+  computeQueryEmbeddings(query: unknown): Promise<Float32Array>
+}
+
+interface Database {
+  createEmptyTable(name: string, schema: object): Promise<Table>
+  createTable(name: string, rows: object[], options?: object): Promise<Table>
+  openTable(name: string): Promise<Table>
+}
+
+interface Table {
+  add(rows: object[]): Promise<unknown>
+  search(query: string | Uint8Array): {
+    limit(count: number): { toArray(): Promise<Record<string, unknown>[]> }
+  }
+}
+
+/** Or why it cannot be had here. */
+export function lance(): Lance | string {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return 'its package for this machine is not in the list'
+  const require = createRequire(path.join(folder, 'package.json'))
+  const load = (): Lance => ({
+    connect: require('@lancedb/lancedb').connect,
+    embedding: require('@lancedb/lancedb/embedding'),
+    arrow: require('apache-arrow'),
+  })
+  mkdirSync(folder, { recursive: true })
+  cpSync(manifest, path.join(folder, 'package.json'))
+  if (!existsSync(path.join(folder, 'node_modules', 'apache-arrow'))) {
+    const flags = '--omit=optional --ignore-scripts --prefer-offline --no-package-lock --no-audit --no-fund'
+    try {
+      execFileSync('npm', ['install', ...flags.split(' ')], { cwd: folder, stdio: 'pipe', timeout: 240_000 })
+    } catch {
+      return 'npm could not install it'
+    }
+  }
+  return load()
+}

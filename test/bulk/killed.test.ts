@@ -1,0 +1,68 @@
+/** What is killed and started again loses nothing and has nothing twice: `kill -9` of a real process at random moments. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { expect, it } from 'vitest'
+import { random } from '../embedder/random.ts'
+import { vectorOf } from './double.mjs'
+import { storedRows, temporaryFolder } from './support.ts'
+
+const folder = temporaryFolder()
+const child = path.join(import.meta.dirname, 'children', 'build.mjs')
+const manifest = path.join(folder, 'manifest.jsonl')
+/** Of each destination: fifty in all. */
+const KILLS = 25
+
+const items = Array.from({ length: 1000 }, (_, index) => ({ id: `i${index}`, video: `/v/${index}.mp4` }))
+writeFileSync(manifest, items.map((item) => `${JSON.stringify(item)}\n`).join(''))
+/** As many windows as the last digit says. */
+const expected = items.flatMap(({ id, video }, index) =>
+  Array.from({ length: index % 10 }, (_, window) => ({
+    id: `${id}#t=${window},${window + 1}`,
+    vector: vectorOf(`${video}@${window}`),
+  })),
+)
+
+it.concurrent.each([
+  ['parts of Parquet', 'parts', '', 1],
+  ['JSON lines', 'lines', '.jsonl', 2],
+])(
+  '%s',
+  async (_, name, suffix, seed) => {
+    const below = random(seed)
+    let out = path.join(folder, `${name}-0${suffix}`)
+    for (let kills = 0; kills < KILLS; ) {
+      if (await runAndKill(out, below(80))) kills++
+      else {
+        await checkWhole(out)
+        out = path.join(folder, `${name}-${kills}${suffix}`)
+      }
+    }
+    expect(await runAndKill(out, Number.POSITIVE_INFINITY)).toBe(false)
+    await checkWhole(out)
+  },
+  300_000,
+)
+
+/** Whether it was still at work so many milliseconds after it had begun to. */
+async function runAndKill(out: string, after: number): Promise<boolean> {
+  const running = spawn(process.execPath, [child, manifest, out], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(running, 'exit')
+  await Promise.race([once(running.stdout, 'data'), ended])
+  const timer =
+    after === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => running.kill('SIGKILL'), after)
+  const [code, signal] = await ended
+  clearTimeout(timer)
+  if (signal === null) expect(code).toBe(0)
+  return signal === 'SIGKILL'
+}
+
+async function checkWhole(out: string): Promise<void> {
+  const rows = await storedRows(out)
+  expect(rows.length).toBe(expected.length)
+  const stored = new Map(rows.map((row) => [row.id, row.embedding]))
+  for (const { id, vector } of expected) expect(Float32Array.from(stored.get(id) ?? []), id).toEqual(vector)
+  if (out.endsWith('.jsonl')) return
+  expect(readdirSync(out).filter((file) => !/^(part-\d{6}\.parquet|_index\.json)$/.test(file))).toEqual([])
+}

@@ -1,0 +1,150 @@
+/** The same calls in this process and through a server say the same. */
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { type AnyEmbedder, createEmbedder, type Embedder, similarity } from 'cosmos-embed'
+import { createClient, type EmbedderClient } from 'cosmos-embed/client'
+import { createServer } from 'cosmos-embed/http'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
+
+const clips = fileURLToPath(new URL('../../examples/clips', import.meta.url))
+const clip = path.join(clips, 'red-circle.mp4')
+const other = path.join(clips, 'blue-circle.webm')
+const model = fileURLToPath(new URL('../../models/demo', import.meta.url))
+
+let near: Embedder
+let far: EmbedderClient
+let end: () => Promise<void>
+
+beforeAll(async () => {
+  near = await createEmbedder({ model, device: 'cpu' })
+  const server = await createServer({ embedder: near })
+  const url = await server.listen({ port: 0 })
+  await server.ready
+  far = createClient({ url })
+  end = async () => {
+    await far.dispose()
+    await server.close()
+    await near.dispose()
+  }
+})
+
+afterAll(() => end())
+
+it('are of one interface', () => {
+  expectTypeOf<Embedder>().toExtend<AnyEmbedder>()
+  expectTypeOf<EmbedderClient>().toExtend<AnyEmbedder>()
+})
+
+describe('a text', () => {
+  it.each(['query', 'bulk'] as const)('with priority %s', async (priority) => {
+    const [here, there] = [
+      await near.embedText('a red circle'),
+      await far.embedText('a red circle', { priority }),
+    ]
+    expect(there).toEqual({ kind: 'text', embedding: expect.any(Float32Array), warnings: [] })
+    expect(similarity(here, there)).toBeGreaterThan(0.99999)
+  })
+
+  it('brings its warnings along', async () => {
+    const { warnings } = await far.embedText('clips/a.mp4')
+    expect(warnings).toEqual(
+      (await near.embed({ request_type: 'query', input: 'clips/a.mp4' })).warnings.map(
+        ({ code, message }) => ({ code, message }),
+      ),
+    )
+    expect(warnings[0]?.code).toBe('text_looks_like_media')
+  })
+})
+
+describe('a video', () => {
+  const bytes = readFileSync(clip)
+  async function* pieces() {
+    for (let at = 0; at < bytes.length; at += 5000) yield bytes.subarray(at, at + 5000)
+  }
+  it.each<[string, () => Parameters<EmbedderClient['embedVideo']>[0]]>([
+    ['a path', () => clip],
+    ['a file: URL', () => pathToFileURL(clip)],
+    ['bytes', () => bytes],
+    ['an ArrayBuffer', () => bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)],
+    ['a Blob', () => new Blob([bytes])],
+    ['a File', () => new File([bytes], 'a.mp4', { type: 'video/mp4' })],
+    ['a stream of its pieces', pieces],
+    ['a web stream', () => new Blob([bytes]).stream()],
+    ['a Response', () => new Response(bytes)],
+  ])('as %s', async (_, make) => {
+    const there = await far.embedVideo(make())
+    expect(there.kind).toBe('video')
+    expect(similarity(await near.embedVideo(clip), there)).toBeGreaterThan(0.99999)
+  })
+})
+
+describe('pictures', () => {
+  it('of raw pixels go as files without loss', async () => {
+    const { images } = await near.frames(clip)
+    const here = await near.embedVideo({ frames: images })
+    const there = await far.embedVideo({ frames: images })
+    expect(there.kind).toBe('frames')
+    expect(similarity(here, there)).toBeGreaterThan(0.99999)
+  })
+
+  it('one by itself', async () => {
+    const [image] = (await near.frames(other)).images
+    if (!image) throw new Error('no picture')
+    expect(similarity(await near.embedImage(image), await far.embedImage(image))).toBeGreaterThan(0.99999)
+  })
+})
+
+describe('a list', () => {
+  it('of all kinds keeps its order, its keys and its good items', async () => {
+    const items = [
+      { text: 'a red circle', key: 1 },
+      { video: clip, key: 'two' },
+      { text: ' ', key: 3 },
+      { video: Buffer.from('no video at all'), key: 4 },
+      { video: new URL('https://localhost/a.mp4'), key: 5 },
+      { video: path.join(clips, 'absent.mp4'), key: 6 },
+      { text: 'a blue circle', key: 7 },
+    ]
+    const settled = await far.embedMany(items)
+    expect(settled.map(({ key }) => key)).toEqual([1, 'two', 3, 4, 5, 6, 7])
+    const outcomes = settled.map((one) => (one.status === 'fulfilled' ? 'ok' : one.reason.code))
+    expect(outcomes).toEqual(['ok', 'ok', 'invalid_request', 'media', 'blocked_url', 'source', 'ok'])
+    settled.forEach((one, index) => {
+      if (one.status === 'rejected') expect(one.reason.index).toBe(index)
+    })
+  })
+})
+
+it('the documented request, in numbers and in base64', async () => {
+  const request = {
+    request_type: 'bulk_video',
+    input: [{ video: clip }, { video: await readFile(other) }],
+  } as const
+  const [here, there] = [await near.embed(request), await far.embed(request)]
+  const base64 = await far.embed({ ...request, encoding_format: 'base64' })
+  const { data: _here, timings: __here, ...rest } = here
+  const { data, timings, ...told } = there
+  expect(told).toEqual(rest)
+  expect(data.map(({ index }) => index)).toEqual([0, 1])
+  data.forEach(({ embedding }, i) => {
+    expect(similarity(embedding, here.data[i]?.embedding ?? [])).toBeGreaterThan(0.99999)
+  })
+  expect(timings.decode).toBeGreaterThan(0)
+  expect(base64.data.map(({ embedding }) => embedding)).toEqual(
+    data.map(({ embedding }) => Buffer.from(embedding.buffer).toString('base64')),
+  )
+})
+
+it('labels', async () => {
+  const labels = ['a blue square', 'a red circle', 'a green triangle']
+  const [here, there] = [await near.classify(clip, labels), await far.classify(clip, labels)]
+  expect(there.map(({ label }) => label)).toEqual(here.map(({ label }) => label))
+  expect(there[0]?.label).toBe('a red circle')
+})
+
+it('the facts of the model', async () => {
+  const { id, embeddingDim, fingerprint } = near.info().model
+  expect(await far.info()).toEqual({ model: { id, embeddingDim, fingerprint } })
+})

@@ -1,0 +1,28 @@
+/** The client and the adapters in a bundle for browsers, made of the installed package. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { expect, it } from 'vitest'
+import { packed, result, run } from './support.ts'
+
+it.skipIf(packed.toolsProblem !== '')(
+  `needs nothing of Node.js, and says where the embedder is ${packed.toolsProblem}`,
+  () => {
+    const args = ['page.mjs', '--bundle', '--platform=browser', '--format=esm', '--outfile=page-bundle.mjs']
+    const { status, stderr } = run(path.join(packed.tools, 'esbuild', 'bin', 'esbuild'), args)
+    expect(status, stderr).toBe(0)
+    expect(stderr).not.toMatch(/warning/i)
+    const bundle = readFileSync(path.join(packed.project, 'page-bundle.mjs'), 'utf8')
+    expect(bundle).not.toMatch(/\bfrom ?["']|\bimport\(|\brequire\(/)
+    const { vectors, adapters, says } = result(run(process.execPath, ['page-bundle.mjs']))
+    expect(vectors).toEqual([[1]])
+    expect(adapters).toBe(4)
+    expect(says).toContain('createClient of "cosmos-embed/client"')
+  },
+)
+
+it('is installed where the addon is not for', () => {
+  const { os, cpu, libc } = JSON.parse(
+    readFileSync(path.join(packed.project, 'node_modules', 'cosmos-embed', 'package.json'), 'utf8'),
+  )
+  expect({ os, cpu, libc }).toEqual({})
+})

@@ -1,0 +1,121 @@
+/** All that the package's FFmpeg allocates for a decode is counted, also where nobody gives it its buffers. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { prebuild, run } from './support.ts'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-memory-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const MiB = 1024 ** 2
+
+/** A transport stream of a few kilobytes, whose streams FFmpeg all decodes a little to learn what they are. */
+function manyStreams(count: number, pictures: number): Buffer {
+  const pids = Array.from({ length: count }, (_, i) => 0x200 + i)
+  const packets = [section(0, tableOf(0, [0, 1, 0xe1, 0])), section(0x100, programMap(pids))]
+  for (let picture = 0; picture < pictures; picture++) {
+    for (const pid of pids) packets.push(...pes(pid, accessUnit(picture), picture))
+  }
+  return Buffer.concat(packets)
+}
+
+class Bits {
+  #bits = ''
+  u(count: number, value: number): this {
+    this.#bits += value.toString(2).padStart(count, '0')
+    return this
+  }
+  ue(...values: number[]): this {
+    for (const value of values) this.u(2 * Math.floor(Math.log2(value + 1)) + 1, value + 1)
+    return this
+  }
+  /** A NAL unit, its zero bytes escaped. */
+  unit(head: number): Buffer {
+    const bits = `${this.#bits}1`
+    const bytes = bits.match(/.{1,8}/g)?.map((byte) => Number.parseInt(byte.padEnd(8, '0'), 2)) ?? []
+    const escaped: number[] = []
+    for (const byte of bytes) {
+      if (byte <= 3 && escaped.at(-1) === 0 && escaped.at(-2) === 0) escaped.push(3)
+      escaped.push(byte)
+    }
+    return Buffer.from([0, 0, 0, 1, head, ...escaped])
+  }
+}
+
+/** 8192 by 4352 pixels of H.264, of which only the head of the slice is there. */
+function accessUnit(picture: number): Buffer {
+  const sps = new Bits().u(24, 0x4d003e).ue(0, 0, 2, 4).u(1, 0).ue(511, 271).u(5, 0b11100)
+  const pps = new Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0)
+  const slice = new Bits()
+    .ue(0, 7, 0)
+    .u(4, 0)
+    .ue(picture % 2)
+    .u(2, 0)
+    .ue(0)
+  const delimiter = Buffer.from([0, 0, 0, 1, 9, 0xf0])
+  return Buffer.concat([delimiter, sps.unit(0x67), pps.unit(0x68), slice.unit(0x65), Buffer.alloc(32, 0x80)])
+}
+
+function programMap(pids: number[]): number[] {
+  const pid = (value: number) => [0xe0 | (value >> 8), value & 255]
+  return tableOf(2, [...pid(0x200), 0xf0, 0, ...pids.flatMap((value) => [0x1b, ...pid(value), 0xf0, 0])])
+}
+
+function tableOf(id: number, body: number[]): number[] {
+  const length = body.length + 9
+  return [id, 0xb0 | (length >> 8), length & 255, 0, 1, 0xc1, 0, 0, ...body]
+}
+
+function section(pid: number, table: number[]): Buffer {
+  let crc = 0xffffffff
+  for (const byte of table) {
+    crc ^= byte << 24
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x80000000 ? (crc << 1) ^ 0x04c11db7 : crc << 1
+  }
+  const packet = Buffer.alloc(188, 0xff)
+  packet.set([0x47, 0x40 | (pid >> 8), pid & 255, 0x10, 0, ...table])
+  packet.writeInt32BE(crc, 5 + table.length)
+  return packet
+}
+
+/** The picture in one PES packet of one transport packet. */
+function pes(pid: number, unit: Buffer, picture: number): Buffer[] {
+  const pts = 90_000 + 3_600 * picture
+  const time = [
+    0x21 | ((pts >> 29) & 14),
+    pts >> 22,
+    ((pts >> 14) & 254) | 1,
+    pts >> 7,
+    ((pts << 1) & 254) | 1,
+  ]
+  const data = Buffer.concat([Buffer.from([0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, ...time]), unit])
+  const stuffing = 183 - data.length
+  const head = [0x47, 0x40 | (pid >> 8), pid & 255, 0x30 | (picture & 15), stuffing, 0]
+  return [Buffer.concat([Buffer.from(head), Buffer.alloc(stuffing - 1, 0xff), data])]
+}
+
+const script = `
+const { decodeClip } = require(process.argv[1])
+const limits = { maxBytes: Number(process.argv[3]) }
+decodeClip({ path: process.argv[2] }, { frames: 8, height: 8, width: 8, limits }).promise.then(
+  () => ({}),
+  ({ code, message }) => ({ code, message }),
+).then((outcome) => console.log(JSON.stringify({ ...outcome, peak: process.resourceUsage().maxRSS * 1024 })))
+`
+
+describe('the memory of a decode', () => {
+  it('is bounded while FFmpeg looks into sixteen streams of the largest pictures', {
+    timeout: 120_000,
+  }, () => {
+    const file = path.join(folder, 'many.ts')
+    writeFileSync(file, manyStreams(16, 30))
+    const addon = path.join(prebuild, 'cosmos-embed.glibc.node')
+    const { status, stdout, stderr } = run(process.execPath, ['-e', script, addon, file, `${MiB}`])
+    expect(status, stderr).toBe(0)
+    const { code, message, peak } = JSON.parse(stdout)
+    expect(code).toBe('limit')
+    expect(message).toMatch(/^decoding needs more memory than the limit maxBytes of 1048576 bytes/)
+    // The limit, 256 MiB on top of it, and a process of Node.js; it was two and a half gigabytes.
+    expect(peak).toBeLessThan(800 * MiB)
+  })
+})
