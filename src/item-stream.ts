@@ -1,11 +1,11 @@
 /** Many items of one call: read as there is room, worked on together, handed out one by one. */
 import { abortable, onAbort } from './abort.ts'
 import type { Call } from './calls.ts'
-import { CancelledError, InvalidArgumentError } from './errors.ts'
+import { CancelledError, type CosmosEmbedError, InvalidArgumentError } from './errors.ts'
 import { atItem } from './item-errors.ts'
 import { ours } from './native-failure.ts'
 import { holdStreams } from './source/given.ts'
-import type { ItemInput, Settled } from './types.ts'
+import type { ItemInput, KeyOf } from './types.ts'
 
 /** How many items of one list are held together: enough for full batches, and room for other callers. */
 export const DEFAULT_CONCURRENCY = 64
@@ -154,13 +154,16 @@ class Bell {
 }
 
 /** One item by itself: that it failed is a result like another. */
-export async function settled<I extends ItemInput>(
+export async function settled<I extends ItemInput, R>(
   input: I,
   index: number,
-  embed: () => Promise<Extract<Settled, { status: 'fulfilled' }>['value']>,
-): Promise<Settled> {
+  embed: () => Promise<R>,
+): Promise<
+  | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: R }
+  | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
+> {
   const release = holdStreams(input)
-  const key = keyOf(input) as undefined
+  const key = keyOf(input) as KeyOf<I>
   try {
     return { status: 'fulfilled', index, key, value: await embed() }
   } catch (failure) {
@@ -177,7 +180,7 @@ export function keyOf(input: unknown): unknown {
 
 /** What a stream hands out, as one call that ends when the loop over it does. */
 export async function* handOut<I, R>(
-  call: Call,
+  call: Pick<Call, 'signal' | 'rest' | 'resume' | 'end'>,
   stream: ItemStream<I, R>,
 ): AsyncGenerator<R, void, undefined> {
   const close = async (outcome?: { failure: unknown }) => {

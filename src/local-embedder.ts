@@ -16,7 +16,14 @@ import type { ResolvedOptions } from './options.ts'
 import type { ReadyItem } from './pipeline.ts'
 import type { Pipelines } from './pipelines.ts'
 import { type Passed, progressOf } from './progress.ts'
-import { costOf, type Item, parseItem, planRequest, type RequestRules, type VideoItem } from './request/items.ts'
+import {
+  costOf,
+  type Item,
+  parseItem,
+  planRequest,
+  type RequestRules,
+  type VideoItem,
+} from './request/items.ts'
 import type { Picture } from './request/schema.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from './schedule/admission.ts'

@@ -1,6 +1,7 @@
 import { abortable } from '../abort.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
 import { atItem, withIndex } from '../item-errors.ts'
+import { handOut, ItemStream, settled } from '../item-stream.ts'
 import { Slots } from '../schedule/slots.ts'
 import { rank } from '../similarity.ts'
 import { holdStreams } from '../source/given.ts'
@@ -10,6 +11,7 @@ import type {
   EmbedOptions,
   EmbedRequest,
   EmbedResponse,
+  EmbedStreamOptions,
   FramesInput,
   ItemInput,
   ItemOptions,
@@ -20,7 +22,7 @@ import type {
   Video,
 } from '../types.ts'
 import { type Vectors, vectorsOf } from './answer.ts'
-import { type Batch, embedded, requestTypeOf, settleAll } from './batches.ts'
+import { type Batch, embedded, Gatherer, requestTypeOf } from './batches.ts'
 import { allOrNothing, type Call, Calls, closed, ours } from './calls.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
 import { checkRequest, requestParts, together } from './request.ts'
@@ -99,29 +101,50 @@ class HttpEmbedder implements EmbedderClient {
     return this.#one({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
   }
 
-  async embedMany<I extends ItemInput>(
+  embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]> {
-    const {
-      signal,
-      whenFull,
-      priority = 'bulk',
-      onProgress,
-    } = checkCall(options, 'signal whenFull priority onProgress')
-    const { batchSize, maxParallel } = this.#options
-    return this.#calls.run(signal, (call) => {
-      const asked: Asked = { call, signal: call.signal, whenFull, priority }
-      let done = 0
-      return settleAll(items, {
-        ...{ call, priority, batchSize, ahead: 2 * maxParallel },
-        send: (batch) => this.#send(batch, asked),
-        done: (index, key, read) => {
-          const total = Array.isArray(items) ? items.length : read
-          onProgress?.(progress({ done: ++done, total, index, key }))
-        },
-      })
+    const given = checkCall(options, 'signal whenFull priority onProgress')
+    return this.#calls.run(given.signal, async (call) => {
+      const results: SettledEmbedded<I>[] = []
+      for await (const one of this.#stream(call, items, given).results()) results[one.index] = one
+      return results
     })
+  }
+
+  async *embedStream<I extends ItemInput>(
+    items: Iterable<I> | AsyncIterable<I>,
+    options?: EmbedStreamOptions,
+  ): AsyncGenerator<SettledEmbedded<I>, void, undefined> {
+    const given = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
+    const call = this.#calls.begin(given.signal)
+    yield* handOut(call, this.#stream(call, items, given))
+  }
+
+  #stream<I extends ItemInput>(
+    call: Call,
+    items: Iterable<I> | AsyncIterable<I>,
+    { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
+  ): ItemStream<I, SettledEmbedded<I>> {
+    const { batchSize, maxParallel } = this.#options
+    const asked: Asked = { call, signal: call.signal, whenFull, priority }
+    const send = (batch: Batch) => this.#send(batch, asked)
+    const gatherer = new Gatherer({ call, priority, batchSize, maxParallel, send })
+    let read = 0
+    let done = 0
+    const embedOne = async (input: I, index: number) => {
+      read = index + 1
+      const one = await settled(input, index, async () => gatherer.embed(wireItem(input), index))
+      if (one.status === 'fulfilled') {
+        const total = Array.isArray(items) ? items.length : read
+        onProgress?.(progress({ done: ++done, total, index, key: one.key }))
+      }
+      return one
+    }
+    // Full requests for all that may be under way, and as many again that are read meanwhile.
+    const { concurrency = 2 * batchSize * maxParallel, ordered = false } = way
+    return new ItemStream(call, items, embedOne, { concurrency, ordered })
   }
 
   classify(
@@ -263,12 +286,8 @@ async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
   }
 }
 
-interface Told extends Progress {
-  key: unknown
-}
-
 /** What is downloaded and decoded, only the server sees. */
-function progress(told: Omit<Told, 'stage'>): Told {
+function progress(told: Omit<Progress, 'stage'>): Progress {
   return { stage: 'encode', ...told }
 }
 

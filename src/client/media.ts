@@ -1,12 +1,6 @@
 /** Media as bytes: what goes inline into a request. Read when the request's turn comes, and no sooner. */
 import { abortable } from '../abort.ts'
-import {
-  CosmosEmbedError,
-  InvalidRequestError,
-  LimitError,
-  RequestTooLargeError,
-  SourceError,
-} from '../errors.ts'
+import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/given.ts'
 import type { Picture, VideoInput } from '../types.ts'
 import { encodePng, joined } from './png.ts'
@@ -16,7 +10,7 @@ export interface Reading {
   signal: AbortSignal
 }
 
-/** Rejects with SourceError, RequestTooLargeError, InvalidRequestError or `signal.reason`. */
+/** Rejects with SourceError, LimitError, InvalidRequestError or `signal.reason`. */
 export async function readMedia(media: VideoInput['video'], how: Reading): Promise<Uint8Array> {
   how.signal.throwIfAborted()
   try {
@@ -133,7 +127,7 @@ function checkSize(bytes: number, { maxInlineBytes }: Reading): void
 function checkSize(bytes: number, { maxInlineBytes }: Reading, whole: Uint8Array): Uint8Array
 function checkSize(bytes: number, { maxInlineBytes }: Reading, whole?: Uint8Array): Uint8Array | undefined {
   if (bytes <= maxInlineBytes) return whole
-  throw new RequestTooLargeError(
+  throw new LimitError(
     `inline media of ${bytes} bytes exceeds maxInlineBytes ${maxInlineBytes}: pass an https URL, or raise it here and in ` +
       'the server',
     { details: { found: bytes, limit: maxInlineBytes } },

@@ -1,7 +1,7 @@
 /** Options of a client and of its calls. Checked by hand: the client brings no dependency into a browser. */
 import { InvalidArgumentError } from '../errors.ts'
 import { isSignal } from '../source/given.ts'
-import type { EmbedManyOptions } from '../types.ts'
+import type { EmbedStreamOptions } from '../types.ts'
 import type { ClientOptions } from './types.ts'
 
 export interface ResolvedClient {
@@ -48,21 +48,26 @@ const whatItemsCannot = ['start', 'end', 'frameRule', 'frameTolerance'] as const
 
 /** Throws InvalidArgumentError. */
 export function checkCall(
-  options: EmbedManyOptions | undefined,
+  options: EmbedStreamOptions | undefined,
   known = 'signal whenFull priority',
-): EmbedManyOptions {
+): EmbedStreamOptions {
   for (const name of whatItemsCannot) {
     if ((options as Record<string, unknown> | undefined)?.[name] !== undefined) {
       throw invalid(name, partOfVideo)
     }
   }
-  const given: EmbedManyOptions = checked(options ?? {}, `${known} ${whatItemsCannot.join(' ')}`)
+  const given: EmbedStreamOptions = checked(options ?? {}, `${known} ${whatItemsCannot.join(' ')}`)
   if (given.signal !== undefined && !isSignal(given.signal)) throw invalid('signal', 'must be an AbortSignal')
   oneOf(given.whenFull, 'whenFull', ['wait', 'refuse'])
   oneOf(given.priority, 'priority', ['query', 'bulk'])
   if (given.onProgress !== undefined && typeof given.onProgress !== 'function') {
     throw invalid('onProgress', 'must be a function')
   }
+  const { concurrency = 1, ordered = false } = given
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw invalid('concurrency', 'must be a whole number of at least 1')
+  }
+  if (typeof ordered !== 'boolean') throw invalid('ordered', 'must be true or false')
   return given
 }
 

@@ -7,6 +7,7 @@ import type {
   EmbedOptions,
   EmbedRequest,
   EmbedResponse,
+  EmbedStreamOptions,
   FloatRequest,
   FramesInput,
   ItemInput,
@@ -27,10 +28,12 @@ export interface Embedded {
   warnings: Warning[]
 }
 
-/** As `Promise.allSettled`: one bad item does not lose the others. `key` is the item's. */
+/**
+ * As `Promise.allSettled`: one bad item does not lose the others. `key` is the item's, `index` its position in the list.
+ */
 export type SettledEmbedded<I extends ItemInput = ItemInput> =
-  | { status: 'fulfilled'; key: KeyOf<I>; value: Embedded }
-  | { status: 'rejected'; key: KeyOf<I>; reason: CosmosEmbedError }
+  | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: Embedded }
+  | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 
 export interface ModelFacts {
   model: {
@@ -60,6 +63,14 @@ export interface AnyEmbedder extends AsyncDisposable {
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]>
+  /**
+   * A list of any length in constant memory: each result as soon as it is there. The source is read no faster than
+   * results are taken. Leaving the loop, or the signal, stops what is under way and the source.
+   */
+  embedStream<I extends ItemInput>(
+    items: Iterable<I> | AsyncIterable<I>,
+    options?: EmbedStreamOptions,
+  ): AsyncIterableIterator<SettledEmbedded<I>>
   /** The labels by how well they fit the video, best first. */
   classify(
     video: Video | FramesInput,
@@ -76,7 +87,8 @@ export interface AnyEmbedder extends AsyncDisposable {
  *
  * The documented interface embeds whole videos by its server's frame rule: items with `start`, `end`, `frameRule` or
  * `frameTolerance` are refused. `priority: 'query'` asks with `query`, one item a request; `bulk` with `bulk_text` and
- * `bulk_video`, except for media in memory, which the interface takes in a `query` only.
+ * `bulk_video`, except for media in memory, which the interface takes in a `query` only. `embedStream` holds, unless
+ * `concurrency` says otherwise, twice what fills all requests that may be under way: 512 items.
  */
 export interface EmbedderClient extends AnyEmbedder {
   /** Asks the server once; where it does not tell, one text is embedded to learn the length of a vector. */

@@ -88,6 +88,94 @@ describe('batches', () => {
   })
 })
 
+describe('a stream', () => {
+  it('of a slow source is sent as it comes, in requests that grow while others are under way', async () => {
+    const server = await foreignServer(async (request) => {
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      return vectors(request)
+    })
+    async function* source() {
+      for (const item of texts(40)) {
+        if (item.key % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+        yield item
+      }
+    }
+    const keys: number[] = []
+    for await (const one of clientOf(server.url, { maxParallel: 1 }).embedStream(source(), {
+      ordered: true,
+    })) {
+      expect(one).toMatchObject({ status: 'fulfilled', index: one.key, value: { kind: 'text' } })
+      keys.push(one.key)
+    }
+    expect(keys).toEqual(texts(40).map(({ key }) => key))
+    expect(server.seen.map((one) => inputsOf(one).length)).toEqual([10, 30])
+  })
+
+  it('is read no further than results are taken', async () => {
+    const server = await foreignServer(vectors)
+    let read = 0
+    let taken = 0
+    function* source() {
+      for (let key = 0; ; key++) {
+        read += 1
+        yield { text: `text ${key}`, key }
+      }
+    }
+    const client = clientOf(server.url, { batchSize: 4 })
+    for await (const _ of client.embedStream(source(), { concurrency: 10 })) {
+      taken += 1
+      expect(read - taken).toBeLessThanOrEqual(10)
+      if (taken === 100) break
+      if (taken % 30 === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })
+
+  it('that is left stops its source and what is under way', async () => {
+    const server = await foreignServer((request) =>
+      inputsOf(request).includes('text 0') ? vectors(request) : new Promise<Reply>(() => {}),
+    )
+    let stopped = false
+    async function* source() {
+      try {
+        yield* texts(8)
+        await new Promise(() => {})
+      } finally {
+        stopped = true
+      }
+    }
+    const client = clientOf(server.url, { batchSize: 2 })
+    for await (const one of client.embedStream(source())) {
+      expect([0, 1]).toContain(one.key)
+      break
+    }
+    await client.dispose({ drain: true })
+    expect(stopped).toBe(false) // its own wait hangs: it is told and not waited for
+  })
+
+  it('that rests does not hold up a dispose that drains, and ends with it', async () => {
+    const server = await foreignServer(vectors)
+    const client = clientOf(server.url)
+    const loop = client.embedStream(texts(3))
+    await loop.next()
+    await client.dispose({ drain: true })
+    await expect(loop.next()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it.each([
+    [{ concurrency: 0 }, 'concurrency'],
+    [{ ordered: 1 }, 'ordered'],
+    [{ batch: 2 }, 'batch'],
+  ])('refuses %j', async (options, name) => {
+    const server = await foreignServer(vectors)
+    const loop = clientOf(server.url).embedStream(texts(1), options as object)
+    await expect(loop.next()).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining(name),
+    })
+    expect(server.seen).toEqual([])
+  })
+})
+
 describe('a bad item', () => {
   const bad = (index: number) => [3, 17, 40].includes(index)
   const isBad = (input: string) => bad(Number(input.split(' ')[1]))
