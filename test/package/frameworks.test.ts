@@ -5,11 +5,15 @@
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { freePort } from '../docs/snippets.ts'
 import { cosine, packed, result, run, videos } from './support.ts'
 
 const node = process.execPath
+/** What the first download of a framework may take. */
+const registryTime = 600_000
+vi.setConfig({ testTimeout: 900_000 })
+
 const all = process.env.COSMOS_EMBED_CONSUMERS === 'all'
 
 let reference: number[]
@@ -24,7 +28,7 @@ function install(name: string): string | undefined {
   const folder = path.join(path.dirname(packed.project), name)
   cpSync(path.join(packed.root, 'test', 'package', 'consumers', name), folder, { recursive: true })
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
-  const { status, stderr } = run('npm', args, { cwd: folder })
+  const { status, stderr } = run('npm', args, { cwd: folder, timeout: registryTime })
   if (status !== 0) {
     console.log(`${name}: npm ci failed: ${stderr.split('\n')[0]}`)
     return undefined
@@ -96,7 +100,11 @@ describe.skipIf(!all)('the slower ones (COSMOS_EMBED_CONSUMERS=all)', () => {
     const folder = install('next') ?? skip()
     // It would tell its maker.
     const quiet = { NEXT_TELEMETRY_DISABLED: '1' }
-    const { status, stdout, stderr } = run(bin(folder, 'next'), ['build'], { cwd: folder, env: quiet })
+    const { status, stdout, stderr } = run(bin(folder, 'next'), ['build'], {
+      cwd: folder,
+      env: quiet,
+      timeout: registryTime,
+    })
     expect(status, `${stdout}${stderr}`).toBe(0)
     // Elsewhere, so that nothing is found beside it.
     const alone = path.join(path.dirname(packed.project), 'standalone')
