@@ -7,6 +7,8 @@ const shared = {
   maxWorkers: 2,
   testTimeout: 60_000,
   hookTimeout: 120_000,
+  // What is polled for comes when it comes, also where other suites run beside this one.
+  expect: { poll: { timeout: 30_000 } },
 } as const
 
 export default defineConfig({

@@ -1,123 +1,235 @@
 // Shows openapi.json for people, and sends requests to this server. Nothing comes from elsewhere.
+import { element, prose, scrolling } from './elements.js'
+import { fieldsOf, fieldTable } from './fields.js'
+import { pretty } from './json.js'
+import { failureOf, hasKey, request } from './server.js'
 
 const byId = (id) => document.getElementById(id)
-const response = await fetch('openapi.json')
-const api = await response.json()
+/** Under which the routes are, if this server is part of another: the reference itself is at …/docs. */
+const prefix = location.pathname.replace(/\/docs\/?$/, '')
 
-if (response.ok) {
-  byId('title').textContent = `${api.info.title} ${api.info.version}`
-  byId('about').textContent = api.info.description
-  byId('operations').append(
-    ...Object.entries(api.paths).flatMap(([path, methods]) =>
-      Object.entries(methods).map(([method, operation]) => describe(method, path, operation)),
-    ),
-  )
-} else {
-  byId('about').textContent = api.error.message
+let api
+
+try {
+  const response = await request('openapi.json')
+  if (!response.ok) throw await failureOf(response)
+  api = await response.json()
+  show()
+} catch (error) {
+  byId('about').textContent = error.message
 }
 
-function describe(method, path, operation) {
+function show() {
+  byId('title').textContent = `${api.info.title} ${api.info.version}`
+  byId('about').textContent = api.info.description
+  const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
+  )
+  byId('operations').append(...operations.map(describe), errors(operations))
+}
+
+function describe({ method, path, operation }) {
   const box = element('details', { className: 'operation', open: method === 'post' })
-  const summary = element('summary')
-  summary.append(
+  const summary = element(
+    'summary',
+    {},
     element('span', { className: 'method', textContent: method.toUpperCase() }),
     element('code', { textContent: path }),
     ` — ${operation.summary}`,
   )
-  box.append(summary, ...request(operation), tryIt(method, path, operation), answers(operation))
+  box.append(
+    summary,
+    ...fields(path, operation),
+    ...tryIt(method, path, operation),
+    ...answer(path, operation),
+  )
   return box
 }
 
-function request({ requestBody }) {
-  if (!requestBody) return []
-  const { schema } = requestBody.content['application/json']
+function fields(path, { requestBody }) {
+  const { schema } = bodyOf(requestBody) ?? {}
+  return schema ? [heading('Fields'), fieldTable(schema, resolve, `Fields of the request to ${path}`)] : []
+}
+
+function answer(path, { responses }) {
+  const { schema } = bodyOf(responses[200]) ?? {}
+  const others = Object.keys(responses).filter((status) => status !== '200')
+  const hasFields = schema && fieldsOf(schema, resolve).length > 0
   return [
-    element('h3', { textContent: 'Body' }),
-    ...variantsOf(schema).map((variant) => {
-      const box = element('details')
-      const type = variant.properties.request_type?.const
-      box.append(
-        element('summary', { textContent: type ? `request_type: ${type}` : 'fields' }),
-        json(variant),
-      )
-      return box
-    }),
+    heading('Answer'),
+    hasFields
+      ? fieldTable(schema, resolve, `Fields of the answer of ${path}`)
+      : element('p', { textContent: 'A text.' }),
+    ...(others.length === 0
+      ? []
+      : [
+          element(
+            'p',
+            { className: 'soft', textContent: `Otherwise ${others.join(', ')}: see ` },
+            element('a', { href: '#errors', textContent: 'Errors' }),
+            '.',
+          ),
+        ]),
   ]
 }
 
-/** A body is of one kind, or of one of several. */
-function variantsOf(schema) {
-  return schema.oneOf ?? [schema]
-}
-
-function answers({ responses }) {
-  const box = element('details')
-  const table = element('table')
-  for (const [status, { description, content }] of Object.entries(responses)) {
-    const row = element('tr')
-    const shape = Object.values(content ?? {})[0]?.schema
-    const cell = element('td')
-    cell.append(element('div', { textContent: description }), ...(shape ? [json(resolve(shape))] : []))
-    row.append(element('th', { textContent: status, scope: 'row' }), cell)
-    table.append(row)
+/** Once for all operations: the statuses, and the one body. */
+function errors(operations) {
+  const responses = operations.flatMap(({ operation }) =>
+    Object.entries(operation.responses).filter(([status]) => status !== '200'),
+  )
+  const meanings = new Map()
+  for (const [status, { description }] of responses) {
+    meanings.set(status, (meanings.get(status) ?? new Set()).add(description))
   }
-  box.append(element('summary', { textContent: 'Answers' }), table)
-  return box
+  const rows = [...meanings]
+    .sort()
+    .map(([status, texts]) =>
+      element(
+        'tr',
+        {},
+        element('th', { scope: 'row', textContent: status }),
+        element('td', {}, ...prose([...texts].join('; '))),
+      ),
+    )
+  const isError = ({ properties }) => properties?.error !== undefined
+  const body = responses
+    .map(([, response]) => bodyOf(response)?.schema)
+    .find((schema) => schema && isError(resolve(schema)))
+  return element(
+    'section',
+    { id: 'errors' },
+    element('h2', { textContent: 'Errors' }),
+    element(
+      'p',
+      {},
+      ...prose('One body for all of them. `x-should-retry` says whether the same request may succeed later.'),
+    ),
+    scrolling(element('table', {}, ...rows), 'Statuses of errors'),
+    ...(body ? [fieldTable(body, resolve, 'Fields of an error')] : []),
+  )
 }
 
-function tryIt(method, path, { requestBody }) {
-  const box = element('div')
-  const examples = Object.values(requestBody?.content['application/json'].examples ?? {})
-  const body = element('textarea', { ariaLabel: `Body of ${path}`, hidden: !requestBody, spellcheck: false })
-  const send = element('button', { type: 'button', textContent: 'Send' })
-  const output = element('pre', { hidden: true, tabIndex: 0 })
-  const choices = examples.map(({ summary, value }) => {
+function tryIt(method, path, { requestBody, security = api.security ?? [] }) {
+  const content = bodyOf(requestBody)
+  const body = element('textarea', { ariaLabel: `Body of ${path}`, spellcheck: false })
+  const parts = path.match(/\{\w+\}/g) ?? []
+  const places = parts.map((part) =>
+    element('input', { type: 'text', placeholder: part, ariaLabel: `${part} of ${path}` }),
+  )
+  const url = () => {
+    const filled = parts.reduce((text, part, at) => {
+      return text.replace(part, places[at].value === '' ? part : encodeURIComponent(places[at].value))
+    }, path)
+    return filled.startsWith(`${prefix}/`) ? filled : prefix + filled
+  }
+  const options = () => ({
+    method: method.toUpperCase(),
+    ...(content && { headers: { 'content-type': 'application/json' }, body: body.value }),
+  })
+  const command = element('pre', { tabIndex: 0, className: 'curl' })
+  const refresh = () => {
+    command.textContent = curl(url(), options(), security.length > 0)
+  }
+  const choices = Object.values(content?.examples ?? {}).map(({ summary, value }) => {
     const choose = element('button', { type: 'button', className: 'quiet', textContent: summary })
     choose.addEventListener('click', () => {
-      body.value = JSON.stringify(withServedName(value, requestBody), null, 2)
+      body.value = JSON.stringify(withServedName(value, content), null, 2)
+      refresh()
     })
     return choose
   })
   choices[0]?.click()
-  send.addEventListener('click', async () => {
-    output.hidden = false
-    output.textContent = '…'
-    const options = requestBody
-      ? { method, headers: { 'content-type': 'application/json' }, body: body.value }
-      : { method }
-    try {
-      const answer = await fetch(path.slice(1), options)
-      output.textContent = `${answer.status} ${answer.statusText}\n\n${pretty(await answer.text())}`
-    } catch (error) {
-      output.textContent = error.message
-    }
-  })
-  box.append(...choices, body, send, output)
-  return box
+  refresh()
+  for (const input of [body, ...places]) input.addEventListener('input', refresh)
+  const output = element('pre', { hidden: true, tabIndex: 0, className: 'answer' })
+  const send = element('button', { type: 'button', textContent: 'Send' })
+  send.addEventListener('click', () => showAnswer(output, url(), options()))
+  return [
+    heading('Try it'),
+    ...(choices.length > 1 ? [element('div', {}, ...choices)] : []),
+    ...places,
+    ...(content ? [body] : []),
+    element('div', { className: 'actions' }, send, copyButton(command)),
+    command,
+    output,
+  ]
 }
 
-/** Examples name the model that the interface is known for; this server may have another. */
-function withServedName(value, { content }) {
-  const [served] = variantsOf(content['application/json'].schema)[0].properties.model.enum ?? [value.model]
+async function showAnswer(output, url, options) {
+  output.hidden = false
+  output.textContent = '…'
+  try {
+    const answer = await request(url, options)
+    const text = await answer.text()
+    output.replaceChildren(`${answer.status} ${answer.statusText}\n\n`, ...readable(text))
+  } catch (error) {
+    output.textContent = error.message
+  }
+}
+
+/** JSON, a line of JSON each, or whatever else it is. */
+function readable(text) {
+  try {
+    return pretty(JSON.parse(text))
+  } catch {}
+  try {
+    return text
+      .trimEnd()
+      .split('\n')
+      .flatMap((line) => [...pretty(JSON.parse(line)), '\n'])
+  } catch {
+    return [text]
+  }
+}
+
+/** For a POSIX shell. A key is not written where others could read it. */
+function curl(url, { method, headers = {}, body }, secured) {
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
+  const key = secured || hasKey() ? ['-H "authorization: Bearer $COSMOS_EMBED_API_KEY"'] : []
+  return [
+    `curl -s ${method === 'GET' ? '' : `-X ${method} `}${quoted(new URL(url, location.href).href)}`,
+    ...key,
+    ...Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`),
+    ...(body === undefined ? [] : [`-d ${quoted(body)}`]),
+  ].join(' \\\n  ')
+}
+
+function copyButton(source) {
+  const copy = element('button', { type: 'button', className: 'quiet', textContent: 'Copy as curl' })
+  copy.addEventListener('click', async () => {
+    try {
+      // There is no clipboard for pages over plain HTTP, unless they are of this machine.
+      await navigator.clipboard.writeText(source.textContent)
+      copy.textContent = 'Copied'
+    } catch {
+      getSelection().selectAllChildren(source)
+      copy.textContent = 'Selected: copy it'
+    }
+    setTimeout(() => {
+      copy.textContent = 'Copy as curl'
+    }, 2000)
+  })
+  return copy
+}
+
+/** Examples may name the model that the interface is known for; this server may have another. */
+function withServedName(value, { schema }) {
+  if (!('model' in value)) return value
+  const { oneOf: [first] = [schema] } = resolve(schema)
+  const [served = value.model] = resolve(first).properties?.model?.enum ?? []
   return { ...value, model: served }
 }
 
-function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 1)
-  } catch {
-    return text
-  }
+/** The media type of a request or an answer: there is one. */
+function bodyOf(described) {
+  return Object.values(described?.content ?? {})[0]
 }
 
 function resolve(schema) {
   return schema.$ref ? api.components.schemas[schema.$ref.split('/').at(-1)] : schema
 }
 
-function json(value) {
-  return element('pre', { textContent: JSON.stringify(value, null, 2), tabIndex: 0 })
-}
-
-function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties)
+function heading(text) {
+  return element('h3', { textContent: text })
 }

@@ -27,7 +27,10 @@ export interface HttpLimits {
 export interface HttpOptions {
   /** Served once it is there and warmed; until then readiness is false. The caller disposes it. */
   embedder: Embedder | Promise<Embedder>
-  /** Bearer keys, any of which opens every route but health. Default: none is asked for. */
+  /**
+   * Bearer keys, any of which opens every route. Health, and the files of the page and the reference, are open without.
+   * Default: none is asked for.
+   */
   apiKeys?: readonly string[] | undefined
   /**
    * Names under which the server may be called, and whose pages may call it: host names or `*.suffix`; `*` is any.

@@ -1,4 +1,5 @@
-/** The page at `/`, the reference at `/docs`, and the one route that the page needs besides the API. All local. */
+/** The page at `/`, the reference at `/docs`, the example clips, and the one route that the page needs besides the API. All local. */
+import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -8,42 +9,53 @@ import type { Service } from './service.ts'
 import type { Work } from './work.ts'
 
 const assets = new URL('../../assets/http/', import.meta.url)
+const clips = new URL('../../examples/clips/', import.meta.url)
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.json': 'application/json; charset=utf-8',
+  '.mp4': 'video/mp4',
+  '.webm': 'video/webm',
 }
 
-/** Nothing but this server, whatever the files may come to say; the page shows pictures that it makes itself. */
+/** Nothing but this server, whatever the files may come to say; the page plays the videos that its reader gave it. */
 const contentSecurityPolicy =
-  "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  "default-src 'self'; img-src 'self' data:; media-src blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 export interface Asset {
   url: string
-  file: string
+  file: URL
 }
 
+const asset = (url: string, name: string): Asset => ({ url, file: new URL(name, assets) })
+
 export const docsAssets: readonly Asset[] = [
-  { url: '/docs', file: 'docs.html' },
-  { url: '/docs/docs.js', file: 'docs.js' },
-  { url: '/docs/style.css', file: 'style.css' },
-  { url: '/docs/icon.svg', file: 'icon.svg' },
+  asset('/docs', 'docs.html'),
+  ...['docs.js', 'fields.js', 'json.js', 'elements.js', 'server.js', 'style.css', 'icon.svg'].map((name) =>
+    asset(`/docs/${name}`, name),
+  ),
 ]
 
-export const pageAssets: readonly Asset[] = [
-  { url: '/', file: 'page.html' },
-  { url: '/page/page.js', file: 'page.js' },
-  { url: '/page/style.css', file: 'style.css' },
-  { url: '/page/icon.svg', file: 'icon.svg' },
-]
+/** With the example clips, unless this installation goes without them. */
+export function pageAssets(): Asset[] {
+  const examples = existsSync(clips) ? readdirSync(clips).filter((name) => !name.endsWith('.md')) : []
+  return [
+    asset('/', 'page.html'),
+    ...['page.js', 'rows.js', 'elements.js', 'server.js', 'style.css', 'icon.svg'].map((name) =>
+      asset(`/page/${name}`, name),
+    ),
+    ...examples.map((name) => ({ url: `/page/clips/${name}`, file: new URL(name, clips) })),
+  ]
+}
 
 export async function sendAsset({ file }: Asset, reply: FastifyReply): Promise<FastifyReply> {
-  const content = await readFile(new URL(file, assets))
+  const content = await readFile(file)
   return reply
     .headers({ 'content-security-policy': contentSecurityPolicy, 'cache-control': 'no-cache' })
-    .type(contentTypes[path.extname(file)] ?? 'application/octet-stream')
+    .type(contentTypes[path.extname(file.pathname)] ?? 'application/octet-stream')
     .send(content)
 }
 

@@ -12,8 +12,10 @@ import { visitorCheck } from './visitors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** No key is asked for. */
+    /** Anybody is answered: no key is asked for, and any name of the server will do. */
     open?: boolean
+    /** No key is asked for: files of the package, from which a key can be typed in. */
+    keyless?: boolean
     /** The handler reads the body itself, when it has looked at the rest. */
     readsBody?: boolean
   }
@@ -42,7 +44,8 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
   if (apiKeys.length > 0) {
     const check = bearerCheck(apiKeys)
     app.addHook('onRequest', async (request) => {
-      if (!request.routeOptions.config.open) check(request.headers.authorization)
+      const { open, keyless } = request.routeOptions.config
+      if (!open && !keyless) check(request.headers.authorization)
     })
   }
   // A client that stops reading its answer must not hold the connection for ever.
@@ -78,9 +81,9 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
     if (service.model.reason === undefined) document ??= openApiDocument(service, routes, app.prefix)
     return document ?? openApiDocument(service, routes, app.prefix)
   })
-  for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets : [])]) {
+  for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets() : [])]) {
     add('GET', asset.url)
-    app.get(asset.url, (_request, reply) => sendAsset(asset, reply))
+    app.get(asset.url, { config: { keyless: true } }, (_request, reply) => sendAsset(asset, reply))
   }
   if (page) {
     add('POST', '/page/clip')

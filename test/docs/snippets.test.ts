@@ -1,12 +1,11 @@
 /** What README and docs show is a program that runs, as plain JavaScript, on the oldest Node that is supported. */
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect, it } from 'vitest'
-import { writeSnippets } from './snippets.ts'
+import { afterAll, it } from 'vitest'
+import { prepare, runSnippet, snippets } from './snippets.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-docs-'))
 mkdirSync(path.join(folder, 'node_modules'))
@@ -14,19 +13,8 @@ symlinkSync(
   fileURLToPath(new URL('../..', import.meta.url)),
   path.join(folder, 'node_modules', 'cosmos-embed'),
 )
+prepare(folder)
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
-it.each(writeSnippets(folder))(
-  '$name',
-  ({ file, runs }) => {
-    const args = runs ? [file] : ['--check', file]
-    const { status, stderr } = spawnSync(process.execPath, args, {
-      cwd: folder,
-      encoding: 'utf8',
-      timeout: 240_000,
-    })
-    expect(status, stderr).toBe(0)
-  },
-  300_000,
-)
+it.each(snippets())('$name', (snippet) => runSnippet(process.execPath, snippet, folder), 300_000)

@@ -95,7 +95,7 @@ describe('readiness', () => {
 })
 
 describe('bearer keys', () => {
-  it('open everything; health is open without', async () => {
+  it('open everything; health and the files of the pages are open without', async () => {
     const { url } = await serveDouble({ apiKeys: ['first', 'second'] })
     const { headers, ...refused } = await post(url, query)
     expect(refused.status).toBe(401)
@@ -109,18 +109,12 @@ describe('bearer keys', () => {
     expect(await statuses('bearer second')).toEqual([200, 200])
     expect(await statuses('Bearer third')).toEqual([401, 401])
     expect(await statuses('Basic first')).toEqual([401, 401])
-    for (const path of [
-      '/',
-      '/docs',
-      '/openapi.json',
-      '/v1/metrics',
-      '/health/metrics',
-      '/v1/metadata',
-      '/page/clip',
-    ]) {
+    for (const path of ['/openapi.json', '/v1/metrics', '/health/metrics', '/v1/metadata', '/page/clip']) {
       expect((await request(url + path)).status, path).toBe(401)
     }
-    for (const path of ['/v1/health/ready', '/v1/health/live']) {
+    // From these a key can be typed in.
+    const files = ['/', '/page/page.js', '/page/clips/captions.json', '/docs', '/docs/docs.js']
+    for (const path of ['/v1/health/ready', '/v1/health/live', ...files]) {
       expect((await request(url + path)).status, path).toBe(200)
     }
   })

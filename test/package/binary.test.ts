@@ -164,9 +164,19 @@ describe('the package', () => {
       expect(notices).toContain(name)
   })
 
+  it('brings the documentation, and the clips that the page offers', () => {
+    expect(packed.files).toEqual(
+      expect.arrayContaining([
+        'docs/frameworks.md',
+        'examples/clips/captions.json',
+        'examples/clips/red-circle.mp4',
+      ]),
+    )
+  })
+
   it('holds nothing that only a checkout needs', () => {
     const surprising = packed.files.filter((file) =>
-      /^(test|scripts\/(?!export|engine)|src|\.|build|examples)/.test(file),
+      /^(test|scripts\/(?!export|engine)|src|\.|build|examples\/(?!clips\/))/.test(file),
     )
     expect(surprising).toEqual([])
   })

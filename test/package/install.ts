@@ -58,8 +58,10 @@ export default function setup(project: TestProject): () => void {
   // The published package brings x64; elsewhere the archive of the release is unpacked into it, as here.
   const own = path.join('prebuilds', `linux-${process.arch}`)
   cpSync(path.join(root, own), path.join(consumer, 'node_modules', 'cosmos-embed', own), { recursive: true })
-  for (const file of readdirSync(path.join(here, 'consumers'))) {
-    copyFileSync(path.join(here, 'consumers', file), path.join(consumer, file))
+  // The folders are projects of their own: frameworks.test.ts installs them.
+  for (const entry of readdirSync(path.join(here, 'consumers'), { withFileTypes: true })) {
+    if (entry.isFile())
+      copyFileSync(path.join(here, 'consumers', entry.name), path.join(consumer, entry.name))
   }
 
   project.provide('packed', {

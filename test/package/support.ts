@@ -20,7 +20,11 @@ export interface Outcome {
 export function run(
   command: string,
   args: readonly string[],
-  { cwd = packed.project, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+  {
+    cwd = packed.project,
+    env = {},
+    timeout = 120_000,
+  }: { cwd?: string; env?: Record<string, string>; timeout?: number } = {},
 ): Outcome {
   const {
     COSMOS_EMBED_ADDON: _addon,
@@ -32,7 +36,7 @@ export function run(
     cwd,
     env: { ...clean, ...env },
     encoding: 'utf8',
-    timeout: 120_000,
+    timeout,
   })
   if (error) throw error
   return { status, signal, stdout, stderr }
