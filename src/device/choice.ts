@@ -1,7 +1,7 @@
 /** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
-import { readForTensorRt } from '../model/build-plan.ts'
+import { refuseForCpusOnly } from '../model/build-plan.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../model/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../model/engine-plan.ts'
@@ -187,7 +187,7 @@ async function plansFor(request: BuildRequest, { options, buildEngines }: Choice
   const { bundle, gpu } = request
   const { plans, missing } = await findPlans(request)
   if (plans) return plans
-  for (const { path } of [bundle.files.video, bundle.files.text]) readForTensorRt(path)
+  for (const { path } of [bundle.files.video, bundle.files.text]) refuseForCpusOnly(path)
   const command = buildCommand(bundle, cuda, gpu.device)
   if (device === 'auto' || cuda.buildEngine === 'never') {
     throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, {

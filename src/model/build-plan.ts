@@ -60,15 +60,31 @@ export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerReque
 }
 
 /** Throws ModelError for a graph that no engine can be built of, whatever is asked for. */
-export function readForTensorRt(path: string): OnnxGraph {
+function readForTensorRt(path: string): OnnxGraph {
   const graph = readOnnxGraph(path)
-  if (graph.ofOnnxRuntime.size > 0) {
-    throw new ModelError(
-      `graph ${path} uses ${[...graph.ofOnnxRuntime].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
-        'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16',
-    )
-  }
+  const why = whyForCpusOnly(graph, path)
+  if (why !== undefined) throw new ModelError(why)
   return graph
+}
+
+/** The same before anything is built, for whoever is about to be told to build. What cannot be read, building speaks of. */
+export function refuseForCpusOnly(path: string): void {
+  let graph: OnnxGraph
+  try {
+    graph = readOnnxGraph(path)
+  } catch {
+    return
+  }
+  const why = whyForCpusOnly(graph, path)
+  if (why !== undefined) throw new ModelError(why)
+}
+
+function whyForCpusOnly({ ofOnnxRuntime }: OnnxGraph, path: string): string | undefined {
+  if (ofOnnxRuntime.size === 0) return undefined
+  return (
+    `graph ${path} uses ${[...ofOnnxRuntime].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
+    'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16'
+  )
 }
 
 interface Range {
