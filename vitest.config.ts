@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 const shared = {
   // A process per file: the addon's threads and the process-wide hooks of one file never meet another's.
   pool: 'forks',
+  // Two also where there are two cores: a test waits as often as it works.
+  maxWorkers: 2,
   testTimeout: 60_000,
   hookTimeout: 120_000,
 } as const

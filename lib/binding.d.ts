@@ -36,6 +36,8 @@ export interface NativeJob<T> {
   readonly promise: Promise<T>
   /** Idempotent. The promise then rejects with code `cancelled`, unless the job had already ended. */
   cancel(): void
+  /** Idempotent. The job no longer keeps the process from ending. */
+  unref(): void
 }
 
 export interface RgbImage {

@@ -2,7 +2,7 @@
 import binding, { type NativeDecodedClip, type NativeDecodeLimits } from '#binding'
 import { cores } from './cores.ts'
 import { InternalError } from './errors.ts'
-import { runNative } from './native-job.ts'
+import { runDecode } from './native-job.ts'
 import { MAX_THREADS } from './options.ts'
 import type { FrameRule } from './request/frame-rule.ts'
 import { parseItem } from './request/items.ts'
@@ -77,7 +77,7 @@ export async function extractFrames(
       ...(frameTolerance !== undefined && { frameTolerance }),
       ...(decodeLimits !== undefined && { limits: decodeLimits }),
     })
-  return extracted(await runNative(decode, signal ?? new AbortController().signal))
+  return extracted(await runDecode(decode, signal ?? new AbortController().signal))
 }
 
 /** Takes the clip over. */

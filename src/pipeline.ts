@@ -16,7 +16,7 @@ import type {
 import { InternalError } from './errors.ts'
 import { extracted } from './frames.ts'
 import type { TokenizedText } from './model/tokenizer.ts'
-import { runNative } from './native-job.ts'
+import { runDecode, runNative } from './native-job.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from './options.ts'
 import type { Item, VideoItem } from './request/items.ts'
 import { Batcher } from './schedule/batcher.ts'
@@ -147,11 +147,8 @@ export class Pipeline {
     const { media, borrowed } = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     const open = () =>
-      runNative(
-        () => binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows),
-        work.signal,
-      )
-    const { decoded: reader, release } = await this.#decoding(open, work)
+      binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows)
+    const { decoded: reader, release } = await this.#decode(open, work)
     release()
     return reader
   }
@@ -222,21 +219,28 @@ export class Pipeline {
     return { media: { images: all }, borrowed }
   }
 
-  #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
-    return this.#decoding(() => runNative(start, work.signal), work)
-  }
-
   /** Works once there are a decoder and room in front of the engine. The caller gives the room back. */
-  async #decoding<T>(task: () => Promise<T>, work: Work): Promise<{ decoded: T; release: Release }> {
+  async #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
     const asked = performance.now()
     const pass = await this.#decoders.acquire(work.priority, work.signal)
     work.timings.queue += performance.now() - asked
+    const { gpu, options } = this.#parts
+    let [ended, failed] = [false, false]
     try {
-      const decoded = await task()
+      const decoded = await runDecode(start, work.signal, {
+        // Waiting for NVDEC is not the video's time.
+        maxSeconds: gpu ? undefined : options.decode.limits.maxWallSeconds,
+        onEnd: () => {
+          ended = true
+          if (failed) pass.release()
+        },
+      })
       pass.decoded()
       return { decoded, release: pass.release }
     } catch (error) {
-      pass.release()
+      failed = true
+      // A decoder that does not stop keeps its place: it is as busy as before.
+      if (ended) pass.release()
       throw error
     }
   }

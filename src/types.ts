@@ -364,6 +364,9 @@ export interface Embedder extends AsyncDisposable {
    * Stops admitting, cancels (or with `drain` finishes) what runs, frees the model. Idempotent: every call waits
    * for the same end, and a later one without `drain` cancels what an earlier one with it is waiting for.
    *
+   * Whatever is being decoded ends within five seconds of being cancelled or of `decode.limits.maxWallSeconds`, or is no
+   * longer waited for.
+   *
    * Of a loop over `segments` or `embedStream`, draining finishes the result that is being waited for; the next turn of the
    * loop rejects with ClosedError, so that a loop which was abandoned keeps nothing open.
    */

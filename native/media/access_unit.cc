@@ -32,6 +32,13 @@ bool IsRecoveryPoint(Bytes sei) {
   return false;
 }
 
+constexpr int kH264IdrSlice = 5;
+bool IsH264Slice(int type) {
+  constexpr int kSlice = 1;
+  constexpr int kPartition = 2;
+  return type == kSlice || type == kPartition || type == kH264IdrSlice;
+}
+
 bool IsIntraSlice(Bytes slice) {
   BitReader bits(slice, BitReader::Escapes::kPrevention);
   bits.Golomb();  // the first macroblock
@@ -58,13 +65,9 @@ AccessUnit ReadVp9(Bytes packet) {
   return {.hidden = !superframe && !shown, .random_access = key, .closed = key};
 }
 
-// A temporal unit begins a decodable stream if its first picture is a shown key frame with a sequence header.
-AccessUnit ReadAv1(Bytes packet) {
-  constexpr int kSequenceHeader = 1;
-  constexpr int kFrameHeader = 3;
-  constexpr int kFrame = 6;
-  bool sequence = false;
-  bool reduced = false;  // the header of a still picture
+// Calls `take` with the type and the content of each unit of an AV1 packet until it says false.
+template <typename Take>
+void ForEachObu(Bytes packet, Take take) {
   while (packet.size() >= 2) {
     const int type = packet[0] >> 3 & 15;
     const bool extension = (packet[0] & 0x04) != 0;
@@ -79,22 +82,39 @@ AccessUnit ReadAv1(Bytes packet) {
       }
     }
     const Bytes unit = packet.subspan(at, std::min(size, packet.size() - at));
+    if (!take(type, unit)) return;
+    packet = packet.subspan(at + unit.size());
+  }
+}
+
+constexpr int kAv1SequenceHeader = 1;
+bool BeginsAv1Picture(int type) {
+  constexpr int kFrameHeader = 3;
+  constexpr int kFrame = 6;
+  return type == kFrameHeader || type == kFrame;
+}
+
+// A temporal unit begins a decodable stream if its first picture is a shown key frame with a sequence header.
+AccessUnit ReadAv1(Bytes packet) {
+  bool sequence = false;
+  bool reduced = false;  // the header of a still picture
+  AccessUnit picture{.has_picture = false};
+  ForEachObu(packet, [&](int type, Bytes unit) {
     BitReader bits(unit);
-    if (type == kSequenceHeader) {
+    if (type == kAv1SequenceHeader) {
       sequence = true;
       bits.Skip(4);  // the profile, and whether it is a still picture
       reduced = bits.Bit() != 0;
     }
-    if (type == kFrameHeader || type == kFrame) {
-      const bool shows_existing = !reduced && bits.Bit() != 0;
-      const bool key = reduced || (!shows_existing && bits.Bits(2) == 0);
-      const bool shown = reduced || bits.Bit() != 0;
-      const bool access = sequence && key && shown;
-      return {.random_access = access, .closed = access};
-    }
-    packet = packet.subspan(at + unit.size());
-  }
-  return {.has_picture = false};
+    if (!BeginsAv1Picture(type)) return true;
+    const bool shows_existing = !reduced && bits.Bit() != 0;
+    const bool key = reduced || (!shows_existing && bits.Bits(2) == 0);
+    const bool shown = reduced || bits.Bit() != 0;
+    picture.has_picture = true;
+    picture.random_access = picture.closed = sequence && key && shown;
+    return false;
+  });
+  return picture;
 }
 
 AccessUnit ReadMpeg2(Bytes packet) {
@@ -195,6 +215,49 @@ AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
   return {.read = false, .random_access = flagged};
 }
 
+std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
+  constexpr int kLastHevcPicture = 31;
+  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
+  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
+  std::size_t size = 0;
+  const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+  if (extradata) Configure({extradata, size});
+  const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
+  const auto is_slice = [this](Bytes unit) {
+    switch (codec_) {
+      case AV_CODEC_ID_H264: return IsH264Slice(unit[0] & 0x1f);
+      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= kLastHevcPicture;
+      default: return unit[0] >= kFirstVc1Unit && unit[0] <= kLastVc1Unit;
+    }
+  };
+  const auto count = [&](int length_bytes) {
+    std::int64_t slices = 0;
+    ForEachUnit(data, length_bytes, [&](Bytes unit) {
+      slices += is_slice(unit) ? 1 : 0;
+      return true;
+    });
+    return slices;
+  };
+  switch (codec_) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: {
+      // libavcodec judges by the packet which of the two it is, whatever was declared.
+      constexpr int kUsual = 4;
+      return std::max(count(0), count(length_bytes_ == 0 ? kUsual : length_bytes_));
+    }
+    case AV_CODEC_ID_VC1: return count(0);
+    case AV_CODEC_ID_AV1: {
+      std::int64_t pictures = 0;
+      ForEachObu(data, [&](int type, Bytes) {
+        pictures += BeginsAv1Picture(type) ? 1 : 0;
+        return true;
+      });
+      return pictures;
+    }
+    default: return 1;
+  }
+}
+
 AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
   if (packet.empty()) return {.has_picture = false};
   switch (codec_) {
@@ -215,9 +278,6 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
 }
 
 AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
-  constexpr int kSlice = 1;
-  constexpr int kPartition = 2;
-  constexpr int kIdrSlice = 5;
   constexpr int kSei = 6;
   AccessUnit unit{.has_picture = false};
   bool recovery = false;
@@ -228,13 +288,13 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
       recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
     }
     h264_.Note(nal);
-    if (type != kSlice && type != kPartition && type != kIdrSlice) return true;
-    if (!unit.has_picture && type != kIdrSlice) {
+    if (!IsH264Slice(type)) return true;
+    if (!unit.has_picture && type != kH264IdrSlice) {
       const auto slice = h264_.ReadSlice(nal);
       unit.resets_order = slice && slice->resets;
     }
     unit.has_picture = true;
-    unit.closed = type == kIdrSlice;
+    unit.closed = type == kH264IdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
     unit.random_access = unit.closed || (unit.intra && recovery);
     // What has been said of the whole picture needs no look at its other slices, of which a second field's

@@ -44,6 +44,10 @@ class AccessUnitReader {
   AccessUnit Read(const AVPacket& packet, std::int64_t known);
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
+  // How many slices of H.264, HEVC and VC-1, or pictures of AV1, are in the packet: so often it can make a
+  // decoder walk over a whole picture, however few bytes it has. 1 for codecs where it cannot.
+  std::int64_t CountSlices(const AVPacket& packet);
+
  private:
   using Bytes = std::span<const std::uint8_t>;
 

@@ -20,20 +20,6 @@ std::int64_t BufferMeter::PaddedPixels(std::int64_t max_pixels) {
   return std::min(max_pixels, std::numeric_limits<std::int64_t>::max() / 4) * 2 + kPadding;
 }
 
-void BufferMeter::Attach(AVCodecContext& context) {
-  context.opaque = this;
-  context.max_pixels = PaddedPixels(max_pixels_);  // Allocate is exact
-  context.get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
-    return static_cast<BufferMeter*>(self->opaque)->Allocate(self, frame, flags);
-  };
-#if FF_API_THREAD_SAFE_CALLBACKS
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-  context.thread_safe_callbacks = 1;
-#pragma GCC diagnostic pop
-#endif
-}
-
 int BufferMeter::Allocate(AVCodecContext* context, AVFrame* frame, int flags) {
   const std::int64_t pixels = std::int64_t{frame->width} * frame->height;
   if (pixels > max_pixels_) too_many_pixels_ = pixels;

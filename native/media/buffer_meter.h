@@ -19,9 +19,8 @@ class BufferMeter {
   // padded for its SIMD.
   static std::int64_t PaddedPixels(std::int64_t max_pixels);
 
-  // Makes `context` allocate its pictures through this meter, which must outlive it. Pictures may outlive
-  // both.
-  void Attach(AVCodecContext& context);
+  // What a decoder's get_buffer2 is to do. Pictures may outlive the meter.
+  int Allocate(AVCodecContext* context, AVFrame* frame, int flags);
 
   // The limit that was hit, if one was. From then on every allocation fails.
   Status Check() const;
@@ -31,8 +30,6 @@ class BufferMeter {
     std::atomic<std::int64_t> bytes = 0;
   };
   struct Holder;
-
-  int Allocate(AVCodecContext* context, AVFrame* frame, int flags);
 
   std::shared_ptr<State> state_;
   std::int64_t max_bytes_;

@@ -32,7 +32,8 @@ Result<std::unique_ptr<SoftwareDecoder>> ClipDecoder::OpenSoftware(int threads) 
   return SoftwareDecoder::Open(demuxer_.parameters(), {.threads = threads,
                                                        .reorder_depth = scan_.index.reorder_depth(),
                                                        .time_base = demuxer_.stream().time_base,
-                                                       .limits = request_.limits});
+                                                       .limits = request_.limits,
+                                                       .guard = &guard_});
 }
 
 std::string ClipDecoder::WhyNotNvdec() const {

@@ -10,6 +10,7 @@
 #include "media/container_check.h"
 #include "media/encryption.h"
 #include "media/picture_format.h"
+#include "media/probe_check.h"
 
 namespace cosmos {
 namespace {
@@ -93,7 +94,8 @@ Status Demuxer::OpenContainer() {
   if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
     return ReadError(error, kNotAContainer);
   }
-  COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
+  if (!container_is_checked_) COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
+  container_is_checked_ = true;
 
   AVFormatContext* format = avformat_alloc_context();
   if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
@@ -102,6 +104,7 @@ Status Demuxer::OpenContainer() {
   format->interrupt_callback = {InterruptCallback, const_cast<JobGuard*>(&guard_)};
   format->max_streams = limits_.max_streams;
   format->max_analyze_duration = kAnalyzeMicroseconds;
+  source_->LimitReads(MostRead());
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
   av_dict_set(&options, "codec_whitelist", ff::ProbedDecoders(), 0);
@@ -127,6 +130,11 @@ Status Demuxer::ChooseStream() {
     }
   }
   if (videos != 1 || !ParametersComplete()) {
+    if (!probing_is_checked_ && MustCheckProbed(*format_)) {
+      COSMOS_RETURN_IF_ERROR(CheckProbed(*format_, limits_, guard_));
+      probing_is_checked_ = true;
+      return Rewind();
+    }
     if (Status status = FindStreamInfo(); !status.ok()) return status;
     const int best = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
     if (best < 0) {
@@ -193,6 +201,7 @@ Status Demuxer::FindStreamInfo() {
   for (AVDictionary*& option : options) {
     av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
   }
+  source_->LimitReads(MostRead());
   Probes().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
   Probes().release();
@@ -255,13 +264,20 @@ Status Demuxer::CheckSize(const AVPacket& packet) const {
       .With("limit", static_cast<double>(limits_.max_bytes));
 }
 
+// Packets of streams that are not wanted are read too, and dropped: one call may read more than a packet.
+std::int64_t Demuxer::MostRead() const {
+  constexpr std::int64_t kLeast = 64 << 20;
+  return std::max(std::min(limits_.max_bytes, std::int64_t{1} << 60) * 4, kLeast);
+}
+
 Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
   for (;;) {
     if (Status status = guard_.Check(); !status.ok()) return status;
     av_packet_unref(&packet);
+    source_->LimitReads(MostRead());
     const int error = av_read_frame(format_.get(), &packet);
     if (error == AVERROR(EAGAIN)) continue;
-    if (error == AVERROR(ENOMEM)) return TooMuch();
+    if (error == AVERROR(ENOMEM) && source_->error().ok()) return TooMuch();
     if (error < 0) {
       if (Status status = guard_.Check(); !status.ok()) return status;
       if (!source_->error().ok()) return source_->error();
@@ -269,6 +285,7 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       if (SamplesAreMissing()) damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
+    COSMOS_RETURN_IF_ERROR(source_->error());  // and FFmpeg is content with what came before it
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
     if (packet.stream_index != stream_->index || packet.size == 0) continue;
     if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {

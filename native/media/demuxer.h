@@ -38,6 +38,7 @@ class Demuxer {
   Status Rewind();
 
   Source& source() { return *source_; }
+  const JobGuard& guard() const { return guard_; }
   std::int64_t bytes_read() const { return earlier_bytes_ + source_->bytes_read(); }
   const AVStream& stream() const { return *stream_; }
   const AVCodecParameters& parameters() const { return *stream_->codecpar; }
@@ -70,6 +71,7 @@ class Demuxer {
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
   Status TooMuch() const;
+  std::int64_t MostRead() const;
   Result<bool> ReadPacket(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
@@ -83,6 +85,8 @@ class Demuxer {
   ff::FormatContext format_;
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
+  bool container_is_checked_ = false;  // what was seen once holds when it is opened anew
+  bool probing_is_checked_ = false;
   std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
   std::optional<TheoraTimes> theora_times_;
   std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one

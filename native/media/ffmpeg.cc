@@ -60,7 +60,8 @@ const char* AllowedDecoders() {
 const char* ProbedDecoders() {
   static const std::string names = [] {
     std::string all = AllowedDecoders();
-    return all.erase(all.find(",mjpeg"), std::string_view(",mjpeg").size());
+    for (const std::string_view name : {",mjpeg", ",ffv1"}) all.erase(all.find(name), name.size());
+    return all;
   }();
   return names.c_str();
 }

@@ -66,8 +66,8 @@ const AVCodec* FindDecoder(AVCodecID codec);
 // The allowed names, as the lists that FFmpeg's whitelist options take.
 const char* AllowedDemuxers();
 const char* AllowedDecoders();
-// Those that may look into a stream before its packets are ours to look at. Motion JPEG is not: a picture of
-// it can take hours, and nothing that it says is needed.
+// Those that may look into a stream before its packets are ours to look at. Motion JPEG and FFV1 are not: a
+// picture of them can take hours, and nothing that they say is needed.
 const char* ProbedDecoders();
 // Of still pictures.
 const char* AllowedPictureDecoders();

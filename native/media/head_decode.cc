@@ -77,7 +77,8 @@ Result<std::vector<bool>> ShownOfHead(Demuxer& demuxer, const FrameIndex& index,
                                                               .reorder_depth = index.reorder_depth(),
                                                               .whole_only = true,
                                                               .time_base = demuxer.stream().time_base,
-                                                              .limits = limits});
+                                                              .limits = limits,
+                                                              .guard = &demuxer.guard()});
   if (!decoder.ok()) return decoder.TakeStatus();
   return HeadDecoder(index, *decoder.value(), uncertain).Run(demuxer);
 }

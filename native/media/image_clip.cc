@@ -12,8 +12,8 @@
 namespace cosmos {
 namespace {
 
-Result<DecodedImage> Load(const StillImage& still, const DecodeLimits& limits) {
-  if (const auto* bytes = std::get_if<MediaBytes>(&still)) return DecodeImage(bytes->data, limits);
+Result<DecodedImage> Load(const StillImage& still, const DecodeLimits& limits, const JobGuard& guard) {
+  if (const auto* bytes = std::get_if<MediaBytes>(&still)) return DecodeImage(bytes->data, limits, guard);
   const auto& raw = std::get<RgbImage>(still);
   const std::size_t expected = std::size_t{3} * raw.width * raw.height;
   if (raw.width < 1 || raw.height < 1 || raw.data.size() != expected) {
@@ -58,7 +58,7 @@ Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const Cli
       continue;
     }
     if (Status status = guard.Check(); !status.ok()) return status;
-    auto loaded = Load(images[picture], request.limits);
+    auto loaded = Load(images[picture], request.limits, guard);
     if (Status status = guard.memory().Check(); !status.ok()) return AtPicture(status, picture);
     if (!loaded.ok()) return AtPicture(loaded.status(), picture);
     if (slot == 0) {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "media/container_check.h"
 
@@ -101,6 +103,89 @@ class FlvScript {
   std::unordered_set<std::string> names_;
 };
 
+// The comments of streams whose comment packet has no name at its head: it is known by its place.
+class OggComments {
+ public:
+  OggComments(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+
+  Status Check() {
+    static constexpr std::array kPage = {"OggS"sv};
+    return bytes_.ForEach(kPage, [this](std::int64_t at) { return CheckPage(at); });
+  }
+
+ private:
+  enum class Kind { kOther, kSpeex, kCelt, kFlac, kOgm };
+  struct Stream {
+    Kind kind = Kind::kOther;
+    bool begun = false;   // a packet that the next page may go on with
+    bool counts = false;  // that packet holds comments
+    int packets = 0;
+  };
+
+  Status CheckPage(std::int64_t page) {
+    constexpr std::int64_t kHeader = 27;
+    COSMOS_RETURN_IF_ERROR(budget_.Take(1, sizeof(Stream)));
+    Stream& stream = streams_[bytes_.Little32(page + 14)];
+    const std::int64_t segments = bytes_.Byte(page + 26);
+    std::int64_t at = page + kHeader + segments;
+    for (std::int64_t i = 0; i < segments; ++i) {
+      const std::uint32_t length = bytes_.Byte(page + kHeader + i);
+      if (!std::exchange(stream.begun, true) || i == 0) Begin(stream, at);
+      if (stream.counts) COSMOS_RETURN_IF_ERROR(budget_.List(CountEqualSigns(at, length)));
+      at += length;
+      if (length == kWholeSegment) continue;
+      stream.begun = stream.counts = false;
+      ++stream.packets;
+    }
+    return {};
+  }
+
+  void Begin(Stream& stream, std::int64_t at) {
+    constexpr int kSpeexHeaders = 2;
+    constexpr std::uint32_t kFlacComment = 4;
+    constexpr std::uint32_t kOgmComment = 3;
+    if (const Kind kind = KindOf(at); kind != Kind::kOther) stream = {.kind = kind, .begun = true};
+    const std::uint32_t first = bytes_.Byte(at);
+    switch (stream.kind) {
+      case Kind::kSpeex: stream.counts = stream.packets > 0 && stream.packets <= kSpeexHeaders; break;
+      case Kind::kCelt: stream.counts = stream.packets > 0; break;
+      case Kind::kFlac: stream.counts = stream.counts || (first & 0x7f) == kFlacComment; break;
+      case Kind::kOgm: stream.counts = stream.counts || first == kOgmComment; break;
+      case Kind::kOther: break;
+    }
+  }
+
+  Kind KindOf(std::int64_t at) {
+    if (bytes_.Has(at, "Speex   ")) return Kind::kSpeex;
+    if (bytes_.Has(at, "CELT    ")) return Kind::kCelt;
+    if (bytes_.Has(at, "fLaC") || bytes_.Has(at, "\177FLAC")) return Kind::kFlac;
+    for (const std::string_view ogm : {"\1video"sv, "\1audio"sv, "\1text"sv, "\1Direct Show"sv}) {
+      if (bytes_.Has(at, ogm)) return Kind::kOgm;
+    }
+    return Kind::kOther;
+  }
+
+  // Each comment has one between its name and its value.
+  std::uint64_t CountEqualSigns(std::int64_t at, std::uint32_t length) {
+    std::uint64_t count = 0;
+    while (length > 0) {
+      const auto data = bytes_.From(at, 1);
+      if (data.empty()) break;
+      const auto here = data.first(std::min<std::size_t>(data.size(), length));
+      count += static_cast<std::uint64_t>(std::ranges::count(here, '='));
+      at += std::ssize(here);
+      length -= static_cast<std::uint32_t>(here.size());
+    }
+    return count;
+  }
+
+  static constexpr std::uint32_t kWholeSegment = 255;
+
+  ByteWindow& bytes_;
+  TableBudget& budget_;
+  std::unordered_map<std::uint32_t, Stream> streams_;
+};
+
 }  // namespace
 
 Status CheckFlv(ByteWindow& bytes, TableBudget& budget) {
@@ -141,10 +226,11 @@ Status CheckAsf(ByteWindow& bytes, TableBudget& budget) {
 // Vorbis comments, which begin with the encoder's name and how many there are.
 Status CheckOgg(ByteWindow& bytes, TableBudget& budget) {
   static constexpr std::array kHeads = {"\x03vorbis"sv, "\x81theora"sv, "OpusTags"sv, "OVP80\x02 "sv};
-  return bytes.ForEach(kHeads, [&](std::int64_t at) -> Status {
+  COSMOS_RETURN_IF_ERROR(bytes.ForEach(kHeads, [&](std::int64_t at) -> Status {
     const std::int64_t vendor = at + (bytes.Byte(at) == 'O' && bytes.Byte(at + 1) == 'p' ? 8 : 7);
     return budget.List(1 + std::uint64_t{bytes.Little32(vendor + 4 + bytes.Little32(vendor))});
-  });
+  }));
+  return OggComments(bytes, budget).Check();
 }
 
 }  // namespace cosmos

@@ -62,8 +62,8 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   // that holds back too few drops those that come late. Both come from the file.
   context->has_b_frames = std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0,
                                      MostReordered(parameters.codec_id));
-  auto meter = std::make_unique<BufferMeter>(options.limits.max_bytes, options.limits.max_pixels);
-  meter->Attach(*context);
+  auto watch = std::make_unique<DecodeWatch>(options.limits, options.guard);
+  watch->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);
   if (error < 0) {
     return Status(error == AVERROR(ENOMEM) ? StatusCode::kOutOfMemory : StatusCode::kMedia,
@@ -72,11 +72,19 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
         .With("reason", ff::ErrorName(error));
   }
   return std::unique_ptr<SoftwareDecoder>(
-      new SoftwareDecoder(std::move(context), std::move(meter), SkipIsExact(parameters)));
+      new SoftwareDecoder(std::move(context), std::move(watch), parameters));
 }
+
+SoftwareDecoder::SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
+                                 const AVCodecParameters& parameters)
+    : watch_(std::move(watch)),
+      context_(std::move(context)),
+      units_(parameters),
+      can_skip_(SkipIsExact(parameters)) {}
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
   if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(KeepPixels(packet));
+  COSMOS_RETURN_IF_ERROR(watch_->Admit(context_->codec_id, units_.CountSlices(packet)));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
   // and the match is exact whatever the container's times are.
@@ -98,7 +106,7 @@ Status SoftwareDecoder::KeepPixels(AVPacket& packet) {
 // Damage is counted, and everything else that failed is an error.
 Status SoftwareDecoder::Judge(int error) {
   if (error >= 0 || error == AVERROR_EOF) return {};
-  if (Status status = meter_->Check(); !status.ok()) return status;
+  if (Status status = watch_->Check(); !status.ok()) return status;
   if (error == AVERROR(ENOMEM)) return {StatusCode::kOutOfMemory, "no memory to decode"};
   if (error == AVERROR(EAGAIN))
     return {StatusCode::kInternal, "a decoder was sent to before it was received from"};
@@ -118,6 +126,7 @@ Result<std::optional<Picture>> SoftwareDecoder::Receive() {
     if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) break;
     if (Status status = Judge(error); !status.ok()) return status;
     if (error < 0) continue;
+    COSMOS_RETURN_IF_ERROR(watch_->CheckGuard());
     picture.place = static_cast<int>(picture.frame->pts);
     // H.264's decoder calls all pictures corrupt that come before it is sure of itself, whole ones too.
     const bool is_corrupt =

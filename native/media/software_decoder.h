@@ -3,9 +3,11 @@
 
 #include <memory>
 
-#include "media/buffer_meter.h"
+#include "media/access_unit.h"
 #include "media/clip_reader.h"
+#include "media/decode_watch.h"
 #include "media/decoder.h"
+#include "media/job_guard.h"
 
 namespace cosmos {
 
@@ -16,6 +18,7 @@ struct SoftwareDecoderOptions {
       false;  // as the ffmpeg command has it: H.264 pictures that may not be whole do not come out
   AVRational time_base{1, 25};
   DecodeLimits limits;
+  const JobGuard* guard = nullptr;  // must outlive the decoder
 };
 
 class SoftwareDecoder final : public Decoder {
@@ -35,14 +38,15 @@ class SoftwareDecoder final : public Decoder {
   int refusal() const { return refusal_; }
 
  private:
-  SoftwareDecoder(ff::CodecContext context, std::unique_ptr<BufferMeter> meter, bool can_skip)
-      : meter_(std::move(meter)), context_(std::move(context)), can_skip_(can_skip) {}
+  SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
+                  const AVCodecParameters& parameters);
 
   static Status KeepPixels(AVPacket& packet);
   Status Judge(int error);
 
-  std::unique_ptr<BufferMeter> meter_;  // outlives the context, which allocates through it
+  std::unique_ptr<DecodeWatch> watch_;  // outlives the context, which allocates through it
   ff::CodecContext context_;
+  AccessUnitReader units_;
   bool can_skip_;
   int refused_ = 0;
   int refusal_ = 0;

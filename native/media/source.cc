@@ -127,8 +127,13 @@ int Source::Read(std::span<std::uint8_t> buffer) {
     position_ += count;
     return static_cast<int>(count);
   }
+  if (bytes_read_ >= most_read_) {
+    error_ = Status(StatusCode::kLimit, "a packet is larger than the limit maxBytes allows")
+                 .With("position", static_cast<double>(position_));
+    return AVERROR(ENOMEM);
+  }
   // Not into the next range: most of what is listed is skipped, and reading ahead would read it all.
-  const auto real = static_cast<std::size_t>(RealBytesAt(position_));
+  const auto real = static_cast<std::size_t>(std::min(RealBytesAt(position_), most_read_ - bytes_read_));
   const int count = ReadAt(position_, buffer.first(std::min(buffer.size(), real)));
   if (count < 0) {
     error_ = Status(StatusCode::kSource, "reading failed at byte " + std::to_string(position_) + ": " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,6 +32,9 @@ class Source {
   std::int64_t size() const { return size_; }
   virtual bool in_memory() const = 0;
   std::int64_t bytes_read() const { return bytes_read_; }
+  // From here on, reads of more than this fail with kLimit. FFmpeg reads a packet that says that it is long
+  // before anybody hears of it, and keeps what it has read.
+  void LimitReads(std::int64_t bytes) { most_read_ = bytes_read_ + bytes; }
   // Why a read failed, if one did: a bad disk is not a bad video.
   const Status& error() const { return error_; }
 
@@ -59,6 +63,7 @@ class Source {
   const JobGuard& guard_;
   std::int64_t position_ = 0;
   std::int64_t bytes_read_ = 0;
+  std::int64_t most_read_ = std::numeric_limits<std::int64_t>::max();
   std::vector<ByteRange> pretended_;
   Status error_;
   ff::IoContext io_;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "image/to_rgb.h"
-#include "media/buffer_meter.h"
+#include "media/decode_watch.h"
 #include "media/ffmpeg.h"
 #include "media/image_header.h"
 #include "media/picture_file.h"
@@ -52,7 +52,8 @@ Status CannotDecode(const char* codec, int error) {
 
 }  // namespace
 
-Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
+Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const DecodeLimits& limits,
+                                 const JobGuard& guard) {
   ff::SilenceLog();
   const auto header = CheckHeader(bytes, limits);
   if (!header.ok()) return header.status();
@@ -63,7 +64,7 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
         .With("codec", name);
   }
 
-  BufferMeter meter(limits.max_bytes, limits.max_pixels);
+  DecodeWatch watch(limits, &guard);
   const ff::CodecContext context(avcodec_alloc_context3(codec));
   const ff::Packet packet(av_packet_alloc());
   const ff::Frame frame(av_frame_alloc());
@@ -74,12 +75,12 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   if (!kept.ok()) return Status(kept.status()).With("codec", name);
   av_shrink_packet(packet.get(), static_cast<int>(kept.value()));
   context->thread_count = 1;
-  meter.Attach(*context);
+  watch.Attach(*context);
   int error = avcodec_open2(context.get(), codec, nullptr);
   if (error >= 0) error = avcodec_send_packet(context.get(), packet.get());
   if (error >= 0) error = avcodec_send_packet(context.get(), nullptr);
   if (error >= 0) error = avcodec_receive_frame(context.get(), frame.get());
-  if (Status status = meter.Check(); !status.ok()) return status;
+  if (Status status = watch.Check(); !status.ok()) return status;
   if (error < 0) return CannotDecode(name, error);
 
   auto image = RgbConverter(UntaggedMatrix::kBt601).Convert(*frame);

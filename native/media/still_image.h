@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "image/rgb_image.h"
 #include "media/clip_reader.h"
+#include "media/job_guard.h"
 
 namespace cosmos {
 
@@ -19,6 +20,7 @@ struct DecodedImage {
 // The file's bytes go to a decoder directly: no demuxer guesses what they may be. Its size is checked against
 // the limits before anything is decoded. Orientation notes (EXIF) are not honoured: the frames of a video
 // have none, and the model's own processor ignores them. Animations are refused.
-Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const DecodeLimits& limits);
+Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const DecodeLimits& limits,
+                                 const JobGuard& guard);
 
 }  // namespace cosmos

@@ -68,9 +68,21 @@ NativeJob Environment::NewJob(Napi::Object keep) {
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
   handle.Set("cancel", Napi::Function::New(env_, cancel, "cancel"));
-  if (pending_.empty()) mailbox_->KeepRunning(true);
+  const auto unref = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).LetGo(id); };
+  handle.Set("unref", Napi::Function::New(env_, unref, "unref"));
+  Count(1);
   pending_.emplace(id, Pending{deferred, job->cancel(), job, std::move(reference)});
   return {handle, std::move(job)};
+}
+
+void Environment::Count(int change) {
+  keep_running_ += change;
+  mailbox_->KeepRunning(keep_running_ > 0);
+}
+
+void Environment::LetGo(std::uint64_t id) {
+  const auto found = pending_.find(id);
+  if (found != pending_.end() && std::exchange(found->second.keeps_running, false)) Count(-1);
 }
 
 void Environment::Cancel(std::uint64_t id) {
@@ -85,7 +97,7 @@ void Environment::Cancel(std::uint64_t id) {
 void Environment::Settle(std::uint64_t id, const Outcome& outcome) {
   auto node = pending_.extract(id);
   if (node.empty()) return;
-  if (pending_.empty()) mailbox_->KeepRunning(false);
+  if (node.mapped().keeps_running) Count(-1);
   const Napi::Promise::Deferred& deferred = node.mapped().deferred;
   try {
     if (outcome.ok()) {

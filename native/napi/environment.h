@@ -35,9 +35,10 @@ class Environment {
 
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
 
-  // The process stays up, and `keep` is not collected, until the job is settled.
+  // The process stays up until the job is settled or let go, and `keep` is not collected until it is settled.
   NativeJob NewJob(Napi::Object keep);
   void Cancel(std::uint64_t id);
+  void LetGo(std::uint64_t id);
   void Settle(std::uint64_t id, const Outcome& outcome);
   bool IsPending(std::uint64_t id) const { return pending_.contains(id); }
 
@@ -54,17 +55,21 @@ class Environment {
     CancelTokenPtr cancel;
     std::weak_ptr<Job> job;  // weak: a native side that drops it must be noticed
     Napi::ObjectReference keep;
+    bool keeps_running = true;  // the process
   };
 
   void Stop();
   void StopForExit(int code);
   void CancelAll();
   void DropReferences();
+  // One more or one less for whom the process is kept running.
+  void Count(int change);
 
   Napi::Env env_;
   std::shared_ptr<Mailbox> mailbox_;
   bool stopped_ = false;
   std::uint64_t next_id_ = 0;
+  int keep_running_ = 0;
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::unordered_map<std::uint64_t, Napi::ObjectReference> pins_;
   std::unordered_map<const napi_type_tag*, Napi::FunctionReference> constructors_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "hostile_packets.h"
+
 namespace cosmos::test {
 namespace {
 
@@ -17,75 +19,10 @@ Bytes Repeat(std::uint64_t count, const Bytes& what) {
 
 Bytes Zeros(std::size_t count) { return Bytes(count, '\0'); }
 
-// Bits of an H.264 parameter set, most significant first.
-class Bits {
- public:
-  Bits& U(int count, std::uint32_t value) {
-    for (int bit = count - 1; bit >= 0; --bit) bits_.push_back((value >> bit & 1) != 0);
-    return *this;
-  }
-  Bits& Ue(std::uint32_t value) {
-    const std::uint32_t coded = value + 1;
-    int length = 0;
-    while (coded >> (length + 1)) ++length;
-    return U(length, 0).U(length + 1, coded);
-  }
-  // With the stop bit and emulation prevention.
-  Bytes Nal(int header) {
-    bits_.push_back(true);
-    while (bits_.size() % 8 != 0) bits_.push_back(false);
-    Bytes nal(1, static_cast<char>(header));
-    int zeros = 0;
-    for (std::size_t at = 0; at < bits_.size(); at += 8) {
-      int byte = 0;
-      for (std::size_t bit = 0; bit < 8; ++bit) byte = byte << 1 | (bits_[at + bit] ? 1 : 0);
-      if (zeros >= 2 && byte <= 3) {
-        nal += '\3';
-        zeros = 0;
-      }
-      zeros = byte == 0 ? zeros + 1 : 0;
-      nal += static_cast<char>(byte);
-    }
-    return nal;
-  }
-
- private:
-  std::vector<bool> bits_;
-};
-
-Bytes Sps(int macroblocks) {
-  const auto side = static_cast<std::uint32_t>(macroblocks - 1);
-  return Bits()
-      .U(8, 77)
-      .U(8, 0)
-      .U(8, 62)
-      .Ue(0)
-      .Ue(0)
-      .Ue(2)
-      .Ue(1)
-      .U(1, 0)
-      .Ue(side)
-      .Ue(side)
-      .U(1, 1)
-      .U(1, 1)
-      .U(2, 0)
-      .Nal(0x67);
-}
-
-Bytes Pps() {
-  return Bits().Ue(0).Ue(0).U(2, 0).Ue(0).Ue(0).Ue(0).U(1, 0).U(2, 0).Ue(0).Ue(0).Ue(0).U(3, 0).Nal(0x68);
-}
-
-Bytes Idr() { return Bits().Ue(0).Ue(7).Ue(0).U(4, 0).Ue(0).U(2, 0).Ue(0).Nal(0x65) + Bytes(32, '\x80'); }
-
 Bytes VisualSample() {
-  const Bytes sps = Sps(4);
-  const Bytes pps = Pps();
-  const Bytes avcc =
-      "\1"s + sps.substr(1, 3) + "\xff\xe1"s + Big(sps.size(), 2) + sps + "\1"s + Big(pps.size(), 2) + pps;
   return Box("avc1", Zeros(6) + Big(1, 2) + Zeros(16) + Big(64, 2) + Big(64, 2) + Big(0x480000, 4) +
                          Big(0x480000, 4) + Zeros(4) + Big(1, 2) + Zeros(32) + Big(24, 2) + "\xff\xff"s +
-                         Box("avcC", avcc));
+                         Box("avcC", H264Configuration(H264Sps(4, 4))));
 }
 
 Bytes Matrix() { return Big(0x10000, 4) + Zeros(12) + Big(0x10000, 4) + Zeros(12) + Big(0x40000000, 4); }
@@ -323,8 +260,8 @@ Bytes TransportStream(int streams, int macroblocks) {
     program += Section(
         0x100, "\2"s + Big(0xb000 | (13 + entries.size()), 2) + "\0\1\xc1\0\0\xe2\0\xf0\0"s + entries);
   }
-  const Bytes start = "\0\0\0\1"s;
-  const Bytes unit = start + "\x09\xf0"s + start + Sps(macroblocks) + start + Pps() + start + Idr();
+  const Bytes unit =
+      WithStartCodes({"\x09\xf0"s, H264Sps(macroblocks, macroblocks), H264Pps(), H264DamagedIntra()});
   for (int picture = 0; picture < kPictures; ++picture) {
     for (int i = 0; i < streams; ++i) program += Pes(kFirst + i, unit);
   }

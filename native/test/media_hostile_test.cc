@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "hostile_cost.h"
 #include "hostile_files.h"
 #include "media_support.h"
 
@@ -18,48 +19,6 @@ namespace cosmos::test {
 namespace {
 
 using namespace std::literals;
-
-// The process's largest size so far, in MiB, counted anew from `forget` on.
-long PeakMiB(bool forget = false) {
-  if (forget) std::ofstream("/proc/self/clear_refs") << 5;
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6)) / 1024;
-  }
-  return 0;
-}
-
-// What reading `file` costs. The bounds are wide: what is looked for takes ten times as much.
-class Cost {
- public:
-  Cost() : before_(PeakMiB(true)) {}
-  ~Cost() {
-    using Seconds = std::chrono::duration<double>;
-    EXPECT_LT(Seconds(std::chrono::steady_clock::now() - began_).count(), 30);
-    EXPECT_LT(PeakMiB() - before_, 900);
-  }
-  Cost(const Cost&) = delete;
-  Cost& operator=(const Cost&) = delete;
-
- private:
-  long before_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-};
-
-MediaBytes Lend(const Bytes& file) {
-  return {{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, nullptr};
-}
-
-Status ReadBytes(const Bytes& file) {
-  const Cost cost;
-  return ReadError(Lend(file));
-}
-
-void ExpectRefused(const std::string& name, const Bytes& file, std::set<StatusCode> codes) {
-  SCOPED_TRACE(name + ", " + std::to_string(file.size()) + " bytes");
-  const Status status = ReadBytes(file);
-  EXPECT_TRUE(codes.contains(status.code())) << StatusCodeName(status.code()) << ": " << status.message();
-}
 
 Bytes Repeat(int count, const auto& make) {
   Bytes bytes;
@@ -71,9 +30,6 @@ Bytes Number(int value) {
   std::string digits = std::to_string(value);
   return std::string(7 - digits.size(), '0') + digits;
 }
-
-const std::set<StatusCode> kRefusals = {StatusCode::kMedia, StatusCode::kLimit};
-const std::set<StatusCode> kOverLimit = {StatusCode::kLimit};
 
 TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
   constexpr std::uint32_t kMany = 80'000'000;

@@ -1,6 +1,7 @@
 // Small files that ask for much: gigabytes of tables, hours of lists, thousands of scans.
 
 import { blank, box, element, full, jpegSegment, png, pngChunk, squeezed, u16, u32 } from './boxes.mjs'
+import { lateStream, oggComments, rawSlices, slices } from './packets.mjs'
 
 const MiB = 1024 * 1024
 const matrix = u32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -48,11 +49,11 @@ function track(id, tables, edits = Buffer.alloc(0)) {
 const movie = (...parts) => Buffer.concat([ftyp, box('moov', mvhd, ...parts), box('mdat', blank(64))])
 
 /** Tables of one size for all samples: twenty bytes, whatever they count. */
-const oneSize = (count) =>
+const oneSize = (count, bytes = 1) =>
   Buffer.concat([
     full('stts', 0, u32(1, count, 1)),
     full('stsc', 0, u32(1, 1, count, 1)),
-    full('stsz', 0, u32(1, count)),
+    full('stsz', 0, u32(bytes, count)),
     full('stco', 0, u32(1, 40)),
   ])
 const noSamples = Buffer.concat(
@@ -180,4 +181,10 @@ export const bombs = {
   '50,000 text chunks': { make: () => manyTexts(50_000), picture: true, short: true },
   'a JPEG of 2,000 scans': { make: () => scans(8192, 2_000), picture: true, short: true },
   'a JPEG of 40,000 scans': { make: () => scans(8192, 40_000), picture: true },
+  'a packet of 20,000 slices': { make: () => slices(20_000), short: true },
+  'a packet of 2,000 slices': { make: () => slices(2_000) },
+  '5,000 slices in a stream that is probed': { make: () => rawSlices(5_000) },
+  'a late stream of 256 megapixels': { make: lateStream },
+  '100,000 comments of Speex': { make: () => oggComments(100_000), short: true },
+  'a sample of 2,147,483,647 bytes': { make: () => movie(track(1, oneSize(2, 0x7fffffff))) },
 }

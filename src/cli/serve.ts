@@ -2,6 +2,7 @@ import process from 'node:process'
 
 import { createEmbedder } from '../embedder.ts'
 import type * as http from '../http/index.ts'
+import { overdueMs } from '../native-job.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
 import { flagHelp } from './serve-flags.ts'
@@ -16,9 +17,6 @@ Every option is also an environment variable: --max-items is COSMOS_EMBED_MAX_IT
 Variables of the NIM in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tracing.
 Logs are JSON lines on stdout. SIGTERM and Ctrl-C drain and exit with 0; a second one exits at once.
 `
-
-/** After the drain, for what was cancelled to end. */
-const overdueMs = 5_000
 
 async function run(argv: string[], io: Io): Promise<number> {
   const options = serveOptions(argv)
@@ -51,8 +49,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.stderr.write(`cosmos-embed: stopping; running requests have ${options.drainMs} ms\n`)
     return 0
   } finally {
-    // A decoder that is inside of a picture hears no abort, and must not keep the process up.
-    const overdue = setTimeout(() => process.exit(0), options.drainMs + overdueMs)
+    // Whatever does not hear that it was cancelled must not keep the process up.
+    const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * overdueMs)
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     clearTimeout(overdue)

@@ -20,11 +20,14 @@ export interface HeldJob {
   finish(): void
   fail(failure: Partial<NativeFailure>): void
   cancelled: boolean
+  unrefed: boolean
 }
 
 /** Where jobs of one kind stop while `held`. */
 export class Gate {
   held = false
+  /** A cancelled job goes on, as a decoder does inside of a picture. */
+  deaf = false
   /** Started and not yet ended, oldest first. */
   readonly jobs: HeldJob[] = []
 
@@ -268,6 +271,7 @@ export class BindingDouble implements Binding {
     }
     const job: HeldJob = {
       cancelled: false,
+      unrefed: false,
       finish: () =>
         once(() => {
           try {
@@ -285,7 +289,10 @@ export class BindingDouble implements Binding {
       cancel: () => {
         job.cancelled = true
         // As the addon does: not at once, but soon.
-        setImmediate(() => job.fail({ code: 'cancelled', message: 'cancelled' }))
+        if (!gate.deaf) setImmediate(() => job.fail({ code: 'cancelled', message: 'cancelled' }))
+      },
+      unref: () => {
+        job.unrefed = true
       },
     }
   }

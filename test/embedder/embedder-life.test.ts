@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { EmbedderOptions } from '../../src/index.ts'
+import { overdueMs } from '../../src/native-job.ts'
 import { BindingDouble, vectorOf } from './double.ts'
 import { clip, failureOf, model, nothingLeft, onnxruntime, open, turns } from './support.ts'
 
@@ -83,6 +84,70 @@ describe('dispose', () => {
     expect(await running).toMatchObject({ code: 'closed' })
     expect(both.double.enginesOpen).toBe(0)
     await both.embedder.dispose({ drain: true })
+  })
+})
+
+describe('a decoder that does not hear', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  it('keeps neither its caller nor the end waiting, and keeps its place', async () => {
+    const both = await open({ decode: { concurrency: 1 } })
+    const { embedder, double } = both
+    Object.assign(double.decoding, { held: true, deaf: true })
+    const abort = new AbortController()
+    const aborted = failureOf(embedder.embedVideo(clip(1), { signal: abort.signal }))
+    await turns()
+    abort.abort('enough')
+    await turns()
+    expect(double.decoding.jobs).toMatchObject([{ cancelled: true, unrefed: false }])
+    await vi.advanceTimersByTimeAsync(overdueMs)
+    expect(await aborted).toBe('enough')
+    expect(double.decoding.jobs).toMatchObject([{ unrefed: true }])
+    expect(vi.getTimerCount(), 'nothing else keeps the process').toBe(0)
+    expect(embedder.stats().queues.decode).toEqual({ waiting: 0, running: 1 })
+
+    const next = embedder.embedVideo(clip(2))
+    await turns()
+    expect(double.decoded).toEqual([1])
+    double.decoding.jobs[0]?.fail({ code: 'cancelled' })
+    await turns()
+    expect(double.decoded).toEqual([1, 2])
+    double.decoding.jobs[0]?.finish()
+    expect((await next).embedding).toEqual(vectorOf(2))
+
+    const ends = [
+      failureOf(embedder.embedVideo(clip(3))),
+      failureOf(embedder.segments(clip(4, 9), { windowSeconds: 1 }).next()),
+    ]
+    await turns()
+    const disposed = embedder.dispose()
+    await turns()
+    expect(double.enginesOpen).toBe(1)
+    await vi.advanceTimersByTimeAsync(overdueMs)
+    for (const end of await Promise.all(ends)) expect(end).toMatchObject({ code: 'closed' })
+    await disposed
+    expect(double.enginesOpen).toBe(0)
+    double.decoding.jobs[0]?.fail({ code: 'cancelled' })
+    await turns()
+    nothingLeft(both)
+  })
+
+  it('ends a drain that it is in by its own limit of time', async () => {
+    const both = await open({ decode: { limits: { maxWallSeconds: 60 } } })
+    Object.assign(both.double.decoding, { held: true, deaf: true })
+    const ended = failureOf(both.embedder.embedVideo(clip(1)))
+    await turns()
+    const disposed = both.embedder.dispose({ drain: true })
+    await vi.advanceTimersByTimeAsync(60_000 + overdueMs - 1)
+    expect(both.double.enginesOpen).toBe(1)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await ended).toMatchObject({ code: 'timeout', details: { limit: 60 } })
+    await disposed
+    expect(both.double.enginesOpen).toBe(0)
+    both.double.decoding.jobs[0]?.fail({ code: 'timeout' })
+    await turns()
+    nothingLeft(both)
   })
 })
 

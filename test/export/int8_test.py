@@ -53,17 +53,22 @@ class Products(unittest.TestCase):
             weight[:, 0] = 0
             found = session(self.quantised(self.graph(rank, wide, out, weight))).run(None, {"x": rows})[0]
             # Half a step of every factor, of as many as are added.
-            reach = np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * (0.51 / 64 + 0.51 / 127)
+            reach = np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * 2 * 0.51 / 127
             self.assertLessEqual(float((np.abs(found - rows @ weight) - reach).max()), 0, (seed, rank, wide, out))
 
-    def test_of_the_largest_levels_do_not_overflow_where_pairs_are_added_in_16_bits(self) -> None:
-        weight = np.full((64, 3), -2.5, np.float32)
-        model = self.quantised(self.graph(2, 64, 3, weight))
-        stored = numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "w"))
-        self.assertLess(2 * 255 * int(np.abs(stored.astype(int)).max()), 2**15)
-        for sign in (1, -1):
-            found = session(model).run(None, {"x": np.full((2, 64), sign * 7, np.float32)})[0]
-            np.testing.assert_allclose(found, np.full((2, 3), sign * 7 * -2.5 * 64), rtol=1e-5)
+    def test_are_near_too_where_pairs_are_added_in_16_bits(self) -> None:
+        """What processors without VNNI make of it, in numpy: ONNX Runtime picks its kernels by the processor that it runs on."""
+        for seed in range(4):
+            random = np.random.default_rng(seed)
+            wide = (96, 768, 1408, 3072)[seed]
+            rows, weight = random.standard_normal((8, wide)), random.standard_normal((wide, 32))
+            scale, largest = int8.column_scales(weight), np.abs(rows).max(axis=1, keepdims=True)
+            levels = np.rint(rows / largest * int8.LARGEST_LEVEL).astype(int) + int8.MIDDLE
+            stored = int8.to_bytes(weight, scale).astype(int)
+            products = levels[:, :, None] * stored
+            pairs = np.clip(products[:, 0::2] + products[:, 1::2], -2**15, 2**15 - 1)
+            found = (pairs.sum(axis=1) - int8.MIDDLE * stored.sum(axis=0)) * scale * largest / int8.LARGEST_LEVEL
+            self.assertLess(float(np.linalg.norm(found - rows @ weight) / np.linalg.norm(rows @ weight)), 0.03, wide)
 
     def test_a_matrix_that_something_else_uses_too_stays_as_it_is(self) -> None:
         model = self.graph(2, 5, 5, np.eye(5, dtype=np.float32), takers=("Add",))

@@ -1,9 +1,11 @@
 /** `cosmos-embed serve` as people start, configure and stop it. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { serveOptions } from '../../src/cli/serve-options.ts'
+import { overdueMs } from '../../src/native-job.ts'
 import { type ServeProcess, serve, serveProcess, serveStorage } from './serve-support.ts'
 import { eventually, gate, post, request } from './support.ts'
 
@@ -215,6 +217,35 @@ describe('the process', () => {
     served.child.kill('SIGTERM')
     expect(await served.exit).toEqual({ code: 1, signal: null })
     await failed
+  })
+
+  it('exits on time at SIGTERM whatever a decoder does', { timeout: 60_000 }, async () => {
+    const source = path.join(folder, 'stuck.c')
+    const library = path.join(folder, 'stuck.so')
+    writeFileSync(
+      source,
+      `#include <unistd.h>
+       int avcodec_send_packet(void *decoder, const void *packet) {
+         (void)decoder, (void)packet;
+         if (write(2, "stuck\\n", 6) < 0) return -1;
+         for (;;) pause();
+       }`,
+    )
+    execFileSync('cc', ['-shared', '-fPIC', '-o', library, source])
+    const served = await started(['--drain-ms', '0'], { environment: { LD_PRELOAD: library } })
+    const video = readFileSync(new URL('../../examples/clips/red-circle.mp4', import.meta.url))
+    const running = post(served.url, {
+      request_type: 'query',
+      input: `data:video/mp4;base64,${video.toString('base64')}`,
+      model: 'cosmos-embed-demo',
+    })
+    await eventually(() => expect(served.stderr()).toContain('stuck'))
+    const began = performance.now()
+    served.child.kill('SIGTERM')
+    expect((await running).status).toBe(503)
+    expect(await served.exit).toEqual({ code: 0, signal: null })
+    // Five seconds for the decoder to hear it, and five for the process to end.
+    expect(performance.now() - began).toBeLessThan(3 * overdueMs)
   })
 
   it('fails with the reason when there is no model', async () => {

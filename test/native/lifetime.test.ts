@@ -61,6 +61,10 @@ describe.skipIf(noFfmpeg)('a process', () => {
     })
   })
 
+  it('does not stay for a job that was let go', async () => {
+    expect(await runChild('exit.mjs', ['unref', long, ''])).toEqual({ ended: 0, stdout: '', stderr: '' })
+  })
+
   it('ends in the middle of jobs by process.exit()', async () => {
     expect(await runChild('exit.mjs', ['exit', long, engine])).toEqual({ ended: 7, stdout: '', stderr: '' })
   })

@@ -55,6 +55,12 @@ const endings = {
     await setTimeout(100)
     process.exit(7)
   },
+  /** A job that nobody waits for any more. */
+  unref() {
+    const job = binding.decodeClip({ path: video }, options)
+    job.unref()
+    job.promise.then(() => process.stdout.write('waited\n'))
+  },
   async throw() {
     work()
     await setTimeout(100)
