@@ -15,6 +15,7 @@ first.clip.release()
 
 let left = clips
 const began = performance.now()
+const usedBefore = process.cpuUsage()
 await Promise.all(
   Array.from({ length: concurrency }, async () => {
     while (left-- > 0) {
@@ -24,6 +25,8 @@ await Promise.all(
   }),
 )
 const seconds = (performance.now() - began) / 1000
+const used = process.cpuUsage(usedBefore)
+const cpuSeconds = (used.user + used.system) / 1e6 / clips
 const { decoded, discarded, seeks } = first.report
 const rss = process.resourceUsage().maxRSS / 1024
-console.log(JSON.stringify({ clipsPerSecond: clips / seconds, decoded, discarded, seeks, rssMiB: rss }))
+console.log(JSON.stringify({ clipsPerSecond: clips / seconds, cpuSeconds, decoded, discarded, seeks, rssMiB: rss }))

@@ -1,7 +1,8 @@
 // npm run bench decode: eight frames out of a video, ours and, where Python is at hand, PyAV and torchcodec beside it.
 //
 // "alone" is one clip at a time with the library's choice of threads; "busy" is as many one-threaded clips at once as
-// there are cores. Everything of one row runs interleaved in the same call; ratios are medians of pairs.
+// there are cores. Everything of one row runs interleaved in the same call; ratios are medians of pairs. The processor's
+// seconds, of ours, are what to look at on a machine that does something else as well.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -91,12 +92,14 @@ async function compare({ codec, size, gop, file, mode, contenders, clips, runs }
       const rates = samples[index].map(({ clipsPerSecond }) => clipsPerSecond)
       const ratios = rates.map((rate, round) => samples[0][round].clipsPerSecond / rate)
       const { decoded = '', discarded = '', seeks = '' } = samples[index][0]
+      const processor = samples[index].flatMap(({ cpuSeconds }) => cpuSeconds ?? [])
       return {
         clip: `${codec} ${size} gop ${gop}`,
         mode,
         decoder: name,
         'clips/s': round(median(rates)),
         'ours ÷ it': round(median(ratios)),
+        'CPU s/clip': processor.length > 0 ? round(median(processor)) : '',
         decoded,
         discarded,
         seeks,
