@@ -22,11 +22,14 @@ void DecodeWatch::Attach(AVCodecContext& context) {
     return Of(self).Allocate(self, frame, flags);
   };
   // Slices are told as they are decoded. The context is that of the thread which decodes them, and what it
-  // has not begun of the packet it skips.
-  context.slice_flags = SLICE_FLAG_CODED_ORDER | SLICE_FLAG_ALLOW_FIELD;
-  context.draw_horiz_band = [](AVCodecContext* self, const AVFrame*, int*, int, int, int) {
-    if (Of(self).MustStop()) self->skip_frame = AVDISCARD_ALL;
-  };
+  // has not begun of the packet it skips. Decoders of MPEG-1, 2 and 4 that tell of theirs make other
+  // pictures.
+  if (context.codec_id == AV_CODEC_ID_H264) {
+    context.slice_flags = SLICE_FLAG_CODED_ORDER | SLICE_FLAG_ALLOW_FIELD;
+    context.draw_horiz_band = [](AVCodecContext* self, const AVFrame*, int*, int, int, int) {
+      if (Of(self).MustStop()) self->skip_frame = AVDISCARD_ALL;
+    };
+  }
   // As FFmpeg's own for one thread, but for the question.
   context.execute = [](AVCodecContext* self, int (*run)(AVCodecContext*, void*), void* arguments,
                        int* results, int count, int bytes) {

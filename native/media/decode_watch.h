@@ -14,7 +14,7 @@
 namespace cosmos {
 
 // libavcodec cannot be interrupted inside of a packet, but it asks for the memory of each picture, hands over
-// its slices one by one in some codecs, and tells of finished rows in others: there it is stopped. Where it
+// its slices one by one in some codecs, and tells of finished ones in H.264: there it is stopped. Where it
 // does none of this, what one packet may cost is bounded by what is counted in it before.
 class DecodeWatch {
  public:

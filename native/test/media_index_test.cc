@@ -21,6 +21,8 @@ const std::string kX265 = kMoving + kX265Options;
 struct Oddity {
   std::string name;
   std::function<std::filesystem::path(const std::string& name)> make;
+  // Pictures are shown that lean on others which are not in the file, and FFmpeg says so in its log only.
+  bool leans = false;
 };
 
 void PrintTo(const Oddity& oddity, std::ostream* out) { *out << oddity.name; }
@@ -88,11 +90,13 @@ Oddity FirstIsNoKey(const std::string& codec, const std::string& container) {
 
 // The stream begins with its packet `first`.
 Oddity Cut(const std::string& codec, int first, const std::string& container) {
-  return {"cut_" + std::to_string(first) + "_" + codec + "." + container, [=](const std::string& name) {
+  return {"cut_" + std::to_string(first) + "_" + codec + "." + container,
+          [=](const std::string& name) {
             return Remux(Base(codec), name, [&](AVPacket& packet, int number, const auto& write) {
               if (number >= first) write(packet);
             });
-          }};
+          },
+          codec == "hevc"};
 }
 
 // A segment that begins with the third keyframe, as DASH and HLS have it.
@@ -168,7 +172,8 @@ TEST_P(OddClip, HasTheFramesThatFfmpegShows) {
         EXPECT_EQ(Hash(clip.images[i]), expected[chosen[i]]) << "frame " << chosen[i];
         EXPECT_GE(clip.frames[i].pts, clip.frames[std::max(i - 1, 0)].pts);
       }
-      EXPECT_TRUE(clip.report.warnings.empty()) << clip.report.warnings.front();
+      EXPECT_EQ(clip.report.warnings.empty(), !GetParam().leans)
+          << (GetParam().leans ? "nothing is told" : clip.report.warnings.front());
     }
   }
 }

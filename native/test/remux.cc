@@ -29,7 +29,12 @@ bool Copy(const std::filesystem::path& from, const std::filesystem::path& to, co
   stream->time_base = source->time_base;
   stream->avg_frame_rate = source->avg_frame_rate;
   if (avio_open(&output->pb, to.c_str(), AVIO_FLAG_WRITE) < 0) return false;
-  if (avformat_write_header(output.get(), nullptr) < 0) return false;
+  // An edit list would begin at the first packet's picture, which an edit may show later than others.
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "use_editlist", "0", 0);
+  const int begun = avformat_write_header(output.get(), &options);
+  av_dict_free(&options);
+  if (begun < 0) return false;
   const ff::Packet packet(av_packet_alloc());
   bool written = true;
   for (int number = 0; av_read_frame(input.get(), packet.get()) >= 0; ++number) {

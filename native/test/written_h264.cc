@@ -113,7 +113,11 @@ std::filesystem::path WriteH264(const std::string& name, const std::string& cont
   parameters.extradata_size = static_cast<int>(sets.size());
   std::ranges::copy(sets, parameters.extradata);
   EXPECT_GE(avio_open(&file->pb, path.c_str(), AVIO_FLAG_WRITE), 0);
-  EXPECT_GE(avformat_write_header(file, nullptr), 0);
+  // An edit list would begin at the first packet's picture, which need not be shown first.
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "use_editlist", "0", 0);
+  EXPECT_GE(avformat_write_header(file, &options), 0);
+  av_dict_free(&options);
   for (const WrittenPacket& written : packets) {
     // Without a container, the sets are in front of keyframes.
     Bytes data = container == "h264" && written.keyframe ? sets : Bytes();
