@@ -29,4 +29,6 @@ const used = process.cpuUsage(usedBefore)
 const cpuSeconds = (used.user + used.system) / 1e6 / clips
 const { decoded, discarded, seeks } = first.report
 const rss = process.resourceUsage().maxRSS / 1024
-console.log(JSON.stringify({ clipsPerSecond: clips / seconds, cpuSeconds, decoded, discarded, seeks, rssMiB: rss }))
+console.log(
+  JSON.stringify({ clipsPerSecond: clips / seconds, cpuSeconds, decoded, discarded, seeks, rssMiB: rss }),
+)
