@@ -69,5 +69,7 @@ function framesOf(file: string, env: Record<string, string> = {}) {
     codec: string
     frameCount: number
   }
-  return { frames, container, codec, frameCount }
+  // Two versions of FFmpeg count the same instant in other units, and so round it otherwise.
+  const rounded = frames.map((frame) => ({ ...frame, pts: Number(frame.pts.toFixed(9)) }))
+  return { frames: rounded, container, codec, frameCount }
 }
