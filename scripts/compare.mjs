@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { table } from '../dist/cli/table.js'
-import { videoFiles } from '../dist/cli/video-files.js'
+import { videoFiles } from '../dist/bulk/video-files.js'
 import binding from '../lib/binding.js'
 import { all, some } from './compare/combinations.mjs'
 import { explain, rows } from './compare/explain.mjs'

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { table } from '../dist/cli/table.js'
-import { videoFiles } from '../dist/cli/video-files.js'
+import { videoFiles } from '../dist/bulk/video-files.js'
 import { extractFrames } from '../dist/frames.js'
 import { createEmbedder } from '../dist/index.js'
 import { loadTokenizer } from '../dist/model/tokenizer.js'
