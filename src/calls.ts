@@ -1,16 +1,15 @@
-import { setMaxListeners } from 'node:events'
 import { onAbort } from './abort.ts'
 import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from './errors.ts'
 import { ours } from './native-failure.ts'
-import type { CallOutcome, Stats } from './stats.ts'
+import type { CallOutcome } from './stats.ts'
 
 /** One call of the public API, from its start until nothing of it runs any more. */
 export interface Call {
-  /** Aborts when the caller cancels, when the embedder closes, and on {@link Call.fail}. */
+  /** Aborts when the caller cancels, when the owner closes, and on {@link Call.fail}. */
   readonly signal: AbortSignal
   /** Stops whatever else this call has started: its outcome is decided. The first reason stays. */
   fail(reason: unknown): void
-  /** The same on behalf of the caller or of the closing embedder. */
+  /** The same on behalf of the caller or of the closing owner. */
   cancel(reason: unknown): void
   /** A part of the answer is with the caller, who may never come back for the rest. */
   rest(): void
@@ -20,9 +19,10 @@ export interface Call {
   end(outcome?: { failure: unknown }): void
 }
 
-/** The calls in progress: what closing an embedder has to cancel and to wait for. */
+/** The calls in progress: what closing their owner, an embedder or a client, has to cancel and to wait for. */
 export class Calls {
-  readonly #stats: Stats
+  readonly #owner: string
+  readonly #ended: (outcome: CallOutcome) => void
   readonly #running = new Set<Call>()
   readonly #whenIdle: (() => void)[] = []
   /** Why no call begins any more. */
@@ -31,8 +31,9 @@ export class Calls {
   /** Those that rest. */
   readonly #resting = new Set<Call>()
 
-  constructor(stats: Stats) {
-    this.#stats = stats
+  constructor(owner: 'embedder' | 'client', ended: (outcome: CallOutcome) => void = () => {}) {
+    this.#owner = owner
+    this.#ended = ended
   }
 
   get size(): number {
@@ -43,8 +44,6 @@ export class Calls {
   begin(callerSignal: AbortSignal | undefined): Call {
     if (this.#refusal) throw this.#refusal()
     const controller = new AbortController()
-    // Each item of the call listens while it is fetched.
-    setMaxListeners(0, controller.signal)
     let cancelled = false
     const call: Call = {
       signal: controller.signal,
@@ -55,14 +54,14 @@ export class Calls {
       },
       rest: () => {
         this.#resting.add(call)
-        if (this.#draining) call.cancel(closed())
+        if (this.#draining) call.cancel(this.closed())
       },
       resume: () => void this.#resting.delete(call),
       end: (outcome) => {
         if (!this.#running.delete(call)) return
         this.#resting.delete(call)
         forget()
-        this.#stats.callEnded(outcomeOf(cancelled, outcome))
+        this.#ended(outcomeOf(cancelled, outcome))
         if (this.#running.size === 0) for (const idle of this.#whenIdle.splice(0)) idle()
       },
     }
@@ -88,7 +87,7 @@ export class Calls {
 
   /** No call begins any more. Those in progress go on, until {@link Calls.cancel}. */
   close(): void {
-    this.#refusal = closed
+    this.#refusal = () => this.closed()
   }
 
   /** The device is gone: calls in progress fail with `reason`, and so does every later one. */
@@ -101,11 +100,16 @@ export class Calls {
   /** Those in progress end by themselves, except those whose caller may never come back: they are cancelled. */
   drain(): void {
     this.#draining = true
-    for (const call of this.#resting) call.cancel(closed())
+    for (const call of this.#resting) call.cancel(this.closed())
   }
 
   cancel(): void {
-    for (const call of this.#running) call.cancel(closed())
+    for (const call of this.#running) call.cancel(this.closed())
+  }
+
+  /** What a call is told that comes after {@link Calls.close}, or is cancelled by it. */
+  closed(): ClosedError {
+    return new ClosedError(`the ${this.#owner} is closed: dispose() was called`)
   }
 
   /** Resolves when no call is in progress. */
@@ -118,8 +122,4 @@ function outcomeOf(cancelled: boolean, outcome: { failure: unknown } | undefined
   if (!outcome) return 'succeeded'
   if (cancelled) return 'cancelled'
   return outcome.failure instanceof OverloadedError ? 'rejected' : 'failed'
-}
-
-function closed(): ClosedError {
-  return new ClosedError('the embedder is closed: dispose() was called')
 }

@@ -91,7 +91,7 @@ export class LocalEmbedder implements Embedder {
     this.#info = info
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits }
     this.#admission = new Admission({ items: limits.maxItemsInFlight, bytes: limits.maxBytesInFlight })
-    this.#calls = new Calls(stats)
+    this.#calls = new Calls('embedder', (outcome) => stats.callEnded(outcome))
   }
 
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>

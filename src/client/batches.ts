@@ -1,10 +1,11 @@
 /** Items that wait together become one request, which is taken apart again where one of them is bad. */
 import { abortable } from '../abort.ts'
+import type { Call } from '../calls.ts'
 import type { CosmosEmbedError } from '../errors.ts'
 import { withIndex } from '../item-errors.ts'
+import { ours } from '../native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { Vectors } from './answer.ts'
-import { type Call, ours } from './calls.ts'
 import type { Embedded } from './types.ts'
 import type { WireItem } from './wire.ts'
 
@@ -20,7 +21,7 @@ export interface Batch {
 }
 
 export interface GathererWay {
-  call: Call
+  call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
   /** Items of one bulk request. */
   batchSize: number
@@ -77,9 +78,14 @@ export class Gatherer {
     }, 0)
   }
 
+  /** What has waited longest, first. */
   #beginRest(): void {
-    for (const type of ['bulk_text', 'bulk_video'] as const) {
-      if (this.#gathered[type].length > 0 && this.#underWay < this.#way.maxParallel) this.#begin(type)
+    while (this.#underWay < this.#way.maxParallel) {
+      const [next] = (['bulk_text', 'bulk_video'] as const)
+        .flatMap((type) => this.#gathered[type].slice(0, 1).map(({ index }) => ({ type, index })))
+        .sort((a, b) => a.index - b.index)
+      if (!next) return
+      this.#begin(next.type)
     }
   }
 

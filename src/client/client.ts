@@ -1,7 +1,9 @@
 import { abortable } from '../abort.ts'
+import { type Call, Calls } from '../calls.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
 import { atItem, withIndex } from '../item-errors.ts'
 import { handOut, ItemStream, settled } from '../item-stream.ts'
+import { ours } from '../native-failure.ts'
 import { Slots } from '../schedule/slots.ts'
 import { rank } from '../similarity.ts'
 import { holdStreams } from '../source/given.ts'
@@ -23,7 +25,6 @@ import type {
 } from '../types.ts'
 import { type Vectors, vectorsOf } from './answer.ts'
 import { type Batch, embedded, Gatherer, requestTypeOf } from './batches.ts'
-import { allOrNothing, type Call, Calls, closed, ours } from './calls.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
 import { checkRequest, requestParts, together } from './request.ts'
 import { Transport, type Way } from './transport.ts'
@@ -40,14 +41,14 @@ export function createClient(options: ClientOptions): EmbedderClient {
 
 /** One call on its way to the server. */
 interface Asked extends Way {
-  call: Call
+  call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
 }
 
 class HttpEmbedder implements EmbedderClient {
   readonly #options: ResolvedClient
   readonly #transport: Transport
-  readonly #calls = new Calls()
+  readonly #calls = new Calls('client')
   /** Somebody waits for a query: it is not behind bulk work. */
   readonly #slots: Record<Priority, Slots>
   /** Of what no caller owns. */
@@ -101,7 +102,7 @@ class HttpEmbedder implements EmbedderClient {
     return this.#one({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
   }
 
-  embedMany<I extends ItemInput>(
+  async embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]> {
@@ -191,9 +192,15 @@ class HttpEmbedder implements EmbedderClient {
   }
 
   async dispose({ drain = false }: DisposeOptions = {}): Promise<void> {
-    if (!drain) this.#life.abort(closed())
-    await this.#calls.close({ drain })
-    this.#life.abort(closed())
+    this.#calls.close()
+    if (drain) {
+      this.#calls.drain()
+    } else {
+      this.#calls.cancel()
+      this.#life.abort(this.#calls.closed())
+    }
+    await this.#calls.idle()
+    this.#life.abort(this.#calls.closed())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -319,4 +326,22 @@ function readJson(text: string): object {
   } catch {
     return {}
   }
+}
+
+/** The first failure stops the others. */
+async function allOrNothing<From, To>(
+  call: Pick<Call, 'fail'>,
+  inputs: readonly From[],
+  step: (input: From) => Promise<To>,
+): Promise<To[]> {
+  const outputs = inputs.map(async (input) => {
+    try {
+      return await step(input)
+    } catch (failure) {
+      call.fail(failure)
+      throw failure
+    }
+  })
+  await Promise.allSettled(outputs)
+  return Promise.all(outputs)
 }

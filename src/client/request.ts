@@ -1,6 +1,7 @@
 /** The documented request, in process and on the wire. */
 import { InvalidRequestError } from '../errors.ts'
 import { atItem } from '../item-errors.ts'
+import { ours } from '../native-failure.ts'
 import type {
   EmbedRequest,
   EmbedResponse,
@@ -12,7 +13,6 @@ import type {
 import type { Vectors } from './answer.ts'
 import { encodeVector } from './base64.ts'
 import type { Batch, Entry } from './batches.ts'
-import { ours } from './calls.ts'
 import { givenItem, wireItem } from './wire.ts'
 
 export interface CheckedRequest {

@@ -132,9 +132,13 @@ it('the documented request, in numbers and in base64', async () => {
     expect(similarity(embedding, here.data[i]?.embedding ?? [])).toBeGreaterThan(0.99999)
   })
   expect(timings.decode).toBeGreaterThan(0)
-  expect(base64.data.map(({ embedding }) => embedding)).toEqual(
-    data.map(({ embedding }) => Buffer.from(embedding.buffer).toString('base64')),
-  )
+  // Which of them shared a batch decides about the last bits, so equal is not the same.
+  base64.data.forEach(({ embedding }, i) => {
+    const bytes = Buffer.from(embedding, 'base64')
+    const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
+    expect(vector).toHaveLength(data[i]?.embedding.length ?? 0)
+    expect(similarity(vector, data[i]?.embedding ?? [])).toBeGreaterThan(0.99999)
+  })
 })
 
 it('labels', async () => {

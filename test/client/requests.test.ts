@@ -131,25 +131,32 @@ describe('a stream', () => {
   })
 
   it('that is left stops its source and what is under way', async () => {
-    const server = await foreignServer((request) =>
-      inputsOf(request).includes('text 0') ? vectors(request) : new Promise<Reply>(() => {}),
-    )
+    const server = await foreignServer(async (request) => {
+      if (!inputsOf(request).includes('text 0')) return new Promise<Reply>(() => {})
+      while (server.seen.length < 4) await new Promise((resolve) => setTimeout(resolve, 1))
+      return vectors(request)
+    })
     let stopped = false
-    async function* source() {
-      try {
-        yield* texts(8)
-        await new Promise(() => {})
-      } finally {
-        stopped = true
-      }
+    const items = texts(8)[Symbol.iterator]()
+    // It hangs after eight items, and is told all the same.
+    const source = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          const next = items.next()
+          return next.done ? new Promise<never>(() => {}) : next
+        },
+        return: async () => {
+          stopped = true
+          return { done: true as const, value: undefined }
+        },
+      }),
     }
-    const client = clientOf(server.url, { batchSize: 2 })
-    for await (const one of client.embedStream(source())) {
+    for await (const one of clientOf(server.url, { batchSize: 2 }).embedStream(source)) {
       expect([0, 1]).toContain(one.key)
       break
     }
-    await client.dispose({ drain: true })
-    expect(stopped).toBe(false) // its own wait hangs: it is told and not waited for
+    expect(stopped).toBe(true)
+    await Promise.all(server.seen.map(({ gone }) => gone))
   })
 
   it('that rests does not hold up a dispose that drains, and ends with it', async () => {
@@ -159,6 +166,12 @@ describe('a stream', () => {
     await loop.next()
     await client.dispose({ drain: true })
     await expect(loop.next()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('of a list rejects what is no option, and does not throw', async () => {
+    const server = await foreignServer(vectors)
+    const refused = clientOf(server.url).embedMany(texts(1), { ordered: true } as object)
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_argument' })
   })
 
   it.each([

@@ -1,4 +1,5 @@
 /** Servers that a client may meet: ours over a double, and others that say what a test tells them to. */
+import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type ClientOptions, createClient, type EmbedderClient } from 'cosmos-embed/client'
@@ -9,6 +10,8 @@ export interface Seen {
   path: string
   headers: IncomingMessage['headers']
   body: Wire
+  /** Resolves when the connection is done with it: answered, or given up. */
+  gone: Promise<unknown>
 }
 
 /** What a client sends. */
@@ -46,7 +49,8 @@ export async function foreignServer(answer: Answerer, everything = false): Promi
     let text = ''
     for await (const chunk of request) text += chunk
     const { method = '', url = '', headers } = request
-    const one = { method, path: url, headers, body: text === '' ? undefined : JSON.parse(text) } as Seen
+    const body = text === '' ? undefined : JSON.parse(text)
+    const one: Seen = { method, path: url, headers, body, gone: once(response, 'close') }
     if (!everything && url !== '/v1/embeddings') {
       response.writeHead(404).end('not found')
       return
@@ -54,7 +58,7 @@ export async function foreignServer(answer: Answerer, everything = false): Promi
     seen.push(one)
     running += 1
     atOnce = Math.max(atOnce, running)
-    const { status = 200, headers: more = {}, body, hangUp } = await answer(one, seen.length)
+    const { status = 200, headers: more = {}, body: said, hangUp } = await answer(one, seen.length)
     running -= 1
     if (hangUp) {
       response.destroy()
@@ -62,7 +66,7 @@ export async function foreignServer(answer: Answerer, everything = false): Promi
     }
     response
       .writeHead(status, { 'content-type': 'application/json', ...more })
-      .end(typeof body === 'string' ? body : JSON.stringify(body))
+      .end(typeof said === 'string' ? said : JSON.stringify(said))
   }
   const server = createHttpServer((request, response) => void reply(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
