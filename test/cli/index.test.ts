@@ -4,7 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { main } from '../../src/cli/main.ts'
-import { createEmbedder } from '../../src/index.ts'
+import { createEmbedder, similarity } from '../../src/index.ts'
 import { storedRows, temporaryFolder } from '../bulk/support.ts'
 import { run } from './support.ts'
 
@@ -37,7 +37,10 @@ describe('cosmos-embed index', () => {
       [blue, 0, null],
       [red, 0, null],
     ])
-    expect(Float32Array.from(rows.find(({ id }) => id === red)?.embedding ?? [])).toEqual(embedding)
+    // Whether it shared a batch decides about the last bits.
+    const stored = Float32Array.from(rows.find(({ id }) => id === red)?.embedding ?? [])
+    expect(stored).toHaveLength(embedding.length)
+    expect(similarity(stored, embedding)).toBeGreaterThan(0.99999)
 
     const status = await run(['index', 'status', out])
     expect(status.code).toBe(0)
