@@ -32,13 +32,6 @@ bool IsRecoveryPoint(Bytes sei) {
   return false;
 }
 
-constexpr int kH264IdrSlice = 5;
-bool IsH264Slice(int type) {
-  constexpr int kSlice = 1;
-  constexpr int kPartition = 2;
-  return type == kSlice || type == kPartition || type == kH264IdrSlice;
-}
-
 bool IsIntraSlice(Bytes slice) {
   BitReader bits(slice, BitReader::Escapes::kPrevention);
   bits.Golomb();  // the first macroblock
@@ -216,7 +209,6 @@ AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
 }
 
 std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
-  constexpr int kLastHevcPicture = 31;
   constexpr std::uint8_t kFirstVc1Unit = 0x0b;
   constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
   std::size_t size = 0;
@@ -225,8 +217,8 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
   const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
   const auto is_slice = [this](Bytes unit) {
     switch (codec_) {
-      case AV_CODEC_ID_H264: return IsH264Slice(unit[0] & 0x1f);
-      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= kLastHevcPicture;
+      case AV_CODEC_ID_H264: return h264::IsSlice(unit[0] & 0x1f);
+      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= hevc::kLastPicture;
       default: return unit[0] >= kFirstVc1Unit && unit[0] <= kLastVc1Unit;
     }
   };
@@ -288,13 +280,13 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
       recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
     }
     h264_.Note(nal);
-    if (!IsH264Slice(type)) return true;
-    if (!unit.has_picture && type != kH264IdrSlice) {
+    if (!h264::IsSlice(type)) return true;
+    if (!unit.has_picture && type != h264::kIdrSlice) {
       const auto slice = h264_.ReadSlice(nal);
       unit.resets_order = slice && slice->resets;
     }
     unit.has_picture = true;
-    unit.closed = type == kH264IdrSlice;
+    unit.closed = type == h264::kIdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
     unit.random_access = unit.closed || (unit.intra && recovery);
     // What has been said of the whole picture needs no look at its other slices, of which a second field's
@@ -306,27 +298,18 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
 }
 
 AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
-  constexpr int kFirstSkipped = 8;
-  constexpr int kLastSkipped = 9;
-  constexpr int kFirstAccess = 16;  // of the pictures that decoding can begin at
-  constexpr int kFirstIdr = 19;
-  constexpr int kLastIdr = 20;
-  constexpr int kCleanAccess = 21;
-  constexpr int kLastAccess = 23;
-  constexpr int kLastPicture = 31;
-  constexpr int kEndOfSequence = 36;
-  constexpr int kEndOfBitstream = 37;
   AccessUnit unit{.has_picture = false};
   ForEachUnit(packet, length_bytes_, [&](Bytes nal) {
     const int type = nal[0] >> 1 & 0x3f;
-    if (type == kEndOfSequence || type == kEndOfBitstream) sequence_ended_ = true;
-    if (type > kLastPicture || unit.has_picture) return true;
+    if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) sequence_ended_ = true;
+    if (type > hevc::kLastPicture || unit.has_picture) return true;
     unit.has_picture = true;
-    unit.random_access = type >= kFirstAccess && type <= kLastAccess;
-    unit.closed = type == kFirstIdr || type == kLastIdr;
-    unit.drops_leading = unit.random_access && !unit.closed && (type != kCleanAccess || sequence_ended_);
+    unit.random_access = type >= hevc::kFirstAccess && type <= hevc::kLastAccess;
+    unit.closed = type == hevc::kFirstIdr || type == hevc::kLastIdr;
+    unit.drops_leading =
+        unit.random_access && !unit.closed && (type != hevc::kCleanAccess || sequence_ended_);
     unit.restarts_order = unit.closed || unit.drops_leading;
-    unit.skipped_leading = type == kFirstSkipped || type == kLastSkipped;
+    unit.skipped_leading = type == hevc::kFirstSkippedLeading || type == hevc::kLastLeading;
     sequence_ended_ = false;
     return length_bytes_ != 0;
   });
@@ -335,7 +318,7 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
   if (length_bytes_ == 0) {
     ForEachStartCode(packet.last(std::min(kEnd, packet.size())), [&](Bytes nal) {
       const int type = nal[0] >> 1 & 0x3f;
-      sequence_ended_ = sequence_ended_ || type == kEndOfSequence || type == kEndOfBitstream;
+      sequence_ended_ = sequence_ended_ || type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream;
       return true;
     });
   }

@@ -40,6 +40,9 @@ class BitReader {
     if (overrun_) return 0;
     return (std::uint32_t{1} << zeros) - 1 + Bits(zeros);
   }
+  void SkipGolombs(std::uint32_t count) {
+    while (count-- > 0 && !overrun_) Golomb();
+  }
   // A read went past the end, or met no code: what was returned means nothing.
   bool overrun() const { return overrun_; }
 

@@ -9,17 +9,10 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr int kIdrSlice = 5;
-constexpr int kSequenceSet = 7;
-constexpr int kPictureSet = 8;
 // More than any profile allows of pictures that a slice refers to.
 constexpr std::uint32_t kMostReferences = 32;
 
 BitReader Reader(Bytes bytes) { return BitReader(bytes, BitReader::Escapes::kPrevention); }
-
-void SkipGolombs(BitReader& bits, std::uint32_t count) {
-  while (count-- > 0 && !bits.overrun()) bits.Golomb();
-}
 
 // Whether a sequence parameter set of this profile says how pictures are sampled.
 bool ProfileSays(std::uint32_t profile) {
@@ -52,8 +45,8 @@ std::optional<H264Picture> ReadPicture(Bytes set) {
   for (std::uint32_t& references : picture.references) references = bits.Golomb() + 1;
   picture.weights_p = bits.Bit() != 0;
   picture.weights_b = bits.Bits(2);
-  SkipGolombs(bits, 3);  // quantisers
-  bits.Skip(2);          // deblocking, constrained prediction
+  bits.SkipGolombs(3);  // quantisers
+  bits.Skip(2);         // deblocking, constrained prediction
   picture.redundant_number_present = bits.Bit() != 0;
   if (bits.overrun()) return std::nullopt;
   return picture;
@@ -67,11 +60,11 @@ void SkipListChanges(BitReader& bits) {
 }
 
 void SkipWeights(BitReader& bits, std::span<const std::uint32_t> references, bool has_chroma) {
-  SkipGolombs(bits, has_chroma ? 2 : 1);
+  bits.SkipGolombs(has_chroma ? 2 : 1);
   for (const std::uint32_t count : references) {
     for (std::uint32_t i = 0; i < count && !bits.overrun(); ++i) {
-      if (bits.Bit() != 0) SkipGolombs(bits, 2);
-      if (has_chroma && bits.Bit() != 0) SkipGolombs(bits, 4);
+      if (bits.Bit() != 0) bits.SkipGolombs(2);
+      if (has_chroma && bits.Bit() != 0) bits.SkipGolombs(4);
     }
   }
 }
@@ -84,7 +77,7 @@ bool DropsAll(BitReader& bits) {
   bool drops = false;
   for (std::uint32_t wish = bits.Golomb(); wish != 0 && !bits.overrun(); wish = bits.Golomb()) {
     drops = drops || wish == kDropAll;
-    if (wish != kDropAll) SkipGolombs(bits, wish == kTwoNumbers ? 2 : 1);
+    if (wish != kDropAll) bits.SkipGolombs(wish == kTwoNumbers ? 2 : 1);
   }
   return drops && !bits.overrun();
 }
@@ -112,12 +105,12 @@ std::optional<H264Sequence> ReadH264Sequence(Bytes set) {
   if (sequence.order_type == 0) order_bits = bits.Golomb() + 4;
   if (sequence.order_type == 1) {
     sequence.order_is_regular = bits.Bit() != 0;
-    SkipGolombs(bits, 2);
-    SkipGolombs(bits, bits.Golomb());
+    bits.SkipGolombs(2);
+    bits.SkipGolombs(bits.Golomb());
   }
   bits.Golomb();  // reference frames
   sequence.gaps_allowed = bits.Bit() != 0;
-  SkipGolombs(bits, 2);  // width, height
+  bits.SkipGolombs(2);  // width, height
   sequence.frames_only = bits.Bit() != 0;
   if (bits.overrun() || sequence.chroma > 3 || frame_number_bits > kMostBits || order_bits > kMostBits) {
     return std::nullopt;
@@ -141,24 +134,18 @@ int H264Headers::ReadExtradata(Bytes extradata) {
   std::size_t at = kFirst;
   for (const int mask : {0x1f, 0xff}) {
     if (at >= extradata.size()) break;
-    int count = extradata[at++] & mask;
-    for (; count > 0 && at + 2 < extradata.size(); --count) {
-      const std::size_t size = static_cast<std::size_t>(extradata[at]) << 8 | extradata[at + 1];
-      at += 2;
-      const Bytes unit = extradata.subspan(at, std::min(size, extradata.size() - at));
-      Note(unit);
-      at += unit.size();
-    }
+    const int count = extradata[at++] & mask;
+    at = ForEachSet(extradata, at, count, [&](Bytes unit) { Note(unit); });
   }
   return (extradata[kLength] & 3) + 1;
 }
 
 void H264Headers::Note(Bytes unit) {
   const int type = unit.empty() ? 0 : unit[0] & 0x1f;
-  if (type == kSequenceSet) {
+  if (type == h264::kSequenceSet) {
     const auto set = ReadH264Sequence(unit.subspan(1));
     if (set && set->number < kSequences) sequences_.at(set->number) = set;
-  } else if (type == kPictureSet) {
+  } else if (type == h264::kPictureSet) {
     const auto set = ReadPicture(unit.subspan(1));
     if (set && set->number < kPictures) pictures_.at(set->number) = set;
   }
@@ -176,7 +163,7 @@ const H264Sequence* H264Headers::Sequence(std::uint32_t number) const {
 
 std::optional<H264Slice> H264Headers::ReadSlice(Bytes unit) const {
   if (unit.empty()) return std::nullopt;
-  H264Slice slice{.idr = (unit[0] & 0x1f) == kIdrSlice, .reference = (unit[0] & 0x60) != 0};
+  H264Slice slice{.idr = (unit[0] & 0x1f) == h264::kIdrSlice, .reference = (unit[0] & 0x60) != 0};
   BitReader bits = Reader(unit.subspan(1));
   bits.Golomb();  // the first macroblock
   const std::uint32_t type = bits.Golomb() % 5;
@@ -197,7 +184,7 @@ std::optional<H264Slice> H264Headers::ReadSlice(Bytes unit) const {
     bits.Skip(sequence->order_bits);
     if (both) bits.Golomb();
   } else if (sequence->order_type == 1 && !sequence->order_is_regular) {
-    SkipGolombs(bits, both ? 2 : 1);
+    bits.SkipGolombs(both ? 2 : 1);
   }
   if (bits.overrun()) return std::nullopt;
   // What is left says only whether it resets, which neither IDR pictures nor those that none refers to do.

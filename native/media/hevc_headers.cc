@@ -11,12 +11,6 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 using References = std::vector<HevcReference>;
 
-constexpr int kFirstAccess = 16;  // of the pictures that decoding can begin at
-constexpr int kLastAccess = 23;
-constexpr int kFirstIdr = 19;
-constexpr int kLastIdr = 20;
-constexpr int kSequenceSet = 33;
-constexpr int kPictureSet = 34;
 constexpr std::size_t kHeader = 2;  // bytes of a NAL unit's
 constexpr std::uint32_t kMostReferences = 16;
 constexpr std::uint32_t kMostSets = 64;
@@ -24,10 +18,6 @@ constexpr std::uint32_t kMostLong = 32;
 
 BitReader Reader(Bytes unit) {
   return BitReader(unit.subspan(std::min(kHeader, unit.size())), BitReader::Escapes::kPrevention);
-}
-
-void SkipGolombs(BitReader& bits, std::uint32_t count) {
-  while (count-- > 0 && !bits.overrun()) bits.Golomb();
 }
 
 // How many bits name one of `count`.
@@ -55,7 +45,7 @@ void SkipScalingLists(BitReader& bits) {
       if (bits.Bit() == 0) {
         bits.Golomb();
       } else {
-        SkipGolombs(bits, static_cast<std::uint32_t>(std::min(64, 16 << 2 * size)) + (size > 1 ? 1 : 0));
+        bits.SkipGolombs(static_cast<std::uint32_t>(std::min(64, 16 << 2 * size)) + (size > 1 ? 1 : 0));
       }
     }
   }
@@ -108,18 +98,18 @@ std::optional<HevcSequence> ReadSequence(Bytes unit) {
   sequence.number = bits.Golomb();
   constexpr std::uint32_t kAllChroma = 3;
   sequence.separate_planes = bits.Golomb() == kAllChroma && bits.Bit() != 0;
-  SkipGolombs(bits, 2);                       // width, height
-  if (bits.Bit() != 0) SkipGolombs(bits, 4);  // cropping
-  SkipGolombs(bits, 2);                       // bit depths
+  bits.SkipGolombs(2);                       // width, height
+  if (bits.Bit() != 0) bits.SkipGolombs(4);  // cropping
+  bits.SkipGolombs(2);                       // bit depths
   sequence.order_bits = static_cast<int>(std::min<std::uint32_t>(bits.Golomb(), 12)) + 4;
   const int layers = bits.Bit() != 0 ? more_layers + 1 : 1;
-  SkipGolombs(bits, 3 * static_cast<std::uint32_t>(layers));
-  SkipGolombs(bits, 6);  // sizes and depths of blocks
+  bits.SkipGolombs(3 * static_cast<std::uint32_t>(layers));
+  bits.SkipGolombs(6);  // sizes and depths of blocks
   if (bits.Bit() != 0 && bits.Bit() != 0) SkipScalingLists(bits);
   bits.Skip(2);
   if (bits.Bit() != 0) {
     bits.Skip(8);
-    SkipGolombs(bits, 2);
+    bits.SkipGolombs(2);
     bits.Skip(1);
   }
   const std::uint32_t sets = bits.Golomb();
@@ -192,15 +182,9 @@ int HevcHeaders::ReadExtradata(Bytes extradata) {
   std::size_t at = kLength + 1;
   int arrays = extradata[at++];
   for (; arrays > 0 && at + 3 <= extradata.size(); --arrays) {
-    int count = extradata[at + 1] << 8 | extradata[at + 2];
+    const int count = extradata[at + 1] << 8 | extradata[at + 2];
     at += 3;
-    for (; count > 0 && at + 2 < extradata.size(); --count) {
-      const std::size_t size = static_cast<std::size_t>(extradata[at]) << 8 | extradata[at + 1];
-      at += 2;
-      const Bytes unit = extradata.subspan(at, std::min(size, extradata.size() - at));
-      Note(unit);
-      at += unit.size();
-    }
+    at = ForEachSet(extradata, at, count, [&](Bytes unit) { Note(unit); });
   }
   return (extradata[kLength] & 3) + 1;
 }
@@ -210,10 +194,10 @@ void HevcHeaders::Note(Bytes unit) {
   const bool is_first_layer = (unit[0] & 1) == 0 && unit[1] >> 3 == 0;
   const int type = unit[0] >> 1 & 0x3f;
   if (!is_first_layer) return;
-  if (type == kSequenceSet) {
+  if (type == hevc::kSequenceSet) {
     auto set = ReadSequence(unit);
     if (set && set->number < kSequences) sequences_.at(set->number) = std::move(set);
-  } else if (type == kPictureSet) {
+  } else if (type == hevc::kPictureSet) {
     const auto set = ReadPicture(unit);
     if (set && set->number < kPictures) pictures_.at(set->number) = set;
   }
@@ -226,7 +210,7 @@ std::optional<HevcSlice> HevcHeaders::ReadSlice(Bytes unit) const {
   slice.temporal_layer = (unit[1] & 7) - 1;
   BitReader bits = Reader(unit);
   if (bits.Bit() == 0) return std::nullopt;  // not the first of its picture
-  if (slice.type >= kFirstAccess && slice.type <= kLastAccess) bits.Skip(1);
+  if (slice.type >= hevc::kFirstAccess && slice.type <= hevc::kLastAccess) bits.Skip(1);
   const std::uint32_t number = bits.Golomb();
   if (number >= kPictures || !pictures_.at(number)) return std::nullopt;
   const HevcPicture& picture = *pictures_.at(number);
@@ -237,7 +221,7 @@ std::optional<HevcSlice> HevcHeaders::ReadSlice(Bytes unit) const {
   bits.Golomb();  // the type
   if (picture.output_flag_present) bits.Skip(1);
   if (sequence.separate_planes) bits.Skip(2);
-  if (slice.type == kFirstIdr || slice.type == kLastIdr) {
+  if (slice.type == hevc::kFirstIdr || slice.type == hevc::kLastIdr) {
     if (bits.overrun()) return std::nullopt;
     return slice;
   }

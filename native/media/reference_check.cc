@@ -9,17 +9,6 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// Of HEVC's pictures by the types of their NAL units.
-constexpr int kFirstDecodableLeading = 6;
-constexpr int kFirstSkippedLeading = 8;
-constexpr int kLastLeading = 9;
-constexpr int kFirstAccess = 16;
-constexpr int kLastIdr = 20;  // of those that begin a sequence whatever is before them
-constexpr int kLastAccess = 23;
-constexpr int kLastPicture = 31;
-constexpr int kEndOfSequence = 36;
-constexpr int kEndOfBitstream = 37;
-
 }  // namespace
 
 ReferenceCheck::ReferenceCheck(const AVCodecParameters& parameters) : codec_(parameters.codec_id) {
@@ -47,12 +36,9 @@ bool ReferenceCheck::MissesPictures(const AVPacket& packet) {
   bool misses = false;
   ForEachUnit({packet.data, static_cast<std::size_t>(packet.size)}, length_bytes_, [&](Bytes unit) {
     if (codec_ == AV_CODEC_ID_H264) {
-      constexpr int kSlice = 1;
-      constexpr int kPartition = 2;
-      constexpr int kIdrSlice = 5;
       const int type = unit[0] & 0x1f;
       h264_.Note(unit);
-      if (type != kSlice && type != kPartition && type != kIdrSlice) return true;
+      if (!h264::IsSlice(type)) return true;
       misses = MissesH264(unit);
       return false;
     }
@@ -60,8 +46,8 @@ bool ReferenceCheck::MissesPictures(const AVPacket& packet) {
     if (!is_first_layer) return true;
     const int type = unit[0] >> 1 & 0x3f;
     hevc_.Note(unit);
-    if (type == kEndOfSequence || type == kEndOfBitstream) begins_ = true;
-    if (type > kLastPicture) return true;
+    if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) begins_ = true;
+    if (type > hevc::kLastPicture) return true;
     misses = MissesHevc(unit);
     return false;
   });
@@ -89,16 +75,16 @@ bool ReferenceCheck::MissesH264(Bytes unit) {
 bool ReferenceCheck::MissesHevc(Bytes unit) {
   const auto slice = hevc_.ReadSlice(unit);
   if (!slice) return false;
-  const bool access = slice->type >= kFirstAccess && slice->type <= kLastAccess;
-  const bool leading = slice->type >= kFirstDecodableLeading && slice->type <= kLastLeading;
-  const bool first = access && (begins_ || slice->type <= kLastIdr);
+  const bool access = slice->type >= hevc::kFirstAccess && slice->type <= hevc::kLastAccess;
+  const bool leading = slice->type >= hevc::kFirstDecodableLeading && slice->type <= hevc::kLastLeading;
+  const bool first = access && (begins_ || slice->type <= hevc::kLastIdr);
   if (access) skips_leading_ = first;
   if (first) kept_.clear();
   begins_ = false;
-  if (leading && slice->type >= kFirstSkippedLeading && skips_leading_) return false;
+  if (leading && slice->type >= hevc::kFirstSkippedLeading && skips_leading_) return false;
   const std::int64_t order = first ? static_cast<std::int64_t>(slice->order_low) : OrderOf(*slice);
   // Pictures whose number others are counted from: of the lowest layer, and no picture does without them.
-  const bool refers_to_none = slice->type < kFirstAccess && slice->type % 2 == 0;
+  const bool refers_to_none = slice->type < hevc::kFirstAccess && slice->type % 2 == 0;
   if (slice->temporal_layer == 0 && !leading && !refers_to_none) anchor_ = order;
   return Keep(*slice, order) && !access;
 }

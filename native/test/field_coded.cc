@@ -18,15 +18,8 @@ Bytes ParameterSets() {
   sequence.Put(0, 1);
   sequence.Golomb({kColumns - 1, kFieldRows - 1});
   sequence.Put(0b00100, 5);  // fields, not adaptive, direct 8 x 8, no cropping, no VUI
-  BitWriter picture;
-  picture.Golomb({0, 0});
-  picture.Put(0, 2);
-  picture.Golomb({0, 0, 0});
-  picture.Put(0, 3);
-  picture.Golomb({0, 0, 0});
-  picture.Put(0b100, 3);  // the slice says how edges are smoothed
   Bytes sets = sequence.Unit(0x67);
-  const Bytes second = picture.Unit(0x68);
+  const Bytes second = PictureSet();
   sets.insert(sets.end(), second.begin(), second.end());
   return sets;
 }

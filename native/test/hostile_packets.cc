@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bit_writer.h"
+
 namespace cosmos::test {
 namespace {
 
@@ -9,41 +11,13 @@ using namespace std::literals;
 
 constexpr int kPictures = 20;
 
-// Bits, the most significant first.
-class Bits {
- public:
-  Bits& U(int count, std::uint32_t value) {
-    for (int bit = count - 1; bit >= 0; --bit) bits_.push_back((value >> bit & 1) != 0);
-    return *this;
-  }
-  Bits& Ue(int value) {
-    const auto coded = static_cast<std::uint32_t>(value + 1);
-    int length = 0;
-    while (coded >> (length + 1)) ++length;
-    return U(length, 0).U(length + 1, coded);
-  }
-  // With the stop bit and emulation prevention.
-  Bytes Nal(int header) {
-    bits_.push_back(true);
-    while (bits_.size() % 8 != 0) bits_.push_back(false);
-    Bytes nal(1, static_cast<char>(header));
-    int zeros = 0;
-    for (std::size_t at = 0; at < bits_.size(); at += 8) {
-      int byte = 0;
-      for (std::size_t bit = 0; bit < 8; ++bit) byte = byte << 1 | (bits_[at + bit] ? 1 : 0);
-      if (zeros >= 2 && byte <= 3) {
-        nal += '\3';
-        zeros = 0;
-      }
-      zeros = byte == 0 ? zeros + 1 : 0;
-      nal += static_cast<char>(byte);
-    }
-    return nal;
-  }
+Bytes Nal(BitWriter& bits, std::uint8_t header) {
+  constexpr int kStartCode = 4;
+  const std::vector<std::uint8_t> unit = bits.Unit(header);
+  return Bytes(unit.begin() + kStartCode, unit.end());
+}
 
- private:
-  std::vector<bool> bits_;
-};
+unsigned Unsigned(int value) { return static_cast<unsigned>(value); }
 
 Bytes Number(std::size_t value, int bytes) { return Big(value, bytes); }
 
@@ -65,44 +39,37 @@ Bytes H264Configuration(const Bytes& sps) {
 }
 
 Bytes H264DamagedIntra() {
-  return Bits().Ue(0).Ue(7).Ue(0).U(4, 0).Ue(0).U(2, 0).Ue(0).Nal(0x65) + Bytes(32, '\x80');
+  BitWriter bits;
+  bits.Golomb({0, 7, 0}).Put(0, 4).Golomb({0}).Put(0, 2).Golomb({0});
+  return Nal(bits, 0x65) + Bytes(32, '\x80');
 }
 
 Bytes H264Sps(int width, int height) {
-  return Bits()
-      .U(8, 77)
-      .U(8, 0)
-      .U(8, 62)
-      .Ue(0)
-      .Ue(0)
-      .Ue(2)
-      .Ue(1)
-      .U(1, 0)
-      .Ue(width - 1)
-      .Ue(height - 1)
-      .U(1, 1)
-      .U(1, 1)
-      .U(2, 0)
-      .Nal(0x67);
+  BitWriter bits;
+  bits.Put(77 << 16 | 62, 24).Golomb({0, 0, 2, 1}).Put(0, 1);
+  bits.Golomb({Unsigned(width - 1), Unsigned(height - 1)}).Put(0b1100, 4);
+  return Nal(bits, 0x67);
 }
 
 Bytes H264Pps() {
-  return Bits().Ue(0).Ue(0).U(2, 0).Ue(0).Ue(0).Ue(0).U(1, 0).U(2, 0).Ue(0).Ue(0).Ue(0).U(3, 0).Nal(0x68);
+  BitWriter bits;
+  bits.Golomb({0, 0}).Put(0, 2).Golomb({0, 0, 0}).Put(0, 3).Golomb({0, 0, 0}).Put(0, 3);
+  return Nal(bits, 0x68);
 }
 
 Bytes H264Intra(int width, int height) {
-  Bits bits;
-  bits.Ue(0).Ue(7).Ue(0).U(4, 0).Ue(0).U(2, 0).Ue(0);
+  BitWriter bits;
+  bits.Golomb({0, 7, 0}).Put(0, 4).Golomb({0}).Put(0, 2).Golomb({0});
   // Predicted from what is around it, with nothing added.
-  for (int block = 0; block < width * height; ++block) bits.Ue(3).Ue(0).Ue(0).U(1, 1);
-  return bits.Nal(0x65);
+  for (int block = 0; block < width * height; ++block) bits.Golomb({3, 0, 0}).Put(1, 1);
+  return Nal(bits, 0x65);
 }
 
 Bytes H264Skip(int width, int height, int first, bool reference) {
-  Bits bits;
-  bits.Ue(first).Ue(5).Ue(0).U(4, 1).U(2, 0);
-  if (reference) bits.U(1, 0);
-  return bits.Ue(0).Ue(width * height - first).Nal(reference ? 0x41 : 0x01);
+  BitWriter bits;
+  bits.Golomb({Unsigned(first), 5, 0}).Put(1, 4).Put(0, reference ? 3 : 2);
+  bits.Golomb({0, Unsigned(width * height - first)});
+  return Nal(bits, reference ? 0x41 : 0x01);
 }
 
 std::vector<Bytes> H264Skips(int width, int height, int count, bool reference) {

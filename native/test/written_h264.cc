@@ -22,15 +22,8 @@ Bytes ParameterSets() {
   sequence.Put(0b000000001, 9);  // of which only how pictures are reordered
   sequence.Put(1, 1);
   sequence.Golomb({0, 0, 16, 16, 2, 4});
-  BitWriter picture;
-  picture.Golomb({0, 0});
-  picture.Put(0, 2);
-  picture.Golomb({0, 0, 0});
-  picture.Put(0, 3);
-  picture.Golomb({0, 0, 0});
-  picture.Put(0b100, 3);  // the slice says how edges are smoothed
   Bytes sets = sequence.Unit(0x67);
-  const Bytes second = picture.Unit(0x68);
+  const Bytes second = PictureSet();
   sets.insert(sets.end(), second.begin(), second.end());
   return sets;
 }
@@ -55,33 +48,15 @@ Bytes Picture(const WrittenPicture& picture) {
 
 }  // namespace
 
-void BitWriter::Put(unsigned value, int bits) {
-  for (int bit = bits - 1; bit >= 0; --bit) {
-    if (used_ == 0) bytes_.push_back(0);
-    bytes_.back() = static_cast<std::uint8_t>(bytes_.back() | (value >> bit & 1) << (7 - used_));
-    used_ = (used_ + 1) % 8;
-  }
-}
-
-void BitWriter::Golomb(std::initializer_list<unsigned> values) {
-  for (const unsigned value : values) {
-    int bits = 1;
-    while ((value + 1) >> bits != 0) ++bits;
-    Put(value + 1, 2 * bits - 1);
-  }
-}
-
-Bytes BitWriter::Unit(std::uint8_t header) {
-  Put(1, 1);
-  Bytes unit = {0, 0, 0, 1, header};
-  int zeros = 0;
-  for (const std::uint8_t byte : bytes_) {
-    if (zeros == 2 && byte <= 3) unit.push_back(3);
-    zeros = zeros == 2 && byte <= 3 ? 0 : zeros;
-    zeros = byte == 0 ? zeros + 1 : 0;
-    unit.push_back(byte);
-  }
-  return unit;
+Bytes PictureSet() {
+  return BitWriter()
+      .Golomb({0, 0})
+      .Put(0, 2)
+      .Golomb({0, 0, 0})
+      .Put(0, 3)
+      .Golomb({0, 0, 0})
+      .Put(0b100, 3)
+      .Unit(0x68);
 }
 
 void PutMacroblocks(BitWriter& slice, int count, unsigned luma, bool intra) {

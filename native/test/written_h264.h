@@ -3,26 +3,17 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <string>
 #include <vector>
+
+#include "bit_writer.h"
 
 namespace cosmos::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-class BitWriter {
- public:
-  void Put(unsigned value, int bits);
-  void Golomb(std::initializer_list<unsigned> values);
-  void Align() { used_ = 0; }
-  // What was written as a NAL unit between start codes.
-  Bytes Unit(std::uint8_t header);
-
- private:
-  Bytes bytes_;
-  int used_ = 0;
-};
+// A picture parameter set of number 0, with which slices say how edges are smoothed.
+Bytes PictureSet();
 
 // Grey macroblocks, each a little brighter than the one before. `intra`: of a slice that says so.
 void PutMacroblocks(BitWriter& slice, int count, unsigned luma, bool intra);

@@ -1,0 +1,23 @@
+// Headers of H.264, bit by bit, the most significant first.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+namespace cosmos::test {
+
+class BitWriter {
+ public:
+  BitWriter& Put(unsigned value, int bits);
+  BitWriter& Golomb(std::initializer_list<unsigned> values);
+  void Align() { used_ = 0; }
+  // What was written as a NAL unit between start codes.
+  std::vector<std::uint8_t> Unit(std::uint8_t header);
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+  int used_ = 0;
+};
+
+}  // namespace cosmos::test
