@@ -23,7 +23,7 @@ export interface StreamWay {
  *
  * `work` settles whatever happens; if it rejects, the call fails.
  */
-export class ItemStream<I, R> {
+export class ItemStream<I, R> implements Parts<R> {
   readonly #call: Pick<Call, 'signal' | 'fail'>
   readonly #items: Iterable<I> | AsyncIterable<I>
   readonly #work: (input: I, index: number) => Promise<R>
@@ -178,10 +178,18 @@ export function keyOf(input: unknown): unknown {
   return (input as { key?: unknown } | null | undefined)?.key
 }
 
-/** What a stream hands out, as one call that ends when the loop over it does. */
-export async function* handOut<I, R>(
+/** What a call answers with in parts. */
+export interface Parts<R> {
+  /** To be called once. */
+  results(): AsyncGenerator<R, void, undefined>
+  /** Resolves when nothing of it runs or is held any more. May be called twice. */
+  ended(): Promise<void>
+}
+
+/** The parts, as one call that ends when the loop over them does. */
+export async function* handOut<R>(
   call: Pick<Call, 'signal' | 'rest' | 'resume' | 'end'>,
-  stream: ItemStream<I, R>,
+  stream: Parts<R>,
 ): AsyncGenerator<R, void, undefined> {
   const close = async (outcome?: { failure: unknown }) => {
     await stream.ended()

@@ -1,8 +1,7 @@
 import type { NativeSegmentReader } from '#binding'
-import { onAbort } from './abort.ts'
 import type { Call } from './calls.ts'
 import { CancelledError } from './errors.ts'
-import { ours } from './native-failure.ts'
+import { handOut } from './item-stream.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { VideoItem } from './request/items.ts'
 import type { Lease } from './schedule/admission.ts'
@@ -36,19 +35,17 @@ export class SegmentPass {
   readonly #parts: SegmentPassParts
   #reader: NativeSegmentReader | undefined
   #encoding: Promise<Segment> | undefined
-  #paused = false
 
   constructor(parts: SegmentPassParts) {
     this.#parts = parts
   }
 
-  async *run(): AsyncGenerator<Segment, void, undefined> {
+  run(): AsyncGenerator<Segment, void, undefined> {
+    return handOut(this.#parts.call, { results: () => this.#results(), ended: () => this.#ended() })
+  }
+
+  async *#results(): AsyncGenerator<Segment, void, undefined> {
     const { pipeline, call, newWork, item, windows } = this.#parts
-    // A consumer that rests inside its loop cannot run our `finally`: then the abort itself cleans up.
-    const forget = onAbort(call.signal, () => {
-      if (this.#paused) void this.#close({ failure: call.signal.reason })
-    })
-    let outcome: { failure: unknown } | undefined
     try {
       let work = newWork()
       const reader = await counted(work, pipeline.openSegments(item, windows, work))
@@ -57,28 +54,15 @@ export class SegmentPass {
         const next = await this.#startNext(reader, work).catch((failure: unknown) => ({ failure }))
         const former = this.#encoding
         this.#encoding = next && 'segment' in next ? next.segment : undefined
-        if (former) {
-          const segment = await former
-          this.#paused = true
-          call.rest()
-          yield segment
-          call.resume()
-          this.#paused = false
-        }
+        if (former) yield await former
         // The windows before a broken one are whole.
         if (next && 'failure' in next) throw next.failure
         if (!next) return
         call.signal.throwIfAborted()
         work = newWork()
       }
-    } catch (thrown) {
-      const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
-      outcome = { failure }
-      throw failure
     } finally {
-      forget()
       call.fail(new CancelledError('the loop over the segments was left'))
-      await this.#close(outcome)
     }
   }
 
@@ -101,12 +85,11 @@ export class SegmentPass {
     return { segment }
   }
 
-  async #close(outcome: { failure: unknown } | undefined) {
+  async #ended(): Promise<void> {
     this.#reader?.close()
     await this.#encoding?.catch(() => {})
     this.#parts.leave()
     this.#parts.lease.release()
-    this.#parts.call.end(outcome)
   }
 }
 

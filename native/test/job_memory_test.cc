@@ -201,15 +201,21 @@ void* AllocateAndWait(void* given) {
   return given;
 }
 
-TEST(JobMeter, ThreadsCountForTheJobThatStartedThem) {
-  Work work;
-  pthread_t thread;
-  const Meter meter(1 << 20);
+// A thread of the meter's job, which has allocated and waits.
+pthread_t Start(Work& work, const Meter& meter) {
+  pthread_t thread = 0;
   {
     const Entered entered(meter);
-    ASSERT_EQ(cosmos_pthread_create(&thread, nullptr, AllocateAndWait, &work), 0);
+    EXPECT_EQ(cosmos_pthread_create(&thread, nullptr, AllocateAndWait, &work), 0);
   }
   work.allocated.wait();
+  return thread;
+}
+
+TEST(JobMeter, ThreadsCountForTheJobThatStartedThem) {
+  Work work;
+  const Meter meter(1 << 20);
+  const pthread_t thread = Start(work, meter);
   EXPECT_GE(meter.bytes(), 5000U);
   work.may_end.count_down();
   void* result = nullptr;
@@ -222,13 +228,7 @@ TEST(JobMeter, ThreadsCountForTheJobThatStartedThem) {
 
 TEST(JobMeter, OutlivesItsJobForAsLongAsThreadsAndBlocksNeedIt) {
   Work work;
-  pthread_t thread;
-  {
-    const Meter meter(1 << 20);
-    const Entered entered(meter);
-    ASSERT_EQ(cosmos_pthread_create(&thread, nullptr, AllocateAndWait, &work), 0);
-  }
-  work.allocated.wait();
+  const pthread_t thread = Start(work, Meter(1 << 20));
   work.may_end.count_down();
   pthread_join(thread, nullptr);
   work.block = cosmos_realloc(work.block, 9000);
