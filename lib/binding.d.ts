@@ -3,7 +3,7 @@
  * exactly this. Pixels stay behind it: TypeScript holds {@link NativeClip} handles.
  *
  * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. Every failure is an
- * `Error` with the own properties of {@link NativeFailure}; `src/native-failure.ts` turns it into an error class. Misuse (a wrong
+ * `Error` with the own properties of {@link NativeFailure}; `src/base/native-failure.ts` turns it into an error class. Misuse (a wrong
  * argument, a released clip, a closed reader or engine) is thrown at the call, with code `invalid_argument` and
  * `details.field`; whatever goes wrong later rejects the job's promise.
  *

@@ -1,5 +1,5 @@
-import { abortable } from './abort.ts'
-import { checkCall } from './call-options.ts'
+import { abortable } from './base/abort.ts'
+import { checkCall } from './call/call-options.ts'
 import { createEmbedder } from './embedder.ts'
 import { holdStreams } from './source/given.ts'
 import type {

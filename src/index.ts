@@ -38,6 +38,6 @@ export type {
   OnnxRuntimeOptions,
   Precision,
 } from './options.ts'
-export { type Ranked, rank, similarity, type VectorLike } from './similarity.ts'
+export { type Ranked, rank, similarity, type VectorLike } from './base/similarity.ts'
 export type * from './types.ts'
-export { VERSION } from './version.ts'
+export { VERSION } from './base/version.ts'

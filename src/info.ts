@@ -3,11 +3,11 @@ import type { NativeDiagnostics } from '#binding'
 import type { DeviceChoice } from './device/choice.ts'
 import type { OpenDevice } from './device/open.ts'
 import type { ModelBundle } from './model/bundle.ts'
-import type { EnginePlan } from './model/engine-plan.ts'
+import type { EnginePlan } from './tensorrt/engine-plan.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { Pipelines } from './pipelines.ts'
+import type { Pipelines } from './run/device-pipelines.ts'
 import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
-import { VERSION } from './version.ts'
+import { VERSION } from './base/version.ts'
 
 export interface EmbedderFacts {
   options: ResolvedOptions

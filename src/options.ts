@@ -1,12 +1,12 @@
 /** What `createEmbedder` takes. Every option has a default; a wrong one is an InvalidArgumentError that names it. */
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
-import { cores } from './cores.ts'
+import { cores } from './base/cores.ts'
 import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
 import { isSignal } from './source/given.ts'
 import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
-import { checkOptions } from './validate.ts'
+import { checkOptions } from './base/validate.ts'
 
 export interface EmbedderOptions {
   /** Folder of the model bundle. Default: the demo model of this package. */

@@ -2,7 +2,7 @@
 
 import type { RgbImage } from '#binding'
 import type { CosmosEmbedError } from './errors.ts'
-import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './facts.ts'
+import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './info-types.ts'
 import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 import type {
   EmbedRequest,
@@ -14,7 +14,7 @@ import type {
 } from './request/schema.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 
-export type * from './facts.ts'
+export type * from './info-types.ts'
 export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
   EmbedRequest,

@@ -28,9 +28,8 @@ class Registry {
   Result<T*> Get(const Name& name, Make make) {
     const std::lock_guard lock(mutex_);
     if (const auto found = objects_.find(name); found != objects_.end()) return found->second.get();
-    Result<std::unique_ptr<T>> made = make();
-    if (!made.ok()) return made.TakeStatus();
-    return objects_.emplace(name, std::move(made).value()).first->second.get();
+    COSMOS_ASSIGN_OR_RETURN(auto made, make());
+    return objects_.emplace(name, std::move(made)).first->second.get();
   }
 
  private:

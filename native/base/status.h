@@ -85,3 +85,15 @@ class [[nodiscard]] Result {
 };
 
 }  // namespace cosmos
+
+// Evaluates `expression`, a Result. Leaves the calling function with its Status when it holds one; otherwise
+// moves its value into `target`, which may declare a variable: COSMOS_ASSIGN_OR_RETURN(auto clip,
+// reader->Next(cancel)); Expands to several statements, so it needs braces under an `if`.
+#define COSMOS_ASSIGN_OR_RETURN(target, ...) \
+  COSMOS_ASSIGN_OR_RETURN_(COSMOS_CONCAT_(result_, __LINE__), target, __VA_ARGS__)
+#define COSMOS_ASSIGN_OR_RETURN_(result, target, ...) \
+  auto result = (__VA_ARGS__);                        \
+  if (!result.ok()) return result.TakeStatus();       \
+  target = std::move(result).value()
+#define COSMOS_CONCAT_(a, b) COSMOS_CONCAT_NOW_(a, b)
+#define COSMOS_CONCAT_NOW_(a, b) a##b

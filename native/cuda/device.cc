@@ -61,15 +61,14 @@ Result<Device*> Device::Open(Driver& driver, int ordinal) {
 }
 
 Result<std::unique_ptr<Device>> Device::Retain(Driver& driver, int ordinal) {
-  auto info = DescribeDevice(driver, ordinal);
-  if (!info.ok()) return info.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto info, DescribeDevice(driver, ordinal));
   CUdevice handle = 0;
   CUcontext context = nullptr;
-  const std::string doing = "GPU " + std::to_string(ordinal) + " (" + info->name + ") gives no context";
+  const std::string doing = "GPU " + std::to_string(ordinal) + " (" + info.name + ") gives no context";
   COSMOS_RETURN_IF_ERROR(driver.Check(driver.api().DeviceGet(&handle, ordinal), doing, StatusCode::kLibrary));
   COSMOS_RETURN_IF_ERROR(
       driver.Check(driver.api().DevicePrimaryCtxRetain(&context, handle), doing, StatusCode::kLibrary));
-  return std::unique_ptr<Device>(new Device(driver, std::move(info).value(), context));
+  return std::unique_ptr<Device>(new Device(driver, std::move(info), context));
 }
 
 Status Device::MakeCurrent() const {
@@ -146,9 +145,7 @@ Result<std::shared_ptr<DeviceBuffer>> BufferPool::Take(std::size_t bytes) {
     }
   }
   if (!buffer) {
-    auto made = Allocate(bytes);
-    if (!made.ok()) return made.TakeStatus();
-    buffer = std::move(made).value();
+    COSMOS_ASSIGN_OR_RETURN(buffer, Allocate(bytes));
   }
   const auto give_back = [pool = shared_from_this()](DeviceBuffer* used) {
     pool->Return(std::move(*used));

@@ -57,11 +57,9 @@ Result<Driver*> Driver::Open(const std::string& path) {
 
 Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {
   const std::string library = path.empty() ? kSoname : path;
-  Result<Dynlib> file = path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path);
-  if (!file.ok()) return file.TakeStatus();
-  auto api = Resolve(*file.operator->(), library);
-  if (!api.ok()) return api.TakeStatus();
-  std::unique_ptr<Driver> driver(new Driver(library, api.value()));
+  COSMOS_ASSIGN_OR_RETURN(auto file, path.empty() ? Dynlib::OpenSystem(kSoname) : Dynlib::Open(path));
+  COSMOS_ASSIGN_OR_RETURN(auto api, Resolve(file, library));
+  std::unique_ptr<Driver> driver(new Driver(library, api));
   COSMOS_RETURN_IF_ERROR(driver->Start());
   return driver;
 }

@@ -73,9 +73,8 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
     return log[0] == '\0' ? std::move(status) : std::move(status).With("log", std::string(log.data()));
   }
   Module module(device, handle);
-  auto uploads = MakeStream(device);
-  if (!uploads.ok()) return uploads.TakeStatus();
-  std::shared_ptr<Preprocessor> made(new Preprocessor(device, std::move(module), std::move(uploads).value()));
+  COSMOS_ASSIGN_OR_RETURN(auto uploads, MakeStream(device));
+  std::shared_ptr<Preprocessor> made(new Preprocessor(device, std::move(module), std::move(uploads)));
   COSMOS_RETURN_IF_ERROR(check(device.api().ModuleGetFunction(&made->rows_, handle, "cosmos_resize_rows")));
   COSMOS_RETURN_IF_ERROR(
       check(device.api().ModuleGetFunction(&made->columns_, handle, "cosmos_resize_columns")));
@@ -108,19 +107,18 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_s
   packed.insert(packed.end(), filter.count.begin(), filter.count.end());
   packed.insert(packed.end(), filter.weights.begin(), filter.weights.end());
   const std::size_t bytes = packed.size() * sizeof(std::int32_t);
-  auto memory = pool.Allocate(bytes);
-  if (!memory.ok()) return memory.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto memory, pool.Allocate(bytes));
   const std::string doing = "the weights of a resize cannot be copied to the GPU";
   const CUresult copied =
-      device_.api().MemcpyHtoDAsync(memory->address(), packed.data(), bytes, uploads_.get());
+      device_.api().MemcpyHtoDAsync(memory.address(), packed.data(), bytes, uploads_.get());
   const CUresult waited = device_.api().StreamSynchronize(uploads_.get());
   COSMOS_RETURN_IF_ERROR(device_.Check(copied, doing));
   COSMOS_RETURN_IF_ERROR(device_.Check(waited, doing));
-  const CUdeviceptr first = memory->address();
+  const CUdeviceptr first = memory.address();
   const CUdeviceptr count = first + filter.first.size() * sizeof(std::int32_t);
   const CUdeviceptr weights = count + filter.count.size() * sizeof(std::int32_t);
-  return std::make_shared<const Table>(Table{
-      std::move(memory).value(), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
+  return std::make_shared<const Table>(
+      Table{std::move(memory), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
 }
 
 Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& grid,
@@ -134,18 +132,15 @@ Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& gr
 Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
                             int width, int height, BufferPool& pool, CUstream stream, InUse& in_use) {
   const auto [source_width, source_height] = ShownSize(pictures.front());
-  auto columns = TableOf(source_width, width, pool);
-  if (!columns.ok()) return columns.TakeStatus();
-  in_use.push_back(columns.value());
-  auto rows = TableOf(source_height, height, pool);
-  if (!rows.ok()) return rows.TakeStatus();
-  in_use.push_back(rows.value());
-  auto scratch = pool.Take(std::size_t{3} * width * source_height * pictures.size());
-  if (!scratch.ok()) return scratch.TakeStatus();
-  in_use.push_back(scratch.value());
+  COSMOS_ASSIGN_OR_RETURN(auto columns, TableOf(source_width, width, pool));
+  in_use.push_back(columns);
+  COSMOS_ASSIGN_OR_RETURN(auto rows, TableOf(source_height, height, pool));
+  in_use.push_back(rows);
+  COSMOS_ASSIGN_OR_RETURN(auto scratch, pool.Take(std::size_t{3} * width * source_height * pictures.size()));
+  in_use.push_back(scratch);
 
-  ResizeParameters parameters{.rows = scratch.value()->address(),
-                              .filter = columns.value()->parameters,
+  ResizeParameters parameters{.rows = scratch->address(),
+                              .filter = columns->parameters,
                               .width = width,
                               .height = height,
                               .source_width = source_width,
@@ -159,7 +154,7 @@ Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<c
       parameters.transpose ? std::pair{source_height, width} : std::pair{width, source_height};
   COSMOS_RETURN_IF_ERROR(Launch(rows_, {Blocks(lines.first, kBlockX), Blocks(lines.second, kBlockY), count},
                                 kBlock, &parameters, stream));
-  parameters.filter = rows.value()->parameters;
+  parameters.filter = rows->parameters;
   return Launch(columns_, {Blocks(width, kBlockX), Blocks(height, kBlockY), 3 * count}, kBlock, &parameters,
                 stream);
 }

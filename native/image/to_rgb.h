@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/status.h"
+#include "ffmpeg/ffmpeg.h"
 #include "image/rgb_image.h"
-#include "media/ffmpeg.h"
 
 namespace cosmos {
 

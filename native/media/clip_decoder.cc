@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/stopwatch.h"
-#include "media/picture_format.h"
+#include "media/demux/picture_format.h"
 
 namespace cosmos {
 namespace {
@@ -22,9 +22,7 @@ double SetupSeconds(NvdecPool::Effort effort) {
 
 Status ClipDecoder::Open() {
   // Threads of its own are for a decoder that will be used.
-  auto software = OpenSoftware(request_.gpu ? 1 : request_.threads);
-  if (!software.ok()) return software.TakeStatus();
-  software_ = std::move(software).value();
+  COSMOS_ASSIGN_OR_RETURN(software_, OpenSoftware(request_.gpu ? 1 : request_.threads));
   return {};
 }
 
@@ -80,16 +78,16 @@ Status ClipDecoder::DecodeInParallel(const DecodePlan& plan) {
       nvdec.pool().IdleFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height);
   const auto turns = nvdec.scheduler().TakeFree(std::min(idle, static_cast<int>(plan.runs.size()) - 1));
   if (!turns.empty()) {
-    auto decoded = cosmos::DecodeInParallel({.media = media_,
-                                             .scan = scan_,
-                                             .plan = plan,
-                                             .limits = request_.limits,
-                                             .guard = guard_,
-                                             .nvdec = nvdec},
-                                            1 + static_cast<int>(turns.size()), demuxer_, *nvdec_);
-    if (!decoded.ok()) return decoded.TakeStatus();
-    if (decoded.value()) {
-      parallel_ = *std::move(decoded).value();
+    COSMOS_ASSIGN_OR_RETURN(auto decoded,
+                            cosmos::DecodeInParallel({.media = media_,
+                                                      .scan = scan_,
+                                                      .plan = plan,
+                                                      .limits = request_.limits,
+                                                      .guard = guard_,
+                                                      .nvdec = nvdec},
+                                                     1 + static_cast<int>(turns.size()), demuxer_, *nvdec_));
+    if (decoded) {
+      parallel_ = *std::move(decoded);
       return {};
     }
   }
@@ -139,9 +137,7 @@ Status ClipDecoder::Choose(const DecodeWork& clip) {
 
 Status ClipDecoder::OpenStream(const DecodePlan& plan) {
   if (!nvdec_ && request_.gpu && request_.threads > 1) {
-    auto software = OpenSoftware(request_.threads);
-    if (!software.ok()) return software.TakeStatus();
-    software_ = std::move(software).value();
+    COSMOS_ASSIGN_OR_RETURN(software_, OpenSoftware(request_.threads));
   }
   PictureStream::MakeCarefulDecoder make_careful;
   if (nvdec_) {
@@ -152,10 +148,9 @@ Status ClipDecoder::OpenStream(const DecodePlan& plan) {
     };
   } else if (request_.threads > 1) {
     make_careful = [this]() -> Result<std::unique_ptr<Decoder>> {
-      auto careful = OpenSoftware(1);
-      if (!careful.ok()) return careful.TakeStatus();
-      careful_ = careful.value().get();
-      return std::unique_ptr<Decoder>(std::move(careful).value());
+      COSMOS_ASSIGN_OR_RETURN(auto careful, OpenSoftware(1));
+      careful_ = careful.get();
+      return std::unique_ptr<Decoder>(std::move(careful));
     };
   }
   Decoder& decoder = nvdec_ ? static_cast<Decoder&>(*nvdec_) : *software_;

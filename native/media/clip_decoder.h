@@ -6,16 +6,16 @@
 #include <string>
 
 #include "base/status.h"
-#include "media/clip_reader.h"
-#include "media/decode_plan.h"
-#include "media/demuxer.h"
-#include "media/job_guard.h"
-#include "media/nvdec_decoder.h"
-#include "media/nvdec_scheduler.h"
+#include "media/clip_types.h"
+#include "media/decode/picture_stream.h"
+#include "media/decode/software_decoder.h"
+#include "media/demux/demuxer.h"
+#include "media/limits/job_guard.h"
+#include "media/nvdec/nvdec_decoder.h"
+#include "media/nvdec/nvdec_scheduler.h"
 #include "media/parallel_runs.h"
-#include "media/picture_stream.h"
-#include "media/software_decoder.h"
-#include "media/video_scan.h"
+#include "media/plan/decode_plan.h"
+#include "media/scan/video_scan.h"
 
 namespace cosmos {
 

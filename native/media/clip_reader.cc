@@ -8,9 +8,9 @@
 #include "base/stopwatch.h"
 #include "image/to_rgb.h"
 #include "media/clip_decoder.h"
-#include "media/device_clip_writer.h"
-#include "media/device_frame.h"
-#include "media/window_plan.h"
+#include "media/nvdec/device_clip_writer.h"
+#include "media/nvdec/device_frame.h"
+#include "media/scan/window_plan.h"
 
 namespace cosmos {
 namespace {
@@ -114,15 +114,9 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
 
 Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Windows>& windows) {
   media_ = std::move(source);
-  auto demuxer = Demuxer::Open(media_, request_.limits, guard_);
-  if (!demuxer.ok()) return demuxer.TakeStatus();
-  demuxer_ = std::move(demuxer).value();
-  auto scan = ScanVideo(*demuxer_, request_.start, request_.end, request_.limits);
-  if (!scan.ok()) return scan.TakeStatus();
-  scan_ = std::move(scan).value();
-  auto planned = PlanWindows(scan_, request_, windows);
-  if (!planned.ok()) return planned.TakeStatus();
-  windows_ = std::move(planned).value();
+  COSMOS_ASSIGN_OR_RETURN(demuxer_, Demuxer::Open(media_, request_.limits, guard_));
+  COSMOS_ASSIGN_OR_RETURN(scan_, ScanVideo(*demuxer_, request_.start, request_.end, request_.limits));
+  COSMOS_ASSIGN_OR_RETURN(windows_, PlanWindows(scan_, request_, windows));
 
   decoder_ = std::make_unique<ClipDecoder>(media_, *demuxer_, scan_, request_, guard_);
   if (Status status = decoder_->Open(); !status.ok()) return status;
@@ -167,12 +161,10 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
 Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
   if (window_ == static_cast<int>(windows_.size())) return std::optional<DecodedClip>();
   if (windows_[window_].repeats) return std::optional(Repeat());
-  auto open = ClipOf(clip_);
-  if (!open.ok()) return open.TakeStatus();
-  if (!open.value()->writer.complete()) COSMOS_RETURN_IF_ERROR(TakePictures());
-  auto clip = Finish();
-  if (!clip.ok()) return clip.TakeStatus();
-  return std::optional(std::move(clip).value());
+  COSMOS_ASSIGN_OR_RETURN(auto open, ClipOf(clip_));
+  if (!open->writer.complete()) COSMOS_RETURN_IF_ERROR(TakePictures());
+  COSMOS_ASSIGN_OR_RETURN(auto clip, Finish());
+  return std::optional(std::move(clip));
 }
 
 // All that the next clip lacks.
@@ -204,9 +196,8 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   const bool on_device = IsDeviceFrame(*picture.frame);
   RgbImage image;
   if (!on_device) {
-    auto rgb = to_rgb_.Convert(*picture.frame);
-    if (!rgb.ok()) return rgb.TakeStatus();
-    image = Orient(std::move(rgb).value(), orientation_);
+    COSMOS_ASSIGN_OR_RETURN(auto rgb, to_rgb_.Convert(*picture.frame));
+    image = Orient(std::move(rgb), orientation_);
   }
   spent_.pixel_format = av_get_pix_fmt_name(on_device ? LayoutOf(*picture.frame)
                                                       : static_cast<AVPixelFormat>(picture.frame->format));
@@ -219,9 +210,8 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   const Use& first = uses.front();
   const int rank = scan_.index.rank(picture.place);
   for (const Use& use : uses) {
-    auto open = ClipOf(use.clip);
-    if (!open.ok()) return open.TakeStatus();
-    OpenClip& clip = *open.value();
+    COSMOS_ASSIGN_OR_RETURN(auto open, ClipOf(use.clip));
+    OpenClip& clip = *open;
     if (on_device) {
       clip.writer.Write(use.slot, picture.frame);
     } else if (&use == &first) {
@@ -275,11 +265,10 @@ Result<DecodedClip> VideoClipReader::Finish() {
   const bool all_by_nvdec = by_nvdec && !done.writer.has_host_frames();
   const Stopwatch converting;
   if (by_nvdec) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
-  auto pixels = done.writer.TakeClip(request_.gpu, decoder_->stream(), orientation_);
-  if (!pixels.ok()) return pixels.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu, decoder_->stream(), orientation_));
   if (by_nvdec) spent_.convert_ms += converting.Milliseconds();
   if (request_.gpu) request_.gpu->CountClip(by_nvdec);
-  DecodedClip clip{.clip = std::move(pixels).value(),
+  DecodedClip clip{.clip = std::move(pixels),
                    .start = window.start,
                    .end = window.end,
                    .frames = std::move(done.frames),

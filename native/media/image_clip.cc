@@ -5,9 +5,9 @@
 #include "base/stopwatch.h"
 #include "image/clip_writer.h"
 #include "media/clip_reader.h"
-#include "media/job_guard.h"
-#include "media/still_image.h"
-#include "media/window_plan.h"
+#include "media/limits/job_guard.h"
+#include "media/scan/window_plan.h"
+#include "media/still/still_image.h"
 
 namespace cosmos {
 namespace {

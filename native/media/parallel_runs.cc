@@ -56,10 +56,9 @@ Status Decode(const ParallelDecode& job, Lane& lane, Demuxer& demuxer, NvdecDeco
         job.plan.wanted, [&](int place) { return place >= run.first && place <= run.last; }));
   }
   for (;;) {
-    auto picture = stream.Next();
-    if (!picture.ok()) return picture.TakeStatus();
-    if (!picture.value()) break;
-    lane.pictures.push_back(*std::move(picture).value());
+    COSMOS_ASSIGN_OR_RETURN(auto picture, stream.Next());
+    if (!picture) break;
+    lane.pictures.push_back(*std::move(picture));
   }
   lane.counts = stream.counts();
   lane.seeks = stream.seeks();
@@ -70,9 +69,7 @@ Status Decode(const ParallelDecode& job, Lane& lane, Demuxer& demuxer, NvdecDeco
 }
 
 Status OpenAndDecode(const ParallelDecode& job, Lane& lane) {
-  auto demuxer = Demuxer::Open(job.media, job.limits, job.guard);
-  if (!demuxer.ok()) return demuxer.TakeStatus();
-  lane.own_demuxer = std::move(demuxer).value();
+  COSMOS_ASSIGN_OR_RETURN(lane.own_demuxer, Demuxer::Open(job.media, job.limits, job.guard));
   auto decoder = NvdecDecoder::Open(job.nvdec, lane.own_demuxer->parameters(), job.scan.index, job.limits,
                                     [&job] { return job.guard.Check(); });
   if (!decoder.ok()) return decoder.TakeStatus();

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "ffmpeg/capabilities.h"
 #include "image/resize.h"
-#include "media/capabilities.h"
 
 namespace cosmos {
 namespace {

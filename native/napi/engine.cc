@@ -100,10 +100,9 @@ MakeEngine ReadEngineOptions(const Arg& options) {
 }
 
 Result<std::shared_ptr<Executor>> Create(const MakeEngine& make, const CancelToken& cancel) {
-  auto engine = make();
-  if (!engine.ok()) return engine.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto engine, make());
   if (cancel.cancelled()) return Status(StatusCode::kCancelled, "cancelled while the engine was created");
-  return std::make_shared<Executor>(std::move(engine).value());
+  return std::make_shared<Executor>(std::move(engine));
 }
 
 Napi::Object ToInfo(Napi::Env env, const Executor& executor) {

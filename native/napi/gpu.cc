@@ -104,9 +104,8 @@ Result<GpuProbe> ProbeDriver(const std::string& library) {
   if (!driver.ok()) return driver.status();
   GpuProbe probe{.driver = driver.value(), .devices = {}};
   for (int i = 0; i < probe.driver->device_count(); ++i) {
-    auto device = cuda::DescribeDevice(*probe.driver, i);
-    if (!device.ok()) return device.TakeStatus();
-    probe.devices.push_back(std::move(device).value());
+    COSMOS_ASSIGN_OR_RETURN(auto device, cuda::DescribeDevice(*probe.driver, i));
+    probe.devices.push_back(std::move(device));
   }
   return probe;
 }

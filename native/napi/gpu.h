@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "media/gpu.h"
+#include "media/nvdec/gpu.h"
 #include "napi/convert.h"
 #include "napi/wrap.h"
 

@@ -13,14 +13,12 @@ namespace cosmos {
 namespace {
 
 Result<DecodedClip> Decode(MediaSource source, const ClipRequest& request, const CancelTokenPtr& cancel) {
-  auto reader = ClipReader::Open(std::move(source), request, std::nullopt, cancel);
-  if (!reader.ok()) return reader.TakeStatus();
-  auto clip = reader.value()->Next(cancel);
-  if (!clip.ok()) return clip.TakeStatus();
-  if (!clip->has_value()) {
+  COSMOS_ASSIGN_OR_RETURN(auto reader, ClipReader::Open(std::move(source), request, std::nullopt, cancel));
+  COSMOS_ASSIGN_OR_RETURN(auto clip, reader->Next(cancel));
+  if (!clip.has_value()) {
     return Status(StatusCode::kInternal, "the reader gave no clip. This is a bug in cosmos-embed.");
   }
-  return *std::move(clip).value();
+  return *std::move(clip);
 }
 
 Result<DecodedClip> Decode(const std::vector<StillSource>& stills, const ClipRequest& request,

@@ -28,9 +28,7 @@ Result<std::vector<TensorSpec>> ReadTensors(Library& library, const Session& ses
     COSMOS_RETURN_IF_ERROR(check(api.CastTypeInfoToTensorInfo(type_info->get(), &tensor_info)));
     TensorSpec tensor;
     if (tensor_info != nullptr) {
-      auto read = ReadTensor(library, *tensor_info);
-      if (!read.ok()) return read.TakeStatus();
-      tensor = std::move(read).value();
+      COSMOS_ASSIGN_OR_RETURN(tensor, ReadTensor(library, *tensor_info));
     }
     char* text = nullptr;
     COSMOS_RETURN_IF_ERROR(check(name(&session, i, allocator, &text)));
@@ -60,13 +58,11 @@ Result<TensorSpec> ReadTensor(Library& library, const TensorInfo& info) {
 
 Result<GraphSpec> ReadGraph(Library& library, const Session& session) {
   const Api& api = library.api();
-  auto inputs = ReadTensors(library, session, api.SessionGetInputCount, api.SessionGetInputName,
-                            api.SessionGetInputTypeInfo);
-  if (!inputs.ok()) return inputs.TakeStatus();
-  auto outputs = ReadTensors(library, session, api.SessionGetOutputCount, api.SessionGetOutputName,
-                             api.SessionGetOutputTypeInfo);
-  if (!outputs.ok()) return outputs.TakeStatus();
-  return GraphSpec{std::move(inputs).value(), std::move(outputs).value()};
+  COSMOS_ASSIGN_OR_RETURN(auto inputs, ReadTensors(library, session, api.SessionGetInputCount,
+                                                   api.SessionGetInputName, api.SessionGetInputTypeInfo));
+  COSMOS_ASSIGN_OR_RETURN(auto outputs, ReadTensors(library, session, api.SessionGetOutputCount,
+                                                    api.SessionGetOutputName, api.SessionGetOutputTypeInfo));
+  return GraphSpec{std::move(inputs), std::move(outputs)};
 }
 
 }  // namespace cosmos::ort

@@ -41,9 +41,8 @@ Result<Library*> Library::Open(const std::string& path) {
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   RefuseTelemetry();
-  Result<Dynlib> file = Dynlib::Open(path);
-  if (!file.ok()) return file.TakeStatus();
-  const auto get_base = file->Find<GetApiBase>("OrtGetApiBase");
+  COSMOS_ASSIGN_OR_RETURN(auto file, Dynlib::Open(path));
+  const auto get_base = file.Find<GetApiBase>("OrtGetApiBase");
   const ApiBase* base = get_base == nullptr ? nullptr : get_base();
   if (base == nullptr) return Unusable(path, kProduct, "it does not export OrtGetApiBase");
 

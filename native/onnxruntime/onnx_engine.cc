@@ -33,9 +33,9 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
                                          const std::string& path) {
   const Api& api = library.api();
   const std::string doing = "ONNX Runtime " + library.version() + " cannot load " + path;
-  auto handle = library.Make<ort::SessionOptionsHandle>(StatusCode::kModel, doing, api.CreateSessionOptions);
-  if (!handle.ok()) return handle.TakeStatus();
-  ort::SessionOptions* session_options = handle->get();
+  COSMOS_ASSIGN_OR_RETURN(auto handle, library.Make<ort::SessionOptionsHandle>(StatusCode::kModel, doing,
+                                                                               api.CreateSessionOptions));
+  ort::SessionOptions* session_options = handle.get();
   const auto check = [&](ort::OrtStatus* status) { return library.Check(status, StatusCode::kModel, doing); };
   // Never 0: ONNX Runtime would pin one thread to each core, and the decoders could not move out of their
   // way.
@@ -108,30 +108,24 @@ class OnnxEngine final : public BlockingEngine {
 };
 
 Status OnnxEngine::Load(const OnnxOptions& options) {
-  auto video_graph = Open(options, options.video_path, video_session_);
-  if (!video_graph.ok()) return video_graph.TakeStatus();
-  auto text_graph = Open(options, options.text_path, text_session_);
-  if (!text_graph.ok()) return text_graph.TakeStatus();
-  auto video = MatchVideo(video_graph.value(), options.model, options.video_path);
-  if (!video.ok()) return video.TakeStatus();
-  auto text =
-      MatchText(text_graph.value(), options.model, std::array{ElementType::kInt64}, options.text_path);
-  if (!text.ok()) return text.TakeStatus();
-  video_ = std::move(video).value();
-  text_ = std::move(text).value();
+  COSMOS_ASSIGN_OR_RETURN(auto video_graph, Open(options, options.video_path, video_session_));
+  COSMOS_ASSIGN_OR_RETURN(auto text_graph, Open(options, options.text_path, text_session_));
+  COSMOS_ASSIGN_OR_RETURN(auto video, MatchVideo(video_graph, options.model, options.video_path));
+  COSMOS_ASSIGN_OR_RETURN(
+      auto text, MatchText(text_graph, options.model, std::array{ElementType::kInt64}, options.text_path));
+  video_ = std::move(video);
+  text_ = std::move(text);
   signature_.max_video_batch = video_.max_batch;
   signature_.max_text_batch = text_.max_batch;
   signature_.video_form = video_.tao ? "tao" : "canonical";
-  signature_.video_input = Describe(video_graph->inputs);
-  signature_.text_input = Describe(text_graph->inputs);
+  signature_.video_input = Describe(video_graph.inputs);
+  signature_.text_input = Describe(text_graph.inputs);
   return {};
 }
 
 Result<GraphSpec> OnnxEngine::Open(const OnnxOptions& options, const std::string& path,
                                    ort::SessionHandle& session) {
-  auto created = CreateSession(library_, options, path);
-  if (!created.ok()) return created.TakeStatus();
-  session = std::move(created).value();
+  COSMOS_ASSIGN_OR_RETURN(session, CreateSession(library_, options, path));
   return ort::ReadGraph(library_, *session);
 }
 
@@ -190,8 +184,8 @@ Result<std::vector<float>> OnnxEngine::Run(ort::Session& session, std::span<cons
                                            const std::string& output, std::size_t rows, CancelToken& cancel) {
   const Api& api = library_.api();
   constexpr std::string_view kDoing = "ONNX Runtime failed";
-  auto options = library_.Make<ort::RunOptionsHandle>(StatusCode::kEngine, kDoing, api.CreateRunOptions);
-  if (!options.ok()) return options.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(
+      auto options, library_.Make<ort::RunOptionsHandle>(StatusCode::kEngine, kDoing, api.CreateRunOptions));
 
   std::vector<ort::ValueHandle> values;
   std::vector<const char*> names;
@@ -212,10 +206,10 @@ Result<std::vector<float>> OnnxEngine::Run(ort::Session& session, std::span<cons
     // The runtime looks at the flag between any two nodes, also inside loops.
     const CancelToken::Listener terminate(cancel, [&] {
       std::ignore =
-          library_.Check(api.RunOptionsSetTerminate(options->get()), StatusCode::kInternal, "cancelling");
+          library_.Check(api.RunOptionsSetTerminate(options.get()), StatusCode::kInternal, "cancelling");
     });
     return library_.Make<ort::ValueHandle>(StatusCode::kEngine, kDoing, [&](ort::Value** out) {
-      return api.Run(&session, options->get(), names.data(), pointers.data(), names.size(), &output_name, 1,
+      return api.Run(&session, options.get(), names.data(), pointers.data(), names.size(), &output_name, 1,
                      out);
     });
   }();
@@ -231,11 +225,10 @@ Result<std::vector<float>> OnnxEngine::ReadVectors(ort::Value& value, std::size_
     return api.GetTensorTypeAndShape(&value, out);
   });
   if (!info.ok()) return info.TakeStatus();
-  auto spec = ort::ReadTensor(library_, *info.value());
-  if (!spec.ok()) return spec.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto spec, ort::ReadTensor(library_, *info.value()));
   const std::vector<std::int64_t> expected = {static_cast<std::int64_t>(rows), signature_.embedding_dim};
-  if (spec->dims != expected) {
-    return Status(StatusCode::kEngine, "the graph returned" + Describe(spec.value()) + " for " +
+  if (spec.dims != expected) {
+    return Status(StatusCode::kEngine, "the graph returned" + Describe(spec) + " for " +
                                            std::to_string(rows) + " rows of " +
                                            std::to_string(signature_.embedding_dim));
   }
@@ -243,7 +236,7 @@ Result<std::vector<float>> OnnxEngine::ReadVectors(ort::Value& value, std::size_
   COSMOS_RETURN_IF_ERROR(
       library_.Check(api.GetTensorMutableData(&value, &data), StatusCode::kEngine, kDoing));
   std::vector<float> vectors(rows * signature_.embedding_dim);
-  if (spec->type == ElementType::kFloat16) {
+  if (spec.type == ElementType::kFloat16) {
     const auto* halves = static_cast<const std::uint16_t*>(data);
     std::transform(halves, halves + vectors.size(), vectors.begin(), HalfToFloat);
   } else {
@@ -255,9 +248,8 @@ Result<std::vector<float>> OnnxEngine::ReadVectors(ort::Value& value, std::size_
 }  // namespace
 
 Result<std::unique_ptr<Engine>> CreateOnnxEngine(const OnnxOptions& options) {
-  Result<Library*> library = Library::Open(options.library);
-  if (!library.ok()) return library.TakeStatus();
-  Library& runtime = *library.value();
+  COSMOS_ASSIGN_OR_RETURN(auto library, Library::Open(options.library));
+  Library& runtime = *library;
   auto memory = runtime.Make<ort::MemoryInfoHandle>(
       StatusCode::kLibrary, "ONNX Runtime cannot describe host memory", [&](ort::MemoryInfo** out) {
         return runtime.api().CreateCpuMemoryInfo(ort::AllocatorKind::kDevice, ort::MemoryKind::kDefault, out);

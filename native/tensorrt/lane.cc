@@ -51,12 +51,8 @@ Result<std::unique_ptr<Lane>> Lane::Make(Library& library, const cuda::Device& d
 }
 
 Status Lane::Open(const Handle<CudaEngine>& engine, int profile) {
-  auto stream = cuda::MakeStream(device_);
-  if (!stream.ok()) return stream.TakeStatus();
-  stream_ = std::move(stream).value();
-  auto event = cuda::MakeEvent(device_);
-  if (!event.ok()) return event.TakeStatus();
-  done_ = std::move(event).value();
+  COSMOS_ASSIGN_OR_RETURN(stream_, cuda::MakeStream(device_));
+  COSMOS_ASSIGN_OR_RETURN(done_, cuda::MakeEvent(device_));
 
   const LogScope scope(library_.log());
   context_.reset(library_.Call(CudaEngine_createExecutionContext, engine, Allocation::kStatic));
@@ -72,9 +68,8 @@ Status Lane::Open(const Handle<CudaEngine>& engine, int profile) {
 
 Status Lane::Allocate(const LaneOptions& options) {
   const auto buffer = [&](std::size_t bytes, std::vector<cuda::DeviceBuffer>& list) -> Status {
-    auto made = cuda::DeviceBuffer::Allocate(device_, bytes);
-    if (!made.ok()) return made.TakeStatus();
-    list.push_back(std::move(made).value());
+    COSMOS_ASSIGN_OR_RETURN(auto made, cuda::DeviceBuffer::Allocate(device_, bytes));
+    list.push_back(std::move(made));
     return {};
   };
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
@@ -83,9 +78,8 @@ Status Lane::Allocate(const LaneOptions& options) {
     for (const std::int64_t size : options.max[i]) bytes *= static_cast<std::size_t>(size);
     COSMOS_RETURN_IF_ERROR(buffer(bytes, inputs_));
     COSMOS_RETURN_IF_ERROR(SetAddress(tensor, inputs_.back().address()));
-    auto staging = cuda::PinnedBuffer::Allocate(device_, options.staging[i]);
-    if (!staging.ok()) return staging.TakeStatus();
-    staging_.push_back(std::move(staging).value());
+    COSMOS_ASSIGN_OR_RETURN(auto staging, cuda::PinnedBuffer::Allocate(device_, options.staging[i]));
+    staging_.push_back(std::move(staging));
   }
   const std::vector<std::int64_t> expected = {options.max[0][0], options.embedding_dim};
   for (const TensorSpec& tensor : graph_.outputs) {
@@ -103,15 +97,12 @@ Status Lane::Allocate(const LaneOptions& options) {
     output_ = outputs_.back().address();
     half_ = tensor.type == ElementType::kFloat16;
     embedding_dim_ = static_cast<std::size_t>(options.embedding_dim);
-    auto result = cuda::PinnedBuffer::Allocate(
-        device_, static_cast<std::size_t>(options.max[0][0]) * embedding_dim_ * BytesOf(tensor.type));
-    if (!result.ok()) return result.TakeStatus();
-    result_ = std::move(result).value();
+    COSMOS_ASSIGN_OR_RETURN(
+        result_, cuda::PinnedBuffer::Allocate(device_, static_cast<std::size_t>(options.max[0][0]) *
+                                                           embedding_dim_ * BytesOf(tensor.type)));
   }
   if (options.scratch == 0) return {};
-  auto scratch = cuda::DeviceBuffer::Allocate(device_, options.scratch);
-  if (!scratch.ok()) return scratch.TakeStatus();
-  scratch_ = std::move(scratch).value();
+  COSMOS_ASSIGN_OR_RETURN(scratch_, cuda::DeviceBuffer::Allocate(device_, options.scratch));
   return {};
 }
 

@@ -31,14 +31,13 @@ Result<Library*> Library::Open(const std::string& path) {
 }
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
-  Result<Dynlib> file = Dynlib::Open(path);
-  if (!file.ok()) return file.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto file, Dynlib::Open(path));
   Version version;
   for (const auto& [symbol, number] : {std::pair{"getInferLibMajorVersion", &version.major},
                                        {"getInferLibMinorVersion", &version.minor},
                                        {"getInferLibPatchVersion", &version.patch},
                                        {"getInferLibBuildVersion", &version.build}}) {
-    const auto get = file->Find<GetVersion>(symbol);
+    const auto get = file.Find<GetVersion>(symbol);
     if (get == nullptr) {
       return Unusable(path, kProduct,
                       std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
@@ -49,9 +48,9 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
     return Unusable(path, kProduct, "its version is " + version.text() + "; any 10.x or 11.x is supported")
         .With("version", version.text());
   }
-  const auto create = file->Find<CreateRuntime>("createInferRuntime_INTERNAL");
+  const auto create = file.Find<CreateRuntime>("createInferRuntime_INTERNAL");
   if (create == nullptr) return Unusable(path, kProduct, "it does not export createInferRuntime_INTERNAL");
-  const bool lean = file->Find<void*>("createInferBuilder_INTERNAL") == nullptr;
+  const bool lean = file.Find<void*>("createInferBuilder_INTERNAL") == nullptr;
   return std::unique_ptr<Library>(new Library(path, version, lean, create));
 }
 

@@ -34,17 +34,14 @@ std::vector<std::int64_t> ToShape(const Dims& dims) {
 Result<std::unique_ptr<Network>> Network::Load(Library& library, const cuda::Device& device,
                                                const std::string& path, bool host_code) {
   std::unique_ptr<Network> network(new Network(library, device, path));
-  auto plan = Plan::Map(path);
-  if (!plan.ok()) return plan.TakeStatus();
-  COSMOS_RETURN_IF_ERROR(plan->CheckHeader(library, host_code));
-  auto runtime = library.MakeRuntime();
-  if (!runtime.ok()) return runtime.TakeStatus();
-  network->runtime_ = std::move(runtime).value();
+  COSMOS_ASSIGN_OR_RETURN(auto plan, Plan::Map(path));
+  COSMOS_RETURN_IF_ERROR(plan.CheckHeader(library, host_code));
+  COSMOS_ASSIGN_OR_RETURN(network->runtime_, library.MakeRuntime());
   if (host_code) library.Call(Runtime_setEngineHostCodeAllowed, network->runtime_, true);
   {
     const LogScope scope(library.log());
     network->engine_.reset(
-        library.Call(Runtime_deserializeCudaEngine, network->runtime_, plan->data(), plan->size()));
+        library.Call(Runtime_deserializeCudaEngine, network->runtime_, plan.data(), plan.size()));
     if (!network->engine_) {
       return Failure(scope, device, StatusCode::kModel,
                      "TensorRT " + library.version().text() + " cannot load " + path, path);
@@ -124,9 +121,9 @@ Result<Range> Network::RangeOf(std::span<const TensorSpec> inputs, int lanes) co
 
 Status Network::MakeLanes(int lanes, const LaneOptions& options) {
   for (int i = 0; i < lanes; ++i) {
-    auto lane = Lane::Make(library_, device_, engine_, graph_, path_, is_dynamic() ? i : -1, options);
-    if (!lane.ok()) return lane.TakeStatus();
-    lanes_.push_back(std::move(lane).value());
+    COSMOS_ASSIGN_OR_RETURN(
+        auto lane, Lane::Make(library_, device_, engine_, graph_, path_, is_dynamic() ? i : -1, options));
+    lanes_.push_back(std::move(lane));
   }
   return {};
 }

@@ -98,22 +98,18 @@ class TensorRtEngine final : public Engine {
 };
 
 Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
-  auto network = Network::Load(library_, device_, options.video_path, options.host_code);
-  if (!network.ok()) return network.TakeStatus();
-  video_network_ = std::move(network).value();
+  COSMOS_ASSIGN_OR_RETURN(video_network_,
+                          Network::Load(library_, device_, options.video_path, options.host_code));
   const GraphSpec& graph = video_network_->graph();
-  auto match = MatchVideo(graph, options.model, options.video_path);
-  if (!match.ok()) return match.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto match, MatchVideo(graph, options.model, options.video_path));
   const int lanes = video_network_->CountLanes(options.contexts);
-  tao_ = match->tao;
+  tao_ = match.tao;
   // A plan may leave open more than the batch; the clips of a model do not.
   TensorSpec batch = graph.inputs[0];
   const auto& [frames, height, width] = options.model.clip;
   batch.dims = {batch.dims[0], frames, 3, height, width};
   if (tao_) std::swap(batch.dims[1], batch.dims[2]);
-  auto range = video_network_->RangeOf(std::span(&batch, 1), lanes);
-  if (!range.ok()) return range.TakeStatus();
-  video_range_ = std::move(range).value();
+  COSMOS_ASSIGN_OR_RETURN(video_range_, video_network_->RangeOf(std::span(&batch, 1), lanes));
   signature_.max_video_batch = static_cast<int>(video_range_.max[0]);
   signature_.video_form = tao_ ? "tao" : "canonical";
   signature_.video_input = Describe(graph.inputs);
@@ -121,7 +117,7 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
   const std::size_t clips = signature_.clip.bytes() * static_cast<std::size_t>(video_range_.max[0]);
   trt::LaneOptions lane;
   lane.max = {video_range_.max};
-  lane.output = match->output;
+  lane.output = match.output;
   lane.embedding_dim = options.model.embedding_dim;
   lane.staging = {clips};
   lane.scratch = tao_ ? clips : 0;
@@ -130,19 +126,16 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
 }
 
 Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
-  auto network = Network::Load(library_, device_, options.text_path, options.host_code);
-  if (!network.ok()) return network.TakeStatus();
-  text_network_ = std::move(network).value();
+  COSMOS_ASSIGN_OR_RETURN(text_network_,
+                          Network::Load(library_, device_, options.text_path, options.host_code));
   const GraphSpec& graph = text_network_->graph();
-  auto match = MatchText(graph, options.model, std::array{ElementType::kInt64, ElementType::kInt32},
-                         options.text_path);
-  if (!match.ok()) return match.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(
+      auto match, MatchText(graph, options.model, std::array{ElementType::kInt64, ElementType::kInt32},
+                            options.text_path));
   const int lanes = text_network_->CountLanes(options.contexts);
   ids_ = graph.inputs[0].name == "input_ids" ? 0 : 1;
-  token_type_ = match->type;
-  auto range = text_network_->RangeOf(graph.inputs, lanes);
-  if (!range.ok()) return range.TakeStatus();
-  text_range_ = std::move(range).value();
+  token_type_ = match.type;
+  COSMOS_ASSIGN_OR_RETURN(text_range_, text_network_->RangeOf(graph.inputs, lanes));
   signature_.max_text_batch = static_cast<int>(text_range_.max[0]);
   signature_.text_input = Describe(graph.inputs);
 
@@ -150,7 +143,7 @@ Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
                             (token_type_ == ElementType::kInt64 ? 8 : 4);
   trt::LaneOptions lane;
   lane.max = {text_range_.max, text_range_.max};
-  lane.output = match->output;
+  lane.output = match.output;
   lane.embedding_dim = options.model.embedding_dim;
   lane.staging = {bytes, bytes};
   lane.graphs = options.graphs;
@@ -262,10 +255,9 @@ void TensorRtEngine::WriteRows(Lane& lane, std::span<const TokenRow> rows, std::
 Result<std::unique_ptr<Engine>> CreateTensorRtEngine(const cuda::Device& device,
                                                      std::shared_ptr<const cuda::Preprocessor> preprocessor,
                                                      const TensorRtOptions& options) {
-  auto library = trt::Library::Open(options.library);
-  if (!library.ok()) return library.TakeStatus();
+  COSMOS_ASSIGN_OR_RETURN(auto library, trt::Library::Open(options.library));
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
-  auto engine = std::make_unique<TensorRtEngine>(*library.value(), device, std::move(preprocessor), options);
+  auto engine = std::make_unique<TensorRtEngine>(*library, device, std::move(preprocessor), options);
   COSMOS_RETURN_IF_ERROR(engine->LoadVideo(options));
   COSMOS_RETURN_IF_ERROR(engine->LoadText(options));
   return std::unique_ptr<Engine>(std::move(engine));

@@ -9,7 +9,7 @@
 
 #include "cuda/preprocess.h"
 #include "cuda_support.h"
-#include "media/ffmpeg.h"
+#include "ffmpeg/ffmpeg.h"
 
 namespace cosmos::test {
 

@@ -1,4 +1,4 @@
-#include "media/decode_plan.h"
+#include "media/plan/decode_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include <set>
 #include <span>
 
-#include "media/frame_index.h"
-#include "media/window_plan.h"
+#include "media/plan/frame_index.h"
+#include "media/scan/window_plan.h"
 
 namespace cosmos {
 namespace {

@@ -1,6 +1,6 @@
 // Which frames: each rule against what its publishers' own arithmetic gives
 // (scripts/goldens/make_frame_rules.py).
-#include "media/frame_rule.h"
+#include "media/plan/frame_rule.h"
 
 #include <gtest/gtest.h>
 

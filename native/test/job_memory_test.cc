@@ -1,6 +1,6 @@
 // The meter on what FFmpeg allocates, driven as FFmpeg does: it is linked into these tests, whose FFmpeg
 // knows nothing of it. test/package has the two together.
-#include "media/job_memory.h"
+#include "media/limits/job_memory.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "media/job_guard.h"
+#include "media/limits/job_guard.h"
 
 namespace cosmos::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "media/window_plan.h"
+#include "media/scan/window_plan.h"
 #include "media_support.h"
 
 namespace cosmos::test {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "media/window_plan.h"
+#include "media/scan/window_plan.h"
 #include "media_support.h"
 #include "remux.h"
 

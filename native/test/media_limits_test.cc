@@ -8,7 +8,7 @@
 #include <random>
 #include <thread>
 
-#include "media/capabilities.h"
+#include "ffmpeg/capabilities.h"
 #include "media_support.h"
 
 namespace cosmos::test {

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "ffmpeg/ffmpeg.h"
 #include "hostile_cost.h"
 #include "hostile_packets.h"
-#include "media/access_unit.h"
-#include "media/ffmpeg.h"
+#include "media/bitstream/access_unit.h"
 #include "media_support.h"
 
 namespace cosmos::test {

@@ -11,7 +11,7 @@
 #include <memory>
 #include <sstream>
 
-#include "media/ffmpeg.h"
+#include "ffmpeg/ffmpeg.h"
 extern "C" {
 #include <libavutil/sha.h>
 }

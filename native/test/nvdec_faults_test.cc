@@ -4,7 +4,7 @@
 #include <atomic>
 #include <thread>
 
-#include "media/nvdec.h"
+#include "media/nvdec/nvdec.h"
 #include "nvdec_support.h"
 
 namespace cosmos::test {

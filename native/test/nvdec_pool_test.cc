@@ -1,5 +1,5 @@
 // The decoders of a GPU: who gets which again.
-#include "media/nvdec_pool.h"
+#include "media/nvdec/nvdec_pool.h"
 
 #include <gtest/gtest.h>
 

@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include "media/decode_router.h"
-#include "media/nvdec_scheduler.h"
+#include "media/nvdec/decode_router.h"
+#include "media/nvdec/nvdec_scheduler.h"
 
 namespace cosmos {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "media/nvcuvid.h"
+#include "media/nvdec/nvcuvid.h"
 
 namespace cosmos::test {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cuda_support.h"
-#include "media/gpu.h"
+#include "media/nvdec/gpu.h"
 #include "media_support.h"
 #include "nvcuvid/fake_nvcuvid.h"
 

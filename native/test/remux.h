@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "media/ffmpeg.h"
+#include "ffmpeg/ffmpeg.h"
 
 namespace cosmos::test {
 

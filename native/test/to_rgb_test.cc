@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "cuda_pictures.h"
-#include "media/ffmpeg.h"
+#include "ffmpeg/ffmpeg.h"
 
 namespace cosmos {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "media/ffmpeg.h"
+#include "ffmpeg/ffmpeg.h"
 #include "media_support.h"
 
 namespace cosmos::test {

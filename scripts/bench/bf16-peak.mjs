@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { findBuildTool } from '../../dist/model/build-tool.js'
+import { findBuildTool } from '../../dist/tensorrt/build-tool.js'
 
 const size = 8192
 const layers = 8

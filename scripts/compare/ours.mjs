@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 
-import { extractFrames } from '../../dist/frames.js'
+import { extractFrames } from '../../dist/run/frames.js'
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { file, runs } = JSON.parse(line)

@@ -1,6 +1,6 @@
 """Builds one TensorRT engine, as `cosmos-embed build-engine` asks for it where there is no trtexec.
 
-Its one argument is JSON, made by src/model/build-tool.ts. TensorRT 10 and 11; no other package is needed.
+Its one argument is JSON, made by src/tensorrt/build-tool.ts. TensorRT 10 and 11; no other package is needed.
 """
 
 from __future__ import annotations

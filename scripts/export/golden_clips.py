@@ -1,4 +1,4 @@
-"""Deterministic clips: the same bytes from a seed here and in src/model/golden-clip.ts, so a bundle stores seeds, not pixels.
+"""Deterministic clips: the same bytes from a seed here and in src/verify/golden.ts, so a bundle stores seeds, not pixels.
 
 Each channel is a wrapped ramp that moves from frame to frame, with a little noise: edges, colour and motion at any size.
 """

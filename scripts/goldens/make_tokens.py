@@ -1,6 +1,6 @@
 """Asks Hugging Face's own tokenizers what BERT's text rules are, character by character, and writes
 
-    src/model/bert-characters.ts       the classes of characters that they tell apart
+    src/tokenizer/bert-characters.ts       the classes of characters that they tell apart
     test/unit/goldens/tokens.json      10,000 texts of all scripts, made from seeds, and a hash of the ids of each
 
     python3 -m venv .venv && .venv/bin/pip install tokenizers==0.23.3
@@ -16,7 +16,7 @@ from tokenizers.normalizers import NFD, BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ROOT / "src/model/bert-characters.ts"
+CLASSES = ROOT / "src/tokenizer/bert-characters.ts"
 GOLDENS = ROOT / "test/unit/goldens/tokens.json"
 
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]

@@ -22,7 +22,7 @@ export function components(root) {
   const source = readFileSync(path.join(root, 'native', 'media', 'ffmpeg.cc'), 'utf8')
   const allowed = (name) => {
     const body = new RegExp(`${name}\\(\\) \\{\\s*return ((?:"[^"]*"\\s*)+);`).exec(source)?.[1]
-    if (!body) throw new PrebuildError(`native/media/ffmpeg.cc has no list ${name}()`)
+    if (!body) throw new PrebuildError(`native/ffmpeg/ffmpeg.cc has no list ${name}()`)
     return [...body.matchAll(/"([^"]*)"/g)].flatMap(([, part]) => part.split(',')).filter(Boolean)
   }
   return {
@@ -41,6 +41,6 @@ function bitstreamFilters(root) {
   const source = readFileSync(path.join(root, 'native', 'media', 'bitstream_filter.cc'), 'utf8')
   const body = /FilterName\([^)]*\) \{([^}]*)\}/.exec(source)?.[1] ?? ''
   const filters = [...body.matchAll(/return "([^"]*)"/g)].map(([, name]) => name)
-  if (filters.length === 0) throw new PrebuildError('native/media/bitstream_filter.cc names no filters')
+  if (filters.length === 0) throw new PrebuildError('native/ffmpeg/bitstream_filter.cc names no filters')
   return filters
 }

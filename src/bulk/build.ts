@@ -1,9 +1,9 @@
 /** One run: from sources to a destination, from where the last run was. */
-import { onAbort } from '../abort.ts'
+import { onAbort } from '../base/abort.ts'
 import { type CosmosEmbedError, InvalidRequestError } from '../errors.ts'
-import { DEFAULT_CONCURRENCY, ItemStream } from '../item-stream.ts'
+import { DEFAULT_CONCURRENCY, ItemStream } from '../call/item-stream.ts'
 import type { Embedder } from '../types.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../base/version.ts'
 import { ColumnSurvey, type Columns } from './columns.ts'
 import { type EmbeddedItem, embedItem } from './embed-item.ts'
 import type { Planned, PlannedItem } from './row.ts'

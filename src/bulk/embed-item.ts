@@ -1,7 +1,7 @@
 /** From a planned item to its rows, however often that takes. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type CosmosEmbedError, MediaError } from '../errors.ts'
-import { ours } from '../native-failure.ts'
+import { ours } from '../base/native-failure.ts'
 import type { Embedder, Segment, TextEmbedding, VideoEmbedding, Warning } from '../types.ts'
 import { type Columns, carry } from './columns.ts'
 import { type PlannedItem, withRange } from './row.ts'

@@ -2,7 +2,7 @@
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
-import { holdName } from '../held-name.ts'
+import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
 import { writeWhole } from './durable.ts'
 import { linesOf, naming, unrepeated } from './files.ts'

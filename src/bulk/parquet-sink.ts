@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, realpath, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError, SourceError } from '../errors.ts'
-import { holdName } from '../held-name.ts'
+import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
 import { syncFolder, writeNew, writeWhole } from './durable.ts'
 import { named, naming, unrepeated } from './files.ts'

@@ -1,7 +1,7 @@
 /** A part of an index as a Parquet file, by way of hyparquet-writer and hyparquet. */
 import type { KeyValue, SchemaElement } from 'hyparquet'
 import type { ColumnSource } from 'hyparquet-writer'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../base/version.ts'
 import type { ColumnType } from './columns.ts'
 import { peer } from './files.ts'
 import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'

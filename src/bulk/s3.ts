@@ -3,7 +3,7 @@ import path from 'node:path'
 import process from 'node:process'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { DownloadError, SourceError } from '../errors.ts'
-import { videoExtensions } from '../media-names.ts'
+import { videoExtensions } from '../base/media-names.ts'
 import { peer } from './files.ts'
 
 /** A URL is made anew for each try, and used at once; a slow download may take a while to begin. */

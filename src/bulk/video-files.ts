@@ -1,6 +1,6 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { videoExtensions } from '../media-names.ts'
+import { videoExtensions } from '../base/media-names.ts'
 
 /**
  * Every file below `folder` that is named like a video, folder by folder in the order of their names, hidden ones left

@@ -1,7 +1,7 @@
 import binding from '#binding'
-import { buildModel } from '../device/build.ts'
-import { buildEngines } from '../model/engine-builder.ts'
-import { TOWERS } from '../model/sidecar.ts'
+import { buildModel } from '../tensorrt/build.ts'
+import { buildEngines } from '../tensorrt/engine-builder.ts'
+import { TOWERS } from '../tensorrt/sidecar.ts'
 import type { Precision } from '../options.ts'
 import { type Command, type Io, integerOption, parse, UsageError } from './command.ts'
 

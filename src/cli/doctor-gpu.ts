@@ -4,9 +4,9 @@ import { buildCommand, openableTensorRt, probeGpus, requestFor, selectGpus } fro
 import { driverLibraries } from '../device/libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'
-import { findPlans } from '../model/engine-plan.ts'
-import { TOWERS } from '../model/sidecar.ts'
-import { runNative } from '../native-job.ts'
+import { findPlans } from '../tensorrt/engine-plan.ts'
+import { TOWERS } from '../tensorrt/sidecar.ts'
+import { runNative } from '../base/native-job.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Finding } from './doctor.ts'
 

@@ -4,10 +4,10 @@ import process from 'node:process'
 import binding from '#binding'
 import { createEmbedder, demoModel } from '../embedder.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
-import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
-import { fromNative } from '../native-failure.ts'
+import { findOnnxRuntime } from '../device/onnxruntime-library.ts'
+import { fromNative } from '../base/native-failure.ts'
 import { type EmbedderOptions, resolveOptions } from '../options.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../base/version.ts'
 import {
   type Command,
   deviceOption,

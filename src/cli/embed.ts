@@ -1,6 +1,6 @@
 import { createEmbedder } from '../embedder.ts'
 import type { EmbedRequest } from '../request/schema.ts'
-import { similarity } from '../similarity.ts'
+import { similarity } from '../base/similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
-import { extractFrames } from '../frames.ts'
+import { extractFrames } from '../run/frames.ts'
 import {
   type Command,
   frameRuleOption,

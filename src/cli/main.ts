@@ -27,7 +27,7 @@ export async function main(argv: string[], io: Io): Promise<number> {
   }
   if (name === 'help') return main([rest[0] ?? '', '--help'], io)
   if (name === '--version' || name === '-V') {
-    const { VERSION } = await import('../version.ts')
+    const { VERSION } = await import('../base/version.ts')
     io.stdout.write(`${VERSION}\n`)
     return 0
   }

@@ -3,8 +3,8 @@ import path from 'node:path'
 import { videoFiles } from '../bulk/video-files.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { ErrorCode } from '../errors.ts'
-import { ours } from '../native-failure.ts'
-import { similarity } from '../similarity.ts'
+import { ours } from '../base/native-failure.ts'
+import { similarity } from '../base/similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,

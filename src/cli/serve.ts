@@ -2,7 +2,7 @@ import process from 'node:process'
 
 import { createEmbedder } from '../embedder.ts'
 import type * as http from '../http/index.ts'
-import { overdueMs } from '../native-job.ts'
+import { overdueMs } from '../base/native-job.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
 import { flagHelp } from './serve-flags.ts'

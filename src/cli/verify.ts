@@ -1,4 +1,4 @@
-import { type Check, verifyBundle } from '../model/verify.ts'
+import { type Check, verifyBundle } from '../verify/verify.ts'
 import { type Command, deviceOption, type Io, parse, UsageError } from './command.ts'
 
 const usage = `Usage: cosmos-embed verify --model DIR [--device NAME] [--json]

@@ -1,9 +1,9 @@
 /** Items that wait together become one request, which is taken apart again where one of them is bad. */
-import { abortable } from '../abort.ts'
-import type { Call } from '../calls.ts'
+import { abortable } from '../base/abort.ts'
+import type { Call } from '../call/calls.ts'
 import type { CosmosEmbedError } from '../errors.ts'
-import { withIndex } from '../item-errors.ts'
-import { ours } from '../native-failure.ts'
+import { withIndex } from '../call/item-errors.ts'
+import { ours } from '../base/native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { Vectors } from './answer.ts'
 import type { Embedded } from './types.ts'

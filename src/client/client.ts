@@ -1,11 +1,11 @@
-import { abortable } from '../abort.ts'
-import { type Call, Calls } from '../calls.ts'
+import { abortable } from '../base/abort.ts'
+import { type Call, Calls } from '../call/calls.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
-import { atItem, withIndex } from '../item-errors.ts'
-import { handOut, ItemStream, settled } from '../item-stream.ts'
-import { ours } from '../native-failure.ts'
+import { atItem, withIndex } from '../call/item-errors.ts'
+import { handOut, ItemStream, settled } from '../call/item-stream.ts'
+import { ours } from '../base/native-failure.ts'
 import { Slots } from '../schedule/slots.ts'
-import { rank } from '../similarity.ts'
+import { rank } from '../base/similarity.ts'
 import { holdStreams } from '../source/given.ts'
 import type {
   DisposeOptions,

@@ -29,7 +29,7 @@ export {
   SourceError,
   TimeoutError,
 } from '../errors.ts'
-export { type Ranked, rank, similarity, type VectorLike } from '../similarity.ts'
+export { type Ranked, rank, similarity, type VectorLike } from '../base/similarity.ts'
 export type {
   CallOptions,
   EmbedManyOptions,

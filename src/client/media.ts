@@ -1,5 +1,5 @@
 /** Media as bytes: what goes inline into a request. Read when the request's turn comes, and no sooner. */
-import { abortable } from '../abort.ts'
+import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/given.ts'
 import type { Picture, VideoInput } from '../types.ts'

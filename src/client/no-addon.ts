@@ -2,7 +2,7 @@
 import { LibraryError } from '../errors.ts'
 
 export * from '../errors.ts'
-export { rank, similarity } from '../similarity.ts'
+export { rank, similarity } from '../base/similarity.ts'
 
 /** Rejects with LibraryError. */
 export async function createEmbedder(): Promise<never> {

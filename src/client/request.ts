@@ -1,7 +1,7 @@
 /** The documented request, in process and on the wire. */
 import { InvalidRequestError } from '../errors.ts'
-import { atItem } from '../item-errors.ts'
-import { ours } from '../native-failure.ts'
+import { atItem } from '../call/item-errors.ts'
+import { ours } from '../base/native-failure.ts'
 import type {
   EmbedRequest,
   EmbedResponse,

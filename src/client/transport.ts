@@ -1,5 +1,5 @@
 /** Requests, tried again where that may help, under one deadline. */
-import { abortable, onAbort } from '../abort.ts'
+import { abortable, onAbort } from '../base/abort.ts'
 import { type CosmosEmbedError, RemoteError, TimeoutError } from '../errors.ts'
 import { type Answer, errorOf, mayRetry, retryAfter } from './answer.ts'
 import type { ResolvedClient } from './options.ts'

@@ -1,6 +1,6 @@
 /** The driver's libraries, where the caller or the environment names them. */
 import type { NativeGpuLibraries } from '#binding'
-import { type Environment, namedFile } from '../model/library-search.ts'
+import { type Environment, namedFile } from '../base/library-search.ts'
 import type { ResolvedCudaOptions } from '../options.ts'
 
 const names = {

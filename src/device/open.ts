@@ -1,11 +1,11 @@
 /** Opens what was chosen: an engine on the CPU, or one on each GPU. */
 import type { Binding, NativeEngine, NativeGpu } from '#binding'
-import { cores } from '../cores.ts'
+import { cores } from '../base/cores.ts'
 import { CosmosEmbedError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
-import type { Plans } from '../model/engine-plan.ts'
-import { findOnnxRuntime } from '../model/onnxruntime-library.ts'
-import { runNative } from '../native-job.ts'
+import type { Plans } from '../tensorrt/engine-plan.ts'
+import { findOnnxRuntime } from './onnxruntime-library.ts'
+import { runNative } from '../base/native-job.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
 import { type CudaChoice, cpuInstead, type DeviceChoice } from './choice.ts'
 

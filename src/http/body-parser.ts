@@ -1,8 +1,8 @@
 /** Parses bodies: short ones here, long ones in worker threads, so that 40 MB of base64 never stall the event loop. */
 import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
-import { loopShare } from '../loop-share.ts'
+import { loopShare } from '../base/loop-share.ts'
 import type { WireRules } from '../request/wire.ts'
-import { Thread } from '../thread.ts'
+import { Thread } from '../schedule/worker-thread.ts'
 import type { Body } from './body.ts'
 import { HttpError, type TransportCode } from './errors.ts'
 import type { HttpLimits } from './options.ts'

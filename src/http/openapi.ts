@@ -1,6 +1,6 @@
 /** The OpenAPI 3.1 document, generated from the schemas that check requests and describe answers. */
 import { z } from 'zod'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../base/version.ts'
 import { requestBodies } from './openapi-bodies.ts'
 import type { BodyKind } from './parse-body.ts'
 import type { Route } from './routes.ts'

@@ -1,7 +1,7 @@
 /** What the adapter can be told, checked and filled with defaults. */
 import { z } from 'zod'
 import type { Embedder } from '../types.ts'
-import { checkOptions } from '../validate.ts'
+import { checkOptions } from '../base/validate.ts'
 
 const MiB = 1024 * 1024
 

@@ -1,7 +1,7 @@
 /** The table of routes: what is registered, what answers 405, and what the OpenAPI document lists. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import * as about from './about.ts'
+import * as about from './metadata.ts'
 import { embeddings } from './embeddings.ts'
 import type { BodyKind } from './parse-body.ts'
 import * as schemas from './schemas.ts'

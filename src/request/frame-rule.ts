@@ -1,4 +1,4 @@
-/** Which frames of a video become the clip that the model sees. The rules themselves: native/media/frame_rule.h. */
+/** Which frames of a video become the clip that the model sees. The rules themselves: native/media/plan/frame_rule.h. */
 import { z } from 'zod'
 
 export const frameRules = ['card', 'curator', 'rounded'] as const

@@ -1,5 +1,5 @@
 /** Whether a text looks like media that somebody meant to have embedded: a path that becomes a text vector helps nobody. */
-import { isMediaExtension } from '../media-names.ts'
+import { isMediaExtension } from '../base/media-names.ts'
 
 export type Likeness =
   /** A data URI. `shown` is its part before the payload, cut short. */

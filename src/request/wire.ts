@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { InvalidRequestError } from '../errors.ts'
-import { checkRequest } from '../validate.ts'
+import { checkRequest } from '../base/validate.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
 import { type ParsedRequest, planChecked, type RequestRules, type VideoItem } from './items.ts'
 import {

@@ -1,4 +1,4 @@
-import { onAbort } from '../abort.ts'
+import { onAbort } from '../base/abort.ts'
 import { type Memory, MemoryRoom } from './memory-room.ts'
 import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
 

@@ -1,4 +1,4 @@
-import { onAbort } from '../abort.ts'
+import { onAbort } from '../base/abort.ts'
 import { type Priority, PriorityQueue } from './priority-queue.ts'
 
 /** What is batched: items of one kind may share a batch; those of like length share one cheaply. */

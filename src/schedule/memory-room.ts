@@ -1,4 +1,4 @@
-import { onAbort } from '../abort.ts'
+import { onAbort } from '../base/abort.ts'
 
 /** Bytes that admitted work turns out to need, such as those of a download: nobody knows them at the door. */
 export interface Memory {

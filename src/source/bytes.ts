@@ -1,7 +1,7 @@
 /** Bytes that arrive piece by piece, up to a limit. */
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeWebStream } from 'node:stream/web'
-import { abortable } from '../abort.ts'
+import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'

@@ -1,5 +1,5 @@
 /** Caps on concurrent downloads: in total, and per host so that one slow host cannot take them all. */
-import { onAbort } from '../abort.ts'
+import { onAbort } from '../base/abort.ts'
 import { MAX_OVERTAKES, type Priority } from '../schedule/priority-queue.ts'
 
 export interface Wanted {

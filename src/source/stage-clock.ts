@@ -1,4 +1,4 @@
-import { abortable, onAbort } from '../abort.ts'
+import { abortable, onAbort } from '../base/abort.ts'
 import { DownloadError } from '../errors.ts'
 import type { Limits } from './limits.ts'
 

@@ -18,7 +18,7 @@ import { decode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { VectorCache } from '../../src/cli/vector-cache.ts'
-import { VERSION } from '../../src/version.ts'
+import { VERSION } from '../../src/base/version.ts'
 import { run } from './support.ts'
 
 const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { EmbedderOptions } from '../../src/index.ts'
-import { overdueMs } from '../../src/native-job.ts'
+import { overdueMs } from '../../src/base/native-job.ts'
 import { BindingDouble, vectorOf } from './double.ts'
 import { clip, failureOf, model, nothingLeft, onnxruntime, open, turns } from './support.ts'
 

@@ -8,8 +8,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { createEmbedder } from '../../src/embedder.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
-import { goldenClip, loadGolden } from '../../src/model/golden.ts'
-import { type Check, verifyBundle } from '../../src/model/verify.ts'
+import { goldenClip, loadGolden } from '../../src/verify/golden.ts'
+import { type Check, verifyBundle } from '../../src/verify/verify.ts'
 
 const bundles = fileURLToPath(new URL('bundles', import.meta.url))
 const scratch: string[] = []

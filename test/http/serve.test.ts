@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { serveOptions } from '../../src/cli/serve-options.ts'
-import { overdueMs } from '../../src/native-job.ts'
+import { overdueMs } from '../../src/base/native-job.ts'
 import { type ServeProcess, serve, serveProcess, serveStorage } from './serve-support.ts'
 import { eventually, gate, post, request } from './support.ts'
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { createEmbedder, type Embedder } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { loadTokenizer } from '../../src/model/tokenizer.ts'
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { post, request } from './support.ts'
 
 const longest = 65_536

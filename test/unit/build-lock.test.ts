@@ -9,7 +9,7 @@ afterEach(removeFolders)
 
 const program = `
 import cluster from 'node:cluster'
-import { lockFolder } from ${JSON.stringify(new URL('../../dist/model/build-lock.js', import.meta.url).href)}
+import { lockFolder } from ${JSON.stringify(new URL('../../dist/tensorrt/build-lock.js', import.meta.url).href)}
 if (cluster.isPrimary) {
   const fork = () => cluster.fork().on('message', (word) => console.log(word))
   const first = fork().on('message', (word) => {

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { findBuildTool } from '../../src/model/build-tool.ts'
+import { findBuildTool } from '../../src/tensorrt/build-tool.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 import { machine } from './engines.ts'
 

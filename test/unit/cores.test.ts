@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { coreQuota } from '../../src/cores.ts'
+import { coreQuota } from '../../src/base/cores.ts'
 
 test.each<[string, Record<string, string>, number | undefined]>([
   ['two cores and a half', { 'cpu.max': '250000 100000\n' }, 3],

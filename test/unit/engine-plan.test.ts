@@ -8,8 +8,8 @@ import {
   findPlans,
   type PlanSearch,
   whyNoPlan,
-} from '../../src/model/engine-plan.ts'
-import type { Sidecar } from '../../src/model/sidecar.ts'
+} from '../../src/tensorrt/engine-plan.ts'
+import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
 import { makeFolder, removeFolders, writeBundle } from './bundles.ts'
 import { machine, placeEngine, planBytes } from './engines.ts'
 

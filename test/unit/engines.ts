@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadBundle, type ModelBundle } from '../../src/model/bundle.ts'
-import type { Machine } from '../../src/model/engine-plan.ts'
-import { onnxHashes, platform } from '../../src/model/engine-plan.ts'
-import type { Sidecar, Tower } from '../../src/model/sidecar.ts'
+import type { Machine } from '../../src/tensorrt/engine-plan.ts'
+import { onnxHashes, platform } from '../../src/tensorrt/engine-plan.ts'
+import type { Sidecar, Tower } from '../../src/tensorrt/sidecar.ts'
 import { contents, modelJson, sha256, writeBundle } from './bundles.ts'
 
 export const machine: Machine = {

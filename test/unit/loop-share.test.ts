@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { LoopShare } from '../../src/loop-share.ts'
+import { LoopShare } from '../../src/base/loop-share.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] })

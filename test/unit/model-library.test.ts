@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findOnnxRuntime, type Surroundings } from '../../src/model/onnxruntime-library.ts'
+import { findOnnxRuntime, type Surroundings } from '../../src/device/onnxruntime-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 
 afterEach(removeFolders)

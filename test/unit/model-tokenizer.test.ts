@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { loadTokenizer } from '../../src/model/tokenizer.ts'
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { removeFolders, tokenizerJson, writeTokenizer } from './bundles.ts'
 
 afterAll(removeFolders)

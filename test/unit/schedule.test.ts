@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { onAbort } from '../../src/abort.ts'
+import { onAbort } from '../../src/base/abort.ts'
 import { Admission } from '../../src/schedule/admission.ts'
 import { MAX_OVERTAKES, type Priority, PriorityQueue } from '../../src/schedule/priority-queue.ts'
 import { Slots } from '../../src/schedule/slots.ts'

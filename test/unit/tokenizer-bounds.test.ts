@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, describe, expect, test } from 'vitest'
-import { loadTokenizer, makeTokenizer } from '../../src/model/tokenizer.ts'
+import { loadTokenizer, makeTokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { random } from '../embedder/random.ts'
 import { removeFolders, tokenizerJson, writeTokenizer } from './bundles.ts'
 

@@ -1,7 +1,7 @@
 /** Ids of texts of all scripts, held to those of Hugging Face's own tokenizers: scripts/goldens/make_tokens.py. */
 import { readFileSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
-import { loadTokenizer, type TextTokenizer } from '../../src/model/tokenizer.ts'
+import { loadTokenizer, type TextTokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { removeFolders, tokenizerJson, writeTokenizer } from './bundles.ts'
 
 afterAll(removeFolders)

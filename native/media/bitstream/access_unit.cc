@@ -1,0 +1,345 @@
+#include "media/bitstream/access_unit.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "media/bitstream/bit_reader.h"
+#include "media/bitstream/nal_units.h"
+
+namespace cosmos {
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+// Whether an H.264 SEI message says that pictures are whole from here on, and not only after a while.
+bool IsRecoveryPoint(Bytes sei) {
+  constexpr std::uint32_t kRecoveryPoint = 6;
+  constexpr std::uint32_t kMore = 255;
+  BitReader bits(sei, BitReader::Escapes::kPrevention);
+  const auto number = [&] {
+    std::uint32_t value = 0;
+    std::uint32_t byte = kMore;
+    while (byte == kMore && !bits.overrun()) value += byte = bits.Bits(8);
+    return value;
+  };
+  while (!bits.overrun()) {
+    const std::uint32_t type = number();
+    const std::uint32_t size = number();
+    if (bits.overrun()) return false;
+    if (type == kRecoveryPoint) return bits.Golomb() == 0 && !bits.overrun();
+    for (std::uint32_t i = 0; i < size && !bits.overrun(); ++i) bits.Skip(8);
+  }
+  return false;
+}
+
+bool IsIntraSlice(Bytes slice) {
+  BitReader bits(slice, BitReader::Escapes::kPrevention);
+  bits.Golomb();  // the first macroblock
+  const std::uint32_t type = bits.Golomb() % 5;
+  return !bits.overrun() && (type == 2 || type == 4);  // I and SI
+}
+
+AccessUnit ReadVp8(Bytes packet) {
+  const bool key = (packet[0] & 0x01) == 0;
+  return {.hidden = (packet[0] & 0x10) == 0, .random_access = key, .closed = key};
+}
+
+AccessUnit ReadVp9(Bytes packet) {
+  constexpr std::uint32_t kProfileWithReservedBit = 3;
+  BitReader bits(packet);
+  bits.Skip(2);  // a marker
+  const std::uint32_t low = bits.Bit();
+  if ((bits.Bit() << 1 | low) == kProfileWithReservedBit) bits.Skip(1);
+  const bool shows_existing = bits.Bit() != 0;
+  const bool key = !shows_existing && bits.Bit() == 0;
+  const bool shown = shows_existing || bits.Bit() != 0;
+  // A superframe ends with a marker byte and holds one picture that is shown.
+  const bool superframe = (packet.back() & 0xe0) == 0xc0;
+  return {.hidden = !superframe && !shown, .random_access = key, .closed = key};
+}
+
+// Calls `take` with the type and the content of each unit of an AV1 packet until it says false.
+template <typename Take>
+void ForEachObu(Bytes packet, Take take) {
+  while (packet.size() >= 2) {
+    const int type = packet[0] >> 3 & 15;
+    const bool extension = (packet[0] & 0x04) != 0;
+    const bool sized = (packet[0] & 0x02) != 0;
+    std::size_t at = extension ? 2 : 1;
+    std::size_t size = packet.size() - at;
+    if (sized) {
+      size = 0;
+      for (int shift = 0; at < packet.size() && shift < 35; shift += 7) {
+        size |= static_cast<std::size_t>(packet[at] & 0x7f) << shift;
+        if ((packet[at++] & 0x80) == 0) break;
+      }
+    }
+    const Bytes unit = packet.subspan(at, std::min(size, packet.size() - at));
+    if (!take(type, unit)) return;
+    packet = packet.subspan(at + unit.size());
+  }
+}
+
+constexpr int kAv1SequenceHeader = 1;
+bool BeginsAv1Picture(int type) {
+  constexpr int kFrameHeader = 3;
+  constexpr int kFrame = 6;
+  return type == kFrameHeader || type == kFrame;
+}
+
+// A temporal unit begins a decodable stream if its first picture is a shown key frame with a sequence header.
+AccessUnit ReadAv1(Bytes packet) {
+  bool sequence = false;
+  bool reduced = false;  // the header of a still picture
+  AccessUnit picture{.has_picture = false};
+  ForEachObu(packet, [&](int type, Bytes unit) {
+    BitReader bits(unit);
+    if (type == kAv1SequenceHeader) {
+      sequence = true;
+      bits.Skip(4);  // the profile, and whether it is a still picture
+      reduced = bits.Bit() != 0;
+    }
+    if (!BeginsAv1Picture(type)) return true;
+    const bool shows_existing = !reduced && bits.Bit() != 0;
+    const bool key = reduced || (!shows_existing && bits.Bits(2) == 0);
+    const bool shown = reduced || bits.Bit() != 0;
+    picture.has_picture = true;
+    picture.random_access = picture.closed = sequence && key && shown;
+    return false;
+  });
+  return picture;
+}
+
+AccessUnit ReadMpeg2(Bytes packet) {
+  constexpr std::uint8_t kPicture = 0x00;
+  constexpr std::uint8_t kGroup = 0xb8;
+  AccessUnit unit{.has_picture = false};
+  ForEachStartCode(packet, [&](Bytes code) {
+    if (code[0] == kGroup && code.size() > 4) unit.closed = (code[4] & 0x40) != 0;
+    if (code[0] != kPicture) return true;
+    unit.has_picture = true;
+    unit.random_access = code.size() > 2 && (code[2] >> 3 & 7) == 1;
+    return false;
+  });
+  unit.closed = unit.closed && unit.random_access;
+  return unit;
+}
+
+AccessUnit Begins(bool key) { return {.random_access = key, .closed = key}; }
+
+// The codecs below have no B-frames, and say in their first bits whether a picture leans on others.
+AccessUnit ReadWmv1(Bytes packet) { return Begins((packet[0] & 0xc0) == 0); }
+
+AccessUnit ReadWmv2(Bytes packet) { return Begins((packet[0] & 0x80) == 0); }
+
+AccessUnit ReadTheora(Bytes packet) {
+  constexpr std::uint8_t kHeader = 0x80;
+  constexpr std::uint8_t kInter = 0x40;
+  if ((packet[0] & kHeader) != 0) return {.has_picture = false};
+  return Begins((packet[0] & kInter) == 0);
+}
+
+// One bit of a range coder at even odds: the upper half of its first range, 0xff00, is a one.
+AccessUnit ReadFfv1(Bytes packet) {
+  constexpr int kHalf = 0xff00 / 2;
+  return Begins(packet.size() > 1 && (packet[0] << 8 | packet[1]) >= kHalf);
+}
+
+// How many bits an MPEG-4 picture's time has, from what follows the start code of a video object layer.
+int TimeBits(Bytes layer) {
+  constexpr std::uint32_t kExtendedAspect = 15;
+  constexpr std::uint32_t kGreyscaleShape = 3;
+  BitReader bits(layer);
+  bits.Skip(8 + 1 + 8);  // the start code, random access, type
+  std::uint32_t version = 1;
+  if (bits.Bit() != 0) {
+    version = bits.Bits(4);
+    bits.Skip(3);
+  }
+  if (bits.Bits(4) == kExtendedAspect) bits.Skip(16);
+  if (bits.Bit() != 0) {
+    bits.Skip(3);
+    if (bits.Bit() != 0) bits.Skip(79);  // a buffer model
+  }
+  if (bits.Bits(2) == kGreyscaleShape && version != 1) bits.Skip(4);
+  bits.Skip(1);
+  const std::uint32_t resolution = bits.Bits(16);
+  if (bits.overrun() || resolution == 0) return 0;
+  return std::max(1, static_cast<int>(std::bit_width(resolution - 1)));
+}
+
+// Whether a picture has data. One that has not stands for the one before.
+bool IsCoded(Bytes picture, int time_bits) {
+  if (time_bits == 0) return true;
+  BitReader bits(picture);
+  bits.Skip(8 + 2);  // the start code, type
+  while (bits.Bit() != 0) {
+  }
+  bits.Skip(1 + time_bits + 1);
+  return bits.Bit() != 0 || bits.overrun();
+}
+
+}  // namespace
+
+AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_(parameters.codec_id) {
+  Configure({parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)});
+}
+
+void AccessUnitReader::Configure(Bytes extradata) {
+  constexpr std::size_t kHevcLength = 21;
+  const bool boxed = !extradata.empty() && extradata[0] == 1;  // not start codes
+  if (codec_ == AV_CODEC_ID_H264) {
+    length_bytes_ = h264_.ReadExtradata(extradata);
+  } else if (codec_ == AV_CODEC_ID_HEVC) {
+    length_bytes_ = boxed && extradata.size() > kHevcLength ? (extradata[kHevcLength] & 3) + 1 : 0;
+  } else if (codec_ == AV_CODEC_ID_MPEG4) {
+    ReadMpeg4(extradata);
+  }
+}
+
+AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
+  std::size_t size = 0;
+  const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+  if (extradata) Configure({extradata, size});
+  const auto bytes = static_cast<std::size_t>(std::clamp<std::int64_t>(known, 0, std::max(packet.size, 0)));
+  const AccessUnit unit = ReadBytes({packet.data, bytes});
+  if (unit.read && (unit.has_picture || known >= packet.size)) return unit;
+  const bool flagged = (packet.flags & AV_PKT_FLAG_KEY) != 0;
+  return {.read = false, .random_access = flagged};
+}
+
+std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
+  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
+  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
+  std::size_t size = 0;
+  const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+  if (extradata) Configure({extradata, size});
+  const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
+  const auto is_slice = [this](Bytes unit) {
+    switch (codec_) {
+      case AV_CODEC_ID_H264: return h264::IsSlice(unit[0] & 0x1f);
+      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= hevc::kLastPicture;
+      default: return unit[0] >= kFirstVc1Unit && unit[0] <= kLastVc1Unit;
+    }
+  };
+  const auto count = [&](int length_bytes) {
+    std::int64_t slices = 0;
+    ForEachUnit(data, length_bytes, [&](Bytes unit) {
+      slices += is_slice(unit) ? 1 : 0;
+      return true;
+    });
+    return slices;
+  };
+  switch (codec_) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: {
+      // libavcodec judges by the packet which of the two it is, whatever was declared.
+      constexpr int kUsual = 4;
+      return std::max(count(0), count(length_bytes_ == 0 ? kUsual : length_bytes_));
+    }
+    case AV_CODEC_ID_VC1: return count(0);
+    case AV_CODEC_ID_AV1: {
+      std::int64_t pictures = 0;
+      ForEachObu(data, [&](int type, Bytes) {
+        pictures += BeginsAv1Picture(type) ? 1 : 0;
+        return true;
+      });
+      return pictures;
+    }
+    default: return 1;
+  }
+}
+
+AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
+  if (packet.empty()) return {.has_picture = false};
+  switch (codec_) {
+    case AV_CODEC_ID_H264: return ReadH264(packet);
+    case AV_CODEC_ID_HEVC: return ReadHevc(packet);
+    case AV_CODEC_ID_MPEG4: return ReadMpeg4(packet);
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO: return ReadMpeg2(packet);
+    case AV_CODEC_ID_VP8: return ReadVp8(packet);
+    case AV_CODEC_ID_VP9: return ReadVp9(packet);
+    case AV_CODEC_ID_AV1: return ReadAv1(packet);
+    case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
+    case AV_CODEC_ID_WMV2: return ReadWmv2(packet);
+    case AV_CODEC_ID_THEORA: return ReadTheora(packet);
+    case AV_CODEC_ID_FFV1: return ReadFfv1(packet);
+    default: return {.read = false};
+  }
+}
+
+AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
+  constexpr int kSei = 6;
+  AccessUnit unit{.has_picture = false};
+  bool recovery = false;
+  ForEachUnit(packet, length_bytes_, [&](Bytes nal) {
+    const int type = nal[0] & 0x1f;
+    if (type == kSei) {
+      const Bytes sei = nal.subspan(1);
+      recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
+    }
+    h264_.Note(nal);
+    if (!h264::IsSlice(type)) return true;
+    if (!unit.has_picture && type != h264::kIdrSlice) {
+      const auto slice = h264_.ReadSlice(nal);
+      unit.resets_order = slice && slice->resets;
+    }
+    unit.has_picture = true;
+    unit.closed = type == h264::kIdrSlice;
+    unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
+    unit.random_access = unit.closed || (unit.intra && recovery);
+    // What has been said of the whole picture needs no look at its other slices, of which a second field's
+    // may be predicted from the first field.
+    return unit.intra && !unit.random_access;
+  });
+  unit.restarts_order = unit.closed || unit.resets_order;
+  return unit;
+}
+
+AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
+  AccessUnit unit{.has_picture = false};
+  ForEachUnit(packet, length_bytes_, [&](Bytes nal) {
+    const int type = nal[0] >> 1 & 0x3f;
+    if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) sequence_ended_ = true;
+    if (type > hevc::kLastPicture || unit.has_picture) return true;
+    unit.has_picture = true;
+    unit.random_access = type >= hevc::kFirstAccess && type <= hevc::kLastAccess;
+    unit.closed = type == hevc::kFirstIdr || type == hevc::kLastIdr;
+    unit.drops_leading =
+        unit.random_access && !unit.closed && (type != hevc::kCleanAccess || sequence_ended_);
+    unit.restarts_order = unit.closed || unit.drops_leading;
+    unit.skipped_leading = type == hevc::kFirstSkippedLeading || type == hevc::kLastLeading;
+    sequence_ended_ = false;
+    return length_bytes_ != 0;
+  });
+  // Between start codes, the end of the sequence is looked for where it can be: at the packet's own end.
+  constexpr std::size_t kEnd = 16;
+  if (length_bytes_ == 0) {
+    ForEachStartCode(packet.last(std::min(kEnd, packet.size())), [&](Bytes nal) {
+      const int type = nal[0] >> 1 & 0x3f;
+      sequence_ended_ = sequence_ended_ || type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream;
+      return true;
+    });
+  }
+  return unit;
+}
+
+AccessUnit AccessUnitReader::ReadMpeg4(Bytes packet) {
+  constexpr std::uint8_t kFirstLayer = 0x20;
+  constexpr std::uint8_t kLastLayer = 0x2f;
+  constexpr std::uint8_t kPicture = 0xb6;
+  AccessUnit unit{.has_picture = false};
+  ForEachStartCode(packet, [&](Bytes code) {
+    if (code[0] >= kFirstLayer && code[0] <= kLastLayer) {
+      if (const int bits = TimeBits(code); bits > 0) time_bits_ = bits;
+    }
+    if (code[0] != kPicture) return true;
+    unit.has_picture = IsCoded(code, time_bits_);
+    unit.random_access = unit.has_picture && code.size() > 1 && code[1] >> 6 == 0;
+    return false;
+  });
+  return unit;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,55 @@
+// libavcodec on the CPU.
+#pragma once
+
+#include <memory>
+
+#include "media/bitstream/access_unit.h"
+#include "media/clip_types.h"
+#include "media/decode/decoder.h"
+#include "media/limits/decode_watch.h"
+#include "media/limits/job_guard.h"
+
+namespace cosmos {
+
+struct SoftwareDecoderOptions {
+  int threads = 1;
+  int reorder_depth = 0;  // pictures to hold back at least, where the stream does not say
+  bool whole_only =
+      false;  // as the ffmpeg command has it: H.264 pictures that may not be whole do not come out
+  AVRational time_base{1, 25};
+  DecodeLimits limits;
+  const JobGuard* guard = nullptr;  // must outlive the decoder
+};
+
+class SoftwareDecoder final : public Decoder {
+ public:
+  static Result<std::unique_ptr<SoftwareDecoder>> Open(const AVCodecParameters& parameters,
+                                                       const SoftwareDecoderOptions& options);
+
+  Status Send(AVPacket& packet, int place, bool wanted) override;
+  Status Drain() override;
+  Result<std::optional<Picture>> Receive() override;
+  void Reset() override;
+  int refused() const override { return refused_; }
+
+  // Pictures that it may hold back before the first comes out.
+  int delay() const;
+  // Why the last packet was refused, as an AVERROR, or 0.
+  int refusal() const { return refusal_; }
+
+ private:
+  SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
+                  const AVCodecParameters& parameters);
+
+  static Status KeepPixels(AVPacket& packet);
+  Status Judge(int error);
+
+  std::unique_ptr<DecodeWatch> watch_;  // outlives the context, which allocates through it
+  ff::CodecContext context_;
+  AccessUnitReader units_;
+  bool can_skip_;
+  int refused_ = 0;
+  int refusal_ = 0;
+};
+
+}  // namespace cosmos

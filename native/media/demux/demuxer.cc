@@ -1,0 +1,364 @@
+#include "media/demux/demuxer.h"
+
+#include <algorithm>
+#include <semaphore>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ffmpeg/buffer_meter.h"
+#include "media/demux/container_check.h"
+#include "media/demux/encryption.h"
+#include "media/demux/picture_format.h"
+#include "media/demux/probe_check.h"
+
+namespace cosmos {
+namespace {
+
+constexpr std::int64_t kAnalyzeMicroseconds = 5'000'000;
+// Probing takes a lock inside FFmpeg: more than a few at once only wait for each other.
+constexpr int kConcurrentProbes = 3;
+
+std::counting_semaphore<kConcurrentProbes>& Probes() {
+  static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
+  return probes;
+}
+
+constexpr const char* kNotAContainer =
+    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
+    "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
+
+enum class Structure { kFrame, kTopField, kBottomField };
+
+struct PacketHead {
+  Structure structure = Structure::kFrame;
+  bool keyframe = false;
+};
+
+PacketHead HeadOf(PictureParser& parser, const AVPacket& packet) {
+  PacketHead head{.keyframe = (packet.flags & AV_PKT_FLAG_KEY) != 0};
+  const AVCodecParserContext* parsed = parser.Parse(packet);
+  if (!parsed) return head;
+  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_TOP_FIELD) head.structure = Structure::kTopField;
+  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_BOTTOM_FIELD)
+    head.structure = Structure::kBottomField;
+  return head;
+}
+
+// Whether these fields, one right after the other, are one picture. A keyframe begins one: that sets things
+// right again where a field was lost.
+bool ArePair(const PacketHead& first, const PacketHead& second) {
+  return first.structure != Structure::kFrame && second.structure != Structure::kFrame &&
+         first.structure != second.structure && (first.keyframe || !second.keyframe);
+}
+
+Status Append(AVPacket& packet, const AVPacket& more) {
+  const int size = packet.size;
+  if (av_grow_packet(&packet, more.size) < 0) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  std::copy_n(more.data, more.size, packet.data + size);
+  packet.duration += more.duration;
+  return {};
+}
+
+Status Encrypted(const std::string& how) {
+  return Status(StatusCode::kEncrypted,
+                "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
+      .With("scheme", how);
+}
+
+int InterruptCallback(void* guard) { return static_cast<const JobGuard*>(guard)->stopped() ? 1 : 0; }
+
+}  // namespace
+
+Result<std::unique_ptr<Demuxer>> Demuxer::Open(MediaSource media, const DecodeLimits& limits,
+                                               const JobGuard& guard) {
+  ff::SilenceLog();
+  std::unique_ptr<Demuxer> demuxer(new Demuxer(std::move(media), limits, guard));
+  if (Status status = demuxer->OpenContainer(); !status.ok()) return status;
+  if (Status status = demuxer->ChooseStream(); !status.ok()) return status;
+  return demuxer;
+}
+
+Status Demuxer::OpenContainer() {
+  COSMOS_ASSIGN_OR_RETURN(auto source, Source::Open(media_, guard_));
+  format_.reset();
+  source_ = std::move(source);
+  if (HasOnlyEncryptedVideo(*source_)) {
+    return Encrypted("its sample tables say so").With("container", "mp4");
+  }
+
+  // As avformat_open_input would: what the tables of this container may ask for is known before it reads
+  // them.
+  const AVInputFormat* kind = nullptr;
+  if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
+    return ReadError(error, kNotAContainer);
+  }
+  if (!container_is_checked_) COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
+  container_is_checked_ = true;
+
+  AVFormatContext* format = avformat_alloc_context();
+  if (!format) return {StatusCode::kOutOfMemory, "no memory for a demuxer"};
+  format->pb = source_->io();
+  format->flags |= AVFMT_FLAG_CUSTOM_IO;
+  format->interrupt_callback = {InterruptCallback, const_cast<JobGuard*>(&guard_)};
+  format->max_streams = limits_.max_streams;
+  format->max_analyze_duration = kAnalyzeMicroseconds;
+  source_->LimitReads(MostRead());
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
+  av_dict_set(&options, "codec_whitelist", ff::ProbedDecoders(), 0);
+  av_dict_set(&options, "protocol_whitelist", "none", 0);
+  const int error = avformat_open_input(&format, nullptr, kind, &options);
+  av_dict_free(&options);
+  if (error < 0) return ReadError(error, kNotAContainer);
+  format_.reset(format);
+  has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
+  return {};
+}
+
+Status Demuxer::ChooseStream() {
+  const std::span streams(format_->streams, format_->nb_streams);
+  std::ptrdiff_t videos = 0;
+  for (AVStream* stream : streams) {
+    // A cover picture is not the video: hide it from FFmpeg's ranking.
+    if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
+      stream->codecpar->codec_type = AVMEDIA_TYPE_ATTACHMENT;
+    if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
+      ++videos;
+      stream_ = stream;
+    }
+  }
+  if (videos != 1 || !ParametersComplete()) {
+    if (!probing_is_checked_ && MustCheckProbed(*format_)) {
+      COSMOS_RETURN_IF_ERROR(CheckProbed(*format_, limits_, guard_));
+      probing_is_checked_ = true;
+      return Rewind();
+    }
+    if (Status status = FindStreamInfo(); !status.ok()) return status;
+    const int best = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+    if (best < 0) {
+      return Status(StatusCode::kMedia, "the " + container() + " holds no video stream")
+          .With("container", container());
+    }
+    stream_ = format_->streams[best];
+    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream
+    // does.
+    const AVCodecParserContext* parser = av_stream_get_parser(stream_);
+    AVCodecParameters& found = *stream_->codecpar;
+    if (parser && found.width == 0) {
+      found.width = parser->width;
+      found.height = parser->height;
+    }
+  } else {
+    // The container's own times and flags are complete: parsing every packet would add nothing.
+    format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+  }
+  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptedStream(*scheme);
+  for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
+    stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+  }
+  ahead_.reset();
+  parser_.reset();
+  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by
+  // one. Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to
+  // nothing.
+  const bool fields =
+      has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
+  if (fields) parser_.emplace(parameters());
+  theora_times_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_THEORA && container() == "ogg")
+    theora_times_.emplace(parameters());
+  unpacker_.reset();
+  if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
+    COSMOS_ASSIGN_OR_RETURN(unpacker_, BitstreamFilter::Open(parameters()));
+  }
+  return {};
+}
+
+// Enough is known to decode without having decoded.
+bool Demuxer::ParametersComplete() const {
+  const std::string_view name = format_->iformat->name;
+  const AVCodecParameters& codec = parameters();
+  if (!has_sample_tables_ && name != "matroska,webm") return false;
+  if (codec.width <= 0 || codec.height <= 0) return false;
+  switch (codec.codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: return codec.extradata_size > 0;
+    case AV_CODEC_ID_AV1:
+    case AV_CODEC_ID_VP8:
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_MJPEG: return true;
+    default: return false;
+  }
+}
+
+Status Demuxer::FindStreamInfo() {
+  // It decodes a few pictures, with decoders that are not metered.
+  std::vector<AVDictionary*> options(format_->nb_streams);
+  for (AVDictionary*& option : options) {
+    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
+  }
+  source_->LimitReads(MostRead());
+  Probes().acquire();
+  const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
+  Probes().release();
+  for (AVDictionary*& option : options) av_dict_free(&option);
+  if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
+  return guard_.Check();
+}
+
+Status Demuxer::ReadError(int error, const std::string& what) const {
+  if (Status status = guard_.Check(); !status.ok()) return status;
+  if (!source_->error().ok()) return source_->error();
+  if (error == AVERROR(ENOMEM)) return TooMuch();
+  Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
+  if (!format_) return status;
+  return std::move(status).With("container", container());
+}
+
+// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of
+// one stream too many, and of a packet that is longer than any may be.
+Status Demuxer::TooMuch() const {
+  if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
+    return TableBudget::TooManyStreams(limits_);
+  }
+  return Status(StatusCode::kLimit, "a packet needs more memory than one may have (limit maxBytes)")
+      .With("limit", static_cast<double>(limits_.max_bytes));
+}
+
+Result<bool> Demuxer::Read(AVPacket& packet) {
+  if (ahead_ && ahead_->size > 0) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, ahead_.get());
+  } else {
+    auto read = ReadPacket(packet);
+    if (!read.ok() || !read.value()) return read;
+  }
+  if (!parser_) return true;
+  const PacketHead head = HeadOf(*parser_, packet);
+  if (head.structure == Structure::kFrame) return true;
+  if (!ahead_) ahead_.reset(av_packet_alloc());
+  if (!ahead_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  auto read = ReadPacket(*ahead_);
+  if (!read.ok()) return read;
+  // At the end this is the last one, and the next call finds the end again.
+  if (!read.value() || !ArePair(head, HeadOf(*parser_, *ahead_))) return true;
+  COSMOS_RETURN_IF_ERROR(Append(packet, *ahead_));
+  av_packet_unref(ahead_.get());
+  COSMOS_RETURN_IF_ERROR(CheckSize(packet));
+  return true;
+}
+
+Status Demuxer::EncryptedStream(const std::string& scheme) const {
+  return Encrypted(scheme).With("container", container()).With("codec", codec());
+}
+
+Status Demuxer::CheckSize(const AVPacket& packet) const {
+  if (packet.size <= limits_.max_bytes) return {};
+  return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
+                                        " bytes is larger than the limit maxBytes of " +
+                                        std::to_string(limits_.max_bytes))
+      .With("limit", static_cast<double>(limits_.max_bytes));
+}
+
+// Packets of streams that are not wanted are read too, and dropped: one call may read more than a packet.
+std::int64_t Demuxer::MostRead() const {
+  constexpr std::int64_t kLeast = 64 << 20;
+  return std::max(std::min(limits_.max_bytes, std::int64_t{1} << 60) * 4, kLeast);
+}
+
+Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
+  for (;;) {
+    if (Status status = guard_.Check(); !status.ok()) return status;
+    av_packet_unref(&packet);
+    source_->LimitReads(MostRead());
+    const int error = av_read_frame(format_.get(), &packet);
+    if (error == AVERROR(EAGAIN)) continue;
+    if (error == AVERROR(ENOMEM) && source_->error().ok()) return TooMuch();
+    if (error < 0) {
+      if (Status status = guard_.Check(); !status.ok()) return status;
+      if (!source_->error().ok()) return source_->error();
+      if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
+      if (SamplesAreMissing()) damage_ = ff::ErrorName(AVERROR_EOF);
+      return false;
+    }
+    COSMOS_RETURN_IF_ERROR(source_->error());  // and FFmpeg is content with what came before it
+    COSMOS_RETURN_IF_ERROR(CheckSize(packet));
+    if (packet.stream_index != stream_->index || packet.size == 0) continue;
+    if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
+      // The file ends within it.
+      damage_ = ff::ErrorName(AVERROR_EOF);
+      continue;
+    }
+    if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
+    if (theora_times_) theora_times_->Mend(packet);
+    if (!unpacker_) return true;
+    auto unpacked = Unpack(packet);
+    if (!unpacked.ok() || unpacked.value()) return unpacked;
+  }
+}
+
+// False when nothing is left of it. What the filter cannot read is left as it is: a decoder may know better.
+Result<bool> Demuxer::Unpack(AVPacket& packet) {
+  const ff::Packet whole(av_packet_clone(&packet));
+  if (!whole) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  bool any = false;
+  const bool read = unpacker_->Apply(packet, [&](AVPacket& picture) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, &picture);
+    any = true;
+  });
+  if (!read && !any) {
+    av_packet_unref(&packet);
+    av_packet_move_ref(&packet, whole.get());
+  }
+  return packet.size > 0;
+}
+
+// Whether tables name samples that lie behind the end of the file: an upload that broke off.
+bool Demuxer::SamplesAreMissing() const {
+  if (!has_sample_tables_) return false;
+  const int count = avformat_index_get_entries_count(stream_);
+  if (count == 0) return false;
+  const AVIndexEntry* last = avformat_index_get_entry(stream_, count - 1);
+  return last->pos + last->size > source_->size();
+}
+
+bool Demuxer::Seek(std::int64_t timestamp) {
+  ahead_.reset();
+  if (unpacker_) unpacker_->Reset();
+  return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+Status Demuxer::Rewind() {
+  earlier_bytes_ += source_->bytes_read();
+  if (Status status = OpenContainer(); !status.ok()) return status;
+  return ChooseStream();
+}
+
+std::string Demuxer::container() const {
+  const std::string_view names = format_->iformat->name;
+  if (has_sample_tables_) return "mp4";
+  return std::string(names.substr(0, names.find(',')));
+}
+
+bool Demuxer::may_be_joined() const { return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0; }
+
+double Demuxer::frame_seconds() const {
+  AVRational coded = {0, 1};
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 15, 0)
+  // A raw stream's own is in its parameter sets; FFmpeg 7 says 25 of every one, as nobody told it another.
+  if (av_match_name(format_->iformat->name, "h264,hevc,obu")) coded = parameters().framerate;
+#endif
+  for (const AVRational rate : {coded, stream_->avg_frame_rate, stream_->r_frame_rate}) {
+    if (rate.num > 0 && rate.den > 0) return av_q2d(av_inv_q(rate));
+  }
+  return 1.0 / 25;
+}
+
+double Demuxer::duration() const {
+  if (stream_->duration > 0) return static_cast<double>(stream_->duration) * av_q2d(stream_->time_base);
+  return format_->duration > 0 ? static_cast<double>(format_->duration) / AV_TIME_BASE : 0;
+}
+
+}  // namespace cosmos

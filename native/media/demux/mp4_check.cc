@@ -1,0 +1,275 @@
+// The tables of MP4 and QuickTime files, walked as FFmpeg walks them: by the names of boxes, whatever box
+// they are in.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "media/demux/container_check.h"
+
+namespace cosmos {
+namespace {
+
+constexpr std::uint32_t FourCc(std::string_view name) {
+  std::uint32_t value = 0;
+  for (const char letter : name) value = value << 8 | static_cast<std::uint8_t>(letter);
+  return value;
+}
+
+std::string NameOf(std::uint32_t type) {
+  std::string name;
+  for (int shift = 24; shift >= 0; shift -= 8) name += static_cast<char>(type >> shift & 0xff);
+  return name;
+}
+
+struct Box {
+  std::uint32_t type = 0;
+  std::int64_t begin = 0;  // of what it holds
+  std::int64_t end = 0;
+  std::uint64_t size() const { return static_cast<std::uint64_t>(end - begin); }
+};
+
+constexpr std::uint32_t kRoot = 0;
+constexpr std::uint32_t kMovie = FourCc("moov");
+
+bool HoldsBoxes(std::uint32_t type) {
+  static constexpr std::array kTypes = {
+      kMovie,         FourCc("trak"), FourCc("mdia"), FourCc("minf"), FourCc("stbl"), FourCc("dinf"),
+      FourCc("edts"), FourCc("udta"), FourCc("moof"), FourCc("traf"), FourCc("mvex"), FourCc("tref"),
+      FourCc("wave"), FourCc("sinf"), FourCc("schi"), FourCc("ilst"), FourCc("iprp"), FourCc("ipco")};
+  return std::ranges::count(kTypes, type) > 0;
+}
+
+// A box that is a count and that many entries of one size.
+struct Table {
+  std::uint32_t type;
+  std::uint64_t entry_bytes;
+};
+constexpr std::array kTables = {Table{FourCc("stts"), 8}, Table{FourCc("ctts"), 8}, Table{FourCc("stsc"), 12},
+                                Table{FourCc("stss"), 4}, Table{FourCc("stps"), 4}, Table{FourCc("stco"), 4},
+                                Table{FourCc("co64"), 8}};
+
+// Tables with rules of their own.
+bool IsSpecial(std::uint32_t type) {
+  static constexpr std::array kTypes = {FourCc("stsz"), FourCc("stz2"), FourCc("trun"), FourCc("elst"),
+                                        FourCc("sgpd"), FourCc("senc"), FourCc("saiz"), FourCc("saio"),
+                                        FourCc("sidx"), FourCc("iinf"), FourCc("cmov")};
+  return std::ranges::count(kTypes, type) > 0;
+}
+
+bool IsTable(std::uint32_t type) {
+  return IsSpecial(type) || std::ranges::count(kTables, type, &Table::type) > 0;
+}
+
+class Mp4Check {
+ public:
+  Mp4Check(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+
+  Status Run() { return Walk({kRoot, 0, bytes_.size()}, 0); }
+
+ private:
+  // What FFmpeg keeps of a sample while it puts tables together: the index twice, times, and our own.
+  static constexpr std::uint64_t kSampleBytes = 96;
+  static constexpr std::uint64_t kEditedSampleBytes = 32;
+  static constexpr std::uint64_t kFragmentBytes = 64;  // and as much for each track
+  // A table that claims too much and is not longer than this does no harm, and FFmpeg mends some of those.
+  static constexpr std::uint64_t kHarmless = std::uint64_t{1} << 20;
+  static constexpr std::uint64_t kItemBytes = 12;  // of a picture in a file of pictures, at least
+  static constexpr int kDeepest = 12;              // FFmpeg goes no deeper either
+
+  // Since the track began.
+  struct Track {
+    bool sound = false;
+    bool other = false;
+    std::uint64_t samples = 0;
+    bool samples_are_bytes = false;  // by stts: one tick each, as those of PCM
+    std::uint64_t chunks = 0;
+    Box chunk_map;
+    std::uint64_t edits = 0;
+  };
+
+  Status Walk(const Box& parent, int depth) {
+    if (depth > kDeepest) return {};
+    for (std::int64_t at = parent.begin; at + 8 <= parent.end;) {
+      std::uint64_t size = bytes_.Big32(at);
+      std::uint64_t header = 8;
+      if (size == 1 && at + 16 <= parent.end) {
+        size = bytes_.Big64(at + 8);
+        header = 16;
+      }
+      const auto rest = static_cast<std::uint64_t>(parent.end - at);
+      if (size == 0) size = rest;
+      if (size < header) break;
+      Box box{bytes_.Big32(at + 4), at + static_cast<std::int64_t>(header),
+              at + static_cast<std::int64_t>(std::min(size, rest))};
+      box.begin = std::min(box.begin, box.end);
+      COSMOS_RETURN_IF_ERROR(Visit(box, parent.type, depth));
+      at = box.end;
+    }
+    return {};
+  }
+
+  Status Visit(Box box, std::uint32_t parent, int depth) {
+    // FFmpeg finds a movie in a box that was declared free.
+    const bool hidden = box.type == FourCc("free") || box.type == FourCc("hoov");
+    if (hidden && (bytes_.Has(box.begin + 4, "mvhd") || bytes_.Has(box.begin + 4, "cmov"))) box.type = kMovie;
+    // All of these go to lists: tags, keys of an encrypted file, defaults of tracks.
+    const bool listed = parent == FourCc("udta") || parent == FourCc("ilst") || box.type == FourCc("----") ||
+                        box.type == FourCc("pssh") || box.type == FourCc("trex");
+    if (listed) COSMOS_RETURN_IF_ERROR(budget_.List(1));
+    if (IsTable(box.type)) COSMOS_RETURN_IF_ERROR(CheckTable(box));
+    switch (box.type) {
+      case FourCc("trak"): return WalkTrack(box, depth);
+      case FourCc("moof"): COSMOS_RETURN_IF_ERROR(budget_.Take(1, FragmentBytes())); break;
+      case FourCc("meta"): return WalkMeta(box, depth);
+      case FourCc("stsd"): return SearchDescriptions(box);
+      case FourCc("hdlr"): NoteHandler(box); break;
+      default: break;
+    }
+    return HoldsBoxes(box.type) ? Walk(box, depth + 1) : Status();
+  }
+
+  // It may begin with a version or not: FFmpeg looks for the first box that is always there.
+  Status WalkMeta(const Box& box, int depth) {
+    for (std::int64_t at = box.begin; at + 8 <= box.end; at += 4) {
+      if (bytes_.Has(at + 4, "hdlr")) return Walk({box.type, at, box.end}, depth + 1);
+    }
+    return {};
+  }
+
+  // Boxes follow fields that differ from codec to codec. Nothing else in there looks like a table.
+  Status SearchDescriptions(const Box& box) {
+    for (std::int64_t at = box.begin; at + 8 <= box.end; ++at) {
+      const Box inner{bytes_.Big32(at + 4), at + 8, box.end};
+      if (IsTable(inner.type)) COSMOS_RETURN_IF_ERROR(CheckTable(inner));
+    }
+    return {};
+  }
+
+  Status WalkTrack(const Box& box, int depth) {
+    COSMOS_RETURN_IF_ERROR(budget_.Streams(++tracks_));
+    track_ = {};
+    COSMOS_RETURN_IF_ERROR(Walk(box, depth + 1));
+    // FFmpeg keeps PCM by chunks of at most 1024 samples, everything else by samples.
+    const bool by_chunk = track_.sound && !track_.other && track_.samples_are_bytes;
+    const std::uint64_t entries = by_chunk ? PcmEntries() : track_.samples;
+    COSMOS_RETURN_IF_ERROR(budget_.Take(entries, kSampleBytes));
+    return track_.edits > 1 ? budget_.Take(entries * track_.edits, kEditedSampleBytes) : Status();
+  }
+
+  std::uint64_t PcmEntries() {
+    std::uint64_t entries = 0;
+    const std::uint64_t count =
+        std::min<std::uint64_t>(bytes_.Big32(track_.chunk_map.begin + 4), track_.chunk_map.size() / 12);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::int64_t at = track_.chunk_map.begin + 8 + static_cast<std::int64_t>(12 * i);
+      const std::uint64_t first = std::max<std::uint64_t>(bytes_.Big32(at), 1);
+      const std::uint64_t next = i + 1 < count ? bytes_.Big32(at + 12) : track_.chunks + 1;
+      const std::uint64_t samples = bytes_.Big32(at + 4);
+      if (next > first) entries += (next - first) * ((samples + 1023) / 1024);
+    }
+    return entries;
+  }
+
+  void NoteHandler(const Box& box) {
+    track_.sound = track_.sound || bytes_.Has(box.begin + 8, "soun");
+    for (const std::string_view other : {"vide", "subp", "clcp"}) {
+      track_.other = track_.other || bytes_.Has(box.begin + 8, other);
+    }
+  }
+
+  Status CheckTable(const Box& box) {
+    const std::uint64_t version = bytes_.Byte(box.begin);
+    const std::uint64_t count = bytes_.Big32(box.begin + 4);
+    for (const Table& table : kTables) {
+      if (table.type != box.type) continue;
+      COSMOS_RETURN_IF_ERROR(Backed(box, count, table.entry_bytes));
+      COSMOS_RETURN_IF_ERROR(budget_.Take(std::min(count, box.size()), 2 * table.entry_bytes));
+    }
+    switch (box.type) {
+      case FourCc("stts"):
+        track_.samples_are_bytes = count == 1 && bytes_.Big32(box.begin + 12) == 1;
+        return {};
+      case FourCc("stsc"): track_.chunk_map = box; return {};
+      case FourCc("stco"):
+      case FourCc("co64"): track_.chunks = std::max(track_.chunks, count); return {};
+      case FourCc("stsz"):
+      case FourCc("stz2"): return CheckSizes(box);
+      case FourCc("trun"): return CheckRun(box);
+      case FourCc("elst"):
+        // FFmpeg takes as many as there are.
+        track_.edits = std::max(track_.edits, std::min(count, box.size() / (version == 1 ? 20 : 12)));
+        return {};
+      case FourCc("sgpd"): return Backed(box, bytes_.Big32(box.begin + (version >= 1 ? 12 : 8)), 1);
+      case FourCc("senc"): return Unbacked(count);
+      case FourCc("saiz"):
+      case FourCc("saio"): return CheckAuxiliary(box);
+      case FourCc("sidx"):
+        return budget_.Take(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
+      case FourCc("iinf"): return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
+      case FourCc("cmov"):
+        return {StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here"};
+      default: return {};
+    }
+  }
+
+  Status CheckSizes(const Box& box) {
+    const bool compact = box.type == FourCc("stz2");
+    const std::uint64_t field = compact ? 0 : bytes_.Big32(box.begin + 4);
+    const std::uint64_t count = bytes_.Big32(box.begin + 8);
+    track_.samples = std::max(track_.samples, count);
+    // A size for all of them: the table is short whatever it counts, the data are not.
+    if (field > 0) return Unbacked(count);
+    const std::uint64_t bits = compact ? bytes_.Byte(box.begin + 7) : 32;
+    return Backed(box, count * std::max<std::uint64_t>(bits, 4) / 8, 1);
+  }
+
+  Status CheckRun(const Box& box) {
+    const std::uint32_t flags = bytes_.Big32(box.begin) & 0xffffff;
+    std::uint64_t entry_bytes = 0;
+    for (const std::uint32_t field : {0x100, 0x200, 0x400, 0x800}) entry_bytes += flags & field ? 4 : 0;
+    const std::uint64_t count = bytes_.Big32(box.begin + 4);
+    COSMOS_RETURN_IF_ERROR(budget_.Take(count, kSampleBytes));
+    return entry_bytes > 0 ? Backed(box, count, entry_bytes) : Unbacked(count);
+  }
+
+  // Of an encrypted file: a byte for each sample (saiz) unless there is one for all, or offsets (saio).
+  Status CheckAuxiliary(const Box& box) {
+    const std::int64_t at = box.begin + 4 + (bytes_.Byte(box.begin + 3) & 1 ? 8 : 0);
+    if (box.type == FourCc("saio")) {
+      return Backed(box, bytes_.Big32(at), bytes_.Byte(box.begin) == 0 ? 4 : 8);
+    }
+    const std::uint64_t count = bytes_.Big32(at + 1);
+    return bytes_.Byte(at) == 0 ? Backed(box, count, 1) : Unbacked(count);
+  }
+
+  Status Backed(const Box& box, std::uint64_t count, std::uint64_t entry_bytes) const {
+    const std::uint64_t claimed = count * entry_bytes;
+    return claimed > std::max(box.size(), kHarmless) ? DamagedTable(NameOf(box.type)) : Status();
+  }
+
+  // Samples that have no bytes in the table, but must have had at least one in the file. (A file that was cut
+  // off has fewer bytes than it had.)
+  Status Unbacked(std::uint64_t count) {
+    unbacked_ += count;
+    const bool possible = unbacked_ <= static_cast<std::uint64_t>(bytes_.size()) + kHarmless;
+    return possible ? Status()
+                    : Status(StatusCode::kMedia,
+                             "the container is damaged: it counts more samples than its bytes can hold");
+  }
+
+  std::uint64_t FragmentBytes() const { return kFragmentBytes * (1 + tracks_); }
+
+  ByteWindow& bytes_;
+  TableBudget& budget_;
+  std::uint64_t tracks_ = 0;
+  std::uint64_t unbacked_ = 0;
+  Track track_;
+};
+
+}  // namespace
+
+Status CheckMp4(ByteWindow& bytes, TableBudget& budget) { return Mp4Check(bytes, budget).Run(); }
+
+}  // namespace cosmos

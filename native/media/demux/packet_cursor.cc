@@ -1,0 +1,84 @@
+#include "media/demux/packet_cursor.h"
+
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+// Reading past this many packets is cheaper than a seek.
+constexpr int kReadOn = 16;
+
+}  // namespace
+
+Status PacketCursor::MoveTo(int place) {
+  if (!held_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  from_ = place;
+  sent_sets_ = -1;
+  if (next_ >= 0 && place >= next_ && (place - next_ <= kReadOn || !index_.seekable())) return {};
+  held_place_.reset();
+  ++seeks_;
+  if (index_.seekable()) return SeekTo(place);
+  next_ = 0;
+  return demuxer_.Rewind();
+}
+
+// Containers differ in what they seek by and how well. So: ask, look at what comes, and if that is too late
+// ask for an earlier keyframe, twice as far back each time; at last start over.
+Status PacketCursor::SeekTo(int place) {
+  for (int back = 0; place - back >= 0; back = back * 2 + 1) {
+    const int keyframe = index_.KeyframeFor(place - back);
+    const IndexedPacket& packet = index_.packet(keyframe);
+    // Matroska and mp4 take the time at which it is shown; the others search for the time at which it is
+    // decoded.
+    const bool by_dts = !demuxer_.has_sample_tables() && packet.dts != IndexedPacket::kNoTime;
+    if (!demuxer_.Seek(by_dts ? packet.dts : packet.pts)) break;
+    next_ = -1;
+    auto read = ReadAny(*held_);
+    while (read.ok() && read.value() && *read.value() < 0) read = ReadAny(*held_);
+    if (!read.ok()) return read.TakeStatus();
+    if (read.value() && *read.value() <= place) {
+      held_place_ = read.value();
+      return {};
+    }
+  }
+  next_ = -1;
+  return demuxer_.Rewind();
+}
+
+Result<std::optional<int>> PacketCursor::Read(AVPacket& packet) {
+  auto place = ReadPlaced(packet);
+  if (!place.ok() || !place.value() || !parameter_sets_.change()) return place;
+  const int sets = parameter_sets_.At(*place.value());
+  if (sets != sent_sets_) COSMOS_RETURN_IF_ERROR(parameter_sets_.Attach(sets, packet));
+  sent_sets_ = sets;
+  return place;
+}
+
+Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
+  for (;;) {
+    std::optional<int> place;
+    if (held_place_) {
+      place = std::exchange(held_place_, std::nullopt);
+      av_packet_unref(&packet);
+      av_packet_move_ref(&packet, held_.get());
+    } else {
+      auto read = ReadAny(packet);
+      if (!read.ok()) return read;
+      place = read.value();
+    }
+    if (!place || *place >= from_) return place;
+  }
+}
+
+Result<std::optional<int>> PacketCursor::ReadAny(AVPacket& packet) {
+  COSMOS_ASSIGN_OR_RETURN(auto read, demuxer_.Read(packet));
+  if (!read) return std::optional<int>();
+  if (!index_.seekable()) {
+    return std::optional(next_ < index_.packet_count() ? next_++ : -1);
+  }
+  const int place = index_.PlaceOf(packet.pts);
+  next_ = place < 0 ? -1 : place + 1;
+  return std::optional(place);
+}
+
+}  // namespace cosmos

@@ -1,0 +1,47 @@
+#include "media/demux/sample_tables.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace cosmos {
+namespace {
+
+constexpr int kFirstSamples = 48;
+constexpr int kMostPairs = 8;
+// Parameter sets and messages come before a picture's first slice.
+constexpr std::int64_t kBeginning = 1024;
+constexpr std::int64_t kSmall = 256;
+
+}  // namespace
+
+std::vector<ByteRange> RangesToSkip(const AVStream& stream) {
+  auto* entries_of = const_cast<AVStream*>(&stream);
+  const int count = avformat_index_get_entries_count(entries_of);
+  std::vector<ByteRange> ranges;
+  ranges.reserve(count);
+  bool after_keyframe = false;
+  int pairs = 0;
+  for (int i = 0; i < count; ++i) {
+    const AVIndexEntry* entry = avformat_index_get_entry(entries_of, i);
+    const bool keyframe = (entry->flags & AVINDEX_KEYFRAME) != 0;
+    const bool pair = keyframe && after_keyframe && ++pairs <= kMostPairs;
+    after_keyframe = keyframe;
+    // A table's size can be negative, and its position anything.
+    if (entry->size <= kSmall) continue;
+    if (entry->pos < 0 || entry->pos > std::numeric_limits<std::int64_t>::max() - entry->size) continue;
+    const std::int64_t read = i < kFirstSamples || pair ? kBeginning : 0;
+    if (entry->size > read) ranges.push_back({entry->pos + read, entry->pos + entry->size});
+  }
+  std::ranges::sort(ranges, {}, &ByteRange::begin);
+  std::vector<ByteRange> merged;
+  for (const ByteRange& range : ranges) {
+    if (!merged.empty() && range.begin <= merged.back().end) {
+      merged.back().end = std::max(merged.back().end, range.end);
+    } else {
+      merged.push_back(range);
+    }
+  }
+  return merged;
+}
+
+}  // namespace cosmos

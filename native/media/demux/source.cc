@@ -1,0 +1,176 @@
+#include "media/demux/source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+constexpr int kIoBufferBytes = 64 * 1024;
+
+Status PathError(const std::string& path, const std::string& reason) {
+  return Status(StatusCode::kSource, "cannot read " + path + ": " + reason).With("path", path);
+}
+
+class FileSource final : public Source {
+ public:
+  static Result<std::unique_ptr<Source>> Open(const std::string& path, const JobGuard& guard) {
+    // O_NONBLOCK: opening a FIFO without a writer must fail below rather than wait here.
+    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) return PathError(path, std::generic_category().message(errno));
+    struct stat info {};
+    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+      close(descriptor);
+      return PathError(path, "not a regular file");
+    }
+    return std::unique_ptr<Source>(new FileSource(descriptor, info.st_size, guard));
+  }
+  ~FileSource() override { close(descriptor_); }
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
+  bool in_memory() const override { return false; }
+
+ protected:
+  int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
+    ssize_t count = 0;
+    do {
+      count = pread(descriptor_, buffer.data(), buffer.size(), position);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : static_cast<int>(count);
+  }
+
+ private:
+  FileSource(int descriptor, std::int64_t size, const JobGuard& guard)
+      : Source(size, guard), descriptor_(descriptor) {}
+
+  int descriptor_;
+};
+
+class MemorySource final : public Source {
+ public:
+  MemorySource(MediaBytes bytes, const JobGuard& guard)
+      : Source(static_cast<std::int64_t>(bytes.data.size()), guard), bytes_(std::move(bytes)) {}
+  bool in_memory() const override { return true; }
+
+ protected:
+  int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
+    const auto rest = bytes_.data.subspan(static_cast<std::size_t>(position));
+    const std::size_t count = std::min(rest.size(), buffer.size());
+    std::memcpy(buffer.data(), rest.data(), count);
+    return static_cast<int>(count);
+  }
+
+ private:
+  MediaBytes bytes_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> Source::Open(const MediaSource& media, const JobGuard& guard) {
+  std::unique_ptr<Source> source;
+  if (const auto* path = std::get_if<MediaPath>(&media)) {
+    auto file = FileSource::Open(path->path, guard);
+    if (!file.ok()) return file;
+    source = std::move(file).value();
+  } else {
+    source = std::make_unique<MemorySource>(std::get<MediaBytes>(media), guard);
+  }
+  if (Status status = source->AttachIo(); !status.ok()) return status;
+  return source;
+}
+
+Status Source::AttachIo() {
+  auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBufferBytes));
+  if (!buffer) return {StatusCode::kOutOfMemory, "no memory for a read buffer"};
+  io_.reset(avio_alloc_context(
+      buffer, kIoBufferBytes, /*write_flag=*/0, this,
+      [](void* self, std::uint8_t* data, int size) {
+        return static_cast<Source*>(self)->Read({data, static_cast<std::size_t>(size)});
+      },
+      nullptr,
+      [](void* self, std::int64_t offset, int whence) {
+        return static_cast<Source*>(self)->Seek(offset, whence);
+      }));
+  if (!io_) {
+    av_free(buffer);
+    return {StatusCode::kOutOfMemory, "no memory for a reader"};
+  }
+  return {};
+}
+
+void Source::PretendToRead(std::vector<ByteRange> ranges) {
+  pretended_ = std::move(ranges);
+  // What FFmpeg has buffered may be pretence, or may not be what it should now get.
+  io_->buf_ptr = io_->buf_end = io_->buffer;
+  io_->pos = position_;
+}
+
+std::size_t Source::Peek(std::int64_t position, std::span<std::uint8_t> buffer) {
+  if (guard_.stopped() || position < 0 || position >= size_) return 0;
+  return static_cast<std::size_t>(std::max(ReadAt(position, buffer), 0));
+}
+
+int Source::Read(std::span<std::uint8_t> buffer) {
+  if (guard_.stopped()) return AVERROR_EXIT;
+  if (position_ >= size_) return AVERROR_EOF;
+  const std::int64_t pretended = std::min(PretendedUntil(position_), size_) - position_;
+  if (pretended > 0) {
+    const auto count = std::min<std::int64_t>(pretended, static_cast<std::int64_t>(buffer.size()));
+    position_ += count;
+    return static_cast<int>(count);
+  }
+  if (bytes_read_ >= most_read_) {
+    error_ = Status(StatusCode::kLimit, "a packet is larger than the limit maxBytes allows")
+                 .With("position", static_cast<double>(position_));
+    return AVERROR(ENOMEM);
+  }
+  // Not into the next range: most of what is listed is skipped, and reading ahead would read it all.
+  const auto real = static_cast<std::size_t>(std::min(RealBytesAt(position_), most_read_ - bytes_read_));
+  const int count = ReadAt(position_, buffer.first(std::min(buffer.size(), real)));
+  if (count < 0) {
+    error_ = Status(StatusCode::kSource, "reading failed at byte " + std::to_string(position_) + ": " +
+                                             std::generic_category().message(-count))
+                 .With("position", static_cast<double>(position_));
+    return AVERROR(-count);
+  }
+  if (count == 0) return AVERROR_EOF;  // the file shrank since it was opened
+  position_ += count;
+  bytes_read_ += count;
+  return count;
+}
+
+std::int64_t Source::Seek(std::int64_t offset, int whence) {
+  if (whence == AVSEEK_SIZE) return size_;
+  switch (whence & ~AVSEEK_FORCE) {
+    case SEEK_SET: break;
+    case SEEK_CUR: offset += position_; break;
+    case SEEK_END: offset += size_; break;
+    default: return AVERROR(EINVAL);
+  }
+  if (offset < 0) return AVERROR(EINVAL);
+  position_ = offset;
+  return offset;
+}
+
+std::int64_t Source::RealBytesAt(std::int64_t position) const {
+  if (position < 0 || position >= size_ || PretendedUntil(position) > 0) return 0;
+  const auto next = std::ranges::upper_bound(pretended_, position, {}, &ByteRange::begin);
+  return (next == pretended_.end() ? size_ : std::min(next->begin, size_)) - position;
+}
+
+// The end of the pretended range that `position` lies in, or 0.
+std::int64_t Source::PretendedUntil(std::int64_t position) const {
+  const auto after = std::ranges::upper_bound(pretended_, position, {}, &ByteRange::begin);
+  if (after == pretended_.begin()) return 0;
+  return std::prev(after)->end > position ? std::prev(after)->end : 0;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,30 @@
+#include "media/demux/theora_times.h"
+
+#include <cstdint>
+#include <span>
+
+#include "media/bitstream/bit_reader.h"
+
+namespace cosmos {
+
+TheoraTimes::TheoraTimes(const AVCodecParameters& parameters) {
+  constexpr std::size_t kLength = 2;  // of the first header, in front of it
+  constexpr std::size_t kQuality =
+      40;  // in the header, a number of six bits; then five for what is looked for
+  const std::span extradata(parameters.extradata, static_cast<std::size_t>(parameters.extradata_size));
+  if (extradata.size() < kLength + kQuality + 2) return;
+  BitReader bits(extradata.subspan(kLength + kQuality));
+  bits.Skip(6);
+  bits_ = 64 - static_cast<int>(bits.Bits(5));
+}
+
+void TheoraTimes::Mend(AVPacket& packet) const {
+  constexpr int kMostBits = 62;  // what is larger is no time at all
+  if (bits_ > kMostBits) return;
+  const std::int64_t turn = std::int64_t{1} << bits_;
+  for (std::int64_t* time : {&packet.pts, &packet.dts}) {
+    if (*time != AV_NOPTS_VALUE && *time >= turn / 2 && *time < turn + turn / 2) *time -= turn;
+  }
+}
+
+}  // namespace cosmos

@@ -1,0 +1,98 @@
+#include "media/limits/decode_watch.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace cosmos {
+
+Status DecodeWatch::TooManySlices(std::int64_t slices, std::int64_t pixels) {
+  const std::int64_t most = kMostPacketPixels / std::max<std::int64_t>(pixels, 1);
+  return Status(StatusCode::kLimit, "a packet holds " + std::to_string(slices) + " slices or pictures; of " +
+                                        std::to_string(pixels) + " pixels each, " + std::to_string(most) +
+                                        " are the most that is read")
+      .With("limit", static_cast<double>(most));
+}
+
+void DecodeWatch::Attach(AVCodecContext& context) {
+  context.opaque = this;
+  context.max_pixels = BufferMeter::PaddedPixels(max_pixels_);  // Allocate is exact
+  context.get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
+    return Of(self).Allocate(self, frame, flags);
+  };
+  // Slices are told as they are decoded. The context is that of the thread which decodes them, and what it
+  // has not begun of the packet it skips. Decoders of MPEG-1, 2 and 4 that tell of theirs make other
+  // pictures.
+  if (context.codec_id == AV_CODEC_ID_H264) {
+    context.slice_flags = SLICE_FLAG_CODED_ORDER | SLICE_FLAG_ALLOW_FIELD;
+    context.draw_horiz_band = [](AVCodecContext* self, const AVFrame*, int*, int, int, int) {
+      if (Of(self).MustStop()) self->skip_frame = AVDISCARD_ALL;
+    };
+  }
+  // As FFmpeg's own for one thread, but for the question.
+  context.execute = [](AVCodecContext* self, int (*run)(AVCodecContext*, void*), void* arguments,
+                       int* results, int count, int bytes) {
+    for (int i = 0; i < count; ++i) {
+      const int result = Of(self).MustStop()
+                             ? AVERROR_EXIT
+                             : run(self, static_cast<char*>(arguments) + std::ptrdiff_t{i} * bytes);
+      if (results) results[i] = result;
+    }
+    return 0;
+  };
+  context.execute2 = [](AVCodecContext* self, int (*run)(AVCodecContext*, void*, int, int), void* argument,
+                        int* results, int count) {
+    for (int i = 0; i < count; ++i) {
+      const int result = Of(self).MustStop() ? AVERROR_EXIT : run(self, argument, i, 0);
+      if (results) results[i] = result;
+    }
+    return 0;
+  };
+#if FF_API_THREAD_SAFE_CALLBACKS
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  context.thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
+}
+
+Status DecodeWatch::Admit(AVCodecID codec, std::int64_t slices) {
+  // dav1d allocates by itself, and how large its pictures are is not known.
+  if (codec == AV_CODEC_ID_AV1 && slices > kMostPacketPixels / std::max<std::int64_t>(max_pixels_, 1)) {
+    return TooManySlices(slices, max_pixels_);
+  }
+  if (slices > most_slices_) most_slices_ = slices;
+  return {};
+}
+
+int DecodeWatch::Allocate(AVCodecContext* context, AVFrame* frame, int flags) {
+  if (MustStop()) return AVERROR_EXIT;
+  const std::int64_t pixels = std::int64_t{frame->width} * frame->height;
+  if (most_slices_ > kMostPacketPixels / std::max<std::int64_t>(pixels, 1)) refused_pixels_ = pixels;
+  if (refused_pixels_ > 0) return AVERROR(ENOMEM);
+  return meter_.Allocate(context, frame, flags);
+}
+
+bool DecodeWatch::MustStop() {
+  if (!guard_ || stopped_) return stopped_;
+  Status status = guard_->Check();
+  if (status.ok()) return false;
+  const std::lock_guard lock(mutex_);
+  if (!stopped_) stop_ = std::move(status);
+  stopped_ = true;
+  return true;
+}
+
+Status DecodeWatch::CheckGuard() const {
+  if (stopped_) return stop_;
+  return guard_ ? guard_->Check() : Status();
+}
+
+Status DecodeWatch::Check() const {
+  COSMOS_RETURN_IF_ERROR(CheckGuard());
+  if (const std::int64_t pixels = refused_pixels_; pixels > 0) return TooManySlices(most_slices_, pixels);
+  return meter_.Check();
+}
+
+}  // namespace cosmos

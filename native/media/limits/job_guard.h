@@ -1,0 +1,109 @@
+// May the work go on? Polled at every packet and every read.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "media/limits/job_memory.h"
+
+namespace cosmos {
+
+// Joins the caller's cancel token with limits on wall-clock time and on FFmpeg's memory. The clock runs only
+// inside calls: what a caller does between two clips is not the video's fault. A decoder's own threads may
+// ask as well, also between two calls.
+class JobGuard {
+ public:
+  JobGuard(double max_seconds, std::int64_t max_bytes) : max_seconds_(max_seconds), memory_(max_bytes) {}
+
+  // One call into the library, from construction to destruction.
+  class Call {
+   public:
+    Call(JobGuard& guard, CancelTokenPtr cancel) : guard_(guard), counted_(guard.memory_) {
+      const std::lock_guard lock(guard_.mutex_);
+      guard_.cancel_ = std::move(cancel);
+      guard_.began_ = Clock::now();
+    }
+    ~Call() {
+      const std::lock_guard lock(guard_.mutex_);
+      guard_.used_ = guard_.seconds();
+      guard_.cancel_ = nullptr;
+      guard_.began_.reset();
+    }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    JobGuard& guard_;
+    JobMemory::Counted counted_;
+  };
+
+  // A time in which the clock stands still: the call waits for others and not for the video.
+  class Pause {
+   public:
+    explicit Pause(JobGuard& guard) : guard_(guard) {
+      const std::lock_guard lock(guard_.mutex_);
+      if (!guard_.began_) return;
+      guard_.used_ = guard_.seconds();
+      guard_.began_.reset();
+      paused_ = true;
+    }
+    ~Pause() {
+      const std::lock_guard lock(guard_.mutex_);
+      if (paused_) guard_.began_ = Clock::now();
+    }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    JobGuard& guard_;
+    bool paused_ = false;
+  };
+
+  // A clip was delivered: the next one has the whole limit again.
+  void Restart() {
+    const std::lock_guard lock(mutex_);
+    used_ = 0;
+    if (began_) began_ = Clock::now();
+  }
+
+  const JobMemory& memory() const { return memory_; }
+
+  bool stopped() const {
+    const std::lock_guard lock(mutex_);
+    return cancelled() || seconds() > max_seconds_ || memory_.exceeded();
+  }
+
+  Status Check() const {
+    const std::lock_guard lock(mutex_);
+    if (cancelled()) return {StatusCode::kCancelled, "the decode was cancelled"};
+    COSMOS_RETURN_IF_ERROR(memory_.Check());
+    if (seconds() > max_seconds_) {
+      return Status(StatusCode::kTimeout, "decoding took longer than the limit maxWallSeconds of " +
+                                              std::to_string(max_seconds_) + " s")
+          .With("limit", max_seconds_);
+    }
+    return {};
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool cancelled() const { return cancel_ && cancel_->cancelled(); }
+  double seconds() const {
+    return began_ ? used_ + std::chrono::duration<double>(Clock::now() - *began_).count() : used_;
+  }
+
+  const double max_seconds_;
+  JobMemory memory_;
+  mutable std::mutex mutex_;
+  double used_ = 0;
+  std::optional<Clock::time_point> began_;
+  CancelTokenPtr cancel_;
+};
+
+}  // namespace cosmos

@@ -1,0 +1,66 @@
+// How much a container's tables may ask of FFmpeg.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "media/clip_types.h"
+
+namespace cosmos {
+
+// FFmpeg makes of a container's tables whatever they ask for, before it returns and with nothing to stop it.
+// So they are added up first.
+class TableBudget {
+ public:
+  explicit TableBudget(const DecodeLimits& limits) : limits_(limits) {}
+
+  // `count` things that FFmpeg will keep `bytes` of memory for, each.
+  Status Take(std::uint64_t count, std::uint64_t bytes) {
+    if (count > 0 && bytes > (kMost - taken_) / count) {
+      taken_ = kMost;
+    } else {
+      taken_ += count * bytes;
+    }
+    if (taken_ <= static_cast<std::uint64_t>(limits_.max_bytes)) return {};
+    return Status(StatusCode::kLimit, "the container's tables need more memory than the limit maxBytes of " +
+                                          std::to_string(limits_.max_bytes) + " bytes")
+        .With("limit", static_cast<double>(limits_.max_bytes));
+  }
+
+  // `count` entries of lists that FFmpeg searches from the start for each: their time grows with the square.
+  Status List(std::uint64_t count) {
+    listed_ += count;
+    if (listed_ <= kMostListed) return {};
+    return Status(StatusCode::kLimit, "the container has more than " + std::to_string(kMostListed) +
+                                          " tags, chapters and the like, which is the most that is read")
+        .With("limit", static_cast<double>(kMostListed));
+  }
+
+  Status Streams(std::uint64_t count) const {
+    if (count <= static_cast<std::uint64_t>(limits_.max_streams)) return {};
+    return TooManyStreams(limits_);
+  }
+  static Status TooManyStreams(const DecodeLimits& limits) {
+    return Status(StatusCode::kLimit, "the container has more streams than the limit maxStreams of " +
+                                          std::to_string(limits.max_streams))
+        .With("limit", static_cast<double>(limits.max_streams));
+  }
+
+ private:
+  static constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
+  static constexpr std::uint64_t kMostListed = 10'000;
+
+  const DecodeLimits& limits_;
+  std::uint64_t taken_ = 0;
+  std::uint64_t listed_ = 0;
+};
+
+// Fewer bytes than a table says that it has: nothing larger is believed.
+inline Status DamagedTable(const std::string& name) {
+  return Status(StatusCode::kMedia, "the container is damaged: its table " + name +
+                                        " has more entries than there are bytes for them")
+      .With("table", name);
+}
+
+}  // namespace cosmos

@@ -1,0 +1,381 @@
+#include "media/nvdec/nvdec_decoder.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "media/bitstream/bitstream.h"
+
+namespace cosmos {
+namespace {
+
+// A status of these ends the clip; any other sends its run to the CPU.
+bool IsFinal(StatusCode code) {
+  return code == StatusCode::kDeviceLost || code == StatusCode::kCancelled || code == StatusCode::kTimeout;
+}
+
+// Others have pictures without a packet of their own, or packets without a picture to decode.
+bool OnePacketIsOnePicture(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC: return true;
+    default: return false;
+  }
+}
+
+// These have pictures that are hidden until others show them, but never change the order.
+bool Reorders(AVCodecID codec) {
+  return codec != AV_CODEC_ID_VP8 && codec != AV_CODEC_ID_VP9 && codec != AV_CODEC_ID_AV1;
+}
+
+}  // namespace
+
+// Called by the library, which no exception may pass through.
+template <typename Argument, int (NvdecDecoder::*method)(Argument&)>
+int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* argument) {
+  auto& decoder = *static_cast<NvdecDecoder*>(self);
+  if (!argument) return 1;
+  try {
+    return (decoder.*method)(*argument);
+  } catch (const std::exception& error) {
+    decoder.error_ = Status(StatusCode::kOutOfMemory, error.what());
+    return 0;
+  }
+}
+
+Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVCodecParameters& parameters,
+                                                         const FrameIndex& index, const DecodeLimits& limits,
+                                                         std::function<Status()> may_go_on) {
+  COSMOS_RETURN_IF_ERROR(nvdec.device().MakeCurrent());
+  COSMOS_ASSIGN_OR_RETURN(auto filter, BitstreamFilter::Open(parameters));
+  COSMOS_ASSIGN_OR_RETURN(auto stream, cuda::MakeStream(nvdec.device()));
+  COSMOS_ASSIGN_OR_RETURN(auto event, cuda::MakeEvent(nvdec.device()));
+  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(
+      nvdec, std::move(filter), std::move(stream), std::move(event), index, limits, std::move(may_go_on)));
+  COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
+  return decoder;
+}
+
+NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
+                           const FrameIndex& index, const DecodeLimits& limits,
+                           std::function<Status()> may_go_on)
+    : nvdec_(nvdec),
+      filter_(std::move(filter)),
+      stream_(std::move(stream)),
+      event_(std::move(event)),
+      index_(index),
+      limits_(limits),
+      may_go_on_(std::move(may_go_on)),
+      can_skip_(SkipIsExact(filter_.parameters())),
+      one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
+      reorders_(Reorders(filter_.parameters().codec_id)),
+      session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
+
+NvdecDecoder::~NvdecDecoder() { CloseParser(); }
+
+void NvdecDecoder::CloseParser() {
+  CUvideoparser parser = std::exchange(parser_, nullptr);
+  if (!parser || !nvdec_.device().MakeCurrent().ok()) return;
+  dropping_ = true;
+  nvdec_.api().DestroyVideoParser(parser);
+  dropping_ = false;
+}
+
+Status NvdecDecoder::OpenParser() {
+  const auto headers = filter_.headers();
+  extended_format_.format.seqhdr_data_length =
+      static_cast<unsigned>(std::min(headers.size(), sizeof(extended_format_.raw_seqhdr_data)));
+  std::copy_n(headers.begin(), extended_format_.format.seqhdr_data_length, extended_format_.raw_seqhdr_data);
+  CUVIDPARSERPARAMS parameters{};
+  parameters.CodecType = *NvdecCodec(filter_.parameters().codec_id);
+  parameters.ulMaxNumDecodeSurfaces = 1;  // until the sequence callback says
+  parameters.ulErrorThreshold = 0;
+  parameters.ulMaxDisplayDelay = 0;
+  parameters.pUserData = this;
+  parameters.pfnSequenceCallback = Callback<const CUVIDEOFORMAT, &NvdecDecoder::OnSequence>;
+  parameters.pfnDecodePicture = Callback<CUVIDPICPARAMS, &NvdecDecoder::OnDecode>;
+  parameters.pfnDisplayPicture = Callback<const CUVIDPARSERDISPINFO, &NvdecDecoder::OnDisplay>;
+  parameters.pExtVideoInfo = &extended_format_;
+  return nvdec_.device().Check(nvdec_.api().CreateVideoParser(&parser_, &parameters),
+                               "NVDEC gives no parser");
+}
+
+Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
+  if (!error_.ok()) return error_;
+  if (given_up_) {
+    ++refused_;
+    return {};
+  }
+  if (Fail(nvdec_.device().MakeCurrent())) return error_;
+  if (!parser_ && Fail(OpenParser())) return error_;
+  packet.pts = place;
+  packet.dts = AV_NOPTS_VALUE;
+  if (sent_ == 0) first_place_ = place;
+  last_place_ = place;
+  current_wanted_ = wanted;
+  if (wanted) wanted_.push_back(place);
+  if (packet.flags & AV_PKT_FLAG_DISCARD) hidden_.push_back(place);
+  if (!filter_.Apply(packet, [&](const AVPacket& filtered) { SendFiltered(filtered, place); }))
+    Irregular("a packet is damaged");
+  return error_;
+}
+
+// The headers go with the first packet of a run: a new parser knows of nothing.
+void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
+  if (!error_.ok() || packet.size <= 0) return;
+  if (index_.packet(place).has_picture) ++sent_;
+  shown_ = 0;
+  std::span<const std::uint8_t> data(packet.data, static_cast<std::size_t>(packet.size));
+  const auto headers = filter_.headers();
+  if (!fed_ && !headers.empty()) {
+    joined_.assign(headers.begin(), headers.end());
+    joined_.insert(joined_.end(), data.begin(), data.end());
+    data = joined_;
+  }
+  fed_ = true;
+  if (filter_.parameters().codec_id == AV_CODEC_ID_VP9) {
+    if (const auto colour = ColourOfVp9(data)) session_.SetVp9Colour(*colour);
+  }
+  const std::size_t second = SecondField(filter_.parameters().codec_id, data);
+  ParsePicture(data.first(second), place);
+  if (second < data.size()) ParsePicture(data.subspan(second), place);
+  CheckWhatCameOf(place);
+}
+
+// Without the flag a picture would end where the next begins. With it the parser drops what else is in the
+// packet.
+void NvdecDecoder::ParsePicture(std::span<const std::uint8_t> data, int place) {
+  Parse(data, CUVID_PKT_TIMESTAMP | (reorders_ ? CUVID_PKT_ENDOFPICTURE : 0), place);
+}
+
+// `place` matters with CUVID_PKT_TIMESTAMP.
+void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags, int place) {
+  CUVIDSOURCEDATAPACKET packet{};
+  packet.flags = flags;
+  packet.payload = data.data();
+  packet.payload_size = data.size();
+  // Rising with presentation: from times that fall the parser concludes that they are those of decoding, and
+  // puts them in order.
+  packet.timestamp = index_.order(place);
+  const int refused = refused_;
+  Status status =
+      nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
+  // A callback that failed makes the parser fail, and has said why.
+  if (error_.ok() && refused == refused_) Fail(std::move(status));
+}
+
+void NvdecDecoder::CheckWhatCameOf(int place) {
+  if (!reorders_ && shown_ == 0 && index_.packet(place).shown) Irregular("a packet shows no picture");
+  if (!one_to_one_ || lags_ || begun_ >= sent_) return;
+  // Nothing at the first packet: the parser finds a picture's end in the packet after it. Later: it lost one.
+  lags_ = sent_ == 1;
+  if (lags_) return;
+  Irregular("NVDEC's parser found no picture in a packet");
+  begun_ = sent_;
+}
+
+Status NvdecDecoder::Drain() {
+  if (!error_.ok() || given_up_) return error_;
+  if (Fail(nvdec_.device().MakeCurrent())) return error_;
+  if (fed_ && parser_) Parse({}, CUVID_PKT_ENDOFSTREAM, last_place_);
+  if (one_to_one_ && begun_ < sent_) Irregular("NVDEC's parser found no picture in a packet");
+  drained_ = true;
+  return error_;
+}
+
+Result<std::optional<Picture>> NvdecDecoder::Receive() {
+  while (error_.ok() && !outputs_.empty()) {
+    if (!Fail(nvdec_.device().MakeCurrent())) Judge(outputs_.front(), drained_);
+    if (!error_.ok()) break;
+    if (!outputs_.front().judged) return std::optional<Picture>();
+    Output output = std::move(outputs_.front());
+    outputs_.pop_front();
+    if (!output.hidden) return std::optional(std::move(output.picture));
+    if (output.picture.damaged) Irregular("a picture is damaged that others refer to");
+  }
+  if (!error_.ok()) return error_;
+  return std::optional<Picture>();
+}
+
+// With a new parser: what an old one makes of a new beginning, above all after a callback of its failed, is
+// not written down.
+void NvdecDecoder::Reset() {
+  filter_.Reset();
+  if (fed_) CloseParser();
+  fed_ = false;
+  drained_ = false;
+  sent_ = 0;
+  begun_ = 0;
+  shown_ = 0;
+  lags_ = false;
+  wanted_.clear();
+  hidden_.clear();
+  outputs_.clear();
+  std::ranges::fill(surfaces_, Surface());
+}
+
+void NvdecDecoder::Rest() {
+  Reset();
+  if (nvdec_.device().MakeCurrent().ok()) session_.End();
+}
+
+int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
+  if (dropping_ || given_up_) return 0;
+  if (begun_ > 0 && !session_.Fits(format)) {
+    Irregular("the size or the format of the pictures changes");
+    return 0;
+  }
+  Status status;
+  if (std::int64_t{format.coded_width} * format.coded_height > limits_.max_pixels) {
+    status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
+  } else {
+    status = session_.Begin(format, may_go_on_);
+  }
+  if (!status.ok()) {
+    given_up_ = !IsFinal(status.code());
+    Fail(std::move(status));
+    return 0;
+  }
+  surfaces_.resize(session_.surfaces());
+  return session_.surfaces();
+}
+
+int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
+  if (dropping_) return 1;
+  if (!session_.begun() || picture.CurrPicIdx < 0 ||
+      picture.CurrPicIdx >= static_cast<int>(surfaces_.size())) {
+    Irregular("NVDEC's parser names a surface that is not there");
+    return 0;
+  }
+  Surface& surface = surfaces_[picture.CurrPicIdx];
+  if (!picture.second_field) {
+    // Its last picture's status is lost once the surface is written again.
+    for (Output& output : outputs_) {
+      if (output.surface == picture.CurrPicIdx) Judge(output, /*wait=*/true);
+    }
+    if (!error_.ok()) return 0;
+    ++begun_;
+    if (one_to_one_ && begun_ > sent_) Irregular("NVDEC's parser found several pictures in a packet");
+    // One packet is one picture, unless the parser lags behind: then which packet it is of is not known.
+    const bool is_current = begun_ == sent_;
+    surface = {.place = is_current ? last_place_ : kUnknown,
+               .skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
+  }
+  if (surface.skipped) {
+    if (picture.ref_pic_flag) Irregular("one field of a picture is referred to and the other is not");
+    return 1;
+  }
+  surface.decoded = true;
+  return Fail(session_.Decode(picture)) && !error_.ok() ? 0 : 1;
+}
+
+int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
+  if (dropping_) return 1;
+  if (shown.picture_index < 0 || shown.picture_index >= static_cast<int>(surfaces_.size())) {
+    Irregular("NVDEC's parser shows a surface that is not there");
+    return 0;
+  }
+  ++shown_;
+  const int place = PlaceOf(shown);
+  if (place == kUnknown) {
+    Irregular("NVDEC's parser shows a picture of no packet");
+    return 1;
+  }
+  Surface& surface = surfaces_[shown.picture_index];
+  const bool wanted = std::ranges::binary_search(wanted_, place);
+  surface.shown = true;
+  if (!surface.decoded) {
+    if (wanted) Irregular("a wanted picture was not decoded");
+    return 1;
+  }
+  Output output{.picture = {.frame = nullptr, .place = place}, .surface = shown.picture_index};
+  output.hidden = std::ranges::binary_search(hidden_, place);
+  if (wanted) {
+    auto frame = session_.Copy(shown);
+    if (!frame.ok()) {
+      Fail(frame.TakeStatus());
+      return error_.ok() ? 1 : 0;
+    }
+    output.picture.frame = std::move(frame).value();
+    // It may lean on pictures that are shown after it.
+    output.picture.damaged = AnyDecodedIsDamaged();
+    Judge(output, /*wait=*/true);
+    if (!error_.ok()) return 0;
+  }
+  outputs_.push_back(std::move(output));
+  return 1;
+}
+
+// The packet whose picture is shown.
+int NvdecDecoder::PlaceOf(const CUVIDPARSERDISPINFO& shown) const {
+  if (!reorders_) return shown_ == 1 ? last_place_ : kUnknown;
+  const Surface& surface = surfaces_[shown.picture_index];
+  if (surface.place != kUnknown) return surface.place;
+  if (shown.timestamp < 0 || shown.timestamp >= index_.packet_count()) return kUnknown;
+  const int place = index_.place_at(static_cast<int>(shown.timestamp));
+  return place >= first_place_ && place <= last_place_ ? place : kUnknown;
+}
+
+// Shown before the keyframe that the run began at: it may lean on pictures that were not decoded.
+bool NvdecDecoder::IsLeading(const Surface& surface) const {
+  return surface.place != kUnknown && index_.order(surface.place) < index_.order(first_place_);
+}
+
+bool NvdecDecoder::AnyDecodedIsDamaged() {
+  for (std::size_t i = 0; i < surfaces_.size(); ++i) {
+    if (!surfaces_[i].decoded || surfaces_[i].shown || IsLeading(surfaces_[i])) continue;
+    auto health = session_.HealthOf(static_cast<int>(i));
+    if (!health.ok()) {
+      Fail(health.TakeStatus());
+      return true;
+    }
+    if (health.value() == NvdecSession::Health::kDamaged) return true;
+  }
+  return false;
+}
+
+// Whether the picture is whole, as soon as NVDEC knows; at once if `wait`.
+void NvdecDecoder::Judge(Output& output, bool wait) {
+  constexpr std::chrono::microseconds kAskEvery{200};
+  constexpr int kMostTimes = 5000;
+  for (int times = 0; !output.judged; ++times) {
+    auto health = session_.HealthOf(output.surface);
+    Status status = health.ok() ? Status() : health.TakeStatus();
+    const bool pending = status.ok() && health.value() == NvdecSession::Health::kNotYetKnown;
+    if (pending && !wait) return;
+    if (pending && times < kMostTimes) {
+      status = may_go_on_();
+      if (status.ok()) {
+        std::this_thread::sleep_for(kAskEvery);
+        continue;
+      }
+    } else if (pending) {
+      status = Status(StatusCode::kEngine, "NVDEC does not finish a picture");
+    }
+    output.judged = true;
+    const bool whole = status.ok() && health.value() == NvdecSession::Health::kWhole;
+    if (!whole) output.picture.damaged = true;
+    Fail(std::move(status));
+  }
+}
+
+// Whether something failed. It ends the clip, or counts as damage.
+bool NvdecDecoder::Fail(Status status) {
+  if (status.ok()) return false;
+  if (IsFinal(status.code())) {
+    error_ = std::move(status);
+  } else {
+    Irregular(status.message());
+  }
+  return true;
+}
+
+void NvdecDecoder::Irregular(std::string reason) {
+  if (reason_.empty()) reason_ = std::move(reason);
+  ++refused_;
+}
+
+}  // namespace cosmos

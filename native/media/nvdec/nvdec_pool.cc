@@ -1,0 +1,208 @@
+#include "media/nvdec/nvdec_pool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace cosmos {
+namespace {
+
+// Room to reconfigure small decoders within.
+constexpr int kLeastMaxWidth = 1280;
+constexpr int kLeastMaxHeight = 720;
+// Mapped at a time: each is copied and unmapped before the next.
+constexpr int kOutputSurfaces = 1;
+
+template <typename To>
+void SetRect(To& to, const DecoderShape::Rect& from) {
+  to.left = static_cast<short>(from.left);
+  to.top = static_cast<short>(from.top);
+  to.right = static_cast<short>(from.right);
+  to.bottom = static_cast<short>(from.bottom);
+}
+
+std::string SizeOf(const DecoderShape& shape) {
+  return std::to_string(shape.width) + " x " + std::to_string(shape.height);
+}
+
+}  // namespace
+
+std::size_t DecoderShape::bytes() const {
+  const std::size_t samples = std::size_t{1} * width * height;
+  const std::size_t picture = chroma == cudaVideoChromaFormat_444 ? samples * 3 : samples * 3 / 2;
+  return picture * (bit_depth > 8 ? 2 : 1) * (surfaces + kOutputSurfaces);
+}
+
+NvdecPool::Lease::~Lease() {
+  if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_}, spoilt_);
+}
+
+NvdecPool::IdleList::iterator NvdecPool::FindEqual(const DecoderShape& shape) {
+  return std::ranges::find(idle_, shape, &Idle::shape);
+}
+
+NvdecPool::IdleList::iterator NvdecPool::FindReconfigurable(const DecoderShape& shape) {
+  return std::ranges::find_if(idle_, [&](const Idle& idle) {
+    return idle.shape.codec == shape.codec && idle.shape.chroma == shape.chroma &&
+           idle.shape.surface == shape.surface && idle.shape.bit_depth == shape.bit_depth &&
+           shape.width <= idle.max_width && shape.height <= idle.max_height;
+  });
+}
+
+NvdecPool::Lease NvdecPool::MakeLease(const Idle& decoder, const DecoderShape& shape) {
+  Lease lease;
+  lease.pool_ = this;
+  lease.handle_ = decoder.handle;
+  lease.shape_ = shape;
+  lease.max_width_ = decoder.max_width;
+  lease.max_height_ = decoder.max_height;
+  return lease;
+}
+
+NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int height) const {
+  constexpr int kMostCropped = 15;  // a macroblock, less a pixel
+  Effort effort = Effort::kCreate;
+  const std::lock_guard lock(mutex_);
+  for (const Idle& idle : idle_) {
+    if (idle.shape.codec != codec || width > idle.max_width || height > idle.max_height) continue;
+    effort = Effort::kReconfigure;
+    const int columns = idle.shape.width - width;
+    const int rows = idle.shape.height - height;
+    if (columns >= 0 && columns <= kMostCropped && rows >= 0 && rows <= kMostCropped) return Effort::kReuse;
+  }
+  return effort;
+}
+
+int NvdecPool::IdleFor(cudaVideoCodec codec, int width, int height) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(std::ranges::count_if(idle_, [&](const Idle& idle) {
+    return idle.shape.codec == codec && width <= idle.max_width && height <= idle.max_height;
+  }));
+}
+
+Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
+                                         const std::function<Status()>& may_go_on) {
+  Lease lease;
+  {
+    const std::lock_guard lock(mutex_);
+    auto found = FindEqual(shape);
+    const bool equal = found != idle_.end();
+    if (!equal) found = FindReconfigurable(shape);
+    if (found != idle_.end()) {
+      lease = MakeLease(*found, shape);
+      idle_bytes_ -= found->shape.bytes();
+      idle_.erase(found);
+    }
+    if (equal) {
+      ++counts_.reused;
+      return lease;
+    }
+  }
+  if (lease) {
+    Status status = Reconfigure(lease.handle(), shape);
+    if (status.ok()) {
+      const std::lock_guard lock(mutex_);
+      ++counts_.reconfigured;
+      return lease;
+    }
+    lease.Spoil();
+    if (status.code() == StatusCode::kDeviceLost) return status;
+    lease = {};  // the next one may need its memory
+  }
+  return Create(shape, may_go_on);
+}
+
+Status NvdecPool::Reconfigure(CUvideodecoder handle, const DecoderShape& shape) const {
+  CUVIDRECONFIGUREDECODERINFO info{};
+  info.ulWidth = shape.width;
+  info.ulHeight = shape.height;
+  info.ulTargetWidth = shape.target.right;
+  info.ulTargetHeight = shape.target.bottom;
+  info.ulNumDecodeSurfaces = shape.surfaces;
+  SetRect(info.display_area, shape.display_area);
+  SetRect(info.target_rect, shape.target);
+  return device_.Check(library_.api().ReconfigureDecoder(handle, &info),
+                       "NVDEC's decoder cannot be reconfigured to " + SizeOf(shape));
+}
+
+Result<NvdecPool::Lease> NvdecPool::Create(const DecoderShape& shape,
+                                           const std::function<Status()>& may_go_on) {
+  constexpr std::chrono::milliseconds kAskEvery{10};
+  std::unique_lock gate(creating_, std::defer_lock);
+  while (!gate.try_lock_for(kAskEvery)) COSMOS_RETURN_IF_ERROR(may_go_on());
+
+  auto made = CreateNow(shape);
+  if (!made.ok() && made.status().code() == StatusCode::kOutOfMemory) {
+    Trim();
+    make_room_();
+    made = CreateNow(shape);
+  }
+  if (!made.ok()) return made.TakeStatus();
+  const std::lock_guard lock(mutex_);
+  ++counts_.created;
+  return MakeLease(made.value(), shape);
+}
+
+Result<NvdecPool::Idle> NvdecPool::CreateNow(const DecoderShape& shape) const {
+  CUVIDDECODECREATEINFO info{};
+  info.ulWidth = shape.width;
+  info.ulHeight = shape.height;
+  info.ulMaxWidth = std::max(shape.width, kLeastMaxWidth);
+  info.ulMaxHeight = std::max(shape.height, kLeastMaxHeight);
+  info.ulNumDecodeSurfaces = shape.surfaces;
+  info.CodecType = shape.codec;
+  info.ChromaFormat = shape.chroma;
+  info.bitDepthMinus8 = shape.bit_depth - 8;
+  info.ulCreationFlags = cudaVideoCreate_PreferCUVID;
+  info.OutputFormat = shape.surface;
+  info.DeinterlaceMode = cudaVideoDeinterlaceMode_Weave;
+  info.ulTargetWidth = shape.target.right;
+  info.ulTargetHeight = shape.target.bottom;
+  info.ulNumOutputSurfaces = kOutputSurfaces;
+  SetRect(info.display_area, shape.display_area);
+  SetRect(info.target_rect, shape.target);
+  CUvideodecoder handle = nullptr;
+  COSMOS_RETURN_IF_ERROR(device_.Check(library_.api().CreateDecoder(&handle, &info),
+                                       "NVDEC gives no decoder for " + SizeOf(shape)));
+  return Idle{handle, shape, static_cast<int>(info.ulMaxWidth), static_cast<int>(info.ulMaxHeight)};
+}
+
+void NvdecPool::Return(const Idle& decoder, bool spoilt) {
+  IdleList surplus;
+  if (spoilt) {
+    surplus.push_back(decoder);
+  } else {
+    const std::lock_guard lock(mutex_);
+    idle_.push_front(decoder);
+    idle_bytes_ += decoder.shape.bytes();
+    while (!idle_.empty() &&
+           (static_cast<int>(idle_.size()) > limits_.max_idle || idle_bytes_ > limits_.max_idle_bytes)) {
+      idle_bytes_ -= idle_.back().shape.bytes();
+      surplus.splice(surplus.begin(), idle_, std::prev(idle_.end()));
+    }
+  }
+  Destroy(surplus);
+}
+
+void NvdecPool::Trim() {
+  IdleList idle;
+  {
+    const std::lock_guard lock(mutex_);
+    idle.swap(idle_);
+    idle_bytes_ = 0;
+  }
+  Destroy(idle);
+}
+
+void NvdecPool::Destroy(const IdleList& decoders) const {
+  for (const Idle& decoder : decoders) {
+    if (device_.MakeCurrent().ok()) library_.api().DestroyDecoder(decoder.handle);
+  }
+}
+
+NvdecPool::Counts NvdecPool::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,216 @@
+#include "media/nvdec/nvdec_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+// The driver works on this many pictures while we hand it the next: so many surfaces more than the stream
+// needs, and none is written again before its picture's status could be read.
+constexpr int kInFlight = 4;
+constexpr int kMaxSurfaces = 32;
+
+constexpr int Even(int size) { return (size + 1) & ~1; }
+
+std::string SizeText(int width, int height) { return std::to_string(width) + " x " + std::to_string(height); }
+
+AVPixelFormat PixelFormatOf(cudaVideoSurfaceFormat surface) {
+  switch (surface) {
+    case cudaVideoSurfaceFormat_P016: return AV_PIX_FMT_P016LE;
+    case cudaVideoSurfaceFormat_YUV444: return AV_PIX_FMT_YUV444P;
+    case cudaVideoSurfaceFormat_YUV444_16Bit: return AV_PIX_FMT_YUV444P16LE;
+    default: return AV_PIX_FMT_NV12;
+  }
+}
+
+}  // namespace
+
+// The whole coded picture is mapped and cropped by us: then the driver scales nothing, and videos that are
+// cropped differently share a decoder.
+DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
+  DecoderShape shape;
+  shape.codec = format.codec;
+  shape.chroma = format.chroma_format;
+  shape.bit_depth = 8 + std::max(format.bit_depth_luma_minus8, format.bit_depth_chroma_minus8);
+  const bool deep = shape.bit_depth > 8;
+  if (shape.chroma == cudaVideoChromaFormat_444) {
+    shape.surface = deep ? cudaVideoSurfaceFormat_YUV444_16Bit : cudaVideoSurfaceFormat_YUV444;
+  } else {
+    shape.surface = deep ? cudaVideoSurfaceFormat_P016 : cudaVideoSurfaceFormat_NV12;
+  }
+  shape.width = Even(static_cast<int>(format.coded_width));
+  shape.height = Even(static_cast<int>(format.coded_height));
+  const int least = std::max<int>(format.min_num_decode_surfaces, 1);
+  shape.surfaces = std::max(least, std::min(least + kInFlight, kMaxSurfaces));
+  shape.display_area = {0, 0, shape.width, shape.height};
+  shape.target = shape.display_area;
+  return shape;
+}
+
+bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
+  const auto& area = format.display_area;
+  const auto& mine = format_.display_area;
+  const auto& colours = format.video_signal_description;
+  const auto& my_colours = format_.video_signal_description;
+  return begun() && !lease_.spoilt() && lease_.shape() == ShapeOf(format) && area.left == mine.left &&
+         area.top == mine.top && area.right == mine.right && area.bottom == mine.bottom &&
+         colours.matrix_coefficients == my_colours.matrix_coefficients &&
+         colours.video_full_range_flag == my_colours.video_full_range_flag;
+}
+
+Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on) {
+  if (Fits(format)) return {};
+  const DecoderShape shape = ShapeOf(format);
+  const PictureFormat pictures{.chroma = format.chroma_format,
+                               .bit_depth = shape.bit_depth,
+                               // Red, green and blue in the places of Y, Cb and Cr.
+                               .rgb = format.chroma_format == cudaVideoChromaFormat_444 &&
+                                      format.video_signal_description.matrix_coefficients == AVCOL_SPC_RGB};
+  const std::string reason = nvdec_.WhyNot(parameters_.codec_id, pictures, shape.width, shape.height);
+  if (!reason.empty()) return {StatusCode::kMedia, reason};
+  const auto& area = format.display_area;
+  if (area.left < 0 || area.top < 0 || area.right > shape.width || area.bottom > shape.height ||
+      area.left >= area.right || area.top >= area.bottom) {
+    return {StatusCode::kMedia, "the pictures are cropped to nothing"};
+  }
+  // Seldom seen, and left to the CPU.
+  if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
+  const int width = area.right - area.left;
+  const int height = area.bottom - area.top;
+  if (IsCroppedOtherwise(width, height)) {
+    return {StatusCode::kMedia, "the pictures are " + SizeText(width, height) + ", the file says " +
+                                    SizeText(parameters_.width, parameters_.height)};
+  }
+  if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
+    return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
+  if (!begun() || lease_.spoilt() || lease_.shape() != shape) {
+    lease_ = {};
+    COSMOS_ASSIGN_OR_RETURN(lease_, nvdec_.pool().Take(shape, may_go_on));
+  }
+  format_ = format;
+  return {};
+}
+
+// Whether libavcodec's pictures have another size. It crops H.264 as the container says within the last
+// macroblock, and does not care for the size that VP9 would be shown at.
+bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
+  constexpr int kMacroblock = 16;
+  const auto macroblocks = [](int size) { return (size + kMacroblock - 1) / kMacroblock; };
+  if (parameters_.width <= 0 || (width == parameters_.width && height == parameters_.height)) return false;
+  if (parameters_.codec_id != AV_CODEC_ID_H264 && parameters_.codec_id != AV_CODEC_ID_HEVC) return true;
+  return macroblocks(width) == macroblocks(parameters_.width) &&
+         macroblocks(height) == macroblocks(parameters_.height);
+}
+
+// What a decoder that failed once does next, nobody knows.
+Status NvdecSession::Usable() const {
+  if (begun() && !lease_.spoilt()) return {};
+  return {StatusCode::kEngine, "NVDEC's decoder failed before"};
+}
+
+Status NvdecSession::Decode(CUVIDPICPARAMS& picture) {
+  COSMOS_RETURN_IF_ERROR(Usable());
+  Status status = Check(nvdec_.api().DecodePicture(lease_.handle(), &picture), "NVDEC refused a picture");
+  if (!status.ok()) lease_.Spoil();
+  return status;
+}
+
+Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
+  COSMOS_RETURN_IF_ERROR(Usable());
+  // NVIDIA gives it for these alone; what asking for others answers is not written down.
+  const cudaVideoCodec codec = lease_.shape().codec;
+  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kWhole;
+  constexpr auto kNotSupported = static_cast<CUresult>(801);
+  CUVIDGETDECODESTATUS status{};
+  const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
+  if (result == kNotSupported) return Health::kWhole;
+  COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC does not tell a picture's status"));
+  switch (status.decodeStatus) {
+    case cuvidDecodeStatus_InProgress: return Health::kNotYetKnown;
+    case cuvidDecodeStatus_Error:
+    case cuvidDecodeStatus_Error_Concealed: return Health::kDamaged;
+    default: return Health::kWhole;
+  }
+}
+
+Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
+  COSMOS_RETURN_IF_ERROR(Usable());
+  CUVIDPROCPARAMS processing{};
+  processing.progressive_frame = shown.progressive_frame;
+  processing.second_field = shown.repeat_first_field + 1;
+  processing.top_field_first = shown.top_field_first;
+  processing.unpaired_field = shown.repeat_first_field < 0 ? 1 : 0;
+  processing.output_stream = stream_;
+  CUdeviceptr address = 0;
+  unsigned pitch = 0;
+  Status status =
+      Check(nvdec_.api().MapVideoFrame(lease_.handle(), shown.picture_index, &address, &pitch, &processing),
+            "NVDEC does not map a picture");
+  if (!status.ok()) {
+    lease_.Spoil();
+    return status;
+  }
+  const auto& area = format_.display_area;
+  auto frame = MakeDeviceFrame(nvdec_.buffers(), PixelFormatOf(lease_.shape().surface),
+                               area.right - area.left, area.bottom - area.top, meter_);
+  status = frame.ok() ? CopyPlanes(address, pitch, *frame.value()) : frame.status();
+  // Whatever was queued must have run before the surface goes back, and before the copy's buffer may.
+  Status waited = Check(nvdec_.device().api().EventRecord(event_, stream_), "a copy cannot be waited for");
+  waited = waited.ok() ? Check(nvdec_.device().api().EventSynchronize(event_), "the copy of a picture")
+                       : Check(nvdec_.device().api().StreamSynchronize(stream_), "the copy of a picture");
+  const Status unmapped =
+      Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC does not unmap a picture");
+  if (!unmapped.ok()) lease_.Spoil();
+  for (const Status& failed : {status, waited, unmapped}) {
+    if (!failed.ok()) return failed;
+  }
+  if (*meter_ > max_bytes_)
+    return Status(StatusCode::kLimit, "the pictures of a clip need more of the GPU's memory than maxBytes");
+  SetColour(*frame.value());
+  return frame;
+}
+
+Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame& to) const {
+  const DecoderShape& shape = lease_.shape();
+  const bool full_chroma = shape.chroma == cudaVideoChromaFormat_444;
+  const int bytes_per_sample = shape.bit_depth > 8 ? 2 : 1;
+  const int top = format_.display_area.top;
+  const int planes = full_chroma ? 3 : 2;
+  const CUdeviceptr plane_bytes = CUdeviceptr{pitch} * static_cast<unsigned>(shape.target.bottom);
+  for (int plane = 0; plane < planes; ++plane) {
+    const bool halved = plane > 0 && !full_chroma;
+    CUDA_MEMCPY2D copy{};
+    copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.srcDevice = from + plane_bytes * static_cast<unsigned>(plane);
+    copy.srcPitch = pitch;
+    copy.srcY = static_cast<std::size_t>(halved ? top / 2 : top);
+    copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.dstDevice = reinterpret_cast<CUdeviceptr>(to.data[plane]);
+    copy.dstPitch = static_cast<std::size_t>(to.linesize[plane]);
+    copy.WidthInBytes = static_cast<std::size_t>(halved ? Even(to.width) : to.width) * bytes_per_sample;
+    copy.Height = static_cast<std::size_t>(halved ? Even(to.height) / 2 : to.height);
+    COSMOS_RETURN_IF_ERROR(
+        Check(nvdec_.device().api().Memcpy2DAsync(&copy, stream_), "a picture cannot be copied"));
+  }
+  return {};
+}
+
+// As libavcodec does it: what the stream says, else what the container said.
+void NvdecSession::SetColour(AVFrame& frame) const {
+  const auto& said = format_.video_signal_description;
+  const bool says =
+      said.matrix_coefficients != AVCOL_SPC_RGB && said.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
+  frame.colorspace = says ? static_cast<AVColorSpace>(said.matrix_coefficients) : parameters_.color_space;
+  frame.color_range = said.video_full_range_flag ? AVCOL_RANGE_JPEG
+                      : says                     ? AVCOL_RANGE_MPEG
+                                                 : parameters_.color_range;
+  // VP8 knows one matrix. VP9 writes its own into every keyframe, of which NVIDIA's parser tells nothing.
+  if (parameters_.codec_id == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
+  if (parameters_.codec_id == AV_CODEC_ID_VP9) {
+    frame.colorspace = vp9_colour_.matrix;
+    frame.color_range = vp9_colour_.range;
+  }
+}
+
+}  // namespace cosmos

@@ -1,0 +1,62 @@
+// A decoder of NVDEC's at work on one stream: pictures into its surfaces, and wanted ones out of them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/status.h"
+#include "media/bitstream/vp9_header.h"
+#include "media/nvdec/device_frame.h"
+#include "media/nvdec/nvdec.h"
+
+namespace cosmos {
+
+// The context must be current for all calls. Their errors: kDeviceLost and what `may_go_on` fails with end
+// the clip; any other says that the CPU has to decode instead, and why.
+class NvdecSession {
+ public:
+  NvdecSession(Nvdec& nvdec, const AVCodecParameters& parameters, CUstream stream, CUevent event,
+               std::int64_t max_bytes)
+      : nvdec_(nvdec), parameters_(parameters), stream_(stream), event_(event), max_bytes_(max_bytes) {}
+
+  // Takes a decoder for the format out of the pool, unless it has one.
+  Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on);
+  bool begun() const { return static_cast<bool>(lease_); }
+  // Gives the decoder back to the pool.
+  void End() { lease_ = {}; }
+  // Whether the pictures are as those before.
+  bool Fits(const CUVIDEOFORMAT& format) const;
+  int surfaces() const { return lease_.shape().surfaces; }
+
+  // Of VP9 pictures that are copied from here on.
+  void SetVp9Colour(const Vp9Colour& colour) { vp9_colour_ = colour; }
+
+  Status Decode(CUVIDPICPARAMS& picture);
+
+  enum class Health { kWhole, kDamaged, kNotYetKnown };
+  // Of the picture in this surface.
+  Result<Health> HealthOf(int surface) const;
+
+  // Waits for the picture and copies it. The copy has run when this returns.
+  Result<ff::Frame> Copy(const CUVIDPARSERDISPINFO& shown);
+
+ private:
+  Status Usable() const;
+  bool IsCroppedOtherwise(int width, int height) const;
+  DecoderShape ShapeOf(const CUVIDEOFORMAT& format) const;
+  Status Check(CUresult result, const char* doing) const { return nvdec_.device().Check(result, doing); }
+  Status CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame& to) const;
+  void SetColour(AVFrame& frame) const;
+
+  Nvdec& nvdec_;
+  const AVCodecParameters& parameters_;
+  CUstream stream_;
+  CUevent event_;
+  const std::int64_t max_bytes_;
+  NvdecPool::Lease lease_;
+  CUVIDEOFORMAT format_{};
+  Vp9Colour vp9_colour_;
+  const DeviceFrameMeter meter_ = std::make_shared<std::atomic<std::int64_t>>(0);
+};
+
+}  // namespace cosmos

@@ -1,0 +1,58 @@
+#include "media/plan/decode_plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <tuple>
+
+namespace cosmos {
+namespace {
+
+// The frame within the tolerance that needs the fewest packets after its keyframe, which a keyframe needs
+// none of; among equals the nearest, then the earlier.
+int Cheapest(const FrameIndex& index, int rank, std::int64_t tolerance) {
+  const std::int64_t time = index.time(rank);
+  const auto cost = [&](int candidate) {
+    const int place = index.place(candidate);
+    const std::int64_t distance = std::abs(index.time(candidate) - time);
+    return std::tuple(place - index.KeyframeFor(place), distance, candidate);
+  };
+  auto best = cost(rank);
+  for (int r = rank - 1; r >= 0 && std::abs(index.time(r) - time) <= tolerance; --r)
+    best = std::min(best, cost(r));
+  for (int r = rank + 1; r < index.frame_count() && std::abs(index.time(r) - time) <= tolerance; ++r) {
+    best = std::min(best, cost(r));
+  }
+  return std::get<2>(best);
+}
+
+}  // namespace
+
+bool DecodePlan::wants(int place) const { return std::ranges::binary_search(wanted, place); }
+
+DecodePlan PlanDecode(const FrameIndex& index, std::span<const int> ranks, const PlanOptions& options) {
+  DecodePlan plan;
+  for (const int rank : ranks) {
+    plan.chosen.push_back(options.tolerance > 0 ? Cheapest(index, rank, options.tolerance) : rank);
+    plan.wanted.push_back(index.place(plan.chosen.back()));
+  }
+  std::ranges::sort(plan.wanted);
+  plan.wanted.erase(std::unique(plan.wanted.begin(), plan.wanted.end()), plan.wanted.end());
+
+  for (const int place : plan.wanted) {
+    const int keyframe = index.KeyframeFor(place);
+    if (plan.runs.empty()) {
+      plan.runs.push_back({keyframe, place});
+      continue;
+    }
+    DecodeRun& run = plan.runs.back();
+    const int skipped = keyframe - (run.last + 1);
+    if (skipped > options.decoder_delay) {
+      plan.runs.push_back({keyframe, place});
+    } else {
+      run.last = place;
+    }
+  }
+  return plan;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,386 @@
+#include "media/scan/video_scan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "media/bitstream/access_unit.h"
+#include "media/bitstream/picture_order.h"
+#include "media/decode/software_decoder.h"
+#include "media/demux/sample_tables.h"
+#include "media/scan/head_decode.h"
+
+namespace cosmos {
+namespace {
+
+// What one packet costs in a FrameIndex, about.
+constexpr std::int64_t kIndexBytesPerPacket = 96;
+
+// Reordering holds back at most 16 pictures, of 2 fields each: once this many packets are past a time, no
+// packet that is still to come is before it.
+constexpr int kSettled = 33;
+
+// Numbers of seconds come from callers: as ticks they must fit a number, and be added to others.
+std::int64_t Ticks(double seconds, double tick) {
+  constexpr std::int64_t kHalf = kMostTime / 2;
+  constexpr auto kMost = static_cast<double>(kHalf);
+  return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMost, kMost));
+}
+
+// Whether an mp4's tables and a little of its data can say all there is. VP8 alone says inside the packet
+// whether it is shown, and where there is a parser it wants to see all data.
+bool TablesMaySuffice(const Demuxer& demuxer) {
+  if (!demuxer.has_sample_tables() || demuxer.joins_fields() || av_stream_get_parser(&demuxer.stream()))
+    return false;
+  switch (demuxer.parameters().codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC:
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_AV1:
+    case AV_CODEC_ID_MJPEG: return true;
+    default: return false;
+  }
+}
+
+class Scanner {
+ public:
+  Scanner(Demuxer& demuxer, const DecodeLimits& limits) : demuxer_(demuxer), limits_(limits) {}
+
+  // Indexes the whole stream.
+  Status ReadAll() {
+    return ReadUntil([](const IndexedPacket&) { return false; });
+  }
+
+  // Indexes the whole stream from its container's tables and a little of its data. False where these do not
+  // agree, or leave open what only the data can say; then the scanner is of no further use and the demuxer
+  // stands anywhere.
+  Result<bool> ReadTables() {
+    from_tables_ = true;
+    demuxer_.source().PretendToRead(RangesToSkip(demuxer_.stream()));
+    Status status = ReadAll();
+    demuxer_.source().PretendToRead({});
+    if (!status.ok()) return status;
+    return TablesAreRight();
+  }
+
+  // Indexes from a keyframe at or before `start` to `end`, both in seconds. False when the container's times
+  // do not allow that; then the scanner is of no further use and the demuxer stands anywhere.
+  Result<bool> ReadRange(double start, std::optional<double> end) {
+    is_part_ = true;
+    if (Status status = FindOrigin(); !status.ok()) return status;
+    if (!origin_) return false;
+    const double tick = av_q2d(demuxer_.stream().time_base);
+    auto found = SeekTo(*origin_ + Ticks(start, tick), tick);
+    if (!found.ok() || !found.value()) return found;
+    const std::int64_t past = *origin_ + (end ? Ticks(*end, tick) + 1 : kMostTime);
+    int past_end = 0;
+    Status status = ReadUntil([&](const IndexedPacket& packet) {
+      if (packet.pts >= past) ++past_end;
+      return !has_times_ || past_end >= kSettled;
+    });
+    if (!status.ok()) return status;
+    return Index().seekable() && times_are_right_;
+  }
+
+  Result<VideoScan> Finish() {
+    if (packets_.empty())
+      return NoPictures("the video stream of the " + demuxer_.container() + " has no pictures");
+    VideoScan scan;
+    COSMOS_ASSIGN_OR_RETURN(auto index, IndexOfShown());
+    scan.index = std::move(index);
+    if (scan.index.frame_count() == 0) return NoPictures("no picture of the video is ever shown");
+    scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
+    // The same times may come again in the part of such a file that was not read.
+    if (is_part_ && demuxer_.may_be_joined()) scan.index.ForbidSeeking();
+    scan.parameter_sets = std::move(parameter_sets_);
+    scan.origin = origin_.value_or(scan.index.time(0));
+    scan.frame_seconds = FrameSeconds(scan);
+    return scan;
+  }
+
+ private:
+  // The slots of an AVI are often shorter than its pictures are shown: the rest of them is empty. And where a
+  // clock was reset, the rate that FFmpeg estimated means nothing.
+  double FrameSeconds(const VideoScan& scan) const {
+    const int last = scan.index.frame_count() - 1;
+    const bool from_slots = !has_times_ && has_dts_;
+    if (last < 1 || !(from_slots || scan.index.joined())) return demuxer_.frame_seconds();
+    return static_cast<double>(scan.index.time(last) - scan.index.time(0)) * scan.tick / last;
+  }
+
+  Status NoPictures(std::string message) const {
+    return Status(StatusCode::kMedia, std::move(message))
+        .With("container", demuxer_.container())
+        .With("codec", demuxer_.codec());
+  }
+
+  // Reads the first packets: the earliest that is shown is second 0. No origin: the container's times do not
+  // say when pictures are shown.
+  Status FindOrigin() {
+    int read = 0;  // from the first keyframe on
+    Status status = ReadUntil([&](const IndexedPacket& packet) {
+      if (read > 0 || packet.keyframe) ++read;
+      return read >= kSettled || !has_times_;
+    });
+    if (!status.ok() || !has_times_ || packets_.empty()) return status;
+    COSMOS_ASSIGN_OR_RETURN(auto index, IndexOfShown());
+    if (times_are_right_ && index.frame_count() > 0) origin_ = index.time(0);
+    return {};
+  }
+
+  // Leaves the first packet from a keyframe at or before `time` on in packets_. Containers differ in how well
+  // they seek, so what comes is looked at, and if it is too late the next try goes further back.
+  Result<bool> SeekTo(std::int64_t time, double tick) {
+    const bool in_head =
+        time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
+          return packet.keyframe && packet.pts > time;
+        });
+    if (in_head || demuxer_.may_be_joined()) return GoOnAfterHead();
+    // 0, 1, 3, 7, ... seconds.
+    const auto second = static_cast<std::int64_t>(1 / tick);
+    for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
+      if (!demuxer_.Seek(time - back)) break;
+      Forget();
+      Status status = ReadUntil([&](const IndexedPacket& packet) { return packet.keyframe || !has_times_; });
+      if (!status.ok()) return status;
+      if (!has_times_) return false;
+      if (packets_.empty() || !packets_.back().keyframe || packets_.back().pts > time) continue;
+      order_.Forget(static_cast<int>(packets_.size()) - 1);
+      packets_.erase(packets_.begin(), packets_.end() - 1);
+      at_head_ = false;
+      return true;
+    }
+    Forget();
+    if (Status status = demuxer_.Rewind(); !status.ok()) return status;
+    return true;
+  }
+
+  // Whoever judged the head may have moved the demuxer.
+  Result<bool> GoOnAfterHead() {
+    if (!moved_) return true;
+    COSMOS_RETURN_IF_ERROR(demuxer_.Rewind());
+    const ff::Packet packet(av_packet_alloc());
+    if (!packet) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+    for (std::size_t i = 0; i < packets_.size(); ++i) {
+      auto read = demuxer_.Read(*packet);
+      if (!read.ok()) return read;
+    }
+    return true;
+  }
+
+  void Forget() {
+    packets_.clear();
+    claims_.clear();
+    order_ = PictureOrder(demuxer_.parameters());
+    reader_ = AccessUnitReader(demuxer_.parameters());
+  }
+
+  // Reads to the end of the stream or to a packet that `stop` says yes to.
+  Status ReadUntil(const std::function<bool(const IndexedPacket&)>& stop) {
+    const ff::Packet packet(av_packet_alloc());
+    if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+    for (;;) {
+      COSMOS_ASSIGN_OR_RETURN(auto read, demuxer_.Read(*packet));
+      if (!read) return {};
+      COSMOS_RETURN_IF_ERROR(CheckTimes(*packet));
+      Add(*packet);
+      const auto bytes = static_cast<std::int64_t>(packets_.size()) * kIndexBytesPerPacket;
+      if (bytes > limits_.max_bytes) {
+        return Status(StatusCode::kLimit, "the index of " + std::to_string(packets_.size()) +
+                                              " packets needs more memory than the limit maxBytes of " +
+                                              std::to_string(limits_.max_bytes) + " bytes")
+            .With("limit", static_cast<double>(limits_.max_bytes));
+      }
+      if (stop(packets_.back())) return {};
+    }
+  }
+
+  // Times are added and subtracted from here on. In no unit does a video last this long.
+  Status CheckTimes(const AVPacket& packet) const {
+    for (const std::int64_t time : {packet.pts, packet.dts}) {
+      if (time == AV_NOPTS_VALUE || (time >= -kMostTime && time <= kMostTime)) continue;
+      return Status(StatusCode::kMedia, "packet " + std::to_string(packets_.size()) + " of the " +
+                                            demuxer_.container() + " has the time " + std::to_string(time) +
+                                            ", which no video lasts to")
+          .With("container", demuxer_.container())
+          .With("codec", demuxer_.codec());
+    }
+    return {};
+  }
+
+  void Add(const AVPacket& packet) {
+    const std::int64_t known = from_tables_ ? demuxer_.source().RealBytesAt(packet.pos) : packet.size;
+    const AccessUnit unit = reader_.Read(packet, known);
+    const bool flagged = (packet.flags & AV_PKT_FLAG_KEY) != 0;
+    IndexedPacket indexed;
+    if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
+    if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
+    indexed.has_picture = unit.has_picture;
+    indexed.keyframe = unit.random_access || (flagged && unit.intra);
+    if (unit.random_access) drops_leading_ = unit.drops_leading;
+    indexed.shown = unit.has_picture && !unit.hidden && !(unit.skipped_leading && drops_leading_) &&
+                    !(packet.flags & AV_PKT_FLAG_DISCARD);
+    if (flagged && unit.has_picture && !indexed.keyframe) flags_lie_ = true;
+    if (indexed.keyframe && !unit.random_access) claims_.push_back(static_cast<int>(packets_.size()));
+    if (indexed.keyframe && !seen_keyframe_) first_is_closed_ = unit.closed;
+    seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
+    if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
+    parameter_sets_.Note(static_cast<int>(packets_.size()), packet);
+    const bool rises = indexed.dts > latest_dts_ || (indexed.keyframe && indexed.dts < latest_dts_);
+    if (indexed.dts == IndexedPacket::kNoTime || !rises) has_dts_ = false;
+    latest_dts_ = indexed.dts;
+    knows_order_ = knows_order_ && (!from_tables_ || unit.read);
+    if (knows_order_) order_.Add(packet, unit);
+    packets_.push_back(indexed);
+  }
+
+  // Whether what was read of the data says the same as the tables. Where the tables give times of decoding
+  // only, they look like a stream whose pictures are shown as they are decoded, and the decoder says that it
+  // is none.
+  bool TablesAreRight() {
+    if (flags_lie_ || !has_times_) return false;
+    tables_ = FrameIndex(packets_);
+    const FrameIndex& index = *tables_;
+    if (!index.seekable() || index.reorder_depth() > PictureOrder::kMostReordered || IsContradicted(index))
+      return false;
+    const AVCodecID codec = demuxer_.parameters().codec_id;
+    const bool reorders = codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC;
+    if (index.reorder_depth() > 0 || !reorders) return true;
+    auto decoder = SoftwareDecoder::Open(
+        demuxer_.parameters(), {.threads = 1, .time_base = demuxer_.stream().time_base, .limits = limits_});
+    return !decoder.ok() || decoder.value()->delay() == 0;
+  }
+
+  // The container's times are believed where a decoder would put the pictures in the same order. They are not
+  // where they repeat, are times of decoding, or come from a clock that steps back.
+  bool IsContradicted(const FrameIndex& by_pts) const {
+    const std::vector<int> display = order_.Display();
+    if (!order_.IsReliable(display)) return false;
+    int before = -1;
+    for (const int place : display) {
+      if (!packets_[place].has_picture) continue;
+      if (by_pts.order(place) < before) return true;
+      before = by_pts.order(place);
+    }
+    return false;
+  }
+
+  FrameIndex Index() {
+    if (tables_) return *std::exchange(tables_, std::nullopt);
+    // An intra picture of which nothing more is known is a keyframe where the container's flags are right.
+    for (const int place : claims_) packets_[place].keyframe = !flags_lie_;
+    if (has_times_) {
+      FrameIndex by_pts(packets_);
+      if (!IsContradicted(by_pts)) return by_pts;
+    }
+    times_are_right_ = false;
+    std::vector<IndexedPacket> packets = packets_;
+    std::vector<int> display = order_.Display();
+    if (!has_times_) {
+      for (std::size_t order = 0; order < display.size(); ++order) {
+        IndexedPacket& packet = packets[display[order]];
+        packet.pts = has_dts_ ? packet.dts : static_cast<std::int64_t>(order);
+      }
+    }
+    return FrameIndex(std::move(packets), /*made_up=*/!has_times_, std::move(display));
+  }
+
+  // The index, once it is known which of the first pictures are shown.
+  Result<FrameIndex> IndexOfShown() {
+    FrameIndex index = Index();
+    if (!at_head_) {
+      for (int place = 1; place < EndOfLeading(index, 0); ++place) {
+        if (index.order(place) < index.order(0)) packets_[place].shown = false;
+      }
+      return Index();
+    }
+    const int uncertain = moved_ ? 0 : UncertainPackets(index);
+    if (uncertain == 0) return index;
+    moved_ = true;
+    COSMOS_ASSIGN_OR_RETURN(auto shown, ShownOfHead(demuxer_, index, uncertain, limits_));
+    for (std::size_t place = 0; place < shown.size(); ++place) {
+      if (shown[place]) continue;
+      // Where the head is longer than what was read of it, a range cannot be read by itself.
+      if (place < packets_.size())
+        packets_[place].shown = false;
+      else
+        times_are_right_ = false;
+    }
+    return Index();
+  }
+
+  // How many of the first packets may have pictures that lean on what is not there.
+  int UncertainPackets(const FrameIndex& index) const {
+    const auto found = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
+    const auto first = static_cast<int>(found - packets_.begin());
+    const int end = found == packets_.end() ? first : EndOfLeading(index, first);
+    if (end > first + 1 && !first_is_closed_) return end;
+    return std::any_of(packets_.begin(), found, std::mem_fn(&IndexedPacket::has_picture)) ? first : 0;
+  }
+
+  // One past the last packet that follows the keyframe and is shown before it, up to the next keyframe.
+  int EndOfLeading(const FrameIndex& index, int keyframe) const {
+    int end = keyframe + 1;
+    for (int place = end; place < index.packet_count() && !packets_[place].keyframe; ++place) {
+      if (packets_[place].has_picture && index.order(place) < index.order(keyframe)) end = place + 1;
+    }
+    return end;
+  }
+
+  Demuxer& demuxer_;
+  const DecodeLimits& limits_;
+  AccessUnitReader reader_{demuxer_.parameters()};
+  PictureOrder order_{demuxer_.parameters()};
+  ParameterSets parameter_sets_{demuxer_.parameters()};
+  std::vector<IndexedPacket> packets_;
+  std::optional<FrameIndex> tables_;  // of packets_, where nothing contradicts the tables
+  std::vector<int> claims_;           // places of keyframes that only the container calls so
+  std::optional<std::int64_t> origin_;
+  std::int64_t latest_dts_ = IndexedPacket::kNoTime;
+  bool has_times_ = true;        // every packet has a pts
+  bool has_dts_ = true;          // every packet has a dts, and they rise from reset to reset of the clock
+  bool times_are_right_ = true;  // they say which pictures are shown when
+  bool from_tables_ = false;
+  bool knows_order_ = true;  // of all packets so far
+  bool flags_lie_ = false;   // a packet was called a keyframe, and is not even an intra picture
+  bool at_head_ = true;      // packets_ begin where the stream does
+  bool is_part_ = false;     // more of the stream may follow
+  bool moved_ = false;       // the demuxer, to judge the head
+  bool seen_keyframe_ = false;
+  bool first_is_closed_ = false;  // the first keyframe
+  bool drops_leading_ = false;    // the last keyframe
+};
+
+}  // namespace
+
+std::int64_t VideoScan::Ticks(double seconds) const { return cosmos::Ticks(seconds, tick); }
+
+std::int64_t VideoScan::TimeAt(double seconds) const {
+  // A time that was written in seconds is meant to name a tick, whatever binary fractions made of it.
+  constexpr double kRounding = 1e-3;
+  return origin + cosmos::Ticks(std::ceil(seconds / tick - kRounding), 1);
+}
+
+Result<VideoScan> ScanVideo(Demuxer& demuxer, double start, std::optional<double> end,
+                            const DecodeLimits& limits) {
+  // An index from tables costs no reading, so a part of it would save nothing.
+  if ((start > 0 || end) && !demuxer.has_sample_tables()) {
+    Scanner scanner(demuxer, limits);
+    COSMOS_ASSIGN_OR_RETURN(auto indexed, scanner.ReadRange(start, end));
+    if (indexed) return scanner.Finish();
+    if (Status status = demuxer.Rewind(); !status.ok()) return status;
+  }
+  if (TablesMaySuffice(demuxer)) {
+    Scanner scanner(demuxer, limits);
+    COSMOS_ASSIGN_OR_RETURN(auto indexed, scanner.ReadTables());
+    if (indexed) return scanner.Finish();
+    if (Status status = demuxer.Rewind(); !status.ok()) return status;
+  }
+  Scanner scanner(demuxer, limits);
+  if (Status status = scanner.ReadAll(); !status.ok()) return status;
+  return scanner.Finish();
+}
+
+}  // namespace cosmos

@@ -1,0 +1,148 @@
+#include "media/scan/window_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace cosmos {
+namespace {
+
+constexpr double kMaxWindows = 1e6;
+constexpr int kMaxClipFrames = 1024;
+constexpr int kMaxClipSide = 4096;
+
+Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, const ClipRequest& request) {
+  ClipWindow window;
+  window.start = start;
+  window.end = end;
+  window.first_rank = scan.index.RankAtOrAfter(scan.TimeAt(start));
+  window.frame_count = scan.index.RankAtOrAfter(scan.TimeAt(end)) - window.first_rank;
+  if (window.frame_count <= 0) {
+    // No frame begins in it: a viewer still sees the one before.
+    window.first_rank = std::max(window.first_rank - 1, 0);
+    window.frame_count = 1;
+  }
+  const int first = window.first_rank;
+  // A part of a video is a clip of its own, whose clock begins with its first frame.
+  const std::int64_t zero = scan.index.time(first) == scan.origin ? 0 : scan.index.time(first);
+  const ShownFrames frames{
+      .count = window.frame_count,
+      .seconds = [&](int frame) { return scan.Seconds(scan.index.time(first + frame)); },
+      .clock =
+          [&](int frame) { return static_cast<double>(scan.index.time(first + frame) - zero) * scan.tick; },
+      .start = start,
+      .end = end};
+  COSMOS_ASSIGN_OR_RETURN(window.ranks, ChooseFrames(request.frame_rule, frames, request.shape.frames));
+  for (int& rank : window.ranks) rank += first;
+  return window;
+}
+
+// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked
+// as they are made: windows that overlap are open together.
+Status CheckLists(double windows, const ClipRequest& request) {
+  constexpr double kBytesPerFrame = 24;
+  if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes))
+    return {};
+  return Status(StatusCode::kLimit, "a list of " + std::to_string(request.shape.frames) +
+                                        " frames for each of " +
+                                        std::to_string(static_cast<std::int64_t>(windows)) +
+                                        " windows needs more memory than the limit maxBytes of " +
+                                        std::to_string(request.limits.max_bytes) + " bytes")
+      .With("limit", static_cast<double>(request.limits.max_bytes));
+}
+
+// How many frames the caller named; nothing where a rule chooses.
+std::optional<std::size_t> OwnChoice(const FrameRule& rule) {
+  if (const auto* indices = std::get_if<FrameIndices>(&rule)) return indices->values.size();
+  if (const auto* times = std::get_if<FrameTimes>(&rule)) return times->values.size();
+  return std::nullopt;
+}
+
+}  // namespace
+
+Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows) {
+  const auto invalid = [](const std::string& message) {
+    return Status(StatusCode::kInvalidArgument, message);
+  };
+  if (request.shape.frames < 1 || request.shape.height < 1 || request.shape.width < 1) {
+    return invalid("a clip needs at least 1 frame of 1 x 1 pixels");
+  }
+  if (request.shape.height > kMaxClipSide || request.shape.width > kMaxClipSide ||
+      request.shape.frames > kMaxClipFrames) {
+    return invalid("a clip of " + std::to_string(request.shape.frames) + " frames of " +
+                   std::to_string(request.shape.width) + " x " + std::to_string(request.shape.height) +
+                   " pixels; at most " + std::to_string(kMaxClipFrames) + " frames of " +
+                   std::to_string(kMaxClipSide) + " x " + std::to_string(kMaxClipSide) + " are possible");
+  }
+  if (request.threads < 1)
+    return invalid("threads is " + std::to_string(request.threads) + "; it must be 1 or more");
+  if (!std::isfinite(request.start) || request.start < 0) {
+    return invalid("start is " + std::to_string(request.start) + "; it must be 0 seconds or more");
+  }
+  if (request.end && !(*request.end > request.start)) {
+    return invalid("end is " + std::to_string(*request.end) + "; it must be after start, " +
+                   std::to_string(request.start) + " seconds");
+  }
+  if (!std::isfinite(request.frame_tolerance) || request.frame_tolerance < 0) {
+    return invalid("frameTolerance is " + std::to_string(request.frame_tolerance) +
+                   "; it must be 0 seconds or more");
+  }
+  if (const auto chosen = OwnChoice(request.frame_rule);
+      chosen && *chosen != static_cast<std::size_t>(request.shape.frames)) {
+    return invalid("frameRule names " + std::to_string(*chosen) + " frames; the clip has " +
+                   std::to_string(request.shape.frames));
+  }
+  if (windows && !(windows->seconds > 0 && windows->stride > 0 && std::isfinite(windows->seconds) &&
+                   std::isfinite(windows->stride))) {
+    return invalid("windows of " + std::to_string(windows->seconds) + " seconds every " +
+                   std::to_string(windows->stride) + "; both must be more than 0");
+  }
+  return {};
+}
+
+Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
+                                            const std::optional<Windows>& windows) {
+  const double video_end = scan.EndSeconds();
+  if (request.start >= video_end) {
+    return Status(StatusCode::kMedia, "start is " + std::to_string(request.start) +
+                                          " s, but the video ends at " + std::to_string(video_end) + " s")
+        .With("start", request.start)
+        .With("end", video_end);
+  }
+  const double end = std::min(request.end.value_or(video_end), video_end);
+  if (!windows) {
+    COSMOS_ASSIGN_OR_RETURN(auto window, MakeWindow(scan, request.start, end, request));
+    return std::vector{std::move(window)};
+  }
+
+  const double count = std::ceil((end - request.start) / windows->stride);
+  if (count > kMaxWindows) {
+    return Status(StatusCode::kLimit, "a stride of " + std::to_string(windows->stride) +
+                                          " s cuts the video into " + std::to_string(count) +
+                                          " windows; the limit is " + std::to_string(kMaxWindows))
+        .With("limit", kMaxWindows);
+  }
+  COSMOS_RETURN_IF_ERROR(CheckLists(count, request));
+  std::vector<ClipWindow> plan;
+  std::vector<int> ranks;  // of the last window that does not repeat
+  for (int i = 0; i < static_cast<int>(count); ++i) {
+    const double start = request.start + i * windows->stride;
+    const double stop = std::min(start + windows->seconds, end);
+    if (i > 0 && stop - start < windows->seconds / 2) break;
+    COSMOS_ASSIGN_OR_RETURN(auto window, MakeWindow(scan, start, stop, request));
+    if (!plan.empty() && plan.back().first_rank == window.first_rank &&
+        plan.back().frame_count == window.frame_count && window.ranks == ranks) {
+      window.repeats = true;
+      window.ranks = {};
+    } else {
+      ranks = window.ranks;
+    }
+    plan.push_back(std::move(window));
+  }
+  return plan;
+}
+
+}  // namespace cosmos

@@ -1,0 +1,123 @@
+/** From zod's issues to one sentence that names the field, what was found and what would be right. */
+import type { z } from 'zod'
+import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
+
+type Issue = z.core.$ZodIssue
+
+/** The request, or a part of it, as the schema has it. Throws InvalidRequestError. */
+export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
+  const result = schema.safeParse(value, { reportInput: true, error: wanted })
+  if (result.success) return result.data
+  const { message, path } = describeIssues(result.error.issues, field)
+  const [name, item] = path
+  throw new InvalidRequestError(message, {
+    index: name === 'input' && typeof item === 'number' ? item : undefined,
+    ...(name !== undefined && { details: { field: String(name) } }),
+  })
+}
+
+const types: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+}
+
+/** What would be right, where the schema does not say it better. */
+function wanted(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be ${types[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`
+    case 'too_small':
+      return issue.minimum === 1 && issue.origin !== 'number' ? 'must not be empty' : undefined
+    default:
+      return undefined
+  }
+}
+
+/** Options with their defaults; `what` names them, e.g. "limits". Throws InvalidArgumentError. */
+export function checkOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)
+}
+
+/** The first issue in words; unions are followed into the branch that was meant. */
+export function describeIssues(
+  issues: readonly Issue[],
+  prefix: readonly PropertyKey[] = [],
+): { message: string; path: PropertyKey[] } {
+  const issue = issues[0]
+  if (!issue) return { message: 'invalid value', path: [...prefix] }
+  const path = [...prefix, ...issue.path]
+  if (issue.code === 'invalid_union') {
+    const meant = meantBranch(issue.errors)
+    if (meant) return describeIssues(meant, path)
+  }
+  const message = `${pathName(path)}: ${sentence(issue)}`
+  return issue.code === 'unrecognized_keys'
+    ? { message, path: [...path, shown(issue.keys[0])] }
+    : { message, path }
+}
+
+function sentence(issue: Issue): string {
+  if (issue.code === 'unrecognized_keys') return unknownFields(issue.keys)
+  if (issue.code === 'too_small' && issue.origin === 'array') return issue.message
+  const value = faultyValue(issue)
+  return value === undefined ? 'is required' : `${issue.message}${found(value)}`
+}
+
+/** Not all of them, and not at length: a message must not be a copy of what was sent. */
+function unknownFields(keys: readonly string[]): string {
+  const some = keys.slice(0, 5).map((key) => `"${shown(key)}"`)
+  const more = keys.length - some.length
+  return `unknown field ${some.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function shown(key = ''): string {
+  return key.length > 60 ? `${key.slice(0, 60)}…` : key
+}
+
+/** Of a union told apart by one field, zod gives the whole object. */
+function faultyValue(issue: Issue): unknown {
+  if (issue.code !== 'invalid_union' || !('discriminator' in issue)) return issue.input
+  return (issue.input as Record<string, unknown>)[issue.discriminator as string]
+}
+
+/** Names and numbers only: texts, URLs and media are not for messages. */
+function found(value: unknown): string {
+  if (typeof value === 'string') return /^[\w.*-]{0,60}$/.test(value) ? `, found "${value}"` : ''
+  if (value === null) return ', found null'
+  if (Array.isArray(value)) return ', found a list'
+  return typeof value === 'number' || typeof value === 'boolean' ? `, found ${value}` : ''
+}
+
+function pathName(path: readonly PropertyKey[]): string {
+  const name = path.reduce<string>((left, part) => {
+    if (typeof part === 'number') return `${left}[${part}]`
+    return left === '' ? String(part) : `${left}.${String(part)}`
+  }, '')
+  return name === '' ? 'the request' : name
+}
+
+/** The branch of the value's own type with the fewest and deepest faults; undefined when that is no single one. */
+function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const candidates = branches
+    .filter((issues) => !issues.some(isOtherType))
+    .map((issues) => ({ issues, depth: issues[0]?.path.length ?? 0 }))
+    .sort((a, b) => a.issues.length - b.issues.length || b.depth - a.depth)
+  const [best, second] = candidates
+  const tie = second && best?.issues.length === second.issues.length && best.depth === second.depth
+  return tie ? undefined : best?.issues
+}
+
+/** The value itself, not a field of it, is of another type than the branch takes. */
+function isOtherType(issue: Issue): boolean {
+  if (issue.path.length > 0) return false
+  if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOtherType))
+  return issue.code === 'invalid_type' || (issue.code === 'custom' && issue.params?.isType === true)
+}

@@ -1,0 +1,75 @@
+/** The options of calls, checked as strictly as those of `createEmbedder`: a misspelt name is a mistake, not a wish. */
+import { z } from 'zod'
+import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
+import { isSignal } from '../source/given.ts'
+import type {
+  DisposeOptions,
+  EmbedManyOptions,
+  EmbedOptions,
+  EmbedStreamOptions,
+  FramesOptions,
+  ItemOptions,
+  SegmentOptions,
+  VideoOptions,
+} from '../types.ts'
+import { checkOptions } from '../base/validate.ts'
+
+const seconds = z.number().min(0).optional()
+const onProgress = z
+  .custom<NonNullable<EmbedOptions['onProgress']>>(
+    (value) => typeof value === 'function',
+    'must be a function',
+  )
+  .optional()
+
+const call = z.strictObject({
+  signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
+  whenFull: z.enum(['wait', 'refuse']).optional(),
+})
+const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
+const video = item.extend({
+  start: seconds,
+  end: seconds,
+  frameRule: frameRule.optional(),
+  frameTolerance: seconds,
+})
+const length = z.number().positive('must be a number of seconds above 0')
+
+export interface Checked {
+  embed: EmbedOptions
+  item: ItemOptions
+  video: VideoOptions
+  frames: FramesOptions
+  many: EmbedManyOptions
+  stream: EmbedStreamOptions
+  segments: SegmentOptions
+  dispose: DisposeOptions
+}
+
+/** All but the end of an embedder. */
+export type CallKind = Exclude<keyof Checked, 'dispose'>
+
+const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = {
+  embed: call.extend({ onProgress }),
+  item,
+  video,
+  frames: video.extend({ images: z.boolean().optional() }),
+  many: item.extend({ onProgress }),
+  stream: item.extend({
+    onProgress,
+    concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
+    ordered: z.boolean().optional(),
+  }),
+  // A list of frames cannot be that of every segment.
+  segments: video.extend({
+    windowSeconds: length,
+    strideSeconds: length.optional(),
+    frameRule: namedFrameRule.optional(),
+  }),
+  dispose: z.strictObject({ drain: z.boolean().optional() }),
+}
+
+/** Throws InvalidArgumentError. */
+export function checkCall<Kind extends keyof Checked>(kind: Kind, options: object = {}): Checked[Kind] {
+  return checkOptions(schemas[kind], options, 'options')
+}

@@ -1,0 +1,90 @@
+/** A worker thread of this package: one task at a time, in turn. */
+import { Worker } from 'node:worker_threads'
+import { abortable, onAbort } from '../base/abort.ts'
+import { InternalError } from '../errors.ts'
+import type { Priority } from './priority-queue.ts'
+import { Slots } from './slots.ts'
+
+export interface ThreadOptions {
+  /** The compiled module that answers each message with one message. */
+  file: URL
+  /** For messages: "the thread that …". */
+  purpose: string
+  /** Given to the module as `workerData`. */
+  data?: unknown
+  /** Megabytes of its heap; a task that needs more fails alone. */
+  maxHeapMegabytes?: number
+  /** Whether an abort ends the thread in the middle of a task. Otherwise the task runs to its end, for nobody. */
+  endsOnAbort: boolean
+}
+
+export interface TaskOptions {
+  signal: AbortSignal
+  priority?: Priority
+  transfer?: readonly ArrayBuffer[]
+}
+
+export class Thread<Task, Result> {
+  readonly #options: ThreadOptions
+  readonly #turns = new Slots(1)
+  #worker: Worker | undefined
+
+  constructor(options: ThreadOptions) {
+    this.#options = options
+  }
+
+  /** Starts the thread with the first task. Rejects with `signal.reason`, or with InternalError when the thread ends. */
+  run(task: Task, { signal, priority = 'query', transfer = [] }: TaskOptions): Promise<Result> {
+    const turn = this.#turns.run(priority, signal, () => this.#ask(task, signal, transfer))
+    return abortable(turn, signal)
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate()
+  }
+
+  #ask(task: Task, signal: AbortSignal, transfer: readonly ArrayBuffer[]): Promise<Result> {
+    const worker = this.#worker ?? this.#start()
+    return new Promise((resolve, reject) => {
+      const onMessage = (result: Result) => {
+        forget()
+        resolve(result)
+      }
+      const onEnd = (cause: unknown) => {
+        forget()
+        reject(new InternalError(`the thread that ${this.#options.purpose} ended`, { cause }))
+      }
+      const stop = () => {
+        if (this.#options.endsOnAbort) void worker.terminate()
+      }
+      const unlisten = onAbort(signal, stop)
+      const forget = () => {
+        unlisten()
+        worker.off('message', onMessage).off('error', onEnd).off('exit', onEnd)
+        worker.unref()
+      }
+      worker.on('message', onMessage).on('error', onEnd).on('exit', onEnd)
+      // Only a task keeps the process alive.
+      worker.ref()
+      worker.postMessage(task, [...transfer])
+    })
+  }
+
+  #start(): Worker {
+    const { file, data, maxHeapMegabytes } = this.#options
+    const worker = new Worker(file, {
+      // The flags of the process are meant for its own modules.
+      execArgv: [],
+      workerData: data,
+      ...(maxHeapMegabytes !== undefined && {
+        resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
+      }),
+    })
+    const forget = () => {
+      if (this.#worker === worker) this.#worker = undefined
+    }
+    worker.on('error', forget).on('exit', forget)
+    this.#worker = worker
+    return worker
+  }
+}

@@ -1,0 +1,176 @@
+/** What exactly is to be built for a tower: shapes of its profiles, and what its numbers are. */
+import { ModelError } from '../errors.ts'
+import type { Precision } from '../options.ts'
+import type { ModelBundle } from '../model/bundle.ts'
+import { type OnnxGraph, type OnnxInput, readOnnxGraph } from '../model/onnx-graph.ts'
+import type { ShapeRange, Tower } from './sidecar.ts'
+
+export interface TowerBuild {
+  tower: Tower
+  /** Path of the graph. */
+  onnx: string
+  precision: Precision
+  /** What TensorRT 10 is to convert a graph of fp32 to; none where the graph's own types stay. */
+  lowerTo: 'fp16' | 'bf16' | undefined
+  /** Rows of the largest batch. */
+  maxBatch: number
+  /** By the name of the input. */
+  shapes: Record<string, ShapeRange>
+  /** Whether any of the shapes is left open by the graph: only then there are profiles. */
+  isDynamic: boolean
+}
+
+/**
+ * Two, since two batches run at a time and each needs a profile of its own. They are alike: any batch may take either.
+ */
+export const PROFILES = 2
+
+export interface TowerRequest {
+  precision?: Precision | undefined
+  maxBatch: number
+  /** Of TensorRT. */
+  major: number
+}
+
+/** Throws ModelError for a graph that this is not possible with. */
+export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerRequest): TowerBuild {
+  const { path } = bundle.files[tower]
+  const graph = readForTensorRt(path)
+  const { inputs } = graph
+  const open = tower === 'video' ? videoDims(bundle, inputs, path) : textDims(bundle, inputs, path)
+  const batch = inputs[0]?.dims[0] ?? -1
+  const maxBatch = batch > 0 ? batch : request.maxBatch
+  const shapes = Object.fromEntries(
+    inputs.map(({ name, dims }, i): [string, ShapeRange] => {
+      // The first dimension is the batch.
+      const range = [{ min: 1, opt: half(maxBatch), max: maxBatch }, ...(open[i] ?? [])]
+      const side = (which: 'min' | 'opt' | 'max') =>
+        dims.map((size, at) => (size > 0 ? size : (range[at]?.[which] ?? 1)))
+      return [name, { min: side('min'), opt: side('opt'), max: side('max') }]
+    }),
+  )
+  return {
+    tower,
+    onnx: path,
+    ...choosePrecision(tower, path, graph, request),
+    maxBatch,
+    shapes,
+    isDynamic: inputs.some(({ dims }) => dims.some((size) => size <= 0)),
+  }
+}
+
+/** Throws ModelError for a graph that no engine can be built of, whatever is asked for. */
+function readForTensorRt(path: string): OnnxGraph {
+  const graph = readOnnxGraph(path)
+  const why = whyForCpusOnly(graph, path)
+  if (why !== undefined) throw new ModelError(why)
+  return graph
+}
+
+/** The same before anything is built, for whoever is about to be told to build. What cannot be read, building speaks of. */
+export function refuseForCpusOnly(path: string): void {
+  let graph: OnnxGraph
+  try {
+    graph = readOnnxGraph(path)
+  } catch {
+    return
+  }
+  const why = whyForCpusOnly(graph, path)
+  if (why !== undefined) throw new ModelError(why)
+}
+
+function whyForCpusOnly({ ofOnnxRuntime }: OnnxGraph, path: string): string | undefined {
+  if (ofOnnxRuntime.size === 0) return undefined
+  return (
+    `graph ${path} uses ${[...ofOnnxRuntime].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
+    'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16'
+  )
+}
+
+interface Range {
+  min: number
+  opt: number
+  max: number
+}
+
+const fixed = (size: number): Range => ({ min: size, opt: size, max: size })
+const half = (size: number) => Math.max(1, Math.floor(size / 2))
+
+/** [B,T,3,H,W], or [B,3,T,H,W] as TAO exports it. */
+function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], path: string): Range[][] {
+  const [input] = inputs
+  if (!input || inputs.length > 1 || input.dims.length !== 5) {
+    throw new ModelError(`graph ${path} has inputs ${describe(inputs)}: expected one of five dimensions`)
+  }
+  const others = [...input.takers].filter((kind) => kind !== 'Cast')
+  if (input.isUint8 && others.length > 0) {
+    throw new ModelError(
+      `graph ${path} takes the bytes of ${input.name} into ${others.join(', ')}, and TensorRT takes bytes into nothing ` +
+        'but a Cast: export the model again with its floats made first',
+    )
+  }
+  const isTao = input.dims[1] === 3 && input.dims[2] !== 3
+  const sizes = isTao ? [3, frames, height, width] : [frames, 3, height, width]
+  return [sizes.map(fixed)]
+}
+
+/** [B,S] each. */
+function textDims({ maxTextTokens }: ModelBundle, inputs: OnnxInput[], path: string): Range[][] {
+  if (inputs.length !== 2 || inputs.some(({ dims }) => dims.length !== 2)) {
+    throw new ModelError(
+      `graph ${path} has inputs ${describe(inputs)}: expected token ids and mask, [batch,tokens]`,
+    )
+  }
+  return inputs.map(() => [{ min: 1, opt: half(maxTextTokens), max: maxTextTokens }])
+}
+
+function describe(inputs: readonly OnnxInput[]): string {
+  if (inputs.length === 0) return 'none'
+  return inputs.map(({ name, dims }) => `${name} [${dims.join(',')}]`).join(', ')
+}
+
+/**
+ * TensorRT 11 computes in the types of the graph and knows nothing else; with 10 we ask for the same, so that a bundle
+ * means the same on both. Only from fp32 can 10 go lower by itself.
+ */
+function choosePrecision(
+  tower: Tower,
+  path: string,
+  { weights }: OnnxGraph,
+  { precision: wanted, major }: TowerRequest,
+): Pick<TowerBuild, 'precision' | 'lowerTo'> {
+  const own = precisionOf(weights)
+  if (wanted === undefined || wanted === own) return { precision: own, lowerTo: undefined }
+  const found = `the ${tower} graph ${path} is ${own} (${describeWeights(weights)})`
+  if (major >= 11) {
+    throw new ModelError(
+      `precision ${wanted}: ${found}, and TensorRT ${major} computes in the graph's own types: export the model again ` +
+        `${howToExport(wanted)}, or leave the precision out`,
+    )
+  }
+  if (own !== 'fp32' || (wanted !== 'fp16' && wanted !== 'bf16')) {
+    throw new ModelError(
+      `precision ${wanted}: ${found}, and TensorRT ${major} can turn only fp32 into fp16 or bf16: export the model again ` +
+        `${howToExport(wanted)}, or leave the precision out`,
+    )
+  }
+  return { precision: wanted, lowerTo: wanted }
+}
+
+function howToExport(precision: Precision): string {
+  return precision === 'fp8'
+    ? 'and quantise it to fp8 with ModelOpt'
+    : `with "cosmos-embed export --precision ${precision}"`
+}
+
+/** What most of the weights are; any fp8 at all is a quantised graph. */
+function precisionOf(weights: OnnxGraph['weights']): Precision {
+  if (weights.fp8) return 'fp8'
+  const [most = ['fp32', 0]] = Object.entries(weights).sort(([, a], [, b]) => b - a)
+  return most[0] as Precision
+}
+
+function describeWeights(weights: OnnxGraph['weights']): string {
+  const parts = Object.entries(weights).map(([name, count]) => `${count} numbers in ${name}`)
+  return parts.join(', ') || 'no weights'
+}

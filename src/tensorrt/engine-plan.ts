@@ -1,0 +1,269 @@
+/**
+ * TensorRT engines on disk: a plan, and beside it a sidecar that says what it was built from and for. Plans are
+ * programs: one is taken only from the folders given, only with its sidecar, and only when everything in that fits.
+ */
+import { readdir, readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ModelError } from '../errors.ts'
+import type { Precision } from '../options.ts'
+import { describeIssues } from '../base/validate.ts'
+import type { ModelBundle } from '../model/bundle.ts'
+import { sha256OfFiles } from '../base/file-hash.ts'
+import { locateInside } from '../base/located-file.ts'
+import { SIDECAR_FORMAT, SIDECAR_SUFFIX, type Sidecar, sidecarSchema, TOWERS, type Tower } from './sidecar.ts'
+
+export interface EnginePlan {
+  /** Absolute. */
+  path: string
+  sidecar: Sidecar
+}
+
+/** What a plan must fit. */
+export interface Machine {
+  /** `lean`: runs version-compatible plans only. */
+  readonly tensorrt: { version: string; lean: boolean }
+  readonly gpu: { name: string; computeCapability: string }
+  /** The newest CUDA that the driver serves. */
+  readonly driver: string
+}
+
+export interface Wanted {
+  precision?: Precision | undefined
+  /** At least. */
+  maxBatch?: number | undefined
+  hostCode: boolean
+}
+
+export interface Mismatch {
+  /** Of the sidecar. */
+  field: string
+  /** What the sidecar or the file says. */
+  plan: string
+  /** What this machine, bundle or caller has. */
+  here: string
+}
+
+/** A plan that lies there and was not taken. */
+export interface RejectedPlan {
+  path: string
+  mismatches: Mismatch[]
+}
+
+export interface PlanSearch extends Machine {
+  readonly bundle: ModelBundle
+  /** In the order they are looked into; one that does not exist holds nothing. */
+  readonly folders: readonly string[]
+  readonly wanted: Wanted
+  readonly signal?: AbortSignal | undefined
+}
+
+export type Plans = Readonly<Record<Tower, EnginePlan>>
+
+/** Both towers' plans, or why there are not both. */
+export async function findPlans(
+  search: PlanSearch,
+): Promise<{ plans: Plans; missing?: never } | { plans?: never; missing: string }> {
+  const found = await Promise.all(TOWERS.map((tower) => findPlan(tower, search)))
+  const [video, text] = found.map(({ plan }) => plan)
+  if (video && text) return { plans: { video, text } }
+  const why = found.flatMap(({ plan, rejected }, i) =>
+    plan ? [] : [whyNoPlan(TOWERS[i] as Tower, search.folders, rejected)],
+  )
+  return { missing: why.join('; ') }
+}
+
+export const platform: string = `${process.platform}-${process.arch}`
+
+/** The folders of a bundle's engines: the one that the caller named, then the bundle's own. */
+export function engineFolders(bundle: ModelBundle, cache: string | undefined): string[] {
+  return [...(cache === undefined ? [] : [cache]), join(bundle.directory, 'engines')]
+}
+
+/**
+ * The plan of a tower that fits, those built on the same GPU first, then the newest; and why each of the others does
+ * not. Rejects with `signal.reason` only: what cannot be read is no plan.
+ */
+export async function findPlan(
+  tower: Tower,
+  search: PlanSearch,
+): Promise<{ plan?: EnginePlan; rejected: RejectedPlan[] }> {
+  const rejected: RejectedPlan[] = []
+  const { gpu } = search
+  for (const folder of search.folders) {
+    const fitting: EnginePlan[] = []
+    for (const found of await plansIn(folder)) {
+      if (found.sidecar ? found.sidecar.tower !== tower : !found.name.startsWith(tower)) continue
+      const checked = await check(found, search)
+      if (found.sidecar && checked.path !== undefined) {
+        fitting.push({ path: checked.path, sidecar: found.sidecar })
+      } else {
+        rejected.push({ path: join(folder, found.name), mismatches: checked.mismatches ?? [] })
+      }
+    }
+    const isSame = ({ sidecar }: EnginePlan) => Number(sidecar.gpu === gpu.name)
+    fitting.sort((a, b) => isSame(b) - isSame(a) || (a.sidecar.built.at < b.sidecar.built.at ? 1 : -1))
+    const [plan] = fitting
+    if (plan) return { plan, rejected }
+  }
+  return { rejected }
+}
+
+/** Why there is none, with each plan that was looked at. */
+export function whyNoPlan(
+  tower: Tower,
+  folders: readonly string[],
+  rejected: readonly RejectedPlan[],
+): string {
+  if (rejected.length === 0) return `no TensorRT engine for ${tower} in ${folders.join(' or ')}`
+  const lines = rejected.map(
+    ({ path, mismatches }) => `${path}: ${mismatches.map(describeMismatch).join('; ')}`,
+  )
+  return `no TensorRT engine for ${tower} fits: ${lines.join('; ')}`
+}
+
+export function describeMismatch({ field, plan, here }: Mismatch): string {
+  return `${field} is ${plan}, here ${here}`
+}
+
+/** SHA-256 of every file that a tower's engine depends on: its graph, its weights, and files that we do not know. */
+export function onnxHashes(bundle: ModelBundle, tower: Tower): Record<string, string> {
+  const [other] = TOWERS.filter((each) => each !== tower) as [Tower]
+  const isOthers = (name: string) => name.startsWith(other) || name === 'tokenizer' || name === 'golden'
+  const own = Object.entries(bundle.files).filter(([name]) => !isOthers(name))
+  return Object.fromEntries(own.map(([name, { sha256 }]) => [name, sha256]))
+}
+
+interface Found {
+  root: string
+  /** Of the sidecar, or of a plan without one. */
+  name: string
+  sidecar?: Sidecar
+  /** Why there is no sidecar. */
+  mismatch?: Mismatch
+}
+
+type Checked = { path: string; mismatches?: never } | { path?: never; mismatches: Mismatch[] }
+
+/** Everything in the folder that is a plan, or says that it describes one. */
+async function plansIn(folder: string): Promise<Found[]> {
+  let root: string
+  let names: string[]
+  try {
+    root = await realpath(folder)
+    names = (await readdir(root)).sort()
+  } catch {
+    return []
+  }
+  const sidecars = names.filter((name) => name.endsWith(SIDECAR_SUFFIX))
+  const orphans = names.filter((name) => name.endsWith('.plan') && !names.includes(`${name}.json`))
+  return [
+    ...(await Promise.all(sidecars.map((name) => readSidecar(root, name)))),
+    ...orphans.map((name) => ({
+      root,
+      name,
+      mismatch: { field: 'sidecar', plan: 'missing', here: `${name}.json is expected beside it` },
+    })),
+  ]
+}
+
+async function readSidecar(root: string, name: string): Promise<Found> {
+  const unusable = (what: string): Found => ({
+    root,
+    name,
+    mismatch: { field: 'sidecar', plan: what, here: `format ${SIDECAR_FORMAT} is read` },
+  })
+  try {
+    const { path } = await locateInside(root, name, { what: 'sidecar', folder: 'the folder' })
+    const result = sidecarSchema.safeParse(JSON.parse(await readFile(path, 'utf8')), { reportInput: true })
+    if (result.success) return { root, name, sidecar: result.data }
+    return unusable(describeIssues(result.error.issues).message)
+  } catch (error) {
+    return unusable(error instanceof SyntaxError ? 'not JSON' : (error as Error).message)
+  }
+}
+
+/** Cheap questions first: a plan for another machine is told without hashing gigabytes. */
+async function check({ root, sidecar, mismatch: none }: Found, search: PlanSearch): Promise<Checked> {
+  if (!sidecar) return { mismatches: none ? [none] : [] }
+  const mismatches = compare(sidecar, search)
+  if (mismatches.length > 0) return { mismatches }
+  const { file, bytes, sha256 } = sidecar.plan
+  try {
+    const located = await locateInside(root, file, { what: 'plan', folder: 'the folder' })
+    if (located.mode & 0o002) {
+      return mismatch('plan.file', 'writable by everybody', 'a plan is a program: chmod o-w')
+    }
+    if (located.size !== BigInt(bytes)) return mismatch('plan.bytes', `${bytes}`, `${located.size}`)
+    const [found] = await sha256OfFiles([located], search.signal)
+    if (found !== sha256) return mismatch('plan.sha256', sha256, `${found}`)
+    return { path: located.path }
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error
+    return mismatch('plan.file', file, error.message)
+  }
+}
+
+function mismatch(field: string, plan: string, here: string): { mismatches: Mismatch[] } {
+  return { mismatches: [{ field, plan, here }] }
+}
+
+function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: PlanSearch): Mismatch[] {
+  const found: Mismatch[] = []
+  const expect = (field: string, fits: boolean, plan: string, here: string) => {
+    if (!fits) found.push({ field, plan, here })
+  }
+  expect('platform', sidecar.platform === platform, sidecar.platform, platform)
+  expect('hostCode', wanted.hostCode || !sidecar.hostCode, 'true', 'not allowed (cuda.hostCode)')
+  expect('tensorrt', runs(tensorrt, sidecar), sidecar.tensorrt, describeTensorRt(tensorrt))
+  const { computeCapability } = gpu
+  expect(
+    'computeCapability',
+    sidecar.computeCapability === computeCapability,
+    sidecar.computeCapability,
+    `${computeCapability} (${gpu.name})`,
+  )
+  // Drivers go on serving what was made under older ones. Nothing promises the reverse.
+  expect(
+    'driver',
+    compareVersions(driver, sidecar.driver) >= 0,
+    `CUDA ${sidecar.driver}`,
+    `CUDA ${driver}, which is older`,
+  )
+  if (wanted.precision !== undefined) {
+    expect(
+      'precision',
+      sidecar.precision === wanted.precision,
+      sidecar.precision,
+      `${wanted.precision} is wanted`,
+    )
+  }
+  if (wanted.maxBatch !== undefined && sidecar.tower === 'video') {
+    expect(
+      'maxBatch',
+      sidecar.maxBatch >= wanted.maxBatch,
+      `${sidecar.maxBatch}`,
+      `${wanted.maxBatch} is wanted`,
+    )
+  }
+  const hashes = onnxHashes(bundle, sidecar.tower)
+  for (const name of new Set([...Object.keys(hashes), ...Object.keys(sidecar.onnx)])) {
+    const [plan = 'none', here = 'none'] = [sidecar.onnx[name], hashes[name]]
+    expect(`onnx.${name}`, plan === here, plan, `${here}: the bundle has changed`)
+  }
+  return found
+}
+
+/** A plain plan runs on exactly its version; a version-compatible one also on later ones, of its major or from 10 on 11. */
+function runs(tensorrt: Machine['tensorrt'], { tensorrt: built, hostCode }: Sidecar): boolean {
+  if (!hostCode) return built === tensorrt.version && !tensorrt.lean
+  const [from = 0, to = 0] = [built, tensorrt.version].map((text) => Number.parseInt(text, 10))
+  return compareVersions(tensorrt.version, built) >= 0 && (from === to || (from === 10 && to === 11))
+}
+
+function describeTensorRt({ version, lean }: Machine['tensorrt']): string {
+  return lean ? `${version} (lean, which runs version-compatible engines only)` : version
+}
+
+function compareVersions(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
+}

@@ -1,0 +1,46 @@
+/** Makes the tokens of texts: short ones here, in turns; long ones in a thread, so that none stalls the event loop. */
+import { existsSync } from 'node:fs'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import { loopShare } from '../base/loop-share.ts'
+import type { Priority } from '../schedule/priority-queue.ts'
+import { Thread } from '../schedule/worker-thread.ts'
+import type { TextTokenizer, TokenizedText } from './tokenizer.ts'
+
+/** Error classes do not survive the way between threads. */
+export type TokenizerAnswer = { tokens: TokenizedText } | { code: ErrorCode; message: string }
+
+export class TokenMaker {
+  readonly #tokenizer: TextTokenizer
+  readonly #thread: Thread<string, TokenizerAnswer> | undefined
+
+  constructor(tokenizer: TextTokenizer) {
+    this.#tokenizer = tokenizer
+    const file = new URL('./tokenizer-worker.js', import.meta.url)
+    // A bundler may have left the file out, and a permission model may forbid threads: then long texts take turns here.
+    const allowed = process.permission?.has('worker') ?? true
+    if (!allowed || file.protocol !== 'file:' || !existsSync(file)) return
+    this.#thread = new Thread({
+      file,
+      purpose: 'makes the tokens of long texts',
+      data: tokenizer.file,
+      endsOnAbort: false,
+    })
+  }
+
+  /** Rejects as `TextTokenizer.encode` throws, or with `signal.reason`. */
+  async make(text: string, signal: AbortSignal, priority: Priority): Promise<TokenizedText> {
+    const thread = this.#thread
+    const tokens = await loopShare.run(() => {
+      signal.throwIfAborted()
+      return thread ? this.#tokenizer.encodeShort(text) : this.#tokenizer.encode(text)
+    })
+    if (tokens || !thread) return tokens as TokenizedText
+    const answer = await thread.run(text, { signal, priority })
+    if ('tokens' in answer) return answer.tokens
+    throw new errorTable[answer.code].class(answer.message)
+  }
+
+  async close(): Promise<void> {
+    await this.#thread?.close()
+  }
+}

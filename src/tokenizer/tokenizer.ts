@@ -1,0 +1,190 @@
+/** Text to token ids, by the bundle's tokenizer.json. */
+import { readFile } from 'node:fs/promises'
+import { Tokenizer } from '@huggingface/tokenizers'
+import { z } from 'zod'
+import { InvalidRequestError, ModelError } from '../errors.ts'
+import { describeIssues } from '../base/validate.ts'
+import { useExactRules } from './bert-text.ts'
+import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-pieces.ts'
+import { wordPieces } from './word-piece.ts'
+
+export interface TokenizedText {
+  /** With [CLS] and [SEP], not padded; 3 to `maxTextTokens` long. */
+  ids: Int32Array
+  /** Length of `ids`: what `usage.prompt_tokens` counts. */
+  tokens: number
+  /** Whether the end of the text was cut off. */
+  truncated: boolean
+}
+
+const tokenizerJson = z.looseObject({
+  added_tokens: z.array(z.looseObject({ content: z.string() })).default([]),
+  normalizer: z.looseObject({ type: z.string() }).nullish(),
+  pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
+  model: z.looseObject({
+    type: z.literal('WordPiece'),
+    vocab: z.record(z.string(), z.int().min(0)),
+    unk_token: z.string().default('[UNK]'),
+    continuing_subword_prefix: z.string().default('##'),
+    max_input_chars_per_word: z.int().min(1).default(100),
+  }),
+  padding: z.looseObject({ pad_id: z.int().min(0) }).nullish(),
+})
+
+/** Rejects with ModelError when the file is not a WordPiece tokenizer that puts [CLS] first and [SEP] last. */
+export async function loadTokenizer(path: string, maxTextTokens: number): Promise<TextTokenizer> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new ModelError(`tokenizer ${path} cannot be read as JSON`, { cause })
+  }
+  return parseTokenizer({ text, path, maxTextTokens })
+}
+
+/** What a tokenizer is made of, here and in the thread for long texts. */
+export interface TokenizerFile {
+  text: string
+  /** For messages. */
+  path: string
+  maxTextTokens: number
+}
+
+/** As {@link loadTokenizer}, of a file that was read. */
+export function parseTokenizer(file: TokenizerFile): TextTokenizer {
+  const { text, path } = file
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new ModelError(`tokenizer ${path} cannot be read as JSON`, { cause })
+  }
+  const json = tokenizerJson.safeParse(value, { reportInput: true })
+  if (!json.success) throw new ModelError(`tokenizer ${path}: ${describeIssues(json.error.issues).message}`)
+  let tokenizer: Tokenizer
+  try {
+    tokenizer = makeTokenizer(json.data)
+  } catch (cause) {
+    throw new ModelError(`tokenizer ${path} is not one that this version can run`, { cause })
+  }
+  const vocabulary = (token: string) => {
+    const id = tokenizer.token_to_id(token)
+    if (id === undefined) throw new ModelError(`tokenizer ${path} has no ${token} token`)
+    return id
+  }
+  const [first, last, ...others] = tokenizer.encode('').ids
+  const classifier = vocabulary('[CLS]')
+  const separator = vocabulary('[SEP]')
+  if (first !== classifier || last !== separator || others.length > 0) {
+    throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] behind it`)
+  }
+  useQuickWordPieces(tokenizer, json.data)
+  const rules = wordRules(json.data)
+  const { normalizer } = tokenizer
+  return new TextTokenizer({
+    file,
+    tokenizer,
+    cutter: cutter(rules),
+    shorten: rules.stripsAccents && normalizer ? towerRemover((text) => normalizer(text), rules) : same,
+    classifier,
+    separator,
+    padTokenId: json.data.padding?.pad_id ?? vocabulary('[PAD]'),
+  })
+}
+
+type TokenizerJson = z.infer<typeof tokenizerJson>
+
+/** What gives a whole text its tokens. @internal */
+export function makeTokenizer(json: Record<string, unknown>): Tokenizer {
+  const tokenizer = new Tokenizer(json, {})
+  useExactRules(tokenizer, json)
+  return tokenizer
+}
+
+const same = (text: string): string => text
+
+/** The library's own way from words to pieces takes milliseconds for a word of a hundred letters. */
+function useQuickWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
+  if (tokenizer.model === null) return
+  tokenizer.model.encode = wordPieces({
+    vocabulary: new Set([...Object.keys(model.vocab), ...added_tokens.map(({ content }) => content)]),
+    unknown: model.unk_token,
+    prefix: model.continuing_subword_prefix,
+    maxWordCharacters: model.max_input_chars_per_word,
+  })
+}
+
+function wordRules({ normalizer, pre_tokenizer, added_tokens, model }: TokenizerJson): WordRules {
+  const { type, clean_text, handle_chinese_chars, strip_accents, lowercase }: Record<string, unknown> =
+    normalizer ?? {}
+  const bert = type === 'BertNormalizer' && pre_tokenizer?.type === 'BertPreTokenizer' && !model.fuse_unk
+  return {
+    bert,
+    chinese: Boolean(handle_chinese_chars),
+    stripsAccents: bert && Boolean(clean_text) && Boolean(strip_accents ?? lowercase),
+    maxWordCharacters: model.max_input_chars_per_word,
+    added: added_tokens.map(({ content }) => content),
+  }
+}
+
+/** Characters that the event loop may be kept busy with for one text: a millisecond. */
+const shortText = 256
+
+interface TokenizerParts {
+  file: TokenizerFile
+  tokenizer: Tokenizer
+  cutter: Cutter | undefined
+  /** Leaves out what costs much and changes no token. */
+  shorten(text: string): string
+  classifier: number
+  separator: number
+  padTokenId: number
+}
+
+export class TextTokenizer {
+  readonly padTokenId: number
+  readonly file: TokenizerFile
+  readonly #parts: TokenizerParts
+
+  constructor(parts: TokenizerParts) {
+    this.padTokenId = parts.padTokenId
+    this.file = parts.file
+    this.#parts = parts
+  }
+
+  /** Throws InvalidRequestError for a text without any token, e.g. of spaces only. */
+  encode(text: string): TokenizedText {
+    return this.#encode(text, Number.POSITIVE_INFINITY) as TokenizedText
+  }
+
+  /** As {@link TextTokenizer.encode}; nothing when that takes longer than the event loop can be without. */
+  encodeShort(text: string): TokenizedText | undefined {
+    return this.#encode(text, shortText)
+  }
+
+  /** Piece by piece until there are enough tokens; nothing when that takes more than `budget` characters. */
+  #encode(text: string, budget: number): TokenizedText | undefined {
+    const { classifier, separator, cutter, file } = this.#parts
+    const ids = [classifier]
+    let looked = 0
+    for (const piece of textPieces(text, cutter)) {
+      looked += piece.length
+      if (looked > budget) return undefined
+      for (const id of this.#idsOf(piece)) ids.push(id)
+      if (ids.length >= file.maxTextTokens) break
+    }
+    if (ids.length === 1) {
+      throw new InvalidRequestError(
+        'text holds no token: it is empty, or of spaces and control characters only',
+      )
+    }
+    const truncated = ids.length >= file.maxTextTokens
+    const kept = [...ids.slice(0, file.maxTextTokens - 1), separator]
+    return { ids: Int32Array.from(kept), tokens: kept.length, truncated }
+  }
+
+  #idsOf(piece: string): number[] {
+    const { tokenizer, shorten } = this.#parts
+    return tokenizer.encode(shorten(piece), { add_special_tokens: false }).ids
+  }
+}

@@ -1,0 +1,195 @@
+/** Re-checks a bundle from its files to the vectors that every device of this machine makes with it. */
+import { createEmbedder } from '../embedder.ts'
+import { CosmosEmbedError, LibraryError } from '../errors.ts'
+import type { Embedder, Settled } from '../types.ts'
+import { loadBundle, type ModelBundle } from '../model/bundle.ts'
+import { type Golden, goldenClip, loadGolden } from './golden.ts'
+import { readOnnxGraph } from '../model/onnx-graph.ts'
+import { loadTokenizer } from '../tokenizer/tokenizer.ts'
+
+export type Device = 'cpu' | 'cuda'
+
+export interface Check {
+  check: string
+  /** `note`: nothing is wrong, but not everything could be checked. */
+  state: 'ok' | 'note' | 'failed'
+  found: string
+}
+
+export interface VerifyOptions {
+  /** Default: every device there is. */
+  device?: Device | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** Without golden vectors: what the outputs' lengths are looked at on. */
+const SEEDS = [0, 1]
+const TEXTS = ['a red car turning left', 'people walking on a street']
+
+/** Yields each finding as it is made; stops after the first that later ones depend on. Throws only `signal.reason`. */
+export async function* verifyBundle(
+  directory: string,
+  { device, signal }: VerifyOptions = {},
+): AsyncGenerator<Check, void> {
+  const bundle = await attempt('files', () => loadBundle(directory, { signal }))
+  if ('failed' in bundle) return yield bundle.failed
+  const names = Object.keys(bundle.files)
+  const bytes = Object.values(bundle.files).reduce((sum, file) => sum + file.bytes, 0)
+  yield {
+    check: 'files',
+    state: 'ok',
+    found: `${bundle.id}: sizes and SHA-256 of ${names.length} files, ${(bytes / 1e6).toFixed(1)} MB`,
+  }
+
+  for (const warning of warningsOf(bundle)) yield { check: 'conversion', state: 'note', found: warning }
+
+  const loaded = await attempt('golden vectors', async () => ({ golden: await loadGolden(bundle) }))
+  if ('failed' in loaded) return yield loaded.failed
+  const { golden } = loaded
+  if (golden === undefined) {
+    yield { check: 'golden vectors', state: 'note', found: 'the bundle has none: only lengths are checked' }
+  } else {
+    yield await tokens(bundle, golden)
+  }
+  let isChecked = false
+  for (const each of device === undefined ? (['cpu', 'cuda'] as const) : [device]) {
+    for await (const check of onDevice(bundle, golden, each, { asked: device !== undefined, signal })) {
+      isChecked ||= check.state !== 'note'
+      yield check
+    }
+  }
+  if (!isChecked) {
+    const found = 'no device of this machine can run the bundle: its vectors were not checked'
+    yield { check: 'vectors', state: 'note', found }
+  }
+}
+
+/** What the exporter warned of, in the bundle's `source.warnings`. */
+function warningsOf({ source }: ModelBundle): string[] {
+  const warnings = source?.warnings
+  return Array.isArray(warnings) ? warnings.map(String) : []
+}
+
+/** Why graphs of this kind cannot run on `device` at all, wherever that is; undefined when they can. */
+async function whyNever(bundle: ModelBundle, device: Device): Promise<string | undefined> {
+  const graphs = await attempt('graphs', async () =>
+    [bundle.files.video, bundle.files.text].map(({ path }) => readOnnxGraph(path)),
+  )
+  if ('failed' in graphs) return undefined
+  if (device === 'cpu' && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)) {
+    return 'the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only'
+  }
+  if (device === 'cuda' && graphs.some(({ ofOnnxRuntime }) => ofOnnxRuntime.size > 0)) {
+    return 'the graphs use operators that only ONNX Runtime has, as int8 does: checked on CPUs only'
+  }
+  return undefined
+}
+
+async function tokens(bundle: ModelBundle, golden: Golden): Promise<Check> {
+  const tokenizer = await attempt('tokens', () =>
+    loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens),
+  )
+  if ('failed' in tokenizer) return tokenizer.failed
+  const other = golden.texts.find(({ text, ids }) => `${[...tokenizer.encode(text).ids]}` !== `${ids}`)
+  if (other === undefined) {
+    return { check: 'tokens', state: 'ok', found: `those of the checkpoint for ${golden.texts.length} texts` }
+  }
+  return { check: 'tokens', state: 'failed', found: `others than the checkpoint's for "${other.text}"` }
+}
+
+async function* onDevice(
+  bundle: ModelBundle,
+  golden: Golden | undefined,
+  device: Device,
+  { asked, signal }: { asked: boolean; signal: AbortSignal | undefined },
+): AsyncGenerator<Check, void> {
+  const embedder = await attempt(`${device}: signature`, () =>
+    // What is checked is what is there: building an engine is no check.
+    createEmbedder({ model: bundle.directory, device, cuda: { buildEngine: 'never' }, signal }),
+  )
+  if ('failed' in embedder) {
+    const { error } = embedder
+    const never = await whyNever(bundle, device)
+    if (never !== undefined) {
+      return yield { check: device, state: asked ? 'failed' : 'note', found: `${never} (${error.message})` }
+    }
+    const isAbsent = error instanceof LibraryError || error.details.command !== undefined
+    const absent = isAbsent && !asked && device !== 'cpu'
+    return yield absent ? { ...embedder.failed, check: device, state: 'note' } : embedder.failed
+  }
+  try {
+    const { engine } = embedder.info()
+    const clip = `${bundle.frames} frames of ${bundle.width}×${bundle.height}`
+    yield {
+      check: `${device}: signature`,
+      state: 'ok',
+      found: `${clip} → ${bundle.embeddingDim} numbers, ${engine.backend} ${engine.version}`,
+    }
+    const clips = golden?.clips ?? SEEDS.map((seed) => ({ seed, vector: undefined }))
+    const texts = golden?.texts ?? TEXTS.map((text) => ({ text, vector: undefined }))
+    yield judge(`${device}: video`, await embedClips(embedder, bundle, clips, signal), clips, golden)
+    const items = texts.map(({ text }) => ({ text }))
+    yield judge(`${device}: text`, await embedder.embedMany(items, { signal }), texts, golden)
+  } finally {
+    await embedder.dispose()
+  }
+}
+
+/** One clip at a time: at full size each is a second of work and megabytes of pictures. */
+async function embedClips(
+  embedder: Embedder,
+  { frames, height, width }: ModelBundle,
+  clips: readonly { seed: number }[],
+  signal: AbortSignal | undefined,
+): Promise<Settled[]> {
+  const results: Settled[] = []
+  for (const { seed } of clips) {
+    const item = { frames: goldenClip(seed, frames, height, width) }
+    results.push(...(await embedder.embedMany([item], { signal })))
+  }
+  return results
+}
+
+function judge(
+  check: string,
+  results: readonly Settled[],
+  wanted: readonly { vector: Float32Array | undefined }[],
+  golden: Golden | undefined,
+): Check {
+  const cosines: number[] = []
+  for (const [index, result] of results.entries()) {
+    if (result.status === 'rejected') return { check, state: 'failed', found: messageOf(result.reason) }
+    // The engine itself refuses what is not a unit vector.
+    const { vector } = wanted[index] ?? {}
+    if (vector !== undefined) cosines.push(cosine(result.value.embedding, vector))
+  }
+  if (golden === undefined) return { check, state: 'ok', found: `${results.length} unit vectors` }
+  const lowest = Math.min(...cosines)
+  return {
+    check,
+    state: lowest >= golden.lowestCosine ? 'ok' : 'failed',
+    found: `lowest cosine to the checkpoint's ${cosines.length} vectors ${lowest.toFixed(6)}, wanted ${golden.lowestCosine}`,
+  }
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+}
+
+/** What `work` gives, or its failure as a finding; other errors, and an abort's reason, go on. */
+async function attempt<T extends object>(
+  check: string,
+  work: () => Promise<T>,
+): Promise<T | { failed: Check; error: CosmosEmbedError }> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof CosmosEmbedError)) throw error
+    return { failed: { check, state: 'failed', found: error.message }, error }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
