@@ -1,8 +1,8 @@
 /** `createEmbedder`: from options to a loaded model. */
 import { fileURLToPath } from 'node:url'
 import nativeBinding, { type Binding } from '#binding'
-import { type BuildEngines, chooseDevice } from './device/choice.ts'
-import { openDevices } from './device/open.ts'
+import { type BuildEngines, chooseDevice } from './device/choose-device.ts'
+import { openDevices } from './device/open-devices.ts'
 import { describeEmbedder } from './info.ts'
 import { LocalEmbedder } from './run/local-embedder.ts'
 import { loadBundle } from './model/bundle.ts'

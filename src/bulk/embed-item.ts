@@ -4,7 +4,7 @@ import { type CosmosEmbedError, MediaError } from '../errors.ts'
 import { ours } from '../base/native-failure.ts'
 import type { Embedder, Segment, TextEmbedding, VideoEmbedding, Warning } from '../types.ts'
 import { type Columns, carry } from './columns.ts'
-import { type PlannedItem, withRange } from './row.ts'
+import { type PlannedItem, withRange } from './planned-item.ts'
 import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'
 
 export interface ItemWay {

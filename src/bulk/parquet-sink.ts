@@ -9,7 +9,7 @@ import { named, naming, unrepeated } from './files.ts'
 import { encodePart, loadReader, loadWriter, readRows } from './parquet.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
-import { Tail } from './tail.ts'
+import { Tail } from './part-journal.ts'
 
 export interface ParquetSinkOptions {
   /** Rows of one part. Default 10,000. The last part of a run may have fewer; windows of one video stay together. */

@@ -10,9 +10,9 @@ import { CosmosEmbedError, InvalidArgumentError, InvalidRequestError } from '../
 import { linesOf, named, peer } from './files.ts'
 import { expandGlob, isGlob } from './glob.ts'
 import { readRows } from './parquet.ts'
-import { type Planned, planRow, planVideo } from './row.ts'
+import { type Planned, planRow, planVideo } from './planned-item.ts'
 import { listVideos, type ObjectPlace, objectPlace } from './s3.ts'
-import { walkVideos } from './video-files.ts'
+import { walkVideos } from './walk-videos.ts'
 
 /** May be read more than once: first to count, then to work. */
 export interface IndexSource {

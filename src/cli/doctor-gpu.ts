@@ -1,10 +1,10 @@
 /** What `cosmos-embed doctor` says about GPUs. A machine without one is a note: the CPU does the same work. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeNvdecCapability } from '#binding'
-import { buildCommand, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choice.ts'
-import { driverLibraries } from '../device/libraries.ts'
+import { buildCommand, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choose-device.ts'
+import { driverLibraries } from '../device/driver-libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'
-import { findPlans } from '../tensorrt/engine-plan.ts'
+import { findPlans } from '../tensorrt/plan-files.ts'
 import { TOWERS } from '../tensorrt/sidecar.ts'
 import { runNative } from '../base/native-job.ts'
 import type { ResolvedOptions } from '../options.ts'

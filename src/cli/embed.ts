@@ -14,7 +14,7 @@ import {
   UsageError,
 } from './command.ts'
 import { table } from './table.ts'
-import { readWords, type Word } from './words.ts'
+import { readWords, type Word } from './inputs.ts'
 
 const usage = `Usage: cosmos-embed embed FILE|URL|TEXT|-… [--json]
 

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import { videoFiles } from '../bulk/video-files.ts'
+import { videoFiles } from '../bulk/walk-videos.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { ErrorCode } from '../errors.ts'
 import { ours } from '../base/native-failure.ts'

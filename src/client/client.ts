@@ -23,13 +23,13 @@ import type {
   Progress,
   Video,
 } from '../types.ts'
-import { type Vectors, vectorsOf } from './answer.ts'
-import { type Batch, embedded, Gatherer, requestTypeOf } from './batches.ts'
+import { type Vectors, vectorsOf } from './response.ts'
+import { type Batch, embedded, Gatherer, requestTypeOf } from './request-batcher.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
 import { checkRequest, requestParts, together } from './request.ts'
 import { Transport, type Way } from './transport.ts'
 import type { ClientOptions, Embedded, EmbedderClient, ModelFacts, SettledEmbedded } from './types.ts'
-import { CLIP_FRAMES, isFrames, wireItem } from './wire.ts'
+import { CLIP_FRAMES, isFrames, wireItem } from './wire-item.ts'
 
 /** What the NIM is called, which has no list of its models. */
 const nimModel = 'nvidia/cosmos-embed1'

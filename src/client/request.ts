@@ -10,10 +10,10 @@ import type {
   RequestType,
   Timings,
 } from '../types.ts'
-import type { Vectors } from './answer.ts'
+import type { Vectors } from './response.ts'
 import { encodeVector } from './base64.ts'
-import type { Batch, Entry } from './batches.ts'
-import { givenItem, wireItem } from './wire.ts'
+import type { Batch, Entry } from './request-batcher.ts'
+import { givenItem, wireItem } from './wire-item.ts'
 
 export interface CheckedRequest {
   requestType: RequestType

@@ -1,7 +1,7 @@
 /** Requests, tried again where that may help, under one deadline. */
 import { abortable, onAbort } from '../base/abort.ts'
 import { type CosmosEmbedError, RemoteError, TimeoutError } from '../errors.ts'
-import { type Answer, errorOf, mayRetry, retryAfter } from './answer.ts'
+import { type Answer, errorOf, mayRetry, retryAfter } from './response.ts'
 import type { ResolvedClient } from './options.ts'
 
 export interface Way {

@@ -1,6 +1,6 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
-import type { OpenDevice } from '../device/open.ts'
-import { TokenMaker } from '../tokenizer/token-maker.ts'
+import type { OpenDevice } from '../device/open-devices.ts'
+import { TokenMaker } from '../tokenizer/async-tokenizer.ts'
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Item, VideoItem } from '../request/items.ts'

@@ -3,7 +3,7 @@
 import { allOrNothing } from '../call/all-or-nothing.ts'
 import { type CallKind, type Checked, checkCall } from '../call/call-options.ts'
 import { type Call, Calls } from '../call/calls.ts'
-import { closeDevices, type OpenDevice } from '../device/open.ts'
+import { closeDevices, type OpenDevice } from '../device/open-devices.ts'
 import {
   type DeviceLostError,
   InternalError,

@@ -1,7 +1,7 @@
 /** The thread of {@link TokenMaker}. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
-import type { TokenizerAnswer } from './token-maker.ts'
+import type { TokenizerAnswer } from './async-tokenizer.ts'
 import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
 
 const tokenizer = parseTokenizer(workerData as TokenizerFile)

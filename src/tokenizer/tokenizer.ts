@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
 import { useExactRules } from './bert-text.ts'
-import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-pieces.ts'
+import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-chunks.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {

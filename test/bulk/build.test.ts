@@ -8,7 +8,7 @@ import {
   shardOf,
   type VectorSink,
 } from '../../src/bulk/index.ts'
-import { planRow } from '../../src/bulk/row.ts'
+import { planRow } from '../../src/bulk/planned-item.ts'
 import { DeviceLostError, DownloadError, MediaError } from '../../src/index.ts'
 import { doubleEmbedder, vectorOf } from './double.mjs'
 

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { driverLibraries } from '../../src/device/libraries.ts'
+import { driverLibraries } from '../../src/device/driver-libraries.ts'
 import { findTensorRt, type TensorRtSurroundings } from '../../src/tensorrt/tensorrt-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 

@@ -8,7 +8,7 @@ import {
   findPlans,
   type PlanSearch,
   whyNoPlan,
-} from '../../src/tensorrt/engine-plan.ts'
+} from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
 import { makeFolder, removeFolders, writeBundle } from './bundles.ts'
 import { machine, placeEngine, planBytes } from './engines.ts'

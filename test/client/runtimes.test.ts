@@ -14,7 +14,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as cosmosEmbed from 'cosmos-embed'
 import { expect, it, onTestFinished } from 'vitest'
-import * as noAddon from '../../dist/client/no-addon.js'
+import * as noAddon from '../../dist/client/browser-entry.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = path.join(root, 'dist')
@@ -43,7 +43,7 @@ function existing(folder: string): string[] {
   }
 }
 
-it.each(['client/index.js', 'client/no-addon.js', ...adapters.map((file) => `adapters/${file}`)])(
+it.each(['client/index.js', 'client/browser-entry.js', ...adapters.map((file) => `adapters/${file}`)])(
   '%s imports nothing but files of this package',
   (entry) => {
     const loaded = [...imports(entry)]

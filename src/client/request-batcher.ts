@@ -5,9 +5,9 @@ import type { CosmosEmbedError } from '../errors.ts'
 import { withIndex } from '../call/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
-import type { Vectors } from './answer.ts'
+import type { Vectors } from './response.ts'
 import type { Embedded } from './types.ts'
-import type { WireItem } from './wire.ts'
+import type { WireItem } from './wire-item.ts'
 
 /** An item and its place in the caller's list. */
 export interface Entry {

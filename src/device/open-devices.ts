@@ -3,11 +3,11 @@ import type { Binding, NativeEngine, NativeGpu } from '#binding'
 import { cores } from '../base/cores.ts'
 import { CosmosEmbedError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
-import type { Plans } from '../tensorrt/engine-plan.ts'
+import type { Plans } from '../tensorrt/plan-files.ts'
 import { findOnnxRuntime } from './onnxruntime-library.ts'
 import { runNative } from '../base/native-job.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
-import { type CudaChoice, cpuInstead, type DeviceChoice } from './choice.ts'
+import { type CudaChoice, cpuInstead, type DeviceChoice } from './choose-device.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
 export interface OpenDevice {

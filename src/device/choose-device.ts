@@ -1,14 +1,14 @@
 /** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
-import { refuseForCpusOnly } from '../tensorrt/build-plan.ts'
+import { refuseForCpusOnly } from '../tensorrt/build-spec.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
-import { engineFolders, findPlans, type Plans } from '../tensorrt/engine-plan.ts'
+import { engineFolders, findPlans, type Plans } from '../tensorrt/plan-files.ts'
 import { type FoundTensorRt, findTensorRt } from '../tensorrt/tensorrt-library.ts'
 import { runNative } from '../base/native-job.ts'
 import { DEFAULT_BATCH, type ResolvedCudaOptions, type ResolvedOptions } from '../options.ts'
-import { driverLibraries } from './libraries.ts'
+import { driverLibraries } from './driver-libraries.ts'
 
 export interface CpuChoice {
   kind: 'cpu'
