@@ -3,7 +3,7 @@ import type { NativeDiagnostics } from '#binding'
 import type { DeviceChoice } from './device/choose-device.ts'
 import type { OpenDevice } from './device/open-devices.ts'
 import type { ModelBundle } from './model/bundle.ts'
-import type { EnginePlan } from './tensorrt/plan-files.ts'
+import type { PlanFile } from './tensorrt/plan-files.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Pipelines } from './run/device-pipelines.ts'
 import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
@@ -79,7 +79,7 @@ function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
   ]
 }
 
-function describeEngine({ path, sidecar }: EnginePlan): EngineFacts {
+function describeEngine({ path, sidecar }: PlanFile): EngineFacts {
   const { precision, maxBatch, built, gpu, driver, tensorrt } = sidecar
   return { path, precision, maxBatch, built: { at: built.at, gpu, driver, tensorrt } }
 }

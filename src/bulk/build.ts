@@ -70,14 +70,14 @@ export async function survey(
 ): Promise<Survey> {
   const columns = new ColumnSurvey()
   const found = { total: 0, bad: 0 }
-  for await (const planned of allOf(sources)) {
+  for await (const planned of plannedItems(sources)) {
     signal?.throwIfAborted()
     if ('carried' in planned) {
       columns.add(planned.carried)
       // Before anything is embedded, and not once for every item: that a package is missing.
       if (planned.uri !== null && objectPlace(planned.uri)) await openS3()
     }
-    if (!isOurs(planned, shard)) continue
+    if (!isInShard(planned, shard)) continue
     found.total++
     if ('problem' in planned) found.bad++
   }
@@ -154,7 +154,7 @@ class Run {
 
   async finish(): Promise<void> {
     const { embedder, sink, options, description, signal } = this.#parts
-    const { shard, concurrency = this.#places(), retries = 3, backoffSeconds = 1 } = options
+    const { shard, concurrency = this.#defaultConcurrency(), retries = 3, backoffSeconds = 1 } = options
     for await (const id of sink.held()) {
       if (!shard || shardOf(id, shard.count) === shard.index) this.#met.set(id, false)
     }
@@ -163,12 +163,12 @@ class Run {
     const forget = onAbort(signal, () => controller.abort(signal.reason))
     const call = { signal: controller.signal, fail: (reason: unknown) => controller.abort(reason) }
     const way = { embedder, description, retries, backoffSeconds, signal: controller.signal }
-    const stream = new ItemStream(call, this.#wanted(), (item) => embedItem(item, way), {
+    const stream = new ItemStream(call, this.#itemsToEmbed(), (item) => embedItem(item, way), {
       concurrency,
       ordered: false,
     })
     try {
-      for await (const result of stream.results()) await this.#take(result)
+      for await (const result of stream.results()) await this.#collect(result)
       await this.#write()
     } catch (failure) {
       // What is there is worth keeping, unless the sink is what failed.
@@ -180,16 +180,16 @@ class Run {
   }
 
   /** A pass over a video keeps its decoder, with all that it holds, until the last window. */
-  #places(): number {
+  #defaultConcurrency(): number {
     const { embedder, description } = this.#parts
     return description.windows ? embedder.info().limits.decodeConcurrency + 1 : DEFAULT_CONCURRENCY
   }
 
   /** Items that are not in the index. */
-  async *#wanted(): AsyncGenerator<PlannedItem, void, undefined> {
+  async *#itemsToEmbed(): AsyncGenerator<PlannedItem, void, undefined> {
     const { shard } = this.#parts.options
-    for await (const planned of allOf(this.#parts.sources)) {
-      if (!isOurs(planned, shard)) continue
+    for await (const planned of plannedItems(this.#parts.sources)) {
+      if (!isInShard(planned, shard)) continue
       if ('problem' in planned) {
         await this.#fail(planned.key, planned.problem)
         continue
@@ -201,7 +201,7 @@ class Run {
       else {
         this.tally.skipped++
         this.tally.unmet--
-        this.#tell()
+        this.#reportProgress()
       }
     }
   }
@@ -212,11 +212,11 @@ class Run {
       await this.#fail(id, new InvalidRequestError('the id is there more than once: the first was taken'))
     else {
       this.tally.repeated++
-      this.#tell()
+      this.#reportProgress()
     }
   }
 
-  async #take(result: Awaited<ReturnType<typeof embedItem>>): Promise<void> {
+  async #collect(result: Awaited<ReturnType<typeof embedItem>>): Promise<void> {
     if ('failure' in result) {
       await this.#fail(result.id, result.failure)
       return
@@ -236,25 +236,25 @@ class Run {
       this.tally.rows += rows.length
       this.tally.bytes += bytes
     }
-    this.#tell()
+    this.#reportProgress()
   }
 
   async #fail(key: string, failure: CosmosEmbedError): Promise<void> {
     this.tally.failed++
     await this.#parts.options.onFailure?.(key, failure)
-    this.#tell()
+    this.#reportProgress()
   }
 
-  #tell(): void {
+  #reportProgress(): void {
     this.#parts.options.onProgress?.({ ...this.tally })
   }
 }
 
-async function* allOf(sources: readonly IndexSource[]): AsyncGenerator<Planned, void, undefined> {
+async function* plannedItems(sources: readonly IndexSource[]): AsyncGenerator<Planned, void, undefined> {
   for (const source of sources) yield* source.items()
 }
 
-function isOurs(planned: Planned, shard: Shard | undefined): boolean {
+function isInShard(planned: Planned, shard: Shard | undefined): boolean {
   if (!shard) return true
   return shardOf('problem' in planned ? planned.key : planned.id, shard.count) === shard.index
 }

@@ -3,10 +3,10 @@ import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { type Failure, readFailures } from './failures.ts'
-import { linesOf, named } from './files.ts'
+import { linesOf, fileError } from './files.ts'
 import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
 import { loadReader } from './parquet.ts'
-import { parquetSink, partsAmong, readDescription } from './parquet-sink.ts'
+import { parquetSink, partFiles, readDescription } from './parquet-sink.ts'
 import { postgresSink, tableStatus } from './postgres-sink.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
@@ -20,7 +20,7 @@ export interface Destination {
 /** Of a table in a database. */
 const DEFAULT_TABLE = 'cosmos_embed'
 
-export interface DestinationWay {
+export interface DestinationOptions {
   shard?: Shard | undefined
   partRows?: number | undefined
   table?: string | undefined
@@ -29,7 +29,7 @@ export interface DestinationWay {
 /** A name that ends with `.jsonl` is one file, `postgres://…` a table, any other a folder of Parquet parts. */
 export function destinationFor(
   out: string,
-  { shard, partRows, table = DEFAULT_TABLE }: DestinationWay = {},
+  { shard, partRows, table = DEFAULT_TABLE }: DestinationOptions = {},
 ): Destination {
   const own = shard ? `-${shard.index}-of-${shard.count}` : ''
   if (isPostgres(out)) return { sink: postgresSink(out, table), failures: `${table}${own}.errors.jsonl` }
@@ -38,7 +38,7 @@ export function destinationFor(
       `"${out}": expected a folder for Parquet parts, or a file that ends with .jsonl`,
     )
   }
-  if (isLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
+  if (isJsonLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
   const sink = parquetSink(out, { shard, ...(partRows !== undefined && { partRows }) })
   return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
 }
@@ -47,7 +47,7 @@ function isPostgres(out: string): boolean {
   return /^postgres(ql)?:\/\//i.test(out)
 }
 
-function isLines(out: string): boolean {
+function isJsonLines(out: string): boolean {
   return /\.(jsonl|ndjson)$/i.test(out)
 }
 
@@ -67,16 +67,16 @@ export interface IndexStatus {
 /** What lies there; undefined if it is no index. Nothing is changed, so it may be asked while a run is under way. */
 export async function statusOf(
   out: string,
-  { table = DEFAULT_TABLE }: Pick<DestinationWay, 'table'> = {},
+  { table = DEFAULT_TABLE }: Pick<DestinationOptions, 'table'> = {},
 ): Promise<IndexStatus | undefined> {
   if (isPostgres(out)) {
     const found = await tableStatus(out, table)
     return found && { ...found, waiting: 0, parts: 1, failures: await failuresIn(`${table}.errors.jsonl`) }
   }
   try {
-    return isLines(out) ? await linesStatus(out) : await partsStatus(out)
+    return isJsonLines(out) ? await linesStatus(out) : await partsStatus(out)
   } catch (failure) {
-    throw named(out, failure)
+    throw fileError(out, failure)
   }
 }
 
@@ -96,7 +96,7 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
   const files = await readdir(folder)
   const status: IndexStatus = { description, rows: 0, waiting: 0, parts: 0, bytes: 0, failures: [] }
   const { asyncBufferFromFile, parquetMetadataAsync } = await loadReader()
-  for (const part of partsAmong(files)) {
+  for (const part of partFiles(files)) {
     const file = path.join(folder, part)
     const { num_rows } = await parquetMetadataAsync(await asyncBufferFromFile(file))
     status.rows += Number(num_rows)

@@ -4,7 +4,7 @@ import { link, open, rename, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
 /** The file is there whole, or as it was before. */
-export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
+export async function writeAtomically(file: string, content: string | Uint8Array): Promise<void> {
   const partial = `${file}.partial`
   try {
     await writeSynced(partial, content)
@@ -38,7 +38,7 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /** The file is there whole, unless another was there before, which stays. */
-export async function writeNew(file: string, content: string | Uint8Array): Promise<void> {
+export async function writeIfAbsent(file: string, content: string | Uint8Array): Promise<void> {
   const partial = `${file}.${randomUUID()}.partial`
   try {
     await writeSynced(partial, content)

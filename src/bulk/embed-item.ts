@@ -7,7 +7,7 @@ import { type Columns, carry } from './columns.ts'
 import { type PlannedItem, withRange } from './planned-item.ts'
 import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'
 
-export interface ItemWay {
+export interface EmbedItemOptions {
   embedder: Embedder
   description: IndexDescription
   /** Further tries for what may succeed later. */
@@ -25,12 +25,12 @@ export interface EmbeddedItem extends IndexedItem {
 /** Rejects only with what ends the run: the reason of the signal, a device that is lost, an embedder that is closed. */
 export async function embedItem(
   item: PlannedItem,
-  way: ItemWay,
+  options: EmbedItemOptions,
 ): Promise<EmbeddedItem | { id: string; failure: CosmosEmbedError }> {
-  const { retries, backoffSeconds, signal } = way
+  const { retries, backoffSeconds, signal } = options
   for (let tries = 0; ; tries++) {
     try {
-      return await embedOnce(item, way)
+      return await embedOnce(item, options)
     } catch (thrown) {
       signal.throwIfAborted()
       const failure = ours(thrown)
@@ -43,26 +43,26 @@ export async function embedItem(
   }
 }
 
-async function embedOnce(item: PlannedItem, way: ItemWay): Promise<EmbeddedItem> {
-  const { embedder, description, signal } = way
+async function embedOnce(item: PlannedItem, options: EmbedItemOptions): Promise<EmbeddedItem> {
+  const { embedder, description, signal } = options
   const { frameTolerance, windows, columns } = description
   const { id, input } = item
-  const options = { priority: 'bulk', signal } as const
+  const callOptions = { priority: 'bulk', signal } as const
   if ('text' in input) {
-    const result = await embedder.embedText(input.text, options)
+    const result = await embedder.embedText(input.text, callOptions)
     return { id, rows: [rowOf(item, result, columns, id, null, null)], bytes: 0 }
   }
   const { start, end } = input
   const video = typeof input.video === 'function' ? await input.video() : input.video
   const range = { ...(start !== undefined && { start }), ...(end !== undefined && { end }) }
   if (!windows) {
-    const result = await embedder.embedVideo(video, { ...options, ...range, frameTolerance })
+    const result = await embedder.embedVideo(video, { ...callOptions, ...range, frameTolerance })
     const row = rowOf(item, result, columns, id, start ?? 0, end ?? null)
     return { id, rows: [row], bytes: result.media.bytesRead }
   }
   const rows: IndexRow[] = []
   let bytes = 0
-  const asked = { ...options, ...range, frameTolerance }
+  const asked = { ...callOptions, ...range, frameTolerance }
   const segments = embedder.segments(video, {
     ...asked,
     windowSeconds: windows.seconds,
@@ -89,9 +89,9 @@ function rowOf(
   start: number | null,
   end: number | null,
 ): IndexRow {
-  return { id, uri, start, end, embedding, warnings: warnings.map(worded), carried: carry(carried, columns) }
+  return { id, uri, start, end, embedding, warnings: warnings.map(describeWarning), carried: carry(carried, columns) }
 }
 
-function worded({ code, message }: Warning): string {
+function describeWarning({ code, message }: Warning): string {
   return `${code}: ${message}`
 }

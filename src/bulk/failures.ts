@@ -1,7 +1,7 @@
 /** What could not be embedded, as lines of JSON. */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { CosmosEmbedError, ErrorCode } from '../errors.ts'
-import { linesOf, naming } from './files.ts'
+import { linesOf, withFileErrors } from './files.ts'
 
 export interface Failure {
   /** Of the item, or where its row is. */
@@ -23,12 +23,12 @@ export class FailureFile {
   }
 
   static async open(file: string): Promise<FailureFile> {
-    return naming(file, async () => new FailureFile(file, await open(file, 'w')))
+    return withFileErrors(file, async () => new FailureFile(file, await open(file, 'w')))
   }
 
   async add(key: string, { code, message, retryable }: CosmosEmbedError): Promise<void> {
     const failure: Failure = { key, code, message, retryable }
-    await naming(this.#file, () => this.#handle.appendFile(`${JSON.stringify(failure)}\n`))
+    await withFileErrors(this.#file, () => this.#handle.appendFile(`${JSON.stringify(failure)}\n`))
   }
 
   async close(): Promise<void> {

@@ -24,23 +24,23 @@ export async function* linesOf(
 }
 
 /** Runs `work`; what the file system says comes as SourceError, with the file's name. */
-export async function naming<T>(file: string, work: () => Promise<T>): Promise<T> {
+export async function withFileErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (failure) {
-    throw named(file, failure)
+    throw fileError(file, failure)
   }
 }
 
-export function named(file: string, failure: unknown): Error {
+export function fileError(file: string, failure: unknown): Error {
   if (failure instanceof CosmosEmbedError) return failure
   const { code, message } = failure as NodeJS.ErrnoException
   const reason = code === 'ENOSPC' ? 'the disk is full' : message
   return new SourceError(`${file}: ${reason}`, { cause: failure })
 }
 
-/** An optional peer. Rejects with InvalidArgumentError that says what to install. */
-export async function peer<T>(name: string, need: string, load: () => Promise<T>): Promise<T> {
+/** An optional importPeer. Rejects with InvalidArgumentError that says what to install. */
+export async function importPeer<T>(name: string, need: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load()
   } catch (cause) {
@@ -50,7 +50,7 @@ export async function peer<T>(name: string, need: string, load: () => Promise<T>
 }
 
 /** Without those that are equal to the one before: of rows that lie together. */
-export async function* unrepeated(ids: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+export async function* skipRepeats(ids: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
   let former: string | undefined
   for await (const id of ids) {
     if (id !== former) yield id

@@ -4,8 +4,8 @@ import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
-import { writeWhole } from './durable.ts'
-import { linesOf, naming, unrepeated } from './files.ts'
+import { writeAtomically } from './durable.ts'
+import { linesOf, withFileErrors, skipRepeats } from './files.ts'
 import { readDescription } from './parquet-sink.ts'
 import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 
@@ -16,7 +16,7 @@ interface State extends IndexDescription {
 
 /**
  * One line a row, and beside it `FILE.index.json`: what all vectors have in common, and how much of the file is whole.
- * What lies behind that, a crash has left there, and it is cut off.
+ * What lies behind that, a crash has left existing, and it is cut off.
  */
 export function jsonlSink(file: string): VectorSink {
   return new JsonlSink(file)
@@ -26,7 +26,7 @@ class JsonlSink implements VectorSink {
   readonly #file: string
   #state: State | undefined
   #handle: FileHandle | undefined
-  #letGo: (() => Promise<void>) | undefined
+  #unlock: (() => Promise<void>) | undefined
 
   constructor(file: string) {
     this.#file = file
@@ -34,7 +34,7 @@ class JsonlSink implements VectorSink {
 
   async open(wanted: IndexDescription): Promise<void> {
     try {
-      await naming(this.#file, () => this.#open(wanted))
+      await withFileErrors(this.#file, () => this.#open(wanted))
     } catch (failure) {
       await this.close()
       throw failure
@@ -43,30 +43,30 @@ class JsonlSink implements VectorSink {
 
   async #open(wanted: IndexDescription): Promise<void> {
     const folder = await realpath(path.dirname(this.#file))
-    this.#letGo = await holdName('index', path.join(folder, path.basename(this.#file)))
-    if (!this.#letGo) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
-    const there = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
+    this.#unlock = await holdName('index', path.join(folder, path.basename(this.#file)))
+    if (!this.#unlock) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
+    const existing = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
     const size = (await stat(this.#file).catch(() => undefined))?.size ?? 0
-    if (there) agree(there, wanted, this.#file)
-    if (size > 0 && !there) {
+    if (existing) agree(existing, wanted, this.#file)
+    if (size > 0 && !existing) {
       throw new InvalidArgumentError(
-        `${this.#file} is there and was not written by cosmos-embed index: choose another destination`,
+        `${this.#file} already exists and was not written by cosmos-embed index: choose another destination`,
       )
     }
-    if (there && size < there.bytes) {
+    if (existing && size < existing.bytes) {
       throw new InvalidArgumentError(
-        `${this.#file} has ${size} bytes and had ${there.bytes}: rows are missing. Bring it back, or remove ` +
+        `${this.#file} has ${size} bytes and had ${existing.bytes}: rows are missing. Bring it back, or remove ` +
           `${jsonlStateFile(this.#file)} and it, and start over`,
       )
     }
-    this.#state = there ?? { ...wanted, bytes: 0 }
+    this.#state = existing ?? { ...wanted, bytes: 0 }
     this.#handle = await open(this.#file, 'a')
     await this.#handle.truncate(this.#state.bytes)
     await this.#commit(this.#state)
   }
 
   held(): AsyncIterable<string> {
-    return unrepeated(this.#ids())
+    return skipRepeats(this.#ids())
   }
 
   async *#ids(): AsyncGenerator<string, void, undefined> {
@@ -80,7 +80,7 @@ class JsonlSink implements VectorSink {
   async write(items: readonly IndexedItem[]): Promise<void> {
     const { handle, state } = this.#opened()
     const lines = Buffer.from(items.map((item) => linesFor(item, state.windows !== null)).join(''))
-    await naming(this.#file, async () => {
+    await withFileErrors(this.#file, async () => {
       try {
         await handle.appendFile(lines)
         await handle.datasync()
@@ -95,12 +95,12 @@ class JsonlSink implements VectorSink {
   async close(): Promise<void> {
     await this.#handle?.close()
     this.#handle = undefined
-    await this.#letGo?.()
-    this.#letGo = undefined
+    await this.#unlock?.()
+    this.#unlock = undefined
   }
 
   async #commit(state: State): Promise<void> {
-    await writeWhole(jsonlStateFile(this.#file), `${JSON.stringify(state, null, 2)}\n`)
+    await writeAtomically(jsonlStateFile(this.#file), `${JSON.stringify(state, null, 2)}\n`)
     this.#state = state
   }
 

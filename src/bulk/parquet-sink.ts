@@ -4,12 +4,12 @@ import path from 'node:path'
 import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
-import { syncFolder, writeNew, writeWhole } from './durable.ts'
-import { named, naming, unrepeated } from './files.ts'
+import { syncFolder, writeIfAbsent, writeAtomically } from './durable.ts'
+import { fileError, withFileErrors, skipRepeats } from './files.ts'
 import { encodePart, loadReader, loadWriter, readRows } from './parquet.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
-import { Tail } from './part-journal.ts'
+import { PartJournal } from './part-journal.ts'
 
 export interface ParquetSinkOptions {
   /** Rows of one part. Default 10,000. The last part of a run may have fewer; windows of one video stay together. */
@@ -26,7 +26,7 @@ export interface ParquetSinkOptions {
  * ```
  *
  * The folder is its own journal. A part appears whole, by being renamed, and then its tail is removed; a tail whose part
- * is there has nothing to say. Readers of folders leave alone what begins with `_`.
+ * is existing has nothing to say. Readers of folders leave alone what begins with `_`.
  */
 export function parquetSink(folder: string, options: ParquetSinkOptions = {}): VectorSink {
   return new ParquetSink(folder, options)
@@ -38,10 +38,10 @@ class ParquetSink implements VectorSink {
   /** What the names of our parts have in front of their number. */
   readonly #prefix: string
   #description: IndexDescription | undefined
-  #letGo: (() => Promise<void>) | undefined
-  #tail: Tail | undefined
-  #waiting: IndexedItem[] = []
-  #waitingRows = 0
+  #unlock: (() => Promise<void>) | undefined
+  #journal: PartJournal | undefined
+  #pendingItems: IndexedItem[] = []
+  #pendingRows = 0
   /** Of the part that comes next. */
   #number = 1
 
@@ -56,12 +56,12 @@ class ParquetSink implements VectorSink {
     await loadWriter()
     await loadReader()
     try {
-      await naming(this.#folder, async () => {
+      await withFileErrors(this.#folder, async () => {
         await mkdir(this.#folder, { recursive: true })
-        this.#letGo = await holdName(`index-${this.#prefix}`, await realpath(this.#folder))
-        if (!this.#letGo) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
+        this.#unlock = await holdName(`index-${this.#prefix}`, await realpath(this.#folder))
+        if (!this.#unlock) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
         await this.#describe(wanted)
-        await this.#clean()
+        await this.#recover()
       })
     } catch (failure) {
       await this.#release()
@@ -70,34 +70,34 @@ class ParquetSink implements VectorSink {
   }
 
   held(): AsyncIterable<string> {
-    return unrepeated(this.#ids())
+    return skipRepeats(this.#ids())
   }
 
   async *#ids(): AsyncGenerator<string, void, undefined> {
     const { windows } = this.#opened()
     const column = windows ? 'item' : 'id'
-    for (const file of partsAmong(await readdir(this.#folder))) {
+    for (const file of partFiles(await readdir(this.#folder))) {
       try {
         for await (const row of readRows(path.join(this.#folder, file), [column])) yield row[column] as string
       } catch (failure) {
-        throw named(path.join(this.#folder, file), failure)
+        throw fileError(path.join(this.#folder, file), failure)
       }
     }
-    for (const { id } of this.#waiting) yield id
+    for (const { id } of this.#pendingItems) yield id
   }
 
   async write(items: readonly IndexedItem[]): Promise<void> {
-    await naming(this.#tailFile(), async () => {
-      this.#tail ??= (await Tail.open(this.#tailFile())).tail
-      await this.#tail.append(items)
+    await withFileErrors(this.#journalFile(), async () => {
+      this.#journal ??= (await PartJournal.open(this.#journalFile())).tail
+      await this.#journal.append(items)
     })
     this.#add(items)
-    if (this.#waitingRows >= this.#partRows) await this.#writePart()
+    if (this.#pendingRows >= this.#partRows) await this.#writePart()
   }
 
   async close(): Promise<void> {
     try {
-      if (this.#waitingRows > 0) await this.#writePart()
+      if (this.#pendingRows > 0) await this.#writePart()
     } finally {
       await this.#release()
     }
@@ -105,20 +105,20 @@ class ParquetSink implements VectorSink {
 
   async #describe(wanted: IndexDescription): Promise<void> {
     const file = path.join(this.#folder, '_index.json')
-    const there = await readDescription(file)
-    if (!there && partsAmong(await readdir(this.#folder)).length > 0) {
+    const existing = await readDescription(file)
+    if (!existing && partFiles(await readdir(this.#folder)).length > 0) {
       throw new InvalidArgumentError(
         `${this.#folder} has parts but no _index.json, so what their vectors are is not known: choose another destination`,
       )
     }
     // Another shard may be the first in the same moment.
-    if (!there) await writeNew(file, `${JSON.stringify(wanted, null, 2)}\n`)
-    this.#description = there ?? (await readDescription(file)) ?? wanted
+    if (!existing) await writeIfAbsent(file, `${JSON.stringify(wanted, null, 2)}\n`)
+    this.#description = existing ?? (await readDescription(file)) ?? wanted
     agree(this.#description, wanted, this.#folder)
   }
 
   /** Takes up what an earlier run has left. */
-  async #clean(): Promise<void> {
+  async #recover(): Promise<void> {
     const files = await readdir(this.#folder)
     const ours = new RegExp(`^part-${this.#prefix}(\\d+)\\.parquet$`)
     const numbers = files.flatMap((file) => Number(ours.exec(file)?.[1] ?? []))
@@ -129,10 +129,10 @@ class ParquetSink implements VectorSink {
     for (const file of halves) {
       if (ours.test(file.slice(0, -'.partial'.length))) await unlink(path.join(this.#folder, file))
     }
-    for (const file of files) await this.#takeUpTail(file)
+    for (const file of files) await this.#recoverJournal(file)
   }
 
-  async #takeUpTail(file: string): Promise<void> {
+  async #recoverJournal(file: string): Promise<void> {
     const [, prefix, count, digits] = /^_tail-((?:\d+-of-(\d+)-)?)(\d+)\.jsonl$/.exec(file) ?? []
     if (digits === undefined) return
     if (prefix !== this.#prefix) {
@@ -149,39 +149,39 @@ class ParquetSink implements VectorSink {
       await unlink(whole)
       return
     }
-    const { tail, items } = await Tail.open(whole)
-    this.#tail = tail
+    const { tail, items } = await PartJournal.open(whole)
+    this.#journal = tail
     this.#add(items)
   }
 
   #add(items: readonly IndexedItem[]): void {
-    this.#waiting.push(...items)
-    for (const { rows } of items) this.#waitingRows += rows.length
+    this.#pendingItems.push(...items)
+    for (const { rows } of items) this.#pendingRows += rows.length
   }
 
   async #writePart(): Promise<void> {
-    const file = path.join(this.#folder, `part-${this.#prefix}${numbered(this.#number)}.parquet`)
-    await naming(file, async () => {
-      await writeWhole(file, await encodePart(this.#waiting, this.#opened()))
-      await this.#tail?.close()
-      this.#tail = undefined
-      await unlink(this.#tailFile())
+    const file = path.join(this.#folder, `part-${this.#prefix}${paddedNumber(this.#number)}.parquet`)
+    await withFileErrors(file, async () => {
+      await writeAtomically(file, await encodePart(this.#pendingItems, this.#opened()))
+      await this.#journal?.close()
+      this.#journal = undefined
+      await unlink(this.#journalFile())
       await syncFolder(this.#folder)
     })
     this.#number++
-    this.#waiting = []
-    this.#waitingRows = 0
+    this.#pendingItems = []
+    this.#pendingRows = 0
   }
 
   async #release(): Promise<void> {
-    await this.#tail?.close()
-    this.#tail = undefined
-    await this.#letGo?.()
-    this.#letGo = undefined
+    await this.#journal?.close()
+    this.#journal = undefined
+    await this.#unlock?.()
+    this.#unlock = undefined
   }
 
-  #tailFile(): string {
-    return path.join(this.#folder, `_tail-${this.#prefix}${numbered(this.#number)}.jsonl`)
+  #journalFile(): string {
+    return path.join(this.#folder, `_tail-${this.#prefix}${paddedNumber(this.#number)}.jsonl`)
   }
 
   #opened(): IndexDescription {
@@ -191,15 +191,15 @@ class ParquetSink implements VectorSink {
 }
 
 /** In the order in which they were written. */
-export function partsAmong(files: readonly string[]): string[] {
+export function partFiles(files: readonly string[]): string[] {
   return files.filter((file) => /^part-(?:\d+-of-\d+-)?\d+\.parquet$/.test(file)).sort()
 }
 
-/** Undefined where there is none. */
+/** Undefined where existing is none. */
 export async function readDescription(file: string): Promise<IndexDescription | undefined> {
   const content = await readFile(file, 'utf8').catch((failure) => {
     if (failure.code === 'ENOENT') return undefined
-    throw named(file, failure)
+    throw fileError(file, failure)
   })
   if (content === undefined) return undefined
   try {
@@ -209,6 +209,6 @@ export async function readDescription(file: string): Promise<IndexDescription | 
   }
 }
 
-function numbered(number: number): string {
+function paddedNumber(number: number): string {
   return `${number}`.padStart(6, '0')
 }

@@ -3,7 +3,7 @@ import type { KeyValue, SchemaElement } from 'hyparquet'
 import type { ColumnSource } from 'hyparquet-writer'
 import { VERSION } from '../base/version.ts'
 import type { ColumnType } from './columns.ts'
-import { peer } from './files.ts'
+import { importPeer } from './files.ts'
 import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'
 
 /** Rows that are encoded without a look at the event loop. */
@@ -11,7 +11,7 @@ const GROUP = 1000
 
 /** The writer, or the error that says how to get it. */
 export function loadWriter(): Promise<typeof import('hyparquet-writer')> {
-  return peer('hyparquet-writer', 'a folder of Parquet parts', () => import('hyparquet-writer'))
+  return importPeer('hyparquet-writer', 'a folder of Parquet parts', () => import('hyparquet-writer'))
 }
 
 /** The reader, and what it needs for every codec but snappy. */
@@ -19,8 +19,8 @@ export async function loadReader(): Promise<
   typeof import('hyparquet') & Pick<typeof import('hyparquet-compressors'), 'compressors'>
 > {
   const need = 'reading Parquet'
-  const reader = await peer('hyparquet', need, () => import('hyparquet'))
-  const { compressors } = await peer('hyparquet-compressors', need, () => import('hyparquet-compressors'))
+  const reader = await importPeer('hyparquet', need, () => import('hyparquet'))
+  const { compressors } = await importPeer('hyparquet-compressors', need, () => import('hyparquet-compressors'))
   return { ...reader, compressors }
 }
 

@@ -2,7 +2,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import type { IndexedItem, IndexRow } from './sink.ts'
 
-export class Tail {
+export class PartJournal {
   readonly #handle: FileHandle
   /** Of whole lines. */
   #bytes: number
@@ -13,7 +13,7 @@ export class Tail {
   }
 
   /** Opens the file, or makes it. A line that was cut off is gone. */
-  static async open(file: string): Promise<{ tail: Tail; items: IndexedItem[] }> {
+  static async open(file: string): Promise<{ tail: PartJournal; items: IndexedItem[] }> {
     const items: IndexedItem[] = []
     const content = await readFile(file).catch((failure) => {
       if (failure.code === 'ENOENT') return Buffer.alloc(0)
@@ -24,7 +24,7 @@ export class Tail {
     const handle = await open(file, 'a')
     try {
       await handle.truncate(whole.length)
-      return { tail: new Tail(handle, whole.length), items }
+      return { tail: new PartJournal(handle, whole.length), items }
     } catch (failure) {
       await handle.close()
       throw failure

@@ -4,7 +4,7 @@ import process from 'node:process'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { DownloadError, SourceError } from '../errors.ts'
 import { videoExtensions } from '../base/media-names.ts'
-import { peer } from './files.ts'
+import { importPeer } from './files.ts'
 
 /** A URL is made anew for each try, and used at once; a slow download may take a while to begin. */
 const SIGNED_FOR_SECONDS = 3600
@@ -36,8 +36,8 @@ export function openS3(): Promise<Peers> {
 }
 
 async function loadPeers(): Promise<Peers> {
-  const sdk = await peer('@aws-sdk/client-s3', 's3://', () => import('@aws-sdk/client-s3'))
-  const presigner = await peer(
+  const sdk = await importPeer('@aws-sdk/client-s3', 's3://', () => import('@aws-sdk/client-s3'))
+  const presigner = await importPeer(
     '@aws-sdk/s3-request-presigner',
     's3://',
     () => import('@aws-sdk/s3-request-presigner'),
@@ -60,7 +60,7 @@ export async function* listVideos({ bucket, key }: ObjectPlace): AsyncGenerator<
       }
     }
   } catch (cause) {
-    throw new SourceError(`s3://${bucket}/${key} cannot be listed: ${wordsOf(cause)}`, { cause })
+    throw new SourceError(`s3://${bucket}/${key} cannot be listed: ${describeFailure(cause)}`, { cause })
   }
 }
 
@@ -71,11 +71,11 @@ export async function signedUrl({ bucket, key }: ObjectPlace): Promise<URL> {
   try {
     return new URL(await presigner.getSignedUrl(client, command, { expiresIn: SIGNED_FOR_SECONDS }))
   } catch (cause) {
-    throw new DownloadError(`s3://${bucket}/${key} cannot be signed: ${wordsOf(cause)}`, { cause })
+    throw new DownloadError(`s3://${bucket}/${key} cannot be signed: ${describeFailure(cause)}`, { cause })
   }
 }
 
-function wordsOf(failure: unknown): string {
+function describeFailure(failure: unknown): string {
   const { name, message } = failure as Error
   return message && message !== name ? `${name}: ${message}` : name
 }

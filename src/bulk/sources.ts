@@ -7,7 +7,7 @@ import process from 'node:process'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CosmosEmbedError, InvalidArgumentError, InvalidRequestError } from '../errors.ts'
-import { linesOf, named, peer } from './files.ts'
+import { linesOf, fileError, importPeer } from './files.ts'
 import { expandGlob, isGlob } from './glob.ts'
 import { readRows } from './parquet.ts'
 import { type Planned, planRow, planVideo } from './planned-item.ts'
@@ -31,14 +31,14 @@ export interface SourceOptions {
   signal?: AbortSignal | undefined
 }
 
-const manifests: Record<string, (file: string) => AsyncIterable<Numbered>> = {
+const manifests: Record<string, (file: string) => AsyncIterable<NumberedRow>> = {
   '.jsonl': jsonRows,
   '.ndjson': jsonRows,
   '.csv': csvRows,
   '.parquet': parquetRows,
 }
 
-interface Numbered {
+interface NumberedRow {
   number: number
   /** Undefined for a line that holds none. */
   row: Record<string, unknown> | undefined
@@ -68,7 +68,7 @@ export async function openSources(
         spool = await mkdtemp(path.join(tmpdir(), 'cosmos-embed-index-'))
         const file = path.join(spool, 'stdin')
         await pipeline(Readable.from(stdin), createWriteStream(file), { ...(signal && { signal }) })
-        sources.push({ name: 'standard input', items: () => spooled(file) })
+        sources.push({ name: 'standard input', items: () => stdinItems(file) })
       }
     }
   } catch (failure) {
@@ -81,19 +81,19 @@ export async function openSources(
 async function sourceFor(word: string): Promise<IndexSource> {
   const place = objectPlace(word)
   if (place) return { name: word, items: () => bucketItems(place) }
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(word)) return listed(word, [word])
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(word)) return videoList(word, [word])
   const found = await stat(word).catch(() => undefined)
   if (found?.isDirectory()) return { name: word, items: () => folderItems(word) }
   const read = manifests[path.extname(word).toLowerCase()]
   if (found && read) return { name: word, items: () => manifestItems(word, read) }
-  if (found) return listed(word, [word])
+  if (found) return videoList(word, [word])
   if (!isGlob(word)) throw new InvalidArgumentError(`there is no file or folder "${word}"`)
   const files = await expandGlob(word)
   if (files.length === 0) throw new InvalidArgumentError(`no file matches "${word}"`)
-  return listed(word, files)
+  return videoList(word, files)
 }
 
-function listed(name: string, videos: readonly string[]): IndexSource {
+function videoList(name: string, videos: readonly string[]): IndexSource {
   return {
     name,
     async *items() {
@@ -106,7 +106,7 @@ async function* folderItems(folder: string): AsyncGenerator<Planned, void, undef
   try {
     for await (const file of walkVideos(folder)) yield planVideo(file, '.')
   } catch (failure) {
-    throw named(folder, failure)
+    throw fileError(folder, failure)
   }
 }
 
@@ -116,36 +116,36 @@ async function* bucketItems({ bucket, key: prefix }: ObjectPlace): AsyncGenerato
 
 async function* manifestItems(
   file: string,
-  read: (file: string) => AsyncIterable<Numbered>,
+  read: (file: string) => AsyncIterable<NumberedRow>,
 ): AsyncGenerator<Planned, void, undefined> {
   // As the files that a manifest names mostly lie beside it.
   const base = path.dirname(path.resolve(file))
   try {
-    for await (const { row, number } of read(file)) yield planNumbered(row, base, `${file}:${number}`)
+    for await (const { row, number } of read(file)) yield planNumberedRow(row, base, `${file}:${number}`)
   } catch (failure) {
     if (failure instanceof CosmosEmbedError) throw failure
-    throw named(file, failure)
+    throw fileError(file, failure)
   }
 }
 
-function planNumbered(row: Numbered['row'], base: string, place: string): Planned {
+function planNumberedRow(row: NumberedRow['row'], base: string, place: string): Planned {
   if (row) return planRow(row, base, place)
   return { key: place, problem: new InvalidRequestError('the line is not a JSON object') }
 }
 
 /** A line is a row in JSON if it begins with a brace, and else a path or a URL. */
-async function* spooled(file: string): AsyncGenerator<Planned, void, undefined> {
+async function* stdinItems(file: string): AsyncGenerator<Planned, void, undefined> {
   for await (const { line, number } of linesOf(file)) {
     const row = line.trimStart().startsWith('{') ? parsed(line) : { video: line }
-    yield planNumbered(row, '.', `standard input:${number}`)
+    yield planNumberedRow(row, '.', `standard input:${number}`)
   }
 }
 
-async function* jsonRows(file: string): AsyncGenerator<Numbered, void, undefined> {
+async function* jsonRows(file: string): AsyncGenerator<NumberedRow, void, undefined> {
   for await (const { line, number } of linesOf(file)) yield { row: parsed(line), number }
 }
 
-function parsed(line: string): Numbered['row'] {
+function parsed(line: string): NumberedRow['row'] {
   try {
     const value: unknown = JSON.parse(line)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
@@ -153,8 +153,8 @@ function parsed(line: string): Numbered['row'] {
   return undefined
 }
 
-async function* csvRows(file: string): AsyncGenerator<Numbered, void, undefined> {
-  const { parse } = await peer('csv-parse', 'reading CSV', () => import('csv-parse'))
+async function* csvRows(file: string): AsyncGenerator<NumberedRow, void, undefined> {
+  const { parse } = await importPeer('csv-parse', 'reading CSV', () => import('csv-parse'))
   const parser = parse({ columns: true, bom: true, info: true, skip_empty_lines: true })
   // What goes wrong with the file comes out of the parser.
   const ended = pipeline(createReadStream(file), parser).catch(() => {})
@@ -169,7 +169,7 @@ async function* csvRows(file: string): AsyncGenerator<Numbered, void, undefined>
   await ended
 }
 
-async function* parquetRows(file: string): AsyncGenerator<Numbered, void, undefined> {
+async function* parquetRows(file: string): AsyncGenerator<NumberedRow, void, undefined> {
   let number = 0
   for await (const row of readRows(file)) yield { row, number: ++number }
 }

@@ -1,6 +1,6 @@
 /** What `cosmos-embed doctor` says about GPUs. A machine without one is a note: the CPU does the same work. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeNvdecCapability } from '#binding'
-import { buildCommand, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choose-device.ts'
+import { buildCommand, findUsableTensorRt, probeGpus, buildRequestFor, selectGpus } from '../device/choose-device.ts'
 import { driverLibraries } from '../device/driver-libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'
@@ -68,7 +68,7 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
     const found = await look(`NVDEC of GPU ${gpu.device}`, () => nvdec(gpu, libraries, parts))
     if (found) findings.push(found)
   }
-  const tensorrt = await look('TensorRT', () => openableTensorRt(binding, cuda, signal))
+  const tensorrt = await look('TensorRT', () => findUsableTensorRt(binding, cuda, signal))
   if (!tensorrt) return findings
   findings.push({
     check: 'TensorRT',
@@ -81,7 +81,7 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
     const check = `engines for GPU ${gpu.device}`
     const found = await look(check, async (): Promise<Finding> => {
       const bundle = await loadBundle(parts.model, { signal })
-      const request = requestFor(gpu, { driver: driver.version, libraries, tensorrt }, { ...parts, bundle })
+      const request = buildRequestFor(gpu, { driver: driver.version, libraries, tensorrt }, { ...parts, bundle })
       const { plans, missing: why } = await findPlans(request)
       const fix = `build them with: ${buildCommand(bundle, cuda, gpu.device)}`
       if (!plans) return { check, state: missing, found: why, fix }

@@ -14,7 +14,7 @@ import {
   UsageError,
 } from './command.ts'
 import { table } from './table.ts'
-import { readWords, type Word } from './inputs.ts'
+import { readInputs, type CliInput } from './inputs.ts'
 
 const usage = `Usage: cosmos-embed embed FILE|URL|TEXT|-… [--json]
 
@@ -58,14 +58,14 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
 
   const forced = values.text ? 'text' : values.video ? 'video' : undefined
-  const words = requestType === undefined ? await readWords(positionals, forced, io) : []
+  const words = requestType === undefined ? await readInputs(positionals, forced, io) : []
   await using embedder = await createEmbedder({ ...given, signal: io.signal })
   if (requestType !== undefined) {
     const request: EmbedRequest = { request_type: requestType, input: positionals }
     if (encodingFormat !== undefined) request.encoding_format = encodingFormat
     return await sendRequest(embedder, request, io)
   }
-  return await embedWords(embedder, words, values.json === true, io)
+  return await embedInputs(embedder, words, values.json === true, io)
 }
 
 async function sendRequest(embedder: Embedder, request: EmbedRequest, io: Io): Promise<number> {
@@ -78,9 +78,9 @@ async function sendRequest(embedder: Embedder, request: EmbedRequest, io: Io): P
   return 0
 }
 
-async function embedWords(
+async function embedInputs(
   embedder: Embedder,
-  words: readonly Word[],
+  words: readonly CliInput[],
   json: boolean,
   io: Io,
 ): Promise<number> {
@@ -89,7 +89,7 @@ async function embedWords(
   const embedded: Embedded[] = []
   const records: object[] = []
   for (const [index, result] of settled.entries()) {
-    const { input, as } = words[index] as Word
+    const { input, as } = words[index] as CliInput
     if (result.status === 'fulfilled') {
       const { embedding, timings, ...rest } = result.value
       embedded.push({ input, as, embedding })
@@ -108,7 +108,7 @@ async function embedWords(
   return embedded.length === words.length ? 0 : 1
 }
 
-interface Embedded extends Pick<Word, 'input' | 'as'> {
+interface Embedded extends Pick<CliInput, 'input' | 'as'> {
   embedding: Float32Array
 }
 

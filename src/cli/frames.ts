@@ -13,7 +13,7 @@ import {
   UsageError,
 } from './command.ts'
 import { contactSheet } from './contact-sheet.ts'
-import { squareOf, writePng } from './png.ts'
+import { clipFrame, writePng } from './png.ts'
 import { videoArgument } from './video-argument.ts'
 
 const usage = `Usage: cosmos-embed frames FILE --out DIR [--clip]
@@ -70,7 +70,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   for (const [index, image] of extracted.images.entries()) {
     await writePng(path.join(out, `frame-${index}.png`), image)
     if (values.clip) {
-      await writePng(path.join(out, `clip-${index}.png`), squareOf(extracted.clip, index, resolution))
+      await writePng(path.join(out, `clip-${index}.png`), clipFrame(extracted.clip, index, resolution))
     }
   }
   const record = { source: file, ...extracted.media, frames: extracted.frames, warnings: extracted.warnings }

@@ -78,7 +78,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const [first, dest] = positionals
   if (first === 'status' && values.out === undefined) {
     if (dest === undefined || positionals.length !== 2) throw new UsageError('expected: index status DEST')
-    return tellStatus(dest, values.table, io)
+    return printStatus(dest, values.table, io)
   }
   if (first === undefined) throw new UsageError('expected at least one SOURCE')
   if (values.out === undefined) throw new UsageError('--out DEST is missing')
@@ -99,7 +99,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     partRows: integerOption('part-rows', values['part-rows'], 1),
   })
   await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
-  if (values['dry-run']) return tellPlan(opened, { out: values.out, table: values.table }, way, io)
+  if (values['dry-run']) return printPlan(opened, { out: values.out, table: values.table }, way, io)
 
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
@@ -131,7 +131,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
 }
 
-async function tellPlan(
+async function printPlan(
   { sources }: OpenedSources,
   { out, table }: { out: string; table: string | undefined },
   way: Pick<IndexOptions, 'shard' | 'windows' | 'signal'>,
@@ -157,7 +157,7 @@ async function tellPlan(
   return 0
 }
 
-async function tellStatus(out: string, table: string | undefined, io: Io): Promise<number> {
+async function printStatus(out: string, table: string | undefined, io: Io): Promise<number> {
   const status = await statusOf(out, { table })
   if (!status) throw new UsageError(`"${nameOf(out, table)}" is no index that cosmos-embed has written`)
   const { description, failures } = status

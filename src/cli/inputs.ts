@@ -6,7 +6,7 @@ import { likeness } from '../request/media-likeness.ts'
 import type { ItemInput } from '../request/schema.ts'
 import { type Io, UsageError } from './command.ts'
 
-export interface Word {
+export interface CliInput {
   /** As it was written, or the file that a pattern found. */
   input: string
   /** What it was taken for. */
@@ -15,22 +15,22 @@ export interface Word {
 }
 
 /** Throws UsageError for a word that looks like a path, a pattern or a URL and leads nowhere. */
-export async function readWords(
+export async function readInputs(
   words: readonly string[],
   forced: 'text' | 'video' | undefined,
   io: Pick<Io, 'stdin'>,
-): Promise<Word[]> {
+): Promise<CliInput[]> {
   if (words.filter((word) => word === '-').length > 1) {
     throw new UsageError('standard input can be read once: "-" is there more than once')
   }
-  return (await Promise.all(words.map((word) => readWord(word, forced, io)))).flat()
+  return (await Promise.all(words.map((word) => readInput(word, forced, io)))).flat()
 }
 
-async function readWord(
+async function readInput(
   word: string,
   forced: 'text' | 'video' | undefined,
   { stdin = process.stdin }: Pick<Io, 'stdin'>,
-): Promise<Word[]> {
+): Promise<CliInput[]> {
   if (word === '-') {
     const item = forced === 'text' ? { text: await textOf(stdin) } : { video: stdin }
     return [{ input: word, as: 'standard input', item }]
@@ -42,7 +42,7 @@ async function readWord(
       `"${found.shown}…" is a data URI: say --request-type, which sends it as it is, or --text`,
     )
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\/\S*$/i.test(word)) return [videoByUrl(word)]
+  if (/^[a-z][a-z0-9+.-]*:\/\/\S*$/i.test(word)) return [urlInput(word)]
   const stats = await stat(word).catch(() => undefined)
   if (stats?.isDirectory()) {
     throw new UsageError(`"${word}" is a folder: say ${word}/*.mp4 for its files, or use cosmos-embed search`)
@@ -61,7 +61,7 @@ async function readWord(
   return [{ input: word, as: 'text', item: { text: word } }]
 }
 
-function videoByUrl(word: string): Word {
+function urlInput(word: string): CliInput {
   if (!URL.canParse(word))
     throw new UsageError(`"${word}" is not a URL; if it is meant as a text, say --text`)
   const url = new URL(word)

@@ -13,7 +13,7 @@ export async function writePng(path: string, image: RgbImage): Promise<void> {
 }
 
 /** Frame `index` of planar [T, 3, R, R] bytes as an interleaved picture. */
-export function squareOf(clip: Uint8Array, index: number, resolution: number): RgbImage {
+export function clipFrame(clip: Uint8Array, index: number, resolution: number): RgbImage {
   const plane = resolution * resolution
   const frame = clip.subarray(3 * plane * index, 3 * plane * (index + 1))
   const data = new Uint8Array(3 * plane)

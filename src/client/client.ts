@@ -23,11 +23,11 @@ import type {
   Progress,
   Video,
 } from '../types.ts'
-import { type Vectors, vectorsOf } from './response.ts'
-import { type Batch, embedded, Gatherer, requestTypeOf } from './request-batcher.ts'
+import { type BatchVectors, parseVectors } from './response.ts'
+import { type RequestBatch, embedded, RequestBatcher, requestTypeOf } from './request-batcher.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
-import { checkRequest, requestParts, together } from './request.ts'
-import { Transport, type Way } from './transport.ts'
+import { checkRequest, splitRequest, mergeResponses } from './request.ts'
+import { Transport, type SendOptions } from './transport.ts'
 import type { ClientOptions, Embedded, EmbedderClient, ModelFacts, SettledEmbedded } from './types.ts'
 import { CLIP_FRAMES, isFrames, wireItem } from './wire-item.ts'
 
@@ -40,7 +40,7 @@ export function createClient(options: ClientOptions): EmbedderClient {
 }
 
 /** One call on its way to the server. */
-interface Asked extends Way {
+interface CallContext extends SendOptions {
   call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
 }
@@ -52,7 +52,7 @@ class HttpEmbedder implements EmbedderClient {
   /** Somebody waits for a query: it is not behind bulk work. */
   readonly #slots: Record<Priority, Slots>
   /** Of what no caller owns. */
-  readonly #life = new AbortController()
+  readonly #lifetime = new AbortController()
   #model: Promise<string> | undefined
   #facts: Promise<ModelFacts> | undefined
 
@@ -63,7 +63,7 @@ class HttpEmbedder implements EmbedderClient {
   }
 
   embed = ((request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> =>
-    holding((request as EmbedRequest | undefined)?.input, () =>
+    withHeldStreams((request as EmbedRequest | undefined)?.input, () =>
       this.#request(request, options),
     )) as EmbedderClient['embed']
 
@@ -73,11 +73,11 @@ class HttpEmbedder implements EmbedderClient {
     const { requestType, format, inputs, model } = checkRequest(request)
     return this.#calls.run(signal, async (call) => {
       const priority = requestType === 'query' ? 'query' : 'bulk'
-      const asked: Asked = { call, signal: call.signal, whenFull, priority }
+      const asked: CallContext = { call, signal: call.signal, whenFull, priority }
       let done = 0
-      const answers = await allOrNothing(call, requestParts(requestType, inputs), async (part) => {
+      const answers = await allOrNothing(call, splitRequest(requestType, inputs), async (part) => {
         const vectors = await this.#send(part, asked, model).catch((failure: unknown) => {
-          throw movedFailure(failure, part)
+          throw withRequestIndex(failure, part)
         })
         for (const { index } of part.entries) {
           const input = inputs[index]
@@ -86,20 +86,20 @@ class HttpEmbedder implements EmbedderClient {
         }
         return { part, vectors }
       })
-      return together(answers, { format, count: inputs.length, totalMs: performance.now() - began })
+      return mergeResponses(answers, { format, count: inputs.length, totalMs: performance.now() - began })
     })
   }
 
   embedText(text: string, options?: ItemOptions): Promise<Embedded> {
-    return this.#one({ text }, options)
+    return this.#embedSingle({ text }, options)
   }
 
   embedVideo(video: Video | FramesInput, options?: ItemOptions): Promise<Embedded> {
-    return this.#one(isFrames(video) ? video : { video }, options)
+    return this.#embedSingle(isFrames(video) ? video : { video }, options)
   }
 
   embedImage(image: Picture, options?: ItemOptions): Promise<Embedded> {
-    return this.#one({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
+    return this.#embedSingle({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
   }
 
   async embedMany<I extends ItemInput>(
@@ -129,14 +129,14 @@ class HttpEmbedder implements EmbedderClient {
     { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
   ): ItemStream<I, SettledEmbedded<I>> {
     const { batchSize, maxParallel } = this.#options
-    const asked: Asked = { call, signal: call.signal, whenFull, priority }
-    const send = (batch: Batch) => this.#send(batch, asked)
-    const gatherer = new Gatherer({ call, priority, batchSize, maxParallel, send })
+    const asked: CallContext = { call, signal: call.signal, whenFull, priority }
+    const send = (batch: RequestBatch) => this.#send(batch, asked)
+    const batcher = new RequestBatcher({ call, priority, batchSize, maxParallel, send })
     let read = 0
     let done = 0
     const embedOne = async (input: I, index: number) => {
       read = index + 1
-      const one = await settled(input, index, async () => gatherer.embed(wireItem(input), index))
+      const one = await settled(input, index, async () => batcher.embed(wireItem(input), index))
       if (one.status === 'fulfilled') {
         const total = Array.isArray(items) ? items.length : read
         onProgress?.(progress({ done: ++done, total, index, key: one.key }))
@@ -153,7 +153,7 @@ class HttpEmbedder implements EmbedderClient {
     labels: readonly string[],
     options?: ItemOptions,
   ): Promise<LabelScore[]> {
-    return holding({ video }, () => this.#classify(video, labels, options))
+    return withHeldStreams({ video }, () => this.#classify(video, labels, options))
   }
 
   async #classify(
@@ -166,10 +166,10 @@ class HttpEmbedder implements EmbedderClient {
     }
     const { signal, whenFull, priority = 'query' } = checkCall(options)
     return this.#calls.run(signal, async (call) => {
-      const asked: Asked = { call, signal: call.signal, whenFull, priority }
-      const bulks = bulksOf(labels, this.#options.batchSize)
+      const asked: CallContext = { call, signal: call.signal, whenFull, priority }
+      const bulks = textBatches(labels, this.#options.batchSize)
       const seen = wireItem(isFrames(video) ? video : { video })
-      const seeing: Batch = {
+      const seeing: RequestBatch = {
         requestType: requestTypeOf(seen, priority),
         entries: [{ item: seen, index: 0 }],
       }
@@ -183,7 +183,7 @@ class HttpEmbedder implements EmbedderClient {
 
   info(): Promise<ModelFacts> {
     return this.#calls.run(undefined, () => {
-      this.#facts ??= this.#learn().catch((failure: unknown) => {
+      this.#facts ??= this.#fetchFacts().catch((failure: unknown) => {
         this.#facts = undefined
         throw failure
       })
@@ -197,33 +197,33 @@ class HttpEmbedder implements EmbedderClient {
       this.#calls.drain()
     } else {
       this.#calls.cancel()
-      this.#life.abort(this.#calls.closed())
+      this.#lifetime.abort(this.#calls.closed())
     }
     await this.#calls.idle()
-    this.#life.abort(this.#calls.closed())
+    this.#lifetime.abort(this.#calls.closed())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }
 
-  #one(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
-    return holding(input, async () => {
+  #embedSingle(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
+    return withHeldStreams(input, async () => {
       const { signal, whenFull, priority = 'query' } = checkCall(options)
       return this.#calls.run(signal, (call) =>
-        withoutIndex(this.#item(input, { call, signal: call.signal, whenFull, priority })),
+        withoutIndex(this.#embedItem(input, { call, signal: call.signal, whenFull, priority })),
       )
     })
   }
 
-  async #item(input: ItemInput, asked: Asked): Promise<Embedded> {
+  async #embedItem(input: ItemInput, asked: CallContext): Promise<Embedded> {
     const item = wireItem(input)
     const requestType = requestTypeOf(item, asked.priority)
     return embedded(item, await this.#send({ requestType, entries: [{ item, index: 0 }] }, asked), 0)
   }
 
   /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
-  async #send({ requestType, entries }: Batch, asked: Asked, named?: string): Promise<Vectors> {
+  async #send({ requestType, entries }: RequestBatch, asked: CallContext, named?: string): Promise<BatchVectors> {
     const { signal, priority } = asked
     try {
       return await this.#slots[priority].run(priority, signal, async () => {
@@ -239,7 +239,7 @@ class HttpEmbedder implements EmbedderClient {
         }
         const input = requestType === 'query' && inputs.length === 1 ? inputs[0] : inputs
         const body = { request_type: requestType, input, model, encoding_format: 'base64' }
-        return vectorsOf(await this.#transport.post('/v1/embeddings', body, asked), entries.length)
+        return parseVectors(await this.#transport.post('/v1/embeddings', body, asked), entries.length)
       })
     } finally {
       for (const { item } of entries) item.release()
@@ -258,7 +258,7 @@ class HttpEmbedder implements EmbedderClient {
   }
 
   async #firstModel(): Promise<string> {
-    const answer = await this.#transport.get('/v1/models', { signal: this.#life.signal })
+    const answer = await this.#transport.get('/v1/models', { signal: this.#lifetime.signal })
     if (answer.status === 404 || answer.status === 405) return nimModel
     const { data } = readJson(answer.text) as { data?: { id?: unknown }[] }
     const id = Array.isArray(data) ? data[0]?.id : undefined
@@ -266,8 +266,8 @@ class HttpEmbedder implements EmbedderClient {
     throw new RemoteError('the server lists no model: name one as `model`', { permanent: true })
   }
 
-  async #learn(): Promise<ModelFacts> {
-    const { signal } = this.#life
+  async #fetchFacts(): Promise<ModelFacts> {
+    const { signal } = this.#lifetime
     const id = await this.#modelName(signal)
     const answer = await this.#transport.get('/v1/metadata', { signal })
     const { model } = readJson(answer.text) as { model?: { embeddingDim?: unknown; fingerprint?: unknown } }
@@ -276,15 +276,15 @@ class HttpEmbedder implements EmbedderClient {
       return { model: { id, embeddingDim, fingerprint } }
     }
     const item = wireItem({ text: 'dimension' })
-    const batch: Batch = { requestType: 'query', entries: [{ item, index: 0 }] }
-    const asked: Asked = { call: { signal, fail: () => {} }, signal, priority: 'query' }
+    const batch: RequestBatch = { requestType: 'query', entries: [{ item, index: 0 }] }
+    const asked: CallContext = { call: { signal, fail: () => {} }, signal, priority: 'query' }
     const embedding = (await this.#send(batch, asked)).vectors[0] as Float32Array
     return { model: { id, embeddingDim: embedding.length } }
   }
 }
 
 /** A stream is the call's from the moment it is passed, and closed when the call ends, whichever way. */
-async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
+async function withHeldStreams<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
   const release = holdStreams(inputs)
   try {
     return await work()
@@ -298,7 +298,7 @@ function progress(told: Omit<Progress, 'stage'>): Progress {
   return { stage: 'encode', ...told }
 }
 
-function bulksOf(texts: readonly string[], batchSize: number): Batch[] {
+function textBatches(texts: readonly string[], batchSize: number): RequestBatch[] {
   const entries = texts.map((text, index) => ({ item: wireItem({ text }), index }))
   return Array.from({ length: Math.ceil(entries.length / batchSize) }, (_, i) => ({
     requestType: 'bulk_text',
@@ -314,7 +314,7 @@ function withoutIndex<T>(work: Promise<T>): Promise<T> {
 }
 
 /** The same about the item of the caller's list. */
-function movedFailure(failure: unknown, { entries }: Batch): unknown {
+function withRequestIndex(failure: unknown, { entries }: RequestBatch): unknown {
   if (!(failure instanceof CosmosEmbedError) || failure.index === undefined) return failure
   return withIndex(failure, entries[failure.index]?.index)
 }

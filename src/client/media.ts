@@ -3,15 +3,15 @@ import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/given.ts'
 import type { Picture, VideoInput } from '../types.ts'
-import { encodePng, joined } from './png.ts'
+import { encodePng, concatBytes } from './png.ts'
 
-export interface Reading {
+export interface ReadOptions {
   maxInlineBytes: number
   signal: AbortSignal
 }
 
 /** Rejects with SourceError, LimitError, InvalidRequestError or `signal.reason`. */
-export async function readMedia(media: VideoInput['video'], how: Reading): Promise<Uint8Array> {
+export async function readMedia(media: VideoInput['video'], how: ReadOptions): Promise<Uint8Array> {
   how.signal.throwIfAborted()
   try {
     const bytes = await bytesOf(media, how)
@@ -25,7 +25,7 @@ export async function readMedia(media: VideoInput['video'], how: Reading): Promi
 }
 
 /** The same of a picture; raw pixels become a PNG. */
-export async function readPicture(picture: Picture, how: Reading): Promise<Uint8Array> {
+export async function readPicture(picture: Picture, how: ReadOptions): Promise<Uint8Array> {
   if (!isPixels(picture)) return readMedia(picture, how)
   const { width, height, data } = picture
   const sides = [width, height].every((side) => Number.isInteger(side) && side > 0)
@@ -40,7 +40,7 @@ function isPixels(picture: Picture): picture is Extract<Picture, { width: number
   return typeof picture === 'object' && picture !== null && 'width' in picture && 'data' in picture
 }
 
-async function bytesOf(media: VideoInput['video'], how: Reading): Promise<Uint8Array> {
+async function bytesOf(media: VideoInput['video'], how: ReadOptions): Promise<Uint8Array> {
   if (typeof media === 'string' || isUrl(media)) return readFile(media, how)
   if (isBytes(media)) return checkSize(media.byteLength, how, asUint8Array(media))
   if (isResponse(media)) return readStream(bodyOf(media), how)
@@ -60,7 +60,7 @@ function bodyOf(response: Response): ReadableStream<Uint8Array> {
 
 async function readStream(
   stream: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
-  how: Reading,
+  how: ReadOptions,
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let length = 0
@@ -70,7 +70,7 @@ async function readStream(
     checkSize(length, how)
     parts.push(asUint8Array(part))
   }
-  return joined(parts)
+  return concatBytes(parts)
 }
 
 /** By its reader: not every browser can iterate a web stream. */
@@ -100,8 +100,8 @@ interface NodeModules {
   getBuiltinModule?(name: 'node:url'): typeof import('node:url')
 }
 
-/** Node.js, Deno and Bun have files. Asked for at run time, so that bundlers for browsers look for nothing. */
-async function readFile(file: string | URL, how: Reading): Promise<Uint8Array> {
+/** Node.js, Deno and Bun have files. CallContext for at run time, so that bundlers for browsers look for nothing. */
+async function readFile(file: string | URL, how: ReadOptions): Promise<Uint8Array> {
   const { process } = globalThis as { process?: NodeModules }
   const fs = process?.getBuiltinModule?.('node:fs/promises')
   if (!fs) {
@@ -123,9 +123,9 @@ async function readFile(file: string | URL, how: Reading): Promise<Uint8Array> {
   }
 }
 
-function checkSize(bytes: number, { maxInlineBytes }: Reading): void
-function checkSize(bytes: number, { maxInlineBytes }: Reading, whole: Uint8Array): Uint8Array
-function checkSize(bytes: number, { maxInlineBytes }: Reading, whole?: Uint8Array): Uint8Array | undefined {
+function checkSize(bytes: number, { maxInlineBytes }: ReadOptions): void
+function checkSize(bytes: number, { maxInlineBytes }: ReadOptions, whole: Uint8Array): Uint8Array
+function checkSize(bytes: number, { maxInlineBytes }: ReadOptions, whole?: Uint8Array): Uint8Array | undefined {
   if (bytes <= maxInlineBytes) return whole
   throw new LimitError(
     `inline media of ${bytes} bytes exceeds maxInlineBytes ${maxInlineBytes}: pass an https URL, or raise it here and in ` +

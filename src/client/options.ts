@@ -44,19 +44,19 @@ export function resolveClient(options: ClientOptions): ResolvedClient {
   }
 }
 
-const whatItemsCannot = ['start', 'end', 'frameRule', 'frameTolerance'] as const
+const inProcessOptions = ['start', 'end', 'frameRule', 'frameTolerance'] as const
 
 /** Throws InvalidArgumentError. */
 export function checkCall(
   options: EmbedStreamOptions | undefined,
   known = 'signal whenFull priority',
 ): EmbedStreamOptions {
-  for (const name of whatItemsCannot) {
+  for (const name of inProcessOptions) {
     if ((options as Record<string, unknown> | undefined)?.[name] !== undefined) {
-      throw invalid(name, partOfVideo)
+      throw invalid(name, inProcessOnly)
     }
   }
-  const given: EmbedStreamOptions = checked(options ?? {}, `${known} ${whatItemsCannot.join(' ')}`)
+  const given: EmbedStreamOptions = checked(options ?? {}, `${known} ${inProcessOptions.join(' ')}`)
   if (given.signal !== undefined && !isSignal(given.signal)) throw invalid('signal', 'must be an AbortSignal')
   oneOf(given.whenFull, 'whenFull', ['wait', 'refuse'])
   oneOf(given.priority, 'priority', ['query', 'bulk'])
@@ -72,7 +72,7 @@ export function checkCall(
 }
 
 /** Why these are refused: to leave them out would give the vector of another part of the video. */
-export const partOfVideo: string =
+export const inProcessOnly: string =
   'is not part of the HTTP interface, which embeds whole videos by the rule of its server: send a file that holds ' +
   'only that part, or embed in process'
 

@@ -22,7 +22,7 @@ export async function encodePng(image: {
   }
   const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream('deflate'))
   const pixels = new Uint8Array(await new Response(packed).arrayBuffer())
-  return joined([
+  return concatBytes([
     Uint8Array.from(signature),
     ...chunk('IHDR', new Uint8Array(header.buffer)),
     ...chunk('IDAT', pixels),
@@ -54,7 +54,7 @@ function crc32(parts: readonly Uint8Array[]): number {
   return (crc ^ 0xffffffff) >>> 0
 }
 
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const part of parts) {

@@ -1,26 +1,26 @@
-/** Items that wait together become one request, which is taken apart again where one of them is bad. */
+/** Items that wait mergeResponses become one request, which is taken apart again where one of them is bad. */
 import { abortable } from '../base/abort.ts'
 import type { Call } from '../call/calls.ts'
 import type { CosmosEmbedError } from '../errors.ts'
 import { withIndex } from '../call/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
-import type { Vectors } from './response.ts'
+import type { BatchVectors } from './response.ts'
 import type { Embedded } from './types.ts'
 import type { WireItem } from './wire-item.ts'
 
 /** An item and its place in the caller's list. */
-export interface Entry {
+export interface BatchEntry {
   item: WireItem
   index: number
 }
 
-export interface Batch {
+export interface RequestBatch {
   requestType: RequestType
-  entries: readonly Entry[]
+  entries: readonly BatchEntry[]
 }
 
-export interface GathererWay {
+export interface RequestBatcherOptions {
   call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
   /** Items of one bulk request. */
@@ -28,10 +28,10 @@ export interface GathererWay {
   /** Requests at one time. While there are fewer, an item waits for no company. */
   maxParallel: number
   /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
-  send(batch: Batch): Promise<Vectors>
+  send(batch: RequestBatch): Promise<BatchVectors>
 }
 
-interface Waiting extends Entry {
+interface PendingEntry extends BatchEntry {
   resolve(embedded: Embedded): void
   reject(reason: unknown): void
 }
@@ -46,13 +46,13 @@ export function requestTypeOf({ kind, inline }: WireItem, priority: Priority): R
  * Of one call. A request begins when it is full, or when there is nothing better to do: so requests grow with what comes
  * while others are under way.
  */
-export class Gatherer {
-  readonly #way: GathererWay
-  readonly #gathered: Record<RequestType, Waiting[]> = { query: [], bulk_text: [], bulk_video: [] }
-  #underWay = 0
-  #waits = false
+export class RequestBatcher {
+  readonly #way: RequestBatcherOptions
+  readonly #pending: Record<RequestType, PendingEntry[]> = { query: [], bulk_text: [], bulk_video: [] }
+  #inFlight = 0
+  #isScheduled = false
 
-  constructor(way: GathererWay) {
+  constructor(way: RequestBatcherOptions) {
     this.#way = way
   }
 
@@ -61,45 +61,45 @@ export class Gatherer {
     const { call, priority, batchSize } = this.#way
     const requestType = requestTypeOf(item, priority)
     const embedding = new Promise<Embedded>((resolve, reject) => {
-      const size = this.#gathered[requestType].push({ item, index, resolve, reject })
-      if (requestType === 'query' || size >= batchSize) this.#begin(requestType)
-      else this.#beginSoon()
+      const size = this.#pending[requestType].push({ item, index, resolve, reject })
+      if (requestType === 'query' || size >= batchSize) this.#start(requestType)
+      else this.#schedule()
     })
     return abortable(embedding, call.signal).finally(() => item.release())
   }
 
   /** In a turn of its own, when what comes at once has come. */
-  #beginSoon(): void {
-    if (this.#waits) return
-    this.#waits = true
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
     setTimeout(() => {
-      this.#waits = false
-      this.#beginRest()
+      this.#isScheduled = false
+      this.#startPending()
     }, 0)
   }
 
   /** What has waited longest, first. */
-  #beginRest(): void {
-    while (this.#underWay < this.#way.maxParallel) {
+  #startPending(): void {
+    while (this.#inFlight < this.#way.maxParallel) {
       const [next] = (['bulk_text', 'bulk_video'] as const)
-        .flatMap((type) => this.#gathered[type].slice(0, 1).map(({ index }) => ({ type, index })))
+        .flatMap((type) => this.#pending[type].slice(0, 1).map(({ index }) => ({ type, index })))
         .sort((a, b) => a.index - b.index)
       if (!next) return
-      this.#begin(next.type)
+      this.#start(next.type)
     }
   }
 
-  #begin(requestType: RequestType): void {
-    const entries = this.#gathered[requestType].splice(0)
-    this.#underWay += 1
+  #start(requestType: RequestType): void {
+    const entries = this.#pending[requestType].splice(0)
+    this.#inFlight += 1
     void this.#settle(requestType, entries)
       .catch((failure: unknown) => {
         this.#way.call.fail(failure)
         for (const { reject } of entries) reject(failure)
       })
       .finally(() => {
-        this.#underWay -= 1
-        this.#beginRest()
+        this.#inFlight -= 1
+        this.#startPending()
       })
   }
 
@@ -108,7 +108,7 @@ export class Gatherer {
    * again in two halves, so that the cost of some bad items grows with their number and not with that of the good ones.
    * Rejects with what no item is the reason of.
    */
-  async #settle(requestType: RequestType, entries: readonly Waiting[]): Promise<void> {
+  async #settle(requestType: RequestType, entries: readonly PendingEntry[]): Promise<void> {
     const { call, send } = this.#way
     const sent = await send({ requestType, entries }).catch((thrown: unknown) => {
       call.signal.throwIfAborted()
@@ -120,7 +120,7 @@ export class Gatherer {
     }
     const failure = sent
     if (failure.code === 'remote_rejected' || failure.code === 'device_lost') throw failure
-    if (entries.length === 1 || !concernsItems(failure)) {
+    if (entries.length === 1 || !maySucceedSplit(failure)) {
       for (const { index, reject } of entries) reject(withIndex(failure, index))
       return
     }
@@ -134,7 +134,7 @@ export class Gatherer {
   }
 }
 
-export function embedded({ kind }: WireItem, { vectors, warnings }: Vectors, place: number): Embedded {
+export function embedded({ kind }: WireItem, { vectors, warnings }: BatchVectors, place: number): Embedded {
   return {
     kind,
     embedding: vectors[place] as Float32Array,
@@ -143,7 +143,7 @@ export function embedded({ kind }: WireItem, { vectors, warnings }: Vectors, pla
 }
 
 /** Whether some of the items could be embedded without the others. What the server never saw says nothing of them. */
-function concernsItems({ code, message, details, index }: CosmosEmbedError): boolean {
+function maySucceedSplit({ code, message, details, index }: CosmosEmbedError): boolean {
   if (index !== undefined || details.status === 500) return true
   if (details.status === undefined || /^model\b/i.test(message)) return false
   return !['overloaded', 'not_ready', 'remote_failed'].includes(code)

@@ -10,10 +10,10 @@ import type {
   RequestType,
   Timings,
 } from '../types.ts'
-import type { Vectors } from './response.ts'
+import type { BatchVectors } from './response.ts'
 import { encodeVector } from './base64.ts'
-import type { Batch, Entry } from './request-batcher.ts'
-import { givenItem, wireItem } from './wire-item.ts'
+import type { RequestBatch, BatchEntry } from './request-batcher.ts'
+import { rawItem, wireItem } from './wire-item.ts'
 
 export interface CheckedRequest {
   requestType: RequestType
@@ -62,8 +62,8 @@ function lowerCase(value: unknown): unknown {
  * One request, and one more for each video in memory: the interface takes those in a `query` only. Throws
  * InvalidRequestError or LimitError, and closes all streams then.
  */
-export function requestParts(requestType: RequestType, inputs: readonly (string | ItemInput)[]): Batch[] {
-  const entries: Entry[] = []
+export function splitRequest(requestType: RequestType, inputs: readonly (string | ItemInput)[]): RequestBatch[] {
+  const entries: BatchEntry[] = []
   try {
     for (const [index, input] of inputs.entries()) entries.push(entryOf(input, index))
     const alone = entries.filter(({ item }) => item.inline)
@@ -79,7 +79,7 @@ export function requestParts(requestType: RequestType, inputs: readonly (string 
     const others = entries.filter(({ item }) => !item.inline)
     return [
       ...(others.length > 0 ? [{ requestType, entries: others }] : []),
-      ...alone.map((entry): Batch => ({ requestType: 'query', entries: [entry] })),
+      ...alone.map((entry): RequestBatch => ({ requestType: 'query', entries: [entry] })),
     ]
   } catch (failure) {
     for (const { item } of entries) item.release()
@@ -87,17 +87,17 @@ export function requestParts(requestType: RequestType, inputs: readonly (string 
   }
 }
 
-function entryOf(input: string | ItemInput, index: number): Entry {
+function entryOf(input: string | ItemInput, index: number): BatchEntry {
   try {
-    return { item: typeof input === 'string' ? givenItem(input) : wireItem(input), index }
+    return { item: typeof input === 'string' ? rawItem(input) : wireItem(input), index }
   } catch (failure) {
     throw atItem(ours(failure), index)
   }
 }
 
 /** One answer of several, as if it had been one request. */
-export function together(
-  answers: readonly { part: Batch; vectors: Vectors }[],
+export function mergeResponses(
+  answers: readonly { part: RequestBatch; vectors: BatchVectors }[],
   { format, count, totalMs }: { format: EncodingFormat; count: number; totalMs: number },
 ): EmbedResponse {
   const response: EmbedResponse = {
@@ -109,7 +109,7 @@ export function together(
     timings: { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: totalMs },
   }
   for (const { part, vectors } of answers) {
-    const indexOf = (place: number) => (part.entries[place] as Entry).index
+    const indexOf = (place: number) => (part.entries[place] as BatchEntry).index
     for (const [place, vector] of vectors.vectors.entries()) {
       const index = indexOf(place)
       const embedding = format === 'base64' ? encodeVector(vector) : vector

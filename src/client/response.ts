@@ -14,13 +14,13 @@ import {
 import type { RequestWarning, Timings, Usage } from '../types.ts'
 import { decodeVector } from './base64.ts'
 
-export interface Answer {
+export interface HttpResponse {
   status: number
   headers: Headers
   text: string
 }
 
-export interface Vectors {
+export interface BatchVectors {
   /** In the order of the inputs. */
   vectors: Float32Array[]
   model: string
@@ -31,27 +31,27 @@ export interface Vectors {
 }
 
 /** Throws RemoteError, or what the body says where it is an error all the same. */
-export function vectorsOf(answer: Answer, expected: number): Vectors {
+export function parseVectors(answer: HttpResponse, expected: number): BatchVectors {
   const body = jsonOf(answer)
   // NVIDIA's services are known to put an error into a 200.
-  if (body?.error !== undefined) throw errorOf(answer)
+  if (body?.error !== undefined) throw parseError(answer)
   const { data, model, usage } = (body ?? {}) as {
     data?: unknown
     model?: unknown
     usage?: Partial<Usage>
   }
-  if (!Array.isArray(data)) throw broken('is no list of vectors')
-  if (data.length !== expected) throw broken(`has ${data.length} vectors for ${expected} inputs`)
+  if (!Array.isArray(data)) throw malformed('is no list of vectors')
+  if (data.length !== expected) throw malformed(`has ${data.length} vectors for ${expected} inputs`)
   const vectors: Float32Array[] = []
   for (const [place, one] of data.entries()) {
     const { index = place, embedding } = (one ?? {}) as { index?: unknown; embedding?: unknown }
     if (!Number.isInteger(index) || (index as number) >= expected || vectors[index as number]) {
-      throw broken('has vectors whose index is not that of an input')
+      throw malformed('has vectors whose index is not that of an input')
     }
     vectors[index as number] = unitVector(embedding)
   }
   if (vectors.some(({ length }) => length !== vectors[0]?.length))
-    throw broken('has vectors of several lengths')
+    throw malformed('has vectors of several lengths')
   const count = (value: unknown) => (typeof value === 'number' ? value : 0)
   return {
     vectors,
@@ -74,15 +74,15 @@ function unitVector(embedding: unknown): Float32Array {
       : Array.isArray(embedding) && embedding.length > 0
         ? Float32Array.from(embedding)
         : undefined
-  if (!vector) throw broken('has something other than a vector')
+  if (!vector) throw malformed('has something other than a vector')
   const norm = Math.hypot(...vector)
-  if (!(norm > 0) || !Number.isFinite(norm)) throw broken('has a vector without a direction')
+  if (!(norm > 0) || !Number.isFinite(norm)) throw malformed('has a vector without a direction')
   // Of the NIM it is not published whether its vectors have unit length.
   return Math.abs(norm - 1) > 1e-3 ? vector.map((value) => value / norm) : vector
 }
 
 /** The rules that servers announce to clients of OpenAI, and else those of HTTP. */
-export function mayRetry({ status, headers }: Answer): boolean {
+export function mayRetry({ status, headers }: HttpResponse): boolean {
   const told = headers.get('x-should-retry')
   if (told === 'true' || told === 'false') return told === 'true'
   return status === 408 || status === 409 || status === 429 || status >= 500
@@ -108,7 +108,7 @@ interface ErrorFields {
 }
 
 /** What a server's refusal means, by the classes of this package. */
-export function errorOf(answer: Answer): CosmosEmbedError {
+export function parseError(answer: HttpResponse): CosmosEmbedError {
   const fields = errorFields(answer)
   const status =
     answer.status < 400 && typeof fields.status_code === 'number' ? fields.status_code : answer.status
@@ -135,11 +135,11 @@ interface Refusal {
   details: ErrorDetails
   index: number | undefined
   permanent: boolean
-  answer: Answer
+  answer: HttpResponse
 }
 
 /** These speak of the server's process, and would say of the client that it is closed, or has a bug. */
-const ownCodes: ReadonlySet<string> = new Set<ErrorCode>([
+const serverOnlyCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'closed',
   'cancelled',
   'invalid_argument',
@@ -153,13 +153,13 @@ const ownCodes: ReadonlySet<string> = new Set<ErrorCode>([
 function errorFor({ status, fields, message, details, index, permanent, answer }: Refusal): CosmosEmbedError {
   const { code, type } = fields
   const options = { details, index, permanent }
-  if (typeof code === 'string' && Object.hasOwn(errorTable, code) && !ownCodes.has(code)) {
+  if (typeof code === 'string' && Object.hasOwn(errorTable, code) && !serverOnlyCodes.has(code)) {
     const ErrorClass = errorTable[code as ErrorCode].class
     const wait = retryAfter(answer.headers)
     return new ErrorClass(message, { ...options, ...(wait !== undefined && { retryAfter: wait }) })
   }
   if (status === 413) return new RequestTooLargeError(message, options)
-  if (status === 429) return new OverloadedError(message, { ...options, ...waiting(answer.headers) })
+  if (status === 429) return new OverloadedError(message, { ...options, ...retryAfterOption(answer.headers) })
   // The NIM answers 400 where the open server answers 422; of those that others send a type says so.
   if (status === 422 || (status === 400 && type !== 'invalid_json')) {
     return new InvalidRequestError(message, options)
@@ -175,13 +175,13 @@ function errorFor({ status, fields, message, details, index, permanent, answer }
   )
 }
 
-function waiting(headers: Headers): { retryAfter?: number } {
+function retryAfterOption(headers: Headers): { retryAfter?: number } {
   const seconds = retryAfter(headers)
   return seconds === undefined ? {} : { retryAfter: seconds }
 }
 
 /** `{ error: … }` of all that are known, and FastAPI's `{ detail: … }`. */
-function errorFields(answer: Answer): ErrorFields {
+function errorFields(answer: HttpResponse): ErrorFields {
   const body = jsonOf(answer)
   const { error } = body ?? {}
   if (typeof error === 'object' && error !== null) return error as ErrorFields
@@ -205,7 +205,7 @@ function withoutIndex(message: string, index: number | undefined): string {
   return (message.startsWith(prefix) ? message.slice(prefix.length) : message).slice(0, 1000)
 }
 
-function jsonOf({ text }: Answer): Record<string, unknown> | undefined {
+function jsonOf({ text }: HttpResponse): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
@@ -238,7 +238,7 @@ function stagesOf(headers: Headers): Partial<Timings> {
   return stages
 }
 
-function broken(what: string): RemoteError {
+function malformed(what: string): RemoteError {
   return new RemoteError(`the server's answer ${what}: is the url that of a Cosmos-Embed server?`, {
     permanent: true,
   })

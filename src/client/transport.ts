@@ -1,10 +1,10 @@
 /** Requests, tried again where that may help, under one deadline. */
 import { abortable, onAbort } from '../base/abort.ts'
 import { type CosmosEmbedError, RemoteError, TimeoutError } from '../errors.ts'
-import { type Answer, errorOf, mayRetry, retryAfter } from './response.ts'
+import { type HttpResponse, parseError, mayRetry, retryAfter } from './response.ts'
 import type { ResolvedClient } from './options.ts'
 
-export interface Way {
+export interface SendOptions {
   signal: AbortSignal
   /** Whether to come back when the server has no room. */
   whenFull?: 'wait' | 'refuse' | undefined
@@ -21,36 +21,36 @@ export class Transport {
   }
 
   /** A 2xx. Rejects with a CosmosEmbedError, or with `signal.reason`. */
-  post(path: string, body: unknown, way: Way): Promise<Answer> {
+  post(path: string, body: unknown, way: SendOptions): Promise<HttpResponse> {
     const headers = { 'content-type': 'application/json' }
     return this.#request(path, { method: 'POST', body: JSON.stringify(body), headers }, way)
   }
 
   /** The same; a 404 and a 405 are answers too, as not every server has every route. */
-  get(path: string, way: Way): Promise<Answer> {
+  get(path: string, way: SendOptions): Promise<HttpResponse> {
     return this.#request(path, { method: 'GET' }, way)
   }
 
-  async #request(path: string, init: RequestInit, way: Way): Promise<Answer> {
+  async #request(path: string, init: RequestInit, way: SendOptions): Promise<HttpResponse> {
     const { timeoutMs } = this.#client
     const ends = performance.now() + timeoutMs
-    const time = limited(way.signal, timeoutMs, () => {
+    const time = withTimeout(way.signal, timeoutMs, () => {
       return new TimeoutError(`the server did not answer within timeoutMs ${timeoutMs}`, {
         details: { limit: timeoutMs },
       })
     })
     try {
-      return await this.#tries(path, init, { ...way, signal: time.signal }, ends)
+      return await this.#requestWithRetries(path, init, { ...way, signal: time.signal }, ends)
     } finally {
       time.end()
     }
   }
 
-  async #tries(path: string, init: RequestInit, way: Way, ends: number): Promise<Answer> {
+  async #requestWithRetries(path: string, init: RequestInit, way: SendOptions, ends: number): Promise<HttpResponse> {
     let failures = 0
     let refusals = 0
     for (;;) {
-      const { answer, failure, retry, waitMs } = await this.#once(path, init, way.signal)
+      const { answer, failure, retry, waitMs } = await this.#attempt(path, init, way.signal)
       if (answer) return answer
       const full = failure.code === 'overloaded'
       // A server that has no room is well: to come back is no second try.
@@ -62,16 +62,16 @@ export class Transport {
     }
   }
 
-  async #once(
+  async #attempt(
     path: string,
     init: RequestInit,
     signal: AbortSignal,
   ): Promise<
-    | { answer: Answer; failure?: never; retry?: never; waitMs?: never }
+    | { answer: HttpResponse; failure?: never; retry?: never; waitMs?: never }
     | { answer?: never; failure: CosmosEmbedError; retry: boolean; waitMs?: number | undefined }
   > {
     const { base, fetch, headers } = this.#client
-    let answer: Answer
+    let answer: HttpResponse
     try {
       signal.throwIfAborted()
       const response = await fetch(`${base}${path}`, {
@@ -91,7 +91,7 @@ export class Transport {
     if ((answer.status >= 200 && answer.status < 300) || missing) return { answer }
     const seconds = retryAfter(answer.headers)
     const waitMs = seconds === undefined ? undefined : seconds * 1000
-    return { failure: errorOf(answer), retry: mayRetry(answer), waitMs }
+    return { failure: parseError(answer), retry: mayRetry(answer), waitMs }
   }
 }
 
@@ -114,7 +114,7 @@ async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
 }
 
 /** A signal that also aborts when the time is over. */
-function limited(
+function withTimeout(
   signal: AbortSignal,
   milliseconds: number,
   reason: () => Error,

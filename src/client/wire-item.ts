@@ -3,8 +3,8 @@ import { InvalidRequestError } from '../errors.ts'
 import { holdStreams, isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
 import type { FramesInput, ItemInput, ItemKind, Picture, Video, VideoInput } from '../types.ts'
 import { encodeBase64 } from './base64.ts'
-import { type Reading, readMedia, readPicture, remoteUrl } from './media.ts'
-import { partOfVideo } from './options.ts'
+import { type ReadOptions, readMedia, readPicture, remoteUrl } from './media.ts'
+import { inProcessOnly } from './options.ts'
 
 /** The documented interface has clips of exactly eight frames. */
 export const CLIP_FRAMES = 8
@@ -15,7 +15,7 @@ export interface WireItem {
   /** Media in the string itself: the interface takes them in a `query`, which has one item. */
   inline: boolean
   /** Reads what is to be inline. Rejects as `readMedia`. */
-  write(how: Reading): Promise<string>
+  write(how: ReadOptions): Promise<string>
   /** Closes what was not read. Idempotent. */
   release(): void
 }
@@ -25,7 +25,7 @@ export function isFrames(video: Video | FramesInput): video is FramesInput {
 }
 
 /** A string of a request, which is on the wire already. */
-export function givenItem(text: string): WireItem {
+export function rawItem(text: string): WireItem {
   const kind = /^\s*data:video_frames\//i.test(text) ? 'frames' : /^\s*data:/i.test(text) ? 'video' : 'text'
   return { kind, inline: false, write: async () => text, release: () => {} }
 }
@@ -57,7 +57,7 @@ function itemOf(input: ItemInput): Omit<WireItem, 'release'> {
   if ('video' in input) {
     checkFields(input, ['video', 'start', 'end', 'frameRule', 'frameTolerance'])
     for (const name of ['start', 'end', 'frameRule', 'frameTolerance'] as const) {
-      if (input[name] !== undefined) throw new InvalidRequestError(`input.${name}: ${partOfVideo}`)
+      if (input[name] !== undefined) throw new InvalidRequestError(`input.${name}: ${inProcessOnly}`)
     }
     return videoItem(input.video)
   }
@@ -127,7 +127,7 @@ function framesItem(frames: FramesInput['frames']): Omit<WireItem, 'release'> {
 }
 
 /** The same picture is read once. Together they may be no larger than a video. */
-async function writeFrames(pictures: readonly Picture[], how: Reading): Promise<string> {
+async function writeFrames(pictures: readonly Picture[], how: ReadOptions): Promise<string> {
   const written = new Map<Picture, string>()
   let left = how.maxInlineBytes
   for (const picture of pictures) {

@@ -4,7 +4,7 @@ import { loadBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { findPlans, type Plans } from '../tensorrt/plan-files.ts'
 import { type Precision, resolveOptions } from '../options.ts'
-import { type BuildEngines, openableTensorRt, probeGpus, requestFor, selectGpus } from './choose-device.ts'
+import { type BuildEngines, findUsableTensorRt, probeGpus, buildRequestFor, selectGpus } from './choose-device.ts'
 import { driverLibraries } from './driver-libraries.ts'
 
 export interface ModelBuild {
@@ -33,10 +33,10 @@ export async function buildModel(
   const libraries = driverLibraries(options.cuda)
   const probe = await probeGpus(binding, libraries, signal)
   const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo
-  const tensorrt = await openableTensorRt(binding, options.cuda, signal)
+  const tensorrt = await findUsableTensorRt(binding, options.cuda, signal)
   const bundle = await loadBundle(model, { signal })
   const found = { driver: probe.driver.version, libraries, tensorrt }
-  const everywhere = requestFor(gpu, found, { options, bundle, signal })
+  const everywhere = buildRequestFor(gpu, found, { options, bundle, signal })
   // What is asked for is an engine in this folder.
   const folders = everywhere.folders.slice(0, 1)
   const request: BuildRequest = { ...everywhere, folders, trtexec, force }

@@ -1,7 +1,7 @@
 /** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
-import { refuseForCpusOnly } from '../tensorrt/build-spec.ts'
+import { rejectCpuOnlyGraph } from '../tensorrt/build-spec.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../tensorrt/plan-files.ts'
@@ -29,7 +29,7 @@ export type DeviceChoice = CpuChoice | CudaChoice
 /** Builds what is missing; throws as it says. */
 export type BuildEngines = (request: BuildRequest) => Promise<Plans>
 
-export interface ChoiceParts {
+export interface ChoiceOptions {
   binding: Binding
   options: ResolvedOptions
   bundle: ModelBundle
@@ -41,25 +41,25 @@ export interface ChoiceParts {
  * Throws what is in the way of "cuda". With "auto" the same becomes the reason for the CPU, of which the process is
  * warned where there is a GPU.
  */
-export async function chooseDevice(parts: ChoiceParts): Promise<DeviceChoice> {
+export async function chooseDevice(parts: ChoiceOptions): Promise<DeviceChoice> {
   const { device } = parts.options
   if (device === 'cpu') return { kind: 'cpu', reason: 'asked for by the option device: "cpu"' }
   try {
     return await chooseCuda(parts)
   } catch (error) {
     if (device === 'cuda' || !(error instanceof CosmosEmbedError)) throw error
-    return cpuInstead(error, { gpu: await hasGpu(parts) })
+    return fallBackToCpu(error, { gpu: await hasGpu(parts) })
   }
 }
 
 /** A GPU that is there and idle is worth a warning; a machine without one is not. */
-export function cpuInstead(error: CosmosEmbedError, { gpu }: { gpu: boolean }): CpuChoice {
-  const reason = reasonForCpu(error)
+export function fallBackToCpu(error: CosmosEmbedError, { gpu }: { gpu: boolean }): CpuChoice {
+  const reason = fallbackReason(error)
   if (gpu) warn(reason)
   return { kind: 'cpu', reason }
 }
 
-async function hasGpu({ binding, options, signal }: ChoiceParts): Promise<boolean> {
+async function hasGpu({ binding, options, signal }: ChoiceOptions): Promise<boolean> {
   try {
     return (await probeGpus(binding, driverLibraries(options.cuda), signal)).devices.length > 0
   } catch {
@@ -68,24 +68,24 @@ async function hasGpu({ binding, options, signal }: ChoiceParts): Promise<boolea
 }
 
 /** In one line. */
-function reasonForCpu(error: CosmosEmbedError): string {
+function fallbackReason(error: CosmosEmbedError): string {
   const [first = '', ...more] = error.message.split('\n')
   const rest = more.length > 0 ? ' ("cosmos-embed doctor" tells everything that was tried)' : ''
   return `device: "auto" took the CPU: ${first}${rest}`
 }
 
-async function chooseCuda(parts: ChoiceParts): Promise<CudaChoice> {
+async function chooseCuda(parts: ChoiceOptions): Promise<CudaChoice> {
   const { binding, options, signal } = parts
   const { device, cuda } = options
   const libraries = driverLibraries(cuda)
   const probe = await probeGpus(binding, libraries, signal)
   const gpus = selectGpus(probe, cuda.devices)
-  const tensorrt = await openableTensorRt(binding, cuda, signal)
+  const tensorrt = await findUsableTensorRt(binding, cuda, signal)
   // One after another: the second GPU of a kind finds the engine that was built for the first.
   const chosen: CudaChoice['gpus'] = []
   for (const gpu of gpus) {
-    const request = requestFor(gpu, { driver: probe.driver.version, libraries, tensorrt }, parts)
-    chosen.push({ gpu, plans: await plansFor(request, parts) })
+    const request = buildRequestFor(gpu, { driver: probe.driver.version, libraries, tensorrt }, parts)
+    chosen.push({ gpu, plans: await findOrBuildPlans(request, parts) })
   }
   const names = gpus.map(({ device: at, name }) => `${name} (GPU ${at})`).join(', ')
   const found = `${names}, with TensorRT ${tensorrt.version} and a driver for CUDA ${probe.driver.version}`
@@ -153,7 +153,7 @@ export function selectGpus(
 }
 
 /** Rejects with LibraryError when there is none, or none that this version of cosmos-embed can use. */
-export async function openableTensorRt(
+export async function findUsableTensorRt(
   binding: Binding,
   { libraries, hostCode }: ResolvedCudaOptions,
   signal: AbortSignal,
@@ -163,10 +163,10 @@ export async function openableTensorRt(
 }
 
 /** What a build for this GPU would be, whether or not there is anything to build. */
-export function requestFor(
+export function buildRequestFor(
   gpu: NativeGpuInfo,
   found: Pick<BuildRequest, 'driver' | 'libraries' | 'tensorrt'>,
-  { options, bundle, signal }: Pick<ChoiceParts, 'options' | 'bundle' | 'signal'>,
+  { options, bundle, signal }: Pick<ChoiceOptions, 'options' | 'bundle' | 'signal'>,
 ): BuildRequest {
   const { cuda, batching } = options
   const { precision, engineBatch, hostCode } = cuda
@@ -182,12 +182,12 @@ export function requestFor(
   }
 }
 
-async function plansFor(request: BuildRequest, { options, buildEngines }: ChoiceParts): Promise<Plans> {
+async function findOrBuildPlans(request: BuildRequest, { options, buildEngines }: ChoiceOptions): Promise<Plans> {
   const { cuda, device } = options
   const { bundle, gpu } = request
   const { plans, missing } = await findPlans(request)
   if (plans) return plans
-  for (const { path } of [bundle.files.video, bundle.files.text]) refuseForCpusOnly(path)
+  for (const { path } of [bundle.files.video, bundle.files.text]) rejectCpuOnlyGraph(path)
   const command = buildCommand(bundle, cuda, gpu.device)
   if (device === 'auto' || cuda.buildEngine === 'never') {
     throw new ModelError(`${missing}. Build what fits this machine with: ${command}`, {

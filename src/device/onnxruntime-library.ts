@@ -14,7 +14,7 @@ export interface OnnxRuntimeLibrary {
 }
 
 /** What a search looks at; the defaults are this process's. */
-export interface Surroundings {
+export interface OnnxRuntimeSearch {
   environment?: Environment
   /** Folder of cosmos-embed's package.json. */
   packageRoot?: string
@@ -37,7 +37,7 @@ export function findOnnxRuntime(
     packageRoot = fileURLToPath(new URL('../../', import.meta.url)),
     workingDirectory = process.cwd(),
     systemFolders = loaderFolders(environment),
-  }: Surroundings = {},
+  }: OnnxRuntimeSearch = {},
 ): OnnxRuntimeLibrary {
   const named = namedFile(path, { option: 'onnxruntime.library', variable, expected: fileName, environment })
   if (named) return named

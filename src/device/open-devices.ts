@@ -7,7 +7,7 @@ import type { Plans } from '../tensorrt/plan-files.ts'
 import { findOnnxRuntime } from './onnxruntime-library.ts'
 import { runNative } from '../base/native-job.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
-import { type CudaChoice, cpuInstead, type DeviceChoice } from './choose-device.ts'
+import { type CudaChoice, fallBackToCpu, type DeviceChoice } from './choose-device.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
 export interface OpenDevice {
@@ -20,7 +20,7 @@ export interface OpenDevice {
   decodeConcurrency: number
 }
 
-export interface OpenParts {
+export interface OpenOptions {
   binding: Binding
   options: ResolvedOptions
   bundle: ModelBundle
@@ -34,14 +34,14 @@ export interface OpenParts {
  */
 export async function openDevices(
   choice: DeviceChoice,
-  parts: OpenParts,
+  parts: OpenOptions,
 ): Promise<{ choice: DeviceChoice; devices: OpenDevice[] }> {
   if (choice.kind === 'cpu') return { choice, devices: [await openCpu(parts)] }
   try {
     return { choice, devices: await openGpus(choice, parts) }
   } catch (error) {
     if (parts.options.device !== 'auto' || !(error instanceof CosmosEmbedError)) throw error
-    return { choice: cpuInstead(error, { gpu: true }), devices: [await openCpu(parts)] }
+    return { choice: fallBackToCpu(error, { gpu: true }), devices: [await openCpu(parts)] }
   }
 }
 
@@ -51,7 +51,7 @@ export async function closeDevices(devices: readonly OpenDevice[]): Promise<void
   for (const { gpu } of devices) gpu?.close()
 }
 
-async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenParts): Promise<OpenDevice> {
+async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOptions): Promise<OpenDevice> {
   const { library, ...threading } = options.onnxruntime
   const { path } = findOnnxRuntime({ path: library })
   const create = () =>
@@ -60,7 +60,7 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenPar
       library: path,
       video: bundle.files.video.path,
       text: bundle.files.text.path,
-      ...shapeOf(bundle),
+      ...modelShape(bundle),
       padTokenId,
       ...threading,
       // The library itself counts the machine's cores, not those that a container may use.
@@ -70,12 +70,12 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenPar
     engine: await runNative(create, signal),
     decodeConcurrency: options.decode.concurrency ?? Math.min(cores, MAX_THREADS),
   }
-  await keepUnlessAborted([device], signal)
+  await closeIfAborted([device], signal)
   return device
 }
 
 /** All at a time: loading an engine is reading gigabytes. */
-async function openGpus(choice: CudaChoice, parts: OpenParts): Promise<OpenDevice[]> {
+async function openGpus(choice: CudaChoice, parts: OpenOptions): Promise<OpenDevice[]> {
   const opening = await Promise.allSettled(choice.gpus.map((chosen) => openGpu(choice, chosen, parts)))
   const devices = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const failed = opening.find((one) => one.status === 'rejected')
@@ -83,14 +83,14 @@ async function openGpus(choice: CudaChoice, parts: OpenParts): Promise<OpenDevic
     await closeDevices(devices)
     throw failed.reason
   }
-  await keepUnlessAborted(devices, parts.signal)
+  await closeIfAborted(devices, parts.signal)
   return devices
 }
 
 async function openGpu(
   { libraries, tensorrt, gpus }: CudaChoice,
   { gpu: { device }, plans }: CudaChoice['gpus'][number],
-  { binding, options, bundle, padTokenId, signal }: OpenParts,
+  { binding, options, bundle, padTokenId, signal }: OpenOptions,
 ): Promise<OpenDevice> {
   const { nvdec, nvdecWorkers, contexts, graphs, hostCode } = options.cuda
   const cpuWorkers = options.cuda.cpuWorkers ?? Math.floor(cores / 2 / gpus.length)
@@ -111,7 +111,7 @@ async function openGpu(
         gpu,
         video: plans.video.path,
         text: plans.text.path,
-        ...shapeOf(bundle),
+        ...modelShape(bundle),
         padTokenId,
         contexts,
         graphs,
@@ -129,12 +129,12 @@ async function openGpu(
 }
 
 /** A device may be there before its cancellation is. */
-async function keepUnlessAborted(devices: readonly OpenDevice[], signal: AbortSignal): Promise<void> {
+async function closeIfAborted(devices: readonly OpenDevice[], signal: AbortSignal): Promise<void> {
   if (!signal.aborted) return
   await closeDevices(devices)
   throw signal.reason
 }
 
-function shapeOf({ frames, height, width, embeddingDim }: ModelBundle) {
+function modelShape({ frames, height, width, embeddingDim }: ModelBundle) {
   return { frames, height, width, embeddingDim }
 }

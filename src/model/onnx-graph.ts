@@ -9,7 +9,7 @@ export interface OnnxInput {
   dims: number[]
   isUint8: boolean
   /** Kinds of the nodes that take it, e.g. "Cast". */
-  takers: Set<string>
+  consumers: Set<string>
 }
 
 export interface OnnxGraph {
@@ -17,7 +17,7 @@ export interface OnnxGraph {
   /** How many numbers of the weights are stored as what, by names such as "fp16". */
   weights: Readonly<Record<string, number>>
   /** Kinds of the nodes that are ONNX Runtime's own and no operators of ONNX, e.g. "MatMulIntegerToFloat". */
-  ofOnnxRuntime: ReadonlySet<string>
+  onnxRuntimeOps: ReadonlySet<string>
 }
 
 /** Numbered as in onnx.proto. */
@@ -42,7 +42,7 @@ export function readOnnxGraph(path: string): OnnxGraph {
     throw new ModelError(`graph ${path}: ${reasonOf(cause)}`, { cause })
   }
   try {
-    return readModel(new Wire(file))
+    return readModel(new ProtobufReader(file))
   } catch (cause) {
     throw new ModelError(`graph ${path} cannot be read as ONNX`, { cause })
   } finally {
@@ -50,82 +50,82 @@ export function readOnnxGraph(path: string): OnnxGraph {
   }
 }
 
-function readModel(wire: Wire): OnnxGraph {
-  for (const { number, end } of wire.fields(Number.POSITIVE_INFINITY)) {
-    if (number === 7) return readGraph(wire, end)
+function readModel(reader: ProtobufReader): OnnxGraph {
+  for (const { number, end } of reader.fields(Number.POSITIVE_INFINITY)) {
+    if (number === 7) return readGraph(reader, end)
   }
   throw new Error('no graph')
 }
 
-function readGraph(wire: Wire, graphEnd: number): OnnxGraph {
+function readGraph(reader: ProtobufReader, graphEnd: number): OnnxGraph {
   const inputs: OnnxInput[] = []
   const weights: Record<string, number> = {}
   const initializers = new Set<string>()
-  const takers = new Map<string, Set<string>>()
-  const ofOnnxRuntime = new Set<string>()
-  for (const { number, end } of wire.fields(graphEnd)) {
-    if (number === 11) inputs.push(readInput(wire, end))
+  const consumers = new Map<string, Set<string>>()
+  const onnxRuntimeOps = new Set<string>()
+  for (const { number, end } of reader.fields(graphEnd)) {
+    if (number === 11) inputs.push(readInput(reader, end))
     if (number === 1) {
-      const { names, kind, domain } = readNode(wire, end)
-      for (const name of names) takers.set(name, (takers.get(name) ?? new Set()).add(kind))
-      if (domain === onnxRuntimeDomain) ofOnnxRuntime.add(kind)
+      const { names, kind, domain } = readNode(reader, end)
+      for (const name of names) consumers.set(name, (consumers.get(name) ?? new Set()).add(kind))
+      if (domain === onnxRuntimeDomain) onnxRuntimeOps.add(kind)
     }
     if (number !== 5) continue
-    const { name, type, count } = readTensor(wire, end)
+    const { name, type, count } = readTensor(reader, end)
     initializers.add(name)
     const typeName = typeNames[type]
     if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
   }
-  for (const input of inputs) input.takers = takers.get(input.name) ?? new Set()
+  for (const input of inputs) input.consumers = consumers.get(input.name) ?? new Set()
   // Old graphs list their weights among the inputs.
-  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, ofOnnxRuntime }
+  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, onnxRuntimeOps }
 }
 
 /** NodeProto { input = 1, op_type = 4, domain = 7 }. */
-function readNode(wire: Wire, end: number) {
+function readNode(reader: ProtobufReader, end: number) {
   const names: string[] = []
   let kind = ''
   let domain = ''
-  for (const { number, end: fieldEnd } of wire.fields(end)) {
-    if (number === 1) names.push(wire.text(fieldEnd))
-    else if (number === 4) kind = wire.text(fieldEnd)
-    else if (number === 7) domain = wire.text(fieldEnd)
+  for (const { number, end: fieldEnd } of reader.fields(end)) {
+    if (number === 1) names.push(reader.text(fieldEnd))
+    else if (number === 4) kind = reader.text(fieldEnd)
+    else if (number === 7) domain = reader.text(fieldEnd)
   }
   return { names, kind, domain }
 }
 
-function readTensor(wire: Wire, end: number) {
+function readTensor(reader: ProtobufReader, end: number) {
   const tensor = { name: '', type: 0, count: 1 }
-  for (const { number, value, end: fieldEnd } of wire.fields(end)) {
-    if (number === 8) tensor.name = wire.text(fieldEnd)
+  for (const { number, value, end: fieldEnd } of reader.fields(end)) {
+    if (number === 8) tensor.name = reader.text(fieldEnd)
     else if (number === 2) tensor.type = value
     else if (number === 1 && fieldEnd === 0) tensor.count *= value
-    else if (number === 1) for (const dim of wire.packed(fieldEnd)) tensor.count *= dim
+    else if (number === 1) for (const dim of reader.packed(fieldEnd)) tensor.count *= dim
   }
   return tensor
 }
 
 /** ValueInfoProto { name = 1, type = 2 { tensor_type = 1 { elem_type = 1, shape = 2 { dim = 1 { dim_value = 1 } } } } } */
-function readInput(wire: Wire, end: number): OnnxInput {
-  const input: OnnxInput = { name: '', dims: [], isUint8: false, takers: new Set() }
-  for (const field of wire.fields(end)) {
-    if (field.number === 1) input.name = wire.text(field.end)
+function readInput(reader: ProtobufReader, end: number): OnnxInput {
+  const input: OnnxInput = { name: '', dims: [], isUint8: false, consumers: new Set() }
+  for (const field of reader.fields(end)) {
+    if (field.number === 1) input.name = reader.text(field.end)
     if (field.number !== 2) continue
-    for (const tensor of wire.along([1], field.end)) {
-      for (const part of wire.fields(tensor.end)) {
+    for (const tensor of reader.nested([1], field.end)) {
+      for (const part of reader.fields(tensor.end)) {
         if (part.number === 1) input.isUint8 = part.value === UINT8
-        if (part.number === 2) input.dims = readShape(wire, part.end)
+        if (part.number === 2) input.dims = readShape(reader, part.end)
       }
     }
   }
   return input
 }
 
-function readShape(wire: Wire, end: number): number[] {
+function readShape(reader: ProtobufReader, end: number): number[] {
   const dims: number[] = []
-  for (const dim of wire.along([1], end)) {
+  for (const dim of reader.nested([1], end)) {
     let size = -1
-    for (const { value } of wire.along([1], dim.end)) size = value
+    for (const { value } of reader.nested([1], dim.end)) size = value
     dims.push(size)
   }
   return dims
@@ -140,7 +140,7 @@ interface Field {
 }
 
 /** Protocol buffers, read where they lie in the file. */
-class Wire {
+class ProtobufReader {
   readonly #file: number
   readonly #buffer = Buffer.alloc(4096)
   #position = 0
@@ -173,11 +173,11 @@ class Wire {
   }
 
   /** The fields that a path of numbers leads to, from message to message. */
-  *along([number, ...rest]: readonly number[], end: number): Generator<Field> {
+  *nested([number, ...rest]: readonly number[], end: number): Generator<Field> {
     for (const field of this.fields(end)) {
       if (field.number !== number) continue
       if (rest.length === 0) yield field
-      else yield* this.along(rest, field.end)
+      else yield* this.nested(rest, field.end)
     }
   }
 

@@ -1,6 +1,6 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from '../device/open-devices.ts'
-import { TokenMaker } from '../tokenizer/async-tokenizer.ts'
+import { AsyncTokenizer } from '../tokenizer/async-tokenizer.ts'
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Item, VideoItem } from '../request/items.ts'
@@ -28,12 +28,12 @@ export interface PipelinesParts extends SharedParts {
 export class Pipelines {
   /** Of every device. */
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #tokens: TokenMaker
+  readonly #tokens: AsyncTokenizer
   readonly #sources: Sources
   readonly #members: readonly Member[]
 
   constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
-    this.#tokens = new TokenMaker(tokenizer)
+    this.#tokens = new AsyncTokenizer(tokenizer)
     this.#sources = shared.sources
     this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
@@ -69,7 +69,7 @@ export class Pipelines {
     { signal, priority }: { signal: AbortSignal; priority: Priority },
   ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    const tokens = await this.#tokens.make(item.text, signal, priority)
+    const tokens = await this.#tokens.encode(item.text, signal, priority)
     return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 

@@ -5,7 +5,7 @@ import type { ModelBundle } from '../model/bundle.ts'
 import { type OnnxGraph, type OnnxInput, readOnnxGraph } from '../model/onnx-graph.ts'
 import type { ShapeRange, Tower } from './sidecar.ts'
 
-export interface TowerBuild {
+export interface TowerBuildSpec {
   tower: Tower
   /** Path of the graph. */
   onnx: string
@@ -25,7 +25,7 @@ export interface TowerBuild {
  */
 export const PROFILES = 2
 
-export interface TowerRequest {
+export interface BuildConstraints {
   precision?: Precision | undefined
   maxBatch: number
   /** Of TensorRT. */
@@ -33,7 +33,7 @@ export interface TowerRequest {
 }
 
 /** Throws ModelError for a graph that this is not possible with. */
-export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerRequest): TowerBuild {
+export function specifyBuild(bundle: ModelBundle, tower: Tower, request: BuildConstraints): TowerBuildSpec {
   const { path } = bundle.files[tower]
   const graph = readForTensorRt(path)
   const { inputs } = graph
@@ -62,27 +62,27 @@ export function planBuild(bundle: ModelBundle, tower: Tower, request: TowerReque
 /** Throws ModelError for a graph that no engine can be built of, whatever is asked for. */
 function readForTensorRt(path: string): OnnxGraph {
   const graph = readOnnxGraph(path)
-  const why = whyForCpusOnly(graph, path)
+  const why = cpuOnlyReason(graph, path)
   if (why !== undefined) throw new ModelError(why)
   return graph
 }
 
 /** The same before anything is built, for whoever is about to be told to build. What cannot be read, building speaks of. */
-export function refuseForCpusOnly(path: string): void {
+export function rejectCpuOnlyGraph(path: string): void {
   let graph: OnnxGraph
   try {
     graph = readOnnxGraph(path)
   } catch {
     return
   }
-  const why = whyForCpusOnly(graph, path)
+  const why = cpuOnlyReason(graph, path)
   if (why !== undefined) throw new ModelError(why)
 }
 
-function whyForCpusOnly({ ofOnnxRuntime }: OnnxGraph, path: string): string | undefined {
-  if (ofOnnxRuntime.size === 0) return undefined
+function cpuOnlyReason({ onnxRuntimeOps }: OnnxGraph, path: string): string | undefined {
+  if (onnxRuntimeOps.size === 0) return undefined
   return (
-    `graph ${path} uses ${[...ofOnnxRuntime].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
+    `graph ${path} uses ${[...onnxRuntimeOps].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
     'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16'
   )
 }
@@ -102,7 +102,7 @@ function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], 
   if (!input || inputs.length > 1 || input.dims.length !== 5) {
     throw new ModelError(`graph ${path} has inputs ${describe(inputs)}: expected one of five dimensions`)
   }
-  const others = [...input.takers].filter((kind) => kind !== 'Cast')
+  const others = [...input.consumers].filter((kind) => kind !== 'Cast')
   if (input.isUint8 && others.length > 0) {
     throw new ModelError(
       `graph ${path} takes the bytes of ${input.name} into ${others.join(', ')}, and TensorRT takes bytes into nothing ` +
@@ -137,8 +137,8 @@ function choosePrecision(
   tower: Tower,
   path: string,
   { weights }: OnnxGraph,
-  { precision: wanted, major }: TowerRequest,
-): Pick<TowerBuild, 'precision' | 'lowerTo'> {
+  { precision: wanted, major }: BuildConstraints,
+): Pick<TowerBuildSpec, 'precision' | 'lowerTo'> {
   const own = precisionOf(weights)
   if (wanted === undefined || wanted === own) return { precision: own, lowerTo: undefined }
   const found = `the ${tower} graph ${path} is ${own} (${describeWeights(weights)})`

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LibraryError } from '../errors.ts'
-import { PROFILES, type TowerBuild } from './build-spec.ts'
+import { PROFILES, type TowerBuildSpec } from './build-spec.ts'
 import { runChild } from '../base/child-process.ts'
 import { type Environment, isFile, notFound } from '../base/library-search.ts'
 import type { ShapeRange } from './sidecar.ts'
@@ -16,7 +16,7 @@ export interface BuildTool {
 }
 
 export interface BuildCommand {
-  build: TowerBuild
+  build: TowerBuildSpec
   /** Where the plan goes. */
   plan: string
   timingCache: string
@@ -30,7 +30,7 @@ export interface BuildCommand {
 const optimizationLevel = 3
 const script = fileURLToPath(new URL('../../scripts/engine/build.py', import.meta.url))
 
-export interface ToolSurroundings {
+export interface BuildToolSearch {
   environment?: Environment
   /** Where Debian's packages put it. */
   packagedTrtexec?: string
@@ -46,7 +46,7 @@ export async function findBuildTool(
     tensorrt,
     signal,
   }: { trtexec?: string | undefined; tensorrt: FoundTensorRt; signal: AbortSignal },
-  { environment = process.env, packagedTrtexec = '/usr/src/tensorrt/bin/trtexec' }: ToolSurroundings = {},
+  { environment = process.env, packagedTrtexec = '/usr/src/tensorrt/bin/trtexec' }: BuildToolSearch = {},
 ): Promise<BuildTool> {
   if (trtexec !== undefined) {
     if (isProgram(trtexec)) return { kind: 'trtexec', program: resolve(trtexec) }

@@ -17,7 +17,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { NativeGpuInfo, NativeGpuLibraries } from '#binding'
 import { EngineError, LibraryError, ModelError } from '../errors.ts'
 import { lockFolder } from './build-lock.ts'
-import { PROFILES, planBuild, type TowerBuild } from './build-spec.ts'
+import { PROFILES, specifyBuild, type TowerBuildSpec } from './build-spec.ts'
 import { type BuildTool, buildArguments, buildEnvironment, findBuildTool } from './build-tool.ts'
 import { runChild } from '../base/child-process.ts'
 import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './plan-files.ts'
@@ -45,7 +45,7 @@ export interface BuildRequest extends PlanSearch {
   readonly signal: AbortSignal
 }
 
-export interface BuilderParts {
+export interface BuilderDependencies {
   tryPlans: (trial: PlanTrial, signal: AbortSignal) => Promise<void>
 }
 
@@ -59,7 +59,7 @@ const unfinished = `.building-${hostname()}-`
  */
 export async function buildEngines(
   request: BuildRequest,
-  parts: BuilderParts = { tryPlans },
+  parts: BuilderDependencies = { tryPlans },
 ): Promise<Plans> {
   const { tensorrt, signal, onLine } = request
   if (tensorrt.lean) {
@@ -100,12 +100,12 @@ async function build(
   request: BuildRequest,
   towers: readonly Tower[],
   folder: string,
-  parts: BuilderParts,
+  parts: BuilderDependencies,
 ): Promise<void> {
   const { bundle, tensorrt, sizes, wanted, signal } = request
   const major = Number.parseInt(tensorrt.version, 10)
   const builds = towers.map((tower) =>
-    planBuild(bundle, tower, { precision: wanted.precision, maxBatch: sizes[tower], major }),
+    specifyBuild(bundle, tower, { precision: wanted.precision, maxBatch: sizes[tower], major }),
   )
   const video = builds.find(({ tower }) => tower === 'video')
   if (video && wanted.maxBatch !== undefined && video.maxBatch < wanted.maxBatch) {
@@ -136,7 +136,7 @@ async function build(
   }
 }
 
-interface Place {
+interface BuildWorkspace {
   tool: BuildTool
   major: number
   scratch: string
@@ -146,8 +146,8 @@ interface Place {
 /** @returns the path of the plan. */
 async function buildTower(
   { tensorrt, gpu, onLine, signal }: BuildRequest,
-  build: TowerBuild,
-  { tool, major, scratch, timingCache }: Place,
+  build: TowerBuildSpec,
+  { tool, major, scratch, timingCache }: BuildWorkspace,
 ): Promise<string> {
   const { tower, precision, maxBatch } = build
   const plan = join(scratch, `${tower}.plan`)
@@ -191,7 +191,7 @@ async function buildTower(
 async function tryAll(
   request: BuildRequest,
   made: ReadonlyMap<Tower, string>,
-  { tryPlans }: BuilderParts,
+  { tryPlans }: BuilderDependencies,
 ): Promise<void> {
   const { bundle, tensorrt, gpu, libraries, wanted, onLine, signal } = request
   const pathOf = async (tower: Tower) => made.get(tower) ?? (await findPlan(tower, request)).plan?.path ?? ''
@@ -212,7 +212,7 @@ async function tryAll(
 /** The sidecar last: without it a plan is nothing. */
 async function publish(
   request: BuildRequest,
-  { tower, precision, maxBatch, shapes, isDynamic }: TowerBuild,
+  { tower, precision, maxBatch, shapes, isDynamic }: TowerBuildSpec,
   { tool, folder, plan }: { tool: BuildTool; folder: string; plan: string },
 ): Promise<void> {
   const { bundle, gpu, tensorrt, driver, onLine, signal } = request

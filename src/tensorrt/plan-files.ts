@@ -12,14 +12,14 @@ import { sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside } from '../base/located-file.ts'
 import { SIDECAR_FORMAT, SIDECAR_SUFFIX, type Sidecar, sidecarSchema, TOWERS, type Tower } from './sidecar.ts'
 
-export interface EnginePlan {
+export interface PlanFile {
   /** Absolute. */
   path: string
   sidecar: Sidecar
 }
 
 /** What a plan must fit. */
-export interface Machine {
+export interface TargetMachine {
   /** `lean`: runs version-compatible plans only. */
   readonly tensorrt: { version: string; lean: boolean }
   readonly gpu: { name: string; computeCapability: string }
@@ -27,7 +27,7 @@ export interface Machine {
   readonly driver: string
 }
 
-export interface Wanted {
+export interface PlanRequirements {
   precision?: Precision | undefined
   /** At least. */
   maxBatch?: number | undefined
@@ -49,15 +49,15 @@ export interface RejectedPlan {
   mismatches: Mismatch[]
 }
 
-export interface PlanSearch extends Machine {
+export interface PlanSearch extends TargetMachine {
   readonly bundle: ModelBundle
   /** In the order they are looked into; one that does not exist holds nothing. */
   readonly folders: readonly string[]
-  readonly wanted: Wanted
+  readonly wanted: PlanRequirements
   readonly signal?: AbortSignal | undefined
 }
 
-export type Plans = Readonly<Record<Tower, EnginePlan>>
+export type Plans = Readonly<Record<Tower, PlanFile>>
 
 /** Both towers' plans, or why there are not both. */
 export async function findPlans(
@@ -67,7 +67,7 @@ export async function findPlans(
   const [video, text] = found.map(({ plan }) => plan)
   if (video && text) return { plans: { video, text } }
   const why = found.flatMap(({ plan, rejected }, i) =>
-    plan ? [] : [whyNoPlan(TOWERS[i] as Tower, search.folders, rejected)],
+    plan ? [] : [explainNoPlan(TOWERS[i] as Tower, search.folders, rejected)],
   )
   return { missing: why.join('; ') }
 }
@@ -86,11 +86,11 @@ export function engineFolders(bundle: ModelBundle, cache: string | undefined): s
 export async function findPlan(
   tower: Tower,
   search: PlanSearch,
-): Promise<{ plan?: EnginePlan; rejected: RejectedPlan[] }> {
+): Promise<{ plan?: PlanFile; rejected: RejectedPlan[] }> {
   const rejected: RejectedPlan[] = []
   const { gpu } = search
   for (const folder of search.folders) {
-    const fitting: EnginePlan[] = []
+    const fitting: PlanFile[] = []
     for (const found of await plansIn(folder)) {
       if (found.sidecar ? found.sidecar.tower !== tower : !found.name.startsWith(tower)) continue
       const checked = await check(found, search)
@@ -100,7 +100,7 @@ export async function findPlan(
         rejected.push({ path: join(folder, found.name), mismatches: checked.mismatches ?? [] })
       }
     }
-    const isSame = ({ sidecar }: EnginePlan) => Number(sidecar.gpu === gpu.name)
+    const isSame = ({ sidecar }: PlanFile) => Number(sidecar.gpu === gpu.name)
     fitting.sort((a, b) => isSame(b) - isSame(a) || (a.sidecar.built.at < b.sidecar.built.at ? 1 : -1))
     const [plan] = fitting
     if (plan) return { plan, rejected }
@@ -109,7 +109,7 @@ export async function findPlan(
 }
 
 /** Why there is none, with each plan that was looked at. */
-export function whyNoPlan(
+export function explainNoPlan(
   tower: Tower,
   folders: readonly string[],
   rejected: readonly RejectedPlan[],
@@ -133,7 +133,7 @@ export function onnxHashes(bundle: ModelBundle, tower: Tower): Record<string, st
   return Object.fromEntries(own.map(([name, { sha256 }]) => [name, sha256]))
 }
 
-interface Found {
+interface FolderEntry {
   root: string
   /** Of the sidecar, or of a plan without one. */
   name: string
@@ -142,10 +142,10 @@ interface Found {
   mismatch?: Mismatch
 }
 
-type Checked = { path: string; mismatches?: never } | { path?: never; mismatches: Mismatch[] }
+type CheckedPlan = { path: string; mismatches?: never } | { path?: never; mismatches: Mismatch[] }
 
 /** Everything in the folder that is a plan, or says that it describes one. */
-async function plansIn(folder: string): Promise<Found[]> {
+async function plansIn(folder: string): Promise<FolderEntry[]> {
   let root: string
   let names: string[]
   try {
@@ -166,8 +166,8 @@ async function plansIn(folder: string): Promise<Found[]> {
   ]
 }
 
-async function readSidecar(root: string, name: string): Promise<Found> {
-  const unusable = (what: string): Found => ({
+async function readSidecar(root: string, name: string): Promise<FolderEntry> {
+  const unusable = (what: string): FolderEntry => ({
     root,
     name,
     mismatch: { field: 'sidecar', plan: what, here: `format ${SIDECAR_FORMAT} is read` },
@@ -183,7 +183,7 @@ async function readSidecar(root: string, name: string): Promise<Found> {
 }
 
 /** Cheap questions first: a plan for another machine is told without hashing gigabytes. */
-async function check({ root, sidecar, mismatch: none }: Found, search: PlanSearch): Promise<Checked> {
+async function check({ root, sidecar, mismatch: none }: FolderEntry, search: PlanSearch): Promise<CheckedPlan> {
   if (!sidecar) return { mismatches: none ? [none] : [] }
   const mismatches = compare(sidecar, search)
   if (mismatches.length > 0) return { mismatches }
@@ -214,7 +214,7 @@ function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: Pl
   }
   expect('platform', sidecar.platform === platform, sidecar.platform, platform)
   expect('hostCode', wanted.hostCode || !sidecar.hostCode, 'true', 'not allowed (cuda.hostCode)')
-  expect('tensorrt', runs(tensorrt, sidecar), sidecar.tensorrt, describeTensorRt(tensorrt))
+  expect('tensorrt', canRun(tensorrt, sidecar), sidecar.tensorrt, describeTensorRt(tensorrt))
   const { computeCapability } = gpu
   expect(
     'computeCapability',
@@ -254,13 +254,13 @@ function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: Pl
 }
 
 /** A plain plan runs on exactly its version; a version-compatible one also on later ones, of its major or from 10 on 11. */
-function runs(tensorrt: Machine['tensorrt'], { tensorrt: built, hostCode }: Sidecar): boolean {
+function canRun(tensorrt: TargetMachine['tensorrt'], { tensorrt: built, hostCode }: Sidecar): boolean {
   if (!hostCode) return built === tensorrt.version && !tensorrt.lean
   const [from = 0, to = 0] = [built, tensorrt.version].map((text) => Number.parseInt(text, 10))
   return compareVersions(tensorrt.version, built) >= 0 && (from === to || (from === 10 && to === 11))
 }
 
-function describeTensorRt({ version, lean }: Machine['tensorrt']): string {
+function describeTensorRt({ version, lean }: TargetMachine['tensorrt']): string {
   return lean ? `${version} (lean, which runs version-compatible engines only)` : version
 }
 

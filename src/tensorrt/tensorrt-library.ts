@@ -20,7 +20,7 @@ export interface FoundTensorRt extends TensorRtLibrary {
   lean: boolean
 }
 
-export interface TensorRtSurroundings {
+export interface TensorRtSearch {
   environment?: Environment
   /** Folders that hold Python's packages, in the order they are looked at. */
   sitePackages?: readonly string[]
@@ -46,7 +46,7 @@ export function findTensorRt(
     environment = process.env,
     sitePackages = pythonFolders(environment),
     systemFolders = loaderFolders(environment),
-  }: TensorRtSurroundings = {},
+  }: TensorRtSearch = {},
 ): TensorRtLibrary {
   const named = namedFile(path, { option: 'cuda.libraries.tensorrt', variable, expected, environment })
   if (named) return named

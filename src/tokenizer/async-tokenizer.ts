@@ -7,11 +7,11 @@ import { Thread } from '../schedule/worker-thread.ts'
 import type { TextTokenizer, TokenizedText } from './tokenizer.ts'
 
 /** Error classes do not survive the way between threads. */
-export type TokenizerAnswer = { tokens: TokenizedText } | { code: ErrorCode; message: string }
+export type TokenizerReply = { tokens: TokenizedText } | { code: ErrorCode; message: string }
 
-export class TokenMaker {
+export class AsyncTokenizer {
   readonly #tokenizer: TextTokenizer
-  readonly #thread: Thread<string, TokenizerAnswer> | undefined
+  readonly #thread: Thread<string, TokenizerReply> | undefined
 
   constructor(tokenizer: TextTokenizer) {
     this.#tokenizer = tokenizer
@@ -28,7 +28,7 @@ export class TokenMaker {
   }
 
   /** Rejects as `TextTokenizer.encode` throws, or with `signal.reason`. */
-  async make(text: string, signal: AbortSignal, priority: Priority): Promise<TokenizedText> {
+  async encode(text: string, signal: AbortSignal, priority: Priority): Promise<TokenizedText> {
     const thread = this.#thread
     const tokens = await loopShare.run(() => {
       signal.throwIfAborted()

@@ -21,7 +21,7 @@ export interface WordRules {
 }
 
 /** Finds, from `lastIndex` on, the next character in front of which the text may be cut; `undefined` where nothing may. */
-export interface Cutter {
+export interface SplitPoints {
   readonly always: RegExp
   /** Also before characters that the lower case of a sigma looks across: for texts without one. */
   readonly withoutSigma: RegExp
@@ -34,7 +34,7 @@ const ignorable = [..."'.:^`"]
 const chinese = '\\u3400-\\u4dbf\\u4e00-\\u9fff'
 
 /** Nothing when words may reach across any character: then a text is one piece. */
-export function cutter(rules: WordRules): Cutter | undefined {
+export function splitPoints(rules: WordRules): SplitPoints | undefined {
   if (!rules.bert) return undefined
   // A cut in front of a character is a cut through what holds it further in.
   const inside = new Set(rules.added.flatMap((text) => [...text].slice(1)))
@@ -51,8 +51,8 @@ export function cutter(rules: WordRules): Cutter | undefined {
 }
 
 /** The pieces, in order; together they are the text. */
-export function* textPieces(text: string, cutter: Cutter | undefined): Generator<string, void, undefined> {
-  const places = cutter && (text.includes('\u03a3') ? cutter.always : cutter.withoutSigma)
+export function* textChunks(text: string, splitPoints: SplitPoints | undefined): Generator<string, void, undefined> {
+  const places = splitPoints && (text.includes('\u03a3') ? splitPoints.always : splitPoints.withoutSigma)
   for (let start = 0; start < text.length; ) {
     const end = places ? nextPlace(text, places, start + pieceLength) : text.length
     yield text.slice(start, end)
@@ -78,7 +78,7 @@ const longStack = new RegExp(`(?:(?![\\t\\n\\r])[\\p{M}\\p{C}\\ufffd]){${usualMa
  * the tokenizer removes, or makes a word longer that is too long for it anyway. `normalize` is what the tokenizer does to
  * a text first of all.
  */
-export function towerRemover(
+export function markStackLimiter(
   normalize: (text: string) => string,
   { maxWordCharacters }: WordRules,
 ): (text: string) => string {

@@ -1,14 +1,14 @@
-/** The thread of {@link TokenMaker}. */
+/** The thread of {@link AsyncTokenizer}. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
-import type { TokenizerAnswer } from './async-tokenizer.ts'
+import type { TokenizerReply } from './async-tokenizer.ts'
 import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
 
 const tokenizer = parseTokenizer(workerData as TokenizerFile)
 
 parentPort?.on('message', (text: string) => parentPort?.postMessage(answer(text)))
 
-function answer(text: string): TokenizerAnswer {
+function answer(text: string): TokenizerReply {
   try {
     return { tokens: tokenizer.encode(text) }
   } catch (error) {

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
 import { useExactRules } from './bert-text.ts'
-import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-chunks.ts'
+import { type SplitPoints, splitPoints, textChunks, markStackLimiter, type WordRules } from './text-chunks.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {
@@ -78,14 +78,14 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
   if (first !== classifier || last !== separator || others.length > 0) {
     throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] behind it`)
   }
-  useQuickWordPieces(tokenizer, json.data)
+  useFastWordPieces(tokenizer, json.data)
   const rules = wordRules(json.data)
   const { normalizer } = tokenizer
   return new TextTokenizer({
     file,
     tokenizer,
-    cutter: cutter(rules),
-    shorten: rules.stripsAccents && normalizer ? towerRemover((text) => normalizer(text), rules) : same,
+    splitPoints: splitPoints(rules),
+    shorten: rules.stripsAccents && normalizer ? markStackLimiter((text) => normalizer(text), rules) : same,
     classifier,
     separator,
     padTokenId: json.data.padding?.pad_id ?? vocabulary('[PAD]'),
@@ -104,7 +104,7 @@ export function makeTokenizer(json: Record<string, unknown>): Tokenizer {
 const same = (text: string): string => text
 
 /** The library's own way from words to pieces takes milliseconds for a word of a hundred letters. */
-function useQuickWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
+function useFastWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
   if (tokenizer.model === null) return
   tokenizer.model.encode = wordPieces({
     vocabulary: new Set([...Object.keys(model.vocab), ...added_tokens.map(({ content }) => content)]),
@@ -133,7 +133,7 @@ const shortText = 256
 interface TokenizerParts {
   file: TokenizerFile
   tokenizer: Tokenizer
-  cutter: Cutter | undefined
+  splitPoints: SplitPoints | undefined
   /** Leaves out what costs much and changes no token. */
   shorten(text: string): string
   classifier: number
@@ -164,10 +164,10 @@ export class TextTokenizer {
 
   /** Piece by piece until there are enough tokens; nothing when that takes more than `budget` characters. */
   #encode(text: string, budget: number): TokenizedText | undefined {
-    const { classifier, separator, cutter, file } = this.#parts
+    const { classifier, separator, splitPoints, file } = this.#parts
     const ids = [classifier]
     let looked = 0
-    for (const piece of textPieces(text, cutter)) {
+    for (const piece of textChunks(text, splitPoints)) {
       looked += piece.length
       if (looked > budget) return undefined
       for (const id of this.#idsOf(piece)) ids.push(id)

@@ -71,7 +71,7 @@ function warningsOf({ source }: ModelBundle): string[] {
 }
 
 /** Why graphs of this kind cannot run on `device` at all, wherever that is; undefined when they can. */
-async function whyNever(bundle: ModelBundle, device: Device): Promise<string | undefined> {
+async function unsupportedReason(bundle: ModelBundle, device: Device): Promise<string | undefined> {
   const graphs = await attempt('graphs', async () =>
     [bundle.files.video, bundle.files.text].map(({ path }) => readOnnxGraph(path)),
   )
@@ -79,7 +79,7 @@ async function whyNever(bundle: ModelBundle, device: Device): Promise<string | u
   if (device === 'cpu' && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)) {
     return 'the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only'
   }
-  if (device === 'cuda' && graphs.some(({ ofOnnxRuntime }) => ofOnnxRuntime.size > 0)) {
+  if (device === 'cuda' && graphs.some(({ onnxRuntimeOps }) => onnxRuntimeOps.size > 0)) {
     return 'the graphs use operators that only ONNX Runtime has, as int8 does: checked on CPUs only'
   }
   return undefined
@@ -109,7 +109,7 @@ async function* onDevice(
   )
   if ('failed' in embedder) {
     const { error } = embedder
-    const never = await whyNever(bundle, device)
+    const never = await unsupportedReason(bundle, device)
     if (never !== undefined) {
       return yield { check: device, state: asked ? 'failed' : 'note', found: `${never} (${error.message})` }
     }

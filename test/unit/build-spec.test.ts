@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { planBuild } from '../../src/tensorrt/build-spec.ts'
+import { specifyBuild } from '../../src/tensorrt/build-spec.ts'
 import { buildArguments } from '../../src/tensorrt/build-tool.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import { readOnnxGraph } from '../../src/model/onnx-graph.ts'
@@ -42,7 +42,7 @@ describe('a graph is read', () => {
   test('of the demo model', async () => {
     const { files } = await loadBundle(new URL('../../models/demo', import.meta.url).pathname)
     expect(readOnnxGraph(files.video.path).inputs).toEqual([
-      { name: 'videos', dims: [-1, 8, 3, 224, 224], isUint8: true, takers: new Set(['Cast']) },
+      { name: 'videos', dims: [-1, 8, 3, 224, 224], isUint8: true, consumers: new Set(['Cast']) },
     ])
     expect(readOnnxGraph(files.text.path).inputs.map(({ name }) => name)).toEqual([
       'input_ids',
@@ -86,7 +86,7 @@ describe('what is built', () => {
     ['fp32 as fp16', [1], 'fp16', 10, 'fp16', 'fp16'],
   ])('%s', async (_, types, wanted, major, precision, lowerTo) => {
     const bundle = await onnxBundle({ video: { inputs: videos, weights: weights(...types) } })
-    expect(planBuild(bundle, 'video', { precision: wanted, maxBatch: 8, major })).toMatchObject({
+    expect(specifyBuild(bundle, 'video', { precision: wanted, maxBatch: 8, major })).toMatchObject({
       precision,
       lowerTo,
     })
@@ -104,32 +104,32 @@ describe('what is built', () => {
     ['fp8 of what is not quantised', [1], 'fp8', 10, /quantise it to fp8 with ModelOpt/],
   ])('not %s', async (_, types, precision, major, message) => {
     const bundle = await onnxBundle({ video: { inputs: videos, weights: weights(...types) } })
-    expect(() => planBuild(bundle, 'video', { precision, maxBatch: 8, major })).toThrow(
+    expect(() => specifyBuild(bundle, 'video', { precision, maxBatch: 8, major })).toThrow(
       expect.objectContaining({ code: 'model', message: expect.stringMatching(message) }),
     )
   })
 
   test('has the sizes of the bundle where the graph leaves them open', async () => {
     const open = await onnxBundle({ video: { inputs: { x: [-1, -1, -1, -1, -1] } } })
-    expect(planBuild(open, 'video', { maxBatch: 1, major: 10 }).shapes).toEqual({
+    expect(specifyBuild(open, 'video', { maxBatch: 1, major: 10 }).shapes).toEqual({
       x: { min: [1, 8, 3, 224, 224], opt: [1, 8, 3, 224, 224], max: [1, 8, 3, 224, 224] },
     })
     const tao = await onnxBundle({ video: { inputs: { x: [-1, 3, -1, 224, 224] } } })
-    expect(planBuild(tao, 'video', { maxBatch: 6, major: 10 }).shapes.x?.max).toEqual([6, 3, 8, 224, 224])
+    expect(specifyBuild(tao, 'video', { maxBatch: 6, major: 10 }).shapes.x?.max).toEqual([6, 3, 8, 224, 224])
   })
 
   test('has no profiles where everything is fixed, and the graph’s own batch', async () => {
     const bundle = await onnxBundle({ video: { inputs: { videos: [2, 8, 3, 224, 224] } } })
-    const build = planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
+    const build = specifyBuild(bundle, 'video', { maxBatch: 8, major: 11 })
     expect(build).toMatchObject({ maxBatch: 2, isDynamic: false })
     const args = buildArguments({ kind: 'trtexec', program: '' }, command(build, '/out', 11))
     expect(args.filter((arg) => /Shapes|profile|stronglyTyped/.test(arg))).toEqual([])
   })
 
   test('takes bytes into a cast and nothing else, as TensorRT does', async () => {
-    const plan = async (takers: string[]) => {
-      const bundle = await onnxBundle({ video: { inputs: { videos: [-1, 8, 3, 224, 224] }, takers } })
-      return planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
+    const plan = async (consumers: string[]) => {
+      const bundle = await onnxBundle({ video: { inputs: { videos: [-1, 8, 3, 224, 224] }, consumers } })
+      return specifyBuild(bundle, 'video', { maxBatch: 8, major: 11 })
     }
     expect((await plan(['Cast', 'Cast'])).maxBatch).toBe(8)
     await expect(plan(['Shape', 'Reshape', 'Cast'])).rejects.toMatchObject({
@@ -139,9 +139,9 @@ describe('what is built', () => {
   })
 
   test('is not made of operators that only ONNX Runtime has, as int8 graphs have them', async () => {
-    const graph = { inputs: { videos: [-1, 8, 3, 224, 224] }, ofOnnxRuntime: ['MatMulIntegerToFloat'] }
+    const graph = { inputs: { videos: [-1, 8, 3, 224, 224] }, onnxRuntimeOps: ['MatMulIntegerToFloat'] }
     const bundle = await onnxBundle({ video: graph })
-    expect(() => planBuild(bundle, 'video', { maxBatch: 8, major: 10 })).toThrow(
+    expect(() => specifyBuild(bundle, 'video', { maxBatch: 8, major: 10 })).toThrow(
       /MatMulIntegerToFloat, .*for CPUs.*--precision bf16/,
     )
   })
@@ -151,14 +151,14 @@ describe('what is built', () => {
     async (folder) => {
       const bundle = await loadBundle(join(import.meta.dirname, '../..', folder))
       for (const tower of ['video', 'text'] as const) {
-        expect(planBuild(bundle, tower, { maxBatch: 2, major: 11 })).toMatchObject({ isDynamic: true })
+        expect(specifyBuild(bundle, tower, { maxBatch: 2, major: 11 })).toMatchObject({ isDynamic: true })
       }
     },
   )
 
   test('names every shape of a graph that leaves any open, also where least and most are the same', async () => {
     const bundle = await onnxBundle()
-    const build = planBuild(bundle, 'video', { maxBatch: 1, major: 10 })
+    const build = specifyBuild(bundle, 'video', { maxBatch: 1, major: 10 })
     // trtexec ends at "--minShapes=" with nothing behind it.
     expect(buildArguments({ kind: 'trtexec', program: '' }, command(build))).toEqual(
       expect.arrayContaining(['min', 'opt', 'max'].map((which) => `--${which}Shapes=videos:1x8x3x224x224`)),
@@ -171,11 +171,11 @@ describe('what is built', () => {
     ['a text graph without mask', 'text', { input_ids: [-1, -1] }],
   ])('is not %s', async (_, tower, inputs) => {
     const bundle = await onnxBundle({ [tower]: { inputs } })
-    expect(() => planBuild(bundle, tower, { maxBatch: 8, major: 10 })).toThrow(/has inputs .*expected/)
+    expect(() => specifyBuild(bundle, tower, { maxBatch: 8, major: 10 })).toThrow(/has inputs .*expected/)
   })
 })
 
-const command = (build: ReturnType<typeof planBuild>, folder = '/out', major = 10) => ({
+const command = (build: ReturnType<typeof specifyBuild>, folder = '/out', major = 10) => ({
   build,
   plan: join(folder, 'video.plan'),
   timingCache: join(folder, 'timings'),
@@ -233,7 +233,7 @@ class OnnxParser:
     writeFileSync(join(folder, 'timings'), timings)
     const bundle = await onnxBundle()
     const precision = lower ? 'bf16' : undefined
-    const build = planBuild(bundle, 'video', { precision, maxBatch: 4, major: 10 })
+    const build = specifyBuild(bundle, 'video', { precision, maxBatch: 4, major: 10 })
     const args = buildArguments(
       { kind: 'python', program: '' },
       command({ ...build, ...(onnx && { onnx }) }, folder),

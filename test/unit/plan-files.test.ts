@@ -7,7 +7,7 @@ import {
   findPlan,
   findPlans,
   type PlanSearch,
-  whyNoPlan,
+  explainNoPlan,
 } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
 import { makeFolder, removeFolders, writeBundle } from './bundles.ts'
@@ -132,7 +132,7 @@ describe('an engine is not taken, and the field is named', () => {
   test('every field at once, in one sentence', async () => {
     const path = placeEngine(folder, bundle, { sidecar: { tensorrt: '11.0.0.1', computeCapability: '8.0' } })
     const { rejected } = await findPlan('video', search())
-    expect(whyNoPlan('video', [folder], rejected)).toBe(
+    expect(explainNoPlan('video', [folder], rejected)).toBe(
       `no TensorRT engine for video fits: ${path}.json: tensorrt is 11.0.0.1, here 10.16.1.11; ` +
         'computeCapability is 8.0, here 9.0 (NVIDIA H200)',
     )
