@@ -1,10 +1,10 @@
-/** What `cosmos-embed` is to a bundle for browsers and edge functions, which no addon can be part of. */
+/** The `browser` entry of `cosmos-embed`: for bundles that cannot contain the native addon. */
 import { LibraryError } from '../errors.ts'
 
-export * from '../errors.ts'
 export { rank, similarity } from '../base/similarity.ts'
+export * from '../errors.ts'
 
-/** Rejects with LibraryError. */
+/** Always rejects with LibraryError, which points to `cosmos-embed/client`. */
 export async function createEmbedder(): Promise<never> {
   throw new LibraryError(
     'cosmos-embed runs its model in a native addon, which browsers and edge functions cannot load. Run ' +
@@ -12,5 +12,5 @@ export async function createEmbedder(): Promise<never> {
   )
 }
 
-/** The same. */
+/** Always rejects with LibraryError, as {@link createEmbedder} does here. */
 export const embed: typeof createEmbedder = createEmbedder

@@ -1,11 +1,11 @@
 import { abortable } from '../base/abort.ts'
+import { ours } from '../base/native-failure.ts'
+import { rank } from '../base/similarity.ts'
 import { type Call, Calls } from '../call/calls.ts'
-import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
 import { atItem, withIndex } from '../call/item-errors.ts'
 import { handOut, ItemStream, settled } from '../call/item-stream.ts'
-import { ours } from '../base/native-failure.ts'
+import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
 import { Slots } from '../schedule/slots.ts'
-import { rank } from '../base/similarity.ts'
 import { holdStreams } from '../source/given.ts'
 import type {
   DisposeOptions,
@@ -23,23 +23,33 @@ import type {
   Progress,
   Video,
 } from '../types.ts'
-import { type BatchVectors, parseVectors } from './response.ts'
-import { type RequestBatch, embedded, RequestBatcher, requestTypeOf } from './request-batcher.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
-import { checkRequest, splitRequest, mergeResponses } from './request.ts'
-import { Transport, type SendOptions } from './transport.ts'
+import { checkRequest, mergeResponses, splitRequest } from './request.ts'
+import { embedded, type RequestBatch, RequestBatcher, requestTypeOf } from './request-batcher.ts'
+import { type BatchVectors, parseVectors } from './response.ts'
+import { type SendOptions, Transport } from './transport.ts'
 import type { ClientOptions, Embedded, EmbedderClient, ModelFacts, SettledEmbedded } from './types.ts'
 import { CLIP_FRAMES, isFrames, wireItem } from './wire-item.ts'
 
-/** What the NIM is called, which has no list of its models. */
+/** Name of the NIM's model: the NIM has no `/v1/models`. */
 const nimModel = 'nvidia/cosmos-embed1'
 
-/** An embedder behind HTTP. Nothing is sent until it is called. Throws InvalidArgumentError. */
+/**
+ * Creates an embedder that calls a server over HTTP: `cosmos-embed serve`, NVIDIA's NIM or its open-source server. It needs
+ * only `fetch`, and sends nothing until one of its methods is called.
+ *
+ * Throws InvalidArgumentError for an option that can never work.
+ *
+ * ```ts
+ * await using embedder = createClient({ url: 'http://127.0.0.1:8000' })
+ * const { embedding } = await embedder.embedText('a red car turning left')
+ * ```
+ */
 export function createClient(options: ClientOptions): EmbedderClient {
   return new HttpEmbedder(resolveClient(options))
 }
 
-/** One call on its way to the server. */
+/** What the requests of one call share. */
 interface CallContext extends SendOptions {
   call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
@@ -49,9 +59,9 @@ class HttpEmbedder implements EmbedderClient {
   readonly #options: ResolvedClient
   readonly #transport: Transport
   readonly #calls = new Calls('client')
-  /** Somebody waits for a query: it is not behind bulk work. */
+  /** Queries have slots of their own, so that they never wait behind bulk work. */
   readonly #slots: Record<Priority, Slots>
-  /** Of what no caller owns. */
+  /** Aborts requests that no single call owns, such as the one for the model's name. */
   readonly #lifetime = new AbortController()
   #model: Promise<string> | undefined
   #facts: Promise<ModelFacts> | undefined
@@ -73,10 +83,10 @@ class HttpEmbedder implements EmbedderClient {
     const { requestType, format, inputs, model } = checkRequest(request)
     return this.#calls.run(signal, async (call) => {
       const priority = requestType === 'query' ? 'query' : 'bulk'
-      const asked: CallContext = { call, signal: call.signal, whenFull, priority }
+      const context: CallContext = { call, signal: call.signal, whenFull, priority }
       let done = 0
       const answers = await allOrNothing(call, splitRequest(requestType, inputs), async (part) => {
-        const vectors = await this.#send(part, asked, model).catch((failure: unknown) => {
+        const vectors = await this.#send(part, context, model).catch((failure: unknown) => {
           throw withRequestIndex(failure, part)
         })
         for (const { index } of part.entries) {
@@ -109,7 +119,7 @@ class HttpEmbedder implements EmbedderClient {
     const given = checkCall(options, 'signal whenFull priority onProgress')
     return this.#calls.run(given.signal, async (call) => {
       const results: SettledEmbedded<I>[] = []
-      for await (const one of this.#stream(call, items, given).results()) results[one.index] = one
+      for await (const result of this.#stream(call, items, given).results()) results[result.index] = result
       return results
     })
   }
@@ -126,25 +136,25 @@ class HttpEmbedder implements EmbedderClient {
   #stream<I extends ItemInput>(
     call: Call,
     items: Iterable<I> | AsyncIterable<I>,
-    { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
+    { priority = 'bulk', whenFull, onProgress, ...streaming }: EmbedStreamOptions,
   ): ItemStream<I, SettledEmbedded<I>> {
     const { batchSize, maxParallel } = this.#options
-    const asked: CallContext = { call, signal: call.signal, whenFull, priority }
-    const send = (batch: RequestBatch) => this.#send(batch, asked)
+    const context: CallContext = { call, signal: call.signal, whenFull, priority }
+    const send = (batch: RequestBatch) => this.#send(batch, context)
     const batcher = new RequestBatcher({ call, priority, batchSize, maxParallel, send })
     let read = 0
     let done = 0
     const embedOne = async (input: I, index: number) => {
       read = index + 1
-      const one = await settled(input, index, async () => batcher.embed(wireItem(input), index))
-      if (one.status === 'fulfilled') {
+      const result = await settled(input, index, async () => batcher.embed(wireItem(input), index))
+      if (result.status === 'fulfilled') {
         const total = Array.isArray(items) ? items.length : read
-        onProgress?.(progress({ done: ++done, total, index, key: one.key }))
+        onProgress?.(progress({ done: ++done, total, index, key: result.key }))
       }
-      return one
+      return result
     }
-    // Full requests for all that may be under way, and as many again that are read meanwhile.
-    const { concurrency = 2 * batchSize * maxParallel, ordered = false } = way
+    // Enough items to fill all parallel requests, and as many again to fill the next ones meanwhile.
+    const { concurrency = 2 * batchSize * maxParallel, ordered = false } = streaming
     return new ItemStream(call, items, embedOne, { concurrency, ordered })
   }
 
@@ -166,18 +176,18 @@ class HttpEmbedder implements EmbedderClient {
     }
     const { signal, whenFull, priority = 'query' } = checkCall(options)
     return this.#calls.run(signal, async (call) => {
-      const asked: CallContext = { call, signal: call.signal, whenFull, priority }
-      const bulks = textBatches(labels, this.#options.batchSize)
-      const seen = wireItem(isFrames(video) ? video : { video })
-      const seeing: RequestBatch = {
-        requestType: requestTypeOf(seen, priority),
-        entries: [{ item: seen, index: 0 }],
+      const context: CallContext = { call, signal: call.signal, whenFull, priority }
+      const labelBatches = textBatches(labels, this.#options.batchSize)
+      const item = wireItem(isFrames(video) ? video : { video })
+      const videoBatch: RequestBatch = {
+        requestType: requestTypeOf(item, priority),
+        entries: [{ item, index: 0 }],
       }
-      const batches = [seeing, ...bulks]
-      const answers = await withoutIndex(allOrNothing(call, batches, (batch) => this.#send(batch, asked)))
-      const [query, ...said] = answers.flatMap(({ vectors }) => vectors)
-      if (!query) throw new RemoteError('a video became nothing: this is a bug')
-      return rank(query, said).map(({ index, score }) => ({ label: labels[index] as string, score }))
+      const batches = [videoBatch, ...labelBatches]
+      const answers = await withoutIndex(allOrNothing(call, batches, (batch) => this.#send(batch, context)))
+      const [query, ...labelVectors] = answers.flatMap(({ vectors }) => vectors)
+      if (!query) throw new RemoteError('the video has no vector: this is a bug')
+      return rank(query, labelVectors).map(({ index, score }) => ({ label: labels[index] as string, score }))
     })
   }
 
@@ -216,37 +226,41 @@ class HttpEmbedder implements EmbedderClient {
     })
   }
 
-  async #embedItem(input: ItemInput, asked: CallContext): Promise<Embedded> {
+  async #embedItem(input: ItemInput, context: CallContext): Promise<Embedded> {
     const item = wireItem(input)
-    const requestType = requestTypeOf(item, asked.priority)
-    return embedded(item, await this.#send({ requestType, entries: [{ item, index: 0 }] }, asked), 0)
+    const requestType = requestTypeOf(item, context.priority)
+    return embedded(item, await this.#send({ requestType, entries: [{ item, index: 0 }] }, context), 0)
   }
 
-  /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
-  async #send({ requestType, entries }: RequestBatch, asked: CallContext, named?: string): Promise<BatchVectors> {
-    const { signal, priority } = asked
+  /** Rejects with a CosmosEmbedError whose `index` is the position in the batch, or with the call's reason. */
+  async #send(
+    { requestType, entries }: RequestBatch,
+    context: CallContext,
+    requestedModel?: string,
+  ): Promise<BatchVectors> {
+    const { signal, priority } = context
     try {
       return await this.#slots[priority].run(priority, signal, async () => {
-        const model = named ?? (await this.#modelName(signal))
+        const model = requestedModel ?? (await this.#modelName(signal))
         const { maxInlineBytes } = this.#options
         const inputs: string[] = []
-        for (const [place, { item }] of entries.entries()) {
+        for (const [position, { item }] of entries.entries()) {
           const text = await item.write({ maxInlineBytes, signal }).catch((failure: unknown) => {
             signal.throwIfAborted()
-            throw atItem(ours(failure), place)
+            throw atItem(ours(failure), position)
           })
           inputs.push(text)
         }
         const input = requestType === 'query' && inputs.length === 1 ? inputs[0] : inputs
         const body = { request_type: requestType, input, model, encoding_format: 'base64' }
-        return parseVectors(await this.#transport.post('/v1/embeddings', body, asked), entries.length)
+        return parseVectors(await this.#transport.post('/v1/embeddings', body, context), entries.length)
       })
     } finally {
       for (const { item } of entries) item.release()
     }
   }
 
-  /** A caller who gives up does not take the name away from the others who wait for it. */
+  /** All calls share one request for the name, which the abort of a single call does not cancel. */
   #modelName(signal: AbortSignal): Promise<string> {
     const { model } = this.#options
     if (model !== undefined) return Promise.resolve(model)
@@ -277,13 +291,13 @@ class HttpEmbedder implements EmbedderClient {
     }
     const item = wireItem({ text: 'dimension' })
     const batch: RequestBatch = { requestType: 'query', entries: [{ item, index: 0 }] }
-    const asked: CallContext = { call: { signal, fail: () => {} }, signal, priority: 'query' }
-    const embedding = (await this.#send(batch, asked)).vectors[0] as Float32Array
+    const context: CallContext = { call: { signal, fail: () => {} }, signal, priority: 'query' }
+    const embedding = (await this.#send(batch, context)).vectors[0] as Float32Array
     return { model: { id, embeddingDim: embedding.length } }
   }
 }
 
-/** A stream is the call's from the moment it is passed, and closed when the call ends, whichever way. */
+/** The call owns its input streams from the start, and closes them when it ends, however it ends. */
 async function withHeldStreams<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
   const release = holdStreams(inputs)
   try {
@@ -293,9 +307,9 @@ async function withHeldStreams<T>(inputs: unknown, work: () => Promise<T>): Prom
   }
 }
 
-/** What is downloaded and decoded, only the server sees. */
-function progress(told: Omit<Progress, 'stage'>): Progress {
-  return { stage: 'encode', ...told }
+/** The client reports only the last stage: downloads and decoding happen in the server. */
+function progress(counts: Omit<Progress, 'stage'>): Progress {
+  return { stage: 'encode', ...counts }
 }
 
 function textBatches(texts: readonly string[], batchSize: number): RequestBatch[] {
@@ -306,14 +320,14 @@ function textBatches(texts: readonly string[], batchSize: number): RequestBatch[
   }))
 }
 
-/** There is no list that the index would be a place in. */
+/** Removes the index from errors of calls that take a single item. */
 function withoutIndex<T>(work: Promise<T>): Promise<T> {
   return work.catch((failure: unknown) => {
     throw failure instanceof CosmosEmbedError ? withIndex(failure, undefined) : failure
   })
 }
 
-/** The same about the item of the caller's list. */
+/** Turns the index within a part into the index within the caller's request. */
 function withRequestIndex(failure: unknown, { entries }: RequestBatch): unknown {
   if (!(failure instanceof CosmosEmbedError) || failure.index === undefined) return failure
   return withIndex(failure, entries[failure.index]?.index)
@@ -328,7 +342,7 @@ function readJson(text: string): object {
   }
 }
 
-/** The first failure stops the others. */
+/** Runs all steps at once. The first failure fails the call, which aborts the others. */
 async function allOrNothing<From, To>(
   call: Pick<Call, 'fail'>,
   inputs: readonly From[],

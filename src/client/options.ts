@@ -1,11 +1,11 @@
-/** Options of a client and of its calls. Checked by hand: the client brings no dependency into a browser. */
+/** Checks the options of a client and of its calls, by hand: the client must not bring a dependency into a browser. */
 import { InvalidArgumentError } from '../errors.ts'
 import { isSignal } from '../source/given.ts'
 import type { EmbedStreamOptions } from '../types.ts'
 import type { ClientOptions } from './types.ts'
 
 export interface ResolvedClient {
-  /** Without a slash at its end, and without `/v1`. */
+  /** Without a trailing slash and without `/v1`. */
   base: string
   headers: Readonly<Record<string, string>>
   model: string | undefined
@@ -24,7 +24,7 @@ export function resolveClient(options: ClientOptions): ResolvedClient {
   const { fetch: ownFetch } = given
   if (ownFetch !== undefined && typeof ownFetch !== 'function') throw invalid('fetch', 'must be a function')
   if (ownFetch === undefined && typeof globalThis.fetch !== 'function') {
-    throw invalid('fetch', 'is required here: this runtime has none of its own')
+    throw invalid('fetch', 'is required here: this runtime has no fetch of its own')
   }
   const apiKey = optionalText(given.apiKey, 'apiKey')
   return {
@@ -34,13 +34,13 @@ export function resolveClient(options: ClientOptions): ResolvedClient {
       ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
     },
     model: optionalText(given.model, 'model'),
-    // Called as a plain function: browsers refuse it as a method of anything but the window.
+    // Called as a plain function: browsers reject `fetch` called as a method of anything but the window.
     fetch: (input, init) => (ownFetch ?? globalThis.fetch)(input, init),
-    batchSize: whole(given.batchSize ?? 64, 'batchSize', 1, 64),
-    maxParallel: whole(given.maxParallel ?? 4, 'maxParallel', 1, 1024),
-    maxRetries: whole(given.maxRetries ?? 2, 'maxRetries', 0, 100),
-    timeoutMs: whole(given.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
-    maxInlineBytes: whole(given.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
+    batchSize: integer(given.batchSize ?? 64, 'batchSize', 1, 64),
+    maxParallel: integer(given.maxParallel ?? 4, 'maxParallel', 1, 1024),
+    maxRetries: integer(given.maxRetries ?? 2, 'maxRetries', 0, 100),
+    timeoutMs: integer(given.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
+    maxInlineBytes: integer(given.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
   }
 }
 
@@ -71,7 +71,7 @@ export function checkCall(
   return given
 }
 
-/** Why these are refused: to leave them out would give the vector of another part of the video. */
+/** Why these options are refused: ignoring them would return the vector of another part of the video. */
 export const inProcessOnly: string =
   'is not part of the HTTP interface, which embeds whole videos by the rule of its server: send a file that holds ' +
   'only that part, or embed in process'
@@ -80,17 +80,17 @@ function baseOf(url: unknown): string {
   let parsed: URL
   try {
     const { location } = globalThis as { location?: { href: string } }
-    // On a page an address may be one of its own server.
+    // In a page, a relative address is one of the page's own server.
     parsed = new URL(String(url), location?.href)
   } catch {
     throw invalid('url', 'must be the address of a server, such as "http://127.0.0.1:8000"')
   }
   if (!/^https?:$/.test(parsed.protocol)) throw invalid('url', 'must begin with http:// or https://')
   if (parsed.username !== '' || parsed.password !== '') {
-    throw invalid('url', 'must hold no user name or password: pass apiKey or headers')
+    throw invalid('url', 'must not contain a user name or password: pass apiKey or headers')
   }
-  if (parsed.search !== '' || parsed.hash !== '') throw invalid('url', 'must hold no ? and no #')
-  // People bring the base URL of OpenAI's clients, which ends in /v1.
+  if (parsed.search !== '' || parsed.hash !== '') throw invalid('url', 'must have no ? and no #')
+  // Base URLs for OpenAI's clients end in /v1.
   const path = parsed.pathname.replace(/\/+$/, '').replace(/\/v1(\/embeddings)?$/, '')
   return `${parsed.origin}${path}`
 }
@@ -125,9 +125,9 @@ function optionalText(value: unknown, name: string): string | undefined {
   throw invalid(name, 'must be a text')
 }
 
-function whole(value: number, name: string, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value
-  throw invalid(name, `must be a whole number from ${least} to ${most}`)
+function integer(value: number, name: string, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(name, `must be a whole number from ${min} to ${max}`)
 }
 
 function invalid(name: string, what: string): InvalidArgumentError {

@@ -1,8 +1,8 @@
-/** Raw pixels as a PNG: the HTTP interface takes pictures in files only. */
+/** Encodes raw pixels as PNG: the HTTP interface takes pictures only as files. */
 
 const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 
-/** Interleaved RGB, 3·width·height bytes, without loss. */
+/** Encodes interleaved RGB, 3·width·height bytes, without loss. */
 export async function encodePng(image: {
   width: number
   height: number
@@ -12,10 +12,10 @@ export async function encodePng(image: {
   const header = new DataView(new ArrayBuffer(13))
   header.setUint32(0, width)
   header.setUint32(4, height)
-  // Eight bits, RGB, then the only methods that PNG has, not interlaced.
+  // Bit depth 8, colour type RGB; the zeros that follow are the only methods PNG defines, and no interlacing.
   header.setUint8(8, 8)
   header.setUint8(9, 2)
-  // Each row begins with the number of its filter: none.
+  // Each row starts with its filter type, 0 for none.
   const rows = new Uint8Array(height * (3 * width + 1))
   for (let y = 0; y < height; y++) {
     rows.set(data.subarray(3 * width * y, 3 * width * (y + 1)), y * (3 * width + 1) + 1)

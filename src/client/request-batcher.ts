@@ -1,15 +1,15 @@
-/** Items that wait mergeResponses become one request, which is taken apart again where one of them is bad. */
+/** Batches waiting items into requests, and splits a request again when one of its items is bad. */
 import { abortable } from '../base/abort.ts'
-import type { Call } from '../call/calls.ts'
-import type { CosmosEmbedError } from '../errors.ts'
-import { withIndex } from '../call/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
+import type { Call } from '../call/calls.ts'
+import { withIndex } from '../call/item-errors.ts'
+import type { CosmosEmbedError } from '../errors.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { BatchVectors } from './response.ts'
 import type { Embedded } from './types.ts'
 import type { WireItem } from './wire-item.ts'
 
-/** An item and its place in the caller's list. */
+/** An item and its position in the caller's list. */
 export interface BatchEntry {
   item: WireItem
   index: number
@@ -23,11 +23,11 @@ export interface RequestBatch {
 export interface RequestBatcherOptions {
   call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
-  /** Items of one bulk request. */
+  /** Maximum number of items in one bulk request. */
   batchSize: number
-  /** Requests at one time. While there are fewer, an item waits for no company. */
+  /** Maximum number of requests in flight. Below it, an item does not wait for a full batch. */
   maxParallel: number
-  /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
+  /** Rejects with a CosmosEmbedError whose `index` is the position in the batch, or with the call's reason. */
   send(batch: RequestBatch): Promise<BatchVectors>
 }
 
@@ -36,29 +36,29 @@ interface PendingEntry extends BatchEntry {
   reject(reason: unknown): void
 }
 
-/** How one item by itself, or several of a kind, are asked for. */
+/** The request type for an item: inline media and queries are sent alone, everything else in bulk. */
 export function requestTypeOf({ kind, inline }: WireItem, priority: Priority): RequestType {
   if (inline || priority === 'query') return 'query'
   return kind === 'text' ? 'bulk_text' : 'bulk_video'
 }
 
 /**
- * Of one call. A request begins when it is full, or when there is nothing better to do: so requests grow with what comes
- * while others are under way.
+ * Batches the items of one call. A request is sent when it is full or when fewer than `maxParallel` are in flight, so
+ * requests grow while others are in flight.
  */
 export class RequestBatcher {
-  readonly #way: RequestBatcherOptions
+  readonly #options: RequestBatcherOptions
   readonly #pending: Record<RequestType, PendingEntry[]> = { query: [], bulk_text: [], bulk_video: [] }
   #inFlight = 0
   #isScheduled = false
 
-  constructor(way: RequestBatcherOptions) {
-    this.#way = way
+  constructor(options: RequestBatcherOptions) {
+    this.#options = options
   }
 
   /** Rejects with a CosmosEmbedError about the item, or with the call's reason. */
   embed(item: WireItem, index: number): Promise<Embedded> {
-    const { call, priority, batchSize } = this.#way
+    const { call, priority, batchSize } = this.#options
     const requestType = requestTypeOf(item, priority)
     const embedding = new Promise<Embedded>((resolve, reject) => {
       const size = this.#pending[requestType].push({ item, index, resolve, reject })
@@ -68,7 +68,7 @@ export class RequestBatcher {
     return abortable(embedding, call.signal).finally(() => item.release())
   }
 
-  /** In a turn of its own, when what comes at once has come. */
+  /** Starts pending requests in a later turn of the event loop, so that items added in this turn share one. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -78,9 +78,9 @@ export class RequestBatcher {
     }, 0)
   }
 
-  /** What has waited longest, first. */
+  /** Starts requests up to `maxParallel`, the one whose first item has waited longest first. */
   #startPending(): void {
-    while (this.#inFlight < this.#way.maxParallel) {
+    while (this.#inFlight < this.#options.maxParallel) {
       const [next] = (['bulk_text', 'bulk_video'] as const)
         .flatMap((type) => this.#pending[type].slice(0, 1).map(({ index }) => ({ type, index })))
         .sort((a, b) => a.index - b.index)
@@ -94,7 +94,7 @@ export class RequestBatcher {
     this.#inFlight += 1
     void this.#settle(requestType, entries)
       .catch((failure: unknown) => {
-        this.#way.call.fail(failure)
+        this.#options.call.fail(failure)
         for (const { reject } of entries) reject(failure)
       })
       .finally(() => {
@@ -104,18 +104,18 @@ export class RequestBatcher {
   }
 
   /**
-   * A bulk request is answered whole or not at all. Where an item is named as the reason, it fails; the others are sent
-   * again in two halves, so that the cost of some bad items grows with their number and not with that of the good ones.
-   * Rejects with what no item is the reason of.
+   * A bulk request succeeds or fails as a whole. If the failure names an item, that item is rejected. The rest are sent
+   * again in two halves, so that the number of extra requests grows with the number of bad items, not of good ones.
+   * Rejects with a failure that no item causes.
    */
   async #settle(requestType: RequestType, entries: readonly PendingEntry[]): Promise<void> {
-    const { call, send } = this.#way
+    const { call, send } = this.#options
     const sent = await send({ requestType, entries }).catch((thrown: unknown) => {
       call.signal.throwIfAborted()
       return ours(thrown)
     })
     if (!(sent instanceof Error)) {
-      for (const [place, { item, resolve }] of entries.entries()) resolve(embedded(item, sent, place))
+      for (const [position, { item, resolve }] of entries.entries()) resolve(embedded(item, sent, position))
       return
     }
     const failure = sent
@@ -134,15 +134,22 @@ export class RequestBatcher {
   }
 }
 
-export function embedded({ kind }: WireItem, { vectors, warnings }: BatchVectors, place: number): Embedded {
+/** The result of the item at `position` of a request. */
+export function embedded(
+  { kind }: WireItem,
+  { vectors, warnings }: BatchVectors,
+  position: number,
+): Embedded {
   return {
     kind,
-    embedding: vectors[place] as Float32Array,
-    warnings: warnings.filter(({ index }) => index === place).map(({ code, message }) => ({ code, message })),
+    embedding: vectors[position] as Float32Array,
+    warnings: warnings
+      .filter(({ index }) => index === position)
+      .map(({ code, message }) => ({ code, message })),
   }
 }
 
-/** Whether some of the items could be embedded without the others. What the server never saw says nothing of them. */
+/** Whether a part of the request may succeed: not if the server never judged the items, or refused for another reason. */
 function maySucceedSplit({ code, message, details, index }: CosmosEmbedError): boolean {
   if (index !== undefined || details.status === 500) return true
   if (details.status === undefined || /^model\b/i.test(message)) return false

@@ -1,4 +1,4 @@
-/** What servers answer with: ours, the NIM, NVIDIA's open one, and whatever stands in front of them. */
+/** Parses what servers respond: `cosmos-embed serve`, the NIM, NVIDIA's open-source server, and proxies in front of them. */
 import {
   type CosmosEmbedError,
   type ErrorCode,
@@ -25,33 +25,36 @@ export interface BatchVectors {
   vectors: Float32Array[]
   model: string
   usage: Usage
-  /** `index` is that in the request. */
+  /** Each `index` is the item's position in the request. */
   warnings: RequestWarning[]
   stages: Partial<Timings>
 }
 
-/** Throws RemoteError, or what the body says where it is an error all the same. */
-export function parseVectors(answer: HttpResponse, expected: number): BatchVectors {
-  const body = jsonOf(answer)
-  // NVIDIA's services are known to put an error into a 200.
-  if (body?.error !== undefined) throw parseError(answer)
+/**
+ * The vectors of a 2xx response, one per input, normalised to unit length. Throws RemoteError for a body of another form,
+ * and the error that the body describes if it describes one.
+ */
+export function parseVectors(response: HttpResponse, expected: number): BatchVectors {
+  const body = jsonOf(response)
+  // NVIDIA's services sometimes report an error with status 200.
+  if (body?.error !== undefined) throw parseError(response)
   const { data, model, usage } = (body ?? {}) as {
     data?: unknown
     model?: unknown
     usage?: Partial<Usage>
   }
-  if (!Array.isArray(data)) throw malformed('is no list of vectors')
+  if (!Array.isArray(data)) throw malformed('has no list of vectors')
   if (data.length !== expected) throw malformed(`has ${data.length} vectors for ${expected} inputs`)
   const vectors: Float32Array[] = []
-  for (const [place, one] of data.entries()) {
-    const { index = place, embedding } = (one ?? {}) as { index?: unknown; embedding?: unknown }
+  for (const [position, entry] of data.entries()) {
+    const { index = position, embedding } = (entry ?? {}) as { index?: unknown; embedding?: unknown }
     if (!Number.isInteger(index) || (index as number) >= expected || vectors[index as number]) {
-      throw malformed('has vectors whose index is not that of an input')
+      throw malformed('has a vector whose index belongs to no input, or to two')
     }
     vectors[index as number] = unitVector(embedding)
   }
   if (vectors.some(({ length }) => length !== vectors[0]?.length))
-    throw malformed('has vectors of several lengths')
+    throw malformed('has vectors of different lengths')
   const count = (value: unknown) => (typeof value === 'number' ? value : 0)
   return {
     vectors,
@@ -61,12 +64,12 @@ export function parseVectors(answer: HttpResponse, expected: number): BatchVecto
       prompt_tokens: count(usage?.prompt_tokens),
       total_tokens: count(usage?.total_tokens),
     },
-    warnings: warningsOf(answer.headers, expected),
-    stages: stagesOf(answer.headers),
+    warnings: warningsOf(response.headers, expected),
+    stages: stagesOf(response.headers),
   }
 }
 
-/** A server that knows no base64 sends numbers. */
+/** Accepts base64 and numbers: servers that do not support base64 send numbers whatever was requested. */
 function unitVector(embedding: unknown): Float32Array {
   const vector =
     typeof embedding === 'string'
@@ -74,21 +77,21 @@ function unitVector(embedding: unknown): Float32Array {
       : Array.isArray(embedding) && embedding.length > 0
         ? Float32Array.from(embedding)
         : undefined
-  if (!vector) throw malformed('has something other than a vector')
+  if (!vector) throw malformed('has an embedding that is not a vector')
   const norm = Math.hypot(...vector)
-  if (!(norm > 0) || !Number.isFinite(norm)) throw malformed('has a vector without a direction')
-  // Of the NIM it is not published whether its vectors have unit length.
+  if (!(norm > 0) || !Number.isFinite(norm)) throw malformed('has a vector of length zero or infinity')
+  // The NIM's documentation does not say whether its vectors have unit length.
   return Math.abs(norm - 1) > 1e-3 ? vector.map((value) => value / norm) : vector
 }
 
-/** The rules that servers announce to clients of OpenAI, and else those of HTTP. */
+/** Follows `x-should-retry`, which servers send to OpenAI's clients, or else the meaning of the HTTP status. */
 export function mayRetry({ status, headers }: HttpResponse): boolean {
-  const told = headers.get('x-should-retry')
-  if (told === 'true' || told === 'false') return told === 'true'
+  const advice = headers.get('x-should-retry')
+  if (advice === 'true' || advice === 'false') return advice === 'true'
   return status === 408 || status === 409 || status === 429 || status >= 500
 }
 
-/** Seconds that the server asks to wait. */
+/** Seconds that the server asks the client to wait; undefined if it does not say. */
 export function retryAfter(headers: Headers): number | undefined {
   const milliseconds = Number.parseFloat(headers.get('retry-after-ms') ?? '')
   if (milliseconds >= 0) return milliseconds / 1000
@@ -107,38 +110,38 @@ interface ErrorFields {
   status_code?: unknown
 }
 
-/** What a server's refusal means, by the classes of this package. */
-export function parseError(answer: HttpResponse): CosmosEmbedError {
-  const fields = errorFields(answer)
+/** Maps an error response to this package's error classes. */
+export function parseError(response: HttpResponse): CosmosEmbedError {
+  const fields = errorFields(response)
   const status =
-    answer.status < 400 && typeof fields.status_code === 'number' ? fields.status_code : answer.status
-  const said = [fields.message, fields.detail].find((text) => typeof text === 'string' && text !== '')
-  const request = answer.headers.get('x-request-id')
+    response.status < 400 && typeof fields.status_code === 'number' ? fields.status_code : response.status
+  const text = [fields.message, fields.detail].find((field) => typeof field === 'string' && field !== '')
+  const request = response.headers.get('x-request-id')
   const details: ErrorDetails = { status, ...(request !== null && { requestId: request }) }
   const index = indexOf(fields.param)
-  const message = said === undefined ? `the server answered ${status}` : withoutIndex(said as string, index)
+  const message = text === undefined ? `the server answered ${status}` : withoutIndex(text as string, index)
   return errorFor({
     status,
     fields,
     message,
     details,
     index,
-    permanent: !mayRetry({ ...answer, status }),
-    answer,
+    permanent: !mayRetry({ ...response, status }),
+    response,
   })
 }
 
-interface Refusal {
+interface ParsedError {
   status: number
   fields: ErrorFields
   message: string
   details: ErrorDetails
   index: number | undefined
   permanent: boolean
-  answer: HttpResponse
+  response: HttpResponse
 }
 
-/** These speak of the server's process, and would say of the client that it is closed, or has a bug. */
+/** Codes that describe the server's process: taken over, they would blame the client, e.g. for being closed. */
 const serverOnlyCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'closed',
   'cancelled',
@@ -150,17 +153,26 @@ const serverOnlyCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'remote_rejected',
 ])
 
-function errorFor({ status, fields, message, details, index, permanent, answer }: Refusal): CosmosEmbedError {
+function errorFor({
+  status,
+  fields,
+  message,
+  details,
+  index,
+  permanent,
+  response,
+}: ParsedError): CosmosEmbedError {
   const { code, type } = fields
   const options = { details, index, permanent }
   if (typeof code === 'string' && Object.hasOwn(errorTable, code) && !serverOnlyCodes.has(code)) {
     const ErrorClass = errorTable[code as ErrorCode].class
-    const wait = retryAfter(answer.headers)
+    const wait = retryAfter(response.headers)
     return new ErrorClass(message, { ...options, ...(wait !== undefined && { retryAfter: wait }) })
   }
   if (status === 413) return new RequestTooLargeError(message, options)
-  if (status === 429) return new OverloadedError(message, { ...options, ...retryAfterOption(answer.headers) })
-  // The NIM answers 400 where the open server answers 422; of those that others send a type says so.
+  if (status === 429)
+    return new OverloadedError(message, { ...options, ...retryAfterOption(response.headers) })
+  // The NIM sends 400 where NVIDIA's open-source server sends 422.
   if (status === 422 || (status === 400 && type !== 'invalid_json')) {
     return new InvalidRequestError(message, options)
   }
@@ -180,9 +192,9 @@ function retryAfterOption(headers: Headers): { retryAfter?: number } {
   return seconds === undefined ? {} : { retryAfter: seconds }
 }
 
-/** `{ error: … }` of all that are known, and FastAPI's `{ detail: … }`. */
-function errorFields(answer: HttpResponse): ErrorFields {
-  const body = jsonOf(answer)
+/** Reads `{ error: … }`, which all known servers send, and FastAPI's `{ detail: … }`. */
+function errorFields(response: HttpResponse): ErrorFields {
+  const body = jsonOf(response)
   const { error } = body ?? {}
   if (typeof error === 'object' && error !== null) return error as ErrorFields
   if (typeof error === 'string') return { message: error }
@@ -199,7 +211,7 @@ function indexOf(param: unknown): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** The place in a request that the caller may never have seen. */
+/** Removes the server's `input[i]: ` prefix: the request it counts in may be one that the client made up. */
 function withoutIndex(message: string, index: number | undefined): string {
   const prefix = `input[${index}]: `
   return (message.startsWith(prefix) ? message.slice(prefix.length) : message).slice(0, 1000)
@@ -221,7 +233,7 @@ function warningsOf(headers: Headers, expected: number): RequestWarning[] {
     const warnings = JSON.parse(header) as RequestWarning[]
     return warnings.filter(({ index }) => Number.isInteger(index) && index >= 0 && index < expected)
   } catch {
-    // A proxy may have cut it; the vectors are whole.
+    // A proxy may have truncated the header; the vectors are intact.
     return []
   }
 }
@@ -239,7 +251,7 @@ function stagesOf(headers: Headers): Partial<Timings> {
 }
 
 function malformed(what: string): RemoteError {
-  return new RemoteError(`the server's answer ${what}: is the url that of a Cosmos-Embed server?`, {
+  return new RemoteError(`the server's response ${what}: is the url that of a Cosmos-Embed server?`, {
     permanent: true,
   })
 }

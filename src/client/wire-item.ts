@@ -1,4 +1,4 @@
-/** From an item to the string that the documented interface has for it. */
+/** Turns an item into the string that stands for it in the HTTP interface. */
 import { InvalidRequestError } from '../errors.ts'
 import { holdStreams, isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
 import type { FramesInput, ItemInput, ItemKind, Picture, Video, VideoInput } from '../types.ts'
@@ -6,17 +6,17 @@ import { encodeBase64 } from './base64.ts'
 import { type ReadOptions, readMedia, readPicture, remoteUrl } from './media.ts'
 import { inProcessOnly } from './options.ts'
 
-/** The documented interface has clips of exactly eight frames. */
+/** The HTTP interface accepts clips of exactly eight frames. */
 export const CLIP_FRAMES = 8
 
-/** An item that keeps the rules. */
+/** A checked item. */
 export interface WireItem {
   kind: ItemKind
-  /** Media in the string itself: the interface takes them in a `query`, which has one item. */
+  /** Whether the string contains the media: the interface accepts those only in a `query` of one item. */
   inline: boolean
-  /** Reads what is to be inline. Rejects as `readMedia`. */
-  write(how: ReadOptions): Promise<string>
-  /** Closes what was not read. Idempotent. */
+  /** Reads inline media and returns the string. Rejects as `readMedia` does. */
+  write(options: ReadOptions): Promise<string>
+  /** Closes streams that were not read. Idempotent. */
   release(): void
 }
 
@@ -24,13 +24,13 @@ export function isFrames(video: Video | FramesInput): video is FramesInput {
   return typeof video === 'object' && Array.isArray((video as Partial<FramesInput> | null)?.frames)
 }
 
-/** A string of a request, which is on the wire already. */
+/** A string of a documented request, sent as it is. */
 export function rawItem(text: string): WireItem {
   const kind = /^\s*data:video_frames\//i.test(text) ? 'frames' : /^\s*data:/i.test(text) ? 'video' : 'text'
   return { kind, inline: false, write: async () => text, release: () => {} }
 }
 
-/** Throws InvalidRequestError or LimitError, and closes the item's stream then. */
+/** Checks an item. Throws InvalidRequestError or LimitError after closing the item's stream. */
 export function wireItem(input: ItemInput): WireItem {
   const release = holdStreams(input)
   try {
@@ -67,10 +67,10 @@ function itemOf(input: ItemInput): Omit<WireItem, 'release'> {
 }
 
 /**
- * A text that begins as a data URI would be taken for media, and its URL be fetched. Servers trim what they call blanks,
- * which is more in Python than here.
+ * A server would take a text that begins like a data URI for media, and fetch its URL. Servers trim the text first, and
+ * Python trims more characters than JavaScript.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: Python's str.strip() takes them away.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python's str.strip() removes them.
 const looksLikeMedia = /^[\s\x00-\x20\x7f-\xa0]*data:/i
 
 function textItem(text: unknown): Omit<WireItem, 'release'> {
@@ -93,8 +93,8 @@ function videoItem(video: VideoInput['video']): Omit<WireItem, 'release'> {
   return {
     kind: 'video',
     inline: true,
-    write: async (how) =>
-      `data:video/mp4;base64,${await encodeBase64(await readMedia(video, how), how.signal)}`,
+    write: async (options) =>
+      `data:video/mp4;base64,${await encodeBase64(await readMedia(video, options), options.signal)}`,
   }
 }
 
@@ -123,18 +123,18 @@ function framesItem(frames: FramesInput['frames']): Omit<WireItem, 'release'> {
     if (typeof picture === 'object' && picture !== null && 'width' in picture) continue
     checkMedia(picture)
   }
-  return { kind: 'frames', inline: true, write: (how) => writeFrames(pictures, how) }
+  return { kind: 'frames', inline: true, write: (options) => writeFrames(pictures, options) }
 }
 
-/** The same picture is read once. Together they may be no larger than a video. */
-async function writeFrames(pictures: readonly Picture[], how: ReadOptions): Promise<string> {
+/** Reads repeated pictures once. All pictures together may be no larger than one video. */
+async function writeFrames(pictures: readonly Picture[], options: ReadOptions): Promise<string> {
   const written = new Map<Picture, string>()
-  let left = how.maxInlineBytes
+  let left = options.maxInlineBytes
   for (const picture of pictures) {
     if (written.has(picture)) continue
-    const bytes = await readPicture(picture, { ...how, maxInlineBytes: left })
+    const bytes = await readPicture(picture, { ...options, maxInlineBytes: left })
     left = Math.max(1, left - bytes.length)
-    written.set(picture, await encodeBase64(bytes, how.signal))
+    written.set(picture, await encodeBase64(bytes, options.signal))
   }
   const list = pictures.map((picture) => written.get(picture)).join(',')
   return `data:video_frames/jpg;base64,{${list}}`
