@@ -1,9 +1,9 @@
-/** What `--out` means, and what lies there. */
+/** Chooses the sink for the value of `--out`, and reports the status of an existing index. */
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { type Failure, readFailures } from './failures.ts'
-import { linesOf, fileError } from './files.ts'
+import { fileError, linesOf } from './files.ts'
 import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
 import { loadReader } from './parquet.ts'
 import { parquetSink, partFiles, readDescription } from './parquet-sink.ts'
@@ -13,11 +13,10 @@ import type { IndexDescription, VectorSink } from './sink.ts'
 
 export interface Destination {
   sink: VectorSink
-  /** Where failures are told. */
+  /** File for the items that failed. */
   failures: string
 }
 
-/** Of a table in a database. */
 const DEFAULT_TABLE = 'cosmos_embed'
 
 export interface DestinationOptions {
@@ -26,7 +25,10 @@ export interface DestinationOptions {
   table?: string | undefined
 }
 
-/** A name that ends with `.jsonl` is one file, `postgres://…` a table, any other a folder of Parquet parts. */
+/**
+ * The sink for a destination: `*.jsonl` is a file, `postgres://…` a table, anything else a folder of Parquet parts. Throws
+ * InvalidArgumentError for other URLs.
+ */
 export function destinationFor(
   out: string,
   { shard, partRows, table = DEFAULT_TABLE }: DestinationOptions = {},
@@ -55,16 +57,16 @@ export interface IndexStatus {
   description: IndexDescription
   /** Vectors. */
   rows: number
-  /** Items that wait to become part of the next Parquet file: a run is under way, or was killed. */
+  /** Items in the journal of the next Parquet part: more than 0 while a run is in progress or after it was killed. */
   waiting: number
-  /** Files that hold rows. */
+  /** Files (or tables) that hold rows. */
   parts: number
   bytes: number
-  /** Of the last run, or of the one that is under way. */
+  /** Failures of the last run, or of the one in progress. */
   failures: Failure[]
 }
 
-/** What lies there; undefined if it is no index. Nothing is changed, so it may be asked while a run is under way. */
+/** Status of an index; undefined if `out` is none. Read-only, so it may be called while a run is in progress. */
 export async function statusOf(
   out: string,
   { table = DEFAULT_TABLE }: Pick<DestinationOptions, 'table'> = {},
@@ -113,9 +115,9 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
   return status
 }
 
-/** What a tail becomes. */
-function partOf(tail: string): string {
-  return tail.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
+/** Name of the part that a journal becomes. */
+function partOf(journal: string): string {
+  return journal.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
 }
 
 async function failuresIn(file: string): Promise<Failure[]> {

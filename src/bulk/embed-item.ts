@@ -1,7 +1,7 @@
-/** From a planned item to its rows, however often that takes. */
+/** Embeds a planned item into its rows, with retries. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type CosmosEmbedError, MediaError } from '../errors.ts'
 import { ours } from '../base/native-failure.ts'
+import { type CosmosEmbedError, MediaError } from '../errors.ts'
 import type { Embedder, Segment, TextEmbedding, VideoEmbedding, Warning } from '../types.ts'
 import { type Columns, carry } from './columns.ts'
 import { type PlannedItem, withRange } from './planned-item.ts'
@@ -10,19 +10,19 @@ import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'
 export interface EmbedItemOptions {
   embedder: Embedder
   description: IndexDescription
-  /** Further tries for what may succeed later. */
+  /** Maximum number of retries after retryable errors. */
   retries: number
-  /** Before the second try; twice as many before each further one, a minute at the most. */
+  /** Seconds before the first retry, doubled for each further one up to 60. */
   backoffSeconds: number
   signal: AbortSignal
 }
 
 export interface EmbeddedItem extends IndexedItem {
-  /** That were read of the media. */
+  /** Bytes of media read. */
   bytes: number
 }
 
-/** Rejects only with what ends the run: the reason of the signal, a device that is lost, an embedder that is closed. */
+/** Rejects only with what ends the run: the reason of the signal, DeviceLostError, ClosedError. */
 export async function embedItem(
   item: PlannedItem,
   options: EmbedItemOptions,
@@ -37,7 +37,7 @@ export async function embedItem(
       if (failure.code === 'device_lost' || failure.code === 'closed') throw failure
       if (!failure.retryable || tries >= retries) return { id: item.id, failure }
     }
-    // Not all of them at the same moment, since what is gone mostly is gone for all.
+    // With jitter: items mostly fail together, for the same reason, and must not retry together.
     const seconds = Math.min(60, backoffSeconds * 2 ** tries) * (0.5 + Math.random() / 2)
     await sleep(seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
@@ -62,9 +62,10 @@ async function embedOnce(item: PlannedItem, options: EmbedItemOptions): Promise<
   }
   const rows: IndexRow[] = []
   let bytes = 0
-  const asked = { ...callOptions, ...range, frameTolerance }
   const segments = embedder.segments(video, {
-    ...asked,
+    ...callOptions,
+    ...range,
+    frameTolerance,
     windowSeconds: windows.seconds,
     strideSeconds: windows.stride,
   })
@@ -89,7 +90,15 @@ function rowOf(
   start: number | null,
   end: number | null,
 ): IndexRow {
-  return { id, uri, start, end, embedding, warnings: warnings.map(describeWarning), carried: carry(carried, columns) }
+  return {
+    id,
+    uri,
+    start,
+    end,
+    embedding,
+    warnings: warnings.map(describeWarning),
+    carried: carry(carried, columns),
+  }
 }
 
 function describeWarning({ code, message }: Warning): string {

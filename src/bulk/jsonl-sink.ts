@@ -1,22 +1,25 @@
-/** An index as one file of JSON lines. */
+/** The sink for a file of JSON lines. */
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { InvalidArgumentError } from '../errors.ts'
 import { holdName } from '../base/process-lock.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import { agree } from './description.ts'
 import { writeAtomically } from './durable.ts'
-import { linesOf, withFileErrors, skipRepeats } from './files.ts'
+import { linesOf, skipRepeats, withFileErrors } from './files.ts'
 import { readDescription } from './parquet-sink.ts'
 import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 
 interface State extends IndexDescription {
-  /** Of the file, that hold whole items. */
+  /** Length of the file up to the last complete item. */
   bytes: number
 }
 
 /**
- * One line a row, and beside it `FILE.index.json`: what all vectors have in common, and how much of the file is whole.
- * What lies behind that, a crash has left existing, and it is cut off.
+ * A sink that writes one JSON line per row. `FILE.index.json` beside it holds the description of the index and the length of
+ * the file up to the last complete item: whatever a crash left behind that is truncated on `open`.
+ *
+ * One process at a time may write to a file. `open` rejects with InvalidArgumentError if another one does, or if the file is
+ * not an index that this run may add to.
  */
 export function jsonlSink(file: string): VectorSink {
   return new JsonlSink(file)
@@ -55,8 +58,8 @@ class JsonlSink implements VectorSink {
     }
     if (existing && size < existing.bytes) {
       throw new InvalidArgumentError(
-        `${this.#file} has ${size} bytes and had ${existing.bytes}: rows are missing. Bring it back, or remove ` +
-          `${jsonlStateFile(this.#file)} and it, and start over`,
+        `${this.#file} has ${size} bytes but had ${existing.bytes}: rows are missing. Restore it, or remove it and ` +
+          `${jsonlStateFile(this.#file)} and start over`,
       )
     }
     this.#state = existing ?? { ...wanted, bytes: 0 }
@@ -106,10 +109,11 @@ class JsonlSink implements VectorSink {
 
   #opened(): { handle: FileHandle; state: State } {
     if (this.#handle && this.#state) return { handle: this.#handle, state: this.#state }
-    throw new InvalidArgumentError('the sink is used before open() or after close()')
+    throw new InvalidArgumentError('the sink was used before open() or after close()')
   }
 }
 
+/** Name of the file that describes an index of JSON lines. */
 export function jsonlStateFile(file: string): string {
   return `${file}.index.json`
 }
@@ -129,7 +133,7 @@ function lineFor(
     uri,
     start,
     end,
-    // Nine digits are every float32.
+    // Nine significant digits identify every float32.
     embedding: Array.from(embedding, (value) => Number(value.toPrecision(9))),
     warnings,
     ...carried,

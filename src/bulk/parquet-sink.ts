@@ -1,32 +1,40 @@
-/** An index as a folder of Parquet parts. */
+/** The sink for a folder of Parquet parts. */
 import { mkdir, readdir, readFile, realpath, unlink } from 'node:fs/promises'
 import path from 'node:path'
-import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { holdName } from '../base/process-lock.ts'
+import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { agree } from './description.ts'
-import { syncFolder, writeIfAbsent, writeAtomically } from './durable.ts'
-import { fileError, withFileErrors, skipRepeats } from './files.ts'
+import { syncFolder, writeAtomically, writeIfAbsent } from './durable.ts'
+import { fileError, skipRepeats, withFileErrors } from './files.ts'
 import { encodePart, loadReader, loadWriter, readRows } from './parquet.ts'
+import { PartJournal } from './part-journal.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
-import { PartJournal } from './part-journal.ts'
 
 export interface ParquetSinkOptions {
-  /** Rows of one part. Default 10,000. The last part of a run may have fewer; windows of one video stay together. */
+  /**
+   * Rows after which a part is written, ≥ 1. Default 10,000. A part has more if the last video has several windows, and the
+   * last part of a run may have fewer.
+   */
   partRows?: number
-  /** Of several processes that fill one folder: each has parts of its own. */
+  /** Lets several processes fill one folder, each with parts of its own. Default: one process. */
   shard?: Shard | undefined
 }
 
 /**
+ * A sink that writes a folder of Parquet files:
+ *
  * ```
- * _index.json             what all vectors have in common
- * part-000001.parquet     rows; with a shard part-2-of-8-000001.parquet
- * _tail-000002.jsonl      rows that wait to become part 2
+ * _index.json             description of the index
+ * part-000001.parquet     rows; with a shard: part-2-of-8-000001.parquet
+ * _tail-000002.jsonl      journal of rows that will become part 2
  * ```
  *
- * The folder is its own journal. A part appears whole, by being renamed, and then its tail is removed; a tail whose part
- * is existing has nothing to say. Readers of folders leave alone what begins with `_`.
+ * A part is written under a temporary name and renamed, then its journal is removed; a journal whose part exists is
+ * obsolete. Most readers of Parquet folders ignore names that begin with `_`.
+ *
+ * Needs the packages `hyparquet-writer`, `hyparquet` and `hyparquet-compressors`. `open` rejects with InvalidArgumentError if
+ * one is missing, if another process writes the same shard, or if the folder is not an index that this run may add to.
  */
 export function parquetSink(folder: string, options: ParquetSinkOptions = {}): VectorSink {
   return new ParquetSink(folder, options)
@@ -35,14 +43,14 @@ export function parquetSink(folder: string, options: ParquetSinkOptions = {}): V
 class ParquetSink implements VectorSink {
   readonly #folder: string
   readonly #partRows: number
-  /** What the names of our parts have in front of their number. */
+  /** Precedes the number in the names of this shard's parts. */
   readonly #prefix: string
   #description: IndexDescription | undefined
   #unlock: (() => Promise<void>) | undefined
   #journal: PartJournal | undefined
   #pendingItems: IndexedItem[] = []
   #pendingRows = 0
-  /** Of the part that comes next. */
+  /** Number of the next part. */
   #number = 1
 
   constructor(folder: string, { partRows = 10_000, shard }: ParquetSinkOptions) {
@@ -52,7 +60,7 @@ class ParquetSink implements VectorSink {
   }
 
   async open(wanted: IndexDescription): Promise<void> {
-    // Before anything is embedded that could not be kept.
+    // Reports missing packages before anything is embedded.
     await loadWriter()
     await loadReader()
     try {
@@ -88,7 +96,7 @@ class ParquetSink implements VectorSink {
 
   async write(items: readonly IndexedItem[]): Promise<void> {
     await withFileErrors(this.#journalFile(), async () => {
-      this.#journal ??= (await PartJournal.open(this.#journalFile())).tail
+      this.#journal ??= (await PartJournal.open(this.#journalFile())).journal
       await this.#journal.append(items)
     })
     this.#add(items)
@@ -108,26 +116,26 @@ class ParquetSink implements VectorSink {
     const existing = await readDescription(file)
     if (!existing && partFiles(await readdir(this.#folder)).length > 0) {
       throw new InvalidArgumentError(
-        `${this.#folder} has parts but no _index.json, so what their vectors are is not known: choose another destination`,
+        `${this.#folder} has parts but no _index.json that describes their vectors: choose another destination`,
       )
     }
-    // Another shard may be the first in the same moment.
+    // Another shard may create it at the same moment.
     if (!existing) await writeIfAbsent(file, `${JSON.stringify(wanted, null, 2)}\n`)
     this.#description = existing ?? (await readDescription(file)) ?? wanted
     agree(this.#description, wanted, this.#folder)
   }
 
-  /** Takes up what an earlier run has left. */
+  /** Removes incomplete parts of an earlier run and recovers its journal. */
   async #recover(): Promise<void> {
     const files = await readdir(this.#folder)
-    const ours = new RegExp(`^part-${this.#prefix}(\\d+)\\.parquet$`)
-    const numbers = files.flatMap((file) => Number(ours.exec(file)?.[1] ?? []))
+    const partOfShard = new RegExp(`^part-${this.#prefix}(\\d+)\\.parquet$`)
+    const numbers = files.flatMap((file) => Number(partOfShard.exec(file)?.[1] ?? []))
     this.#number = Math.max(0, ...numbers) + 1
-    const halves = files.filter(
+    const partials = files.filter(
       (file) => file.startsWith(`part-${this.#prefix}`) && file.endsWith('.partial'),
     )
-    for (const file of halves) {
-      if (ours.test(file.slice(0, -'.partial'.length))) await unlink(path.join(this.#folder, file))
+    for (const file of partials) {
+      if (partOfShard.test(file.slice(0, -'.partial'.length))) await unlink(path.join(this.#folder, file))
     }
     for (const file of files) await this.#recoverJournal(file)
   }
@@ -144,13 +152,13 @@ class ParquetSink implements VectorSink {
         `${path.join(this.#folder, file)} was left by a run ${how}: let that run finish first`,
       )
     }
-    const whole = path.join(this.#folder, file)
+    const journalFile = path.join(this.#folder, file)
     if (Number(digits) !== this.#number) {
-      await unlink(whole)
+      await unlink(journalFile)
       return
     }
-    const { tail, items } = await PartJournal.open(whole)
-    this.#journal = tail
+    const { journal, items } = await PartJournal.open(journalFile)
+    this.#journal = journal
     this.#add(items)
   }
 
@@ -186,16 +194,16 @@ class ParquetSink implements VectorSink {
 
   #opened(): IndexDescription {
     if (this.#description) return this.#description
-    throw new InvalidArgumentError('the sink is used before open()')
+    throw new InvalidArgumentError('the sink was used before open()')
   }
 }
 
-/** In the order in which they were written. */
+/** The Parquet parts among `files`, in the order in which they were written. */
 export function partFiles(files: readonly string[]): string[] {
   return files.filter((file) => /^part-(?:\d+-of-\d+-)?\d+\.parquet$/.test(file)).sort()
 }
 
-/** Undefined where existing is none. */
+/** Reads the description of an index; undefined if the file does not exist. */
 export async function readDescription(file: string): Promise<IndexDescription | undefined> {
   const content = await readFile(file, 'utf8').catch((failure) => {
     if (failure.code === 'ENOENT') return undefined
@@ -205,7 +213,7 @@ export async function readDescription(file: string): Promise<IndexDescription | 
   try {
     return JSON.parse(content) as IndexDescription
   } catch (cause) {
-    throw new SourceError(`${file} is not the JSON that cosmos-embed index writes`, { cause })
+    throw new SourceError(`${file} is not JSON as cosmos-embed index writes it`, { cause })
   }
 }
 

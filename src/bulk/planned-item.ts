@@ -1,12 +1,13 @@
-/** From a row of a manifest to what is to be embedded. */
+/** Plans items: turns a row of a manifest, a path or a URL into what will be embedded. */
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CosmosEmbedError, InvalidRequestError } from '../errors.ts'
 import type { TextInput } from '../request/schema.ts'
-import { objectPlace, signedUrl } from './s3.ts'
+import { parseS3Location, signedUrl } from './s3.ts'
 
+/** A video, or the part of it from `start` to `end` in seconds. */
 export interface PlannedVideo {
-  /** A function gives a URL that is good for one try. */
+  /** A path, a URL, or a function that returns a URL valid for one attempt. */
   video: string | URL | (() => Promise<URL>)
   start?: number
   end?: number
@@ -14,29 +15,32 @@ export interface PlannedVideo {
 
 /** One video or text of a source. */
 export interface PlannedItem {
+  /** Identifies the item in the index. */
   id: string
-  /** Whether the id was given, and not made from the address. */
+  /** Whether the source gave the id; otherwise it was derived from the address. */
   named: boolean
+  /** The file's path, or the URL without credentials and query; null for a text. */
   uri: string | null
   input: PlannedVideo | TextInput
   /** Further columns, as they were read. */
   carried: Record<string, unknown>
 }
 
-/** A place of a source that holds no item. */
+/** A row of a source that describes no item. */
 export interface BadRow {
-  /** The id if there is one, else where the row is. */
+  /** The row's id, or its position if it has none. */
   key: string
   problem: CosmosEmbedError
 }
 
+/** What a source yields for each of its rows. */
 export type Planned = PlannedItem | BadRow
 
 const address = /^([a-z][a-z0-9+.-]+):\/\//i
 
 /**
- * `row` may have `id`, `video`, `text`, `start`, `end`; the rest is carried along. Relative paths are below `base`;
- * `place` is what the row is called as long as it has no id.
+ * Plans a row of a manifest. It may have `id`, `video`, `text`, `start` and `end`; further columns are carried over.
+ * Relative paths are resolved against `base`. `place` identifies a row without an id in messages.
  */
 export function planRow(row: Readonly<Record<string, unknown>>, base: string, place: string): Planned {
   try {
@@ -60,7 +64,7 @@ function plan(row: Readonly<Record<string, unknown>>, base: string): PlannedItem
   const videoText = textIn(video)
   if (videoText !== undefined && textIn(text) !== undefined) {
     throw new InvalidRequestError(
-      'has both "video" and "text": one of them is embedded, so give the other another name',
+      'has both "video" and "text", and only one can be embedded: give the other column another name',
     )
   }
   if (videoText !== undefined) {
@@ -71,22 +75,22 @@ function plan(row: Readonly<Record<string, unknown>>, base: string): PlannedItem
     throw new InvalidRequestError('expected "video" with a path or a URL, or "text" with a text')
   }
   if (start !== undefined || end !== undefined) {
-    throw new InvalidRequestError('"start" and "end" belong to a video, and this is a text')
+    throw new InvalidRequestError('"start" and "end" apply to videos only, and this is a text')
   }
   return { id: id ?? text, named: id !== undefined, uri: null, input: { text }, carried }
 }
 
-/** A path or an address by itself, with the id that was given to it. */
+/** Plans a path or a URL. Default `id`: the address without secrets, with the range. Throws InvalidRequestError. */
 export function planVideo(
-  word: string,
+  location: string,
   base: string,
   id?: string,
   range: { start?: number; end?: number } = {},
 ): PlannedItem {
-  const { video, uri, hasQuery } = locate(word, base)
+  const { video, uri, hasQuery } = locate(location, base)
   if (id === undefined && hasQuery) {
     throw new InvalidRequestError(
-      `${uri} has a query, which changes each time that it is signed: give the row an "id" that does not`,
+      `${uri} has a query, which may change each time the URL is signed: give the row an "id"`,
     )
   }
   return {
@@ -99,29 +103,30 @@ export function planVideo(
 }
 
 function locate(
-  word: string,
+  location: string,
   base: string,
 ): { video: PlannedVideo['video']; uri: string; hasQuery: boolean } {
-  const scheme = address.exec(word)?.[1]?.toLowerCase()
+  const scheme = address.exec(location)?.[1]?.toLowerCase()
   if (scheme === undefined) {
-    const file = path.resolve(base, word)
+    const file = path.resolve(base, location)
     return { video: file, uri: file, hasQuery: false }
   }
-  const place = objectPlace(word)
-  if (place) {
-    if (place.key === '')
-      throw new InvalidRequestError(`"video" is the bucket ${word}, and expected is an object in it`)
-    return { video: () => signedUrl(place), uri: word, hasQuery: false }
+  const object = parseS3Location(location)
+  if (object) {
+    if (object.key === '')
+      throw new InvalidRequestError(`"video" is the bucket ${location}: expected an object in it`)
+    return { video: () => signedUrl(object), uri: location, hasQuery: false }
   }
-  if (!URL.canParse(word)) throw new InvalidRequestError('"video" looks like a URL and is none')
-  const url = new URL(word)
+  if (!URL.canParse(location))
+    throw new InvalidRequestError('"video" looks like a URL but is not a valid one')
+  const url = new URL(location)
   if (scheme === 'file') {
     const file = fileURLToPath(url)
     return { video: file, uri: file, hasQuery: false }
   }
   if (scheme !== 'http' && scheme !== 'https') {
     throw new InvalidRequestError(
-      `"video" is at ${scheme}://, and expected is a path, https://, s3:// or file://`,
+      `"video" is a ${scheme}:// URL: expected a path, https://, s3:// or file://`,
     )
   }
   return { video: url, uri: withoutSecrets(url), hasQuery: url.search !== '' }
@@ -133,7 +138,7 @@ function withoutSecrets(url: URL): string {
   return bare.href
 }
 
-/** As Media Fragments (W3C) write a range of time. */
+/** Appends a range of time in the syntax of W3C Media Fragments: `#t=START,END`. */
 export function withRange(name: string, start: number | undefined, end: number | undefined): string {
   if (start === undefined && end === undefined) return name
   return `${name}#t=${start ?? 0}${end === undefined ? '' : `,${end}`}`

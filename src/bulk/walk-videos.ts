@@ -3,8 +3,8 @@ import path from 'node:path'
 import { videoExtensions } from '../base/media-names.ts'
 
 /**
- * Every file below `folder` that is named like a video, folder by folder in the order of their names, hidden ones left
- * out. Links are followed; a folder that is reached in two ways, or from within itself, is looked into once.
+ * Yields every file below `folder` with a file extension of videos, in the order of their names. Skips hidden files and
+ * folders. Follows links, but enters each folder only once.
  */
 export async function* walkVideos(
   folder: string,
@@ -17,7 +17,7 @@ export async function* walkVideos(
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.')) continue
     const file = path.join(folder, entry.name)
-    // A link that leads nowhere is nothing.
+    // Ignores broken links.
     const kind = entry.isSymbolicLink() ? await stat(file).catch(() => undefined) : entry
     if (kind?.isDirectory()) yield* walkVideos(file, visited)
     else if (kind?.isFile() && videoExtensions.has(path.extname(entry.name).slice(1).toLowerCase()))
@@ -25,7 +25,7 @@ export async function* walkVideos(
   }
 }
 
-/** All of them, sorted. */
+/** The files of {@link walkVideos}, sorted. */
 export async function videoFiles(folder: string): Promise<string[]> {
   const files: string[] = []
   for await (const file of walkVideos(folder)) files.push(file)

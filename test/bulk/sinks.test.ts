@@ -131,13 +131,13 @@ describe.each([
     for (const [change, message] of [
       [
         { model: { ...model, fingerprint: 'f2' } },
-        /model is double with the fingerprint f1, and here it is .*f2/,
+        /model is double with the fingerprint f1, but this run has .*f2/,
       ],
-      [{ frameRule: 'curator' }, /frame rule is card, and here it is curator/],
+      [{ frameRule: 'curator' }, /frame rule is card, but this run has curator/],
       [{ frameTolerance: 1 }, /frame tolerance/],
-      [{ windows: { seconds: 8, stride: 4 } }, /windows is none, and here it is 8 s every 4 s/],
+      [{ windows: { seconds: 8, stride: 4 } }, /windows is none, but this run has 8 s every 4 s/],
       [{ columns: { tag: 'string', more: 'string' } }, /no column "more"/],
-      [{ columns: { count: 'double' } }, /"count" as int64, and here it is double/],
+      [{ columns: { count: 'double' } }, /"count" as int64, but this run has double/],
     ] as [Partial<IndexDescription>, RegExp][]) {
       await expect(sinkFor(out).open({ ...description, ...change })).rejects.toThrow(message)
     }
