@@ -1,4 +1,4 @@
-/** What each word of a command line is: a file, a URL, standard input, or a text. Nothing is guessed silently. */
+/** Reads the arguments of `embed`: files, URLs, patterns, standard input, or texts. Doubtful ones are errors. */
 import { stat } from 'node:fs/promises'
 import process from 'node:process'
 import { expandGlob, isGlob } from '../bulk/glob.ts'
@@ -7,75 +7,74 @@ import type { ItemInput } from '../request/schema.ts'
 import { type Io, UsageError } from './command.ts'
 
 export interface CliInput {
-  /** As it was written, or the file that a pattern found. */
+  /** The argument, or a file that matches its pattern. */
   input: string
-  /** What it was taken for. */
+  /** How the argument was read. */
   as: 'text' | 'video' | 'standard input'
   item: ItemInput
 }
 
-/** Throws UsageError for a word that looks like a path, a pattern or a URL and leads nowhere. */
+/** Throws UsageError for an argument that looks like a path, a pattern or a URL but leads nowhere. */
 export async function readInputs(
-  words: readonly string[],
+  args: readonly string[],
   forced: 'text' | 'video' | undefined,
   io: Pick<Io, 'stdin'>,
 ): Promise<CliInput[]> {
-  if (words.filter((word) => word === '-').length > 1) {
-    throw new UsageError('standard input can be read once: "-" is there more than once')
+  if (args.filter((arg) => arg === '-').length > 1) {
+    throw new UsageError('standard input can be read only once: "-" is given more than once')
   }
-  return (await Promise.all(words.map((word) => readInput(word, forced, io)))).flat()
+  return (await Promise.all(args.map((arg) => readInput(arg, forced, io)))).flat()
 }
 
 async function readInput(
-  word: string,
+  arg: string,
   forced: 'text' | 'video' | undefined,
   { stdin = process.stdin }: Pick<Io, 'stdin'>,
 ): Promise<CliInput[]> {
-  if (word === '-') {
+  if (arg === '-') {
     const item = forced === 'text' ? { text: await textOf(stdin) } : { video: stdin }
-    return [{ input: word, as: 'standard input', item }]
+    return [{ input: arg, as: 'standard input', item }]
   }
-  if (forced === 'text') return [{ input: word, as: 'text', item: { text: word } }]
-  const found = likeness(word)
+  if (forced === 'text') return [{ input: arg, as: 'text', item: { text: arg } }]
+  const found = likeness(arg)
   if (found?.kind === 'data') {
     throw new UsageError(
-      `"${found.shown}…" is a data URI: say --request-type, which sends it as it is, or --text`,
+      `"${found.shown}…" is a data URI: use --request-type to send it as media, or --text to embed it as a text`,
     )
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\/\S*$/i.test(word)) return [urlInput(word)]
-  const stats = await stat(word).catch(() => undefined)
+  if (/^[a-z][a-z0-9+.-]*:\/\/\S*$/i.test(arg)) return [urlInput(arg)]
+  const stats = await stat(arg).catch(() => undefined)
   if (stats?.isDirectory()) {
-    throw new UsageError(`"${word}" is a folder: say ${word}/*.mp4 for its files, or use cosmos-embed search`)
+    throw new UsageError(`"${arg}" is a folder: use ${arg}/*.mp4 for its files, or cosmos-embed search`)
   }
-  // Whatever else exists is a device or a pipe, and the reading of it says so.
-  if (stats || (forced === 'video' && !isGlob(word)))
-    return [{ input: word, as: 'video', item: { video: word } }]
-  if (isGlob(word) && !/\s\S*\s/.test(word)) {
-    const files = await expandGlob(word)
+  // Anything else that exists is a device or a pipe: reading it reports the error.
+  if (stats || (forced === 'video' && !isGlob(arg)))
+    return [{ input: arg, as: 'video', item: { video: arg } }]
+  if (isGlob(arg) && !/\s\S*\s/.test(arg)) {
+    const files = await expandGlob(arg)
     if (files.length > 0) return files.map((file) => ({ input: file, as: 'video', item: { video: file } }))
-    throw new UsageError(`no file matches "${word}"; if it is meant as a text, say --text`)
+    throw new UsageError(`no file matches "${arg}"; if it is a text, use --text`)
   }
-  if (found?.kind === 'media_path' || looksLikePath(word)) {
-    throw new UsageError(`there is no file "${word}"; if it is meant as a text, say --text`)
+  if (found?.kind === 'media_path' || looksLikePath(arg)) {
+    throw new UsageError(`there is no file "${arg}"; if it is a text, use --text`)
   }
-  return [{ input: word, as: 'text', item: { text: word } }]
+  return [{ input: arg, as: 'text', item: { text: arg } }]
 }
 
-function urlInput(word: string): CliInput {
-  if (!URL.canParse(word))
-    throw new UsageError(`"${word}" is not a URL; if it is meant as a text, say --text`)
-  const url = new URL(word)
+function urlInput(arg: string): CliInput {
+  if (!URL.canParse(arg)) throw new UsageError(`"${arg}" is not a valid URL; if it is a text, use --text`)
+  const url = new URL(arg)
   if (!['http:', 'https:', 'file:'].includes(url.protocol)) {
     throw new UsageError(
-      `"${url.protocol}//…" cannot be read: expected https:// or file:, such as a presigned URL; for a text say --text`,
+      `"${url.protocol}//…" cannot be read: expected https://, such as a presigned URL, or file:; if it is a text, use --text`,
     )
   }
-  return { input: word, as: 'video', item: { video: url } }
+  return { input: arg, as: 'video', item: { video: url } }
 }
 
-/** A path starts like one, or is a single word with a separator in it. */
-function looksLikePath(word: string): boolean {
-  return /^(?:\.{1,2}[/\\]|[/\\]|~[/\\]|[a-z]:[/\\])/i.test(word) || (/[/\\]/.test(word) && !/\s/.test(word))
+/** Whether the argument starts like a path, or contains a separator but no white space. */
+function looksLikePath(arg: string): boolean {
+  return /^(?:\.{1,2}[/\\]|[/\\]|~[/\\]|[a-z]:[/\\])/i.test(arg) || (/[/\\]/.test(arg) && !/\s/.test(arg))
 }
 
 async function textOf(stdin: AsyncIterable<Uint8Array>): Promise<string> {

@@ -66,7 +66,7 @@ describe('sources', () => {
   it.each([
     ['no such file', ['nowhere.mp4'], 'there is no file or folder "nowhere.mp4"'],
     ['no match', ['no*.mp4'], 'no file matches "no*.mp4"'],
-    ['standard input twice', ['-', '-'], 'standard input can be read once'],
+    ['standard input twice', ['-', '-'], 'standard input can be read only once'],
   ])('%s is refused', async (_, words, message) => {
     await expect(openSources(words, { stdin: one(Buffer.from('')) })).rejects.toThrow(message)
   })

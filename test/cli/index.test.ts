@@ -22,7 +22,7 @@ describe('cosmos-embed index', () => {
     writeFileSync(path.join(videos, 'broken.mp4'), 'no video')
     const first = await run(['index', videos, '--out', out])
     expect(first).toMatchObject({ code: 3, stdout: '' })
-    expect(first.stderr).toMatch(/2 embedded, 1 failed, .*_errors\.jsonl says what failed/s)
+    expect(first.stderr).toMatch(/2 embedded, 1 failed, .*_errors\.jsonl lists what failed/s)
     const failures = readFileSync(path.join(out, '_errors.jsonl'), 'utf8')
     expect(JSON.parse(failures)).toMatchObject({
       key: path.join(videos, 'broken.mp4'),
@@ -53,7 +53,7 @@ describe('cosmos-embed index', () => {
       Buffer.from(`${red}\n{"text":"a car"}`),
     ])
     expect(second.code).toBe(0)
-    expect(second.stderr).toMatch(/1 embedded, 2 were there already, 1 came twice, 0 failed/)
+    expect(second.stderr).toMatch(/1 embedded, 2 already in the index, 1 repeated, 0 failed/)
     expect(readFileSync(path.join(out, '_errors.jsonl'), 'utf8')).toBe('')
 
     const other = await run(['index', videos, '--out', out, '--frame-rule', 'curator'])
