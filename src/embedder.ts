@@ -1,18 +1,18 @@
 /** `createEmbedder`: from options to a loaded model. */
 import { fileURLToPath } from 'node:url'
 import nativeBinding, { type Binding } from '#binding'
+import { ours } from './base/native-failure.ts'
 import { type BuildEngines, chooseDevice } from './device/choose-device.ts'
 import { openDevices } from './device/open-devices.ts'
 import { describeEmbedder } from './info.ts'
-import { LocalEmbedder } from './run/local-embedder.ts'
 import { loadBundle } from './model/bundle.ts'
-import { buildEngines } from './tensorrt/engine-builder.ts'
-import { loadTokenizer } from './tokenizer/tokenizer.ts'
-import { ours } from './base/native-failure.ts'
 import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { Pipelines } from './run/device-pipelines.ts'
-import { createSources } from './source/sources.ts'
+import { LocalEmbedder } from './run/local-embedder.ts'
 import { Stats } from './run/stats.ts'
+import { createSources } from './source/sources.ts'
+import { buildEngines } from './tensorrt/engine-builder.ts'
+import { loadTokenizer } from './tokenizer/tokenizer.ts'
 import type { Embedder } from './types.ts'
 
 /** Folder of the model that this package brings. */

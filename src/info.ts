@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
+import { VERSION } from './base/version.ts'
 import type { DeviceChoice } from './device/choose-device.ts'
 import type { OpenDevice } from './device/open-devices.ts'
 import type { ModelBundle } from './model/bundle.ts'
-import type { PlanFile } from './tensorrt/plan-files.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Pipelines } from './run/device-pipelines.ts'
+import type { PlanFile } from './tensorrt/plan-files.ts'
 import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
-import { VERSION } from './base/version.ts'
 
 export interface EmbedderFacts {
   options: ResolvedOptions

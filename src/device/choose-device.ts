@@ -1,13 +1,13 @@
 /** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
+import { runNative } from '../base/native-job.ts'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
-import { rejectCpuOnlyGraph } from '../tensorrt/build-spec.ts'
 import type { ModelBundle } from '../model/bundle.ts'
+import { DEFAULT_BATCH, type ResolvedCudaOptions, type ResolvedOptions } from '../options.ts'
+import { rejectCpuOnlyGraph } from '../tensorrt/build-spec.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../tensorrt/plan-files.ts'
 import { type FoundTensorRt, findTensorRt } from '../tensorrt/tensorrt-library.ts'
-import { runNative } from '../base/native-job.ts'
-import { DEFAULT_BATCH, type ResolvedCudaOptions, type ResolvedOptions } from '../options.ts'
 import { driverLibraries } from './driver-libraries.ts'
 
 export interface CpuChoice {
@@ -182,7 +182,10 @@ export function buildRequestFor(
   }
 }
 
-async function findOrBuildPlans(request: BuildRequest, { options, buildEngines }: ChoiceOptions): Promise<Plans> {
+async function findOrBuildPlans(
+  request: BuildRequest,
+  { options, buildEngines }: ChoiceOptions,
+): Promise<Plans> {
   const { cuda, device } = options
   const { bundle, gpu } = request
   const { plans, missing } = await findPlans(request)

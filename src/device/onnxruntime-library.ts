@@ -3,8 +3,8 @@ import { readdirSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { LibraryError } from '../errors.ts'
 import { type Environment, isFile, loaderFolders, namedFile, notFound } from '../base/library-search.ts'
+import { LibraryError } from '../errors.ts'
 
 export interface OnnxRuntimeLibrary {
   /** Absolute. */

@@ -1,13 +1,13 @@
 /** Opens what was chosen: an engine on the CPU, or one on each GPU. */
 import type { Binding, NativeEngine, NativeGpu } from '#binding'
 import { cores } from '../base/cores.ts'
+import { runNative } from '../base/native-job.ts'
 import { CosmosEmbedError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
-import type { Plans } from '../tensorrt/plan-files.ts'
-import { findOnnxRuntime } from './onnxruntime-library.ts'
-import { runNative } from '../base/native-job.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
-import { type CudaChoice, fallBackToCpu, type DeviceChoice } from './choose-device.ts'
+import type { Plans } from '../tensorrt/plan-files.ts'
+import { type CudaChoice, type DeviceChoice, fallBackToCpu } from './choose-device.ts'
+import { findOnnxRuntime } from './onnxruntime-library.ts'
 
 /** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
 export interface OpenDevice {

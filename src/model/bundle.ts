@@ -2,10 +2,10 @@
 import { access, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ModelError } from '../errors.ts'
-import { describeIssues } from '../base/validate.ts'
 import { type HashableFile, sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside, reasonOf } from '../base/located-file.ts'
+import { describeIssues } from '../base/validate.ts'
+import { ModelError } from '../errors.ts'
 
 export interface BundleFile {
   /** Absolute. */

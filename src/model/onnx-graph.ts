@@ -1,7 +1,7 @@
 /** The little that building an engine needs to know of an ONNX graph: inputs, what weights are stored in, whose operators it uses. */
 import { closeSync, openSync, readSync } from 'node:fs'
-import { ModelError } from '../errors.ts'
 import { reasonOf } from '../base/located-file.ts'
+import { ModelError } from '../errors.ts'
 
 export interface OnnxInput {
   name: string

@@ -1,13 +1,13 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from '../device/open-devices.ts'
-import { AsyncTokenizer } from '../tokenizer/async-tokenizer.ts'
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
-import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import type { Release } from '../schedule/slots.ts'
 import type { Sources } from '../source/sources.ts'
+import { AsyncTokenizer } from '../tokenizer/async-tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
+import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Work } from './work.ts'
 
 /** Clips of every origin are one kind of load. */

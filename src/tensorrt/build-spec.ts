@@ -1,38 +1,37 @@
-/** What exactly is to be built for a tower: shapes of its profiles, and what its numbers are. */
+/** Specifies the engine build of a tower: the shapes of its optimisation profiles, and its precision. */
 import { ModelError } from '../errors.ts'
-import type { Precision } from '../options.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import { type OnnxGraph, type OnnxInput, readOnnxGraph } from '../model/onnx-graph.ts'
+import type { Precision } from '../options.ts'
 import type { ShapeRange, Tower } from './sidecar.ts'
 
 export interface TowerBuildSpec {
   tower: Tower
-  /** Path of the graph. */
+  /** Path of the ONNX graph. */
   onnx: string
   precision: Precision
-  /** What TensorRT 10 is to convert a graph of fp32 to; none where the graph's own types stay. */
+  /** The type to which TensorRT 10 lowers an fp32 graph; undefined to keep the graph's types. */
   lowerTo: 'fp16' | 'bf16' | undefined
   /** Rows of the largest batch. */
   maxBatch: number
-  /** By the name of the input. */
+  /** Shape ranges by input name. */
   shapes: Record<string, ShapeRange>
-  /** Whether any of the shapes is left open by the graph: only then there are profiles. */
+  /** Whether the graph leaves a dimension open. Only dynamic graphs have optimisation profiles. */
   isDynamic: boolean
 }
 
-/**
- * Two, since two batches run at a time and each needs a profile of its own. They are alike: any batch may take either.
- */
+/** Two identical profiles: two batches run at a time, and each running batch needs a profile of its own. */
 export const PROFILES = 2
 
 export interface BuildConstraints {
+  /** Default: the graph's own. */
   precision?: Precision | undefined
   maxBatch: number
-  /** Of TensorRT. */
+  /** Major version of TensorRT. */
   major: number
 }
 
-/** Throws ModelError for a graph that this is not possible with. */
+/** Specifies the build of a tower's engine. Throws ModelError if the graph does not allow it. */
 export function specifyBuild(bundle: ModelBundle, tower: Tower, request: BuildConstraints): TowerBuildSpec {
   const { path } = bundle.files[tower]
   const graph = readForTensorRt(path)
@@ -59,7 +58,7 @@ export function specifyBuild(bundle: ModelBundle, tower: Tower, request: BuildCo
   }
 }
 
-/** Throws ModelError for a graph that no engine can be built of, whatever is asked for. */
+/** Reads a graph. Throws ModelError if no engine can be built from it at all. */
 function readForTensorRt(path: string): OnnxGraph {
   const graph = readOnnxGraph(path)
   const why = cpuOnlyReason(graph, path)
@@ -67,7 +66,10 @@ function readForTensorRt(path: string): OnnxGraph {
   return graph
 }
 
-/** The same before anything is built, for whoever is about to be told to build. What cannot be read, building speaks of. */
+/**
+ * Throws ModelError for a graph that TensorRT can never run, so that the user is not told to build it. Ignores unreadable
+ * graphs, which the build itself reports.
+ */
 export function rejectCpuOnlyGraph(path: string): void {
   let graph: OnnxGraph
   try {
@@ -82,8 +84,8 @@ export function rejectCpuOnlyGraph(path: string): void {
 function cpuOnlyReason({ onnxRuntimeOps }: OnnxGraph, path: string): string | undefined {
   if (onnxRuntimeOps.size === 0) return undefined
   return (
-    `graph ${path} uses ${[...onnxRuntimeOps].join(', ')}, which only ONNX Runtime has, as int8 graphs do: they are for ` +
-    'CPUs. For a card export the checkpoint again with "cosmos-embed export --precision bf16" or fp16'
+    `graph ${path} uses ${[...onnxRuntimeOps].join(', ')}, which only ONNX Runtime has. Such graphs, e.g. in int8, are for ` +
+    'CPUs. For a GPU, export the checkpoint again with "cosmos-embed export --precision bf16" or fp16'
   )
 }
 
@@ -96,7 +98,7 @@ interface Range {
 const fixed = (size: number): Range => ({ min: size, opt: size, max: size })
 const half = (size: number) => Math.max(1, Math.floor(size / 2))
 
-/** [B,T,3,H,W], or [B,3,T,H,W] as TAO exports it. */
+/** The layout is [B,T,3,H,W], or [B,3,T,H,W] in graphs exported by TAO. */
 function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], path: string): Range[][] {
   const [input] = inputs
   if (!input || inputs.length > 1 || input.dims.length !== 5) {
@@ -105,8 +107,8 @@ function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], 
   const others = [...input.consumers].filter((kind) => kind !== 'Cast')
   if (input.isUint8 && others.length > 0) {
     throw new ModelError(
-      `graph ${path} takes the bytes of ${input.name} into ${others.join(', ')}, and TensorRT takes bytes into nothing ` +
-        'but a Cast: export the model again with its floats made first',
+      `graph ${path} feeds the uint8 input ${input.name} to ${others.join(', ')}, but TensorRT allows that only for a ` +
+        'Cast: export the model again with a Cast to float first',
     )
   }
   const isTao = input.dims[1] === 3 && input.dims[2] !== 3
@@ -114,7 +116,7 @@ function videoDims({ frames, height, width }: ModelBundle, inputs: OnnxInput[], 
   return [sizes.map(fixed)]
 }
 
-/** [B,S] each. */
+/** The layout is [B,S] for both inputs. */
 function textDims({ maxTextTokens }: ModelBundle, inputs: OnnxInput[], path: string): Range[][] {
   if (inputs.length !== 2 || inputs.some(({ dims }) => dims.length !== 2)) {
     throw new ModelError(
@@ -130,8 +132,8 @@ function describe(inputs: readonly OnnxInput[]): string {
 }
 
 /**
- * TensorRT 11 computes in the types of the graph and knows nothing else; with 10 we ask for the same, so that a bundle
- * means the same on both. Only from fp32 can 10 go lower by itself.
+ * TensorRT 11 always computes in the graph's types. With TensorRT 10 we request the same, so that a bundle gives the same
+ * engine with both. Only TensorRT 10 can lower the precision, and only from fp32.
  */
 function choosePrecision(
   tower: Tower,
@@ -163,7 +165,7 @@ function howToExport(precision: Precision): string {
     : `with "cosmos-embed export --precision ${precision}"`
 }
 
-/** What most of the weights are; any fp8 at all is a quantised graph. */
+/** The precision of most weights, or fp8 if there is any: such a graph is quantised. */
 function precisionOf(weights: OnnxGraph['weights']): Precision {
   if (weights.fp8) return 'fp8'
   const [most = ['fp32', 0]] = Object.entries(weights).sort(([, a], [, b]) => b - a)

@@ -1,15 +1,16 @@
 /**
- * TensorRT engines on disk: a plan, and beside it a sidecar that says what it was built from and for. Plans are
- * programs: one is taken only from the folders given, only with its sidecar, and only when everything in that fits.
+ * Finds TensorRT plans (serialized engines) on disk. Beside each plan, a sidecar describes what it was built from and for.
+ * Plans are programs, so one is used only from the given folders, only with its sidecar, and only if everything in the
+ * sidecar fits.
  */
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ModelError } from '../errors.ts'
-import type { Precision } from '../options.ts'
-import { describeIssues } from '../base/validate.ts'
-import type { ModelBundle } from '../model/bundle.ts'
 import { sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside } from '../base/located-file.ts'
+import { describeIssues } from '../base/validate.ts'
+import { ModelError } from '../errors.ts'
+import type { ModelBundle } from '../model/bundle.ts'
+import type { Precision } from '../options.ts'
 import { SIDECAR_FORMAT, SIDECAR_SUFFIX, type Sidecar, sidecarSchema, TOWERS, type Tower } from './sidecar.ts'
 
 export interface PlanFile {
@@ -18,32 +19,35 @@ export interface PlanFile {
   sidecar: Sidecar
 }
 
-/** What a plan must fit. */
+/** The machine that a plan must fit. */
 export interface TargetMachine {
   /** `lean`: runs version-compatible plans only. */
   readonly tensorrt: { version: string; lean: boolean }
   readonly gpu: { name: string; computeCapability: string }
-  /** The newest CUDA that the driver serves. */
+  /** The newest CUDA version that the driver supports. */
   readonly driver: string
 }
 
+/** What the caller requires of a plan. */
 export interface PlanRequirements {
+  /** Default: any. */
   precision?: Precision | undefined
-  /** At least. */
+  /** Minimum for the plan's largest batch. Default: any. */
   maxBatch?: number | undefined
+  /** Whether a plan may contain code for the CPU. */
   hostCode: boolean
 }
 
 export interface Mismatch {
-  /** Of the sidecar. */
+  /** Field of the sidecar. */
   field: string
-  /** What the sidecar or the file says. */
+  /** Value in the sidecar, or of the plan. */
   plan: string
-  /** What this machine, bundle or caller has. */
+  /** Value of this machine or bundle, or the one that the caller requires. */
   here: string
 }
 
-/** A plan that lies there and was not taken. */
+/** A plan that was found but does not fit. */
 export interface RejectedPlan {
   path: string
   mismatches: Mismatch[]
@@ -51,7 +55,7 @@ export interface RejectedPlan {
 
 export interface PlanSearch extends TargetMachine {
   readonly bundle: ModelBundle
-  /** In the order they are looked into; one that does not exist holds nothing. */
+  /** In search order. A folder that does not exist counts as empty. */
   readonly folders: readonly string[]
   readonly wanted: PlanRequirements
   readonly signal?: AbortSignal | undefined
@@ -59,7 +63,7 @@ export interface PlanSearch extends TargetMachine {
 
 export type Plans = Readonly<Record<Tower, PlanFile>>
 
-/** Both towers' plans, or why there are not both. */
+/** The plans of both towers, or why one is missing. */
 export async function findPlans(
   search: PlanSearch,
 ): Promise<{ plans: Plans; missing?: never } | { plans?: never; missing: string }> {
@@ -74,14 +78,14 @@ export async function findPlans(
 
 export const platform: string = `${process.platform}-${process.arch}`
 
-/** The folders of a bundle's engines: the one that the caller named, then the bundle's own. */
+/** The folders of a bundle's plans: the caller's cache, then the bundle's own. */
 export function engineFolders(bundle: ModelBundle, cache: string | undefined): string[] {
   return [...(cache === undefined ? [] : [cache]), join(bundle.directory, 'engines')]
 }
 
 /**
- * The plan of a tower that fits, those built on the same GPU first, then the newest; and why each of the others does
- * not. Rejects with `signal.reason` only: what cannot be read is no plan.
+ * Finds a plan of a tower that fits, preferring those built on the same GPU, then the newest. `rejected` says why others do
+ * not fit. Rejects only with `signal.reason`: unreadable files are not plans.
  */
 export async function findPlan(
   tower: Tower,
@@ -108,7 +112,7 @@ export async function findPlan(
   return { rejected }
 }
 
-/** Why there is none, with each plan that was looked at. */
+/** Explains why no plan fits, with each plan that was found. */
 export function explainNoPlan(
   tower: Tower,
   folders: readonly string[],
@@ -125,9 +129,9 @@ export function describeMismatch({ field, plan, here }: Mismatch): string {
   return `${field} is ${plan}, here ${here}`
 }
 
-/** SHA-256 of every file that a tower's engine depends on: its graph, its weights, and files that we do not know. */
+/** SHA-256 of every file that a tower's engine may depend on: its graph, its weights, and files of unknown purpose. */
 export function onnxHashes(bundle: ModelBundle, tower: Tower): Record<string, string> {
-  const [other] = TOWERS.filter((each) => each !== tower) as [Tower]
+  const [other] = TOWERS.filter((name) => name !== tower) as [Tower]
   const isOthers = (name: string) => name.startsWith(other) || name === 'tokenizer' || name === 'golden'
   const own = Object.entries(bundle.files).filter(([name]) => !isOthers(name))
   return Object.fromEntries(own.map(([name, { sha256 }]) => [name, sha256]))
@@ -135,7 +139,7 @@ export function onnxHashes(bundle: ModelBundle, tower: Tower): Record<string, st
 
 interface FolderEntry {
   root: string
-  /** Of the sidecar, or of a plan without one. */
+  /** File name of the sidecar, or of a plan without one. */
   name: string
   sidecar?: Sidecar
   /** Why there is no sidecar. */
@@ -144,7 +148,7 @@ interface FolderEntry {
 
 type CheckedPlan = { path: string; mismatches?: never } | { path?: never; mismatches: Mismatch[] }
 
-/** Everything in the folder that is a plan, or says that it describes one. */
+/** All plans and sidecars of a folder. */
 async function plansIn(folder: string): Promise<FolderEntry[]> {
   let root: string
   let names: string[]
@@ -182,8 +186,11 @@ async function readSidecar(root: string, name: string): Promise<FolderEntry> {
   }
 }
 
-/** Cheap questions first: a plan for another machine is told without hashing gigabytes. */
-async function check({ root, sidecar, mismatch: none }: FolderEntry, search: PlanSearch): Promise<CheckedPlan> {
+/** Checks the cheap conditions first: a plan for another machine is rejected without hashing gigabytes. */
+async function check(
+  { root, sidecar, mismatch: none }: FolderEntry,
+  search: PlanSearch,
+): Promise<CheckedPlan> {
   if (!sidecar) return { mismatches: none ? [none] : [] }
   const mismatches = compare(sidecar, search)
   if (mismatches.length > 0) return { mismatches }
@@ -191,7 +198,7 @@ async function check({ root, sidecar, mismatch: none }: FolderEntry, search: Pla
   try {
     const located = await locateInside(root, file, { what: 'plan', folder: 'the folder' })
     if (located.mode & 0o002) {
-      return mismatch('plan.file', 'writable by everybody', 'a plan is a program: chmod o-w')
+      return mismatch('plan.file', 'writable by everybody', 'plans are programs: chmod o-w')
     }
     if (located.size !== BigInt(bytes)) return mismatch('plan.bytes', `${bytes}`, `${located.size}`)
     const [found] = await sha256OfFiles([located], search.signal)
@@ -222,7 +229,7 @@ function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: Pl
     sidecar.computeCapability,
     `${computeCapability} (${gpu.name})`,
   )
-  // Drivers go on serving what was made under older ones. Nothing promises the reverse.
+  // Drivers run plans that were built under older ones; the reverse is not guaranteed.
   expect(
     'driver',
     compareVersions(driver, sidecar.driver) >= 0,
@@ -253,7 +260,10 @@ function compare(sidecar: Sidecar, { bundle, tensorrt, gpu, driver, wanted }: Pl
   return found
 }
 
-/** A plain plan runs on exactly its version; a version-compatible one also on later ones, of its major or from 10 on 11. */
+/**
+ * A plain plan runs only with exactly its version of TensorRT. A version-compatible one also runs with later versions of
+ * its major version, and one of 10 also with 11.
+ */
 function canRun(tensorrt: TargetMachine['tensorrt'], { tensorrt: built, hostCode }: Sidecar): boolean {
   if (!hostCode) return built === tensorrt.version && !tensorrt.lean
   const [from = 0, to = 0] = [built, tensorrt.version].map((text) => Number.parseInt(text, 10))

@@ -1,8 +1,8 @@
-/** A fresh process loads two plans through the addon and runs each of them once. */
+/** Tries two plans in a child process, because a bad plan may crash it: loads them through the addon, runs each once. */
 import type { NativeGpuLibraries, NativeTensorRtOptions } from '#binding'
-import { EngineError } from '../errors.ts'
-import { fromNative } from '../base/native-failure.ts'
 import { runChild } from '../base/child-process.ts'
+import { fromNative } from '../base/native-failure.ts'
+import { EngineError } from '../errors.ts'
 
 export interface PlanTrial {
   /** Number of the GPU. */
@@ -13,31 +13,31 @@ export interface PlanTrial {
 
 const marker = 'cosmos-embed-trial:'
 
-/** As text, because a process needs a JavaScript file and this module is TypeScript under test. */
+/** As a string, because the child needs JavaScript, and under test this module is TypeScript. */
 const program = `
 const [, addon, text] = process.argv
 const { default: binding } = await import(addon)
 const { device, libraries, engine } = JSON.parse(text)
-const tell = (result) => console.log(${JSON.stringify(marker)} + JSON.stringify(result))
+const report = (result) => console.log(${JSON.stringify(marker)} + JSON.stringify(result))
 try {
   const gpu = await binding.openGpu({ device, libraries, nvdec: 'never' }).promise
-  const made = await binding.createEngine({ ...engine, gpu }).promise
-  await made.encodeText([Int32Array.of(engine.padTokenId, engine.padTokenId, engine.padTokenId)]).promise
+  const loaded = await binding.createEngine({ ...engine, gpu }).promise
+  await loaded.encodeText([Int32Array.of(engine.padTokenId, engine.padTokenId, engine.padTokenId)]).promise
   const { frames, height, width } = engine
   const grey = { width: 16, height: 16, data: new Uint8Array(3 * 16 * 16).fill(128) }
   const images = Array.from({ length: frames }, () => grey)
   const { clip } = await binding.decodeClip({ images }, { frames, height, width, gpu }).promise
-  await made.encodeVideo([clip]).promise
+  await loaded.encodeVideo([clip]).promise
   clip.release()
-  await made.close()
+  await loaded.close()
   gpu.close()
-  tell({})
+  report({})
 } catch ({ code, message, details }) {
-  tell({ failure: { code, message: String(message), details } })
+  report({ failure: { code, message: String(message), details } })
 }
 `
 
-/** Rejects with what the addon says, with EngineError when the process dies, or with `signal.reason`. */
+/** Rejects with the addon's error, with EngineError if the child process dies, or with `signal.reason`. */
 export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<void> {
   const addon = new URL('../../lib/binding.js', import.meta.url).href
   let result: { failure?: unknown } | undefined
@@ -52,10 +52,10 @@ export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<v
     },
   )
   if (result?.failure !== undefined) throw fromNative(result.failure)
-  // An exit that is not clean after a good run is TensorRT's own, and not ours to judge.
+  // A crash at exit after a successful run is TensorRT's and is ignored.
   if (result === undefined) {
     throw new EngineError(
-      `the process that tried the new engine ${how}: ${lines.join(' | ') || 'it said nothing'}`,
+      `the process that tried the new engine ${how}: ${lines.join(' | ') || 'it printed nothing'}`,
     )
   }
 }

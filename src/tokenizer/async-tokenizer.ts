@@ -1,7 +1,7 @@
 /** Makes the tokens of texts: short ones here, in turns; long ones in a thread, so that none stalls the event loop. */
 import { existsSync } from 'node:fs'
-import { type ErrorCode, errorTable } from '../errors.ts'
 import { loopShare } from '../base/loop-share.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import { Thread } from '../schedule/worker-thread.ts'
 import type { TextTokenizer, TokenizedText } from './tokenizer.ts'

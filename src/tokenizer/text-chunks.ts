@@ -51,7 +51,10 @@ export function splitPoints(rules: WordRules): SplitPoints | undefined {
 }
 
 /** The pieces, in order; together they are the text. */
-export function* textChunks(text: string, splitPoints: SplitPoints | undefined): Generator<string, void, undefined> {
+export function* textChunks(
+  text: string,
+  splitPoints: SplitPoints | undefined,
+): Generator<string, void, undefined> {
   const places = splitPoints && (text.includes('\u03a3') ? splitPoints.always : splitPoints.withoutSigma)
   for (let start = 0; start < text.length; ) {
     const end = places ? nextPlace(text, places, start + pieceLength) : text.length

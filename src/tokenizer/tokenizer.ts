@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
+import { InvalidRequestError, ModelError } from '../errors.ts'
 import { useExactRules } from './bert-text.ts'
-import { type SplitPoints, splitPoints, textChunks, markStackLimiter, type WordRules } from './text-chunks.ts'
+import { markStackLimiter, type SplitPoints, splitPoints, textChunks, type WordRules } from './text-chunks.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
-import { ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
+import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 
 export interface Golden {

@@ -1,11 +1,11 @@
 /** Re-checks a bundle from its files to the vectors that every device of this machine makes with it. */
 import { createEmbedder } from '../embedder.ts'
 import { CosmosEmbedError, LibraryError } from '../errors.ts'
-import type { Embedder, Settled } from '../types.ts'
 import { loadBundle, type ModelBundle } from '../model/bundle.ts'
-import { type Golden, goldenClip, loadGolden } from './golden.ts'
 import { readOnnxGraph } from '../model/onnx-graph.ts'
 import { loadTokenizer } from '../tokenizer/tokenizer.ts'
+import type { Embedder, Settled } from '../types.ts'
+import { type Golden, goldenClip, loadGolden } from './golden.ts'
 
 export type Device = 'cpu' | 'cuda'
 

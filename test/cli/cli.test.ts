@@ -16,9 +16,9 @@ import { fileURLToPath } from 'node:url'
 
 import { decode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../src/base/version.ts'
 import { main } from '../../src/cli/main.ts'
 import { VectorCache } from '../../src/cli/vector-cache.ts'
-import { VERSION } from '../../src/base/version.ts'
 import { run } from './support.ts'
 
 const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { specifyBuild } from '../../src/tensorrt/build-spec.ts'
-import { buildArguments } from '../../src/tensorrt/build-tool.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import { readOnnxGraph } from '../../src/model/onnx-graph.ts'
+import { specifyBuild } from '../../src/tensorrt/build-spec.ts'
+import { buildArguments } from '../../src/tensorrt/build-tool.ts'
 import { isVersionOf, planVersion } from '../../src/tensorrt/plan-header.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 import { type GraphParts, onnxBundle, onnxBytes, planBytes } from './engines.ts'
@@ -134,7 +134,7 @@ describe('what is built', () => {
     expect((await plan(['Cast', 'Cast'])).maxBatch).toBe(8)
     await expect(plan(['Shape', 'Reshape', 'Cast'])).rejects.toMatchObject({
       code: 'model',
-      message: expect.stringMatching(/the bytes of videos into Shape, Reshape, .*Cast: export/),
+      message: expect.stringMatching(/the uint8 input videos to Shape, Reshape, .*Cast: export/),
     })
   })
 

@@ -361,7 +361,7 @@ describe('what cannot be built is told before', () => {
     const small = await onnxBundle({ video: fixed }, JSON.stringify(tokenizerJson))
     await expect(build({ bundle: small, wanted: { hostCode: false, maxBatch: 4 } })).rejects.toMatchObject({
       code: 'model',
-      message: expect.stringContaining('takes batches of 2, but 4 are wanted'),
+      message: expect.stringContaining('takes batches of 2, but batches of 4 are required'),
     })
     expect((await build({ bundle: small })).video.sidecar.maxBatch).toBe(2)
   })

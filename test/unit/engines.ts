@@ -99,7 +99,9 @@ export function onnxBytes({ inputs, consumers = [], onnxRuntimeOps = [], weights
   ]
   const graph = [
     message(1, text(4, 'MatMul')),
-    ...consumers.map((kind) => message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind))),
+    ...consumers.map((kind) =>
+      message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind)),
+    ),
     ...onnxRuntimeOps.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
     ...weights.map((weight, i) => message(5, ...tensor(weight, i))),
     ...Object.entries(inputs).map(([name, dims]) => bytes(11, value(name, dims))),

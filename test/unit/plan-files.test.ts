@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { loadBundle, type ModelBundle } from '../../src/model/bundle.ts'
 import {
   engineFolders,
+  explainNoPlan,
   findPlan,
   findPlans,
   type PlanSearch,
-  explainNoPlan,
 } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
 import { makeFolder, removeFolders, writeBundle } from './bundles.ts'
