@@ -162,28 +162,28 @@ def pattern(codes):
 
 
 def write_classes():
-    about = {
-        "removed": "What `clean_text` takes out. A lone surrogate, which no Rust string holds, goes too.",
-        "spaces": "What `clean_text` makes a space of.",
-        "han": "What `handle_chinese_chars` puts spaces around.",
-        "accents": "Marks that `strip_accents` takes out, once the text is decomposed.",
-        "decomposed": "What has a decomposition, and marks that are put in order. Nothing else is touched by it.",
-        "punctuation": "What is a word by itself.",
-        "separators": "What parts words.",
+    descriptions = {
+        "removed": "Characters that `clean_text` removes, and lone surrogates, which a Rust string cannot contain.",
+        "spaces": "Characters that `clean_text` replaces by a space.",
+        "han": "Characters that `handle_chinese_chars` puts spaces around.",
+        "accents": "Marks that `strip_accents` removes after decomposition.",
+        "decomposed": "Characters that NFD changes: those with a decomposition, and marks that it reorders.",
+        "punctuation": "Characters that are words by themselves.",
+        "separators": "Characters that separate words.",
     }
     found = classes()
     lines = [
         "/**",
-        f" * Which characters BERT's text rules tell apart, as Hugging Face's tokenizers {tokenizers.__version__} do: asked of it one by",
-        " * one by scripts/goldens/make_tokens.py, which writes this file. Its tables are older than the Unicode of Node, and stay.",
-        " * Each is the inside of a character class.",
+        f" * The character classes of BERT's text rules in Hugging Face's tokenizers {tokenizers.__version__}. Written by",
+        " * scripts/goldens/make_tokens.py, which queries that library for every character: its Unicode tables are older than Node's.",
+        " * Each string is the inside of a character class in a regular expression.",
         " */",
     ]
     for name, codes in found.items():
         text = pattern(codes)
         if name == "removed":
             text += "\\ud800-\\udfff"
-        lines += ["", f"/** {about[name]} */", f"export const {name}: string ="]
+        lines += ["", f"/** {descriptions[name]} */", f"export const {name}: string ="]
         rows = []
         while text:
             cut = min(len(text), 100)

@@ -1,4 +1,4 @@
-/** On what a model runs, and why: what was asked for, what this machine has, what engines the model has. */
+/** Chooses the device for a model from the options, the GPUs of the machine, and the model's plans, and says why. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeGpuProbe } from '#binding'
 import { runNative } from '../base/native-job.ts'
 import { CosmosEmbedError, InvalidArgumentError, LibraryError, ModelError } from '../errors.ts'
@@ -26,7 +26,7 @@ export interface CudaChoice {
 
 export type DeviceChoice = CpuChoice | CudaChoice
 
-/** Builds what is missing; throws as it says. */
+/** Builds missing plans. Rejects as `buildEngines` of tensorrt/engine-builder.ts does. */
 export type BuildEngines = (request: BuildRequest) => Promise<Plans>
 
 export interface ChoiceOptions {
@@ -38,8 +38,8 @@ export interface ChoiceOptions {
 }
 
 /**
- * Throws what is in the way of "cuda". With "auto" the same becomes the reason for the CPU, of which the process is
- * warned where there is a GPU.
+ * Chooses the device. With `device: "cuda"`, rejects if CUDA cannot be used. With "auto", the same error becomes the reason
+ * for the CPU, and a process warning if the machine has a GPU.
  */
 export async function chooseDevice(parts: ChoiceOptions): Promise<DeviceChoice> {
   const { device } = parts.options
@@ -52,7 +52,7 @@ export async function chooseDevice(parts: ChoiceOptions): Promise<DeviceChoice> 
   }
 }
 
-/** A GPU that is there and idle is worth a warning; a machine without one is not. */
+/** The CPU instead of CUDA. Warns if there is a GPU, which would stay idle. */
 export function fallBackToCpu(error: CosmosEmbedError, { gpu }: { gpu: boolean }): CpuChoice {
   const reason = fallbackReason(error)
   if (gpu) warn(reason)
@@ -67,10 +67,10 @@ async function hasGpu({ binding, options, signal }: ChoiceOptions): Promise<bool
   }
 }
 
-/** In one line. */
+/** The reason in one line. */
 function fallbackReason(error: CosmosEmbedError): string {
   const [first = '', ...more] = error.message.split('\n')
-  const rest = more.length > 0 ? ' ("cosmos-embed doctor" tells everything that was tried)' : ''
+  const rest = more.length > 0 ? ' ("cosmos-embed doctor" shows everything that was tried)' : ''
   return `device: "auto" took the CPU: ${first}${rest}`
 }
 
@@ -81,7 +81,7 @@ async function chooseCuda(parts: ChoiceOptions): Promise<CudaChoice> {
   const probe = await probeGpus(binding, libraries, signal)
   const gpus = selectGpus(probe, cuda.devices)
   const tensorrt = await findUsableTensorRt(binding, cuda, signal)
-  // One after another: the second GPU of a kind finds the engine that was built for the first.
+  // One after another, so that the second of two equal GPUs finds the plan that was built for the first.
   const chosen: CudaChoice['gpus'] = []
   for (const gpu of gpus) {
     const request = buildRequestFor(gpu, { driver: probe.driver.version, libraries, tensorrt }, parts)
@@ -126,7 +126,10 @@ export async function probeGpus(
   })
 }
 
-/** The GPUs that the option names. Throws InvalidArgumentError, and LibraryError for a mixture that cannot work. */
+/**
+ * The GPUs that the option names. Throws InvalidArgumentError for one that does not exist, and LibraryError if they differ in
+ * compute capability.
+ */
 export function selectGpus(
   { devices }: NativeGpuProbe,
   wanted: ResolvedCudaOptions['devices'],
@@ -152,7 +155,7 @@ export function selectGpus(
   )
 }
 
-/** Rejects with LibraryError when there is none, or none that this version of cosmos-embed can use. */
+/** Finds TensorRT and reads its version. Rejects with LibraryError if there is none that this version supports. */
 export async function findUsableTensorRt(
   binding: Binding,
   { libraries, hostCode }: ResolvedCudaOptions,
@@ -162,7 +165,7 @@ export async function findUsableTensorRt(
   return { ...library, ...(await runNative(() => binding.probeTensorRt(library.path), signal)) }
 }
 
-/** What a build for this GPU would be, whether or not there is anything to build. */
+/** The search for plans for this GPU, and the build of those that are missing. */
 export function buildRequestFor(
   gpu: NativeGpuInfo,
   found: Pick<BuildRequest, 'driver' | 'libraries' | 'tensorrt'>,
@@ -202,7 +205,7 @@ async function findOrBuildPlans(
   return await buildEngines(request)
 }
 
-/** What somebody has to type to get an engine for this GPU. */
+/** The shell command that builds the engines for this GPU. */
 export function buildCommand(
   { directory }: ModelBundle,
   { engineCache, precision, engineBatch }: ResolvedCudaOptions,

@@ -1,4 +1,4 @@
-/** The driver's libraries, where the caller or the environment names them. */
+/** The driver's libraries that the options or the environment name explicitly. */
 import type { NativeGpuLibraries } from '#binding'
 import { type Environment, namedFile } from '../base/library-search.ts'
 import type { ResolvedCudaOptions } from '../options.ts'
@@ -8,7 +8,7 @@ const names = {
   nvcuvid: ['COSMOS_EMBED_NVCUVID', 'libnvcuvid.so.1'],
 } as const
 
-/** Without what is left to the system's loader. Throws LibraryError where a name is no file. */
+/** Contains no entry for a library that the dynamic loader should find. Throws LibraryError if a named file is missing. */
 export function driverLibraries(
   { libraries }: Pick<ResolvedCudaOptions, 'libraries'>,
   environment: Environment = process.env,

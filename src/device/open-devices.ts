@@ -1,4 +1,4 @@
-/** Opens what was chosen: an engine on the CPU, or one on each GPU. */
+/** Opens the chosen device: one engine on the CPU, or one on each GPU. */
 import type { Binding, NativeEngine, NativeGpu } from '#binding'
 import { cores } from '../base/cores.ts'
 import { runNative } from '../base/native-job.ts'
@@ -9,14 +9,14 @@ import type { Plans } from '../tensorrt/plan-files.ts'
 import { type CudaChoice, type DeviceChoice, fallBackToCpu } from './choose-device.ts'
 import { findOnnxRuntime } from './onnxruntime-library.ts'
 
-/** One pipeline's worth: an engine, and the GPU that it runs on and that makes its clips. */
+/** What one pipeline needs: an engine, and the GPU that it runs on and that prepares its clips. */
 export interface OpenDevice {
   engine: NativeEngine
-  /** Nothing on the CPU. */
+  /** Absent on the CPU. */
   gpu?: NativeGpu
-  /** What the engine was loaded from, on a GPU. */
+  /** The plans that the engine was loaded from; absent on the CPU. */
   plans?: Plans
-  /** Videos decoded at one time. */
+  /** Number of videos decoded at one time. */
   decodeConcurrency: number
 }
 
@@ -29,8 +29,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens every device, or rejects and leaves none open. With device "auto" a GPU that cannot be opened is one more
- * reason for the CPU; the choice that comes back is what was really taken.
+ * Opens every device, or rejects and leaves none open. With `device: "auto"`, falls back to the CPU if a GPU cannot be
+ * opened; the returned choice is the one that was opened.
  */
 export async function openDevices(
   choice: DeviceChoice,
@@ -45,7 +45,7 @@ export async function openDevices(
   }
 }
 
-/** In this order: an engine holds on to its GPU. */
+/** Closes the engines before the GPUs that they use. */
 export async function closeDevices(devices: readonly OpenDevice[]): Promise<void> {
   await Promise.all(devices.map(({ engine }) => engine.close()))
   for (const { gpu } of devices) gpu?.close()
@@ -63,7 +63,7 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOpt
       ...modelShape(bundle),
       padTokenId,
       ...threading,
-      // The library itself counts the machine's cores, not those that a container may use.
+      // ONNX Runtime counts the machine's cores instead of those that a container may use.
       intraOpThreads: threading.intraOpThreads || cores,
     })
   const device = {
@@ -74,7 +74,7 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOpt
   return device
 }
 
-/** All at a time: loading an engine is reading gigabytes. */
+/** Opens all GPUs in parallel: loading an engine reads gigabytes. */
 async function openGpus(choice: CudaChoice, parts: OpenOptions): Promise<OpenDevice[]> {
   const opening = await Promise.allSettled(choice.gpus.map((chosen) => openGpu(choice, chosen, parts)))
   const devices = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -128,7 +128,7 @@ async function openGpu(
   }
 }
 
-/** A device may be there before its cancellation is. */
+/** Closes the devices if the signal was aborted after they had been opened. */
 async function closeIfAborted(devices: readonly OpenDevice[], signal: AbortSignal): Promise<void> {
   if (!signal.aborted) return
   await closeDevices(devices)

@@ -1,26 +1,26 @@
-/** The little that building an engine needs to know of an ONNX graph: inputs, what weights are stored in, whose operators it uses. */
+/** Reads from an ONNX graph what an engine build needs to know: inputs, types of the weights, and foreign operators. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { reasonOf } from '../base/located-file.ts'
 import { ModelError } from '../errors.ts'
 
 export interface OnnxInput {
   name: string
-  /** -1 where the graph leaves it open. */
+  /** -1 for a dimension that the graph leaves open. */
   dims: number[]
   isUint8: boolean
-  /** Kinds of the nodes that take it, e.g. "Cast". */
+  /** Operators of the nodes that consume the input, e.g. "Cast". */
   consumers: Set<string>
 }
 
 export interface OnnxGraph {
   inputs: OnnxInput[]
-  /** How many numbers of the weights are stored as what, by names such as "fp16". */
+  /** Number of weights by type, e.g. "fp16". */
   weights: Readonly<Record<string, number>>
-  /** Kinds of the nodes that are ONNX Runtime's own and no operators of ONNX, e.g. "MatMulIntegerToFloat". */
+  /** Operators that only ONNX Runtime has, e.g. "MatMulIntegerToFloat". */
   onnxRuntimeOps: ReadonlySet<string>
 }
 
-/** Numbered as in onnx.proto. */
+/** Numbers of TensorProto.DataType in onnx.proto. */
 const UINT8 = 2
 const onnxRuntimeDomain = 'com.microsoft'
 const typeNames: Readonly<Record<number, string>> = {
@@ -33,7 +33,7 @@ const typeNames: Readonly<Record<number, string>> = {
   20: 'fp8',
 }
 
-/** Reads the structure and skips the weights, so it costs the same for gigabytes. Throws ModelError. */
+/** Reads the structure and skips the weights, so it is fast for graphs of any size. Throws ModelError. */
 export function readOnnxGraph(path: string): OnnxGraph {
   let file: number
   try {
@@ -77,7 +77,7 @@ function readGraph(reader: ProtobufReader, graphEnd: number): OnnxGraph {
     if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
   }
   for (const input of inputs) input.consumers = consumers.get(input.name) ?? new Set()
-  // Old graphs list their weights among the inputs.
+  // Older graphs list their weights among the inputs.
   return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, onnxRuntimeOps }
 }
 
@@ -133,18 +133,18 @@ function readShape(reader: ProtobufReader, end: number): number[] {
 
 interface Field {
   number: number
-  /** Of a varint. */
+  /** Value of a varint. */
   value: number
-  /** Where a message, a text or bytes end; 0 for other fields. */
+  /** File offset of the end of a message, string or bytes; 0 for other fields. */
   end: number
 }
 
-/** Protocol buffers, read where they lie in the file. */
+/** Reads Protocol Buffers from a file without loading it as a whole. */
 class ProtobufReader {
   readonly #file: number
   readonly #buffer = Buffer.alloc(4096)
   #position = 0
-  /** What of the file the buffer holds. */
+  /** File offset and length of the buffer's contents. */
   #from = 0
   #length = 0
 
@@ -152,7 +152,7 @@ class ProtobufReader {
     this.#file = file
   }
 
-  /** The fields up to `end`. What the caller does not read of one is skipped. */
+  /** Yields the fields up to `end`. Skips whatever the caller does not read of a field. */
   *fields(end: number): Generator<Field> {
     while (this.#position < end) {
       if (end === Number.POSITIVE_INFINITY && !this.#fill(1)) return
@@ -165,14 +165,14 @@ class ProtobufReader {
       else if (kind === 2) {
         const length = this.#varint()
         const fieldEnd = this.#position + length
-        if (fieldEnd > end) throw new Error('a field reaches over the end of its message')
+        if (fieldEnd > end) throw new Error('a field extends beyond the end of its message')
         yield { number, value: 0, end: fieldEnd }
         this.#position = fieldEnd
       } else throw new Error(`wire type ${kind}`)
     }
   }
 
-  /** The fields that a path of numbers leads to, from message to message. */
+  /** Yields the fields at a path of field numbers through nested messages. */
   *nested([number, ...rest]: readonly number[], end: number): Generator<Field> {
     for (const field of this.fields(end)) {
       if (field.number !== number) continue
@@ -190,7 +190,7 @@ class ProtobufReader {
     return Buffer.from(bytes).toString('utf8')
   }
 
-  /** Exact up to 2^53; a negative one, ten bytes long, is no size that we know. */
+  /** Exact up to 2^53. Negative values, ten bytes long, become huge numbers, which never match a valid size. */
   #varint(): number {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {

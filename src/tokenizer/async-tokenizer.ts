@@ -1,4 +1,4 @@
-/** Makes the tokens of texts: short ones here, in turns; long ones in a thread, so that none stalls the event loop. */
+/** Tokenises texts without stalling the event loop: short ones on the main thread in turns, long ones in a worker thread. */
 import { existsSync } from 'node:fs'
 import { loopShare } from '../base/loop-share.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
@@ -6,7 +6,7 @@ import type { Priority } from '../schedule/priority-queue.ts'
 import { Thread } from '../schedule/worker-thread.ts'
 import type { TextTokenizer, TokenizedText } from './tokenizer.ts'
 
-/** Error classes do not survive the way between threads. */
+/** A reply of the worker thread. Errors are sent as code and message, because error classes cannot be cloned. */
 export type TokenizerReply = { tokens: TokenizedText } | { code: ErrorCode; message: string }
 
 export class AsyncTokenizer {
@@ -16,7 +16,8 @@ export class AsyncTokenizer {
   constructor(tokenizer: TextTokenizer) {
     this.#tokenizer = tokenizer
     const file = new URL('./tokenizer-worker.js', import.meta.url)
-    // A bundler may have left the file out, and a permission model may forbid threads: then long texts take turns here.
+    // Without a worker, because a bundler left out its file or the permission model forbids threads, long texts are
+    // tokenised on the main thread as well.
     const allowed = process.permission?.has('worker') ?? true
     if (!allowed || file.protocol !== 'file:' || !existsSync(file)) return
     this.#thread = new Thread({
@@ -27,7 +28,7 @@ export class AsyncTokenizer {
     })
   }
 
-  /** Rejects as `TextTokenizer.encode` throws, or with `signal.reason`. */
+  /** Rejects with the errors of `TextTokenizer.encode`, or with `signal.reason`. */
   async encode(text: string, signal: AbortSignal, priority: Priority): Promise<TokenizedText> {
     const thread = this.#thread
     const tokens = await loopShare.run(() => {

@@ -1,42 +1,42 @@
 /**
- * A text in pieces that can be tokenised one after the other, so that a long text costs what its first tokens cost.
- * Every piece gives the tokens that it gives inside the whole text.
+ * Splits a text into chunks that can be tokenised one at a time, so that a long text costs no more than its first tokens.
+ * Each chunk gives the same tokens as within the whole text.
  */
 
-/** Characters of a piece, where the text has a place to cut: some fifty tokens of usual text. */
-const pieceLength = 256
+/** Minimum characters of a chunk: about fifty tokens of ordinary text. */
+const chunkLength = 256
 
-/** How far words of a tokenizer reach. */
+/** The tokenizer's rules for words, which determine where a text may be split. */
 export interface WordRules {
-  /** Whether words end at white space and each character of punctuation is a word, as BERT's rules have it. */
+  /** Whether words end at white space and each punctuation character is a word, as in BERT. */
   bert: boolean
-  /** Whether each Chinese character is a word too. */
+  /** Whether each Chinese character is a word as well. */
   chinese: boolean
-  /** Whether accents are removed, and control characters before them. */
+  /** Whether control characters and then accents are removed. */
   stripsAccents: boolean
-  /** Longer words are unknown. */
+  /** Longer words become unknown tokens. */
   maxWordCharacters: number
-  /** Texts that are found before anything else, such as `[SEP]`: no cut goes through one. */
+  /** Strings that are matched before anything else, such as `[SEP]`, and must not be split. */
   added: readonly string[]
 }
 
-/** Finds, from `lastIndex` on, the next character in front of which the text may be cut; `undefined` where nothing may. */
+/** Patterns that match the characters in front of which a text may be split. */
 export interface SplitPoints {
   readonly always: RegExp
-  /** Also before characters that the lower case of a sigma looks across: for texts without one. */
+  /** For texts without a sigma: also matches characters that the lower-casing of a sigma looks across. */
   readonly withoutSigma: RegExp
 }
 
 const blanks = [...' \t\n\r']
 const punctuation = [...'!"#$%&()*+,-/;<=>?@[\\]_{|}~']
-/** Punctuation that Unicode calls case-ignorable: a sigma before it is not known to end its word. */
+/** Case-ignorable punctuation in the sense of Unicode: a sigma in front of it may not be at the end of its word. */
 const ignorable = [..."'.:^`"]
 const chinese = '\\u3400-\\u4dbf\\u4e00-\\u9fff'
 
-/** Nothing when words may reach across any character: then a text is one piece. */
+/** Undefined if words may contain any character: then a text is not split. */
 export function splitPoints(rules: WordRules): SplitPoints | undefined {
   if (!rules.bert) return undefined
-  // A cut in front of a character is a cut through what holds it further in.
+  // Splitting in front of a character would split every added string that contains it after its first character.
   const inside = new Set(rules.added.flatMap((text) => [...text].slice(1)))
   const pattern = (characters: readonly string[]) => {
     const free = characters.filter((character) => !inside.has(character))
@@ -50,36 +50,35 @@ export function splitPoints(rules: WordRules): SplitPoints | undefined {
   return always && withoutSigma ? { always, withoutSigma } : undefined
 }
 
-/** The pieces, in order; together they are the text. */
+/** Yields the chunks in order. Concatenated, they are the text. */
 export function* textChunks(
   text: string,
   splitPoints: SplitPoints | undefined,
 ): Generator<string, void, undefined> {
-  const places = splitPoints && (text.includes('\u03a3') ? splitPoints.always : splitPoints.withoutSigma)
+  const points = splitPoints && (text.includes('\u03a3') ? splitPoints.always : splitPoints.withoutSigma)
   for (let start = 0; start < text.length; ) {
-    const end = places ? nextPlace(text, places, start + pieceLength) : text.length
+    const end = points ? nextSplit(text, points, start + chunkLength) : text.length
     yield text.slice(start, end)
     start = end
   }
 }
 
-function nextPlace(text: string, places: RegExp, from: number): number {
+function nextSplit(text: string, points: RegExp, from: number): number {
   if (from >= text.length) return text.length
-  places.lastIndex = from
-  return places.exec(text)?.index ?? text.length
+  points.lastIndex = from
+  return points.exec(text)?.index ?? text.length
 }
 
-/** Marks in a row that stay; no writing system stacks half as many. */
+/** Consecutive marks that are kept. No writing system stacks half as many. */
 const usualMarks = 32
 
-/** Marks, and what a tokenizer drops between them. White space is not among them. */
+/** A run of marks and of characters that a tokenizer drops between them; white space is neither. */
 const longStack = new RegExp(`(?:(?![\\t\\n\\r])[\\p{M}\\p{C}\\ufffd]){${usualMarks + 1},}`, 'gu')
 
 /**
- * Takes most of the marks of a stack that goes on and on out of a text: to put such a stack in order takes Unicode
- * normalisation a time that grows with its square. The tokens stay the same: what is left out is either an accent, which
- * the tokenizer removes, or makes a word longer that is too long for it anyway. `normalize` is what the tokenizer does to
- * a text first of all.
+ * Returns a function that shortens long stacks of combining marks, because Unicode normalisation takes quadratic time to
+ * order them. The tokens stay the same: a removed mark is either an accent, which the tokenizer removes anyway, or part of
+ * a word that is too long for the vocabulary anyway. `normalize` is the tokenizer's normalizer.
  */
 export function markStackLimiter(
   normalize: (text: string) => string,
@@ -89,7 +88,7 @@ export function markStackLimiter(
   const kindOf = (character: string): Kind => {
     const known = kinds.get(character)
     if (known) return known
-    // The highest class that there is comes last of all marks.
+    // U+0345 has the highest combining class: whatever NFD moves in front of it can be reordered.
     const moves = `\u0345${character}`.normalize('NFD') === `${character.normalize('NFD')}\u0345`
     const kind = !moves ? 'fixed' : normalize(`a${character}`) === 'a' ? 'accent' : 'mark'
     kinds.set(character, kind)
@@ -110,5 +109,5 @@ export function markStackLimiter(
   return (text) => text.replace(longStack, shorten)
 }
 
-/** Whether normalisation may move a character about, and whether it is an accent, of which nothing is left. */
+/** `fixed`: normalisation does not move it. `accent`: the tokenizer removes it. `mark`: any other mark. */
 type Kind = 'accent' | 'mark' | 'fixed'

@@ -1,4 +1,4 @@
-/** The thread of {@link AsyncTokenizer}. */
+/** The worker thread of {@link AsyncTokenizer}. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
 import type { TokenizerReply } from './async-tokenizer.ts'
@@ -6,9 +6,9 @@ import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
 
 const tokenizer = parseTokenizer(workerData as TokenizerFile)
 
-parentPort?.on('message', (text: string) => parentPort?.postMessage(answer(text)))
+parentPort?.on('message', (text: string) => parentPort?.postMessage(tokenize(text)))
 
-function answer(text: string): TokenizerReply {
+function tokenize(text: string): TokenizerReply {
   try {
     return { tokens: tokenizer.encode(text) }
   } catch (error) {

@@ -61,7 +61,7 @@ describe('device "auto"', () => {
       kind: 'cpu',
       reason:
         'device: "auto" took the CPU: the NVIDIA driver (libcuda.so.1) was not found: ' +
-        '("cosmos-embed doctor" tells everything that was tried)',
+        '("cosmos-embed doctor" shows everything that was tried)',
     })
     expect(embedder.stats().gpus).toEqual([])
   })
