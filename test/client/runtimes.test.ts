@@ -1,4 +1,4 @@
-/** The client where there is no Node.js: what it imports, and what its types ask for. */
+/** The client without Node.js: what it imports, and which types it requires. */
 import { spawnSync } from 'node:child_process'
 import {
   mkdirSync,
@@ -19,7 +19,7 @@ import * as noAddon from '../../dist/client/browser-entry.js'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = path.join(root, 'dist')
 
-/** Every module that loading `entry` loads, and every name that is not a file of ours. */
+/** Every module that `entry` loads, and every import that is not a file of this package. */
 function imports(entry: string, seen = new Set<string>()): Set<string> {
   const file = path.join(dist, entry)
   if (seen.has(file)) return seen
@@ -52,14 +52,14 @@ it.each(['client/index.js', 'client/browser-entry.js', ...adapters.map((file) =>
   },
 )
 
-it('a bundle for browsers finds in cosmos-embed what can be there, and is told of the client', async () => {
+it('the browser entry of cosmos-embed has errors and similarity, and createEmbedder points to the client', async () => {
   const missing = Object.keys(cosmosEmbed).filter((name) => !(name in noAddon))
   expect(missing).toEqual(['VERSION'])
   await expect(noAddon.createEmbedder()).rejects.toThrow('cosmos-embed/client')
   await expect(noAddon.embed()).rejects.toMatchObject({ code: 'library' })
 })
 
-it('has types for programs that know browsers and no Node.js', () => {
+it('has types that compile for browsers without Node.js types', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-browser-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   mkdirSync(path.join(folder, 'node_modules'))
@@ -75,7 +75,7 @@ for (const one of await client.embedMany([...(input.files ?? [])].map((video) =>
   else if (one.reason instanceof MediaError) console.log(one.key.toUpperCase(), one.reason.message)
 }
 console.log(rank(await client.embedText('a'), found)[0]?.score)
-// @ts-expect-error a number is no video
+// @ts-expect-error a number is not a video
 await client.embedVideo(7)
 `,
   )

@@ -1,4 +1,4 @@
-/** The same calls in this process and through a server say the same. */
+/** In-process and HTTP embedders give the same results for the same calls. */
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -13,26 +13,26 @@ const clip = path.join(clips, 'red-circle.mp4')
 const other = path.join(clips, 'blue-circle.webm')
 const model = fileURLToPath(new URL('../../models/demo', import.meta.url))
 
-let near: Embedder
-let far: EmbedderClient
+let local: Embedder
+let remote: EmbedderClient
 let end: () => Promise<void>
 
 beforeAll(async () => {
-  near = await createEmbedder({ model, device: 'cpu' })
-  const server = await createServer({ embedder: near })
+  local = await createEmbedder({ model, device: 'cpu' })
+  const server = await createServer({ embedder: local })
   const url = await server.listen({ port: 0 })
   await server.ready
-  far = createClient({ url })
+  remote = createClient({ url })
   end = async () => {
-    await far.dispose()
+    await remote.dispose()
     await server.close()
-    await near.dispose()
+    await local.dispose()
   }
 })
 
 afterAll(() => end())
 
-it('are of one interface', () => {
+it('have one interface', () => {
   expectTypeOf<Embedder>().toExtend<AnyEmbedder>()
   expectTypeOf<EmbedderClient>().toExtend<AnyEmbedder>()
 })
@@ -40,17 +40,17 @@ it('are of one interface', () => {
 describe('a text', () => {
   it.each(['query', 'bulk'] as const)('with priority %s', async (priority) => {
     const [here, there] = [
-      await near.embedText('a red circle'),
-      await far.embedText('a red circle', { priority }),
+      await local.embedText('a red circle'),
+      await remote.embedText('a red circle', { priority }),
     ]
     expect(there).toEqual({ kind: 'text', embedding: expect.any(Float32Array), warnings: [] })
     expect(similarity(here, there)).toBeGreaterThan(0.99999)
   })
 
-  it('brings its warnings along', async () => {
-    const { warnings } = await far.embedText('clips/a.mp4')
+  it('returns its warnings', async () => {
+    const { warnings } = await remote.embedText('clips/a.mp4')
     expect(warnings).toEqual(
-      (await near.embed({ request_type: 'query', input: 'clips/a.mp4' })).warnings.map(
+      (await local.embed({ request_type: 'query', input: 'clips/a.mp4' })).warnings.map(
         ({ code, message }) => ({ code, message }),
       ),
     )
@@ -74,30 +74,30 @@ describe('a video', () => {
     ['a web stream', () => new Blob([bytes]).stream()],
     ['a Response', () => new Response(bytes)],
   ])('as %s', async (_, make) => {
-    const there = await far.embedVideo(make())
+    const there = await remote.embedVideo(make())
     expect(there.kind).toBe('video')
-    expect(similarity(await near.embedVideo(clip), there)).toBeGreaterThan(0.99999)
+    expect(similarity(await local.embedVideo(clip), there)).toBeGreaterThan(0.99999)
   })
 })
 
 describe('pictures', () => {
-  it('of raw pixels go as files without loss', async () => {
-    const { images } = await near.frames(clip)
-    const here = await near.embedVideo({ frames: images })
-    const there = await far.embedVideo({ frames: images })
+  it('of raw pixels are sent as files without loss', async () => {
+    const { images } = await local.frames(clip)
+    const here = await local.embedVideo({ frames: images })
+    const there = await remote.embedVideo({ frames: images })
     expect(there.kind).toBe('frames')
     expect(similarity(here, there)).toBeGreaterThan(0.99999)
   })
 
-  it('one by itself', async () => {
-    const [image] = (await near.frames(other)).images
+  it('a single one', async () => {
+    const [image] = (await local.frames(other)).images
     if (!image) throw new Error('no picture')
-    expect(similarity(await near.embedImage(image), await far.embedImage(image))).toBeGreaterThan(0.99999)
+    expect(similarity(await local.embedImage(image), await remote.embedImage(image))).toBeGreaterThan(0.99999)
   })
 })
 
 describe('a list', () => {
-  it('of all kinds keeps its order, its keys and its good items', async () => {
+  it('of mixed items keeps its order, its keys and its good items', async () => {
     const items = [
       { text: 'a red circle', key: 1 },
       { video: clip, key: 'two' },
@@ -107,7 +107,7 @@ describe('a list', () => {
       { video: path.join(clips, 'absent.mp4'), key: 6 },
       { text: 'a blue circle', key: 7 },
     ]
-    const settled = await far.embedMany(items)
+    const settled = await remote.embedMany(items)
     expect(settled.map(({ key }) => key)).toEqual([1, 'two', 3, 4, 5, 6, 7])
     const outcomes = settled.map((one) => (one.status === 'fulfilled' ? 'ok' : one.reason.code))
     expect(outcomes).toEqual(['ok', 'ok', 'invalid_request', 'media', 'blocked_url', 'source', 'ok'])
@@ -122,8 +122,8 @@ it('the documented request, in numbers and in base64', async () => {
     request_type: 'bulk_video',
     input: [{ video: clip }, { video: await readFile(other) }],
   } as const
-  const [here, there] = [await near.embed(request), await far.embed(request)]
-  const base64 = await far.embed({ ...request, encoding_format: 'base64' })
+  const [here, there] = [await local.embed(request), await remote.embed(request)]
+  const base64 = await remote.embed({ ...request, encoding_format: 'base64' })
   const { data: _here, timings: __here, ...rest } = here
   const { data, timings, ...told } = there
   expect(told).toEqual(rest)
@@ -132,7 +132,7 @@ it('the documented request, in numbers and in base64', async () => {
     expect(similarity(embedding, here.data[i]?.embedding ?? [])).toBeGreaterThan(0.99999)
   })
   expect(timings.decode).toBeGreaterThan(0)
-  // Which of them shared a batch decides about the last bits, so equal is not the same.
+  // The last bits of a vector depend on the batch that it was computed in, so the comparison has a tolerance.
   base64.data.forEach(({ embedding }, i) => {
     const bytes = Buffer.from(embedding, 'base64')
     const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
@@ -141,14 +141,14 @@ it('the documented request, in numbers and in base64', async () => {
   })
 })
 
-it('labels', async () => {
+it('classify ranks the labels', async () => {
   const labels = ['a blue square', 'a red circle', 'a green triangle']
-  const [here, there] = [await near.classify(clip, labels), await far.classify(clip, labels)]
+  const [here, there] = [await local.classify(clip, labels), await remote.classify(clip, labels)]
   expect(there.map(({ label }) => label)).toEqual(here.map(({ label }) => label))
   expect(there[0]?.label).toBe('a red circle')
 })
 
-it('the facts of the model', async () => {
-  const { id, embeddingDim, fingerprint } = near.info().model
-  expect(await far.info()).toEqual({ model: { id, embeddingDim, fingerprint } })
+it('info describes the model', async () => {
+  const { id, embeddingDim, fingerprint } = local.info().model
+  expect(await remote.info()).toEqual({ model: { id, embeddingDim, fingerprint } })
 })
