@@ -58,15 +58,15 @@ async function run(argv: string[], io: Io): Promise<number> {
   const model = values.model ?? demoModel
   const device = deviceOption(values.device) ?? 'auto'
   // doctor only inspects the machine: it never builds an engine.
-  const given = { model, device, cuda: { buildEngine: 'never' } } as const
+  const settings = { model, device, cuda: { buildEngine: 'never' } } as const
 
   const findings = [
     system(),
     await finding('native addon', addon),
     await finding('video codecs', codecs),
     await finding('ONNX Runtime', onnxRuntime),
-    ...(await gpuFindings({ binding, options: resolveOptions(given), model, signal: io.signal })),
-    await finding('embedding', () => embedding(given, io.signal)),
+    ...(await gpuFindings({ binding, options: resolveOptions(settings), model, signal: io.signal })),
+    await finding('embedding', () => embedding(settings, io.signal)),
   ]
   if (values.json) {
     io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)

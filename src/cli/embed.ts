@@ -50,7 +50,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
   if (positionals.length === 0) throw new UsageError('expected at least one FILE or TEXT')
   if (values.text && values.video) throw new UsageError('--text and --video cannot be used together')
-  const given = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
+  const settings = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
   const requestType = oneOf('request-type', requestTypes, values['request-type'])
   const encodingFormat = oneOf('encoding-format', encodingFormats, values['encoding-format'])
   if (encodingFormat !== undefined && requestType === undefined) {
@@ -59,7 +59,7 @@ async function run(argv: string[], io: Io): Promise<number> {
 
   const forced = values.text ? 'text' : values.video ? 'video' : undefined
   const inputs = requestType === undefined ? await readInputs(positionals, forced, io) : []
-  await using embedder = await createEmbedder({ ...given, signal: io.signal })
+  await using embedder = await createEmbedder({ ...settings, signal: io.signal })
   if (requestType !== undefined) {
     const request: EmbedRequest = { request_type: requestType, input: positionals }
     if (encodingFormat !== undefined) request.encoding_format = encodingFormat

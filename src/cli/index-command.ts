@@ -206,13 +206,13 @@ function positive(name: string, text: string): number {
 function shardOption(text: string | undefined): Shard | undefined {
   if (text === undefined) return undefined
   const [, first, last] = /^(auto|\d+)\/(\d+)$/.exec(text) ?? []
-  const given = first === 'auto' ? process.env.JOB_COMPLETION_INDEX : first
-  if (first === 'auto' && given === undefined) {
+  const position = first === 'auto' ? process.env.JOB_COMPLETION_INDEX : first
+  if (first === 'auto' && position === undefined) {
     throw new UsageError(
       '--shard auto/N: JOB_COMPLETION_INDEX is not set; Kubernetes sets it in an Indexed Job',
     )
   }
-  const [index, count] = [Number(given), Number(last)]
+  const [index, count] = [Number(position), Number(last)]
   if (Number.isInteger(index) && index >= 0 && index < count) return { index, count }
   throw new UsageError(`--shard: expected I/N with I from 0 to N − 1, found "${text}"`)
 }

@@ -146,10 +146,10 @@ export function readFlags(argv: string[], environment: NodeJS.ProcessEnv = proce
   if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`)
   const found = new Map<string, readonly string[]>()
   for (const [name, flag] of entries) {
-    const given = values[name]?.map(String) ?? fromEnvironment(name, flag, environment)
-    if (given === undefined) continue
-    if (given.length > 1 && !flag.repeatable) throw new UsageError(`--${name} is given ${given.length} times`)
-    found.set(name, given)
+    const texts = values[name]?.map(String) ?? fromEnvironment(name, flag, environment)
+    if (texts === undefined) continue
+    if (texts.length > 1 && !flag.repeatable) throw new UsageError(`--${name} is given ${texts.length} times`)
+    found.set(name, texts)
   }
   return found
 }

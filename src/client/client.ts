@@ -116,10 +116,10 @@ class HttpEmbedder implements EmbedderClient {
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]> {
-    const given = checkCall(options, 'signal whenFull priority onProgress')
-    return this.#calls.run(given.signal, async (call) => {
+    const callOptions = checkCall(options, 'signal whenFull priority onProgress')
+    return this.#calls.run(callOptions.signal, async (call) => {
       const results: SettledEmbedded<I>[] = []
-      for await (const result of this.#stream(call, items, given).results()) results[result.index] = result
+      for await (const result of this.#stream(call, items, callOptions).results()) results[result.index] = result
       return results
     })
   }
@@ -128,9 +128,9 @@ class HttpEmbedder implements EmbedderClient {
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedStreamOptions,
   ): AsyncGenerator<SettledEmbedded<I>, void, undefined> {
-    const given = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
-    const call = this.#calls.begin(given.signal)
-    yield* handOut(call, this.#stream(call, items, given))
+    const callOptions = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
+    const call = this.#calls.begin(callOptions.signal)
+    yield* handOut(call, this.#stream(call, items, callOptions))
   }
 
   #stream<I extends ItemInput>(

@@ -20,27 +20,27 @@ export interface ResolvedClient {
 /** Throws InvalidArgumentError. */
 export function resolveClient(options: ClientOptions): ResolvedClient {
   const known = 'url apiKey model headers fetch batchSize maxParallel maxRetries timeoutMs maxInlineBytes'
-  const given: ClientOptions = checked(options, known)
-  const { fetch: ownFetch } = given
+  const checkedOptions: ClientOptions = checkFieldNames(options, known)
+  const { fetch: ownFetch } = checkedOptions
   if (ownFetch !== undefined && typeof ownFetch !== 'function') throw invalid('fetch', 'must be a function')
   if (ownFetch === undefined && typeof globalThis.fetch !== 'function') {
     throw invalid('fetch', 'is required here: this runtime has no fetch of its own')
   }
-  const apiKey = optionalText(given.apiKey, 'apiKey')
+  const apiKey = optionalText(checkedOptions.apiKey, 'apiKey')
   return {
-    base: baseOf(given.url),
+    base: baseOf(checkedOptions.url),
     headers: {
-      ...headersOf(given.headers),
+      ...headersOf(checkedOptions.headers),
       ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
     },
-    model: optionalText(given.model, 'model'),
+    model: optionalText(checkedOptions.model, 'model'),
     // Called as a plain function: browsers reject `fetch` called as a method of anything but the window.
     fetch: (input, init) => (ownFetch ?? globalThis.fetch)(input, init),
-    batchSize: integer(given.batchSize ?? 64, 'batchSize', 1, 64),
-    maxParallel: integer(given.maxParallel ?? 4, 'maxParallel', 1, 1024),
-    maxRetries: integer(given.maxRetries ?? 2, 'maxRetries', 0, 100),
-    timeoutMs: integer(given.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
-    maxInlineBytes: integer(given.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
+    batchSize: integer(checkedOptions.batchSize ?? 64, 'batchSize', 1, 64),
+    maxParallel: integer(checkedOptions.maxParallel ?? 4, 'maxParallel', 1, 1024),
+    maxRetries: integer(checkedOptions.maxRetries ?? 2, 'maxRetries', 0, 100),
+    timeoutMs: integer(checkedOptions.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
+    maxInlineBytes: integer(checkedOptions.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
   }
 }
 
@@ -56,19 +56,19 @@ export function checkCall(
       throw invalid(name, inProcessOnly)
     }
   }
-  const given: EmbedStreamOptions = checked(options ?? {}, `${known} ${inProcessOptions.join(' ')}`)
-  if (given.signal !== undefined && !isSignal(given.signal)) throw invalid('signal', 'must be an AbortSignal')
-  oneOf(given.whenFull, 'whenFull', ['wait', 'refuse'])
-  oneOf(given.priority, 'priority', ['query', 'bulk'])
-  if (given.onProgress !== undefined && typeof given.onProgress !== 'function') {
+  const checkedOptions: EmbedStreamOptions = checkFieldNames(options ?? {}, `${known} ${inProcessOptions.join(' ')}`)
+  if (checkedOptions.signal !== undefined && !isSignal(checkedOptions.signal)) throw invalid('signal', 'must be an AbortSignal')
+  oneOf(checkedOptions.whenFull, 'whenFull', ['wait', 'refuse'])
+  oneOf(checkedOptions.priority, 'priority', ['query', 'bulk'])
+  if (checkedOptions.onProgress !== undefined && typeof checkedOptions.onProgress !== 'function') {
     throw invalid('onProgress', 'must be a function')
   }
-  const { concurrency = 1, ordered = false } = given
+  const { concurrency = 1, ordered = false } = checkedOptions
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw invalid('concurrency', 'must be a whole number of at least 1')
   }
   if (typeof ordered !== 'boolean') throw invalid('ordered', 'must be true or false')
-  return given
+  return checkedOptions
 }
 
 /** Why these options are refused: ignoring them would return the vector of another part of the video. */
@@ -104,7 +104,7 @@ function headersOf(headers: unknown): Record<string, string> {
   return { ...(headers as Record<string, string>) }
 }
 
-function checked<T extends object>(options: T, known: string): T {
+function checkFieldNames<T extends object>(options: T, known: string): T {
   if (!isObject(options)) throw new InvalidArgumentError('options: must be an object')
   const names = known.split(' ')
   for (const name of Object.keys(options)) {
