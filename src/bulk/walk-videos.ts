@@ -1,3 +1,4 @@
+/** Finds the video files of a folder. */
 import { readdir, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { videoExtensions } from '../base/media-names.ts'

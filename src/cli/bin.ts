@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The program `cosmos-embed`: connects `main` to the process's streams, signals and exit code. */
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 

@@ -1,3 +1,4 @@
+/** The command `build-engine`: builds a model's TensorRT engines for a GPU. */
 import binding from '#binding'
 import { buildModel } from '../device/build-model.ts'
 import type { Precision } from '../options.ts'

@@ -1,3 +1,4 @@
+/** Draws the contact sheet of `cosmos-embed frames`. */
 import binding, { type RgbImage } from '#binding'
 
 const GAP = 4

@@ -1,3 +1,4 @@
+/** The command `doctor`: checks what this machine can do. */
 import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
 

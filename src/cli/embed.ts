@@ -1,3 +1,4 @@
+/** The command `embed`: prints the vectors of its arguments, or their similarities. */
 import { similarity } from '../base/similarity.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { EmbedRequest } from '../request/schema.ts'

@@ -1,3 +1,4 @@
+/** The command `export`: runs the exporter, which is written in Python. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

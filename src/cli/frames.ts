@@ -1,3 +1,4 @@
+/** The command `frames`: writes the frames that the model sees. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 

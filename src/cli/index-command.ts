@@ -1,3 +1,4 @@
+/** The commands `index` and `index status`: embed a library into an index, and describe one. */
 import process from 'node:process'
 
 import { buildIndex, type IndexOptions, survey } from '../bulk/build.ts'

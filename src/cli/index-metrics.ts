@@ -1,3 +1,4 @@
+/** The metrics of `cosmos-embed index`. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,3 +1,4 @@
+/** The progress display of `cosmos-embed index`. */
 import type { IndexTally } from '../bulk/build.ts'
 import type { Io } from './command.ts'
 

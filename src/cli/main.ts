@@ -1,3 +1,4 @@
+/** Finds the command for a command line, runs it, and turns its errors into messages and exit codes. */
 import { CosmosEmbedError } from '../errors.ts'
 import { type Command, type Io, UsageError } from './command.ts'
 

@@ -1,3 +1,4 @@
+/** Writes pictures as PNG files. */
 import { writeFile } from 'node:fs/promises'
 
 import { encode } from 'fast-png'

@@ -1,3 +1,4 @@
+/** The progress display of `cosmos-embed search`. */
 import type { Io } from './command.ts'
 
 /** Minimum time between two lines without a terminal. */

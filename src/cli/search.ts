@@ -1,3 +1,4 @@
+/** The command `search`: ranks the videos of a folder by a text. */
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { ours } from '../base/native-failure.ts'

@@ -1,3 +1,4 @@
+/** The command `serve`: runs the HTTP server until it is stopped. */
 import process from 'node:process'
 import { overdueMs } from '../base/native-job.ts'
 import { createEmbedder } from '../embedder.ts'

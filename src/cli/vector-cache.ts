@@ -1,3 +1,4 @@
+/** The cache of vectors of `cosmos-embed search`. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'

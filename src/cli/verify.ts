@@ -1,3 +1,4 @@
+/** The command `verify`: checks a model bundle. */
 import { type Check, verifyBundle } from '../verify/verify.ts'
 import { type Command, deviceOption, type Io, parse, UsageError } from './command.ts'
 

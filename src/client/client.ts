@@ -1,3 +1,4 @@
+/** The embedder behind HTTP: its calls, and how they become requests. */
 import { abortable } from '../base/abort.ts'
 import { ours } from '../base/native-failure.ts'
 import { rank } from '../base/similarity.ts'
@@ -119,7 +120,8 @@ class HttpEmbedder implements EmbedderClient {
     const callOptions = checkCall(options, 'signal whenFull priority onProgress')
     return this.#calls.run(callOptions.signal, async (call) => {
       const results: SettledEmbedded<I>[] = []
-      for await (const result of this.#stream(call, items, callOptions).results()) results[result.index] = result
+      for await (const result of this.#stream(call, items, callOptions).results())
+        results[result.index] = result
       return results
     })
   }

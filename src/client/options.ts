@@ -56,8 +56,12 @@ export function checkCall(
       throw invalid(name, inProcessOnly)
     }
   }
-  const checkedOptions: EmbedStreamOptions = checkFieldNames(options ?? {}, `${known} ${inProcessOptions.join(' ')}`)
-  if (checkedOptions.signal !== undefined && !isSignal(checkedOptions.signal)) throw invalid('signal', 'must be an AbortSignal')
+  const checkedOptions: EmbedStreamOptions = checkFieldNames(
+    options ?? {},
+    `${known} ${inProcessOptions.join(' ')}`,
+  )
+  if (checkedOptions.signal !== undefined && !isSignal(checkedOptions.signal))
+    throw invalid('signal', 'must be an AbortSignal')
   oneOf(checkedOptions.whenFull, 'whenFull', ['wait', 'refuse'])
   oneOf(checkedOptions.priority, 'priority', ['query', 'bulk'])
   if (checkedOptions.onProgress !== undefined && typeof checkedOptions.onProgress !== 'function') {
