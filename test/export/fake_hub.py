@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: one repository, one revision, served as the real one does it."""
+"""A local Hugging Face hub with one repository and one revision, served like the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exporter's packages without CUDA's libraries: 2.3 GB instead of 7, for tests, which need no card. Standard library only.
+"""Installs the exporter's packages without CUDA's libraries for tests: 2.3 GB instead of 7. Uses only the standard library.
 
     python3 small_environment.py ARGUMENTS…      runs that environment's python with ARGUMENTS
 
