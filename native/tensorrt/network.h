@@ -42,6 +42,7 @@ class Network {
   Status MakeLanes(int lanes, const LaneOptions& options);
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
+  void SetWake(const std::shared_ptr<Wake>& wake);
   // One that no run uses, or null.
   Lane* FreeLane();
 

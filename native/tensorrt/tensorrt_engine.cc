@@ -69,6 +69,10 @@ class TensorRtEngine final : public Engine {
   int lanes(Tower tower) const override {
     return (tower == Tower::kVideo ? video_network_ : text_network_)->lanes();
   }
+  void SetWake(std::shared_ptr<Wake> wake) override {
+    video_network_->SetWake(wake);
+    text_network_->SetWake(wake);
+  }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) override;
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 

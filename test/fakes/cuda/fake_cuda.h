@@ -3,8 +3,9 @@
 //
 // Device memory is host memory: a CUdeviceptr is a pointer. Work on a stream is kept and runs only when
 // something waits for it: cuStreamSynchronize, cuEventSynchronize, a wait of another stream that these reach,
-// or cuEventQuery, which runs one piece of it a call. What touches memory too early meets 0xCD, and what
-// frees it too early is misuse.
+// or cuEventQuery, which runs one piece of it a call. Work before a host function (cuLaunchHostFunc) also
+// proceeds by itself, on a thread of the double. What touches memory too early meets 0xCD, and what frees it
+// too early is misuse.
 //
 // Misuse (memory freed under pending work, freed twice, or not ours) ends the process with a message;
 // COSMOS_FAKE_CUDA_KEEP_GOING=1 records it instead.
@@ -57,6 +58,8 @@ FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector
 FAKE_CUDA_EXPORT bool IsCapturing(CUstream stream);
 // Records misuse.
 FAKE_CUDA_EXPORT void Misuse(const std::string& what);
+// Whether work on a stream other than `stream` is pending that touches the allocation at `address`.
+FAKE_CUDA_EXPORT bool IsPendingElsewhere(CUdeviceptr address, CUstream stream);
 // Whether [address, address + bytes) is device memory that is allocated.
 FAKE_CUDA_EXPORT bool IsDeviceMemory(CUdeviceptr address, std::size_t bytes);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -49,6 +50,7 @@ struct Item {
   Work work;
   std::shared_ptr<Record> records;    // set: reaching it completes this record
   std::shared_ptr<Record> waits_for;  // set: it cannot run before this record is done
+  std::function<void()> host;         // of cuLaunchHostFunc
 };
 
 enum class Capture { kNone, kRunning, kBroken };
@@ -92,7 +94,8 @@ struct State {
 };
 
 State& TheState();
-Context*& Current();  // of this thread
+Context*& Current();     // of this thread
+bool& InHostFunction();  // whether this thread runs a function of cuLaunchHostFunc
 int DriverVersion();
 
 std::optional<CUresult> TakeFault(std::string_view name, Context* context);
@@ -124,6 +127,7 @@ CUresult Call(
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   ++state.calls.try_emplace(symbol, 0).first->second;
+  if (InHostFunction()) Misuse(std::string("a host function calls ") + symbol);
   if (const auto fault = TakeFault(symbol, needs == Needs::kContext ? Current() : nullptr)) {
     on_fault();
     return *fault;

@@ -1,7 +1,8 @@
 // What the parts of the double of libnvinfer share. It runs plans as plan.h describes them, on the streams of
 // the double of libcuda, and refuses what TensorRT refuses: the wrong device, shapes outside of the profile,
-// addresses that are missing or not aligned, one profile in two contexts at a time, a capture right after a
-// change of shape. A graph that is replayed when its context is not as it was captured any more is misuse.
+// addresses that are missing or not aligned, too little memory for a context that brings its own, a capture
+// right after a change of shape. Contexts may share a profile. Two that compute in the same memory at a time
+// are misuse. A graph that is replayed when its context is not as it was captured any more is misuse.
 //
 // Environment:
 //   COSMOS_FAKE_NVINFER_VERSION  e.g. "10.9.0.34", in place of 10.16.1.11 and 11.1.0.106
@@ -19,7 +20,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "NvInferRuntime.h"
@@ -49,9 +49,10 @@ struct Model {
   Plan plan;
   nvinfer1::ILogger* logger = nullptr;
   CUcontext device = nullptr;
-  std::set<int> profiles_in_use;
 
   std::size_t profile_count() const;
+  // What a context computes in, for the largest batch of the profile.
+  std::int64_t memory_bytes(int profile) const;
   bool dynamic() const;
   // False, and logged, on a thread that another device (or none) is current on.
   bool OnDevice(const char* method) const;
@@ -86,6 +87,7 @@ class CudaEngine final : public nvinfer1::ICudaEngine, public CudaEngineStub {
                                  nvinfer1::OptProfileSelector select) const noexcept override;
   std::int32_t getNbIOTensors() const noexcept override;
   const char* getIOTensorName(std::int32_t index) const noexcept override;
+  std::int64_t getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept override;
 
  private:
   std::shared_ptr<Model> model_;
@@ -93,7 +95,8 @@ class CudaEngine final : public nvinfer1::ICudaEngine, public CudaEngineStub {
 
 class ExecutionContext final : public nvinfer1::IExecutionContext, public ExecutionContextStub {
  public:
-  explicit ExecutionContext(std::shared_ptr<Model> model);
+  // `managed`: the caller provides the memory.
+  ExecutionContext(std::shared_ptr<Model> model, bool managed);
   ~ExecutionContext() noexcept override;
   bool setOptimizationProfileAsync(std::int32_t profile, CUstream stream) noexcept override;
   bool setInputShape(const char* name, const nvinfer1::Dims& dims) noexcept override;
@@ -101,12 +104,16 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public Execut
   bool setTensorAddress(const char* name, void* data) noexcept override;
   std::int64_t getMaxOutputSize(const char* name) const noexcept override;
   bool enqueueV3(CUstream stream) noexcept override;
+  void setDeviceMemoryV2(void* memory, std::int64_t size) noexcept override;
 
  private:
   Shape ShapeOf(const PlanTensor& tensor) const;
 
   std::shared_ptr<Model> model_;
-  int profile_ = -1;
+  const bool managed_;
+  void* memory_ = nullptr;
+  std::int64_t memory_bytes_ = 0;
+  int profile_ = 0;
   std::map<std::string, Shape> shapes_;  // of inputs
   std::map<std::string, void*> addresses_;
   bool warm_ = false;  // has run with these shapes
