@@ -4,7 +4,7 @@
 #include "napi/environment.h"
 #include "napi/gpu.h"
 #include "napi/image.h"
-#include "napi/media.h"
+#include "napi/decode.h"
 #include "napi/node.h"
 
 namespace cosmos {

@@ -34,7 +34,7 @@ Result<Dynlib> Dynlib::Load(const std::string& name) {
 
 void* Dynlib::FindAddress(const char* symbol) const { return dlsym(handle_, symbol); }
 
-Status Unusable(const std::string& library, const std::string& product, const std::string& reason) {
+Status UnusableLibrary(const std::string& library, const std::string& product, const std::string& reason) {
   return Status(StatusCode::kLibrary, library + " cannot be used as " + product + ": " + reason)
       .With("library", library)
       .With("reason", reason);

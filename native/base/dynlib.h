@@ -34,6 +34,6 @@ class Dynlib {
 
 // The Status of a file that is a library, but not the one that it was opened as. kLibrary, with the details
 // "library" and "reason".
-Status Unusable(const std::string& library, const std::string& product, const std::string& reason);
+Status UnusableLibrary(const std::string& library, const std::string& product, const std::string& reason);
 
 }  // namespace cosmos

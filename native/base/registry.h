@@ -16,7 +16,7 @@ namespace cosmos {
 template <typename T, typename Name = std::string>
 class Registry {
  public:
-  static Registry& OfProcess() {
+  static Registry& Global() {
     // Never freed: threads of what is in it may outlive every static of ours.
     static auto* const registry = new Registry;
     return *registry;

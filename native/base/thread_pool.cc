@@ -29,7 +29,7 @@ void ThreadPool::Grow() {
       static_cast<int>(threads_.size()) >= max_threads_)
     return;
   try {
-    threads_.emplace_back([this] { Work(); });
+    threads_.emplace_back([this] { RunJobs(); });
   } catch (const std::system_error&) {
     if (threads_.empty()) throw;  // else the job waits for one of the others
   }
@@ -45,7 +45,7 @@ int ThreadPool::idle() const {
   return idle_;
 }
 
-void ThreadPool::Work() {
+void ThreadPool::RunJobs() {
   for (;;) {
     std::function<void()> job;
     {

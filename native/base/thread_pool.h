@@ -31,7 +31,7 @@ class ThreadPool {
   int idle() const;
 
  private:
-  void Work();
+  void RunJobs();
   void Grow();
 
   const int max_threads_;

@@ -57,7 +57,7 @@ Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal) {
 }
 
 Result<Device*> Device::Open(Driver& driver, int ordinal) {
-  return Devices::OfProcess().Get({&driver, ordinal}, [&] { return Retain(driver, ordinal); });
+  return Devices::Global().Get({&driver, ordinal}, [&] { return Retain(driver, ordinal); });
 }
 
 Result<std::unique_ptr<Device>> Device::Retain(Driver& driver, int ordinal) {

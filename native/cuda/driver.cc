@@ -21,7 +21,7 @@ Result<Api> Resolve(const Dynlib& file, const std::string& library) {
   COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_RESOLVE)
 #undef COSMOS_CUDA_RESOLVE
   if (missing) {
-    return Unusable(library, "the CUDA driver",
+    return UnusableLibrary(library, "the CUDA driver",
                     std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
   }
   return api;
@@ -52,7 +52,7 @@ bool IsSticky(CUresult result) {
 }
 
 Result<Driver*> Driver::Open(const std::string& path) {
-  return Registry<Driver>::OfProcess().Get(path, [&] { return Load(path); });
+  return Registry<Driver>::Global().Get(path, [&] { return Load(path); });
 }
 
 Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {

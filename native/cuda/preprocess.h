@@ -52,13 +52,13 @@ class Preprocessor {
   Status ToTao(CUdeviceptr clip, CUdeviceptr out, int frames, int height, int width, CUstream stream) const;
 
  private:
-  struct Table;  // a ResizeFilter in device memory
+  struct DeviceFilter;  // a ResizeFilter in device memory
   using InUse = std::vector<std::shared_ptr<const void>>;
 
   Preprocessor(const Device& device, Module module, Stream uploads)
       : device_(device), module_(std::move(module)), uploads_(std::move(uploads)) {}
-  Result<std::shared_ptr<const Table>> TableOf(int in_size, int out_size, BufferPool& pool);
-  Result<std::shared_ptr<const Table>> Upload(int in_size, int out_size, BufferPool& pool);
+  Result<std::shared_ptr<const DeviceFilter>> FilterFor(int in_size, int out_size, BufferPool& pool);
+  Result<std::shared_ptr<const DeviceFilter>> Upload(int in_size, int out_size, BufferPool& pool);
   // Pictures that are alike, as many as a launch takes.
   Status Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets, int width,
                 int height, BufferPool& pool, CUstream stream, InUse& in_use);
@@ -73,7 +73,7 @@ class Preprocessor {
   CUfunction tao_ = nullptr;
   std::mutex mutex_;
   // By source and target size, the latest used first.
-  std::list<std::pair<std::pair<int, int>, std::shared_ptr<const Table>>> tables_;
+  std::list<std::pair<std::pair<int, int>, std::shared_ptr<const DeviceFilter>>> filters_;
 };
 
 }  // namespace cosmos::cuda

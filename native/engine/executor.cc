@@ -87,7 +87,7 @@ Status CheckNorms(std::vector<float>& vectors, int dim) {
 // the token's listener cannot free itself.
 struct Executor::Pending {
   EncodeJob job;
-  bool taken = false;  // by the thread or by Drop; guarded by the executor's mutex
+  bool claimed = false;  // by the thread or by Drop; guarded by the executor's mutex
   std::optional<CancelToken::Listener> listener;
 };
 
@@ -96,7 +96,7 @@ struct Executor::Active {
   EncodeJob job;
   std::size_t items = 0;
   std::size_t encoded = 0;  // items whose vectors are there
-  std::size_t part = 0;     // items of the run
+  std::size_t batch = 0;    // items of the run
   Result<std::unique_ptr<EngineRun>> run = std::unique_ptr<EngineRun>();
   std::vector<float> vectors;
 };
@@ -104,7 +104,7 @@ struct Executor::Active {
 Executor::Executor(std::unique_ptr<Engine> engine)
     : engine_(std::move(engine)),
       max_batch_{engine_->signature().max_video_batch, engine_->signature().max_text_batch},
-      thread_([this] { Work(); }) {}
+      thread_([this] { Loop(); }) {}
 
 Executor::~Executor() {
   std::vector<CancelTokenPtr> tokens;
@@ -112,7 +112,7 @@ Executor::~Executor() {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     for (const auto& pending : queue_) {
-      if (!pending->taken) tokens.push_back(pending->job.cancel);
+      if (!pending->claimed) tokens.push_back(pending->job.cancel);
     }
     tokens.insert(tokens.end(), running_.begin(), running_.end());
   }
@@ -126,31 +126,31 @@ void Executor::Submit(EncodeJob job) {
   pending->job = std::move(job);
   // Before the thread can see the job, because the engine will want the token's one listener.
   Pending& target = *pending;
-  pending->listener.emplace(*pending->job.cancel, [this, &target] { Drop(target); });
+  pending->listener.emplace(*pending->job.cancel, [this, &target] { CompleteCancelled(target); });
   {
     const std::lock_guard lock(mutex_);
-    if (pending->taken) return;
+    if (pending->claimed) return;
     queue_.push_back(std::move(pending));
   }
   wake_.notify_one();
 }
 
-void Executor::Drop(Pending& pending) {
+void Executor::CompleteCancelled(Pending& pending) {
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(pending.taken, true)) return;
+    if (std::exchange(pending.claimed, true)) return;
   }
   pending.job.input = {};
   pending.job.done(Cancelled());
 }
 
-void Executor::Work() {
+void Executor::Loop() {
   for (;;) {
     std::unique_ptr<Pending> next;
     {
-      Dropped dropped;
+      CancelledJobs cancelled;
       std::unique_lock lock(mutex_);
-      next = TakeNext(dropped);
+      next = TakeNext(cancelled);
       if (!next && active_.empty()) {
         if (closing_ && queue_.empty()) return;
         wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
@@ -171,34 +171,34 @@ void Executor::Work() {
     if (ended || active_.empty()) continue;
     std::unique_lock lock(mutex_);
     const bool can_begin =
-        std::ranges::any_of(queue_, [this](const auto& pending) { return HasRoom(pending->job.tower()); });
+        std::ranges::any_of(queue_, [this](const auto& pending) { return HasFreeLane(pending->job.tower()); });
     if (!can_begin) wake_.wait_for(lock, kPoll);
   }
 }
 
-// The oldest job whose tower has a free lane, marked as taken. With the mutex held, and without it `dropped`
+// The oldest job whose tower has a free lane, marked as claimed. With the mutex held, and without it `cancelled`
 // is to be destroyed: the listeners of those jobs may still run, and want it.
-std::unique_ptr<Executor::Pending> Executor::TakeNext(Dropped& dropped) {
+std::unique_ptr<Executor::Pending> Executor::TakeNext(CancelledJobs& cancelled) {
   for (auto pending = queue_.begin(); pending != queue_.end();) {
-    if ((*pending)->taken) {
-      dropped.push_back(std::move(*pending));
+    if ((*pending)->claimed) {
+      cancelled.push_back(std::move(*pending));
       pending = queue_.erase(pending);
       continue;
     }
-    if (!HasRoom((*pending)->job.tower())) {
+    if (!HasFreeLane((*pending)->job.tower())) {
       ++pending;
       continue;
     }
     std::unique_ptr<Pending> next = std::move(*pending);
     queue_.erase(pending);
-    next->taken = true;
+    next->claimed = true;
     running_.push_back(next->job.cancel);
     return next;
   }
   return nullptr;
 }
 
-bool Executor::HasRoom(Tower tower) const {
+bool Executor::HasFreeLane(Tower tower) const {
   const auto busy =
       std::ranges::count_if(active_, [tower](const Active& active) { return active.job.tower() == tower; });
   return busy < engine_->lanes(tower);
@@ -222,19 +222,19 @@ void Executor::Begin(std::unique_ptr<Pending> pending) {
     return;
   }
   active.vectors.reserve(active.items * engine_->signature().embedding_dim);
-  if (active.items > 0) BeginPart(active);
+  if (active.items > 0) BeginBatch(active);
 }
 
-void Executor::BeginPart(Active& active) {
+void Executor::BeginBatch(Active& active) {
   const int max_batch = max_batch_[IndexOf(active.job.tower())];
   const std::size_t rest = active.items - active.encoded;
-  active.part = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
+  active.batch = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
   CancelToken& cancel = *active.job.cancel;
   if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&active.job.input)) {
-    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.part), cancel);
+    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.batch), cancel);
   } else {
     const auto& rows = std::get<std::vector<TokenRow>>(active.job.input);
-    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.part), cancel);
+    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.batch), cancel);
   }
 }
 
@@ -249,37 +249,37 @@ bool Executor::Advance(Active& active) {
     if (active.job.cancel->cancelled()) break;
     if (!result.ok()) {
       const std::size_t tower = IndexOf(active.job.tower());
-      if (result.status().code() == StatusCode::kOutOfMemory && active.part > 1 && !shrunk_[tower]) {
-        shrunk_[tower] = true;
-        max_batch_[tower] = static_cast<int>(active.part / 2);
-        BeginPart(active);
+      if (result.status().code() == StatusCode::kOutOfMemory && active.batch > 1 && !halved_[tower]) {
+        halved_[tower] = true;
+        max_batch_[tower] = static_cast<int>(active.batch / 2);
+        BeginBatch(active);
         continue;
       }
       if (result.status().code() == StatusCode::kDeviceLost) lost_ = result.status();
-      End(active, std::move(result));
+      Complete(active, std::move(result));
       return true;
     }
-    if (result->size() != active.part * dim) {
-      End(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
-                                                    " floats for " + std::to_string(active.part) +
+    if (result->size() != active.batch * dim) {
+      Complete(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
+                                                    " floats for " + std::to_string(active.batch) +
                                                     " vectors of " + std::to_string(dim)));
       return true;
     }
     active.vectors.insert(active.vectors.end(), result->begin(), result->end());
-    active.encoded += active.part;
-    if (active.encoded < active.items) BeginPart(active);
+    active.encoded += active.batch;
+    if (active.encoded < active.items) BeginBatch(active);
   }
   if (active.job.cancel->cancelled()) {
-    End(active, Cancelled());
+    Complete(active, Cancelled());
   } else if (Status status = CheckNorms(active.vectors, static_cast<int>(dim)); !status.ok()) {
-    End(active, std::move(status));
+    Complete(active, std::move(status));
   } else {
-    End(active, std::move(active.vectors));
+    Complete(active, std::move(active.vectors));
   }
   return true;
 }
 
-void Executor::End(Active& active, Result<std::vector<float>> result) {
+void Executor::Complete(Active& active, Result<std::vector<float>> result) {
   {
     const std::lock_guard lock(mutex_);
     running_.erase(std::ranges::find(running_, active.job.cancel));

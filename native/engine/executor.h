@@ -49,17 +49,17 @@ class Executor {
  private:
   struct Pending;
   struct Active;
-  using Dropped = std::vector<std::unique_ptr<Pending>>;
+  using CancelledJobs = std::vector<std::unique_ptr<Pending>>;
 
-  void Work();
-  void Drop(Pending& pending);
-  std::unique_ptr<Pending> TakeNext(Dropped& dropped);
-  bool HasRoom(Tower tower) const;
+  void Loop();
+  void CompleteCancelled(Pending& pending);
+  std::unique_ptr<Pending> TakeNext(CancelledJobs& cancelled);
+  bool HasFreeLane(Tower tower) const;
   Status Validate(const EncodeJob& job) const;
   void Begin(std::unique_ptr<Pending> pending);
-  void BeginPart(Active& active);
+  void BeginBatch(Active& active);
   bool Advance(Active& active);
-  void End(Active& active, Result<std::vector<float>> result);
+  void Complete(Active& active, Result<std::vector<float>> result);
 
   const std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
@@ -70,7 +70,7 @@ class Executor {
   // The executor's thread alone:
   std::list<Active> active_;
   std::array<int, 2> max_batch_{};  // by tower; 0 = any
-  std::array<bool, 2> shrunk_{};
+  std::array<bool, 2> halved_{};
   Status lost_;
   std::thread thread_;
 };

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "image/clip.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/wrap.h"
 
 namespace cosmos {

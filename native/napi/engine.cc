@@ -69,18 +69,18 @@ Options ReadModelOptions(const Arg& options) {
 
 OnnxOptions ReadOnnxOptions(const Arg& options) {
   auto read = ReadModelOptions<OnnxOptions>(options);
-  if (const Arg a = options["intraOpThreads"]; a.given()) read.intra_op_threads = a.Int(0, 1024);
-  if (const Arg a = options["spinning"]; a.given()) read.spinning = a.Boolean();
-  if (const Arg a = options["memoryPattern"]; a.given()) read.memory_pattern = a.Boolean();
-  if (const Arg a = options["memoryArena"]; a.given()) read.memory_arena = a.Boolean();
+  if (const Arg a = options["intraOpThreads"]; a.present()) read.intra_op_threads = a.Int(0, 1024);
+  if (const Arg a = options["spinning"]; a.present()) read.spinning = a.Boolean();
+  if (const Arg a = options["memoryPattern"]; a.present()) read.memory_pattern = a.Boolean();
+  if (const Arg a = options["memoryArena"]; a.present()) read.memory_arena = a.Boolean();
   return read;
 }
 
 TensorRtOptions ReadTensorRtOptions(const Arg& options) {
   auto read = ReadModelOptions<TensorRtOptions>(options);
-  if (const Arg a = options["contexts"]; a.given()) read.contexts = a.Int(1, 2);
-  if (const Arg a = options["graphs"]; a.given()) read.graphs = a.Boolean();
-  if (const Arg a = options["hostCode"]; a.given()) read.host_code = a.Boolean();
+  if (const Arg a = options["contexts"]; a.present()) read.contexts = a.Int(1, 2);
+  if (const Arg a = options["graphs"]; a.present()) read.graphs = a.Boolean();
+  if (const Arg a = options["hostCode"]; a.present()) read.host_code = a.Boolean();
   return read;
 }
 
@@ -148,7 +148,7 @@ std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> NativeEngine::Members()
 }
 
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
-    : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {
+    : Wrapped(info), queue_(Environment::Of(info.Env()).queue()) {
   info.This().As<Napi::Object>().DefineProperty(
       Napi::PropertyDescriptor::Value("info", ToInfo(info.Env(), *payload_), napi_enumerable));
 }
@@ -181,7 +181,7 @@ Napi::Value NativeEngine::Close(const Napi::CallbackInfo& info) {
     const NativeJob closing = Environment::Of(info.Env()).NewJob(info.This().As<Napi::Object>());
     closing_ = Napi::Persistent(closing.handle.Get("promise").As<Napi::Object>());
     closing.job->Start();
-    mailbox_->Discard(std::move(payload_), [job = closing.job] {
+    queue_->DestroyInBackground(std::move(payload_), [job = closing.job] {
       job->Finish(Outcome([](Napi::Env env) { return env.Undefined(); }));
     });
   }

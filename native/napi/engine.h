@@ -17,7 +17,7 @@ class NativeEngine : public Wrapped<NativeEngine, std::shared_ptr<Executor>> {
 
   explicit NativeEngine(const Napi::CallbackInfo& info);
   // Collected without close(). A job in flight keeps this object, so nothing runs.
-  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+  void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
  private:
   Napi::Value EncodeVideo(const Napi::CallbackInfo& info);
@@ -28,7 +28,7 @@ class NativeEngine : public Wrapped<NativeEngine, std::shared_ptr<Executor>> {
   Napi::Value Encode(const Napi::CallbackInfo& info, Input input);
   void RequireOpen(Napi::Env env) const;
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   Napi::ObjectReference closing_;  // the promise of the first close()
 };
 

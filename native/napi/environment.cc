@@ -18,7 +18,7 @@ bool OnMainThread() { return syscall(SYS_gettid) == getpid(); }
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-Environment::Environment(Napi::Env env) : env_(env), mailbox_(std::make_shared<Mailbox>(env)) {
+Environment::Environment(Napi::Env env) : env_(env), queue_(std::make_shared<JsTaskQueue>(env)) {
   const auto process = env.Global().Get("process").As<Napi::Object>();
   const auto on_exit = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
     Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
@@ -39,7 +39,7 @@ void Environment::CancelAll() {
 
 void Environment::Stop() {
   CancelAll();
-  mailbox_->Close();
+  queue_->Close();
 }
 
 void Environment::StopForExit(int code) {
@@ -47,7 +47,7 @@ void Environment::StopForExit(int code) {
   if (!OnMainThread()) return Stop();
   constexpr std::chrono::seconds kLongest{5};
   CancelAll();
-  if (!mailbox_->Close(kLongest)) std::_Exit(code);
+  if (!queue_->Close(kLongest)) std::_Exit(code);
 }
 
 void Environment::DropReferences() {
@@ -59,7 +59,7 @@ void Environment::DropReferences() {
 NativeJob Environment::NewJob(Napi::Object keep) {
   if (stopped_) Throw(env_, Status(StatusCode::kCancelled, "the process or worker thread is exiting"));
   const std::uint64_t id = ++next_id_;
-  auto job = std::make_shared<Job>(mailbox_, id);
+  auto job = std::make_shared<Job>(queue_, id);
   const auto deferred = Napi::Promise::Deferred::New(env_);
   Napi::ObjectReference reference;
   if (!keep.IsEmpty()) reference = Napi::Persistent(keep);
@@ -68,7 +68,7 @@ NativeJob Environment::NewJob(Napi::Object keep) {
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
   handle.Set("cancel", Napi::Function::New(env_, cancel, "cancel"));
-  const auto unref = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).LetGo(id); };
+  const auto unref = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).Unref(id); };
   handle.Set("unref", Napi::Function::New(env_, unref, "unref"));
   Count(1);
   pending_.emplace(id, Pending{deferred, job->cancel(), job, std::move(reference)});
@@ -77,10 +77,10 @@ NativeJob Environment::NewJob(Napi::Object keep) {
 
 void Environment::Count(int change) {
   keep_running_ += change;
-  mailbox_->KeepRunning(keep_running_ > 0);
+  queue_->KeepProcessAlive(keep_running_ > 0);
 }
 
-void Environment::LetGo(std::uint64_t id) {
+void Environment::Unref(std::uint64_t id) {
   const auto found = pending_.find(id);
   if (found != pending_.end() && std::exchange(found->second.keeps_running, false)) Count(-1);
 }
@@ -119,8 +119,8 @@ MediaBytes Environment::Pin(const Napi::Uint8Array& bytes) {
   if (now.ByteLength() == 0) ThrowInvalid(env_, "bytes", "detached while the arguments were read");
   const std::uint64_t id = ++next_id_;
   pins_.emplace(id, Napi::Persistent(now.ArrayBuffer().As<Napi::Object>()));
-  std::shared_ptr<const void> owner(now.Data(), [mailbox = mailbox_, id](const void*) {
-    mailbox->Post([id](Napi::Env env) { Environment::Of(env).pins_.erase(id); });
+  std::shared_ptr<const void> owner(now.Data(), [queue = queue_, id](const void*) {
+    queue->Post([id](Napi::Env env) { Environment::Of(env).pins_.erase(id); });
   });
   return {{now.Data(), now.ByteLength()}, std::move(owner)};
 }

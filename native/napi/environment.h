@@ -7,13 +7,13 @@
 
 #include "media/clip_reader.h"
 #include "napi/job.h"
-#include "napi/mailbox.h"
+#include "napi/js_task_queue.h"
 #include "napi/node.h"
 
 namespace cosmos {
 
 // Instance data of the addon, so that any number of worker threads can load it. Only its own JavaScript
-// thread calls it; native threads see the mailbox.
+// thread calls it; native threads see the queue.
 //
 // It ends in this order, whether the loop ran dry, process.exit() was called or a worker was terminated:
 //   1. Stop: cancels every job and waits for those that run. From here on no native thread touches memory of
@@ -33,12 +33,12 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
-  const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
+  const std::shared_ptr<JsTaskQueue>& queue() const { return queue_; }
 
   // The process stays up until the job is settled or let go, and `keep` is not collected until it is settled.
   NativeJob NewJob(Napi::Object keep);
   void Cancel(std::uint64_t id);
-  void LetGo(std::uint64_t id);
+  void Unref(std::uint64_t id);
   void Settle(std::uint64_t id, const Outcome& outcome);
   bool IsPending(std::uint64_t id) const { return pending_.contains(id); }
 
@@ -66,7 +66,7 @@ class Environment {
   void Count(int change);
 
   Napi::Env env_;
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   bool stopped_ = false;
   std::uint64_t next_id_ = 0;
   int keep_running_ = 0;

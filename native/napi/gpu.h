@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "media/nvdec/gpu.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/wrap.h"
 
 namespace cosmos {
@@ -18,7 +18,7 @@ class NativeGpu : public Wrapped<NativeGpu, std::shared_ptr<Gpu>> {
   static std::vector<Napi::ClassPropertyDescriptor<NativeGpu>> Members();
 
   explicit NativeGpu(const Napi::CallbackInfo& info);
-  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+  void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
   // Of a NativeGpu that is not closed; throws otherwise.
   static std::shared_ptr<Gpu> From(const Arg& arg);
@@ -27,7 +27,7 @@ class NativeGpu : public Wrapped<NativeGpu, std::shared_ptr<Gpu>> {
   Napi::Value Stats(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
 };
 
 Napi::Value OpenGpu(const Napi::CallbackInfo& info);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "image/rgb_image.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/node.h"
 
 namespace cosmos {

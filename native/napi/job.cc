@@ -50,16 +50,16 @@ void Job::Run() {
 bool Job::Start() {
   State waiting = State::kWaiting;
   if (!state_.compare_exchange_strong(waiting, State::kRunning)) return false;
-  if (mailbox_->Enter()) return true;
+  if (queue_->BeginWork()) return true;
   state_ = State::kEnded;
   return false;
 }
 
 void Job::Finish(Outcome outcome) {
   const bool entered = state_.exchange(State::kEnded) == State::kRunning;
-  mailbox_->Post(
+  queue_->Post(
       [id = id_, outcome = std::move(outcome)](Napi::Env env) { Environment::Of(env).Settle(id, outcome); });
-  if (entered) mailbox_->Leave();
+  if (entered) queue_->EndWork();
 }
 
 bool Job::Abandon() {

@@ -9,7 +9,7 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
-#include "napi/mailbox.h"
+#include "napi/js_task_queue.h"
 #include "napi/node.h"
 
 namespace cosmos {
@@ -31,8 +31,8 @@ class Job {
  public:
   using Work = std::function<Outcome(const CancelTokenPtr& cancel)>;
 
-  Job(std::shared_ptr<Mailbox> mailbox, std::uint64_t id)
-      : mailbox_(std::move(mailbox)), cancel_(std::make_shared<CancelToken>()), id_(id) {}
+  Job(std::shared_ptr<JsTaskQueue> queue, std::uint64_t id)
+      : queue_(std::move(queue)), cancel_(std::make_shared<CancelToken>()), id_(id) {}
   ~Job();
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -56,7 +56,7 @@ class Job {
  private:
   enum class State { kWaiting, kRunning, kEnded };
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   CancelTokenPtr cancel_;
   std::uint64_t id_;
   Work work_;

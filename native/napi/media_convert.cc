@@ -23,13 +23,13 @@ constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 
 DecodeLimits ReadLimits(const Arg& given) {
   DecodeLimits limits;
-  if (const Arg a = given["maxPixels"]; a.given()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
-  if (const Arg a = given["maxStreams"]; a.given()) limits.max_streams = a.Int(1, kIntMax);
-  if (const Arg a = given["maxPacketsWithoutFrame"]; a.given()) {
+  if (const Arg a = given["maxPixels"]; a.present()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = given["maxStreams"]; a.present()) limits.max_streams = a.Int(1, kIntMax);
+  if (const Arg a = given["maxPacketsWithoutFrame"]; a.present()) {
     limits.max_packets_without_frame = a.Int(1, kIntMax);
   }
-  if (const Arg a = given["maxWallSeconds"]; a.given()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
-  if (const Arg a = given["maxBytes"]; a.given()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = given["maxWallSeconds"]; a.present()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
+  if (const Arg a = given["maxBytes"]; a.present()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
   return limits;
 }
 
@@ -46,8 +46,8 @@ FrameRule ReadFrameRule(const Arg& given, int frames) {
   if (!is_choice) given.Fail(kExpected);
   const Arg indices = given["indices"];
   const Arg times = given["timestamps"];
-  if (indices.given() == times.given()) given.Fail(kExpected, indices.given() ? "both" : "neither");
-  const Arg& list = indices.given() ? indices : times;
+  if (indices.present() == times.present()) given.Fail(kExpected, indices.present() ? "both" : "neither");
+  const Arg& list = indices.present() ? indices : times;
   const std::uint32_t count = list.Length(1);
   if (count != static_cast<std::uint32_t>(frames)) {
     list.Fail("an array of " + std::to_string(frames) + ", one for each frame of the clip");
@@ -55,13 +55,13 @@ FrameRule ReadFrameRule(const Arg& given, int frames) {
   FrameIndices chosen;
   FrameTimes seconds;
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (indices.given()) {
+    if (indices.present()) {
       chosen.values.push_back(list[i].Integer(0, kMaxSafeInteger));
     } else {
       seconds.values.push_back(list[i].Number(0, kMaxSeconds));
     }
   }
-  if (indices.given()) return chosen;
+  if (indices.present()) return chosen;
   return seconds;
 }
 
@@ -126,19 +126,19 @@ ClipRequest ReadClipRequest(const Arg& options) {
   request.shape.frames = options["frames"].Int(1, kMaxFrames);
   request.shape.height = options["height"].Int(1, kMaxSide);
   request.shape.width = options["width"].Int(1, kMaxSide);
-  if (const Arg a = options["start"]; a.given()) request.start = a.Number(0, kMaxSeconds);
-  if (const Arg a = options["end"]; a.given()) {
+  if (const Arg a = options["start"]; a.present()) request.start = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["end"]; a.present()) {
     request.end = a.Number(0, kMaxSeconds);
     if (*request.end <= request.start) a.Fail("more than options.start");
   }
-  if (const Arg a = options["frameRule"]; a.given()) {
+  if (const Arg a = options["frameRule"]; a.present()) {
     request.frame_rule = ReadFrameRule(a, request.shape.frames);
   }
-  if (const Arg a = options["frameTolerance"]; a.given()) request.frame_tolerance = a.Number(0, kMaxSeconds);
-  if (const Arg a = options["threads"]; a.given()) request.threads = a.Int(1, kMaxThreads);
-  if (const Arg a = options["keepImages"]; a.given()) request.keep_images = a.Boolean();
-  if (const Arg a = options["gpu"]; a.given()) request.gpu = NativeGpu::From(a);
-  if (const Arg a = options["limits"]; a.given()) request.limits = ReadLimits(a);
+  if (const Arg a = options["frameTolerance"]; a.present()) request.frame_tolerance = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["threads"]; a.present()) request.threads = a.Int(1, kMaxThreads);
+  if (const Arg a = options["keepImages"]; a.present()) request.keep_images = a.Boolean();
+  if (const Arg a = options["gpu"]; a.present()) request.gpu = NativeGpu::From(a);
+  if (const Arg a = options["limits"]; a.present()) request.limits = ReadLimits(a);
   return request;
 }
 
@@ -151,18 +151,18 @@ Windows ReadWindows(const Arg& windows) {
 MediaSource ReadMediaSource(const Arg& source) {
   const Arg path = source["path"];
   const Arg bytes = source["bytes"];
-  if (path.given() == bytes.given()) {
-    source.Fail("an object with either `path` or `bytes`", path.given() ? "both" : "neither");
+  if (path.present() == bytes.present()) {
+    source.Fail("an object with either `path` or `bytes`", path.present() ? "both" : "neither");
   }
-  if (path.given()) return MediaPath{path.String()};
+  if (path.present()) return MediaPath{path.String()};
   const Napi::Uint8Array array = bytes.Bytes();
   return Environment::Of(array.Env()).Pin(array);
 }
 
 ClipSource ReadClipSource(const Arg& source) {
   const Arg images = source["images"];
-  if (!images.given()) return ReadMediaSource(source);
-  if (source["path"].given() || source["bytes"].given()) {
+  if (!images.present()) return ReadMediaSource(source);
+  if (source["path"].present() || source["bytes"].present()) {
     source.Fail("an object with one of `path`, `bytes` and `images`", "`images` beside another");
   }
   return ReadStills(images);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "media/clip_reader.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/node.h"
 
 namespace cosmos {

@@ -19,13 +19,13 @@ class NativeSegmentReader : public Wrapped<NativeSegmentReader, std::shared_ptr<
   static std::vector<Napi::ClassPropertyDescriptor<NativeSegmentReader>> Members();
 
   explicit NativeSegmentReader(const Napi::CallbackInfo& info);
-  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+  void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
  private:
   Napi::Value Next(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   std::uint64_t job_ = 0;  // the last next()
 };
 

@@ -36,7 +36,7 @@ void RefuseTelemetry() {
 }  // namespace
 
 Result<Library*> Library::Open(const std::string& path) {
-  return Registry<Library>::OfProcess().Get(path, [&] { return Load(path); });
+  return Registry<Library>::Global().Get(path, [&] { return Load(path); });
 }
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
@@ -44,12 +44,12 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   COSMOS_ASSIGN_OR_RETURN(auto file, Dynlib::Open(path));
   const auto get_base = file.Find<GetApiBase>("OrtGetApiBase");
   const ApiBase* base = get_base == nullptr ? nullptr : get_base();
-  if (base == nullptr) return Unusable(path, kProduct, "it does not export OrtGetApiBase");
+  if (base == nullptr) return UnusableLibrary(path, kProduct, "it does not export OrtGetApiBase");
 
   const std::string version = base->GetVersionString();
   const Api* api = HasOurApi(version) ? base->GetApi(kApiVersion) : nullptr;
   if (api == nullptr) {
-    return Unusable(
+    return UnusableLibrary(
         path, kProduct,
         "its version is " + version + "; 1." + std::to_string(kApiVersion) + " or newer is needed");
   }

@@ -45,8 +45,8 @@ class Log {
   Logger<Logger10> logger10_;
   Logger<Logger11> logger11_;
   std::mutex mutex_;
-  std::deque<std::string> strays_;  // from threads of the library's own, which have no scope
-  std::int64_t stray_count_ = 0;    // all that there ever were
+  std::deque<std::string> unscoped_;  // from threads of the library's own, which have no scope
+  std::int64_t unscoped_count_ = 0;    // all that there ever were
 };
 
 // While it lives, what the library logs on this thread belongs to it, and what its own threads log too. Lives
@@ -70,7 +70,7 @@ class LogScope {
 
   Log& log_;
   LogScope* const outer_;
-  std::int64_t first_stray_;
+  std::int64_t first_unscoped_;
   std::deque<std::string> lines_;
   bool error_ = false;
 };

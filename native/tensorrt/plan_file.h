@@ -11,14 +11,14 @@
 namespace cosmos::trt {
 
 // Mapped, not read: its pages need no memory of ours once the library has them.
-class Plan {
+class PlanFile {
  public:
   // Fails with kModel: no such file, no plan.
-  static Result<Plan> Map(const std::string& path);
-  Plan(Plan&& other) noexcept
+  static Result<PlanFile> Map(const std::string& path);
+  PlanFile(PlanFile&& other) noexcept
       : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
-  Plan& operator=(Plan&&) = delete;
-  ~Plan();
+  PlanFile& operator=(PlanFile&&) = delete;
+  ~PlanFile();
 
   const std::string& path() const { return path_; }
   const void* data() const { return data_; }
@@ -30,7 +30,7 @@ class Plan {
   Status CheckHeader(const Library& library, bool host_code) const;
 
  private:
-  Plan(std::string path, void* data, std::size_t size) : path_(std::move(path)), data_(data), size_(size) {}
+  PlanFile(std::string path, void* data, std::size_t size) : path_(std::move(path)), data_(data), size_(size) {}
 
   std::string path_;
   void* data_;

@@ -1,4 +1,4 @@
-#include "tensorrt/plan.h"
+#include "tensorrt/plan_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -19,7 +19,7 @@ constexpr std::uint32_t kTag = 0x74727466;
 constexpr std::size_t kVersionOffset = 24;
 constexpr std::size_t kHeaderBytes = 28;
 
-Status NoPlan(const std::string& path, const std::string& reason) {
+Status Unreadable(const std::string& path, const std::string& reason) {
   return Status(StatusCode::kModel, "the plan " + path + " cannot be read: " + reason)
       .With("file", path)
       .With("reason", reason);
@@ -34,9 +34,9 @@ Status Corrupt(const std::string& path, const std::string& reason) {
 
 }  // namespace
 
-Result<Plan> Plan::Map(const std::string& path) {
+Result<PlanFile> PlanFile::Map(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return NoPlan(path, std::strerror(errno));
+  if (file < 0) return Unreadable(path, std::strerror(errno));
   struct stat info {};
   void* data = MAP_FAILED;
   int error = fstat(file, &info) == 0 ? 0 : errno;
@@ -46,19 +46,19 @@ Result<Plan> Plan::Map(const std::string& path) {
     if (data == MAP_FAILED) error = errno;
   }
   close(file);
-  if (error != 0) return NoPlan(path, std::strerror(error));
+  if (error != 0) return Unreadable(path, std::strerror(error));
   if (size < kHeaderBytes) {
     if (data != MAP_FAILED) munmap(data, size);
     return Corrupt(path, "it has " + std::to_string(size) + " bytes");
   }
-  return Plan(path, data, size);
+  return PlanFile(path, data, size);
 }
 
-Plan::~Plan() {
+PlanFile::~PlanFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Status Plan::CheckHeader(const Library& library, bool host_code) const {
+Status PlanFile::CheckHeader(const Library& library, bool host_code) const {
   std::array<std::uint8_t, kHeaderBytes> header{};
   std::memcpy(header.data(), data_, header.size());
   std::uint32_t tag = 0;

@@ -17,7 +17,7 @@ class Arg {
   const std::string& name() const { return name_; }
   Napi::Value value() const { return value_; }
   // Whether the caller gave it: an optional field that is `undefined` counts as left out.
-  bool given() const { return !value_.IsUndefined(); }
+  bool present() const { return !value_.IsUndefined(); }
 
   // A property of this value, which must be an object.
   Arg operator[](const char* key) const;

@@ -1,4 +1,4 @@
-#include "napi/convert.h"
+#include "napi/arg.h"
 
 #include <cmath>
 #include <string>

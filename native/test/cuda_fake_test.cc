@@ -38,7 +38,7 @@ struct Desk {
   bool HasResult() const { return std::memcmp(pinned.data(), result(), kBytes) == 0; }
 };
 
-TEST(CudaDouble, WorkRunsWhenSomethingWaits) {
+TEST(CudaFake, WorkRunsWhenSomethingWaits) {
   const Desk desk;
   desk.RoundTrip(desk.stream.get());
   EXPECT_EQ(desk.gpu.fake.pending(), 2);
@@ -47,7 +47,7 @@ TEST(CudaDouble, WorkRunsWhenSomethingWaits) {
   EXPECT_TRUE(desk.HasResult());
 }
 
-TEST(CudaDouble, AQueriedEventComesNearerStepByStep) {
+TEST(CudaFake, AQueriedEventComesNearerStepByStep) {
   const Desk desk;
   const auto event = cuda::MakeEvent(desk.gpu.device).value();
   EXPECT_EQ(desk.api.EventQuery(event.get()), CUDA_SUCCESS) << "nothing was recorded";
@@ -58,7 +58,7 @@ TEST(CudaDouble, AQueriedEventComesNearerStepByStep) {
   EXPECT_TRUE(desk.HasResult());
 }
 
-TEST(CudaDouble, StreamsRunInTheirOwnOrder) {
+TEST(CudaFake, StreamsRunInTheirOwnOrder) {
   const Desk desk;
   const auto other = cuda::MakeStream(desk.gpu.device).value();
   const auto event = cuda::MakeEvent(desk.gpu.device).value();
@@ -79,7 +79,7 @@ TEST(CudaDouble, StreamsRunInTheirOwnOrder) {
   EXPECT_TRUE(desk.HasResult());
 }
 
-TEST(CudaDouble, CopiesRectangles) {
+TEST(CudaFake, CopiesRectangles) {
   const Desk desk;
   for (int i = 0; i < 16; ++i) desk.pinned.data()[i] = static_cast<std::byte>(i);
   CUDA_MEMCPY2D copy{};
@@ -102,7 +102,7 @@ TEST(CudaDouble, CopiesRectangles) {
   EXPECT_EQ(desk.api.Memcpy2DAsync(&copy, desk.stream.get()), 1);
 }
 
-TEST(CudaDouble, NoticesMemoryThatIsFreedTooEarly) {
+TEST(CudaFake, NoticesMemoryThatIsFreedTooEarly) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
   Desk desk;
   desk.RoundTrip(desk.stream.get());
@@ -123,7 +123,7 @@ TEST(CudaDouble, NoticesMemoryThatIsFreedTooEarly) {
                "memory is freed that pending work still touches: cuMemcpyHtoDAsync_v2\n");
 }
 
-TEST(CudaDouble, NoticesMemoryThatIsNotThere) {
+TEST(CudaFake, NoticesMemoryThatIsNotThere) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
   const Desk desk;
   CUdeviceptr address = 0;
@@ -137,12 +137,12 @@ TEST(CudaDouble, NoticesMemoryThatIsNotThere) {
   EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 2) << errors;
 }
 
-TEST(CudaDouble, MisuseEndsTheProcess) {
+TEST(CudaFake, MisuseEndsTheProcess) {
   const Desk desk;
   EXPECT_DEATH(desk.api.MemFree(1), "libcuda double: device memory is freed that is not allocated");
 }
 
-TEST(CudaDouble, WantsAContextOnEveryThread) {
+TEST(CudaFake, WantsAContextOnEveryThread) {
   const Desk desk;
   CUdeviceptr address = 0;
   std::thread([&] {
@@ -151,7 +151,7 @@ TEST(CudaDouble, WantsAContextOnEveryThread) {
   }).join();
 }
 
-TEST(CudaDouble, ReplaysGraphs) {
+TEST(CudaFake, ReplaysGraphs) {
   const Desk desk;
   CUgraph_st* graph = nullptr;
   CUgraphExec_st* executable = nullptr;
@@ -172,7 +172,7 @@ TEST(CudaDouble, ReplaysGraphs) {
   EXPECT_EQ(desk.gpu.fake.live_handles(), 1);
 }
 
-TEST(CudaDouble, CaptureEndsWithAForbiddenCall) {
+TEST(CudaFake, CaptureEndsWithAForbiddenCall) {
   const Desk desk;
   CUgraph_st* graph = nullptr;
   CUdeviceptr address = 0;
@@ -190,7 +190,7 @@ TEST(CudaDouble, CaptureEndsWithAForbiddenCall) {
   EXPECT_TRUE(desk.HasResult());
 }
 
-TEST(CudaDouble, APoisonedContextStaysSo) {
+TEST(CudaFake, APoisonedContextStaysSo) {
   const Desk desk;
   {
     const ScopedFaults faults("cuMemsetD8Async=716@1");
@@ -201,7 +201,7 @@ TEST(CudaDouble, APoisonedContextStaysSo) {
   desk.gpu.fake.reset();
 }
 
-TEST(CudaDouble, ACaptureOfAnotherThreadForbidsOnlyWhatItsModeSays) {
+TEST(CudaFake, ACaptureOfAnotherThreadForbidsOnlyWhatItsModeSays) {
   const Desk desk;
   const auto captured = cuda::MakeStream(desk.gpu.device).value();
   constexpr unsigned kGlobal = 0;

@@ -21,14 +21,14 @@ struct Range {
   std::vector<std::int64_t> max;
 };
 
-class Network {
+class LoadedPlan {
  public:
   // Reads the plan. The device must be current. Fails with kModel, kLibrary, kOutOfMemory, kDeviceLost.
-  static Result<std::unique_ptr<Network>> Load(Library& library, const cuda::Device& device,
+  static Result<std::unique_ptr<LoadedPlan>> Load(Library& library, const cuda::Device& device,
                                                const std::string& path, bool host_code);
-  Network(const Network&) = delete;
-  Network& operator=(const Network&) = delete;
-  ~Network();
+  LoadedPlan(const LoadedPlan&) = delete;
+  LoadedPlan& operator=(const LoadedPlan&) = delete;
+  ~LoadedPlan();
 
   const GraphSpec& graph() const { return graph_; }
   const std::string& path() const { return path_; }
@@ -46,7 +46,7 @@ class Network {
   Lane* FreeLane();
 
  private:
-  Network(Library& library, const cuda::Device& device, std::string path)
+  LoadedPlan(Library& library, const cuda::Device& device, std::string path)
       : library_(library), device_(device), path_(std::move(path)) {}
   Status ReadGraph();
   bool is_dynamic() const;
