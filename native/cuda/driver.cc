@@ -21,8 +21,9 @@ Result<Api> Resolve(const Dynlib& file, const std::string& library) {
   COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_RESOLVE)
 #undef COSMOS_CUDA_RESOLVE
   if (missing) {
-    return UnusableLibrary(library, "the CUDA driver",
-                    std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
+    return UnusableLibrary(
+        library, "the CUDA driver",
+        std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
   }
   return api;
 }

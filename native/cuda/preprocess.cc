@@ -83,7 +83,7 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
 }
 
 Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::FilterFor(int in_size, int out_size,
-                                                                         BufferPool& pool) {
+                                                                                  BufferPool& pool) {
   const std::pair key{in_size, out_size};
   const std::lock_guard lock(mutex_);
   const auto found =
@@ -101,7 +101,7 @@ Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::FilterFo
 
 // Waits for its own copy: from then on every stream may read it.
 Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::Upload(int in_size, int out_size,
-                                                                        BufferPool& pool) {
+                                                                               BufferPool& pool) {
   const ResizeFilter filter = TriangleFilter(in_size, out_size);
   std::vector<std::int32_t> packed(filter.first);
   packed.insert(packed.end(), filter.count.begin(), filter.count.end());
@@ -117,8 +117,8 @@ Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::Upload(i
   const CUdeviceptr first = memory.address();
   const CUdeviceptr count = first + filter.first.size() * sizeof(std::int32_t);
   const CUdeviceptr weights = count + filter.count.size() * sizeof(std::int32_t);
-  return std::make_shared<const DeviceFilter>(
-      DeviceFilter{std::move(memory), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
+  return std::make_shared<const DeviceFilter>(DeviceFilter{
+      std::move(memory), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
 }
 
 Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& grid,
@@ -166,7 +166,8 @@ Result<std::shared_ptr<const void>> Preprocessor::ToPlanar(std::span<const Devic
   auto in_use = std::make_shared<InUse>();
   while (!pictures.empty()) {
     std::size_t count = 1;
-    while (count < pictures.size() && count < kMaxPictures && CanShareLaunch(pictures[count], pictures.front()))
+    while (count < pictures.size() && count < kMaxPictures &&
+           CanShareLaunch(pictures[count], pictures.front()))
       ++count;
     if (Status status =
             Resize(pictures.first(count), targets.first(count), width, height, pool, stream, *in_use);

@@ -1,4 +1,4 @@
-// For engines that compute on the calling thread: a run has ended when it has begun.
+// Base class for engines that compute on the calling thread: Begin returns only once the run has finished.
 #pragma once
 
 #include <memory>

@@ -11,12 +11,11 @@
 namespace cosmos {
 namespace {
 
-// Half precision keeps about three decimals, so a vector that a graph normalised in it misses 1 by less than
-// this.
+// Half precision keeps about three decimals, so the norm of a vector that a graph normalised in it differs
+// from 1 by less than this.
 constexpr double kHalfPrecisionSlack = 1e-2;
 constexpr double kUnitTolerance = 1e-3;
-// How often runs on a device are asked whether they have ended: well below what any of them takes, and little
-// work.
+// The interval at which runs on a device are polled: well below the duration of any run, yet cheap.
 constexpr std::chrono::microseconds kPoll{50};
 
 std::size_t IndexOf(Tower tower) { return tower == Tower::kVideo ? 0 : 1; }
@@ -59,8 +58,8 @@ Status ValidateRows(std::span<const TokenRow> rows) {
   return {};
 }
 
-// Every row must be a unit vector: that is what the graphs promise, and search is wrong without it. What half
-// precision rounded away is repaired, what is worse means a broken graph or a broken device.
+// Every row must be a unit vector: the graphs promise it and search relies on it. Rounding errors of half
+// precision are corrected; a larger error means a broken graph or a broken device.
 Status CheckNorms(std::vector<float>& vectors, int dim) {
   for (std::size_t begin = 0; begin < vectors.size(); begin += dim) {
     const std::span row(vectors.data() + begin, dim);
@@ -83,20 +82,20 @@ Status CheckNorms(std::vector<float>& vectors, int dim) {
 
 }  // namespace
 
-// A job in the queue. Cancelling its token empties it where it stands, for the thread to throw away later:
+// A queued job. Cancelling its token completes it in place; the executor's thread removes it later, because
 // the token's listener cannot free itself.
 struct Executor::Pending {
   EncodeJob job;
-  bool claimed = false;  // by the thread or by Drop; guarded by the executor's mutex
+  bool claimed = false;  // by the thread or by CompleteCancelled; guarded by the executor's mutex
   std::optional<CancelToken::Listener> listener;
 };
 
-// A job that the engine works on, part by part: each no larger than the engine's largest batch.
+// A running job, encoded in batches that the engine can take.
 struct Executor::Active {
   EncodeJob job;
   std::size_t items = 0;
-  std::size_t encoded = 0;  // items whose vectors are there
-  std::size_t batch = 0;    // items of the run
+  std::size_t encoded = 0;  // items that have their vectors
+  std::size_t batch = 0;    // items of the run in flight
   Result<std::unique_ptr<EngineRun>> run = std::unique_ptr<EngineRun>();
   std::vector<float> vectors;
 };
@@ -124,7 +123,8 @@ Executor::~Executor() {
 void Executor::Submit(EncodeJob job) {
   auto pending = std::make_unique<Pending>();
   pending->job = std::move(job);
-  // Before the thread can see the job, because the engine will want the token's one listener.
+  // Registered before the thread can see the job: a token has one listener, and Begin frees it for the
+  // engine.
   Pending& target = *pending;
   pending->listener.emplace(*pending->job.cancel, [this, &target] { CompleteCancelled(target); });
   {
@@ -170,14 +170,15 @@ void Executor::Loop() {
     }
     if (ended || active_.empty()) continue;
     std::unique_lock lock(mutex_);
-    const bool can_begin =
-        std::ranges::any_of(queue_, [this](const auto& pending) { return HasFreeLane(pending->job.tower()); });
+    const bool can_begin = std::ranges::any_of(
+        queue_, [this](const auto& pending) { return HasFreeLane(pending->job.tower()); });
     if (!can_begin) wake_.wait_for(lock, kPoll);
   }
 }
 
-// The oldest job whose tower has a free lane, marked as claimed. With the mutex held, and without it `cancelled`
-// is to be destroyed: the listeners of those jobs may still run, and want it.
+// Returns the oldest job whose tower has a free lane, marked as claimed, or null. Called with the mutex held.
+// The caller must release it before destroying `cancelled`: listeners of those jobs may still run and need
+// the mutex.
 std::unique_ptr<Executor::Pending> Executor::TakeNext(CancelledJobs& cancelled) {
   for (auto pending = queue_.begin(); pending != queue_.end();) {
     if ((*pending)->claimed) {
@@ -212,7 +213,7 @@ Status Executor::Validate(const EncodeJob& job) const {
 }
 
 void Executor::Begin(std::unique_ptr<Pending> pending) {
-  pending->listener.reset();  // the engine wants it
+  pending->listener.reset();  // frees the token's one listener for the engine
   Active& active = active_.emplace_back();
   active.job = std::move(pending->job);
   active.items = std::visit([](const auto& items) { return items.size(); }, active.job.input);
@@ -238,7 +239,7 @@ void Executor::BeginBatch(Active& active) {
   }
 }
 
-// Takes what the engine has finished and begins the next part. True: the job is done and answered.
+// Collects a finished batch and begins the next. Returns whether the job has completed.
 bool Executor::Advance(Active& active) {
   const std::size_t dim = engine_->signature().embedding_dim;
   while (active.encoded < active.items) {
@@ -261,8 +262,8 @@ bool Executor::Advance(Active& active) {
     }
     if (result->size() != active.batch * dim) {
       Complete(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
-                                                    " floats for " + std::to_string(active.batch) +
-                                                    " vectors of " + std::to_string(dim)));
+                                                         " floats for " + std::to_string(active.batch) +
+                                                         " vectors of " + std::to_string(dim)));
       return true;
     }
     active.vectors.insert(active.vectors.end(), result->begin(), result->end());

@@ -159,7 +159,9 @@ Napi::Value NativeGpu::Stats(const Napi::CallbackInfo& info) {
   return object;
 }
 
-void NativeGpu::Close(const Napi::CallbackInfo& /*info*/) { queue_->DestroyInBackground(std::move(payload_)); }
+void NativeGpu::Close(const Napi::CallbackInfo& /*info*/) {
+  queue_->DestroyInBackground(std::move(payload_));
+}
 
 Napi::Value OpenGpu(const Napi::CallbackInfo& info) {
   const GpuOptions options = ReadGpuOptions(Arg(info[0], "options"));

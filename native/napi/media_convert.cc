@@ -134,7 +134,8 @@ ClipRequest ReadClipRequest(const Arg& options) {
   if (const Arg a = options["frameRule"]; a.present()) {
     request.frame_rule = ReadFrameRule(a, request.shape.frames);
   }
-  if (const Arg a = options["frameTolerance"]; a.present()) request.frame_tolerance = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["frameTolerance"]; a.present())
+    request.frame_tolerance = a.Number(0, kMaxSeconds);
   if (const Arg a = options["threads"]; a.present()) request.threads = a.Int(1, kMaxThreads);
   if (const Arg a = options["keepImages"]; a.present()) request.keep_images = a.Boolean();
   if (const Arg a = options["gpu"]; a.present()) request.gpu = NativeGpu::From(a);

@@ -40,16 +40,18 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
     const auto get = file.Find<GetVersion>(symbol);
     if (get == nullptr) {
       return UnusableLibrary(path, kProduct,
-                      std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
+                             std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
     }
     *number = get();
   }
   if (!IsKnown(version)) {
-    return UnusableLibrary(path, kProduct, "its version is " + version.text() + "; any 10.x or 11.x is supported")
+    return UnusableLibrary(path, kProduct,
+                           "its version is " + version.text() + "; any 10.x or 11.x is supported")
         .With("version", version.text());
   }
   const auto create = file.Find<CreateRuntime>("createInferRuntime_INTERNAL");
-  if (create == nullptr) return UnusableLibrary(path, kProduct, "it does not export createInferRuntime_INTERNAL");
+  if (create == nullptr)
+    return UnusableLibrary(path, kProduct, "it does not export createInferRuntime_INTERNAL");
   const bool lean = file.Find<void*>("createInferBuilder_INTERNAL") == nullptr;
   return std::unique_ptr<Library>(new Library(path, version, lean, create));
 }

@@ -32,7 +32,7 @@ std::vector<std::int64_t> ToShape(const Dims& dims) {
 }  // namespace
 
 Result<std::unique_ptr<LoadedPlan>> LoadedPlan::Load(Library& library, const cuda::Device& device,
-                                               const std::string& path, bool host_code) {
+                                                     const std::string& path, bool host_code) {
   std::unique_ptr<LoadedPlan> loaded(new LoadedPlan(library, device, path));
   COSMOS_ASSIGN_OR_RETURN(auto plan, PlanFile::Map(path));
   COSMOS_RETURN_IF_ERROR(plan.CheckHeader(library, host_code));

@@ -25,7 +25,7 @@ class LoadedPlan {
  public:
   // Reads the plan. The device must be current. Fails with kModel, kLibrary, kOutOfMemory, kDeviceLost.
   static Result<std::unique_ptr<LoadedPlan>> Load(Library& library, const cuda::Device& device,
-                                               const std::string& path, bool host_code);
+                                                  const std::string& path, bool host_code);
   LoadedPlan(const LoadedPlan&) = delete;
   LoadedPlan& operator=(const LoadedPlan&) = delete;
   ~LoadedPlan();

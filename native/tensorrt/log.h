@@ -46,7 +46,7 @@ class Log {
   Logger<Logger11> logger11_;
   std::mutex mutex_;
   std::deque<std::string> unscoped_;  // from threads of the library's own, which have no scope
-  std::int64_t unscoped_count_ = 0;    // all that there ever were
+  std::int64_t unscoped_count_ = 0;   // all that there ever were
 };
 
 // While it lives, what the library logs on this thread belongs to it, and what its own threads log too. Lives

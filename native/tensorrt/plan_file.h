@@ -30,7 +30,8 @@ class PlanFile {
   Status CheckHeader(const Library& library, bool host_code) const;
 
  private:
-  PlanFile(std::string path, void* data, std::size_t size) : path_(std::move(path)), data_(data), size_(size) {}
+  PlanFile(std::string path, void* data, std::size_t size)
+      : path_(std::move(path)), data_(data), size_(size) {}
 
   std::string path_;
   void* data_;

@@ -23,7 +23,8 @@ constexpr std::int64_t kLengthStep = 8;
 // A run on a lane, which is free again when this is destroyed.
 class LaneRun final : public EngineRun {
  public:
-  LaneRun(const cuda::Device& device, Lane& lane, std::size_t rows) : device_(device), lane_(lane), rows_(rows) {
+  LaneRun(const cuda::Device& device, Lane& lane, std::size_t rows)
+      : device_(device), lane_(lane), rows_(rows) {
     lane_.set_busy(true);
   }
   ~LaneRun() override {
