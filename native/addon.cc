@@ -1,4 +1,4 @@
-// The addon: what lib/binding.d.ts declares, and nothing else.
+// The addon's exports: exactly those that lib/binding.d.ts declares.
 #include "napi/decode.h"
 #include "napi/diagnostics.h"
 #include "napi/engine.h"

@@ -1,4 +1,4 @@
-// NativeEngine: an Executor in JavaScript's hands; createEngine and probeOnnxRuntime.
+// NativeEngine: the JavaScript object that holds an Executor. Binds createEngine and probeOnnxRuntime.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ class NativeEngine : public Wrapped<NativeEngine, std::shared_ptr<Executor>> {
   static std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> Members();
 
   explicit NativeEngine(const Napi::CallbackInfo& info);
-  // Collected without close(). A job in flight keeps this object, so nothing runs.
+  // Called when this is collected without close(). Nothing runs then: a job in flight references this object.
   void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
  private:

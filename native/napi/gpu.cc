@@ -82,7 +82,7 @@ Napi::Value GpuToValue(Napi::Env env, std::shared_ptr<Gpu>&& gpu) {
 
 Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options) {
   auto gpu = Gpu::Open(options);
-  // Asked here, so that ToInfo has the answers without the driver.
+  // Queried on this thread, so that ToInfo finds the answers cached and does not call the driver.
   if (gpu.ok()) gpu.value()->capabilities();
   return gpu;
 }

@@ -1,4 +1,4 @@
-// RgbImage, and the resize that tools and tests call.
+// Converts RgbImage from and to JavaScript. Binds resizeRgb, which tools and tests use.
 #pragma once
 
 #include "image/rgb_image.h"
@@ -7,11 +7,11 @@
 
 namespace cosmos {
 
-// A RgbImage of JavaScript whose pixels are not copied yet.
+// An RgbImage argument whose pixels are not copied yet.
 struct RgbImageArg {
   int width = 0;
   int height = 0;
-  Napi::Uint8Array data;  // of exactly 3 * width * height bytes
+  Napi::Uint8Array data;  // exactly 3 * width * height bytes
 };
 RgbImageArg ReadRgbImage(const Arg& arg);
 

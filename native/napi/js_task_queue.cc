@@ -8,7 +8,8 @@ namespace cosmos {
 
 JsTaskQueue::JsTaskQueue(Napi::Env env)
     : env_(env),
-      // No limit to its queue: it holds at most one ring per reading. One owner: this object.
+      // Queue size 0 (unlimited): it holds at most one call per RunTasks. Thread count 1: owned by this
+      // object.
       wakeup_(Wakeup::New(env, "cosmos-embed", 0, 1, this)) {
   wakeup_.Unref(env_);
 }
@@ -20,8 +21,8 @@ void JsTaskQueue::Post(Task task) {
   if (tasks_.size() == 1) wakeup_.NonBlockingCall();
 }
 
-void JsTaskQueue::Read(Napi::Env env, Napi::Function, JsTaskQueue* queue, void*) {
-  // Node empties the queue of rings once more when the environment is gone.
+void JsTaskQueue::RunTasks(Napi::Env env, Napi::Function, JsTaskQueue* queue, void*) {
+  // Node drains outstanding calls without an environment when that is gone.
   if (static_cast<napi_env>(env) == nullptr) return;
   std::vector<Task> tasks;
   {
@@ -45,18 +46,18 @@ void JsTaskQueue::EndWork() {
   if (--active_work_ == 0) idle_.notify_all();
 }
 
-void JsTaskQueue::DestroyInBackground(std::shared_ptr<void> thing, std::function<void()> then) {
-  if (!thing || !BeginWork()) return;
-  // Held once, however often the lambda is copied.
-  const auto held = std::make_shared<std::shared_ptr<void>>(std::move(thing));
-  const auto destroy = [self = shared_from_this(), held, then = std::move(then)] {
-    held->reset();
+void JsTaskQueue::DestroyInBackground(std::shared_ptr<void> object, std::function<void()> then) {
+  if (!object || !BeginWork()) return;
+  // Copies of the lambda share one owner, which releases the object exactly once.
+  const auto owner = std::make_shared<std::shared_ptr<void>>(std::move(object));
+  const auto destroy = [self = shared_from_this(), owner, then = std::move(then)] {
+    owner->reset();
     then();
     self->EndWork();
   };
   try {
     std::thread(destroy).detach();
-  } catch (const std::system_error&) {  // no more threads: then here
+  } catch (const std::system_error&) {  // no thread can be started
     destroy();
   }
 }
@@ -76,15 +77,15 @@ std::vector<JsTaskQueue::Task> JsTaskQueue::StopAccepting() {
 }
 
 void JsTaskQueue::Close() {
-  const std::vector<Task> unread = StopAccepting();
+  const std::vector<Task> dropped = StopAccepting();
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return active_work_ == 0; });
 }
 
-bool JsTaskQueue::Close(std::chrono::milliseconds longest) {
-  const std::vector<Task> unread = StopAccepting();
+bool JsTaskQueue::Close(std::chrono::milliseconds timeout) {
+  const std::vector<Task> dropped = StopAccepting();
   std::unique_lock lock(mutex_);
-  return idle_.wait_for(lock, longest, [this] { return active_work_ == 0; });
+  return idle_.wait_for(lock, timeout, [this] { return active_work_ == 0; });
 }
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-// The way back from native threads to one JavaScript thread.
+// Runs tasks of native threads on one JavaScript thread.
 #pragma once
 
 #include <chrono>
@@ -12,40 +12,41 @@
 
 namespace cosmos {
 
-// Native threads post tasks; the doorbell, a thread-safe function, wakes the JavaScript thread, which reads
-// them. It outlives its environment: whoever still holds it then finds it closed.
+// Any thread posts tasks; a thread-safe function wakes the JavaScript thread, which runs them. May outlive
+// its environment: it is closed by then.
 class JsTaskQueue : public std::enable_shared_from_this<JsTaskQueue> {
  public:
   using Task = std::function<void(Napi::Env)>;
 
-  // On the JavaScript thread. The doorbell does not keep the process running unless KeepProcessAlive says so.
+  // On the JavaScript thread. Does not keep the process alive until KeepProcessAlive(true) is called.
   explicit JsTaskQueue(Napi::Env env);
   JsTaskQueue(const JsTaskQueue&) = delete;
   JsTaskQueue& operator=(const JsTaskQueue&) = delete;
 
-  // From any thread. A task to a closed queue is dropped, on the calling thread: it must own no
-  // JavaScript value.
+  // From any thread. A closed queue destroys the task on the calling thread, so it must own no JavaScript
+  // value.
   void Post(Task task);
 
-  // Brackets native work that may touch memory of this environment or post. False: closed, do not begin.
+  // Enclose native work that may post or touch memory of this environment. BeginWork returns false once the
+  // queue is closed: the work must not begin then.
   bool BeginWork();
   void EndWork();
 
-  // Destroys `thing`, then calls `then`, without making the JavaScript thread wait (an engine joins its
-  // thread and frees its sessions). Once closed there is nobody left to wait, so `thing` goes at once.
+  // Destroys `object` on another thread, then calls `then`: destroying an engine joins its thread and frees
+  // its sessions, which would block the JavaScript thread. Destroys it at once if the queue is closed.
   void DestroyInBackground(
-      std::shared_ptr<void> thing, std::function<void()> then = [] {});
+      std::shared_ptr<void> object, std::function<void()> then = [] {});
 
   // On the JavaScript thread.
   void KeepProcessAlive(bool keep);
-  // Refuses new work and waits for what has entered: after it, no native thread touches this environment.
+  // Refuses new work and waits for work that has begun: afterwards no native thread touches this environment.
   void Close();
-  // The same, but waits no longer than this. False: something is still inside.
-  bool Close(std::chrono::milliseconds longest);
+  // Waits no longer than `timeout`. Returns false if work is still running then.
+  bool Close(std::chrono::milliseconds timeout);
 
  private:
-  static void Read(Napi::Env env, Napi::Function, JsTaskQueue* queue, void*);
-  using Wakeup = Napi::TypedThreadSafeFunction<JsTaskQueue, void, Read>;
+  static void RunTasks(Napi::Env env, Napi::Function, JsTaskQueue* queue, void*);
+  using Wakeup = Napi::TypedThreadSafeFunction<JsTaskQueue, void, RunTasks>;
 
   std::vector<Task> StopAccepting();
 

@@ -21,32 +21,32 @@ constexpr std::uint32_t kMaxStills = 65535;
 constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 
-DecodeLimits ReadLimits(const Arg& given) {
+DecodeLimits ReadLimits(const Arg& arg) {
   DecodeLimits limits;
-  if (const Arg a = given["maxPixels"]; a.present()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
-  if (const Arg a = given["maxStreams"]; a.present()) limits.max_streams = a.Int(1, kIntMax);
-  if (const Arg a = given["maxPacketsWithoutFrame"]; a.present()) {
+  if (const Arg a = arg["maxPixels"]; a.present()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = arg["maxStreams"]; a.present()) limits.max_streams = a.Int(1, kIntMax);
+  if (const Arg a = arg["maxPacketsWithoutFrame"]; a.present()) {
     limits.max_packets_without_frame = a.Int(1, kIntMax);
   }
-  if (const Arg a = given["maxWallSeconds"]; a.present()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
-  if (const Arg a = given["maxBytes"]; a.present()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = arg["maxWallSeconds"]; a.present()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
+  if (const Arg a = arg["maxBytes"]; a.present()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
   return limits;
 }
 
-FrameRule ReadFrameRule(const Arg& given, int frames) {
+FrameRule ReadFrameRule(const Arg& arg, int frames) {
   constexpr const char* kExpected = R"("card", "curator", "rounded", { indices } or { timestamps })";
-  if (given.value().IsString()) {
-    const std::string name = given.String();
+  if (arg.value().IsString()) {
+    const std::string name = arg.String();
     if (name == "card") return NamedFrameRule::kCard;
     if (name == "curator") return NamedFrameRule::kCurator;
     if (name == "rounded") return NamedFrameRule::kRounded;
-    given.Fail(kExpected);
+    arg.Fail(kExpected);
   }
-  const bool is_choice = given.value().IsObject() && !given.value().IsArray();
-  if (!is_choice) given.Fail(kExpected);
-  const Arg indices = given["indices"];
-  const Arg times = given["timestamps"];
-  if (indices.present() == times.present()) given.Fail(kExpected, indices.present() ? "both" : "neither");
+  const bool is_choice = arg.value().IsObject() && !arg.value().IsArray();
+  if (!is_choice) arg.Fail(kExpected);
+  const Arg indices = arg["indices"];
+  const Arg times = arg["timestamps"];
+  if (indices.present() == times.present()) arg.Fail(kExpected, indices.present() ? "both" : "neither");
   const Arg& list = indices.present() ? indices : times;
   const std::uint32_t count = list.Length(1);
   if (count != static_cast<std::uint32_t>(frames)) {
@@ -104,7 +104,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
 std::vector<StillSource> ReadStills(const Arg& images) {
   const std::uint32_t count = images.Length(1);
   if (count > kMaxStills) images.Fail("an array of at most " + std::to_string(kMaxStills));
-  std::vector<RgbImageArg> read;  // an encoded picture has no size
+  std::vector<RgbImageArg> read;  // of size 0 x 0 for encoded images
   read.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     const Arg image = images[i];
@@ -144,7 +144,7 @@ ClipRequest ReadClipRequest(const Arg& options) {
 }
 
 Windows ReadWindows(const Arg& windows) {
-  constexpr double kShortest = 1e-3;  // a window must be able to hold a frame
+  constexpr double kShortest = 1e-3;  // seconds; below that a window can hold no frame
   return {windows["seconds"].Number(kShortest, kMaxSeconds),
           windows["stride"].Number(kShortest, kMaxSeconds)};
 }
