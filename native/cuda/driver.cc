@@ -66,10 +66,10 @@ Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {
 }
 
 Status Driver::Start() {
-  COSMOS_RETURN_IF_ERROR(Check(api_.Init(0), library_ + " does not start", StatusCode::kLibrary));
-  COSMOS_RETURN_IF_ERROR(
-      Check(api_.DriverGetVersion(&version_), library_ + " does not tell its version", StatusCode::kLibrary));
-  return Check(api_.DeviceGetCount(&device_count_), library_ + " does not count its devices",
+  COSMOS_RETURN_IF_ERROR(Check(api_.Init(0), library_ + " cannot be initialised", StatusCode::kLibrary));
+  COSMOS_RETURN_IF_ERROR(Check(api_.DriverGetVersion(&version_), library_ + " does not report its version",
+                               StatusCode::kLibrary));
+  return Check(api_.DeviceGetCount(&device_count_), library_ + " does not report its device count",
                StatusCode::kLibrary);
 }
 

@@ -10,19 +10,19 @@
 namespace cosmos::cuda {
 namespace {
 
-// Each takes some 30 KB.
+// Each takes about 30 KB.
 constexpr std::size_t kMaxFilters = 64;
 constexpr std::array<unsigned, 2> kBlock = {kBlockX, kBlockY};
 
 unsigned Blocks(int size, int block) { return static_cast<unsigned>((size + block - 1) / block); }
 
-// The size of a picture as it is looked at.
+// The size of a picture after its orientation is applied.
 std::pair<int, int> DisplaySize(const DevicePicture& picture) {
   if (picture.orientation.transpose) return {picture.height, picture.width};
   return {picture.width, picture.height};
 }
 
-// Whether one launch can take both.
+// Whether one kernel launch can process both.
 bool CanShareLaunch(const DevicePicture& a, const DevicePicture& b) {
   return a.orientation.transpose == b.orientation.transpose && DisplaySize(a) == DisplaySize(b);
 }
@@ -63,7 +63,7 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   std::array<char, 1024> log{};
   std::array names = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  // The driver takes numbers in pointers.
+  // The driver takes numeric option values as pointers.
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   std::array<void*, 2> values = {log.data(), reinterpret_cast<void*>(log.size())};
   CUmodule handle = nullptr;
@@ -99,7 +99,7 @@ Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::FilterFo
   return table;
 }
 
-// Waits for its own copy: from then on every stream may read it.
+// Waits for the copy, so that every stream may read the filter afterwards.
 Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::Upload(int in_size, int out_size,
                                                                                BufferPool& pool) {
   const ResizeFilter filter = TriangleFilter(in_size, out_size);
@@ -172,7 +172,7 @@ Result<std::shared_ptr<const void>> Preprocessor::ToPlanar(std::span<const Devic
     if (Status status =
             Resize(pictures.first(count), targets.first(count), width, height, pool, stream, *in_use);
         !status.ok()) {
-      // What is already queued uses memory that is about to be given back.
+      // Kernels that are already queued use memory that is about to return to the pool.
       device_.api().StreamSynchronize(stream);
       return status;
     }

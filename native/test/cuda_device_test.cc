@@ -136,7 +136,7 @@ TEST(CudaDevice, FailuresOfItsOwners) {
   const auto status = DeviceBuffer::Allocate(gpu.device, 9000 * kMiB).status();
   EXPECT_EQ(status.code(), StatusCode::kOutOfMemory);
   EXPECT_EQ(status.message(),
-            "no 9437184000 bytes of GPU memory: CUDA_ERROR_OUT_OF_MEMORY (said by the double of libcuda)");
+            "cannot allocate 9437184000 bytes of GPU memory: CUDA_ERROR_OUT_OF_MEMORY (from the fake libcuda)");
   EXPECT_EQ(gpu.fake.live_bytes(0), 0);
   EXPECT_EQ(gpu.fake.live_handles(), 0);
 }

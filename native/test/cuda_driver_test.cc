@@ -74,11 +74,11 @@ TEST(CudaDriver, SaysWhichFunctionIsMissing) {
 TEST(CudaDriver, MayStartLater) {
   const std::string path = FreshFakeCuda();
   constexpr std::array kFaults = {
-      std::pair{"cuInit=999@1", "does not start: CUDA_ERROR_UNKNOWN"},
-      std::pair{"cuInit=802@1", "does not start: CUDA_ERROR_SYSTEM_NOT_READY"},
-      std::pair{"cuInit=34@1", "does not start: CUDA_ERROR_STUB_LIBRARY"},
-      std::pair{"cuDriverGetVersion=999@1", "does not tell its version: CUDA_ERROR_UNKNOWN"},
-      std::pair{"cuDeviceGetCount=999@1", "does not count its devices: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuInit=999@1", "cannot be initialised: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuInit=802@1", "cannot be initialised: CUDA_ERROR_SYSTEM_NOT_READY"},
+      std::pair{"cuInit=34@1", "cannot be initialised: CUDA_ERROR_STUB_LIBRARY"},
+      std::pair{"cuDriverGetVersion=999@1", "does not report its version: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuDeviceGetCount=999@1", "does not report its device count: CUDA_ERROR_UNKNOWN"},
   };
   for (const auto& [fault, message] : kFaults) {
     const ScopedFaults faults(fault);
@@ -115,7 +115,7 @@ TEST(CudaDriver, TypesItsErrors) {
     EXPECT_EQ(check(number).code(), StatusCode::kDeviceLost) << number;
 
   const Status illegal = check(700);
-  EXPECT_EQ(illegal.message(), "the work: CUDA_ERROR_ILLEGAL_ADDRESS (said by the double of libcuda)");
+  EXPECT_EQ(illegal.message(), "the work: CUDA_ERROR_ILLEGAL_ADDRESS (from the fake libcuda)");
   EXPECT_EQ(std::get<double>(illegal.details().at(1).second), 700);
   EXPECT_EQ(check(1023).message(), "the work: an unknown CUDA error (no description)");
 }

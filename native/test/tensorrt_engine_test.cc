@@ -267,7 +267,7 @@ TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
   const auto engine = TryCreate(Options(host));
   ASSERT_FALSE(engine.ok());
   EXPECT_EQ(engine.status().code(), StatusCode::kModel);
-  EXPECT_NE(engine.status().message().find("wants its tensor flag in host memory"), std::string::npos);
+  EXPECT_NE(engine.status().message().find("expects its tensor flag in host memory"), std::string::npos);
   ExpectNothingLeft();
 }
 

@@ -93,7 +93,7 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
   for (const auto& [bytes, message] :
        {std::pair<std::string, const char*>{"", "it has 0 bytes"},
         {"ftrt", "it has 4 bytes"},
-        {"\x08\x0a\x12 an ONNX graph, and not a plan at all", "its first bytes are others"}}) {
+        {"\x08\x0a\x12 an ONNX graph, and not a plan at all", "it does not begin with the tag of a plan"}}) {
     std::ofstream(bad, std::ios::binary) << bytes;
     const Status status = other(bad);
     EXPECT_EQ(status.code(), StatusCode::kModel);
@@ -141,7 +141,7 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
     const auto engine = TryCreate(options);
     ASSERT_FALSE(engine.ok());
     EXPECT_EQ(engine.status().code(), StatusCode::kLibrary);
-    EXPECT_EQ(engine.status().message(), doubles_.path() + " does not start: " + message);
+    EXPECT_EQ(engine.status().message(), doubles_.path() + " cannot create a runtime: " + message);
     EXPECT_EQ(Detail(engine.status(), "library"), doubles_.path());
   }
   ExpectNothingLeft();

@@ -38,7 +38,7 @@ void ExpectRefusal(trt::Library& library) {
   const Status& status = runtime.status();
   std::cout << "  " << library.version().text() << ": " << status.message() << "\n";
   EXPECT_EQ(status.code(), StatusCode::kLibrary);
-  EXPECT_TRUE(status.message().starts_with(library.path() + " does not start: ")) << status.message();
+  EXPECT_TRUE(status.message().starts_with(library.path() + " cannot create a runtime: ")) << status.message();
   const auto& [key, log] = status.details().at(status.details().size() - 2);
   EXPECT_EQ(key, "log");
   const std::string text = std::get<std::string>(log);

@@ -127,7 +127,7 @@ FAKE_CUDA_API cuGetErrorName(CUresult error, const char** name) {
 
 FAKE_CUDA_API cuGetErrorString(CUresult error, const char** text) {
   return Call("cuGetErrorString", Needs::kNothing, [&](State&) {
-    *text = ErrorName(error).empty() ? nullptr : "said by the double of libcuda";
+    *text = ErrorName(error).empty() ? nullptr : "from the fake libcuda";
     return *text ? CUDA_SUCCESS : Error(1);
   });
 }
