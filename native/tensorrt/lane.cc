@@ -34,7 +34,7 @@ std::size_t BytesOf(ElementType type) {
 
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file) {
-  // After a sticky error every call of the driver answers with it.
+  // After a sticky error every driver call returns it.
   auto memory = device.MemoryInfo();
   if (!memory.ok() && memory.status().code() == StatusCode::kDeviceLost) return memory.TakeStatus();
   return scope.Failure(code, doing).With("file", file);
@@ -56,10 +56,11 @@ Status Lane::Open(const Handle<CudaEngine>& engine, int profile) {
 
   const LogScope scope(library_.log());
   context_.reset(library_.Call(CudaEngine_createExecutionContext, engine, Allocation::kStatic));
-  // For life: a context that changes its profile is slow, and its graphs are wrong.
+  // A context keeps its profile: switching is slow and invalidates captured graphs.
   if (context_ && (profile < 0 || library_.Call(ExecutionContext_setOptimizationProfileAsync, context_,
                                                 profile, stream_.get()))) {
-    return device_.Check(device_.api().StreamSynchronize(stream_.get()), "the profile of " + path_);
+    return device_.Check(device_.api().StreamSynchronize(stream_.get()),
+                         "cannot set the optimisation profile of " + path_);
   }
   return Failure(scope, device_, StatusCode::kModel,
                  "TensorRT " + library_.version().text() + " cannot make an execution context for " + path_,
@@ -88,7 +89,7 @@ Status Lane::Allocate(const LaneOptions& options) {
     const std::vector<std::int64_t> found(dims.d.begin(), dims.d.begin() + std::clamp(dims.rank, 0, 8));
     if (bytes <= 0 || (tensor.name == options.output && found != expected)) {
       return Status(StatusCode::kModel,
-                    path_ + " does not know the size of its output " + tensor.name + " before it has run")
+                    path_ + " does not determine the size of its output " + tensor.name + " before a run")
           .With("file", path_);
     }
     COSMOS_RETURN_IF_ERROR(buffer(static_cast<std::size_t>(bytes), outputs_));
@@ -114,7 +115,7 @@ Status Lane::SetAddress(const TensorSpec& tensor, CUdeviceptr address) {
                     reinterpret_cast<void*>(address))) {  // NOLINT(performance-no-int-to-ptr)
     return {};
   }
-  return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the memory for " + tensor.name,
+  return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the memory for " + tensor.name,
                  path_);
 }
 
@@ -125,21 +126,22 @@ Status Lane::SetShapes(const Shapes& shapes) {
     if (!IsOpen(tensor)) continue;
     if (library_.Call(ExecutionContext_setInputShape, context_, tensor.name.c_str(), ToDims(shapes[i])))
       continue;
-    return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the shape of " + tensor.name,
+    return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the shape of " + tensor.name,
                    path_);
   }
   return {};
 }
 
 Status Lane::Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes) {
-  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()), "copying to the GPU");
+  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()),
+                       "cannot copy to the GPU");
 }
 
 Status Lane::Launch(const Shapes& shapes) {
   const bool again = shapes == shapes_;
   if (!again) {
     replay_ = {};
-    shapes_.clear();  // half of them may be set when it fails
+    shapes_.clear();  // SetShapes may fail after it has set some of them
     COSMOS_RETURN_IF_ERROR(SetShapes(shapes));
     shapes_ = shapes;
   }
@@ -149,8 +151,8 @@ Status Lane::Launch(const Shapes& shapes) {
     graphs_ = false;
   }
   COSMOS_RETURN_IF_ERROR(Enqueue());
-  // For the next time, while the device is busy with this one. TensorRT wants to have run a shape before it
-  // is captured.
+  // Captures for the next run while the device executes this one. TensorRT must run a shape once before its
+  // enqueue can be captured.
   if (graphs_ && again) Capture();
   return {};
 }
@@ -161,15 +163,15 @@ Status Lane::Enqueue() {
   return Failure(scope, device_, StatusCode::kEngine, "TensorRT cannot run " + path_, path_);
 }
 
-// Without a graph the run is slower and no less right: what goes wrong here ends only the capturing.
+// A failure only disables graphs: runs without them are slower but equally correct.
 void Lane::Capture() {
   const cuda::Api& api = device_.api();
-  const LogScope unheard(library_.log());
+  const LogScope ignored(library_.log());
   cuda::Graph graph = nullptr;
   cuda::GraphExec executable = nullptr;
   graphs_ = api.StreamBeginCapture(stream_.get(), cuda::kCaptureThreadLocal) == CUDA_SUCCESS;
   if (!graphs_) return;
-  // A refused enqueue leaves a graph that does nothing, and would replay the last result for ever.
+  // A rejected enqueue leaves an empty graph, which would return the previous result on every replay.
   const bool enqueued = library_.Call(ExecutionContext_enqueueV3, context_, stream_.get());
   const bool ended = api.StreamEndCapture(stream_.get(), &graph) == CUDA_SUCCESS && graph != nullptr;
   graphs_ = enqueued && ended && api.GraphInstantiate(&executable, graph, 0) == CUDA_SUCCESS;
@@ -179,15 +181,17 @@ void Lane::Capture() {
 
 Status Lane::Download(std::size_t rows) {
   const std::size_t bytes = rows * embedding_dim_ * (half_ ? 2 : 4);
-  COSMOS_RETURN_IF_ERROR(device_.Check(
-      device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()), "copying from the GPU"));
-  return device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "marking the end of a run");
+  COSMOS_RETURN_IF_ERROR(
+      device_.Check(device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()),
+                    "cannot copy from the GPU"));
+  return device_.Check(device_.api().EventRecord(done_.get(), stream_.get()),
+                       "cannot record the end of a run");
 }
 
 bool Lane::Poll() { return device_.api().EventQuery(done_.get()) != CUDA_ERROR_NOT_READY; }
 
 Status Lane::Wait() {
-  return device_.Check(device_.api().EventSynchronize(done_.get()), "TensorRT's run of " + path_);
+  return device_.Check(device_.api().EventSynchronize(done_.get()), "the run of " + path_ + " failed");
 }
 
 void Lane::Drain() {

@@ -1,4 +1,4 @@
-// An execution context with a stream and buffers of its own: one run at a time.
+// A lane: a TensorRT execution context with its own stream and buffers, which executes one run at a time.
 #pragma once
 
 #include <cstdint>
@@ -14,25 +14,25 @@
 
 namespace cosmos::trt {
 
-// Of the inputs, in their order.
+// The shapes of the inputs, in their order.
 using Shapes = std::vector<std::vector<std::int64_t>>;
 
 struct LaneOptions {
-  Shapes max;                        // what buffers are made for
-  std::string output;                // the one that is copied back: [B, dim]
+  Shapes max;                        // the largest shapes; determine the sizes of the buffers
+  std::string output;                // the output that is copied to the host: [B, dim]
   int embedding_dim = 0;             // dim
   std::vector<std::size_t> staging;  // page-locked bytes for each input
-  std::size_t scratch = 0;           // bytes of device memory for the caller's own use
-  bool graphs = true;
+  std::size_t scratch = 0;           // bytes of device memory for the caller's use
+  bool graphs = true;                // replay runs of a repeated shape as CUDA graphs
 };
 
-// What went wrong in a call of TensorRT on this device: a device that is lost before what was logged.
+// The Status of a failed TensorRT call: kDeviceLost if the device is lost, otherwise what `scope` logged.
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file);
 
 class Lane {
  public:
-  // `profile` < 0: the plan leaves no shape open. The device must be current, as for every function here.
+  // `profile` < 0 for a plan without dynamic shapes. The device must be current, as for every function here.
   static Result<std::unique_ptr<Lane>> Make(Library& library, const cuda::Device& device,
                                             const Handle<CudaEngine>& engine, const GraphSpec& graph,
                                             const std::string& path, int profile, const LaneOptions& options);
@@ -47,17 +47,18 @@ class Lane {
   std::byte* staging(std::size_t index) const { return staging_[index].data(); }
   CUdeviceptr scratch() const { return scratch_.address(); }
 
-  // Queue, on the stream: from `staging` to the device; the network; the output's first rows back to the
-  // host, and the mark that Poll looks for.
+  // Queue on the stream: a copy to the device, the run itself, and a copy of the output's first rows to the
+  // host followed by the event that Poll and Wait look at.
   Status Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes);
   Status Launch(const Shapes& shapes);
   Status Download(std::size_t rows);
 
-  // Whether the mark was reached. An error counts as reached, and Wait says which.
+  // Whether the event was reached. True after an error as well, which Wait returns.
   bool Poll();
   Status Wait();
   // Waits until the device uses none of the buffers.
   void Drain();
+  // The rows that Download copied, as float32.
   std::vector<float> Rows(std::size_t rows) const;
 
  private:
@@ -88,8 +89,8 @@ class Lane {
   cuda::Event done_;
   Handle<ExecutionContext> context_;
   Shapes shapes_;  // of the last run
-  // That run, once it has come twice. TensorRT keeps what follows from the shapes in the context, outside of
-  // the graph: it is good only until they change.
+  // The graph of that run, captured once its shapes repeat. Valid only until they change, because TensorRT
+  // keeps state that depends on the shapes in the context, outside of the graph.
   cuda::GraphExecutable replay_;
 };
 

@@ -9,7 +9,7 @@
 namespace cosmos::trt {
 namespace {
 
-// Below the first page lies no object: a null pointer that was converted to a base class.
+// A pointer into the first page is a null pointer that was converted to a base class.
 constexpr std::uintptr_t kPage = 4096;
 
 constexpr const char* kProduct = "TensorRT";
@@ -61,7 +61,7 @@ Result<Handle<Runtime>> Library::MakeRuntime() {
   void* runtime =
       create_(log_.logger(major()), version_.major * 10000 + version_.minor * 100 + version_.patch);
   if (reinterpret_cast<std::uintptr_t>(runtime) < kPage || scope.error()) {
-    return scope.Failure(StatusCode::kLibrary, path_ + " does not start").With("library", path_);
+    return scope.Failure(StatusCode::kLibrary, path_ + " cannot create a runtime").With("library", path_);
   }
   return Handle<Runtime>(static_cast<Runtime*>(runtime));
 }

@@ -10,7 +10,7 @@
 namespace cosmos::trt {
 namespace {
 
-// Without a name of ours: TensorRT's number, where ONNX has none.
+// Types that ElementType lacks become 100 + TensorRT's number, which ONNX does not use.
 ElementType ToElementType(DataType type) {
   switch (type) {
     case DataType::kFloat: return ElementType::kFloat32;
@@ -52,7 +52,7 @@ Result<std::unique_ptr<LoadedPlan>> LoadedPlan::Load(Library& library, const cud
 }
 
 LoadedPlan::~LoadedPlan() {
-  // Whoever frees the engine may be any thread. On a device that is lost nothing is freed well or badly.
+  // Any thread may destroy the engine. Failure is ignored: a lost device frees nothing.
   std::ignore = device_.MakeCurrent();
 }
 
@@ -62,8 +62,8 @@ Status LoadedPlan::ReadGraph() {
     const char* name = library_.Call(CudaEngine_getIOTensorName, engine_, i);
     if (library_.Call(CudaEngine_isShapeInferenceIO, engine_, name) ||
         library_.Call(CudaEngine_getTensorLocation, engine_, name) != Location::kDevice) {
-      return Status(StatusCode::kModel, path_ + " wants its tensor " + std::string(name) +
-                                            " in host memory, which no graph that we know does")
+      return Status(StatusCode::kModel, path_ + " expects its tensor " + std::string(name) +
+                                            " in host memory, which no graph of a known form does")
           .With("file", path_);
     }
     TensorSpec tensor;
@@ -106,7 +106,7 @@ Result<Range> LoadedPlan::RangeOf(std::span<const TensorSpec> inputs, int lanes)
       };
       const std::vector<std::int64_t> min = shape(Selector::kMin);
       const std::vector<std::int64_t> max = shape(Selector::kMax);
-      if (min.size() != rank || max.size() != rank) return refuse("say nothing about " + Describe(input));
+      if (min.size() != rank || max.size() != rank) return refuse("do not cover " + Describe(input));
       for (std::size_t i = 0; i < rank; ++i) {
         range.min[i] = std::max(range.min[i], min[i]);
         range.max[i] = std::min(range.max[i], max[i]);

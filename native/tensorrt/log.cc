@@ -15,13 +15,13 @@ constexpr std::size_t kLineLength = 1000;
 thread_local LogScope* current = nullptr;
 
 struct KnownMessage {
-  std::string_view text;  // part of a line
+  std::string_view text;  // a part of the line
   StatusCode code;
   std::string_view cause;
   std::string_view remedy;
 };
 
-// The first that is found counts: causes before their consequences.
+// The first match counts, so causes precede their consequences.
 constexpr auto kKnownMessages = std::to_array<KnownMessage>({
     {"Version tag does not match", StatusCode::kLibrary, "version_mismatch",
      "the plan was built by another version of TensorRT; build it again with this one"},
@@ -47,8 +47,8 @@ constexpr auto kKnownMessages = std::to_array<KnownMessage>({
 
 std::optional<KnownMessage> FindKnownMessage(const std::vector<std::string>& lines) {
   for (const KnownMessage& known : kKnownMessages) {
-    const auto says = [&](const std::string& line) { return line.find(known.text) != std::string::npos; };
-    if (std::ranges::any_of(lines, says)) return known;
+    const auto matches = [&](const std::string& line) { return line.find(known.text) != std::string::npos; };
+    if (std::ranges::any_of(lines, matches)) return known;
   }
   return std::nullopt;
 }

@@ -13,7 +13,7 @@
 namespace cosmos::trt {
 namespace {
 
-// As TensorRT's own trtexec reads it: u32 tag, u32 version of the serialisation, 16 bytes, then major, minor,
+// The header as NVIDIA's trtexec reads it: u32 tag, u32 serialisation version, 16 bytes, then major, minor,
 // patch and build of TensorRT, one byte each.
 constexpr std::uint32_t kTag = 0x74727466;
 constexpr std::size_t kVersionOffset = 24;
@@ -65,17 +65,17 @@ Status PlanFile::CheckHeader(const Library& library, bool host_code) const {
   std::uint32_t serialisation = 0;
   std::memcpy(&tag, header.data(), sizeof(tag));
   std::memcpy(&serialisation, header.data() + sizeof(tag), sizeof(serialisation));
-  if (tag != kTag) return Corrupt(path_, "its first bytes are others");
-  // Another serialisation may have the version elsewhere: TensorRT itself will say.
+  if (tag != kTag) return Corrupt(path_, "it does not begin with the tag of a plan");
+  // Another serialisation may store the version elsewhere; TensorRT itself checks it then.
   if (serialisation != 0 || host_code) return {};
   const Version built{header[kVersionOffset], header[kVersionOffset + 1], header[kVersionOffset + 2],
                       header[kVersionOffset + 3]};
-  // The file has bytes where the library has numbers.
+  // The file stores the low byte of each number.
   const auto byte = [](int number) { return number & 0xFF; };
   const Version& ours = library.version();
   if (built == Version{byte(ours.major), byte(ours.minor), byte(ours.patch), byte(ours.build)}) return {};
-  return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() + ", " +
-                                          library.path() + " is " + ours.text() +
+  return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() +
+                                          ", but " + library.path() + " is " + ours.text() +
                                           "; build it again with this version")
       .With("file", path_)
       .With("library", library.path())

@@ -1,4 +1,5 @@
-// A plan: the file that TensorRT made of a graph, for one version of it and one kind of GPU.
+// A plan: the serialized engine that TensorRT built from a graph, for one TensorRT version and one kind of
+// GPU.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +11,10 @@
 
 namespace cosmos::trt {
 
-// Mapped, not read: its pages need no memory of ours once the library has them.
+// Memory-mapped rather than read, so that the kernel can drop its pages once the library has deserialized it.
 class PlanFile {
  public:
-  // Fails with kModel: no such file, no plan.
+  // Fails with kModel if the file cannot be read or is too short for a plan.
   static Result<PlanFile> Map(const std::string& path);
   PlanFile(PlanFile&& other) noexcept
       : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
@@ -24,9 +25,9 @@ class PlanFile {
   const void* data() const { return data_; }
   std::size_t size() const { return size_; }
 
-  // What the first bytes say about who built it, before anything else is done with it. Fails with kLibrary
-  // for another version than `library`'s, with kModel when it was not TensorRT. With `host_code` the plan may
-  // bring a runtime of its own version.
+  // Checks the header before the library parses the file. Fails with kModel if it is not a plan, and with
+  // kLibrary if another version of TensorRT built it; with `host_code` any version passes, because the plan
+  // may contain a runtime of its version.
   Status CheckHeader(const Library& library, bool host_code) const;
 
  private:

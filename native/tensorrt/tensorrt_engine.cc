@@ -17,10 +17,10 @@ namespace {
 using trt::Lane;
 using trt::LoadedPlan;
 
-// Rows are padded to a multiple of this, so that shapes, and with them graphs, come again.
+// Rows are padded to a multiple of this length, so that shapes repeat and their CUDA graphs can be replayed.
 constexpr std::int64_t kLengthStep = 8;
 
-// A run on a lane, which is free again when this is destroyed.
+// A run on a lane; frees the lane when destroyed.
 class LaneRun final : public EngineRun {
  public:
   LaneRun(const cuda::Device& device, Lane& lane, std::size_t rows)
@@ -74,7 +74,8 @@ class TensorRtEngine final : public Engine {
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 
  private:
-  // Queues what `queue(lane)` does on a free lane. When that fails, nothing is left on the device.
+  // Calls `queue(lane)` with a free lane, then queues the download. After a failure the lane's stream is
+  // idle.
   template <typename Queue>
   Result<std::unique_ptr<EngineRun>> Begin(LoadedPlan& plan, std::size_t rows, CancelToken& cancel,
                                            Queue queue);
@@ -95,7 +96,7 @@ class TensorRtEngine final : public Engine {
   trt::Range video_range_;  // of "videos"
   trt::Range text_range_;   // of both inputs: [B, S]
   ElementType token_type_{};
-  std::size_t ids_ = 0;  // which of the inputs they are
+  std::size_t ids_ = 0;  // index of the input "input_ids"; the mask is the other one
 };
 
 Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
@@ -105,7 +106,7 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
   COSMOS_ASSIGN_OR_RETURN(auto match, MatchVideo(graph, options.model, options.video_path));
   const int lanes = video_plan_->CountLanes(options.contexts);
   tao_ = match.tao;
-  // A plan may leave open more than the batch; the clips of a model do not.
+  // A plan may have more dynamic dimensions than the batch, but the model's clips have a fixed shape.
   TensorSpec batch = graph.inputs[0];
   const auto& [frames, height, width] = options.model.clip;
   batch.dims = {batch.dims[0], frames, 3, height, width};
@@ -154,12 +155,12 @@ Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
 template <typename Queue>
 Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(LoadedPlan& plan, std::size_t rows,
                                                          CancelToken& cancel, Queue queue) {
-  // What the device has begun cannot be stopped any more.
+  // Checked before queueing: the device cannot stop a run that it has begun.
   if (cancel.cancelled()) return Status(StatusCode::kCancelled, "the run was cancelled before it began");
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
   Lane* lane = plan.FreeLane();
   if (lane == nullptr) return Status(StatusCode::kInternal, "more runs in flight than the engine has lanes");
-  // Drains the lane when it is destroyed here.
+  // Drains the lane if it is destroyed on an early return.
   auto run = std::make_unique<LaneRun>(device_, *lane, rows);
   COSMOS_RETURN_IF_ERROR(queue(*lane));
   COSMOS_RETURN_IF_ERROR(lane->Download(rows));
@@ -186,13 +187,13 @@ Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
     } else {
       COSMOS_RETURN_IF_ERROR(
           device_.Check(device_.api().MemcpyDtoDAsync(clip, pixels->address(), bytes, lane.stream()),
-                        "copying a clip into its batch"));
+                        "cannot copy a clip into its batch"));
     }
     if (!tao_) continue;
     COSMOS_RETURN_IF_ERROR(preprocessor_->ToTao(clip, lane.input(0) + i * bytes * sizeof(float), shape.frames,
                                                 shape.height, shape.width, lane.stream()));
   }
-  // Rows beyond the clips, where a profile wants more, are whatever the memory holds: nobody reads theirs.
+  // Where a profile requires a larger batch, the additional rows are uninitialised; their output is not used.
   std::vector<std::int64_t> dims = video_range_.max;
   dims[0] = std::max(static_cast<std::int64_t>(clips.size()), video_range_.min[0]);
   return lane.Launch({std::move(dims)});
@@ -234,8 +235,8 @@ Status TensorRtEngine::QueueRows(Lane& lane, std::span<const TokenRow> rows) {
   return lane.Launch({{batch, length}, {batch, length}});
 }
 
-// The first token of every row counts, also of the rows beyond ours: a mask of zeros alone would divide by
-// zero.
+// Unmasks the first token of every row, including rows that only fill the batch: a mask of zeros would divide
+// by zero.
 template <typename Integer>
 void TensorRtEngine::WriteRows(Lane& lane, std::span<const TokenRow> rows, std::size_t tokens,
                                std::size_t length) const {

@@ -85,7 +85,7 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
     const Status status = other(doubles_.WritePlan("other.plan", text, built));
     EXPECT_EQ(status.code(), StatusCode::kLibrary);
     EXPECT_EQ(status.message(), "the plan " + (doubles_.folder() / "other.plan").string() +
-                                    " was built by TensorRT " + built.text() + ", " + doubles_.path() +
+                                    " was built by TensorRT " + built.text() + ", but " + doubles_.path() +
                                     " is " + version.text() + "; build it again with this version");
     EXPECT_EQ(Detail(status, "found"), built.text());
   }
