@@ -17,8 +17,8 @@ using test::ScopedFaults;
 using test::ScopedVariable;
 
 // A device with a buffer, page-locked memory and a stream.
-struct Desk {
-  Desk() {
+struct Fixture {
+  Fixture() {
     std::memset(pinned.data(), 0, pinned.bytes());
     std::memset(pinned.data(), 'a', kBytes);
   }
@@ -39,184 +39,184 @@ struct Desk {
 };
 
 TEST(CudaFake, WorkRunsWhenSomethingWaits) {
-  const Desk desk;
-  desk.RoundTrip(desk.stream.get());
-  EXPECT_EQ(desk.gpu.fake.pending(), 2);
-  EXPECT_FALSE(desk.HasResult());
-  EXPECT_EQ(desk.api.StreamSynchronize(desk.stream.get()), CUDA_SUCCESS);
-  EXPECT_TRUE(desk.HasResult());
+  const Fixture fixture;
+  fixture.RoundTrip(fixture.stream.get());
+  EXPECT_EQ(fixture.gpu.fake.pending(), 2);
+  EXPECT_FALSE(fixture.HasResult());
+  EXPECT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), CUDA_SUCCESS);
+  EXPECT_TRUE(fixture.HasResult());
 }
 
 TEST(CudaFake, AQueriedEventComesNearerStepByStep) {
-  const Desk desk;
-  const auto event = cuda::MakeEvent(desk.gpu.device).value();
-  EXPECT_EQ(desk.api.EventQuery(event.get()), CUDA_SUCCESS) << "nothing was recorded";
-  desk.RoundTrip(desk.stream.get());
-  EXPECT_EQ(desk.api.EventRecord(event.get(), desk.stream.get()), CUDA_SUCCESS);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(desk.api.EventQuery(event.get()), CUDA_ERROR_NOT_READY);
-  EXPECT_EQ(desk.api.EventQuery(event.get()), CUDA_SUCCESS);
-  EXPECT_TRUE(desk.HasResult());
+  const Fixture fixture;
+  const auto event = cuda::MakeEvent(fixture.gpu.device).value();
+  EXPECT_EQ(fixture.api.EventQuery(event.get()), CUDA_SUCCESS) << "nothing was recorded";
+  fixture.RoundTrip(fixture.stream.get());
+  EXPECT_EQ(fixture.api.EventRecord(event.get(), fixture.stream.get()), CUDA_SUCCESS);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(fixture.api.EventQuery(event.get()), CUDA_ERROR_NOT_READY);
+  EXPECT_EQ(fixture.api.EventQuery(event.get()), CUDA_SUCCESS);
+  EXPECT_TRUE(fixture.HasResult());
 }
 
 TEST(CudaFake, StreamsRunInTheirOwnOrder) {
-  const Desk desk;
-  const auto other = cuda::MakeStream(desk.gpu.device).value();
-  const auto event = cuda::MakeEvent(desk.gpu.device).value();
+  const Fixture fixture;
+  const auto other = cuda::MakeStream(fixture.gpu.device).value();
+  const auto event = cuda::MakeEvent(fixture.gpu.device).value();
   EXPECT_EQ(
-      desk.api.MemcpyHtoDAsync(desk.buffer.address(), desk.pinned.data(), Desk::kBytes, desk.stream.get()),
+      fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), Fixture::kBytes, fixture.stream.get()),
       CUDA_SUCCESS);
   // Without a wait the other stream reads what nobody has written.
   const auto read = [&] {
-    EXPECT_EQ(desk.api.MemcpyDtoHAsync(desk.result(), desk.buffer.address(), Desk::kBytes, other.get()),
+    EXPECT_EQ(fixture.api.MemcpyDtoHAsync(fixture.result(), fixture.buffer.address(), Fixture::kBytes, other.get()),
               CUDA_SUCCESS);
-    EXPECT_EQ(desk.api.StreamSynchronize(other.get()), CUDA_SUCCESS);
+    EXPECT_EQ(fixture.api.StreamSynchronize(other.get()), CUDA_SUCCESS);
   };
   read();
-  EXPECT_EQ(desk.result()[0], std::byte{0xCD});
-  EXPECT_EQ(desk.api.EventRecord(event.get(), desk.stream.get()), CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.StreamWaitEvent(other.get(), event.get(), 0), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.result()[0], std::byte{0xCD});
+  EXPECT_EQ(fixture.api.EventRecord(event.get(), fixture.stream.get()), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.StreamWaitEvent(other.get(), event.get(), 0), CUDA_SUCCESS);
   read();
-  EXPECT_TRUE(desk.HasResult());
+  EXPECT_TRUE(fixture.HasResult());
 }
 
 TEST(CudaFake, CopiesRectangles) {
-  const Desk desk;
-  for (int i = 0; i < 16; ++i) desk.pinned.data()[i] = static_cast<std::byte>(i);
+  const Fixture fixture;
+  for (int i = 0; i < 16; ++i) fixture.pinned.data()[i] = static_cast<std::byte>(i);
   CUDA_MEMCPY2D copy{};
   copy.srcMemoryType = CU_MEMORYTYPE_HOST;
-  copy.srcHost = desk.pinned.data();
+  copy.srcHost = fixture.pinned.data();
   copy.srcPitch = 8;
   copy.srcXInBytes = 2;
   copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
-  copy.dstDevice = desk.buffer.address();
+  copy.dstDevice = fixture.buffer.address();
   copy.dstPitch = 3;
   copy.WidthInBytes = 3;
   copy.Height = 2;
-  EXPECT_EQ(desk.api.Memcpy2DAsync(&copy, desk.stream.get()), CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.MemcpyDtoHAsync(desk.result(), desk.buffer.address(), 6, desk.stream.get()),
+  EXPECT_EQ(fixture.api.Memcpy2DAsync(&copy, fixture.stream.get()), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.MemcpyDtoHAsync(fixture.result(), fixture.buffer.address(), 6, fixture.stream.get()),
             CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.StreamSynchronize(desk.stream.get()), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), CUDA_SUCCESS);
   constexpr std::array<std::uint8_t, 6> kExpected = {2, 3, 4, 10, 11, 12};
-  EXPECT_EQ(std::memcmp(desk.result(), kExpected.data(), kExpected.size()), 0);
+  EXPECT_EQ(std::memcmp(fixture.result(), kExpected.data(), kExpected.size()), 0);
   copy.Height = 6;  // 18 bytes of 16
-  EXPECT_EQ(desk.api.Memcpy2DAsync(&copy, desk.stream.get()), 1);
+  EXPECT_EQ(fixture.api.Memcpy2DAsync(&copy, fixture.stream.get()), 1);
 }
 
 TEST(CudaFake, NoticesMemoryThatIsFreedTooEarly) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
-  Desk desk;
-  desk.RoundTrip(desk.stream.get());
-  desk.stream = cuda::Stream();  // which does not end its work
-  EXPECT_STREQ(desk.gpu.fake.errors(), "");
-  desk.buffer = DeviceBuffer();
-  EXPECT_STREQ(desk.gpu.fake.errors(),
+  Fixture fixture;
+  fixture.RoundTrip(fixture.stream.get());
+  fixture.stream = cuda::Stream();  // which does not end its work
+  EXPECT_STREQ(fixture.gpu.fake.errors(), "");
+  fixture.buffer = DeviceBuffer();
+  EXPECT_STREQ(fixture.gpu.fake.errors(),
                "memory is freed that pending work still touches: cuMemcpyHtoDAsync_v2\n");
-  desk.gpu.fake.reset();
-  EXPECT_STREQ(desk.gpu.fake.errors(), "");
+  fixture.gpu.fake.reset();
+  EXPECT_STREQ(fixture.gpu.fake.errors(), "");
 
-  desk.stream = cuda::MakeStream(desk.gpu.device).value();
-  desk.buffer = DeviceBuffer::Allocate(desk.gpu.device, Desk::kBytes).value();
-  EXPECT_EQ(desk.api.MemcpyHtoDAsync(desk.buffer.address(), desk.pinned.data(), 1, desk.stream.get()),
+  fixture.stream = cuda::MakeStream(fixture.gpu.device).value();
+  fixture.buffer = DeviceBuffer::Allocate(fixture.gpu.device, Fixture::kBytes).value();
+  EXPECT_EQ(fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), 1, fixture.stream.get()),
             CUDA_SUCCESS);
-  desk.pinned = PinnedBuffer();
-  EXPECT_STREQ(desk.gpu.fake.errors(),
+  fixture.pinned = PinnedBuffer();
+  EXPECT_STREQ(fixture.gpu.fake.errors(),
                "memory is freed that pending work still touches: cuMemcpyHtoDAsync_v2\n");
 }
 
 TEST(CudaFake, NoticesMemoryThatIsNotThere) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
-  const Desk desk;
+  const Fixture fixture;
   CUdeviceptr address = 0;
-  EXPECT_EQ(desk.api.MemAlloc(&address, 8), CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.MemFree(address), CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.MemFree(address), 1);
-  EXPECT_EQ(desk.api.MemFreeHost(desk.pinned.data() + 1), 1);
-  EXPECT_EQ(desk.api.MemsetD8Async(desk.buffer.address() + 1, 0, Desk::kBytes, desk.stream.get()), 1);
-  EXPECT_EQ(desk.api.MemcpyDtoDAsync(desk.buffer.address(), address, 1, desk.stream.get()), 1);
-  const std::string errors = desk.gpu.fake.errors();
+  EXPECT_EQ(fixture.api.MemAlloc(&address, 8), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.MemFree(address), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.MemFree(address), 1);
+  EXPECT_EQ(fixture.api.MemFreeHost(fixture.pinned.data() + 1), 1);
+  EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address() + 1, 0, Fixture::kBytes, fixture.stream.get()), 1);
+  EXPECT_EQ(fixture.api.MemcpyDtoDAsync(fixture.buffer.address(), address, 1, fixture.stream.get()), 1);
+  const std::string errors = fixture.gpu.fake.errors();
   EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 2) << errors;
 }
 
 TEST(CudaFake, MisuseEndsTheProcess) {
-  const Desk desk;
-  EXPECT_DEATH(desk.api.MemFree(1), "libcuda double: device memory is freed that is not allocated");
+  const Fixture fixture;
+  EXPECT_DEATH(fixture.api.MemFree(1), "fake libcuda: device memory is freed that is not allocated");
 }
 
 TEST(CudaFake, WantsAContextOnEveryThread) {
-  const Desk desk;
+  const Fixture fixture;
   CUdeviceptr address = 0;
   std::thread([&] {
-    EXPECT_EQ(desk.api.MemAlloc(&address, 8), 201);
-    EXPECT_EQ(desk.api.StreamSynchronize(desk.stream.get()), 201);
+    EXPECT_EQ(fixture.api.MemAlloc(&address, 8), 201);
+    EXPECT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), 201);
   }).join();
 }
 
 TEST(CudaFake, ReplaysGraphs) {
-  const Desk desk;
+  const Fixture fixture;
   CUgraph_st* graph = nullptr;
   CUgraphExec_st* executable = nullptr;
-  ASSERT_EQ(desk.api.StreamBeginCapture(desk.stream.get(), cuda::kCaptureThreadLocal), CUDA_SUCCESS);
-  desk.RoundTrip(desk.stream.get());
-  ASSERT_EQ(desk.api.StreamEndCapture(desk.stream.get(), &graph), CUDA_SUCCESS);
-  ASSERT_EQ(desk.api.GraphInstantiate(&executable, graph, 0), CUDA_SUCCESS);
-  EXPECT_EQ(desk.api.GraphDestroy(graph), CUDA_SUCCESS);
-  EXPECT_EQ(desk.gpu.fake.pending(), 0) << "what is captured does not run";
+  ASSERT_EQ(fixture.api.StreamBeginCapture(fixture.stream.get(), cuda::kCaptureThreadLocal), CUDA_SUCCESS);
+  fixture.RoundTrip(fixture.stream.get());
+  ASSERT_EQ(fixture.api.StreamEndCapture(fixture.stream.get(), &graph), CUDA_SUCCESS);
+  ASSERT_EQ(fixture.api.GraphInstantiate(&executable, graph, 0), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.api.GraphDestroy(graph), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.gpu.fake.pending(), 0) << "what is captured does not run";
   for (const char letter : {'x', 'y'}) {
-    std::memset(desk.pinned.data(), letter, Desk::kBytes);
-    ASSERT_EQ(desk.api.GraphLaunch(executable, desk.stream.get()), CUDA_SUCCESS);
-    EXPECT_FALSE(desk.HasResult());
-    ASSERT_EQ(desk.api.StreamSynchronize(desk.stream.get()), CUDA_SUCCESS);
-    EXPECT_TRUE(desk.HasResult());
+    std::memset(fixture.pinned.data(), letter, Fixture::kBytes);
+    ASSERT_EQ(fixture.api.GraphLaunch(executable, fixture.stream.get()), CUDA_SUCCESS);
+    EXPECT_FALSE(fixture.HasResult());
+    ASSERT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), CUDA_SUCCESS);
+    EXPECT_TRUE(fixture.HasResult());
   }
-  EXPECT_EQ(desk.api.GraphExecDestroy(executable), CUDA_SUCCESS);
-  EXPECT_EQ(desk.gpu.fake.live_handles(), 1);
+  EXPECT_EQ(fixture.api.GraphExecDestroy(executable), CUDA_SUCCESS);
+  EXPECT_EQ(fixture.gpu.fake.live_handles(), 1);
 }
 
 TEST(CudaFake, CaptureEndsWithAForbiddenCall) {
-  const Desk desk;
+  const Fixture fixture;
   CUgraph_st* graph = nullptr;
   CUdeviceptr address = 0;
-  EXPECT_EQ(desk.api.StreamEndCapture(desk.stream.get(), &graph), 401);
+  EXPECT_EQ(fixture.api.StreamEndCapture(fixture.stream.get(), &graph), 401);
   for (int call = 0; call < 2; ++call) {
-    ASSERT_EQ(desk.api.StreamBeginCapture(desk.stream.get(), cuda::kCaptureThreadLocal), CUDA_SUCCESS);
-    EXPECT_EQ(call == 0 ? desk.api.MemAlloc(&address, 8) : desk.api.StreamSynchronize(desk.stream.get()),
+    ASSERT_EQ(fixture.api.StreamBeginCapture(fixture.stream.get(), cuda::kCaptureThreadLocal), CUDA_SUCCESS);
+    EXPECT_EQ(call == 0 ? fixture.api.MemAlloc(&address, 8) : fixture.api.StreamSynchronize(fixture.stream.get()),
               900);
-    EXPECT_EQ(desk.api.MemsetD8Async(desk.buffer.address(), 0, 1, desk.stream.get()), 901);
-    EXPECT_EQ(desk.api.StreamEndCapture(desk.stream.get(), &graph), 901);
+    EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address(), 0, 1, fixture.stream.get()), 901);
+    EXPECT_EQ(fixture.api.StreamEndCapture(fixture.stream.get(), &graph), 901);
     EXPECT_EQ(graph, nullptr);
   }
-  desk.RoundTrip(desk.stream.get());
-  EXPECT_EQ(desk.api.StreamSynchronize(desk.stream.get()), CUDA_SUCCESS);
-  EXPECT_TRUE(desk.HasResult());
+  fixture.RoundTrip(fixture.stream.get());
+  EXPECT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), CUDA_SUCCESS);
+  EXPECT_TRUE(fixture.HasResult());
 }
 
 TEST(CudaFake, APoisonedContextStaysSo) {
-  const Desk desk;
+  const Fixture fixture;
   {
     const ScopedFaults faults("cuMemsetD8Async=716@1");
-    EXPECT_EQ(desk.api.MemsetD8Async(desk.buffer.address(), 0, 1, desk.stream.get()), 716);
+    EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address(), 0, 1, fixture.stream.get()), 716);
   }
-  EXPECT_EQ(desk.api.StreamSynchronize(desk.stream.get()), 716);
-  EXPECT_EQ(desk.api.MemFree(desk.buffer.address()), 716);
-  desk.gpu.fake.reset();
+  EXPECT_EQ(fixture.api.StreamSynchronize(fixture.stream.get()), 716);
+  EXPECT_EQ(fixture.api.MemFree(fixture.buffer.address()), 716);
+  fixture.gpu.fake.reset();
 }
 
 TEST(CudaFake, ACaptureOfAnotherThreadForbidsOnlyWhatItsModeSays) {
-  const Desk desk;
-  const auto captured = cuda::MakeStream(desk.gpu.device).value();
+  const Fixture fixture;
+  const auto captured = cuda::MakeStream(fixture.gpu.device).value();
   constexpr unsigned kGlobal = 0;
   for (const unsigned mode : {kGlobal, unsigned{cuda::kCaptureThreadLocal}}) {
-    ASSERT_EQ(desk.api.StreamBeginCapture(captured.get(), mode), CUDA_SUCCESS);
+    ASSERT_EQ(fixture.api.StreamBeginCapture(captured.get(), mode), CUDA_SUCCESS);
     std::thread other([&] {
-      ASSERT_TRUE(desk.gpu.device.MakeCurrent().ok());
-      const bool works = DeviceBuffer::Allocate(desk.gpu.device, 16).ok();
+      ASSERT_TRUE(fixture.gpu.device.MakeCurrent().ok());
+      const bool works = DeviceBuffer::Allocate(fixture.gpu.device, 16).ok();
       EXPECT_EQ(works, mode != kGlobal);
     });
     other.join();
     CUgraph_st* graph = nullptr;
-    EXPECT_EQ(desk.api.StreamEndCapture(captured.get(), &graph), mode == kGlobal ? 901 : CUDA_SUCCESS);
+    EXPECT_EQ(fixture.api.StreamEndCapture(captured.get(), &graph), mode == kGlobal ? 901 : CUDA_SUCCESS);
     if (graph) {
-      EXPECT_EQ(desk.api.GraphDestroy(graph), CUDA_SUCCESS);
+      EXPECT_EQ(fixture.api.GraphDestroy(graph), CUDA_SUCCESS);
     }
   }
 }

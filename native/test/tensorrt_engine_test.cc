@@ -29,7 +29,7 @@ TEST_P(TensorRtEngine, EncodesClipsAndText) {
     EXPECT_EQ(signature.text_input, "input_ids int64 [?,?], attention_mask int64 [?,?]");
     EXPECT_EQ(engine->info().backend, "tensorrt");
     EXPECT_TRUE(engine->info().version.starts_with(std::to_string(GetParam()) + "."));
-    EXPECT_EQ(engine->info().library, doubles_.path());
+    EXPECT_EQ(engine->info().library, fakes_.path());
     EXPECT_EQ(engine->device(), 0);
     EXPECT_EQ(engine->lanes(Tower::kVideo), 2);
     EXPECT_EQ(engine->lanes(Tower::kText), 2);
@@ -59,8 +59,8 @@ TEST_P(TensorRtEngine, TakesClipsFromTheHostAndFromTheDevice) {
     ASSERT_TRUE(engine);
     EXPECT_EQ(engine->signature().video_form, tao ? "tao" : "canonical");
     const std::vector host = {TestClip(1), TestClip(2), TestClip(3)};
-    const std::vector mixed = {OnDevice(doubles_.device(), host[0]), host[1],
-                               OnDevice(doubles_.device(), host[2])};
+    const std::vector mixed = {OnDevice(fakes_.device(), host[0]), host[1],
+                               OnDevice(fakes_.device(), host[2])};
     std::vector<std::vector<float>> expected;
     for (const ClipPtr& clip : host) expected.push_back(VideoVector(clip, tao));
     ExpectRows(Encode(*engine, mixed, cancel_), expected);
@@ -115,9 +115,9 @@ TEST_P(TensorRtEngine, PadsTextToShapesThatComeAgain) {
     ASSERT_TRUE(engine);
     std::vector<TokenRow> rows;
     for (const std::size_t length : lengths) rows.emplace_back(length, static_cast<std::int64_t>(length) + 1);
-    doubles_.Trace();
+    fakes_.Trace();
     ExpectText(Encode(*engine, rows, cancel_), rows);
-    EXPECT_EQ(doubles_.Trace(),
+    EXPECT_EQ(fakes_.Trace(),
               std::string("enqueue profile=0 input_ids=") + shape + " attention_mask=" + shape + "\n");
   }
 }
@@ -150,9 +150,9 @@ TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesLeast) {
   plan.min = "3x2x3x4x4";
   const auto engine = Create(plan);
   ASSERT_TRUE(engine);
-  doubles_.Trace();
+  fakes_.Trace();
   ExpectVideo(Encode(*engine, std::vector{TestClip(8)}, cancel_), {TestClip(8)});
-  EXPECT_EQ(doubles_.Trace(), "enqueue profile=0 videos=3x2x3x4x4\n");
+  EXPECT_EQ(fakes_.Trace(), "enqueue profile=0 videos=3x2x3x4x4\n");
 }
 
 TEST_P(TensorRtEngine, NeedsNoProfileWhereNoShapeIsOpen) {
@@ -212,10 +212,10 @@ TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
     const auto engine = Create(plan);
     ASSERT_TRUE(engine);
     EXPECT_EQ(engine->signature().max_video_batch, 4);
-    doubles_.Trace();
+    fakes_.Trace();
     ExpectRows(Encode(*engine, std::vector{TestClip(1), TestClip(2)}, cancel_),
                {VideoVector(TestClip(1), tao), VideoVector(TestClip(2), tao)});
-    EXPECT_EQ(doubles_.Trace(),
+    EXPECT_EQ(fakes_.Trace(),
               std::string("enqueue profile=0 videos=") + (tao ? "2x3x2x4x4\n" : "2x2x3x4x4\n"));
 
     plan.min = tao ? "1x3x1x6x6" : "1x1x3x6x6";
@@ -276,11 +276,11 @@ TEST_P(TensorRtEngine, RunsOnTheDeviceThatItWasMadeFor) {
   const auto second = Create(Options(), 1);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(second->device(), 1);
-  EXPECT_GT(doubles_.cuda().live_bytes(0), 0U);
-  EXPECT_EQ(doubles_.cuda().live_bytes(0), doubles_.cuda().live_bytes(1));
+  EXPECT_GT(fakes_.cuda().live_bytes(0), 0U);
+  EXPECT_EQ(fakes_.cuda().live_bytes(0), fakes_.cuda().live_bytes(1));
   // In turn and in flight at a time, on one thread.
   const std::vector<ClipPtr> clips = {TestClip(1)};
-  const std::vector<ClipPtr> others = {OnDevice(doubles_.device(1), TestClip(2))};
+  const std::vector<ClipPtr> others = {OnDevice(fakes_.device(1), TestClip(2))};
   auto run = first->BeginVideo(clips, cancel_);
   auto other = second->BeginVideo(others, cancel_);
   ASSERT_TRUE(run.ok() && other.ok());
@@ -298,7 +298,7 @@ TEST_P(TensorRtEngine, IsMadeUsedAndFreedOnThreadsOfTheirOwn) {
     ExpectVideo(Encode(*engine, clips, cancel_), clips);
   }).get();
   std::async(std::launch::async, [&] { engine.reset(); }).get();
-  const std::string trace = doubles_.Trace();
+  const std::string trace = fakes_.Trace();
   const std::string freed = "~context\n~context\n~engine\n~runtime\n";
   EXPECT_TRUE(trace.ends_with(freed + freed)) << trace;
   ExpectNothingLeft();

@@ -70,7 +70,7 @@ TEST_P(TensorRtFaults, EveryLogOfAPlanThatCannotBeLoadedIsUnderstood) {
 TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
   TensorRtOptions options = Options();
   const std::string text = VideoPlan().text();
-  const auto version = trt::Library::Open(doubles_.path()).value()->version();
+  const auto version = trt::Library::Open(fakes_.path()).value()->version();
   const auto other = [&](const std::string& path) {
     TensorRtOptions changed = options;
     changed.video_path = path;
@@ -78,18 +78,18 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
     return engine.ok() ? Status() : engine.status();
   };
   // By what the header says, before the library sees them.
-  doubles_.Trace();
+  fakes_.Trace();
   for (const trt::Version& built : {trt::Version{8, 6, 1, 6},
                                     {version.major, version.minor, version.patch, version.build + 1},
                                     {21 - version.major, 0, 0, 1}}) {
-    const Status status = other(doubles_.WritePlan("other.plan", text, built));
+    const Status status = other(fakes_.WritePlan("other.plan", text, built));
     EXPECT_EQ(status.code(), StatusCode::kLibrary);
-    EXPECT_EQ(status.message(), "the plan " + (doubles_.folder() / "other.plan").string() +
-                                    " was built by TensorRT " + built.text() + ", but " + doubles_.path() +
+    EXPECT_EQ(status.message(), "the plan " + (fakes_.folder() / "other.plan").string() +
+                                    " was built by TensorRT " + built.text() + ", but " + fakes_.path() +
                                     " is " + version.text() + "; build it again with this version");
     EXPECT_EQ(Detail(status, "found"), built.text());
   }
-  const std::string bad = doubles_.folder() / "bad.plan";
+  const std::string bad = fakes_.folder() / "bad.plan";
   for (const auto& [bytes, message] :
        {std::pair<std::string, const char*>{"", "it has 0 bytes"},
         {"ftrt", "it has 4 bytes"},
@@ -100,33 +100,33 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
     EXPECT_NE(status.message().find(bad + " is not a TensorRT plan: " + message), std::string::npos)
         << status.message();
   }
-  for (const std::string& path : {(doubles_.folder() / "none.plan").string(), doubles_.folder().string()}) {
+  for (const std::string& path : {(fakes_.folder() / "none.plan").string(), fakes_.folder().string()}) {
     const Status status = other(path);
     EXPECT_EQ(status.code(), StatusCode::kModel);
     EXPECT_NE(status.message().find("the plan " + path + " cannot be read"), std::string::npos)
         << status.message();
   }
-  EXPECT_EQ(doubles_.Trace(), "");
+  EXPECT_EQ(fakes_.Trace(), "");
 
   // By TensorRT.
-  const Status cut = other(doubles_.WritePlan("cut.plan", ""));
+  const Status cut = other(fakes_.WritePlan("cut.plan", ""));
   EXPECT_EQ(Detail(cut, "cause"), "corrupt_plan");
-  const Status gpu = other(doubles_.WritePlan("gpu.plan", "gpu 8.0\n" + text));
+  const Status gpu = other(fakes_.WritePlan("gpu.plan", "gpu 8.0\n" + text));
   EXPECT_EQ(gpu.code(), StatusCode::kModel);
   EXPECT_EQ(Detail(gpu, "cause"), "device_mismatch");
-  EXPECT_TRUE(other(doubles_.WritePlan("same.plan", "gpu 9.0\n" + text)).ok());
+  EXPECT_TRUE(other(fakes_.WritePlan("same.plan", "gpu 9.0\n" + text)).ok());
 }
 
 TEST_P(TensorRtFaults, CodeOfThePlanRunsOnlyWhenAsked) {
   TensorRtOptions options = Options();
-  options.video_path = doubles_.WritePlan("video.plan", "host_code\n" + VideoPlan().text());
+  options.video_path = fakes_.WritePlan("video.plan", "host_code\n" + VideoPlan().text());
   const auto refused = TryCreate(options);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.status().code(), StatusCode::kModel);
   options.host_code = true;
   EXPECT_TRUE(Create(options));
   // A plan that brings its own runtime may be of another version, about which the library decides.
-  options.video_path = doubles_.WritePlan("video.plan", VideoPlan().text(), {10, 0, 0, 6});
+  options.video_path = fakes_.WritePlan("video.plan", VideoPlan().text(), {10, 0, 0, 6});
   EXPECT_EQ(Detail(TryCreate(options).status(), "cause"), "version_mismatch");
   EXPECT_NE(Detail(TryCreate(options).status(), "log"), "");
 }
@@ -141,8 +141,8 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
     const auto engine = TryCreate(options);
     ASSERT_FALSE(engine.ok());
     EXPECT_EQ(engine.status().code(), StatusCode::kLibrary);
-    EXPECT_EQ(engine.status().message(), doubles_.path() + " cannot create a runtime: " + message);
-    EXPECT_EQ(Detail(engine.status(), "library"), doubles_.path());
+    EXPECT_EQ(engine.status().message(), fakes_.path() + " cannot create a runtime: " + message);
+    EXPECT_EQ(Detail(engine.status(), "library"), fakes_.path());
   }
   ExpectNothingLeft();
 }
@@ -150,7 +150,7 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
 // Every call that making an engine consists of fails once, in both of the ways that matter.
 TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
   using Left = std::tuple<std::size_t, std::size_t, int>;
-  const FakeCuda cuda = doubles_.cuda();
+  const FakeCuda cuda = fakes_.cuda();
   const auto left = [&cuda] { return Left(cuda.live_bytes(-1), cuda.pinned_bytes(), cuda.live_handles()); };
   const TensorRtOptions options = Options();
   const std::vector<std::pair<const char*, std::vector<int>>> functions = {
@@ -169,7 +169,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
     for (const int fault : faults_of) {
       int failed = 0;
       for (int call = 1; call < 100; ++call) {
-        const auto preprocessor = cuda::Preprocessor::Load(doubles_.device());
+        const auto preprocessor = cuda::Preprocessor::Load(fakes_.device());
         ASSERT_TRUE(preprocessor.ok());
         const Left before = left();
         const std::string faults =
@@ -177,7 +177,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
         const bool poisons = fault == 700;
         Result<std::unique_ptr<Engine>> engine = [&] {
           const ScopedFaults scoped(faults);
-          return CreateTensorRtEngine(doubles_.device(), preprocessor.value(), options);
+          return CreateTensorRtEngine(fakes_.device(), preprocessor.value(), options);
         }();
         if (engine.ok()) break;
         ++failed;
@@ -195,13 +195,13 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
           EXPECT_EQ(left(), before) << faults;
         }
         EXPECT_FALSE(engine.status().message().empty());
-        doubles_.cuda().reset();
+        fakes_.cuda().reset();
       }
       EXPECT_GE(failed, 1) << function;
       EXPECT_LT(failed, 90) << function;
     }
   }
-  EXPECT_EQ(doubles_.cuda().pending(), 0);
+  EXPECT_EQ(fakes_.cuda().pending(), 0);
 }
 
 // Every call of a run fails once; the next run is as good as ever.
@@ -214,7 +214,7 @@ TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
   for (const bool is_tao : {false, true}) {
     const auto engine = Create(is_tao ? tao : VideoPlan());
     ASSERT_TRUE(engine);
-    const std::vector<ClipPtr> clips = {TestClip(1), OnDevice(doubles_.device(), TestClip(2))};
+    const std::vector<ClipPtr> clips = {TestClip(1), OnDevice(fakes_.device(), TestClip(2))};
     const std::vector<std::vector<float>> expected = {VideoVector(clips[0], is_tao),
                                                       VideoVector(TestClip(2), is_tao)};
     for (const auto& [function, fault, code] : {std::tuple{"setInputShape", 1, StatusCode::kEngine},
@@ -238,7 +238,7 @@ TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
         ASSERT_FALSE(vectors.ok()) << function;
         EXPECT_EQ(vectors.status().code(), code) << function << ": " << vectors.status().message();
       }
-      EXPECT_EQ(doubles_.cuda().pending(), 0) << function;
+      EXPECT_EQ(fakes_.cuda().pending(), 0) << function;
       ExpectRows(Encode(*fresh, clips, cancel_), expected);
     }
   }

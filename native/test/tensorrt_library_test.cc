@@ -17,16 +17,16 @@ namespace {
 COSMOS_TENSORRT_SUITE(TensorRtLibrary);
 
 TEST_P(TensorRtLibrary, IsOpenedOnceAndSaysWhatItIs) {
-  const auto library = trt::Library::Open(doubles_.path());
+  const auto library = trt::Library::Open(fakes_.path());
   ASSERT_TRUE(library.ok()) << library.status().message();
-  EXPECT_EQ(library.value(), trt::Library::Open(doubles_.path()).value());
+  EXPECT_EQ(library.value(), trt::Library::Open(fakes_.path()).value());
   EXPECT_EQ(library.value()->major(), GetParam());
   EXPECT_FALSE(library.value()->lean());
-  const auto probe = ProbeTensorRt(doubles_.path());
+  const auto probe = ProbeTensorRt(fakes_.path());
   ASSERT_TRUE(probe.ok());
   EXPECT_EQ(probe.value().version, library.value()->version().text());
 
-  const TensorRtDoubles lean(GetParam(), "libnvinfer_lean.so");
+  const TensorRtFakes lean(GetParam(), "libnvinfer_lean.so");
   const auto lean_probe = ProbeTensorRt(lean.path());
   ASSERT_TRUE(lean_probe.ok()) << lean_probe.status().message();
   EXPECT_TRUE(lean_probe.value().lean);
@@ -42,7 +42,7 @@ TEST_P(TensorRtLibrary, IsTakenInKnownVersionsOnly) {
                                        {"9.3.0.1", false},
                                        {"12.0.0.1", false}}) {
     if (known && !std::string(version).starts_with(std::to_string(GetParam()))) continue;
-    const TensorRtDoubles fresh(GetParam());
+    const TensorRtFakes fresh(GetParam());
     const ScopedVariable setting("COSMOS_FAKE_NVINFER_VERSION", version);
     const auto probe = ProbeTensorRt(fresh.path());
     ASSERT_EQ(probe.ok(), known) << version;

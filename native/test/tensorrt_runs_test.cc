@@ -31,13 +31,13 @@ TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
   const auto clips_b = Clips(10, 3);
   const std::vector<TokenRow> rows_a = {{1, 2}};
   const std::vector<TokenRow> rows_b = {{3}, {4, 5, 6}};
-  doubles_.Trace();
+  fakes_.Trace();
   auto video_a = engine->BeginVideo(clips_a, cancel_);
   auto text_a = engine->BeginText(rows_a, cancel_);
   auto video_b = engine->BeginVideo(clips_b, cancel_);
   auto text_b = engine->BeginText(rows_b, cancel_);
   ASSERT_TRUE(video_a.ok() && video_b.ok() && text_a.ok() && text_b.ok());
-  EXPECT_EQ(doubles_.Trace(),
+  EXPECT_EQ(fakes_.Trace(),
             "enqueue profile=0 videos=3x2x3x4x4\n"
             "enqueue profile=0 input_ids=1x8 attention_mask=1x8\n"
             "enqueue profile=1 videos=3x2x3x4x4\n"
@@ -62,22 +62,22 @@ TEST_P(TensorRtRuns, AreReplayedFromTheThirdOfAShapeInARowOn) {
   {
     const auto engine = Create();
     ASSERT_TRUE(engine);
-    const FakeCuda cuda = doubles_.cuda();
-    doubles_.Trace();
+    const FakeCuda cuda = fakes_.cuda();
+    fakes_.Trace();
     const std::string plain = "enqueue profile=0 videos=2x2x3x4x4\n";
     const std::string captured = "capture profile=0 videos=2x2x3x4x4\n";
     for (int i = 0; i < 6; ++i) {
       const auto clips = Clips(10 * i, 2);
       ExpectVideo(Encode(*engine, clips, cancel_), clips);
     }
-    EXPECT_EQ(doubles_.Trace(), plain + plain + captured);
+    EXPECT_EQ(fakes_.Trace(), plain + plain + captured);
     EXPECT_EQ(cuda.calls("cuGraphLaunch"), 4);
     // Another shape changes the context, and with it the graph has lost its meaning: the double knows.
     ExpectVideo(Encode(*engine, Clips(1, 3), cancel_), Clips(1, 3));
     EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 1);
-    doubles_.Trace();
+    fakes_.Trace();
     for (int i = 0; i < 3; ++i) ExpectVideo(Encode(*engine, Clips(i, 2), cancel_), Clips(i, 2));
-    EXPECT_EQ(doubles_.Trace(), plain + plain + captured);
+    EXPECT_EQ(fakes_.Trace(), plain + plain + captured);
     EXPECT_EQ(cuda.calls("cuGraphLaunch"), 5);
   }
   ExpectNothingLeft();
@@ -90,7 +90,7 @@ TEST_P(TensorRtRuns, AreNotCapturedWhileTheirShapesChange) {
     const std::vector<TokenRow> rows(i % 3 + 1, TokenRow(i % 2 * 8 + 3, i + 1));
     ExpectText(Encode(*engine, rows, cancel_), rows);
   }
-  EXPECT_EQ(doubles_.cuda().calls("cuStreamBeginCapture_v2"), 0);
+  EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0);
 }
 
 TEST_P(TensorRtRuns, AreNeverReplayedWhenNotWanted) {
@@ -99,7 +99,7 @@ TEST_P(TensorRtRuns, AreNeverReplayedWhenNotWanted) {
   const auto engine = Create(options);
   ASSERT_TRUE(engine);
   for (int i = 0; i < 4; ++i) ExpectVideo(Encode(*engine, Clips(i, 1), cancel_), Clips(i, 1));
-  EXPECT_EQ(doubles_.cuda().calls("cuStreamBeginCapture_v2"), 0);
+  EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0);
 }
 
 TEST_P(TensorRtRuns, GoOnWithoutGraphsWhereTheyAreRefused) {
@@ -108,7 +108,7 @@ TEST_P(TensorRtRuns, GoOnWithoutGraphsWhereTheyAreRefused) {
         "cuGraphInstantiateWithFlags=2@1+", "cuGraphLaunch=1@1+"}) {
     const auto engine = Create();
     ASSERT_TRUE(engine);
-    const FakeCuda cuda = doubles_.cuda();
+    const FakeCuda cuda = fakes_.cuda();
     cuda.reset();
     const ScopedFaults faults(fault);
     for (int i = 0; i < 8; ++i) {
@@ -126,9 +126,9 @@ TEST_P(TensorRtRuns, AreNotBegunOnceCancelled) {
   ASSERT_TRUE(engine);
   CancelToken cancelled;
   cancelled.Cancel();
-  doubles_.Trace();
+  fakes_.Trace();
   EXPECT_EQ(Encode(*engine, Clips(1, 1), cancelled).status().code(), StatusCode::kCancelled);
-  EXPECT_EQ(doubles_.Trace(), "");
+  EXPECT_EQ(fakes_.Trace(), "");
   // What has begun is not stopped, but may be thrown away.
   auto run = engine->BeginVideo(Clips(1, 1), cancel_);
   ASSERT_TRUE(run.ok());
@@ -141,7 +141,7 @@ TEST_P(TensorRtRuns, MayBeThrownAwayInFlight) {
     const auto engine = Create();
     ASSERT_TRUE(engine);
     for (int i = 0; i < 5; ++i) {
-      std::vector<ClipPtr> clips = {OnDevice(doubles_.device(), TestClip(i)), TestClip(i + 1)};
+      std::vector<ClipPtr> clips = {OnDevice(fakes_.device(), TestClip(i)), TestClip(i + 1)};
       auto video = engine->BeginVideo(clips, cancel_);
       ASSERT_TRUE(video.ok());
       video.value().reset();
@@ -179,7 +179,7 @@ TEST_P(TensorRtRuns, AnswerManyJobsEachWithItsOwnRows) {
     std::vector<std::pair<Submitted, std::vector<TokenRow>>> texts;
     for (int i = 0; i < 40; ++i) {
       auto clips = Clips(7 * i, i % 7 + 1);
-      if (i % 3 == 0) clips[0] = OnDevice(doubles_.device(), clips[0]);
+      if (i % 3 == 0) clips[0] = OnDevice(fakes_.device(), clips[0]);
       videos.emplace_back(Submitted(executor, clips), Clips(7 * i, i % 7 + 1));
       std::vector<TokenRow> rows(i % 9 + 1, TokenRow(i % 20 + 1, i + 1));
       texts.emplace_back(Submitted(executor, rows), rows);
@@ -207,10 +207,10 @@ TEST_P(TensorRtRuns, EndWithTheirExecutor) {
 
 TEST_P(TensorRtRuns, HalveTheBatchOnceWhenMemoryRunsOut) {
   Executor executor(Create());
-  doubles_.Trace();
+  fakes_.Trace();
   const ScopedFaults faults("enqueueV3=2@1");
   ExpectVideo(Submitted(executor, Clips(1, 6)).Get(), Clips(1, 6));
-  EXPECT_EQ(doubles_.Trace(),
+  EXPECT_EQ(fakes_.Trace(),
             "enqueue profile=0 videos=2x2x3x4x4\n"
             "enqueue profile=0 videos=2x2x3x4x4\n"
             "capture profile=0 videos=2x2x3x4x4\n");
@@ -220,7 +220,7 @@ TEST_P(TensorRtRuns, AreAllAnsweredWhenTheDeviceIsLost) {
   for (const char* fault :
        {"run:enqueueV3=700@2", "cuEventQuery=719@3", "enqueueV3=1@2 cuMemGetInfo_v2=700@1"}) {
     Executor executor(Create());
-    doubles_.cuda().reset();
+    fakes_.cuda().reset();
     const ScopedFaults faults(fault);
     std::vector<Submitted> jobs;
     for (int i = 0; i < 8; ++i) jobs.emplace_back(executor, Clips(i, 2));
@@ -233,8 +233,8 @@ TEST_P(TensorRtRuns, AreAllAnsweredWhenTheDeviceIsLost) {
           << fault << ": " << vectors.status().message();
     }
     EXPECT_GE(lost, 6) << fault;
-    EXPECT_TRUE(doubles_.device().lost()) << fault;
-    doubles_.cuda().reset();
+    EXPECT_TRUE(fakes_.device().lost()) << fault;
+    fakes_.cuda().reset();
   }
 }
 

@@ -22,9 +22,9 @@ inline constexpr int kTinyDim = 4;
 
 // Copies of both doubles that no other test has seen. The environment decides about the devices, when this is
 // made: two of 9.0 unless COSMOS_FAKE_CUDA_DEVICES says otherwise.
-class TensorRtDoubles {
+class TensorRtFakes {
  public:
-  explicit TensorRtDoubles(int major, const std::string& name = "libnvinfer.so");
+  explicit TensorRtFakes(int major, const std::string& name = "libnvinfer.so");
 
   const std::filesystem::path& folder() const { return folder_; }
   const std::string& cuda_path() const { return cuda_; }
@@ -93,7 +93,7 @@ class TensorRtTest : public testing::TestWithParam<int> {
   // Fails the test when anything is left on the GPU.
   void ExpectNothingLeft() const;
 
-  const TensorRtDoubles doubles_{GetParam()};
+  const TensorRtFakes fakes_{GetParam()};
   CancelToken cancel_;
 };
 

@@ -1,4 +1,4 @@
-// The driver itself, devices and contexts.
+// Initialisation, devices and contexts.
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -66,7 +66,7 @@ std::vector<std::unique_ptr<Context>> AllDevices() {
   return devices;
 }
 
-// As the driver does: the first that names no device ends the list.
+// Like the driver, ends the list at the first entry that names no device.
 std::vector<std::unique_ptr<Context>> VisibleDevices() {
   auto all = AllDevices();
   const char* setting = std::getenv("CUDA_VISIBLE_DEVICES");
