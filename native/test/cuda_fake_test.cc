@@ -1,4 +1,4 @@
-// That the double of libcuda notices what real hardware only punishes now and then.
+// Tests of the fake libcuda: it reliably detects mistakes that real hardware punishes only sometimes.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -47,7 +47,7 @@ TEST(CudaFake, WorkRunsWhenSomethingWaits) {
   EXPECT_TRUE(fixture.HasResult());
 }
 
-TEST(CudaFake, AQueriedEventComesNearerStepByStep) {
+TEST(CudaFake, EachQueryOfAnEventRunsOnePieceOfWork) {
   const Fixture fixture;
   const auto event = cuda::MakeEvent(fixture.gpu.device).value();
   EXPECT_EQ(fixture.api.EventQuery(event.get()), CUDA_SUCCESS) << "nothing was recorded";
@@ -62,13 +62,14 @@ TEST(CudaFake, StreamsRunInTheirOwnOrder) {
   const Fixture fixture;
   const auto other = cuda::MakeStream(fixture.gpu.device).value();
   const auto event = cuda::MakeEvent(fixture.gpu.device).value();
-  EXPECT_EQ(
-      fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), Fixture::kBytes, fixture.stream.get()),
-      CUDA_SUCCESS);
-  // Without a wait the other stream reads what nobody has written.
+  EXPECT_EQ(fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), Fixture::kBytes,
+                                        fixture.stream.get()),
+            CUDA_SUCCESS);
+  // Without a wait the other stream reads memory that is not written yet.
   const auto read = [&] {
-    EXPECT_EQ(fixture.api.MemcpyDtoHAsync(fixture.result(), fixture.buffer.address(), Fixture::kBytes, other.get()),
-              CUDA_SUCCESS);
+    EXPECT_EQ(
+        fixture.api.MemcpyDtoHAsync(fixture.result(), fixture.buffer.address(), Fixture::kBytes, other.get()),
+        CUDA_SUCCESS);
     EXPECT_EQ(fixture.api.StreamSynchronize(other.get()), CUDA_SUCCESS);
   };
   read();
@@ -102,11 +103,11 @@ TEST(CudaFake, CopiesRectangles) {
   EXPECT_EQ(fixture.api.Memcpy2DAsync(&copy, fixture.stream.get()), 1);
 }
 
-TEST(CudaFake, NoticesMemoryThatIsFreedTooEarly) {
+TEST(CudaFake, DetectsMemoryThatIsFreedTooEarly) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
   Fixture fixture;
   fixture.RoundTrip(fixture.stream.get());
-  fixture.stream = cuda::Stream();  // which does not end its work
+  fixture.stream = cuda::Stream();  // does not end its work
   EXPECT_STREQ(fixture.gpu.fake.errors(), "");
   fixture.buffer = DeviceBuffer();
   EXPECT_STREQ(fixture.gpu.fake.errors(),
@@ -116,14 +117,15 @@ TEST(CudaFake, NoticesMemoryThatIsFreedTooEarly) {
 
   fixture.stream = cuda::MakeStream(fixture.gpu.device).value();
   fixture.buffer = DeviceBuffer::Allocate(fixture.gpu.device, Fixture::kBytes).value();
-  EXPECT_EQ(fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), 1, fixture.stream.get()),
-            CUDA_SUCCESS);
+  EXPECT_EQ(
+      fixture.api.MemcpyHtoDAsync(fixture.buffer.address(), fixture.pinned.data(), 1, fixture.stream.get()),
+      CUDA_SUCCESS);
   fixture.pinned = PinnedBuffer();
   EXPECT_STREQ(fixture.gpu.fake.errors(),
                "memory is freed that pending work still touches: cuMemcpyHtoDAsync_v2\n");
 }
 
-TEST(CudaFake, NoticesMemoryThatIsNotThere) {
+TEST(CudaFake, DetectsMemoryThatIsNotAllocated) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
   const Fixture fixture;
   CUdeviceptr address = 0;
@@ -131,7 +133,8 @@ TEST(CudaFake, NoticesMemoryThatIsNotThere) {
   EXPECT_EQ(fixture.api.MemFree(address), CUDA_SUCCESS);
   EXPECT_EQ(fixture.api.MemFree(address), 1);
   EXPECT_EQ(fixture.api.MemFreeHost(fixture.pinned.data() + 1), 1);
-  EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address() + 1, 0, Fixture::kBytes, fixture.stream.get()), 1);
+  EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address() + 1, 0, Fixture::kBytes, fixture.stream.get()),
+            1);
   EXPECT_EQ(fixture.api.MemcpyDtoDAsync(fixture.buffer.address(), address, 1, fixture.stream.get()), 1);
   const std::string errors = fixture.gpu.fake.errors();
   EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 2) << errors;
@@ -142,7 +145,7 @@ TEST(CudaFake, MisuseEndsTheProcess) {
   EXPECT_DEATH(fixture.api.MemFree(1), "fake libcuda: device memory is freed that is not allocated");
 }
 
-TEST(CudaFake, WantsAContextOnEveryThread) {
+TEST(CudaFake, RequiresAContextOnEveryThread) {
   const Fixture fixture;
   CUdeviceptr address = 0;
   std::thread([&] {
@@ -179,8 +182,9 @@ TEST(CudaFake, CaptureEndsWithAForbiddenCall) {
   EXPECT_EQ(fixture.api.StreamEndCapture(fixture.stream.get(), &graph), 401);
   for (int call = 0; call < 2; ++call) {
     ASSERT_EQ(fixture.api.StreamBeginCapture(fixture.stream.get(), cuda::kCaptureThreadLocal), CUDA_SUCCESS);
-    EXPECT_EQ(call == 0 ? fixture.api.MemAlloc(&address, 8) : fixture.api.StreamSynchronize(fixture.stream.get()),
-              900);
+    EXPECT_EQ(
+        call == 0 ? fixture.api.MemAlloc(&address, 8) : fixture.api.StreamSynchronize(fixture.stream.get()),
+        900);
     EXPECT_EQ(fixture.api.MemsetD8Async(fixture.buffer.address(), 0, 1, fixture.stream.get()), 901);
     EXPECT_EQ(fixture.api.StreamEndCapture(fixture.stream.get(), &graph), 901);
     EXPECT_EQ(graph, nullptr);
@@ -190,7 +194,7 @@ TEST(CudaFake, CaptureEndsWithAForbiddenCall) {
   EXPECT_TRUE(fixture.HasResult());
 }
 
-TEST(CudaFake, APoisonedContextStaysSo) {
+TEST(CudaFake, StickyErrorsStay) {
   const Fixture fixture;
   {
     const ScopedFaults faults("cuMemsetD8Async=716@1");
@@ -201,7 +205,7 @@ TEST(CudaFake, APoisonedContextStaysSo) {
   fixture.gpu.fake.reset();
 }
 
-TEST(CudaFake, ACaptureOfAnotherThreadForbidsOnlyWhatItsModeSays) {
+TEST(CudaFake, TheModeOfACaptureDecidesWhatOtherThreadsMayCall) {
   const Fixture fixture;
   const auto captured = cuda::MakeStream(fixture.gpu.device).value();
   constexpr unsigned kGlobal = 0;

@@ -1,5 +1,4 @@
-// The engine on the doubles of libnvinfer, for both majors: graphs of every form, batches, and what is
-// refused.
+// Tests the engine on the fakes of libnvinfer, for both majors: the forms of graphs, batches, rejected plans.
 #include "tensorrt/tensorrt_engine.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +35,7 @@ TEST_P(TensorRtEngine, EncodesClipsAndText) {
 
     const std::vector clips = {TestClip(1), TestClip(2), TestClip(3), TestClip(4)};
     ExpectVideo(Encode(*engine, clips, cancel_), clips);
-    // Fewer after more: the buffers still hold the others.
+    // A smaller batch than before: the buffers still hold the other clips.
     const std::vector last = {TestClip(5)};
     ExpectVideo(Encode(*engine, last, cancel_), last);
     const std::vector<TokenRow> rows = {{5, 6, 7}, {9}, {1, 2, 3, 4, 5, 6, 7, 8, 9}};
@@ -80,7 +79,7 @@ TEST_P(TensorRtEngine, WidensHalfPrecision) {
   ExpectRows(Encode(*engine, std::vector<TokenRow>{{4, 2}}, cancel_), {TextVector({4, 2})}, 1e-3F);
 }
 
-TEST_P(TensorRtEngine, FeedsTokensAsThePlanWantsThem) {
+TEST_P(TensorRtEngine, FeedsTokensInThePlansTypeAndOrder) {
   for (const char* type : {"int32", "int64"}) {
     for (const bool mask_first : {false, true}) {
       TextPlan plan;
@@ -88,14 +87,14 @@ TEST_P(TensorRtEngine, FeedsTokensAsThePlanWantsThem) {
       plan.mask_first = mask_first;
       const auto engine = Create({}, plan);
       ASSERT_TRUE(engine);
-      // The toy multiplies them, so that their order does not matter to it.
+      // The toy plan multiplies ids and mask, so their order does not change the vectors.
       const std::vector<TokenRow> rows = {{65000, 2}, {1, 1, 128000}};
       ExpectText(Encode(*engine, rows, cancel_), rows);
     }
   }
 }
 
-TEST_P(TensorRtEngine, PadsTextToShapesThatComeAgain) {
+TEST_P(TensorRtEngine, PadsTextToRepeatedShapes) {
   struct Case {
     const char* min;
     const char* max;
@@ -122,7 +121,7 @@ TEST_P(TensorRtEngine, PadsTextToShapesThatComeAgain) {
   }
 }
 
-TEST_P(TensorRtEngine, RefusesRowsThatAreTooLong) {
+TEST_P(TensorRtEngine, RejectsRowsThatAreTooLong) {
   TextPlan fixed;
   fixed.shape = "-1x6";
   fixed.max = "4x6";
@@ -145,7 +144,7 @@ TEST_P(TensorRtEngine, RefusesRowsThatAreTooLong) {
   }
 }
 
-TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesLeast) {
+TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesMinimum) {
   VideoPlan plan;
   plan.min = "3x2x3x4x4";
   const auto engine = Create(plan);
@@ -155,7 +154,7 @@ TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesLeast) {
   EXPECT_EQ(fakes_.Trace(), "enqueue profile=0 videos=3x2x3x4x4\n");
 }
 
-TEST_P(TensorRtEngine, NeedsNoProfileWhereNoShapeIsOpen) {
+TEST_P(TensorRtEngine, NeedsNoProfileForFixedShapes) {
   VideoPlan video;
   video.input = "videos uint8 1x2x3x4x4";
   video.output = "video_embeddings float32 1x4";
@@ -173,7 +172,7 @@ TEST_P(TensorRtEngine, NeedsNoProfileWhereNoShapeIsOpen) {
   ExpectText(Encode(*engine, std::vector<TokenRow>{{5, 6}}, cancel_), {{5, 6}});
 }
 
-TEST_P(TensorRtEngine, HasNoMoreLanesThanProfilesOrContexts) {
+TEST_P(TensorRtEngine, HasAtMostAsManyLanesAsProfilesAndContexts) {
   for (const auto& [profiles, contexts, lanes] : {std::tuple{1, 2, 1}, {2, 1, 1}, {3, 2, 2}}) {
     VideoPlan plan;
     plan.profiles = profiles;
@@ -185,7 +184,7 @@ TEST_P(TensorRtEngine, HasNoMoreLanesThanProfilesOrContexts) {
   }
 }
 
-TEST_P(TensorRtEngine, KeepsToWhatAllProfilesTake) {
+TEST_P(TensorRtEngine, UsesOnlyShapesThatAllProfilesAccept) {
   VideoPlan plan;
   plan.more = "profile videos 1x2x3x4x4 1x2x3x4x4 2x2x3x4x4\n";
   plan.profiles = 1;
@@ -202,7 +201,7 @@ TEST_P(TensorRtEngine, KeepsToWhatAllProfilesTake) {
       << apart.status().message();
 }
 
-TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
+TEST_P(TensorRtEngine, RunsAtTheModelsSizeIfAPlanAcceptsSeveral) {
   for (const bool tao : {false, true}) {
     VideoPlan plan;
     plan.input = tao ? "videos float32 -1x3x-1x-1x-1" : "videos uint8 -1x-1x3x-1x-1";
@@ -227,7 +226,7 @@ TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
   }
 }
 
-TEST_P(TensorRtEngine, GivesMemoryToOutputsThatNobodyReads) {
+TEST_P(TensorRtEngine, AllocatesMemoryForUnusedOutputs) {
   VideoPlan plan;
   plan.more = "output hidden float32 -1x7x3\noutput flags int32 -1x1\n";
   const auto engine = Create(plan);
@@ -235,7 +234,7 @@ TEST_P(TensorRtEngine, GivesMemoryToOutputsThatNobodyReads) {
   ExpectVideo(Encode(*engine, std::vector{TestClip(1), TestClip(2)}, cancel_), {TestClip(1), TestClip(2)});
 }
 
-TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
+TEST_P(TensorRtEngine, RejectsOtherGraphsAndReportsExpectedAndFound) {
   VideoPlan wrong_input;
   wrong_input.input = "pixels uint8 -1x2x3x4x4";
   VideoPlan wrong_output;
@@ -263,7 +262,7 @@ TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
     EXPECT_NE(engine.status().message().find(message), std::string::npos) << engine.status().message();
   }
   VideoPlan host;
-  host.more = "output flag bool -1x1\n";  // which the double keeps on the host
+  host.more = "output flag bool -1x1\n";  // the fake keeps bool tensors in host memory
   const auto engine = TryCreate(Options(host));
   ASSERT_FALSE(engine.ok());
   EXPECT_EQ(engine.status().code(), StatusCode::kModel);
@@ -271,14 +270,14 @@ TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
   ExpectNothingLeft();
 }
 
-TEST_P(TensorRtEngine, RunsOnTheDeviceThatItWasMadeFor) {
+TEST_P(TensorRtEngine, RunsOnItsOwnDevice) {
   const auto first = Create(Options(), 0);
   const auto second = Create(Options(), 1);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(second->device(), 1);
   EXPECT_GT(fakes_.cuda().live_bytes(0), 0U);
   EXPECT_EQ(fakes_.cuda().live_bytes(0), fakes_.cuda().live_bytes(1));
-  // In turn and in flight at a time, on one thread.
+  // Both in flight at the same time, on one thread.
   const std::vector<ClipPtr> clips = {TestClip(1)};
   const std::vector<ClipPtr> others = {OnDevice(fakes_.device(1), TestClip(2))};
   auto run = first->BeginVideo(clips, cancel_);
@@ -290,7 +289,7 @@ TEST_P(TensorRtEngine, RunsOnTheDeviceThatItWasMadeFor) {
   ExpectVideo(other.value()->Finish(), {TestClip(2)});
 }
 
-TEST_P(TensorRtEngine, IsMadeUsedAndFreedOnThreadsOfTheirOwn) {
+TEST_P(TensorRtEngine, IsCreatedUsedAndFreedOnDifferentThreads) {
   auto engine = std::async(std::launch::async, [&] { return Create(); }).get();
   ASSERT_TRUE(engine);
   std::async(std::launch::async, [&] {

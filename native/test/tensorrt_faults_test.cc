@@ -1,5 +1,5 @@
-// What goes wrong when a TensorRT engine is made or used, and that it ends in one typed error with nothing
-// left.
+// Tests that every failure while a TensorRT engine is created or used yields one typed error and leaks
+// nothing.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -23,7 +23,7 @@ std::string Detail(const Status& status, const std::string& key) {
   return "";
 }
 
-TEST_P(TensorRtFaults, EveryLogOfAPlanThatCannotBeLoadedIsUnderstood) {
+TEST_P(TensorRtFaults, KnownMessagesOfAFailedLoadHaveCauses) {
   struct Case {
     int fault;
     StatusCode code;
@@ -61,13 +61,13 @@ TEST_P(TensorRtFaults, EveryLogOfAPlanThatCannotBeLoadedIsUnderstood) {
     }
   }
   ExpectNothingLeft();
-  // Nothing of it sticks.
+  // The failures leave no state behind.
   const auto engine = Create(options);
   ASSERT_TRUE(engine);
   ExpectVideo(Encode(*engine, std::vector{TestClip(1)}, cancel_), {TestClip(1)});
 }
 
-TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
+TEST_P(TensorRtFaults, PlansOfOtherVersionsAndGpusAreRejected) {
   TensorRtOptions options = Options();
   const std::string text = VideoPlan().text();
   const auto version = trt::Library::Open(fakes_.path()).value()->version();
@@ -77,7 +77,7 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
     const auto engine = TryCreate(changed);
     return engine.ok() ? Status() : engine.status();
   };
-  // By what the header says, before the library sees them.
+  // By their header, before the library parses them.
   fakes_.Trace();
   for (const trt::Version& built : {trt::Version{8, 6, 1, 6},
                                     {version.major, version.minor, version.patch, version.build + 1},
@@ -117,7 +117,7 @@ TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
   EXPECT_TRUE(other(fakes_.WritePlan("same.plan", "gpu 9.0\n" + text)).ok());
 }
 
-TEST_P(TensorRtFaults, CodeOfThePlanRunsOnlyWhenAsked) {
+TEST_P(TensorRtFaults, HostCodeRunsOnlyWithTheOption) {
   TensorRtOptions options = Options();
   options.video_path = fakes_.WritePlan("video.plan", "host_code\n" + VideoPlan().text());
   const auto refused = TryCreate(options);
@@ -125,13 +125,13 @@ TEST_P(TensorRtFaults, CodeOfThePlanRunsOnlyWhenAsked) {
   EXPECT_EQ(refused.status().code(), StatusCode::kModel);
   options.host_code = true;
   EXPECT_TRUE(Create(options));
-  // A plan that brings its own runtime may be of another version, about which the library decides.
+  // A plan that contains its own runtime may be of another version, which the library checks.
   options.video_path = fakes_.WritePlan("video.plan", VideoPlan().text(), {10, 0, 0, 6});
   EXPECT_EQ(Detail(TryCreate(options).status(), "cause"), "version_mismatch");
   EXPECT_NE(Detail(TryCreate(options).status(), "log"), "");
 }
 
-TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
+TEST_P(TensorRtFaults, AnInvalidRuntimePointerIsRejected) {
   const TensorRtOptions options = Options();
   for (const auto& [fault, message] :
        {std::pair{1, "TensorRT gives no reason"},
@@ -147,8 +147,8 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
   ExpectNothingLeft();
 }
 
-// Every call that making an engine consists of fails once, in both of the ways that matter.
-TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
+// Fails each call of the creation of an engine once, in every way that matters.
+TEST_P(TensorRtFaults, AFailedCreationLeaksNothing) {
   using Left = std::tuple<std::size_t, std::size_t, int>;
   const FakeCuda cuda = fakes_.cuda();
   const auto left = [&cuda] { return Left(cuda.live_bytes(-1), cuda.pinned_bytes(), cuda.live_handles()); };
@@ -190,7 +190,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
           EXPECT_NE(code, StatusCode::kDeviceLost) << faults;
           EXPECT_NE(code, StatusCode::kInternal) << faults;
         }
-        // What a thread without a context frees stays, as does what a lost device has.
+        // A thread without a context cannot free anything, nor can anything be freed on a lost device.
         if (!poisons && std::string(function) != "cuCtxSetCurrent") {
           EXPECT_EQ(left(), before) << faults;
         }
@@ -204,8 +204,8 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
   EXPECT_EQ(fakes_.cuda().pending(), 0);
 }
 
-// Every call of a run fails once; the next run is as good as ever.
-TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
+// Fails each call of a run once; the next run must succeed.
+TEST_P(TensorRtFaults, ARunSucceedsAfterAFailedOne) {
   VideoPlan tao;
   tao.input = "videos float32 -1x3x2x4x4";
   tao.output = "video_embedding float32 -1x4";

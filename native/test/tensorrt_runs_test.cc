@@ -1,4 +1,4 @@
-// Runs of the TensorRT engine: several in flight, replayed as CUDA graphs, given up.
+// Tests runs of the TensorRT engine: several in flight, replayed as CUDA graphs, abandoned.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ std::vector<ClipPtr> Clips(int first, int count) {
   return clips;
 }
 
-TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
+TEST_P(TensorRtRuns, TwoAreInFlightOnSeparateProfiles) {
   const auto engine = Create();
   ASSERT_TRUE(engine);
   const auto clips_a = Clips(1, 3);
@@ -42,7 +42,7 @@ TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
             "enqueue profile=0 input_ids=1x8 attention_mask=1x8\n"
             "enqueue profile=1 videos=3x2x3x4x4\n"
             "enqueue profile=1 input_ids=2x8 attention_mask=2x8\n");
-  // Nothing has been computed yet, and a fifth finds no lane.
+  // Nothing has been computed yet, and a third video run finds no lane.
   EXPECT_FALSE(video_a.value()->Ready());
   EXPECT_FALSE(text_b.value()->Ready());
   EXPECT_EQ(engine->BeginVideo(clips_a, cancel_).status().code(), StatusCode::kInternal);
@@ -50,7 +50,7 @@ TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
   ExpectVideo(video_b.value()->Finish(), clips_b);
   video_b.value().reset();
   ExpectText(text_b.value()->Finish(), rows_b);
-  // The lane that is free again may be used before the other has ended.
+  // The freed lane can be used before the other run has ended.
   ExpectVideo(Encode(*engine, std::span<const ClipPtr>(clips_b).first(1), cancel_), Clips(10, 1));
   while (!video_a.value()->Ready()) {
   }
@@ -58,7 +58,7 @@ TEST_P(TensorRtRuns, TwoAreInFlightOnProfilesOfTheirOwn) {
   ExpectText(text_a.value()->Finish(), rows_a);
 }
 
-TEST_P(TensorRtRuns, AreReplayedFromTheThirdOfAShapeInARowOn) {
+TEST_P(TensorRtRuns, AreReplayedFromTheThirdRunOfAShapeOn) {
   {
     const auto engine = Create();
     ASSERT_TRUE(engine);
@@ -72,7 +72,7 @@ TEST_P(TensorRtRuns, AreReplayedFromTheThirdOfAShapeInARowOn) {
     }
     EXPECT_EQ(fakes_.Trace(), plain + plain + captured);
     EXPECT_EQ(cuda.calls("cuGraphLaunch"), 4);
-    // Another shape changes the context, and with it the graph has lost its meaning: the double knows.
+    // Another shape changes the context and invalidates the graph; the fake would detect its replay.
     ExpectVideo(Encode(*engine, Clips(1, 3), cancel_), Clips(1, 3));
     EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 1);
     fakes_.Trace();
@@ -93,7 +93,7 @@ TEST_P(TensorRtRuns, AreNotCapturedWhileTheirShapesChange) {
   EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0);
 }
 
-TEST_P(TensorRtRuns, AreNeverReplayedWhenNotWanted) {
+TEST_P(TensorRtRuns, AreNeverReplayedWithoutTheOption) {
   TensorRtOptions options = Options();
   options.graphs = false;
   const auto engine = Create(options);
@@ -102,7 +102,7 @@ TEST_P(TensorRtRuns, AreNeverReplayedWhenNotWanted) {
   EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0);
 }
 
-TEST_P(TensorRtRuns, GoOnWithoutGraphsWhereTheyAreRefused) {
+TEST_P(TensorRtRuns, ContinueWithoutGraphsWhenCapturingFails) {
   for (const std::string fault :
        {"enqueueV3.capture=1@1+", "enqueueV3.capture=2@1+", "cuStreamBeginCapture_v2=900@1+",
         "cuGraphInstantiateWithFlags=2@1+", "cuGraphLaunch=1@1+"}) {
@@ -129,14 +129,14 @@ TEST_P(TensorRtRuns, AreNotBegunOnceCancelled) {
   fakes_.Trace();
   EXPECT_EQ(Encode(*engine, Clips(1, 1), cancelled).status().code(), StatusCode::kCancelled);
   EXPECT_EQ(fakes_.Trace(), "");
-  // What has begun is not stopped, but may be thrown away.
+  // A run that has begun is not stopped.
   auto run = engine->BeginVideo(Clips(1, 1), cancel_);
   ASSERT_TRUE(run.ok());
   cancel_.Cancel();
   ExpectVideo(run.value()->Finish(), Clips(1, 1));
 }
 
-TEST_P(TensorRtRuns, MayBeThrownAwayInFlight) {
+TEST_P(TensorRtRuns, MayBeAbandonedInFlight) {
   {
     const auto engine = Create();
     ASSERT_TRUE(engine);
@@ -145,10 +145,10 @@ TEST_P(TensorRtRuns, MayBeThrownAwayInFlight) {
       auto video = engine->BeginVideo(clips, cancel_);
       ASSERT_TRUE(video.ok());
       video.value().reset();
-      clips.clear();  // the double ends the process when work that waits still touches it
+      clips.clear();  // the fake aborts the process if queued work still touches them
     }
     ExpectVideo(Encode(*engine, Clips(7, 2), cancel_), Clips(7, 2));
-    // Freed on another thread.
+    // Destroyed on another thread.
     const auto clips = Clips(3, 4);
     auto run = engine->BeginVideo(clips, cancel_);
     ASSERT_TRUE(run.ok());
@@ -157,7 +157,7 @@ TEST_P(TensorRtRuns, MayBeThrownAwayInFlight) {
   ExpectNothingLeft();
 }
 
-// The same through the executor, as the addon uses it.
+// A job of an executor, which is how the addon uses the engine.
 struct Submitted {
   CancelTokenPtr cancel = std::make_shared<CancelToken>();
   std::shared_ptr<std::promise<Result<std::vector<float>>>> promise =
@@ -172,7 +172,7 @@ struct Submitted {
   Result<std::vector<float>> Get() const { return promise->get_future().get(); }
 };
 
-TEST_P(TensorRtRuns, AnswerManyJobsEachWithItsOwnRows) {
+TEST_P(TensorRtRuns, ReturnEachJobItsOwnRows) {
   {
     Executor executor(Create());
     std::vector<std::pair<Submitted, std::vector<ClipPtr>>> videos;
@@ -216,7 +216,7 @@ TEST_P(TensorRtRuns, HalveTheBatchOnceWhenMemoryRunsOut) {
             "capture profile=0 videos=2x2x3x4x4\n");
 }
 
-TEST_P(TensorRtRuns, AreAllAnsweredWhenTheDeviceIsLost) {
+TEST_P(TensorRtRuns, AllCompleteWhenTheDeviceIsLost) {
   for (const char* fault :
        {"run:enqueueV3=700@2", "cuEventQuery=719@3", "enqueueV3=1@2 cuMemGetInfo_v2=700@1"}) {
     Executor executor(Create());

@@ -16,13 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// scripts/check-tensorrt-abi brings doubles whose tables come from NVIDIA's headers.
+// scripts/check-tensorrt-abi.mjs provides fakes that are built from NVIDIA's headers.
 fs::path Fakes() {
   const char* folder = std::getenv("COSMOS_TEST_FAKES");
   return folder ? folder : COSMOS_FAKES;
 }
 
-// A copy under another soname of the same length: the loader takes libraries of one soname for one.
+// Copies a library and replaces its soname by one of the same length: the loader treats libraries with one
+// soname as the same.
 void CopyRenamed(const fs::path& from, const fs::path& to, const std::string& name) {
   const std::vector<std::uint8_t> bytes = ReadFile(from);
   std::string text(bytes.begin(), bytes.end());
@@ -87,7 +88,7 @@ TensorRtFakes::TensorRtFakes(int major, const std::string& name) {
   if (!std::getenv("COSMOS_FAKE_CUDA_DEVICES")) {
     devices.emplace("COSMOS_FAKE_CUDA_DEVICES", "First:9.0:512;Second:9.0:512");
   }
-  // Starts the driver, and with it the devices are what they are.
+  // Initialises the driver, which fixes the devices.
   driver();
 }
 
@@ -109,7 +110,7 @@ std::string TensorRtFakes::WritePlan(const std::string& name, const std::string&
 }
 
 std::string TensorRtFakes::WritePlan(const std::string& name, const std::string& text,
-                                       const trt::Version& version) const {
+                                     const trt::Version& version) const {
   std::string header("ftrt\0\0\0\0", 8);
   header.resize(24, '.');
   for (const int number : {version.major, version.minor, version.patch, version.build}) {
@@ -208,7 +209,7 @@ TensorRtOptions TensorRtTest::Options(const VideoPlan& video, const TextPlan& te
   options.video_path = fakes_.WritePlan("video.plan", video.text());
   options.text_path = fakes_.WritePlan("text.plan", text.text());
   options.model = {kTinyClip, kTinyDim};
-  options.pad_token_id = 77;  // masked, so it must not be seen
+  options.pad_token_id = 77;  // masked, so no vector may depend on it
   return options;
 }
 
