@@ -25,25 +25,25 @@ function library() {
   return bytes
 }
 
-describe('a shared library, before it is loaded', () => {
-  it('is fine as it was linked', () => {
+describe('findDamage', () => {
+  it('accepts an intact library', () => {
     expect(findDamage(process.execPath)).toBeUndefined()
     expect(findDamage(file(library()))).toBeUndefined()
   })
 
-  it('may be longer than its sections', () => {
+  it('accepts a library that is longer than its sections', () => {
     expect(findDamage(file(Buffer.concat([library(), Buffer.alloc(100)])))).toBeUndefined()
   })
 
-  it.each([0, 1, 63, 64, 164, 355])('is refused when cut to %i bytes', (length) => {
+  it.each([0, 1, 63, 64, 164, 355])('rejects a library that is cut to %i bytes', (length) => {
     expect(findDamage(file(library().subarray(0, length)))).toMatch(/^is cut short: \d+ bytes/)
   })
 
-  it('is refused when it is something else', () => {
+  it('rejects a file that is not a shared library', () => {
     expect(findDamage(file(Buffer.from('<!DOCTYPE html>'.repeat(10))))).toMatch(/invalid ELF header/)
   })
 
-  it('is refused on another architecture', () => {
+  it('rejects a library of another architecture', () => {
     expect(findDamage(file(library()), other)).toBe(
       `is for ${process.arch}, and this Node.js is for ${other}: wrong ELF class`,
     )

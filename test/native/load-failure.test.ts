@@ -14,7 +14,7 @@ function explain(message: string, code?: string, machine: Partial<LoadFailure> =
   return explainLoadFailure({ ...healthy, attempts: [{ path: '/app/x.node', error }], ...machine })
 }
 
-describe('an addon that does not load', () => {
+describe('an addon that cannot be loaded', () => {
   it.each([
     [
       'a missing FFmpeg library',
@@ -93,7 +93,7 @@ describe('an addon that does not load', () => {
     expect(explain('?', undefined, { node }).message).not.toMatch(/is not supported/)
   })
 
-  it('names the machine, each path with its own error, and crosses as a NativeFailure', () => {
+  it('yields a NativeFailure with the machine and the error of each path', () => {
     const error = explainLoadFailure({
       ...healthy,
       attempts: [
@@ -112,7 +112,7 @@ describe('an addon that does not load', () => {
     expect(error.details).toMatchObject({ platform: 'linux', arch: 'x64', node: '20.20.2' })
   })
 
-  it('invents no remedy for what it does not know', () => {
+  it('suggests no remedy for an unknown error', () => {
     expect(explain('something new').message).toMatch(/something new$/)
   })
 })
