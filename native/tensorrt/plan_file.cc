@@ -72,14 +72,15 @@ Status PlanFile::CheckHeader(const Library& library, bool host_code) const {
                       header[kVersionOffset + 3]};
   // The file stores the low byte of each number.
   const auto byte = [](int number) { return number & 0xFF; };
-  const Version& ours = library.version();
-  if (built == Version{byte(ours.major), byte(ours.minor), byte(ours.patch), byte(ours.build)}) return {};
+  const Version& current = library.version();
+  if (built == Version{byte(current.major), byte(current.minor), byte(current.patch), byte(current.build)})
+    return {};
   return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() +
-                                          ", but " + library.path() + " is " + ours.text() +
+                                          ", but " + library.path() + " is " + current.text() +
                                           "; build it again with this version")
       .With("file", path_)
       .With("library", library.path())
-      .With("expected", ours.text())
+      .With("expected", current.text())
       .With("found", built.text())
       .With("cause", "version_mismatch");
 }

@@ -28,8 +28,8 @@ using test::ScopedVariable;
 // Counts samples by their distance from the CPU path.
 class Differences {
  public:
-  void Add(const std::vector<std::uint8_t>& ours, const std::vector<std::uint8_t>& expected) {
-    for (std::size_t i = 0; i < ours.size(); ++i) ++counts_[std::abs(ours[i] - expected[i])];
+  void Add(const std::vector<std::uint8_t>& found, const std::vector<std::uint8_t>& expected) {
+    for (std::size_t i = 0; i < found.size(); ++i) ++counts_[std::abs(found[i] - expected[i])];
   }
   void Print(const std::string& what) const {
     std::int64_t total = 0;
@@ -58,9 +58,9 @@ TEST(CudaPreprocess, EqualsTheCpuPath) {
       const int pictures = random(1, 3);
       for (int picture = 0; picture < pictures; ++picture)
         batch.Add(format, random(1, 150), random(1, 150), random);
-      const auto ours = batch.Run(pipeline);
-      differences.Add(ours, batch.expected());
-      EXPECT_TRUE(ours == batch.expected());
+      const auto found = batch.Run(pipeline);
+      differences.Add(found, batch.expected());
+      EXPECT_TRUE(found == batch.expected());
     }
     differences.Print(av_get_pix_fmt_name(format.pixels));
   }
@@ -77,9 +77,9 @@ TEST(CudaPreprocess, ThePtxEqualsTheCpuPath) {
     for (int i = 0; i < 12; ++i) {
       PictureBatch batch(gpu, random(1, 20), random(1, 20));
       for (int picture = 0; picture < 2; ++picture) batch.Add(format, random(1, 40), random(1, 40), random);
-      const auto ours = batch.Run(pipeline);
-      differences.Add(ours, batch.expected());
-      EXPECT_TRUE(ours == batch.expected());
+      const auto found = batch.Run(pipeline);
+      differences.Add(found, batch.expected());
+      EXPECT_TRUE(found == batch.expected());
     }
     differences.Print(std::string("interpreted PTX, ") + av_get_pix_fmt_name(format.pixels));
   }
@@ -94,9 +94,9 @@ TEST(CudaPreprocess, EqualsTheCpuPathAtVideoSizes) {
   for (const auto& [width, height] : {std::pair{640, 360}, {853, 480}, {1281, 719}, {1280, 720}}) {
     PictureBatch batch(gpu, 224, 224);
     batch.Add(random.Of(kPictureFormats), width, height, random);
-    const auto ours = batch.Run(pipeline);
-    differences.Add(ours, batch.expected());
-    EXPECT_TRUE(ours == batch.expected()) << width << " x " << height;
+    const auto found = batch.Run(pipeline);
+    differences.Add(found, batch.expected());
+    EXPECT_TRUE(found == batch.expected()) << width << " x " << height;
   }
   differences.Print("sizes of video to 224 x 224");
 }

@@ -17,7 +17,7 @@ template <typename Handle>
 CUresult Destroy(State& state, Handle* handle) {
   const auto found = state.handles.find(handle);
   if (found == state.handles.end() || found->second != Current()) {
-    Misuse("a graph is destroyed that is none of this device");
+    Misuse("a graph is destroyed that does not belong to this device");
     return Error(400);
   }
   state.handles.erase(found);

@@ -139,7 +139,7 @@ FAKE_CUDA_API cuStreamCreate(CUstream* stream, unsigned flags) {
 FAKE_CUDA_API cuStreamDestroy_v2(CUstream stream) {
   return Call("cuStreamDestroy_v2", Needs::kContext, [&](State& state) {
     if (!stream || !FindStream(stream)) {
-      Misuse("a stream is destroyed that is none of this device");
+      Misuse("a stream is destroyed that does not belong to this device");
       return Error(400);
     }
     stream->destroyed = true;
@@ -189,7 +189,7 @@ FAKE_CUDA_API cuEventCreate(CUevent* event, unsigned flags) {
 FAKE_CUDA_API cuEventDestroy_v2(CUevent event) {
   return Call("cuEventDestroy_v2", Needs::kContext, [&](State& state) {
     if (!FindEvent(event)) {
-      Misuse("an event is destroyed that is none of this device");
+      Misuse("an event is destroyed that does not belong to this device");
       return Error(400);
     }
     state.events.erase(event);

@@ -1,4 +1,4 @@
-// argv: a file that is no addon. Imports the binding, then calls it.
+// Imports the binding, then calls it. argv: a file that is not an addon.
 process.env.COSMOS_EMBED_ADDON = process.argv[2]
 const { default: binding } = await import('#binding')
 const result = { imported: typeof binding.diagnostics === 'function' }
