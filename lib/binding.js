@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findDamage } from './elf.js'
+import { damage } from './elf.js'
 import { explainLoadFailure } from './load-failure.js'
 
 const require = createRequire(import.meta.url)
@@ -66,7 +66,7 @@ function load() {
 function rejectDamagedFiles(folder, attempt) {
   for (const file of readdirSync(folder).filter((name) => /\.node$|\.so(\.\d+)?$/.test(name))) {
     const full = path.join(folder, file)
-    const problem = findDamage(full)
+    const problem = damage(full)
     if (problem) {
       attempt.path = full
       throw Object.assign(new Error(`${file} ${problem}`), { code: 'DAMAGED' })

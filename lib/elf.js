@@ -7,7 +7,7 @@ const magic = Buffer.from('\x7fELF', 'latin1')
 const machines = { 62: 'x64', 183: 'arm64' }
 
 /** What is wrong with `file` for a process of this architecture, or undefined. Throws when it cannot be read. */
-export function findDamage(file, arch = process.arch) {
+export function damage(file, arch = process.arch) {
   const header = Buffer.alloc(64)
   const descriptor = openSync(file)
   let size

@@ -9,7 +9,7 @@ import {
 } from '../../src/index.ts'
 import { buildEngines, clips, type Major, noFakes, onGpu, tensorrt, toyModel, versions } from './support.ts'
 
-// The driver reads it when it is initialised, once per process.
+// Read when the driver is started, once per process.
 process.env.COSMOS_FAKE_CUDA_DEVICES = 'Fake H200:9.0:8192;Fake H200:9.0:8192'
 
 const faults = (setting: string) => {
@@ -34,12 +34,12 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     await use(gpu, cpu)
   }
 
-  it('runs engines that build-engine builds and verifies', () => {
+  it('is built for, and tried, by build-engine', () => {
     expect(log).toContain('Building a toy plan')
     expect(log).toContain('trying the video and text engine')
   })
 
-  it('returns the same vectors as ONNX Runtime', async () => {
+  it('gives the vectors that ONNX Runtime gives', async () => {
     await withEmbedders(async (gpu, cpu) => {
       for (const text of texts) {
         const [left, right] = await Promise.all([gpu.embedText(text), cpu.embedText(text)])
@@ -56,7 +56,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('embeds bytes, ranges, images and windows too', async () => {
+  it('takes bytes, ranges, pictures and windows too', async () => {
     await withEmbedders(async (gpu, cpu) => {
       const [clip] = clips as [string]
       const picture = {
@@ -105,14 +105,14 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('reports what it runs on', async () => {
+  it('says what it runs on', async () => {
     await using gpu = await createEmbedder(onGpu(model, major))
     const { device, engine } = gpu.info()
     expect(engine).toMatchObject({ backend: 'tensorrt', version: versions[major], library: tensorrt(major) })
     expect(device).toMatchObject({ kind: 'cuda', reason: expect.stringContaining('Fake H200') })
   })
 
-  it('rejects a model whose graphs are not those that the engines were built from', async () => {
+  it('refuses a model whose graphs are not those that the engines were built from', async () => {
     const other = toyModel('other')
     await expect(createEmbedder(onGpu(other, major))).rejects.toThrow(ModelError)
     await expect(createEmbedder(onGpu(other, major))).rejects.toThrow(/cosmos-embed build-engine --model/)
@@ -123,7 +123,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('serves two GPUs, each with its own work', async () => {
+  it('serves two GPUs, each with work of its own', async () => {
     const base = onGpu(model, major)
     await using gpu = await createEmbedder({ ...base, cuda: { ...base.cuda, devices: 'all' } })
     const settled = await gpu.embedMany([...clips, ...clips].map((video) => ({ video })))
@@ -131,14 +131,14 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     expect(gpu.stats().gpus.map(({ nvdec }) => nvdec > 0)).toEqual([true, true])
   })
 
-  it('decodes on the CPU where that is faster', async () => {
+  it('lets the CPU decode what it is faster at', async () => {
     const base = onGpu(model, major)
     await using gpu = await createEmbedder({ ...base, cuda: { ...base.cuda, cpuWorkers: 2 } })
     const { media } = await gpu.embedVideo(clips[0] as string)
     expect(media).toMatchObject({ decoder: 'software', decoderReason: expect.stringContaining('CPU') })
   })
 
-  it('fails with a typed error when memory is short and leaks nothing', async () => {
+  it('ends in a typed error when memory is short, and leaves nothing behind', async () => {
     for (const call of [1, 2, 3, 5, 8, 13]) {
       faults(`cuMemAlloc_v2=2@${call}+`)
       const outcome = await createEmbedder(onGpu(model, major)).catch((error) => error)
@@ -151,9 +151,9 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
   })
 })
 
-// Must be the last test of its process, because the device stays lost.
+// Last, and in one process with nothing after it: the device stays lost.
 describe.skipIf(noFakes)('a lost GPU', () => {
-  it('fails running and later calls, and is not ready any more', async () => {
+  it('fails what runs and what comes, and says that it is not ready', async () => {
     const model = toyModel('lost')
     await buildEngines(model, 10)
     await using gpu = await createEmbedder(onGpu(model, 10))

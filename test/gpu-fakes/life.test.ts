@@ -1,4 +1,4 @@
-// How processes exit and what they leave allocated, observed from outside.
+// What must be seen from outside: how processes end, and what they leave allocated.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     const { ended, stdout, stderr, report } = await end(how)
     expect({ ended, stderr }).toEqual({ ended: 0, stderr: '' })
     expect(stdout).toContain('reached the end')
-    // Misuse of GPU memory would have aborted the process.
+    // Misuse of the card's memory would have ended it.
     expect(report()).toEqual({ liveBytes: 0, pinnedBytes: 0, liveHandles: 0, pending: 0 })
   })
 
@@ -40,7 +40,7 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     expect(ended).toBe(code)
   })
 
-  it('finds the libraries by name on the search path of the loader', async () => {
+  it('finds the libraries by their names, where the loader looks', async () => {
     const { COSMOS_EMBED_CUDA, COSMOS_EMBED_NVCUVID, COSMOS_EMBED_TENSORRT, ...env } = environment(10)
     const doctor = [path.join(root, 'dist/cli/bin.js'), 'doctor', '--json', '--model', model]
     const found = await run(doctor, { ...env, LD_LIBRARY_PATH: loaderPath })

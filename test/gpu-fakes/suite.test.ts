@@ -1,4 +1,5 @@
-// Runs the suite for real GPUs (npm run test:gpu) on the fakes, so that it is known to work before a GPU is available.
+// The suite that runs where there is a card (npm run test:gpu), here on the doubles: so that it is known to work before
+// a card is at hand.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +10,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
   const model = noFakes ? '' : toyModel('suite')
   beforeAll(() => buildEngines(model, 11))
 
-  it('passes every test on the fakes', async () => {
+  it('passes on the doubles, every test of it', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
     const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
       ...withoutVitest(environment(11)),
@@ -23,7 +24,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(count('pass')).toBeGreaterThan(8)
   }, 240_000)
 
-  it('fails, and does not skip, when an engine cannot be built', async () => {
+  it('fails where an engine cannot be built: that is no lack of the machine', async () => {
     const installed = path.join(toyModel('no-engine'), 'installed')
     mkdirSync(path.join(installed, 'bin'), { recursive: true })
     writeFileSync(path.join(installed, 'bin/trtexec'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
@@ -39,7 +40,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(stdout).toContain('engine could not be built')
   })
 
-  it('skips with a reason when there is no driver', async () => {
+  it('skips with its reason where there is no driver', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
     const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
       ...withoutVitest(environment(11)),
@@ -51,7 +52,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
   })
 })
 
-/** Node's test runner does not run inside another one. */
+/** Node's runner does not run inside of another. */
 function withoutVitest({ NODE_TEST_CONTEXT, NODE_OPTIONS, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return env
 }

@@ -1,4 +1,4 @@
-// The production addon on the fakes of NVIDIA's libraries, with a model whose engines compute the same as its graphs.
+// The production addon on the doubles of NVIDIA's libraries, with a model whose engines compute what its graphs do.
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -22,7 +22,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 export const noFakes = !existsSync(path.join(fakes, 'cuda', 'libcuda.so.1'))
 if (noFakes)
-  console.warn('skipped: tests on the fakes, because build-fakes does not exist (scripts/setup.mjs --test)')
+  console.warn('skipped: tests on the doubles, because build-fakes is not there (scripts/setup.mjs --test)')
 
 export const versions = { 10: '10.16.1.11', 11: '11.1.0.106' } as const
 export type Major = keyof typeof versions
@@ -36,10 +36,10 @@ export function tensorrt(major: Major): string {
   return path.join(fakes, 'nvinfer', `libnvinfer.so.${major}`)
 }
 
-/** Folders for LD_LIBRARY_PATH, in which the loader finds the fakes by name. */
+/** Folders for LD_LIBRARY_PATH, where the loader finds the doubles by their names. */
 export const loaderPath = ['cuda', 'nvcuvid', 'nvinfer'].map((name) => path.join(fakes, name)).join(':')
 
-/** Eight frames of 64×64, eight values; the graphs for ONNX Runtime agree with the toy plans of the fake. */
+/** Eight frames of 64×64, eight values; graphs for ONNX Runtime that agree with the double's toy plans. */
 export function toyModel(name: string): string {
   const model = mkdtempSync(path.join(folder, `${name}-`))
   const files = {
@@ -70,7 +70,7 @@ export function toyModel(name: string): string {
   return model
 }
 
-/** The environment in which a process finds the fakes without any option. */
+/** What a process needs to find the doubles without any option. */
 export function environment(major: Major): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -81,7 +81,7 @@ export function environment(major: Major): NodeJS.ProcessEnv {
   }
 }
 
-/** Builds the model's engines like a user, with a stand-in for trtexec. */
+/** Builds the model's engines as a user does, with a stand-in for trtexec. */
 export async function buildEngines(model: string, major: Major): Promise<string> {
   const trtexec = path.join(import.meta.dirname, 'trtexec.mjs')
   const built = await run(
@@ -106,6 +106,7 @@ export interface Ended {
   stderr: string
 }
 
+/** Runs Node with these arguments. */
 export function run(args: string[], env: NodeJS.ProcessEnv, timeout = 240_000): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A stand-in for trtexec: accepts the flags that its major accepts and writes a toy plan of the fake TensorRT
-// (test/fakes/nvinfer/plan.h) for the version that COSMOS_FAKE_TENSORRT names.
+// Stands in for trtexec: takes the flags that its major takes, and writes a toy plan of the TensorRT double
+// (test/fakes/nvinfer/plan.h), for the version that COSMOS_FAKE_TENSORRT names.
 
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -34,7 +34,7 @@ if (!onnx || !plan || max.length === 0) {
 }
 
 const isVideo = 'videos' in max[0]
-// For video only the batch is dynamic, for text also the number of tokens.
+// Only the batch of a video is open; of a text the tokens are, too.
 const lines = Object.entries(max[0]).map(([name, shape]) =>
   isVideo ? `input ${name} uint8 ${shape.replace(/^\d+/, '-1')}` : `input ${name} int64 -1x-1`,
 )

@@ -1,4 +1,4 @@
-// The whole path on a GPU: the vectors of texts and videos, compared with the CPU's vectors of the same model.
+// The whole path on the card: text and video to vectors, against the CPU's vectors of the same model.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -11,13 +11,13 @@ import { clips, noGpu } from './support.mjs'
 const model = process.env.COSMOS_EMBED_GPU_MODEL
 const options = {
   ...(model && { model }),
-  // Without CPU workers, so that NVDEC decodes everything that it can.
+  // Without CPU workers, so that NVDEC and TensorRT are what is tested.
   cuda: { buildEngine: process.env.COSMOS_EMBED_GPU_BUILD ?? 'auto', cpuWorkers: 0 },
 }
 
 /**
- * What the machine lacks for an embedder on the GPU, or "". Building the demo model's engines takes a minute or two; if it
- * fails, or they do not run, the suite fails.
+ * What the machine lacks for an embedder on the GPU, or "". Building the demo model's engine takes a minute or two; when
+ * it fails, or does not run, so does the suite.
  */
 async function whyNoEngine() {
   if (noGpu) return noGpu
@@ -33,7 +33,7 @@ async function whyNoEngine() {
 
 const skip = (await whyNoEngine()) || false
 
-/** Runs `use` with embedders that are disposed afterwards. (Node 20 has no `await using`.) */
+/** Runs `use` with embedders that are gone afterwards. (Node 20 has no `await using`.) */
 async function withEmbedders(devices, use) {
   const embedders = []
   try {
@@ -51,7 +51,7 @@ function cosine(a, b) {
   return a.reduce((sum, value, i) => sum + value * b[i], 0)
 }
 
-test('the GPU returns the same vectors as the CPU', { skip }, (t) =>
+test('vectors from the GPU are those from the CPU', { skip }, (t) =>
   withEmbedders(['cuda', 'cpu'], async (gpu, cpu) => {
     t.diagnostic(JSON.stringify(gpu.info().device))
     for (const text of ['a red circle', 'two shapes that move apart, slowly', 'x'.repeat(600)]) {
@@ -71,7 +71,7 @@ test('the GPU returns the same vectors as the CPU', { skip }, (t) =>
   }),
 )
 
-test('batches of any size return the same vectors as single items', { skip }, () =>
+test('batches of any size give what single items give', { skip }, () =>
   withEmbedders(['cuda'], async (gpu) => {
     const texts = Array.from(
       { length: 64 },
@@ -88,7 +88,7 @@ test('batches of any size return the same vectors as single items', { skip }, ()
   }),
 )
 
-test('terminating a busy worker does not affect others', { skip }, async () => {
+test('a worker that is terminated in the middle of its work takes nobody with it', { skip }, async () => {
   const script = `
     const { workerData, parentPort } = require('node:worker_threads')
     import(workerData.url).then(async ({ createEmbedder }) => {

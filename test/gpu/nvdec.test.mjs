@@ -1,4 +1,4 @@
-// Compares NVDEC and our kernels with the CPU path, clip by clip.
+// The card's decoder and our kernels against the CPU path, clip by clip.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { clips, decode, difference, noGpu, openGpu, shape } from './support.mjs'
 
 const skip = noGpu || false
 
-test('the GPU reports what it is and what its NVDEC decodes', { skip }, async (t) => {
+test('the GPU says what it is and what its NVDEC decodes', { skip }, async (t) => {
   const gpu = await openGpu()
   const { name, computeCapability, driver, memoryBytes, freeBytes, nvdecEngines, nvdecReason, nvdec } =
     gpu.info
@@ -24,7 +24,7 @@ test('the GPU reports what it is and what its NVDEC decodes', { skip }, async (t
   gpu.close()
 })
 
-test('the GPU decodes the same clips as the CPU', { skip }, async (t) => {
+test('clips from the GPU are those from the CPU', { skip }, async (t) => {
   const gpu = await openGpu()
   for (const file of skip ? [] : clips()) {
     await t.test(path.basename(file), async (t) => {
@@ -49,7 +49,7 @@ test('the GPU decodes the same clips as the CPU', { skip }, async (t) => {
   gpu.close()
 })
 
-test('a single clip is the same however many NVDEC engines decode it', { skip }, async (t) => {
+test('a clip that is alone takes more engines each time, and stays the same clip', { skip }, async (t) => {
   const gpu = await openGpu()
   for (const file of skip ? [] : clips()) {
     const first = await decode(file, { gpu })
@@ -66,7 +66,7 @@ test('a single clip is the same however many NVDEC engines decode it', { skip },
   gpu.close()
 })
 
-test('clips of other shapes are the same too', { skip }, async () => {
+test('other shapes of clip too', { skip }, async () => {
   const gpu = await openGpu()
   const [file] = clips()
   for (const other of [
@@ -80,7 +80,7 @@ test('clips of other shapes are the same too', { skip }, async () => {
   gpu.close()
 })
 
-test('windows are the same as on the CPU', { skip }, async () => {
+test('windows are those of the CPU', { skip }, async () => {
   const gpu = await openGpu()
   const windows = { seconds: 1, stride: 0.5 }
   for (const file of clips().slice(0, 4)) {
@@ -102,7 +102,7 @@ async function segments(file, options, windows) {
   return found
 }
 
-test('many clips at a time are the same as one at a time, and leave nothing in GPU memory', {
+test('many at a time give what one at a time gives, and nothing of it stays on the card', {
   skip,
 }, async (t) => {
   const free = async () => {

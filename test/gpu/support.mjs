@@ -1,4 +1,4 @@
-// Helpers of the GPU suite, which uses Node's own test runner so that Node, the addon and these files suffice to run it.
+// The GPU suite runs on Node's own test runner, so that a bundle of Node, the addon and these files is enough.
 
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -10,14 +10,14 @@ import { gpuClips } from '../../scripts/gpu/clips.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
 
-/** The libraries for openGpu and probeGpu: those of the environment, otherwise those that the loader finds. */
+/** What openGpu and probeGpu take: the environment's word, else what the loader finds. */
 export const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
 
-/** Why the suite cannot run, or "". */
+/** Why nothing here can run, or "". */
 export const noGpu = await whyNoGpu()
 if (noGpu) console.log(`skipped, all of it: ${noGpu}`)
 
-/** Clips of every codec and those of the examples, or only those of the folder COSMOS_EMBED_GPU_CLIPS. */
+/** Clips of every codec and those of the examples; or those of the folder COSMOS_EMBED_GPU_CLIPS and no others. */
 export function clips() {
   const only = process.env.COSMOS_EMBED_GPU_CLIPS
   if (only) return videosIn(only)
@@ -34,11 +34,11 @@ function videosIn(folder) {
 export const shape = { frames: 8, height: 224, width: 224 }
 
 export async function openGpu(options = {}) {
-  // Without CPU workers, so that NVDEC decodes everything that it can.
+  // Without CPU workers: whatever NVDEC can decode, it does.
   return binding.openGpu({ device: 0, libraries, cpuWorkers: 0, ...options }).promise
 }
 
-/** @returns the decoded clip, or the error. */
+/** @returns the decoded clip, or the error that says why there is none. */
 export async function decode(file, options) {
   try {
     return await binding.decodeClip({ path: file }, { ...shape, ...options }).promise
@@ -47,7 +47,7 @@ export async function decode(file, options) {
   }
 }
 
-/** How two clips of the same shape differ: the largest difference (of 255) and the share of differing samples. */
+/** How two clips of the same shape differ: by at most so many of 255, in this share of their samples. */
 export function difference(a, b) {
   const [left, right] = [a.toBytes(), b.toBytes()]
   let most = 0

@@ -11,7 +11,7 @@ function detached(): Uint8Array {
   return bytes
 }
 
-// Arguments that callers without a type checker may pass.
+// What callers without a type checker may pass.
 const decode =
   (source: unknown, changes: object = {}) =>
   () =>
@@ -23,7 +23,7 @@ const resize =
   () =>
     binding.resizeRgb(image as typeof pixel, width as number, height as number)
 
-describe('invalid arguments throw at the call and are named', () => {
+describe('wrong arguments are refused at the call, by name', () => {
   it.each([
     ['options.frames', decode({ path: 'a' }, { frames: 0 }), 'an integer from 1 to 64, found 0'],
     ['options.frames', decode({ path: 'a' }, { frames: 65 }), 'an integer from 1 to 64, found 65'],
@@ -96,12 +96,12 @@ describe('invalid arguments throw at the call and are named', () => {
     expect(failure.message).toContain(problem)
   })
 
-  it('shortens a long string between characters', async () => {
+  it('shortens a long string, between characters', async () => {
     const failure = await failureOf(decode({ path: 'a' }, { frames: 'é'.repeat(500) }))
     expect(failure.message).toMatch(/found "é{30}…"$/)
   })
 
-  it('rejects a resizable buffer, which could shrink while it is decoded', async ({ skip }) => {
+  it('refuses a buffer that can shrink under the decoder', async ({ skip }) => {
     const Resizable = ArrayBuffer as unknown as new (size: number, options: object) => ArrayBuffer
     const buffer = new Resizable(8, { maxByteLength: 16 })
     if (!('resizable' in buffer)) skip('this Node has no resizable ArrayBuffer')
@@ -109,7 +109,7 @@ describe('invalid arguments throw at the call and are named', () => {
     expect(failure.message).toMatch(/fixed size .* found one over a resizable ArrayBuffer/)
   })
 
-  it('detects bytes that a later getter transfers', async () => {
+  it('notices bytes that a later getter transfers away', async () => {
     const bytes = new Uint8Array(8)
     const images = [
       bytes,
@@ -125,7 +125,7 @@ describe('invalid arguments throw at the call and are named', () => {
     expect((await failureOf(decode({ images }))).message).toMatch(/detached while the arguments were read/)
   })
 
-  it('passes an exception of a getter on unchanged', async () => {
+  it('lets an exception of a getter through as it is', async () => {
     const own = new Error('mine')
     const source = {
       get path() {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { findDamage } from '../../lib/elf.js'
+import { damage } from '../../lib/elf.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-elf-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -25,26 +25,26 @@ function library() {
   return bytes
 }
 
-describe('findDamage', () => {
-  it('accepts an intact library', () => {
-    expect(findDamage(process.execPath)).toBeUndefined()
-    expect(findDamage(file(library()))).toBeUndefined()
+describe('a shared library, before it is loaded', () => {
+  it('is fine as it was linked', () => {
+    expect(damage(process.execPath)).toBeUndefined()
+    expect(damage(file(library()))).toBeUndefined()
   })
 
-  it('accepts a library that is longer than its sections', () => {
-    expect(findDamage(file(Buffer.concat([library(), Buffer.alloc(100)])))).toBeUndefined()
+  it('may be longer than its sections', () => {
+    expect(damage(file(Buffer.concat([library(), Buffer.alloc(100)])))).toBeUndefined()
   })
 
-  it.each([0, 1, 63, 64, 164, 355])('rejects a library that is cut to %i bytes', (length) => {
-    expect(findDamage(file(library().subarray(0, length)))).toMatch(/^is cut short: \d+ bytes/)
+  it.each([0, 1, 63, 64, 164, 355])('is refused when cut to %i bytes', (length) => {
+    expect(damage(file(library().subarray(0, length)))).toMatch(/^is cut short: \d+ bytes/)
   })
 
-  it('rejects a file that is not a shared library', () => {
-    expect(findDamage(file(Buffer.from('<!DOCTYPE html>'.repeat(10))))).toMatch(/invalid ELF header/)
+  it('is refused when it is something else', () => {
+    expect(damage(file(Buffer.from('<!DOCTYPE html>'.repeat(10))))).toMatch(/invalid ELF header/)
   })
 
-  it('rejects a library of another architecture', () => {
-    expect(findDamage(file(library()), other)).toBe(
+  it('is refused on another architecture', () => {
+    expect(damage(file(library()), other)).toBe(
       `is for ${process.arch}, and this Node.js is for ${other}: wrong ELF class`,
     )
   })

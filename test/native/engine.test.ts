@@ -31,7 +31,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
   })
   afterAll(() => engine.close())
 
-  it('describes itself', () => {
+  it('says what it is', () => {
     expect(engine.info).toMatchObject({
       backend: 'onnxruntime',
       frames: 8,
@@ -44,7 +44,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(Object.isFrozen(engine.info)).toBe(true)
   })
 
-  it('returns one unit vector per clip in input order, equal alone and in a batch', async () => {
+  it('gives one unit vector per clip, the same alone and in a batch, in the order given', async () => {
     const together = rowsOf(await engine.encodeVideo(clips).promise)
     expect(together).toHaveLength(3)
     for (const [i, clip] of clips.entries()) {
@@ -63,7 +63,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(dot(alone, padded as Float32Array)).toBeCloseTo(1, 4)
   })
 
-  it('encodes many jobs at once and returns each its own result', async () => {
+  it('encodes many jobs at once, each with its own answer', async () => {
     const expected = rowsOf(await engine.encodeVideo(clips).promise)
     const order = [2, 0, 1, 1, 2, 0]
     const jobs = order.map((i) => engine.encodeVideo([clips[i] as NativeClip]).promise)
@@ -72,7 +72,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     }
   })
 
-  it('keeps the pixels of a clip that is released while its job is queued', async () => {
+  it('keeps the pixels of a clip that is released while its job waits', async () => {
     const clip = await clipOf([255, 0, 0])
     const [expected] = rowsOf(await engine.encodeVideo(clips).promise)
     const jobs = Array.from({ length: 8 }, () => engine.encodeVideo([clip]))
@@ -103,7 +103,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(failure.message).toContain(problem)
   })
 
-  it('rejects a released clip and one of another shape', async () => {
+  it('refuses a clip that was released, and one of another shape', async () => {
     const released = await clipOf([0, 0, 0])
     released.release()
     const failure = await failureOf(() => engine.encodeVideo([clips[0] as NativeClip, released]))
@@ -116,7 +116,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(shape.message).toMatch(/64x64.*224x224/)
   })
 
-  it('drops cancelled jobs and completes the others', async () => {
+  it('drops jobs that are cancelled, and answers the others', async () => {
     const jobs = Array.from({ length: 12 }, () => engine.encodeVideo(clips))
     for (const job of jobs.slice(1, -1)) job.cancel()
     const outcomes = await Promise.allSettled(jobs.map(({ promise }) => promise))
@@ -129,7 +129,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
       if (outcome.status === 'rejected') expect(outcome.reason.code).toBe('cancelled')
   })
 
-  it('cancels all jobs when it is closed and throws when it is used afterwards', async () => {
+  it('cancels everything when it is closed, once, and says so when it is used afterwards', async () => {
     const closing = await binding.createEngine(engineOptions).promise
     const jobs = Array.from({ length: 6 }, () => closing.encodeVideo(clips))
     const outcomes = Promise.allSettled(jobs.map(({ promise }) => promise))
@@ -168,7 +168,7 @@ describe('createEngine', () => {
     expect(failure.message).toContain(problem)
   })
 
-  it('names the library that it could not open', async () => {
+  it('says which library it could not open', async () => {
     for (const call of [
       create({ library: '/no/libonnxruntime.so.1' }),
       () => binding.probeOnnxRuntime('/no/libonnxruntime.so.1'),

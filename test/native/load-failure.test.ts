@@ -14,7 +14,7 @@ function explain(message: string, code?: string, machine: Partial<LoadFailure> =
   return explainLoadFailure({ ...healthy, attempts: [{ path: '/app/x.node', error }], ...machine })
 }
 
-describe('an addon that cannot be loaded', () => {
+describe('an addon that does not load', () => {
   it.each([
     [
       'a missing FFmpeg library',
@@ -93,7 +93,7 @@ describe('an addon that cannot be loaded', () => {
     expect(explain('?', undefined, { node }).message).not.toMatch(/is not supported/)
   })
 
-  it('yields a NativeFailure with the machine and the error of each path', () => {
+  it('names the machine, each path with its own error, and crosses as a NativeFailure', () => {
     const error = explainLoadFailure({
       ...healthy,
       attempts: [
@@ -112,7 +112,7 @@ describe('an addon that cannot be loaded', () => {
     expect(error.details).toMatchObject({ platform: 'linux', arch: 'x64', node: '20.20.2' })
   })
 
-  it('suggests no remedy for an unknown error', () => {
+  it('invents no remedy for what it does not know', () => {
     expect(explain('something new').message).toMatch(/something new$/)
   })
 })

@@ -1,4 +1,4 @@
-// A process leaves no files on its machine and sends no data. By default, ONNX Runtime would do both.
+// What a process leaves on its machine and says to others: nothing. ONNX Runtime, left to itself, does both.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -18,7 +18,7 @@ const child = [
 const noStrace =
   spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status !== 0 || 'LD_PRELOAD' in process.env
 
-/** An environment in which all places where a program may store files lie in a folder of this test. */
+/** An environment in which everything that a program may keep lies in a folder of this test. */
 function freshHome(name: string) {
   const home = path.join(folder, name)
   const env: Record<string, string | undefined> = { ...process.env, HOME: home }
@@ -54,12 +54,12 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
       calls = readFileSync(log, 'utf8').split('\n')
     })
 
-    it('resolves no names and opens no connections', () => {
+    it('looks nothing up and connects to nobody', () => {
       expect(calls.length).toBeGreaterThan(20) // the tracer saw something
       expect(calls.filter((call) => /AF_INET|resolv\.conf|nsswitch|\/hosts"/.test(call))).toEqual([])
     })
 
-    it('stores no identifier and no log, not even temporarily', () => {
+    it('keeps no identifier and no log, not even for a while', () => {
       expect(
         calls.filter((call) => /deviceid|\.onnxruntime|O_CREAT.*XDG_|O_CREAT.*TMPDIR/.test(call)),
       ).toEqual([])

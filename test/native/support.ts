@@ -1,4 +1,4 @@
-// Generates media, and runs child processes for tests of memory, exit and crashes.
+// Media made on the spot, and child processes for what must be seen from outside: memory, exit, crashes.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -25,7 +25,7 @@ export function makeVideo(name: string, seconds: number, size: string): string {
   return file
 }
 
-/** Repeats `video` without encoding it again: quick to create, yet slow to decode. */
+/** `video` over and over, without encoding it again: long to decode and quick to make. */
 export function repeat(video: string, times: number): string {
   const file = `${video}.x${times}.mkv`
   ffmpeg('-stream_loop', String(times - 1), '-i', video)('-c', 'copy', file)
@@ -41,13 +41,13 @@ function ffmpeg(...input: string[]): (...output: string[]) => void {
 }
 
 export interface ChildResult {
-  /** Exit status, or the signal that ended it: that of a crash, or SIGKILL after a timeout. */
+  /** Exit status, or the signal that ended it: a crash, or SIGKILL where it hung. */
   ended: number | NodeJS.Signals
   stdout: string
   stderr: string
 }
 
-/** Runs a script of children/ in a Node process. */
+/** Runs a script of children/ in its own Node. */
 export function runChild(script: string, args: string[], nodeFlags: string[] = []): Promise<ChildResult> {
   const file = path.join(import.meta.dirname, 'children', script)
   return new Promise((resolve) => {
@@ -62,7 +62,7 @@ export function runChild(script: string, args: string[], nodeFlags: string[] = [
   })
 }
 
-/** The error that a call throws or a promise rejects with. */
+/** What a call throws, or a promise rejects with. */
 export async function failureOf(run: () => unknown): Promise<Error & NativeFailure> {
   try {
     await run()

@@ -1,4 +1,4 @@
-// Exits in the way that its argument names while a GPU decodes and encodes.
+// Ends in the way that its argument names while a GPU decodes and encodes.
 
 import process from 'node:process'
 import { Worker } from 'node:worker_threads'

@@ -1,4 +1,4 @@
-// Imports the binding, then calls it. argv: a file that is not an addon.
+// argv: a file that is no addon. Imports the binding, then calls it.
 process.env.COSMOS_EMBED_ADDON = process.argv[2]
 const { default: binding } = await import('#binding')
 const result = { imported: typeof binding.diagnostics === 'function' }

@@ -1,5 +1,5 @@
-// Starts worker threads that end while they load the addon: where one of its calls into JavaScript throws, and at whatever
-// point terminate() interrupts it. argv: how many.
+// argv: how often. Worker threads that end while they load the addon: where a call into JavaScript that it makes throws,
+// and wherever terminate() happens to meet it.
 import { once } from 'node:events'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
@@ -14,13 +14,13 @@ if (isMainThread) {
   const ended = once(refused, 'exit')
   const [refusal] = await once(refused, 'message')
   await ended
-  // The delays are the same in every run, but where they interrupt depends on the machine.
+  // The same numbers each time; the moments that they stand for are the machine's.
   let seed = 7
   for (let round = 0; round < rounds; round++) {
     const worker = start('load')
     await once(worker, 'message')
     seed = (seed * 1103515245 + 12345) & 0x7fffffff
-    // A timer is too coarse: any load but the first takes less than a millisecond.
+    // A timer is too coarse: a load that is not the first takes less than a millisecond.
     for (const until = performance.now() + (6 * seed) / 0x7fffffff; performance.now() < until; );
     await worker.terminate()
   }

@@ -1,4 +1,4 @@
-// Prints what is left after garbage collection. argv: what to repeat, and its source. Needs --expose-gc.
+// argv: what to repeat, and its source. Prints what is left after garbage collection. Needs --expose-gc.
 import { readdirSync, readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import binding from '#binding'
@@ -18,11 +18,11 @@ const threads = () => readdirSync('/proc/self/task').length
 let threadsBefore = 0
 
 const repeated = {
-  /** Clips are dropped without release(): V8 must know their size to collect them in time. */
+  /** Handles are dropped without release(): V8 must know their weight to collect them in time. */
   async clips() {
     for (let i = 0; i < 120; i++) await binding.decodeClip({ path: source }, large).promise
   },
-  /** Pinned buffers, and readers that keep them. */
+  /** The pinned buffers, and the readers that hold on to them. */
   async bytes() {
     for (let i = 0; i < 60; i++) await binding.decodeClip({ bytes: paddedVideo() }, small).promise
   },
@@ -43,7 +43,7 @@ const repeated = {
       await created.encodeText([Int32Array.of(1, 2)]).promise
       if (i % 2 === 0) await created.close()
     }
-    // Only its job keeps this reader alive.
+    // Only its job keeps this one.
     const rows = Array.from({ length: 64 }, () => Int32Array.from({ length: 100 }, (_, i) => i))
     const vectors = (await binding.createEngine(engine).promise).encodeText(rows).promise
     gc()
@@ -58,7 +58,7 @@ const watch = setInterval(() => {
 }, 10)
 await repeated[what]()
 clearInterval(watch)
-// A finaliser may post the release of other objects, so collect until nothing more is freed.
+// A finaliser may post the release of what it held: collect until nothing more comes free.
 for (let turn = 0; turn < 20; turn++) {
   gc()
   await setImmediate()

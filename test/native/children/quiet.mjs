@@ -1,4 +1,4 @@
-// Loads the engine, encodes a text and exits by itself. argv: engine options.
+// argv: engine options. Loads the engine, encodes a text, and ends by itself.
 import binding from '#binding'
 
 const engine = await binding.createEngine(JSON.parse(process.argv[2])).promise

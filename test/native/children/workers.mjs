@@ -1,4 +1,4 @@
-// Uses the addon in worker threads; the main thread loads it only in `terminate`. argv: what to do, video, engine options.
+// argv: what to do, video, engine options. The main thread loads the addon itself only in `terminate`.
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -9,13 +9,13 @@ if (isMainThread) {
   const start = (role) =>
     new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: role })
   const scenarios = {
-    /** Several environments at once, all with the same results. */
+    /** Several environments at once, all with the same answers. */
     async together() {
       const workers = Array.from({ length: 4 }, () => start('decode'))
       const ends = workers.map((worker) => Promise.all([once(worker, 'message'), once(worker, 'exit')]))
       console.log(JSON.stringify((await Promise.all(ends)).map(([[answer]]) => answer)))
     },
-    /** Environments that end while their jobs run, while that of the main thread continues. */
+    /** Environments that end in the middle of their jobs, while another goes on, in the main thread. */
     async terminate() {
       const { default: binding } = await import('#binding')
       const end = await terminateInTurn()
@@ -23,7 +23,7 @@ if (isMainThread) {
         .promise
       console.log(JSON.stringify([end, clip.byteLength]))
     },
-    /** The last environment ends, at which Node would unload the addon while the threads of its pool run. */
+    /** The last environment ends and Node would unload the addon, under the threads of its pool. */
     async unload() {
       await terminateInTurn()
       await setTimeout(200)
@@ -33,7 +33,7 @@ if (isMainThread) {
       const worker = start('exit')
       console.log(JSON.stringify(await once(worker, 'exit')))
     },
-    /** The process exits while workers are busy. */
+    /** The process ends while workers are busy. */
     async exitMain() {
       const workers = [start('busy'), start('busy')]
       await Promise.all(workers.map((worker) => once(worker, 'message')))
