@@ -1,6 +1,6 @@
-// The part of TensorRT's C++ ABI that we call, for both majors. No package ships NvInfer.h, and the majors
-// differ, so one binary for both must know their tables itself; within a major they only grow.
-// scripts/check-tensorrt-abi holds every line of this file against NVIDIA's headers.
+// The part of TensorRT's C++ ABI that we call, for both majors. No package ships NvInfer.h and the vtables of
+// the majors differ, so one binary for both needs its own tables; within a major they only grow.
+// scripts/check-tensorrt-abi.mjs compares every line of this file with NVIDIA's headers.
 #pragma once
 
 #include <array>
@@ -13,12 +13,12 @@ struct CUstream_st;
 
 namespace cosmos::trt {
 
-// Of the oldest headers that the check passes for.
+// The oldest headers that the check passes for.
 inline constexpr int kOldestMinor10 = 1;
 inline constexpr int kOldestMinor11 = 0;
 
-// NVIDIA's objects: a vptr whose first slots are the two destructors, then the address of an implementation,
-// whose own table has the methods.
+// NVIDIA's objects hold a vptr, whose first two slots are the destructors, then a pointer to an
+// implementation, whose vtable has the methods.
 struct Runtime;
 struct CudaEngine;
 struct ExecutionContext;
@@ -71,8 +71,8 @@ class Method<Object, Return(Args...)> {
  public:
   constexpr Method(int slot10, int slot11) : slot10_(slot10), slot11_(slot11) {}
 
-  // A struct that does not fit into registers comes back through a hidden pointer, which is passed before
-  // `this` to a member and before the first argument to a function: the same place.
+  // Calling a method as a function that takes `this` works for large structs too: they are returned through a
+  // hidden pointer, which precedes `this` of a member as it precedes the first argument of a function.
   Return operator()(int major, Object& object, std::type_identity_t<Args>... args) const {
     using Function = Return (*)(void*, Args...);
     void* implementation = reinterpret_cast<void**>(&object)[1];
@@ -85,7 +85,7 @@ class Method<Object, Return(Args...)> {
   int slot11_;
 };
 
-// The methods: `Runtime_deserializeCudaEngine(major, runtime, blob, size)`.
+// The methods, e.g. `Runtime_deserializeCudaEngine(major, runtime, blob, size)`.
 // NOLINTBEGIN(readability-identifier-naming): NVIDIA's names
 #define COSMOS_TRT_METHOD(Class, name, slot10, slot11, ...) \
   inline constexpr Method<Class, __VA_ARGS__> Class##_##name{slot10, slot11};
@@ -93,7 +93,7 @@ COSMOS_TRT_METHODS(COSMOS_TRT_METHOD)
 #undef COSMOS_TRT_METHOD
 // NOLINTEND(readability-identifier-naming)
 
-// `delete object`, for each of the classes and both majors.
+// `delete object`, the same for all classes and both majors.
 struct Delete {
   template <typename Object>
   void operator()(Object* object) const {
@@ -105,12 +105,12 @@ struct Delete {
 template <typename Object>
 using Handle = std::unique_ptr<Object, Delete>;
 
-// What the library exports.
+// Functions that the library exports.
 using CreateRuntime = void* (*)(void* logger, std::int32_t version);
 using GetVersion = std::int32_t (*)();
 
-// The logger that the library calls, from any of its threads. Each major wants a class of its own, whose
-// table the compiler lays out as it does for those who derive from NVIDIA's.
+// The logger that the library calls, from any of its threads. Each major has its own class; the compiler lays
+// out the vtable as it would for a class derived from NVIDIA's.
 class Logger10 {
  public:
   virtual void Write(Severity severity, const char* text) noexcept = 0;

@@ -34,7 +34,7 @@ std::size_t BytesOf(ElementType type) {
 
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file) {
-  // After a sticky error every call of the driver answers with it.
+  // After a sticky error every driver call returns it.
   auto memory = device.MemoryInfo();
   if (!memory.ok() && memory.status().code() == StatusCode::kDeviceLost) return memory.TakeStatus();
   return scope.Failure(code, doing).With("file", file);
@@ -102,7 +102,7 @@ Status Lane::Allocate(const LaneOptions& options) {
     const std::vector<std::int64_t> found(dims.d.begin(), dims.d.begin() + std::clamp(dims.rank, 0, 8));
     if (bytes <= 0 || (tensor.name == options.output && found != expected)) {
       return Status(StatusCode::kModel,
-                    path_ + " does not know the size of its output " + tensor.name + " before it has run")
+                    path_ + " does not determine the size of its output " + tensor.name + " before a run")
           .With("file", path_);
     }
     COSMOS_RETURN_IF_ERROR(buffer(static_cast<std::size_t>(bytes), outputs_));
@@ -128,7 +128,7 @@ Status Lane::SetAddress(Handle<ExecutionContext>& context, const TensorSpec& ten
                     reinterpret_cast<void*>(address))) {  // NOLINT(performance-no-int-to-ptr)
     return {};
   }
-  return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the memory for " + tensor.name,
+  return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the memory for " + tensor.name,
                  path_);
 }
 
@@ -139,14 +139,15 @@ Status Lane::SetShapes(Handle<ExecutionContext>& context, const Shapes& shapes) 
     if (!IsOpen(tensor)) continue;
     if (library_.Call(ExecutionContext_setInputShape, context, tensor.name.c_str(), ToDims(shapes[i])))
       continue;
-    return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the shape of " + tensor.name,
+    return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the shape of " + tensor.name,
                    path_);
   }
   return {};
 }
 
 Status Lane::Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes) {
-  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()), "copying to the GPU");
+  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()),
+                       "cannot copy to the GPU");
 }
 
 Status Lane::Launch(const Shapes& shapes) {
@@ -219,15 +220,15 @@ Status Lane::Enqueue(Handle<ExecutionContext>& context) {
   return Failure(scope, device_, StatusCode::kEngine, "TensorRT cannot run " + path_, path_);
 }
 
-// Without a graph the run is slower and no less right, so a failure ends only the capturing.
+// A failure only disables graphs: runs without them are slower but equally correct.
 void Lane::Capture(Recurring& recurring) {
   const cuda::Api& api = device_.api();
-  const LogScope unheard(library_.log());
+  const LogScope ignored(library_.log());
   cuda::Graph graph = nullptr;
   cuda::GraphExec executable = nullptr;
   graphs_ = api.StreamBeginCapture(stream_.get(), cuda::kCaptureThreadLocal) == CUDA_SUCCESS;
   if (!graphs_) return;
-  // A refused enqueue leaves a graph that does nothing, and would replay the last result for ever.
+  // A rejected enqueue leaves an empty graph, which would return the previous result on every replay.
   const bool enqueued = library_.Call(ExecutionContext_enqueueV3, recurring.context, stream_.get());
   const bool ended = api.StreamEndCapture(stream_.get(), &graph) == CUDA_SUCCESS && graph != nullptr;
   graphs_ = enqueued && ended && api.GraphInstantiate(&executable, graph, 0) == CUDA_SUCCESS;
@@ -237,21 +238,23 @@ void Lane::Capture(Recurring& recurring) {
 
 Status Lane::Download(std::size_t rows) {
   const std::size_t bytes = rows * embedding_dim_ * (half_ ? 2 : 4);
-  COSMOS_RETURN_IF_ERROR(device_.Check(
-      device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()), "copying from the GPU"));
   COSMOS_RETURN_IF_ERROR(
-      device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "marking the end of a run"));
+      device_.Check(device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()),
+                    "cannot copy from the GPU"));
+  COSMOS_RETURN_IF_ERROR(
+      device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "cannot record the end of a run"));
   if (!wake_) return {};
-  // After the event, so that whoever wakes finds it reached. Draining the stream waits for the call, too.
+  // Queued after the event, so that the executor finds the event reached. Draining the stream waits for the
+  // call.
   const auto set = [](void* wake) { static_cast<Wake*>(wake)->Set(); };
   return device_.Check(device_.api().LaunchHostFunc(stream_.get(), set, wake_.get()),
-                       "announcing the end of a run");
+                       "cannot announce the end of a run");
 }
 
 bool Lane::Poll() { return device_.api().EventQuery(done_.get()) != CUDA_ERROR_NOT_READY; }
 
 Status Lane::Wait() {
-  return device_.Check(device_.api().EventSynchronize(done_.get()), "TensorRT's run of " + path_);
+  return device_.Check(device_.api().EventSynchronize(done_.get()), "the run of " + path_ + " failed");
 }
 
 void Lane::Drain() {

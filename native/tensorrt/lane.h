@@ -1,4 +1,4 @@
-// A stream with buffers of its own, and the execution contexts that compute in them: one run at a time.
+// A lane: a stream with its own buffers and TensorRT execution contexts, which executes one run at a time.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace cosmos::trt {
 
-// Of the inputs, in their order.
+// The shapes of the inputs, in their order.
 using Shapes = std::vector<std::vector<std::int64_t>>;
 
 // Contexts of a lane beside the one for every shape. Each has a few megabytes of its own on the device.
@@ -26,22 +26,22 @@ inline constexpr std::size_t kMostRecurring = 8;
 inline constexpr std::size_t kRecentRuns = 64;
 
 struct LaneOptions {
-  Shapes max;                        // what buffers are made for
-  std::string output;                // the one that is copied back: [B, dim]
+  Shapes max;                        // the largest shapes; determine the sizes of the buffers
+  std::string output;                // the output that is copied to the host: [B, dim]
   int embedding_dim = 0;             // dim
   std::vector<std::size_t> staging;  // page-locked bytes for each input
-  std::size_t scratch = 0;           // bytes of device memory for the caller's own use
-  bool graphs = true;
+  std::size_t scratch = 0;           // bytes of device memory for the caller's use
+  bool graphs = true;                // replay runs of a repeated shape as CUDA graphs
 };
 
-// What went wrong in a call of TensorRT on this device: a device that is lost before what was logged.
+// The Status of a failed TensorRT call: kDeviceLost if the device is lost, otherwise what `scope` logged.
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file);
 
 class Lane {
  public:
-  // `profile` < 0: the plan leaves no shape open. `engine` and `graph` must outlive the lane. The device must
-  // be current, as for every function here.
+  // `profile` < 0 for a plan without dynamic shapes. `engine` and `graph` must outlive the lane. The device
+  // must be current, as for every function here.
   static Result<std::unique_ptr<Lane>> Make(Library& library, const cuda::Device& device,
                                             const Handle<CudaEngine>& engine, const GraphSpec& graph,
                                             const std::string& path, int profile, const LaneOptions& options);
@@ -57,17 +57,18 @@ class Lane {
   std::byte* staging(std::size_t index) const { return staging_[index].data(); }
   CUdeviceptr scratch() const { return scratch_.address(); }
 
-  // Queue, on the stream: from `staging` to the device; the network; the output's first rows back to the
-  // host, the event that Poll queries, and a call that sets the wake.
+  // Queue on the stream: a copy to the device, the run itself, and a copy of the output's first rows to the
+  // host, followed by the event that Poll and Wait look at and by a host function that sets the wake.
   Status Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes);
   Status Launch(const Shapes& shapes);
   Status Download(std::size_t rows);
 
-  // Whether the mark was reached. An error counts as reached, and Wait says which.
+  // Whether the event was reached. True after an error as well, which Wait returns.
   bool Poll();
   Status Wait();
   // Waits until the device uses none of the buffers.
   void Drain();
+  // The rows that Download copied, as float32.
   std::vector<float> Rows(std::size_t rows) const;
 
  private:
@@ -125,10 +126,10 @@ class Lane {
   cuda::DeviceBuffer memory_;
   // Runs whatever shapes have no context of their own.
   Handle<ExecutionContext> context_;
-  Shapes shapes_;  // that it has now; empty when it has none, or an unknown mixture
+  Shapes shapes_;  // the current shapes of context_; empty if there are none, or after a failure
   std::list<Recurring> recurring_;
   std::size_t most_recurring_ = kMostRecurring;
-  std::deque<Shapes> recent_;  // of the last runs on context_
+  std::deque<Shapes> recent_;  // the shapes of the last runs on context_
   std::int64_t runs_ = 0;
 };
 

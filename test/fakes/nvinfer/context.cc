@@ -1,4 +1,4 @@
-// The execution context, and what it computes.
+// The execution context and its computation.
 #include <cmath>
 #include <numeric>
 
@@ -130,7 +130,7 @@ bool ExecutionContext::setInputShape(const char* name, const nvinfer1::Dims& dim
   return true;
 }
 
-// The batch of an output is that of the inputs.
+// An output has the batch size of the inputs.
 Shape ExecutionContext::ShapeOf(const PlanTensor& tensor) const {
   if (tensor.input) return shapes_.at(tensor.name);
   Shape shape = tensor.shape;
@@ -176,7 +176,7 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   if (fault) return fail("Internal Error (refused)");
   if (const auto refused = captures ? Fault("enqueueV3.capture") : std::nullopt) {
     if (refused == 1) return fail("Cuda Runtime (operation not permitted when stream is capturing)");
-    cuStreamSynchronize(stream);  // which breaks the capture
+    cuStreamSynchronize(stream);  // breaks the capture
   }
   if (captures && !warm_) return fail("Internal Error (captured before it ran with these shapes)");
   if (!model_->OnDevice("enqueueV3")) return false;

@@ -7,7 +7,7 @@ namespace {
 using nvinfer1::DataType;
 using Severity = nvinfer1::ILogger::Severity;
 
-// What TensorRT logs before it returns null, by the number of the fault.
+// What TensorRT logs before deserializeCudaEngine returns null, by the number of the fault.
 constexpr const char* kDeserializeErrors[] = {
     "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion stdVersionRead == "
     "serializationVersion failed.Version tag does not match. Note: Current Version: 213, Serialized Engine "
@@ -20,7 +20,7 @@ constexpr const char* kDeserializeErrors[] = {
     "[leanStubs.cpp::loadRunner::25] Error Code 4: Internal Error (Unexpected call to stub)",
     "[virtualMemoryBuffer.cpp::resizePhysical::154] Error Code 2: OutOfMemory (Requested size was 4294967296 "
     "bytes.)",
-    nullptr,  // not a word
+    nullptr,  // logs nothing
     "Target GPU SM 120 is not supported by this TensorRT release.",
     "[engine.cpp::init::9] Error Code 9: something new at 0x7f3a12345678 in /home/builder/engine.cpp:9",
 };
@@ -30,7 +30,7 @@ constexpr std::pair<const char*, DataType> kTypes[] = {
     {"bool", DataType::kBOOL},     {"uint8", DataType::kUINT8},  {"int64", DataType::kINT64},
 };
 
-// Of the device that is current, or "" when nobody can say.
+// The compute capability of the current device, or "" if there is none.
 std::string Capability() {
   CUcontext current = nullptr;
   int devices = 0;
@@ -171,7 +171,7 @@ nvinfer1::TensorIOMode CudaEngine::getTensorIOMode(const char* name) const noexc
 nvinfer1::Dims CudaEngine::getProfileShape(const char* name, std::int32_t profile,
                                            nvinfer1::OptProfileSelector select) const noexcept {
   const auto found = model_->plan.profiles.find(name);
-  if (found == model_->plan.profiles.end()) return getTensorShape(name);  // it has but one shape
+  if (found == model_->plan.profiles.end()) return getTensorShape(name);  // its shape is fixed
   const Profile& shapes = found->second.at(profile);
   if (select == nvinfer1::OptProfileSelector::kMIN) return ToDims(shapes.min);
   return ToDims(select == nvinfer1::OptProfileSelector::kMAX ? shapes.max : shapes.opt);

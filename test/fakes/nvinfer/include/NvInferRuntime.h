@@ -1,7 +1,6 @@
-// TensorRT's run-time interface, as much as the double implements: our own declarations, from the order of
-// the methods that section 3 of the reference lists. NV_TENSORRT_MAJOR says of which major.
-// scripts/check-tensorrt-abi compiles the same double against NVIDIA's headers in place of this one, and
-// compares both with native/tensorrt/abi.h.
+// The part of TensorRT's run-time interface that the fake implements, as declarations of our own, for the
+// major NV_TENSORRT_MAJOR. scripts/check-tensorrt-abi.mjs compiles the fake against NVIDIA's headers instead,
+// and compares both with native/tensorrt/abi.h.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +25,7 @@ namespace nvinfer1 {
 
 [[noreturn]] void Unexpected(const char* method);
 
-// A method that nobody may call.
+// A method that cosmos-embed must not call.
 #define SLOT(name) \
   virtual void name##Slot() noexcept { Unexpected(#name); }
 #if NV_TENSORRT_MAJOR == 10
