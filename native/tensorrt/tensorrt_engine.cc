@@ -71,8 +71,8 @@ class TensorRtEngine final : public Engine {
     return (tower == Tower::kVideo ? video_plan_ : text_plan_)->lanes();
   }
   void SetWake(std::shared_ptr<Wake> wake) override {
-    video_network_->SetWake(wake);
-    text_network_->SetWake(wake);
+    video_plan_->SetWake(wake);
+    text_plan_->SetWake(wake);
   }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) override;
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) override;
