@@ -49,7 +49,7 @@ export interface RgbImage {
 
 /**
  * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
- * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ * (Node-API cannot forbid that). `src/source/copy-media.ts` copies those that somebody else has a reference to.
  */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage

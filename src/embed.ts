@@ -1,7 +1,7 @@
 import { abortable } from './base/abort.ts'
 import { checkCall } from './call/call-options.ts'
 import { createEmbedder } from './embedder.ts'
-import { holdStreams } from './source/given.ts'
+import { adoptStreams } from './source/type-guards.ts'
 import type {
   Base64Request,
   Embedder,
@@ -22,7 +22,7 @@ export function embed(request: Base64Request, options?: EmbedOptions): Promise<E
 export function embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
 export async function embed(request: EmbedRequest, options: EmbedOptions = {}): Promise<EmbedResponse> {
   // Streams may fail while the model is loading, too.
-  const release = holdStreams((request as EmbedRequest | undefined)?.input)
+  const release = adoptStreams((request as EmbedRequest | undefined)?.input)
   try {
     return await embedShared(request, options)
   } finally {

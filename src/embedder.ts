@@ -1,18 +1,18 @@
 /** `createEmbedder`: from options to a loaded model. */
 import { fileURLToPath } from 'node:url'
 import nativeBinding, { type Binding } from '#binding'
+import { toCosmosEmbedError } from './base/native-failure.ts'
 import { type BuildEngines, chooseDevice } from './device/choice.ts'
 import { openDevices } from './device/open.ts'
 import { describeEmbedder } from './info.ts'
-import { LocalEmbedder } from './run/local-embedder.ts'
 import { loadBundle } from './model/bundle.ts'
+import { type EmbedderOptions, type ResolvedOptions, resolveEmbedderOptions } from './options.ts'
+import { DevicePipelines } from './run/device-pipelines.ts'
+import { LocalEmbedder } from './run/local-embedder.ts'
+import { Stats } from './run/stats.ts'
+import { createSources } from './source/sources.ts'
 import { buildEngines } from './tensorrt/engine-builder.ts'
 import { loadTokenizer } from './tokenizer/tokenizer.ts'
-import { ours } from './base/native-failure.ts'
-import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
-import { Pipelines } from './run/device-pipelines.ts'
-import { createSources } from './source/sources.ts'
-import { Stats } from './run/stats.ts'
 import type { Embedder } from './types.ts'
 
 /** Folder of the model that this package brings. */
@@ -33,13 +33,13 @@ export async function openEmbedder(
   binding: Binding,
   build: BuildEngines = buildEngines,
 ): Promise<Embedder> {
-  const options = resolveOptions(given)
+  const options = resolveEmbedderOptions(given)
   const signal = options.signal ?? new AbortController().signal
   signal.throwIfAborted()
   try {
     return await load(options, { binding, build, signal })
   } catch (failure) {
-    throw signal.aborted && failure === signal.reason ? failure : ours(failure)
+    throw signal.aborted && failure === signal.reason ? failure : toCosmosEmbedError(failure)
   }
 }
 
@@ -57,7 +57,7 @@ async function load(
   const { choice, devices } = await openDevices(chosen, { binding, options, bundle, padTokenId, signal })
   const stats = new Stats()
   const sources = createSources({ urls: options.urls, limits: options.limits })
-  const pipelines = new Pipelines({ binding, devices, tokenizer, sources, options, stats })
+  const pipelines = new DevicePipelines({ binding, devices, tokenizer, sources, options, stats })
   const info = describeEmbedder({ options, choice, bundle, devices, diagnostics, pipelines })
   return new LocalEmbedder({ devices, pipelines, stats, options, info })
 }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
+import { VERSION } from './base/version.ts'
 import type { DeviceChoice } from './device/choice.ts'
 import type { OpenDevice } from './device/open.ts'
 import type { ModelBundle } from './model/bundle.ts'
-import type { EnginePlan } from './tensorrt/engine-plan.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { Pipelines } from './run/device-pipelines.ts'
+import type { DevicePipelines } from './run/device-pipelines.ts'
+import type { EnginePlan } from './tensorrt/engine-plan.ts'
 import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
-import { VERSION } from './base/version.ts'
 
 export interface EmbedderFacts {
   options: ResolvedOptions
@@ -16,7 +16,7 @@ export interface EmbedderFacts {
   /** At least one. */
   devices: readonly OpenDevice[]
   diagnostics: NativeDiagnostics
-  pipelines: Pipelines
+  pipelines: DevicePipelines
 }
 
 export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {

@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
 import { cores } from './base/cores.ts'
-import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
-import { isSignal } from './source/given.ts'
-import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
-import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 import { checkOptions } from './base/validate.ts'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
+import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
+import { isSignal } from './source/type-guards.ts'
+import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 
 export interface EmbedderOptions {
   /** Folder of the model bundle. Default: the demo model of this package. */
@@ -240,6 +240,6 @@ const schema = z
     error: 'must be at least limits.maxItems, or a full request could never be admitted',
   })
 
-export function resolveOptions(options: EmbedderOptions): ResolvedOptions {
+export function resolveEmbedderOptions(options: EmbedderOptions): ResolvedOptions {
   return checkOptions(schema as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')
 }

@@ -6,7 +6,7 @@ import { CosmosEmbedError, errorTable, InternalError } from '../errors.ts'
  * What a rejected native job means to the caller: `signal.reason` when the caller's own abort cancelled it,
  * else an error class by the table. `index` is the item's position in the request.
  */
-export function fromNative(
+export function translateNativeFailure(
   failure: unknown,
   context: { signal?: AbortSignal | undefined; index?: number } = {},
 ): unknown {
@@ -25,9 +25,9 @@ export function fromNative(
 }
 
 /** Whatever was thrown inside this package, as an error of this package. */
-export function ours(failure: unknown): CosmosEmbedError {
+export function toCosmosEmbedError(failure: unknown): CosmosEmbedError {
   if (failure instanceof CosmosEmbedError) return failure
-  if (isNativeFailure(failure)) return fromNative(failure) as CosmosEmbedError
+  if (isNativeFailure(failure)) return translateNativeFailure(failure) as CosmosEmbedError
   const { message = 'unexpected failure' } = (failure ?? {}) as Partial<Error>
   return new InternalError(message, { cause: failure })
 }

@@ -1,13 +1,13 @@
 import type { NativeJob } from '#binding'
-import { onAbort } from './abort.ts'
 import { TimeoutError } from '../errors.ts'
-import { fromNative } from './native-failure.ts'
+import { onAbort } from './abort.ts'
+import { translateNativeFailure } from './native-failure.ts'
 
 /**
  * How long a decoder has to hear that it is to stop. It hears between two pictures, and inside of one where its codec
  * lets it.
  */
-export const overdueMs = 5_000
+export const stopGraceMs = 5_000
 
 /**
  * Starts a native job and waits for its end, also when `signal` cancels it: afterwards nothing of it runs any more.
@@ -21,7 +21,7 @@ export async function runNative<T>(start: () => NativeJob<T>, signal: AbortSigna
     forget = onAbort(signal, () => job.cancel())
     return await job.promise
   } catch (failure) {
-    throw fromNative(failure, { signal })
+    throw translateNativeFailure(failure, { signal })
   } finally {
     forget()
   }
@@ -35,7 +35,7 @@ export interface DecodeJobOptions {
 }
 
 /**
- * The same for a job that decodes, but whoever waits is let go `overdueMs` after it should have stopped: nothing ends
+ * The same for a job that decodes, but whoever waits is let go `stopGraceMs` after it should have stopped: nothing ends
  * a decoder that is inside of a picture. It goes on with bytes that are its own until it is through with the picture,
  * and does not keep the process from ending.
  */
@@ -64,8 +64,8 @@ export function runDecode<T>(
       }
       timers.push(setTimeout(letGo, milliseconds))
     }
-    if (maxSeconds !== undefined) letGoAfter(1000 * maxSeconds + overdueMs, () => tooLong(maxSeconds))
-    const forget = onAbort(signal, () => letGoAfter(overdueMs, () => signal.reason))
+    if (maxSeconds !== undefined) letGoAfter(1000 * maxSeconds + stopGraceMs, () => tooLong(maxSeconds))
+    const forget = onAbort(signal, () => letGoAfter(stopGraceMs, () => signal.reason))
     running.then(resolve, reject).finally(settle)
   })
 }

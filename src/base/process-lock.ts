@@ -9,7 +9,10 @@ import { createServer } from 'node:net'
  * The name is one that the kernel keeps for as long as we live, so a killed process leaves none behind. Processes that
  * do not share a network namespace do not see it.
  */
-export function holdName(purpose: string, path: string): Promise<(() => Promise<void>) | undefined> {
+export function acquireProcessLock(
+  purpose: string,
+  path: string,
+): Promise<(() => Promise<void>) | undefined> {
   const hash = createHash('sha256').update(path).digest('hex').slice(0, 40)
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy())

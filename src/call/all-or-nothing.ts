@@ -1,7 +1,8 @@
 /** The items of a call that is all or nothing. */
+
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import type { Call } from './calls.ts'
-import { atItem } from './item-errors.ts'
-import { ours } from '../base/native-failure.ts'
 
 /** The first failure stops the others. Settles when none of them runs any more. */
 export async function allOrNothing<From, To>(
@@ -13,7 +14,7 @@ export async function allOrNothing<From, To>(
     try {
       return await step(input, index)
     } catch (failure) {
-      if (!call.signal.aborted) call.fail(atItem(ours(failure), index))
+      if (!call.signal.aborted) call.fail(addItemIndex(toCosmosEmbedError(failure), index))
       throw failure
     }
   })

@@ -1,7 +1,8 @@
 /** The options of calls, checked as strictly as those of `createEmbedder`: a misspelt name is a mistake, not a wish. */
 import { z } from 'zod'
+import { checkOptions } from '../base/validate.ts'
 import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
-import { isSignal } from '../source/given.ts'
+import { isSignal } from '../source/type-guards.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -12,7 +13,6 @@ import type {
   SegmentOptions,
   VideoOptions,
 } from '../types.ts'
-import { checkOptions } from '../base/validate.ts'
 
 const seconds = z.number().min(0).optional()
 const onProgress = z

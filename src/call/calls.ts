@@ -1,6 +1,6 @@
 import { onAbort } from '../base/abort.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from '../errors.ts'
-import { ours } from '../base/native-failure.ts'
 import type { CallOutcome } from '../run/stats.ts'
 
 /** One call of the public API, from its start until nothing of it runs any more. */
@@ -79,7 +79,8 @@ export class Calls {
       call.end()
       return result
     } catch (thrown) {
-      const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
+      const failure =
+        call.signal.aborted && thrown === call.signal.reason ? thrown : toCosmosEmbedError(thrown)
       call.end({ failure })
       throw failure
     }

@@ -1,11 +1,11 @@
 /** Many items of one call: read as there is room, worked on together, handed out one by one. */
 import { abortable, onAbort } from '../base/abort.ts'
-import type { Call } from './calls.ts'
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { CancelledError, type CosmosEmbedError, InvalidArgumentError } from '../errors.ts'
-import { atItem } from './item-errors.ts'
-import { ours } from '../base/native-failure.ts'
-import { holdStreams } from '../source/given.ts'
+import { adoptStreams } from '../source/type-guards.ts'
 import type { ItemInput, KeyOf } from '../types.ts'
+import type { Call } from './calls.ts'
 
 /** How many items of one list are held together: enough for full batches, and room for other callers. */
 export const DEFAULT_CONCURRENCY = 64
@@ -154,7 +154,7 @@ class Bell {
 }
 
 /** One item by itself: that it failed is a result like another. */
-export async function settled<I extends ItemInput, R>(
+export async function settleItem<I extends ItemInput, R>(
   input: I,
   index: number,
   embed: () => Promise<R>,
@@ -162,12 +162,12 @@ export async function settled<I extends ItemInput, R>(
   | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: R }
   | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 > {
-  const release = holdStreams(input)
+  const release = adoptStreams(input)
   const key = keyOf(input) as KeyOf<I>
   try {
     return { status: 'fulfilled', index, key, value: await embed() }
   } catch (failure) {
-    return { status: 'rejected', index, key, reason: atItem(ours(failure), index) }
+    return { status: 'rejected', index, key, reason: addItemIndex(toCosmosEmbedError(failure), index) }
   } finally {
     release()
   }
@@ -187,7 +187,7 @@ export interface Parts<R> {
 }
 
 /** The parts, as one call that ends when the loop over them does. */
-export async function* handOut<R>(
+export async function* streamResults<R>(
   call: Pick<Call, 'signal' | 'rest' | 'resume' | 'end'>,
   stream: Parts<R>,
 ): AsyncGenerator<R, void, undefined> {
@@ -213,7 +213,7 @@ export async function* handOut<R>(
       }
     }
   } catch (thrown) {
-    const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
+    const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : toCosmosEmbedError(thrown)
     outcome = { failure }
     throw failure
   } finally {

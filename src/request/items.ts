@@ -1,12 +1,12 @@
 /** From a request to the list of items that it asks to embed. */
 import { fileURLToPath } from 'node:url'
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
+import { checkRequest } from '../base/validate.ts'
 import { InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
-import { ours } from '../base/native-failure.ts'
-import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'
 import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
-import { checkRequest } from '../base/validate.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/type-guards.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
 import { type FrameRule, ownChoice } from './frame-rule.ts'
@@ -156,7 +156,7 @@ async function decodeAll(
       items.push('kind' in each ? each : await payloadItem(each, rules, decoder))
     } catch (error) {
       signal?.throwIfAborted()
-      throw atItem(ours(error), index)
+      throw addItemIndex(toCosmosEmbedError(error), index)
     }
   }
   return items
@@ -338,6 +338,6 @@ function blaming<T>(index: number, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw atItem(ours(error), index)
+    throw addItemIndex(toCosmosEmbedError(error), index)
   }
 }

@@ -1,8 +1,8 @@
 /** The shapes of a request in process. Those on the wire, JSON, are in `wire.ts`; what the strings may hold is checked in `items.ts`. */
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
-import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
 import type { ByteStream, Bytes } from '../source/source.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import { type FrameRule, frameRule } from './frame-rule.ts'
 
 export type RequestType = 'query' | 'bulk_text' | 'bulk_video'

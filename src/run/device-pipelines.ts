@@ -1,14 +1,14 @@
 /** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
 import type { OpenDevice } from '../device/open.ts'
-import { TokenMaker } from '../tokenizer/token-maker.ts'
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
-import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import type { Release } from '../schedule/slots.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Sources } from '../source/sources.ts'
+import { TokenMaker } from '../tokenizer/token-maker.ts'
+import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
-import type { Work } from './work.ts'
+import type { Work } from './item-run.ts'
+import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
 
 /** Clips of every origin are one kind of load. */
 type Kind = 'text' | 'clip'
@@ -19,20 +19,20 @@ interface Member {
   readonly load: Record<Kind, number>
 }
 
-export interface PipelinesParts extends SharedParts {
+export interface DevicePipelinesOptions extends SharedParts {
   tokenizer: TextTokenizer
   /** At least one. */
   devices: readonly OpenDevice[]
 }
 
-export class Pipelines {
+export class DevicePipelines {
   /** Of every device. */
   readonly maxBatch: { readonly text: number; readonly video: number }
   readonly #tokens: TokenMaker
   readonly #sources: Sources
   readonly #members: readonly Member[]
 
-  constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
+  constructor({ tokenizer, devices, ...shared }: DevicePipelinesOptions) {
     this.#tokens = new TokenMaker(tokenizer)
     this.#sources = shared.sources
     this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({

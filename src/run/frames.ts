@@ -1,18 +1,18 @@
 /** Looking at what the model would see, without a model. */
 import binding, { type NativeDecodedClip, type NativeDecodeLimits } from '#binding'
 import { cores } from '../base/cores.ts'
-import { InternalError } from '../errors.ts'
 import { runDecode } from '../base/native-job.ts'
+import { checkOptions } from '../base/validate.ts'
+import { InternalError } from '../errors.ts'
 import { MAX_THREADS } from '../options.ts'
 import type { FrameRule } from '../request/frame-rule.ts'
 import { parseItem } from '../request/items.ts'
 import type { VideoInput } from '../request/schema.ts'
-import { copyOf } from '../source/borrowed.ts'
+import { copyMedia } from '../source/copy-media.ts'
 import { type LimitsInput, limitsSchema } from '../source/limits.ts'
 import { createSources } from '../source/sources.ts'
 import type { UrlPolicy } from '../source/url-policy.ts'
 import type { ExtractedFrames } from '../types.ts'
-import { checkOptions } from '../base/validate.ts'
 import { mediaWarnings } from './warnings.ts'
 
 export interface ExtractOptions {
@@ -65,7 +65,7 @@ export async function extractFrames(
   if (item.kind !== 'video') throw new InternalError('a video input became something else')
   const { media, borrowed } = await createSources({ urls, limits }).video(item.source, { signal })
   const decode = () =>
-    binding.decodeClip(borrowed ? copyOf(media) : media, {
+    binding.decodeClip(borrowed ? copyMedia(media) : media, {
       frames,
       height: resolution,
       width: resolution,

@@ -1,8 +1,11 @@
 /** The calls of an {@link Embedder}, each followed from admission to answer. */
 
+import { rank } from '../base/similarity.ts'
 import { allOrNothing } from '../call/all-or-nothing.ts'
 import { type CallKind, type Checked, checkCall } from '../call/call-options.ts'
 import { type Call, Calls } from '../call/calls.ts'
+import { DEFAULT_CONCURRENCY, ItemStream, keyOf, settleItem, streamResults } from '../call/item-stream.ts'
+import { type Passed, progressOf } from '../call/progress.ts'
 import { closeDevices, type OpenDevice } from '../device/open.ts'
 import {
   type DeviceLostError,
@@ -11,11 +14,7 @@ import {
   OverloadedError,
   RequestTooLargeError,
 } from '../errors.ts'
-import { DEFAULT_CONCURRENCY, handOut, ItemStream, keyOf, settled } from '../call/item-stream.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { ReadyItem } from './pipeline.ts'
-import type { Pipelines } from './device-pipelines.ts'
-import { type Passed, progressOf } from '../call/progress.ts'
 import {
   costOf,
   type Item,
@@ -25,12 +24,8 @@ import {
   type VideoItem,
 } from '../request/items.ts'
 import type { Picture } from '../request/schema.ts'
-import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from '../schedule/admission.ts'
-import { SegmentPass } from './segments.ts'
-import { rank } from '../base/similarity.ts'
-import { holdStreams } from '../source/given.ts'
-import type { Stats } from './stats.ts'
+import { adoptStreams } from '../source/type-guards.ts'
 import type {
   Base64Request,
   DisposeOptions,
@@ -59,12 +54,17 @@ import type {
   VideoEmbedding,
   VideoOptions,
 } from '../types.ts'
+import type { DevicePipelines } from './device-pipelines.ts'
 import { type Asked, asked, isFrames, rangeOf, type Way } from './item-context.ts'
-import { Work, type WorkOptions } from './work.ts'
+import { Work, type WorkOptions } from './item-run.ts'
+import type { ReadyItem } from './pipeline.ts'
+import { type ItemResult, toResponse } from './response.ts'
+import { SegmentPass } from './segments.ts'
+import type { Stats } from './stats.ts'
 
 export interface EmbedderParts {
   devices: readonly OpenDevice[]
-  pipelines: Pipelines
+  pipelines: DevicePipelines
   stats: Stats
   options: ResolvedOptions
   info: EmbedderInfo
@@ -72,7 +72,7 @@ export interface EmbedderParts {
 
 export class LocalEmbedder implements Embedder {
   readonly #devices: readonly OpenDevice[]
-  readonly #pipelines: Pipelines
+  readonly #pipelines: DevicePipelines
   readonly #stats: Stats
   readonly #info: EmbedderInfo
   readonly #rules: RequestRules
@@ -163,7 +163,7 @@ export class LocalEmbedder implements Embedder {
   ): AsyncGenerator<Settled<I>, void, undefined> {
     const options = checkCall('stream', given)
     const call = this.#calls.begin(options.signal)
-    yield* handOut(call, this.#stream(call, items, options))
+    yield* streamResults(call, this.#stream(call, items, options))
   }
 
   #stream<I extends ItemInput>(
@@ -177,14 +177,14 @@ export class LocalEmbedder implements Embedder {
       read = index + 1
       const key = keyOf(input)
       const asked = { call, priority, whenFull, key, passed: passed(index, key) }
-      return settled(input, index, async () => this.#embedInput(input, asked)) as Promise<Settled<I>>
+      return settleItem(input, index, async () => this.#embedInput(input, asked)) as Promise<Settled<I>>
     }
     const { concurrency = DEFAULT_CONCURRENCY, ordered = false } = way
     return new ItemStream(call, items, settle, { concurrency, ordered })
   }
 
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment> {
-    return this.#segments(video, options, holdStreams({ video }))
+    return this.#segments(video, options, adoptStreams({ video }))
   }
 
   async *#segments(
@@ -299,7 +299,7 @@ export class LocalEmbedder implements Embedder {
     inputs: unknown,
     work: (call: Call, options: Checked[Kind]) => Promise<T>,
   ): Promise<T> {
-    const release = holdStreams(inputs)
+    const release = adoptStreams(inputs)
     try {
       const options = checkCall(kind, given)
       return await this.#calls.run(options.signal, (call) => work(call, options))

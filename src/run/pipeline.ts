@@ -13,22 +13,22 @@ import type {
   NativeSegmentReader,
   NativeStillImage,
 } from '#binding'
-import { InternalError } from '../errors.ts'
-import { extracted } from './frames.ts'
-import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import { runDecode, runNative } from '../base/native-job.ts'
+import { InternalError } from '../errors.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from '../options.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import { Batcher } from '../schedule/batcher.ts'
 import { DecodeGate } from '../schedule/decode-gate.ts'
-import type { Memory } from '../schedule/memory-room.ts'
-import type { Release } from '../schedule/slots.ts'
-import { copyOf, type Media } from '../source/borrowed.ts'
+import type { Memory } from '../schedule/memory-budget.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
+import { copyMedia, type Media } from '../source/copy-media.ts'
 import type { Sources } from '../source/sources.ts'
-import type { Stats } from './stats.ts'
+import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
+import { extracted } from './frames.ts'
+import type { Work } from './item-run.ts'
+import type { Stats } from './stats.ts'
 import { mediaWarnings, textWarnings } from './warnings.ts'
-import type { Work } from './work.ts'
 
 /** What the pipelines of all devices have in common. */
 export interface SharedParts {
@@ -112,7 +112,7 @@ export class Pipeline {
     try {
       const { media, borrowed } = await this.#read(item, memory, work)
       const { binding } = this.#parts
-      const start = () => binding.decodeClip(borrowed ? copyOf(media) : media, this.#clipOptions(item))
+      const start = () => binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item))
       const { decoded, release } = await this.#decode(start, work)
       return this.encodeClip(decoded, item.kind, work).finally(release)
     } finally {
@@ -127,7 +127,7 @@ export class Pipeline {
       const { media, borrowed } = await this.#read(item, memory, work)
       const { gpu: _, ...options } = this.#clipOptions(item)
       const start = () =>
-        this.#parts.binding.decodeClip(borrowed ? copyOf(media) : media, { ...options, keepImages })
+        this.#parts.binding.decodeClip(borrowed ? copyMedia(media) : media, { ...options, keepImages })
       const { decoded, release } = await this.#decode(start, work)
       release()
       return extracted(decoded)
@@ -147,7 +147,7 @@ export class Pipeline {
     const { media, borrowed } = await this.#read(item, work.lease.openMemory(), work)
     if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
     const open = () =>
-      binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows)
+      binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
     const { decoded: reader, release } = await this.#decode(open, work)
     release()
     return reader

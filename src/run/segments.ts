@@ -1,13 +1,13 @@
 import type { NativeSegmentReader } from '#binding'
 import type { Call } from '../call/calls.ts'
+import { streamResults } from '../call/item-stream.ts'
 import { CancelledError } from '../errors.ts'
-import { handOut } from '../call/item-stream.ts'
-import type { Pipeline } from './pipeline.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { Lease } from '../schedule/admission.ts'
-import type { Release } from '../schedule/slots.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Segment } from '../types.ts'
-import type { Work } from './work.ts'
+import type { Work } from './item-run.ts'
+import type { Pipeline } from './pipeline.ts'
 
 export interface Windows {
   seconds: number
@@ -41,7 +41,7 @@ export class SegmentPass {
   }
 
   run(): AsyncGenerator<Segment, void, undefined> {
-    return handOut(this.#parts.call, { results: () => this.#results(), ended: () => this.#ended() })
+    return streamResults(this.#parts.call, { results: () => this.#results(), ended: () => this.#ended() })
   }
 
   async *#results(): AsyncGenerator<Segment, void, undefined> {

@@ -1,5 +1,5 @@
 import { onAbort } from '../base/abort.ts'
-import { type Memory, MemoryRoom } from './memory-room.ts'
+import { type Memory, MemoryRoom } from './memory-budget.ts'
 import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
 
 export interface Cost {

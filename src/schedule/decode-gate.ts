@@ -1,6 +1,6 @@
 import { onAbort } from '../base/abort.ts'
 import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
-import type { Release } from './slots.ts'
+import type { Release } from './priority-semaphore.ts'
 
 export interface DecodeGateOptions {
   /** Videos that are decoded at one time. */

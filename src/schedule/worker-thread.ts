@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { abortable, onAbort } from '../base/abort.ts'
 import { InternalError } from '../errors.ts'
 import type { Priority } from './priority-queue.ts'
-import { Slots } from './slots.ts'
+import { PrioritySemaphore } from './priority-semaphore.ts'
 
 export interface ThreadOptions {
   /** The compiled module that answers each message with one message. */
@@ -26,7 +26,7 @@ export interface TaskOptions {
 
 export class Thread<Task, Result> {
   readonly #options: ThreadOptions
-  readonly #turns = new Slots(1)
+  readonly #turns = new PrioritySemaphore(1)
   #worker: Worker | undefined
 
   constructor(options: ThreadOptions) {

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream'
 import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, LimitError, SourceError } from '../errors.ts'
-import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'
+import { asUint8Array, isBytes, isWebStream } from './type-guards.ts'
 
 const firstCapacity = 256 * 1024
 

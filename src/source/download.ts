@@ -13,8 +13,8 @@ import type { Priority } from '../schedule/priority-queue.ts'
 import { checkedAddresses, type Resolve, sameAddress } from './address.ts'
 import { ByteCollector, type Reserve, tooLarge } from './bytes.ts'
 import type { DownloadSlots } from './download-slots.ts'
+import { DownloadTimer } from './download-timer.ts'
 import type { Limits } from './limits.ts'
-import { StageClock } from './stage-clock.ts'
 import { describeUrl, type PermittedUrl, permitUrl, type UrlPolicy } from './url-policy.ts'
 
 export interface Downloads {
@@ -60,7 +60,7 @@ export async function download(
   signal.throwIfAborted()
   const first = permitUrl(text, downloads.policy)
   const release = await enterSlot(downloads.slots, reading, hostOf(first.url))
-  const clock = new StageClock(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
+  const clock = new DownloadTimer(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
   try {
     return await followRedirects(first, { limit, downloads, clock, room: reading.room })
   } catch (error) {
@@ -81,7 +81,7 @@ interface Transfer {
   /** Bytes. */
   limit: number
   downloads: Downloads
-  clock: StageClock
+  clock: DownloadTimer
   room: Reserve
 }
 
@@ -116,7 +116,7 @@ interface OpenResponse {
 }
 
 /** Resolves, checks, dials and waits for the response headers. */
-async function open(target: PermittedUrl, downloads: Downloads, clock: StageClock): Promise<OpenResponse> {
+async function open(target: PermittedUrl, downloads: Downloads, clock: DownloadTimer): Promise<OpenResponse> {
   const { limits, resolve, trust } = downloads
   const { url, privateAllowed } = target
   clock.enter('connect', limits)

@@ -1,9 +1,9 @@
 /** From a source to what the native side takes: a path to open, or bytes in memory. */
 import type { NativeMediaSource, NativeStillImage } from '#binding'
 import { onAbort } from '../base/abort.ts'
+import { checkOptions } from '../base/validate.ts'
 import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import { checkOptions } from '../base/validate.ts'
 import { type Resolve, resolveWithSystem } from './address.ts'
 import { collectStream, type Reserve, readBlob } from './bytes.ts'
 import { type CompleteReading, type Downloads, download, enterSlot } from './download.ts'
@@ -18,7 +18,7 @@ export interface ResolvedVideo {
   media: NativeMediaSource
   /** Held in memory; 0 for a file, which is read as it is decoded. */
   bytes: number
-  /** The bytes are the caller's: see {@link copyOf}. */
+  /** The bytes are the caller's: see {@link copyMedia}. */
   borrowed?: true
 }
 

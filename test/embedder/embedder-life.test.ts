@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { stopGraceMs } from '../../src/base/native-job.ts'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { EmbedderOptions } from '../../src/index.ts'
-import { overdueMs } from '../../src/base/native-job.ts'
 import { BindingDouble, vectorOf } from './double.ts'
 import { clip, failureOf, model, nothingLeft, onnxruntime, open, turns } from './support.ts'
 
@@ -101,7 +101,7 @@ describe('a decoder that does not hear', () => {
     abort.abort('enough')
     await turns()
     expect(double.decoding.jobs).toMatchObject([{ cancelled: true, unrefed: false }])
-    await vi.advanceTimersByTimeAsync(overdueMs)
+    await vi.advanceTimersByTimeAsync(stopGraceMs)
     expect(await aborted).toBe('enough')
     expect(double.decoding.jobs).toMatchObject([{ unrefed: true }])
     expect(vi.getTimerCount(), 'nothing else keeps the process').toBe(0)
@@ -124,7 +124,7 @@ describe('a decoder that does not hear', () => {
     const disposed = embedder.dispose()
     await turns()
     expect(double.enginesOpen).toBe(1)
-    await vi.advanceTimersByTimeAsync(overdueMs)
+    await vi.advanceTimersByTimeAsync(stopGraceMs)
     for (const end of await Promise.all(ends)) expect(end).toMatchObject({ code: 'closed' })
     await disposed
     expect(double.enginesOpen).toBe(0)
@@ -139,7 +139,7 @@ describe('a decoder that does not hear', () => {
     const ended = failureOf(both.embedder.embedVideo(clip(1)))
     await turns()
     const disposed = both.embedder.dispose({ drain: true })
-    await vi.advanceTimersByTimeAsync(60_000 + overdueMs - 1)
+    await vi.advanceTimersByTimeAsync(60_000 + stopGraceMs - 1)
     expect(both.double.enginesOpen).toBe(1)
     await vi.advanceTimersByTimeAsync(1)
     expect(await ended).toMatchObject({ code: 'timeout', details: { limit: 60 } })

@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { onAbort } from '../../src/base/abort.ts'
 import { Admission } from '../../src/schedule/admission.ts'
 import { MAX_OVERTAKES, type Priority, PriorityQueue } from '../../src/schedule/priority-queue.ts'
-import { Slots } from '../../src/schedule/slots.ts'
+import { PrioritySemaphore } from '../../src/schedule/priority-semaphore.ts'
 
 const never = new AbortController().signal
 
@@ -97,9 +97,9 @@ describe('PriorityQueue', () => {
   })
 })
 
-describe('Slots', () => {
+describe('PrioritySemaphore', () => {
   it('lets `capacity` in at once, then the waiting, query first', async () => {
-    const slots = new Slots(2)
+    const slots = new PrioritySemaphore(2)
     const held = await Promise.all([slots.acquire('bulk', never), slots.acquire('bulk', never)])
     const order: string[] = []
     const enter = async (name: string, priority: Priority) => {
@@ -116,7 +116,7 @@ describe('Slots', () => {
   })
 
   it('releases once, however often it is told', async () => {
-    const slots = new Slots(1)
+    const slots = new PrioritySemaphore(1)
     const release = await slots.acquire('bulk', never)
     release()
     release()
@@ -128,7 +128,7 @@ describe('Slots', () => {
   })
 
   it('lets an aborted one go at once, with the reason, and without a slot', async () => {
-    const slots = new Slots(1)
+    const slots = new PrioritySemaphore(1)
     const release = await slots.acquire('bulk', never)
     const controller = new AbortController()
     const waiting = slots.acquire('bulk', controller.signal)

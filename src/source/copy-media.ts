@@ -11,8 +11,8 @@ export type Media = NativeMediaSource | { images: readonly NativeStillImage[] }
  * nothing in JavaScript or Node-API can keep a buffer from being transferred. To be called right before the job
  * starts, so that only what is being decoded is held twice.
  */
-export function copyOf<M extends Media>(media: M): M
-export function copyOf(media: Media): Media {
+export function copyMedia<M extends Media>(media: M): M
+export function copyMedia(media: Media): Media {
   if ('path' in media) return media
   if ('bytes' in media) return { bytes: copyBytes(media.bytes) }
   return { images: media.images.map(copyImage) }

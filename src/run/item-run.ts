@@ -1,8 +1,8 @@
 import { CosmosEmbedError, DeviceLostError } from '../errors.ts'
 import type { Lease } from '../schedule/admission.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import { noTime, type Stats } from './stats.ts'
 import type { ItemKind, ProgressStage, TextEmbedding, Timings, VideoEmbedding } from '../types.ts'
+import { noTime, type Stats } from './stats.ts'
 
 export interface WorkOptions {
   kind: ItemKind

@@ -10,7 +10,7 @@ interface Waiter {
 }
 
 /** A stage that at most `capacity` items may be in. The others wait, `query` first. */
-export class Slots {
+export class PrioritySemaphore {
   readonly #capacity: number
   readonly #queue = new PriorityQueue<Waiter>()
   #running = 0

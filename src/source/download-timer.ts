@@ -8,7 +8,7 @@ type Stage = 'connect' | 'headers' | 'body'
  * The time of one download: the whole of it, its present stage, and in the body the pace. All are joined with the
  * caller's signal.
  */
-export class StageClock {
+export class DownloadTimer {
   readonly #what: string
   readonly #controller = new AbortController()
   readonly #total: NodeJS.Timeout

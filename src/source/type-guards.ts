@@ -56,7 +56,7 @@ function isObject(value: unknown): value is Record<PropertyKey, unknown> {
  * the process, and one that is never read would keep its file open. The function that comes back closes those that
  * are still open; it is for when the call ends, whichever way.
  */
-export function holdStreams(inputs: unknown): () => void {
+export function adoptStreams(inputs: unknown): () => void {
   const held = (Array.isArray(inputs) ? inputs : [inputs])
     .map(streamOf)
     .filter((stream) => stream !== undefined)

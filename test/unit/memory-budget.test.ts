@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Memory, MemoryRoom } from '../../src/schedule/memory-room.ts'
+import { type Memory, MemoryRoom } from '../../src/schedule/memory-budget.ts'
 import { random } from '../embedder/random.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -2,7 +2,7 @@
 import { type CosmosEmbedError, errorTable } from '../errors.ts'
 
 /** The same error, saying which item of the request it is about. */
-export function atItem(error: CosmosEmbedError, index: number): CosmosEmbedError {
+export function addItemIndex(error: CosmosEmbedError, index: number): CosmosEmbedError {
   return error.index === undefined ? withIndex(error, index) : error
 }
 
