@@ -1,3 +1,4 @@
+/** Composes what `info()` returns. */
 import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
 import { VERSION } from './base/version.ts'
@@ -89,7 +90,7 @@ function fingerprintOf({ files }: ModelBundle, frameRule: NamedFrameRule): strin
   for (const [name, { sha256 }] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} ${sha256}\n`)
   }
-  // Older versions knew one rule: what is keyed by their fingerprints stays valid.
+  // The default rule is left out, so that fingerprints from before there were rules stay valid.
   if (frameRule !== 'card') hash.update(`frameRule ${frameRule}\n`)
   return hash.digest('hex').slice(0, 32)
 }

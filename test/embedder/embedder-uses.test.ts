@@ -85,7 +85,7 @@ it('a diagnostics channel tells of the items of every embedder', async () => {
   ])
 })
 
-it('a demo model that nobody asked for is told of once', async () => {
+it('warns once when the demo model is used because no model was given', async () => {
   const warnings: Error[] = []
   const listener = (warning: Error) => warnings.push(warning)
   process.on('warning', listener)
