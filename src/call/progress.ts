@@ -1,5 +1,5 @@
-import type { Call } from './calls.ts'
 import type { Progress, ProgressStage } from '../types.ts'
+import type { Call } from './calls.ts'
 
 export type Passed = (stage: ProgressStage) => void
 

@@ -9,7 +9,7 @@ import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/type-guards.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
-import { type FrameRule, ownChoice } from './frame-rule.ts'
+import { explicitFrames, type FrameRule } from './frame-rule.ts'
 import type {
   EmbedRequest,
   EncodingFormat,
@@ -265,7 +265,7 @@ function typedItem(form: Exclude<Form, Payload>, rules: RequestRules): Item {
 }
 
 function checkChoice(rule: FrameRule, { frames }: RequestRules): void {
-  const own = ownChoice(rule)
+  const own = explicitFrames(rule)
   if (own === undefined || own.count === frames) return
   throw new InvalidRequestError(
     `frameRule.${own.list} must name exactly ${frames} frames, found ${own.count}`,

@@ -3,8 +3,8 @@
  * enforced: `items.ts` checks it with the contract's texts, and without a regex over megabytes.
  */
 import { z } from 'zod'
-import { InvalidRequestError } from '../errors.ts'
 import { checkRequest } from '../base/validate.ts'
+import { InvalidRequestError } from '../errors.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
 import { type ParsedRequest, planChecked, type RequestRules, type VideoItem } from './items.ts'
 import {

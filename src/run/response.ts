@@ -1,6 +1,6 @@
 import type { EncodingFormat } from '../request/schema.ts'
-import { sumTimings } from './stats.ts'
 import type { EmbedderInfo, EmbedResponse, TextEmbedding, Vector, VideoEmbedding } from '../types.ts'
+import { sumTimings } from './stats.ts'
 
 export type ItemResult = TextEmbedding | VideoEmbedding
 

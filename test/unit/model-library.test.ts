@@ -77,14 +77,14 @@ describe('the library is found', () => {
 
 describe('the library is missing', () => {
   test.each([
-    ['the option', { path: '/nowhere/x.so' }, {}, /option .* says \/nowhere\/x.so, which is no file/],
+    ['the option', { path: '/nowhere/x.so' }, {}, /option .* names \/nowhere\/x.so, which is not a file/],
     [
       'the variable',
       {},
       { COSMOS_EMBED_ONNXRUNTIME: '/nowhere/y.so' },
       /COSMOS_EMBED_ONNXRUNTIME says \/nowhere\/y.so/,
     ],
-    ['a folder', { path: '/tmp' }, {}, /says \/tmp, which is no file/],
+    ['a folder', { path: '/tmp' }, {}, /names \/tmp, which is not a file/],
   ])('%s is meant: nothing else is tried', (_, options, environment, message) => {
     const around = { ...nothing(), environment }
     places.addon(around.packageRoot)

@@ -97,7 +97,7 @@ describe('TensorRT is missing', () => {
       'the variable',
       {},
       { COSMOS_EMBED_TENSORRT: '/tmp' },
-      /COSMOS_EMBED_TENSORRT says \/tmp, which is no file/,
+      /COSMOS_EMBED_TENSORRT names \/tmp, which is not a file/,
     ],
   ])('%s is meant: nothing else is tried', (_, options, environment, message) => {
     const around = { ...nothing(), environment }
