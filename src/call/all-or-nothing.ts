@@ -1,10 +1,10 @@
-/** The items of a call that is all or nothing. */
+/** Runs the items of a call that either succeeds as a whole or rejects. */
 
 import { addItemIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
 import type { Call } from './calls.ts'
 
-/** The first failure stops the others. Settles when none of them runs any more. */
+/** Runs `step` for all inputs at once. The first failure cancels the others. Settles when all of them have ended. */
 export async function allOrNothing<From, To>(
   call: Call,
   inputs: readonly From[],

@@ -200,10 +200,10 @@ class HttpEmbedder implements EmbedderClient {
       this.#calls.drain()
     } else {
       this.#calls.cancel()
-      this.#life.abort(this.#calls.closed())
+      this.#life.abort(this.#calls.closedError())
     }
     await this.#calls.idle()
-    this.#life.abort(this.#calls.closed())
+    this.#life.abort(this.#calls.closedError())
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,22 +1,17 @@
-import { onAbort } from '../base/abort.ts'
-import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
+/** A counting semaphore whose waiters are served by priority. */
+import type { Priority } from './priority-queue.ts'
+import { WaitQueue } from './wait-queue.ts'
 
-/** Idempotent. */
+/** Gives back what was acquired. Idempotent. */
 export type Release = () => void
 
-interface Waiter {
-  readonly priority: Priority
-  start(): void
-}
-
-/** A stage that at most `capacity` items may be in. The others wait, `query` first. */
 export class PrioritySemaphore {
-  readonly #capacity: number
-  readonly #queue = new PriorityQueue<Waiter>()
+  readonly #queue: WaitQueue<{ priority: Priority }>
   #running = 0
 
+  /** At most `capacity` callers hold the semaphore at a time. */
   constructor(capacity: number) {
-    this.#capacity = capacity
+    this.#queue = new WaitQueue(() => this.#running < capacity)
   }
 
   get running(): number {
@@ -27,7 +22,7 @@ export class PrioritySemaphore {
     return this.#queue.size
   }
 
-  /** Runs `task` when it is the caller's turn. Rejects with `signal.reason` when aborted before that. */
+  /** Runs `task` while holding the semaphore. Rejects with `signal.reason` if aborted before the task starts. */
   async run<T>(priority: Priority, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     const release = await this.acquire(priority, signal)
     try {
@@ -37,39 +32,19 @@ export class PrioritySemaphore {
     }
   }
 
-  /** The same for a stay that does not end with a function. The caller must release. */
+  /** Acquires the semaphore until the returned function is called. Rejects with `signal.reason`. */
   acquire(priority: Priority, signal: AbortSignal): Promise<Release> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-      } else if (this.#running < this.#capacity) {
-        // Nobody waits while a slot is free, so nobody is overtaken here.
-        resolve(this.#occupy())
-      } else {
-        const waiter: Waiter = {
-          priority,
-          start: () => {
-            forget()
-            resolve(this.#occupy())
-          },
-        }
-        const forget = onAbort(signal, () => {
-          this.#queue.delete(waiter)
-          reject(signal.reason)
-        })
-        this.#queue.add(waiter)
-      }
-    })
+    return this.#queue.wait({ priority }, signal, () => this.#hold())
   }
 
-  #occupy(): Release {
+  #hold(): Release {
     this.#running++
     let held = true
     return () => {
       if (!held) return
       held = false
       this.#running--
-      for (const waiter of this.#queue.take(firstIf(() => true))) waiter.start()
+      this.#queue.admitWaiting()
     }
   }
 }

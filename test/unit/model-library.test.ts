@@ -82,7 +82,7 @@ describe('the library is missing', () => {
       'the variable',
       {},
       { COSMOS_EMBED_ONNXRUNTIME: '/nowhere/y.so' },
-      /COSMOS_EMBED_ONNXRUNTIME says \/nowhere\/y.so/,
+      /COSMOS_EMBED_ONNXRUNTIME names \/nowhere\/y.so/,
     ],
     ['a folder', { path: '/tmp' }, {}, /names \/tmp, which is not a file/],
   ])('%s is meant: nothing else is tried', (_, options, environment, message) => {

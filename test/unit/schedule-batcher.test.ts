@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type Answer, Batcher } from '../../src/schedule/batcher.ts'
+import { Batcher, type BatchResult } from '../../src/schedule/batcher.ts'
 import { MAX_OVERTAKES, type Priority } from '../../src/schedule/priority-queue.ts'
 
 interface Row {
@@ -52,7 +52,7 @@ function device(options: { max?: number; maxText?: number; delay?: number; lanes
       priority = 'bulk' as Priority,
       signal = never,
     }: Partial<Row> & { priority?: Priority; signal?: AbortSignal } = {},
-  ): Promise<Answer<number>> => {
+  ): Promise<BatchResult<number>> => {
     const promise = batcher.submit({ kind, length, id: id++ }, priority, signal)
     promise.catch(() => {})
     return promise

@@ -92,8 +92,8 @@ describe('a body that comes too slowly', () => {
   test('is not blamed for the time that it waits for room', async () => {
     const { origin } = await serve((_, response) => void response.end('x'.repeat(300_000)))
     const sources = createSources(trusting(origin, { limits: { ...limits, idleTimeoutMs: 50 } }))
-    const room = () => new Promise<void>((resolve) => setTimeout(resolve, 200))
-    const { bytes } = await sources.video({ type: 'url', url: `${origin}/a` }, { room })
+    const reserve = () => new Promise<void>((resolve) => setTimeout(resolve, 200))
+    const { bytes } = await sources.video({ type: 'url', url: `${origin}/a` }, { reserve })
     expect(bytes).toBe(300_000)
   })
 })
@@ -105,8 +105,8 @@ test('a length that is only promised takes no memory', async () => {
   })
   const asked: number[] = []
   const sources = createSources(trusting(origin, { limits: { idleTimeoutMs: 100 } }))
-  const room = async (bytes: number) => void asked.push(bytes)
-  await refusal(sources.video({ type: 'url', url: `${origin}/a` }, { room }))
+  const reserve = async (bytes: number) => void asked.push(bytes)
+  await refusal(sources.video({ type: 'url', url: `${origin}/a` }, { reserve }))
   expect(asked).toEqual([256 * 1024])
 })
 

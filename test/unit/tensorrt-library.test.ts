@@ -92,7 +92,7 @@ describe('TensorRT is found', () => {
 
 describe('TensorRT is missing', () => {
   test.each([
-    ['the option', { path: '/nowhere/x.so' }, {}, /`cuda.libraries.tensorrt` says \/nowhere\/x.so/],
+    ['the option', { path: '/nowhere/x.so' }, {}, /`cuda.libraries.tensorrt` names \/nowhere\/x.so/],
     [
       'the variable',
       {},
