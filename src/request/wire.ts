@@ -117,7 +117,9 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
         .optional()
         .meta({ description: 'Seconds between the starts of two segments. Default: `window_seconds`.' }),
       start: seconds.meta({ description: 'Seconds from the first displayed frame. Default: 0.' }),
-      end: seconds.meta({ description: 'Seconds from the first displayed frame. Default: the end of the video.' }),
+      end: seconds.meta({
+        description: 'Seconds from the first displayed frame. Default: the end of the video.',
+      }),
       frame_rule: namedFrameRule.optional(),
       encoding_format: encodingFormat,
     },

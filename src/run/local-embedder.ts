@@ -7,13 +7,7 @@ import { type Call, Calls } from '../call/calls.ts'
 import { DEFAULT_CONCURRENCY, ItemStream, keyOf, settleItem, streamResults } from '../call/item-stream.ts'
 import { progressReporter, type StageListener } from '../call/progress.ts'
 import { closeDevices, type OpenDevice } from '../device/open.ts'
-import {
-  type DeviceLostError,
-  InternalError,
-  InvalidArgumentError,
-  OverloadedError,
-  RequestTooLargeError,
-} from '../errors.ts'
+import { type DeviceLostError, InternalError, InvalidArgumentError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import {
   costOf,
@@ -54,6 +48,7 @@ import type {
   VideoEmbedding,
   VideoOptions,
 } from '../types.ts'
+import { admit } from './admit.ts'
 import type { DevicePipelines } from './device-pipelines.ts'
 import { type AdmissionContext, type ItemContext, isFrames, rangeOf, singleItem } from './item-context.ts'
 import { ItemRun, type ItemRunOptions } from './item-run.ts'
@@ -380,25 +375,7 @@ export class LocalEmbedder implements Embedder {
     return this.#devices.flatMap(({ gpu }) => (gpu ? [{ device: gpu.info.device, ...gpu.stats() }] : []))
   }
 
-  /** Rejects with RequestTooLargeError, OverloadedError or the call's reason. */
-  async #admit(cost: Cost, { call, priority, whenFull = 'wait' }: AdmissionContext): Promise<Lease> {
-    const { items, bytes, limits } = this.#admission
-    if (!this.#admission.couldFit(cost)) {
-      throw new RequestTooLargeError(
-        `the request holds ${cost.bytes} bytes of media, more than maxBytesInFlight ${limits.bytes}: send files or URLs`,
-        { details: { found: cost.bytes, limit: limits.bytes } },
-      )
-    }
-    if (whenFull === 'wait') return this.#admission.acquire(cost, priority, call.signal)
-    const lease = this.#admission.tryAcquire(cost, priority)
-    if (lease) return lease
-    throw new OverloadedError(
-      `${items} of ${limits.items} items and ${bytes} of ${limits.bytes} bytes are in flight: ` +
-        `no room for ${cost.items} items of ${cost.bytes} bytes now`,
-      {
-        retryAfter: this.#stats.retryAfter(),
-        details: { items, bytes, maxItemsInFlight: limits.items, maxBytesInFlight: limits.bytes },
-      },
-    )
+  #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {
+    return admit(this.#admission, cost, context, () => this.#stats.retryAfter())
   }
 }
