@@ -20,7 +20,7 @@ async function serve() {
   return { waiting, origins, urls: { http: origins, private: origins } }
 }
 
-it('a slow host does not keep others from their downloads', async () => {
+it('a slow host does not delay downloads from others', async () => {
   const { waiting, origins, urls } = await serve()
   const limits = { maxDownloads: 4, maxDownloadsPerHost: 3 }
   const both = await open({ urls, limits })
@@ -38,7 +38,7 @@ it('a slow host does not keep others from their downloads', async () => {
   nothingLeft(both)
 })
 
-it('what is downloaded gives its slot to the next before it is encoded', async () => {
+it('a finished download frees its slot before it is encoded', async () => {
   const { origins, urls } = await serve()
   const both = await open({ urls, limits: { maxDownloads: 1 }, decode: { concurrency: 8 } })
   both.double.encoding.held = true

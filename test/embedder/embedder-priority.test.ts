@@ -108,7 +108,7 @@ async function arrivals(embedder: Embedder, machine: Machine): Promise<Promise<u
   return running
 }
 
-describe('a query is never behind more bulk work than what runs already', () => {
+describe('a query never waits for more bulk work than what already runs', () => {
   const seeds = Array.from({ length: 24 }, (_, seed) => ({ seed }))
   it.each(seeds)('seed $seed', async ({ seed }) => {
     const below = random(seed)
@@ -131,7 +131,7 @@ describe('a query is never behind more bulk work than what runs already', () => 
   })
 })
 
-it('a full batch does not wait for another one to gather', async () => {
+it('a full batch does not wait for another one to fill', async () => {
   const { embedder, double } = await open({ batching: { maxTextBatch: 3, maxQueueDelayMs: 60_000 } })
   const alone = embedder.embedVideo(Uint8Array.of(1, 0), { priority: 'bulk' })
   await turns(10)

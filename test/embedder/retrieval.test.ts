@@ -146,7 +146,7 @@ describe.skipIf(!canRender)('text finds video', () => {
       expect(recallAt1(captions, clips, pairs)).toBeGreaterThanOrEqual(0.7)
     })
 
-    test('words in another order do not: which colour belongs to which shape is lost', async () => {
+    test('shuffled words do not: which colour belongs to which shape is lost', async () => {
       const shuffle = shuffler()
       const texts = mixed.map(({ caption }) => ({ text: shuffle(caption.split(' ')).join(' ') }))
       const shuffled = await embed(texts)
@@ -157,7 +157,7 @@ describe.skipIf(!canRender)('text finds video', () => {
       expect(likeness(shuffled)).toBeLessThan(0.4)
     })
 
-    test('letters in another order do not: the tokenizer matters', async () => {
+    test('shuffled letters do not: the tokenizer matters', async () => {
       const shuffle = shuffler()
       const scramble = (caption: string) => caption.split(' ').map((word) => shuffle(word).join(''))
       const scrambled = await embed(mixed.map(({ caption }) => ({ text: scramble(caption).join(' ') })))

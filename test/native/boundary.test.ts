@@ -29,7 +29,7 @@ describe('the native boundary', () => {
     expect(Object.keys(binding).sort()).toEqual(declared)
   })
 
-  it('is found in the addon by the two symbols that Node looks up, and shows no other', ({ skip }) => {
+  it('exports only the two symbols that Node looks up', ({ skip }) => {
     const nm = spawnSync('nm', ['-D', '--defined-only', '--format=just-symbols', addonFile], {
       encoding: 'utf8',
     })
@@ -40,7 +40,7 @@ describe('the native boundary', () => {
     ])
   })
 
-  it('says what it was built from and what this FFmpeg can do', () => {
+  it('reports what it was built from and what this FFmpeg supports', () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
     const diagnostics = binding.diagnostics()
     expect(diagnostics).toMatchObject({
@@ -55,7 +55,7 @@ describe('the native boundary', () => {
     expect(diagnostics.ffmpeg.demuxers).toContain('matroska,webm')
   })
 
-  it('is imported without loading anything; the first call loads, or explains', async () => {
+  it('loads nothing on import; the first call loads the addon or explains why it cannot', async () => {
     const child = await runChild('broken-addon.mjs', [path.join(root, 'package.json')])
     expect(child.stderr).toBe('')
     expect(JSON.parse(child.stdout)).toMatchObject({
@@ -77,7 +77,7 @@ describe('resizeRgb', () => {
     })
   })
 
-  it('reads the part of a buffer that a view shows', () => {
+  it('reads only the part of a buffer that a view covers', () => {
     const whole = Uint8Array.of(9, 9, 9, 1, 2, 3, 9, 9, 9)
     const image = { width: 1, height: 1, data: whole.subarray(3, 6) }
     expect(binding.resizeRgb(image, 1, 2).data).toEqual(Uint8Array.of(1, 2, 3, 1, 2, 3))

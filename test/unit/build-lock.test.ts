@@ -34,7 +34,7 @@ if (cluster.isPrimary) {
 }
 `
 
-test('one of the workers of a cluster has the lock, and the next one waits', async () => {
+test('one worker of a cluster holds the lock while the next one waits', async () => {
   const file = join(makeFolder(), 'cluster.mjs')
   writeFileSync(file, program)
   const { stdout } = await promisify(execFile)(process.execPath, [file], { timeout: 30_000 })

@@ -9,8 +9,8 @@ const { CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const codes = Object.keys(errorTable)
 
-describe('the table', () => {
-  test('is what docs/errors.md says, row by row', () => {
+describe('the error table', () => {
+  test('matches docs/errors.md, row by row', () => {
     const rows = read('docs/errors.md')
       .split('\n')
       .filter((line) => /^\| `\w+` \| `\w+Error` \|/.test(line))
@@ -21,7 +21,7 @@ describe('the table', () => {
     expect(rows).toEqual(expected)
   })
 
-  test('knows every code of the native boundary and of status.cc, which name the same ones', () => {
+  test('has every code of the native boundary and of status.cc, which agree', () => {
     const union = /export type NativeErrorCode =([^;]*?)\n\n/.exec(read('lib/binding.d.ts'))?.[1] ?? ''
     const declared = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code as string)
     const returned = [...read('native/base/status.cc').matchAll(/case StatusCode::k\w+: return "(\w+)"/g)]
@@ -40,7 +40,7 @@ describe('the table', () => {
     expect([...listed].sort()).toEqual(exported.sort())
   })
 
-  test.each(codes)('%s: the class makes an error with the meaning of the row', (code) => {
+  test.each(codes)('%s: the class creates an error with the meaning of its row', (code) => {
     const meaning = errorTable[code as keyof typeof errorTable]
     const options = code.endsWith('_rejected') ? { permanent: true } : {}
     const error = new meaning.class('what happened', options)
@@ -89,18 +89,18 @@ describe('translateNativeFailure', () => {
     expect(translateNativeFailure(failure)).toMatchObject({ code: 'cancelled', status: 499 })
   })
 
-  test('a failure that is not a cancellation is told even when the signal is aborted', () => {
+  test('reports a failure that is not a cancellation even if the signal is aborted', () => {
     const failure = { code: 'media', message: 'damaged', details: {} }
     expect(translateNativeFailure(failure, { signal: AbortSignal.abort() })).toBeInstanceOf(MediaError)
   })
 
-  test('keeps the lines of what the loader says', () => {
+  test('keeps the line breaks of the loader’s messages', () => {
     const message = 'not loaded\nTried:\n  /a/x.node\n    no such file'
     const error = translateNativeFailure({ code: 'library', message, details: {} }) as errors.CosmosEmbedError
     expect(error.message).toBe(message)
   })
 
-  test('lets no pointer or control character out, and no novel', () => {
+  test('removes pointers and control characters, and shortens long messages', () => {
     const message = `bad packet at 0x7ffe12AB34cd\n\u0000${'x'.repeat(5000)}`
     const error = translateNativeFailure({ code: 'engine', message, details: {} }) as Error
     expect(error.message).not.toMatch(/7ffe|\p{Cc}/iu)
@@ -119,14 +119,14 @@ describe('translateNativeFailure', () => {
     expect(error.message).not.toContain('secret')
   })
 
-  test('passes our own errors unchanged', () => {
+  test('returns errors of this package unchanged', () => {
     const error = new MediaError('damaged')
     expect(translateNativeFailure(error)).toBe(error)
   })
 })
 
 describe('addItemIndex', () => {
-  test('copies, so that one failure shared by many items can name each', () => {
+  test('returns a copy, so that one failure can name each of the items that share it', () => {
     const shared = new OverloadedError('full', { retryAfter: 4, details: { limit: 9 }, cause: 'queue' })
     const [first, second] = [addItemIndex(shared, 0), addItemIndex(shared, 5)] as InstanceType<
       typeof OverloadedError
@@ -138,7 +138,7 @@ describe('addItemIndex', () => {
     expect(second?.stack).toBe(shared.stack)
   })
 
-  test('keeps an index that is already known', () => {
+  test('keeps an index that is already set', () => {
     const blamed = new DownloadError('gone', { index: 2, permanent: true })
     expect(addItemIndex(blamed, 7)).toBe(blamed)
   })

@@ -40,7 +40,7 @@ function anything(below: (n: number) => number, depth = 0): unknown {
 }
 
 describe('checkShape', () => {
-  it('counts what is in a body, whatever its strings hold', () => {
+  it('counts the values of a body, whatever its strings contain', () => {
     const below = random(3)
     for (let round = 0; round < 2000; round++) {
       const value = anything(below)

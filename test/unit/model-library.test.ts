@@ -61,7 +61,7 @@ describe('the library is found', () => {
     })
   })
 
-  test('behind a symbolic link, as the system has it', () => {
+  test('behind a symbolic link, as systems install it', () => {
     const around = nothing()
     const real = put(makeFolder(), 'libonnxruntime.so.1.32.0')
     symlinkSync(real, join(around.systemFolders[0] as string, library))

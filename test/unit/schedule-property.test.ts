@@ -139,7 +139,7 @@ describe('Batcher, random arrivals, cancellations, failures', () => {
     expect([world.batcher.running, world.batcher.waiting]).toEqual([0, 0])
   })
 
-  it('does not starve an odd length or bulk work under a steady stream of queries', async () => {
+  it('starves neither unusual lengths nor bulk work under a steady stream of queries', async () => {
     const world = new World(7)
     const odd: Item = {
       kind: 'text',

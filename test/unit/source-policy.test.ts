@@ -27,7 +27,7 @@ describe('addresses', () => {
     ],
     ['::7f00:1', '4000::1', '', 'localhost', '127.0.0.1.nip.io', '1.2.3.4:80', '010.0.0.1x'],
   ].flat()
-  test.each(never)('%j may never be dialled, vouched for or not', (address) => {
+  test.each(never)('%j is never allowed, even for a private origin', (address) => {
     expect([mayConnect(address, false), mayConnect(address, true)]).toEqual([false, false])
   })
 
@@ -48,7 +48,7 @@ describe('addresses', () => {
   })
 })
 
-describe('what is blocked before anything is dialled', () => {
+describe('blocked before any connection is made', () => {
   const literals = [
     [
       '127.0.0.1',

@@ -148,7 +148,7 @@ function randomText(below: (n: number) => number): string {
   return text
 }
 
-describe('a bounded tokenizer gives what the whole text would give', () => {
+describe('a bounded tokenizer returns the same ids as the whole text', () => {
   test.each(Object.entries(variants))('%s', async (name, of) => {
     const below = random([...name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) >>> 0)
     for (const max of [3, 16, 128]) {
@@ -163,7 +163,7 @@ describe('a bounded tokenizer gives what the whole text would give', () => {
     }
   })
 
-  test('of the demo model, for towers of marks of every kind', async () => {
+  test('of the demo model, for stacks of combining marks of every kind', async () => {
     const path = new URL('../../models/demo/tokenizer.json', import.meta.url).pathname
     const tokenizer = await loadTokenizer(path, 64)
     const raw = makeTokenizer(JSON.parse(readFileSync(path, 'utf8')))
