@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import { nothingLeft, open } from './support.ts'
 
-/** A host that answers when it is told to, under the two names that this machine has. */
+/** A host that responds on request, reachable under two names of this machine. */
 async function serve() {
   const waiting: ServerResponse[] = []
   const server = createServer((request, response) => {

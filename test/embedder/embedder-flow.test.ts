@@ -153,7 +153,7 @@ describe('scheduling', () => {
     await turns(200)
     expect(read).toBeGreaterThan(0)
     expect(read).toBeLessThan(4)
-    // Those that wait for room have begun, and hold a first little piece.
+    // Streams that wait for room have started and hold a first small chunk.
     expect(both.embedder.stats().inFlight.bytes).toBeLessThan(14 * MiB)
     both.double.decoding.open()
     await Promise.all(all)

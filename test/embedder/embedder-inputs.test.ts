@@ -1,4 +1,4 @@
-/** What may be passed, what comes back, and whose error it is. */
+/** Accepted inputs, results and errors. */
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import vm from 'node:vm'
@@ -242,7 +242,7 @@ describe('streams that wait', () => {
       failureOf(both.embedder.segments(missing(), { windowSeconds: 1 }).next()),
       failureOf(both.embedder.frames(missing())),
     ]
-    // The error of the stream has come by now, and nobody reads yet.
+    // The stream has failed by now, but nothing reads it yet.
     await new Promise((resolve) => setTimeout(resolve, 50))
     both.double.decoding.open()
     await busy
@@ -309,7 +309,7 @@ describe('when the limits are reached', () => {
       const refused = both.embedder.embed({ request_type: 'query', input }, { whenFull: 'refuse' })
       expect(await failureOf(refused)).toMatchObject({ code: 'overloaded' })
     }
-    // Fifty times 1.5 MiB is what it would be.
+    // Without the refusal it would be fifty times 1.5 MiB.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(15 << 20)
     both.double.decoding.open()
     await busy

@@ -202,7 +202,7 @@ describe('creation', () => {
     const creating = failureOf(openEmbedder({ model, onnxruntime, signal: controller.signal }, double))
     while (double.creating.jobs.length === 0) await turns(1)
     controller.abort('late')
-    // The engine may be there before the cancellation is.
+    // The engine may be created before the cancellation takes effect.
     double.creating.open()
     expect(await creating).toBe('late')
     expect([double.enginesOpen, double.runningJobs]).toEqual([0, 0])

@@ -8,7 +8,7 @@ type KeyedVideo = VideoInput & { key: number }
 const videos = (count: number): KeyedVideo[] =>
   Array.from({ length: count }, (_, id) => ({ video: clip(id % 200), key: id }))
 
-/** A source that can be watched. It takes as many microtasks for an item as `delay` says. */
+/** A source that records reads. Each item takes `delay` microtasks. */
 function watched<T>(items: Iterable<T>, delay: () => number = () => 0) {
   const source = {
     read: 0,
@@ -113,7 +113,7 @@ describe('embedStream', () => {
       await stream.next()
       both.double.decoding.held = true
       await turns(20)
-      // What was ready is taken first.
+      // Results that were ready are taken first.
       const next = resting ? undefined : failureOf(exhaust(stream))
       await turns(20)
       controller.abort('enough')

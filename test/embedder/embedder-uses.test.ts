@@ -1,4 +1,4 @@
-/** What vectors are for, and what a process may watch. */
+/** Uses of vectors, and monitoring. */
 import { channel } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openEmbedder } from '../../src/embedder.ts'
@@ -9,7 +9,7 @@ import { clip, failureOf, nothingLeft, onnxruntime, open, turns } from './suppor
 describe('uses of vectors', () => {
   it('classify ranks labels', async () => {
     const both = await open()
-    // Of the double: a text of n letters has the vector of n + 2 tokens.
+    // In the double, a text of n letters has the vector of n + 2 tokens.
     const labels = ['a', 'bbb', 'ccccc']
     const scores = await both.embedder.classify(clip(7), labels)
     expect(scores[0]).toEqual({ label: 'ccccc', score: expect.closeTo(1, 6) })

@@ -1,4 +1,4 @@
-/** Which device is taken, and that nothing is silent about it. */
+/** The choice of a device, and how it is reported. */
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -216,7 +216,7 @@ describe('device "cuda"', () => {
     const opening = failureOf(open({ device: 'cuda', signal, cuda: { engineCache: cache, devices: [0, 1] } }))
     await vi.waitFor(() => expect(double[gate].jobs).toHaveLength(2))
     controller.abort('enough')
-    // One of them may be there before its cancellation is.
+    // One of them may open before its cancellation takes effect.
     double[gate].jobs[0]?.finish()
     expect(await opening).toBe('enough')
     expect([double.gpusOpen, double.enginesOpen, double.runningJobs, double.misuse]).toEqual([0, 0, 0, []])
@@ -299,7 +299,7 @@ describe('options', () => {
     [{ engineBatch: 0 }, 'options.cuda.engineBatch'],
     [{ engineBatch: Number.NaN }, 'options.cuda.engineBatch'],
     [{ engineBatch: 1025 }, 'options.cuda.engineBatch: Too big'],
-    // The word of another limit: what an engine can do at most.
+    // The name of another limit: the engine's largest batch.
     [{ maxBatch: 8 }, 'unknown field "maxBatch"'],
     [{ precision: 'int8' }, 'options.cuda.precision'],
     [{ nvdecWorkers: 0 }, 'options.cuda.nvdecWorkers'],

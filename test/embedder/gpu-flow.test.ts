@@ -1,4 +1,4 @@
-/** Work on GPUs: lanes, several of them, and one that is lost. */
+/** Embedding on GPUs: lanes, several GPUs, and a lost GPU. */
 import { describe, expect, it } from 'vitest'
 import type { EmbedderOptions } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
@@ -17,7 +17,7 @@ async function onGpus(count: number, options: EmbedderOptions = {}) {
   return { embedder, double }
 }
 
-/** How many items each GPU has been given. */
+/** Number of items given to each GPU. */
 const share = (batches: readonly { device: 'cpu' | number; size: number }[], gpus: number) =>
   Array.from({ length: gpus }, (_, device) =>
     batches.reduce((sum, batch) => sum + (batch.device === device ? batch.size : 0), 0),

@@ -1,4 +1,4 @@
-/** The whole thing: encoded files, the addon, ONNX Runtime and the demo model, through the public door. */
+/** End to end through the public API: encoded files, the addon, ONNX Runtime and the demo model. */
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ function ffmpeg(...args: string[]): string {
   return args.at(-1) ?? ''
 }
 
-/** A test picture that moves and changes colour; `hue` makes different ones. */
+/** A test video that moves and changes colour, starting from `hue`. */
 function testVideo(name: string, seconds: number, hue = 0): string {
   return ffmpeg(
     ...['-f', 'lavfi', '-i', `testsrc2=size=192x108:rate=25:duration=${seconds},hue=h=${hue}`],
@@ -38,7 +38,7 @@ function testVideo(name: string, seconds: number, hue = 0): string {
   )
 }
 
-/** Of unit vectors. */
+/** Cosine similarity of unit vectors. */
 function cosine(a: Float32Array | undefined, b: Float32Array | undefined): number {
   if (!a || !b) return Number.NaN
   return a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0)
@@ -54,7 +54,7 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
 describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
   let embedder: Embedder
   let videos: string[]
-  /** Long to decode: an hour of pictures that refer to each other. */
+  /** Takes long to decode: an hour of pictures that reference each other. */
   let endless: string
 
   beforeAll(async () => {
@@ -177,7 +177,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     const inline = `data:video_frames/png;base64,{${frames.map((frame) => readFileSync(frame).toString('base64')).join(',')}}`
     const { data } = await embedder.embed({ request_type: 'bulk_video', input: [inline] })
     expect(cosine(pictures.embedding, data[0]?.embedding)).toBeGreaterThanOrEqual(SAME)
-    // Frames 0, 3, …, 21 of 25 are those that the video itself is known by.
+    // Frames 0, 3, …, 21 of 25 are those that the rule chooses for the video itself.
     expect(cosine(pictures.embedding, (await embedder.embedVideo(video)).embedding)).toBeGreaterThan(0.95)
   })
 

@@ -1,4 +1,4 @@
-/** The embedded model through the whole path: rendered scenes, encoded files, the addon, the engine. */
+/** Retrieval quality of the demo model, end to end: rendered scenes, encoded files, the addon, the engine. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,7 +62,7 @@ function swapRedAndBlue({ width, height, data }: RgbImage): RgbImage {
   return { width, height, data: swapped }
 }
 
-/** A shuffle that is the same in every run. */
+/** A deterministic shuffle. */
 function shuffler(): <T>(items: Iterable<T>) => T[] {
   let state = 1
   const random = () => {

@@ -11,7 +11,7 @@ function detached(): Uint8Array {
   return bytes
 }
 
-// What callers without a type checker may pass.
+// Arguments that callers without a type checker may pass.
 const decode =
   (source: unknown, changes: object = {}) =>
   () =>

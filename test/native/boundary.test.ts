@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url)
 const root = path.join(import.meta.dirname, '../..')
 const addonFile = process.env.COSMOS_EMBED_ADDON ?? (require('node-gyp-build').resolve(root) as string)
 
-// The compiler refuses a name too many or too few here: this is `keyof Binding` at run time.
+// `keyof Binding` at run time. The compiler refuses missing and additional names here.
 const declared = Object.keys({
   decodeClip: true,
   openSegments: true,
@@ -68,7 +68,7 @@ describe('the native boundary', () => {
 
 describe('resizeRgb', () => {
   it('resizes as Pillow does', () => {
-    // By hand: one pixel, 3/4 and 1/4, 1/4 and 3/4, the other pixel.
+    // Computed by hand: one pixel, 3/4 and 1/4, 1/4 and 3/4, the other pixel.
     const image = { width: 2, height: 1, data: Uint8Array.of(0, 10, 200, 255, 20, 0) }
     expect(binding.resizeRgb(image, 4, 1)).toEqual({
       width: 4,

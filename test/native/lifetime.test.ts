@@ -1,4 +1,4 @@
-// What is left when nobody holds on any more: seen from outside, in processes of their own.
+// Memory, exit and crashes, observed from outside in separate processes.
 
 import { beforeAll, describe, expect, it } from 'vitest'
 import { engineOptions, noOnnxRuntime } from './models.ts'

@@ -13,7 +13,7 @@ import { lockFolder } from ${JSON.stringify(new URL('../../dist/tensorrt/build-l
 if (cluster.isPrimary) {
   const fork = () => cluster.fork().on('message', (word) => console.log(word))
   const first = fork().on('message', (word) => {
-    // The first keeps the lock until the second waits for it, however long that one takes to start.
+    // The first keeps the lock until the second waits for it, however long the second takes to start.
     if (word === 'locked') fork().on('message', function (said) {
       if (said === 'waits') first.send('unlock')
       if (said === 'locked') this.send('unlock')

@@ -159,7 +159,7 @@ describe('the build plan', () => {
   test('names all shapes of a graph with open ones, even if minimum and maximum are equal', async () => {
     const bundle = await onnxBundle()
     const build = planBuild(bundle, 'video', { maxBatch: 1, major: 10 })
-    // trtexec ends at "--minShapes=" with nothing behind it.
+    // trtexec fails on an empty "--minShapes=".
     expect(buildArguments({ kind: 'trtexec', program: '' }, command(build))).toEqual(
       expect.arrayContaining(['min', 'opt', 'max'].map((which) => `--${which}Shapes=videos:1x8x3x224x224`)),
     )
@@ -188,7 +188,7 @@ const python = spawnSync('python3', ['--version']).status === 0
 if (!python) console.warn('tests of the builder in Python are skipped: they need python3')
 
 describe.skipIf(!python)('the builder in Python', () => {
-  /** As much of TensorRT's module as the script calls; it writes down what it is told. */
+  /** The part of TensorRT's Python module that the script calls. It records the calls. */
   const module = (version: string) => `
 import json, os
 __version__ = "${version}"

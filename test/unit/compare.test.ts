@@ -5,7 +5,7 @@ import { setEveryBlockKey } from '../../scripts/compare/edits.mjs'
 import { explain, rows } from '../../scripts/compare/explain.mjs'
 import { differences } from '../../scripts/compare/judge.mjs'
 
-/** The answers about two frames, as both sides give them. */
+/** The results for two frames in the form that both sides use. */
 function answers() {
   return {
     ours: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,

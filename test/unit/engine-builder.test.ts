@@ -14,7 +14,7 @@ let out: string
 let bin: string
 const lines: string[] = []
 const trials: PlanTrial[] = []
-/** As the addon would: the engines are loaded and run. Tests make it fail. */
+/** Stands in for the trial run of new engines. Tests make it fail. */
 let tryPlans: (trial: PlanTrial) => Promise<void> = async () => {}
 
 beforeEach(async () => {
@@ -32,7 +32,7 @@ afterEach(() => {
   removeFolders()
 })
 
-/** A trtexec that writes a plan, and its own arguments and library path beside it, unless it is told otherwise. */
+/** A fake trtexec that writes a plan and records its arguments and library path. */
 function trtexec(instead = ''): string {
   const path = join(bin, 'trtexec')
   const log = JSON.stringify(join(bin, 'calls.jsonl'))
@@ -93,7 +93,7 @@ const build = (more: Partial<BuildRequest> = {}) =>
     },
   })
 
-/** Nothing but what an earlier build wrote, and timings. */
+/** Checks that the folder holds only timings and the results of earlier builds. */
 const leftovers = () => (existsSync(out) ? readdirSync(out).filter((name) => !name.endsWith('.cache')) : [])
 
 describe('building', () => {
@@ -182,10 +182,10 @@ describe('building', () => {
     expect(calls()).toHaveLength(1)
     await build({ force: true })
     expect(calls()).toHaveLength(3)
-    // Each build goes on with the timings of those before.
+    // Each build reuses the timings of earlier ones.
     const timings = readFileSync(join(out, 'timings.NVIDIA-H200.trt10.16.1.11.cache'), 'utf8')
     expect(timings).toBe('video;video;/text;')
-    // Another card's times are not this one's, though its engines run.
+    // Timings of another card are not reused, although its engines run.
     const gpu = { ...request().gpu, name: 'NVIDIA H100' }
     await build({ force: true, gpu })
     expect(readFileSync(join(out, 'timings.NVIDIA-H100.trt10.16.1.11.cache'), 'utf8')).toBe('video;/text;')
@@ -319,7 +319,7 @@ describe('a build that fails leaves nothing', () => {
     expect(unfinished).toMatch(/^\.building-/)
     controller.abort()
     await building
-    // As SIGKILL would leave it.
+    // The state that SIGKILL leaves behind.
     mkdirSync(join(out, unfinished))
     writeFileSync(join(out, unfinished, 'video.plan'), 'half')
     trtexec()
@@ -383,7 +383,7 @@ describe('an impossible build is refused before it starts', () => {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    // A zombie is as good as dead: nobody but its parent can take it away.
+    // A zombie counts as ended, because only its parent can reap it.
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false

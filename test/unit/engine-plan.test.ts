@@ -202,7 +202,7 @@ test('an abort while a plan is hashed', async () => {
   await expect(found).rejects.toBe('gone')
 })
 
-/** The sidecar of an engine that fits. */
+/** The sidecar of a matching engine. */
 function placed(): Sidecar {
   return JSON.parse(readFileSync(`${placeEngine(makeFolder(), bundle)}.json`, 'utf8')) as Sidecar
 }

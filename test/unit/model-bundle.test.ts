@@ -184,7 +184,7 @@ describe('hashes', () => {
       const directory = writeBundle()
       await loadBundle(directory)
       damage(directory, name)
-      // Another time, in case the clock of the file system is coarse.
+      // Sets a different time, because the file system's clock may be coarse.
       utimesSync(join(directory, name), 1_700_000_000, 1_700_000_000)
       await expect(loadBundle(directory)).rejects.toMatchObject({
         message: expect.stringContaining('SHA-256'),
@@ -206,7 +206,7 @@ describe('hashes', () => {
     const stored = JSON.parse(readFileSync(cacheOf(cache), 'utf8'))
     const paths = Object.keys(stored.sha256).filter((key) => key.startsWith(directory))
     expect(paths).toHaveLength(4)
-    // A new process trusts what is stored: with a false entry, the load must fail.
+    // A new process trusts the stored hashes, so a false entry must make the load fail.
     const lie = Object.fromEntries(Object.keys(stored.sha256).map((key) => [key, 'f'.repeat(64)]))
     writeFileSync(cacheOf(cache), JSON.stringify({ version: 1, sha256: lie }))
     vi.resetModules()

@@ -25,7 +25,7 @@ const places = {
   },
 }
 
-/** Empty folders, and no environment. */
+/** Empty folders and an empty environment. */
 function nothing(): Required<Omit<Surroundings, 'systemFolders'>> & { systemFolders: string[] } {
   return {
     environment: {},

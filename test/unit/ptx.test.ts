@@ -8,7 +8,7 @@ describe('preprocess.ptx', () => {
   const ptx = read('preprocess.ptx').toString()
   const source = read('preprocess.cu').toString()
 
-  // Whether it is what the compiler makes of that source: scripts/cuda/ptx.py --check, which needs NVIDIA's wheels.
+  // scripts/cuda/ptx.py --check compiles the source again, which needs NVIDIA's wheels.
   test('was compiled from the source beside it', () => {
     const hash = createHash('sha256').update(read('preprocess_kernel.h')).update(source).digest('hex')
     expect(ptx, 'run: python3 scripts/cuda/ptx.py').toContain(`preprocess.cu: ${hash}\n`)

@@ -18,10 +18,10 @@ interface Run {
 const never = new AbortController().signal
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** Enough for the batcher to hear an answer, in the first turn, and to start the next batch, in the second. */
+/** Two turns of the event loop: the batcher receives a result in the first and starts the next batch in the second. */
 const turns = () => turn().then(turn)
 
-/** A device that answers when it is told to, with the id of each row. */
+/** A device that completes batches on request, with the id of each row as its result. */
 function device(options: { max?: number; maxText?: number; delay?: number; lanes?: number } = {}) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({

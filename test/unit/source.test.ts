@@ -138,7 +138,7 @@ describe('a stream', () => {
       message: expect.stringMatching(message),
     })
   })
-  /** Cannot be interrupted; counts as closed when it was asked for something. */
+  /** Cannot be interrupted; counts as closed once it was read from. */
   async function* stall(asked: () => void): AsyncGenerator<Uint8Array> {
     asked()
     await new Promise(() => {})
@@ -210,7 +210,7 @@ describe('the pictures of a clip', () => {
     const { origin } = await serve((request, response) => {
       if (request.url === '/missing') refuse = () => response.writeHead(404).end()
       else request.socket.on('close', closed)
-      // Only when both have arrived is one of them answered.
+      // Responds only once both requests have arrived.
       if (++arrived === 2) refuse()
     })
     const remote = createSources({ resolve: toLoopback, urls: { private: [origin] } })

@@ -14,7 +14,7 @@ function put(...parts: string[]): string {
   return path
 }
 
-/** Empty folders, and no environment. */
+/** Empty folders and an empty environment. */
 function nothing() {
   const environment: Record<string, string> = {}
   return {

@@ -7,7 +7,7 @@ import { removeFolders, tokenizerJson, writeTokenizer } from './bundles.ts'
 afterAll(removeFolders)
 
 const letters = 'abcdefghijklmnopqrstuvwxyz'
-/** Pieces for every letter and many beginnings, so that words of a hundred letters are taken apart letter by letter. */
+/** Pieces for every letter and many prefixes, so that words of a hundred letters are split letter by letter. */
 const json = {
   ...tokenizerJson,
   model: {
@@ -54,7 +54,7 @@ const variants = {
   'not by the rules of BERT': { ...json, pre_tokenizer: { type: 'WhitespaceSplit' } },
 }
 
-/** All of the text at once, by the library alone; then cut. What the bounded way has to give. */
+/** The expected ids: the library encodes the whole text, then the ids are cut. */
 function wholeThenCut(of: Record<string, unknown>, text: string, max: number) {
   const { ids } = makeTokenizer(of).encode(text)
   const truncated = ids.length > max
