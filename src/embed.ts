@@ -1,7 +1,7 @@
 import { abortable } from './base/abort.ts'
 import { checkCall } from './call/call-options.ts'
 import { createEmbedder } from './embedder.ts'
-import { adoptStreams } from './source/type-guards.ts'
+import { adoptStreams } from './source/input-streams.ts'
 import type {
   Base64Request,
   Embedder,

@@ -76,7 +76,7 @@ export interface GpuFacts {
     engines: number
     /** Why NVDEC is not used, or "". */
     reason: string
-    /** The formats that NVDEC was asked about, and whether it decodes them. */
+    /** The formats that were queried, and whether NVDEC decodes them. */
     capabilities: NativeNvdecCapability[]
   }
 }

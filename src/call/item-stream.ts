@@ -3,7 +3,7 @@ import { abortable, onAbort } from '../base/abort.ts'
 import { addItemIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { CancelledError, type CosmosEmbedError, InvalidArgumentError } from '../errors.ts'
-import { adoptStreams } from '../source/type-guards.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type { ItemInput, KeyOf } from '../types.ts'
 import type { Call } from './calls.ts'
 

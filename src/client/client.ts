@@ -6,7 +6,7 @@ import { type Call, Calls } from '../call/calls.ts'
 import { ItemStream, settleItem, streamResults } from '../call/item-stream.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
 import { PrioritySemaphore } from '../schedule/priority-semaphore.ts'
-import { adoptStreams } from '../source/type-guards.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,

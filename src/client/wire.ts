@@ -1,6 +1,7 @@
 /** From an item to the string that the documented interface has for it. */
 import { InvalidRequestError } from '../errors.ts'
-import { adoptStreams, isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
+import { adoptStreams } from '../source/input-streams.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import type { FramesInput, ItemInput, ItemKind, Picture, Video, VideoInput } from '../types.ts'
 import { encodeBase64 } from './base64.ts'
 import { type Reading, readMedia, readPicture, remoteUrl } from './media.ts'

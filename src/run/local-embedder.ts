@@ -19,7 +19,7 @@ import {
 } from '../request/items.ts'
 import type { Picture } from '../request/schema.ts'
 import { Admission, type Cost, type Lease } from '../schedule/admission.ts'
-import { adoptStreams } from '../source/type-guards.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type {
   Base64Request,
   DisposeOptions,

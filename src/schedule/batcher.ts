@@ -129,7 +129,7 @@ export class Batcher<T extends Batchable, R> {
   /**
    * Chooses the items of the oldest item's kind once their batch is full or has waited long enough. Until then the engine does
    * not idle while there is other work: a full batch of another kind goes first. When the full batch is bulk and a query
-   * waits, the query goes at once instead.
+   * waits, the query goes immediately instead.
    */
   #choose(waiting: ReadonlySet<Entry<T, R>>, others: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
     const [oldest] = waiting

@@ -32,7 +32,7 @@ export class MemoryBudget {
   readonly #counter: MemoryCounter
   /** In the order in which they were opened. */
   readonly #holders = new Set<Holder>()
-  /** In the order in which they asked. */
+  /** In the order of their requests. */
   readonly #waiting = new Set<Holder>()
 
   constructor(counter: MemoryCounter) {
