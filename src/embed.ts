@@ -1,3 +1,4 @@
+/** `embed`: one embedder for the whole process. */
 import { abortable } from './base/abort.ts'
 import { checkCall } from './call/call-options.ts'
 import { createEmbedder } from './embedder.ts'

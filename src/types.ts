@@ -129,7 +129,7 @@ export interface SegmentOptions extends VideoOptions {
   frameRule?: NamedFrameRule | undefined
   /** Length of a window in seconds, ≥ 0.001. */
   windowSeconds: number
-  /** Seconds between the starts of two windows, ≥ 0.001. Default: `windowSeconds`, so that windows neither overlap nor leave gaps. */
+  /** Seconds between the starts of two windows, ≥ 0.001. Default: `windowSeconds`, without overlaps or gaps. */
   strideSeconds?: number | undefined
 }
 

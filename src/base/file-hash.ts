@@ -50,7 +50,7 @@ async function loadDiskCache(): Promise<void> {
   } catch {}
 }
 
-/** Writes a temporary file and renames it, so that readers never see a partial cache. Failures, e.g. a read-only home, are ignored. */
+/** Renames a temporary file, so that readers never see a partial cache. Failures, e.g. a read-only home, are ignored. */
 async function saveDiskCache(): Promise<void> {
   const path = cacheFile()
   // A unique name, because several models may be loading at a time, also in other threads.

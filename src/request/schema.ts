@@ -1,4 +1,4 @@
-/** Types and validation of in-process requests. `wire.ts` has the JSON bodies of HTTP, `items.ts` checks what strings may hold. */
+/** Types and validation of in-process requests. `wire.ts` has the bodies of HTTP; `items.ts` checks the strings. */
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
 import type { ByteStream, Bytes } from '../source/source.ts'

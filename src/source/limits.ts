@@ -29,7 +29,7 @@ export interface Limits {
   headersTimeoutMs: number
   /** Milliseconds between two chunks of the response body. Default 15,000. */
   idleTimeoutMs: number
-  /** Bytes per second that a response body must reach on average over each `idleTimeoutMs`. Default 32,768; 0 disables the check. */
+  /** Lowest average rate of a response body over each `idleTimeoutMs`, in bytes per second. Default 32,768; 0 disables it. */
   minDownloadRate: number
   /** Milliseconds for one download, redirects included. Default 300,000. */
   downloadTimeoutMs: number

@@ -114,7 +114,7 @@ function checkHost(url: URL, { allow = [] }: UrlRules): void {
   }
 }
 
-/** Whether the URL has no path, query or user. A rule for `http://host/bucket` would suggest a restriction that is not enforced. */
+/** Whether the URL has no path, query or user, because a rule for `http://host/bucket` would not be enforced. */
 function isBareOrigin(text: string): boolean {
   const url = new URL(text)
   return (
