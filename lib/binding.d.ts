@@ -49,7 +49,7 @@ export interface RgbImage {
 
 /**
  * Bytes are not copied but pinned until the job or reader ends. They must neither change nor be transferred meanwhile, which
- * Node-API cannot prevent; `src/source` copies those that other code may still reference.
+ * Node-API cannot prevent; `src/source/copy-media.ts` copies those that other code may still reference.
  */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage
