@@ -1,6 +1,6 @@
 /** Embeds a planned item into its rows, with retries. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ours } from '../base/native-failure.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { type CosmosEmbedError, MediaError } from '../errors.ts'
 import type { Embedder, Segment, TextEmbedding, VideoEmbedding, Warning } from '../types.ts'
 import { type Columns, carry } from './columns.ts'
@@ -33,7 +33,7 @@ export async function embedItem(
       return await embedOnce(item, options)
     } catch (thrown) {
       signal.throwIfAborted()
-      const failure = ours(thrown)
+      const failure = toCosmosEmbedError(thrown)
       if (failure.code === 'device_lost' || failure.code === 'closed') throw failure
       if (!failure.retryable || tries >= retries) return { id: item.id, failure }
     }

@@ -1,7 +1,7 @@
 /** The sink for a file of JSON lines. */
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { holdName } from '../base/process-lock.ts'
+import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { agree } from './description.ts'
 import { writeAtomically } from './durable.ts'
@@ -46,7 +46,7 @@ class JsonlSink implements VectorSink {
 
   async #open(wanted: IndexDescription): Promise<void> {
     const folder = await realpath(path.dirname(this.#file))
-    this.#unlock = await holdName('index', path.join(folder, path.basename(this.#file)))
+    this.#unlock = await acquireProcessLock('index', path.join(folder, path.basename(this.#file)))
     if (!this.#unlock) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
     const existing = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
     const size = (await stat(this.#file).catch(() => undefined))?.size ?? 0

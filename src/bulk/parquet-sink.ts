@@ -1,7 +1,7 @@
 /** The sink for a folder of Parquet parts. */
 import { mkdir, readdir, readFile, realpath, unlink } from 'node:fs/promises'
 import path from 'node:path'
-import { holdName } from '../base/process-lock.ts'
+import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { agree } from './description.ts'
 import { syncFolder, writeAtomically, writeIfAbsent } from './durable.ts'
@@ -66,7 +66,7 @@ class ParquetSink implements VectorSink {
     try {
       await withFileErrors(this.#folder, async () => {
         await mkdir(this.#folder, { recursive: true })
-        this.#unlock = await holdName(`index-${this.#prefix}`, await realpath(this.#folder))
+        this.#unlock = await acquireProcessLock(`index-${this.#prefix}`, await realpath(this.#folder))
         if (!this.#unlock) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
         await this.#describe(wanted)
         await this.#recover()

@@ -1,7 +1,7 @@
 /** The command `search`: ranks the videos of a folder by a text. */
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import { ours } from '../base/native-failure.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { similarity } from '../base/similarity.ts'
 import { videoFiles } from '../bulk/walk-videos.ts'
 import { createEmbedder } from '../embedder.ts'
@@ -96,7 +96,7 @@ export async function indexFolder(
     } catch (error) {
       // An aborted file is neither done nor failed.
       io.signal.throwIfAborted()
-      const { code, message } = ours(error)
+      const { code, message } = toCosmosEmbedError(error)
       failed.push({ file, code, message })
       progress.tick(path.basename(file))
       return undefined

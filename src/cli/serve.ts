@@ -1,6 +1,6 @@
 /** The command `serve`: runs the HTTP server until it is stopped. */
 import process from 'node:process'
-import { overdueMs } from '../base/native-job.ts'
+import { stopGraceMs } from '../base/native-job.ts'
 import { createEmbedder } from '../embedder.ts'
 import type * as http from '../http/index.ts'
 import type { EmbedderInfo } from '../types.ts'
@@ -50,7 +50,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     return 0
   } finally {
     // Work that does not react to its cancellation must not keep the process alive.
-    const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * overdueMs)
+    const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * stopGraceMs)
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     clearTimeout(overdue)

@@ -1,13 +1,13 @@
 /** The embedder behind HTTP: its calls, and how they become requests. */
 import { abortable } from '../base/abort.ts'
-import { ours } from '../base/native-failure.ts'
+import { addItemIndex, withIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { rank } from '../base/similarity.ts'
 import { type Call, Calls } from '../call/calls.ts'
-import { atItem, withIndex } from '../call/item-errors.ts'
-import { handOut, ItemStream, settled } from '../call/item-stream.ts'
+import { ItemStream, settleItem, streamResults } from '../call/item-stream.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
-import { Slots } from '../schedule/slots.ts'
-import { holdStreams } from '../source/given.ts'
+import { PrioritySemaphore } from '../schedule/priority-semaphore.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -61,7 +61,7 @@ class HttpEmbedder implements EmbedderClient {
   readonly #transport: Transport
   readonly #calls = new Calls('client')
   /** Queries have slots of their own, so that they never wait behind bulk work. */
-  readonly #slots: Record<Priority, Slots>
+  readonly #slots: Record<Priority, PrioritySemaphore>
   /** Aborts requests that no single call owns, such as the one for the model's name. */
   readonly #lifetime = new AbortController()
   #model: Promise<string> | undefined
@@ -70,7 +70,10 @@ class HttpEmbedder implements EmbedderClient {
   constructor(options: ResolvedClient) {
     this.#options = options
     this.#transport = new Transport(options)
-    this.#slots = { query: new Slots(options.maxParallel), bulk: new Slots(options.maxParallel) }
+    this.#slots = {
+      query: new PrioritySemaphore(options.maxParallel),
+      bulk: new PrioritySemaphore(options.maxParallel),
+    }
   }
 
   embed = ((request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> =>
@@ -132,7 +135,7 @@ class HttpEmbedder implements EmbedderClient {
   ): AsyncGenerator<SettledEmbedded<I>, void, undefined> {
     const callOptions = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
     const call = this.#calls.begin(callOptions.signal)
-    yield* handOut(call, this.#stream(call, items, callOptions))
+    yield* streamResults(call, this.#stream(call, items, callOptions))
   }
 
   #stream<I extends ItemInput>(
@@ -148,7 +151,7 @@ class HttpEmbedder implements EmbedderClient {
     let done = 0
     const embedOne = async (input: I, index: number) => {
       read = index + 1
-      const result = await settled(input, index, async () => batcher.embed(wireItem(input), index))
+      const result = await settleItem(input, index, async () => batcher.embed(wireItem(input), index))
       if (result.status === 'fulfilled') {
         const total = Array.isArray(items) ? items.length : read
         onProgress?.(progress({ done: ++done, total, index, key: result.key }))
@@ -209,10 +212,10 @@ class HttpEmbedder implements EmbedderClient {
       this.#calls.drain()
     } else {
       this.#calls.cancel()
-      this.#lifetime.abort(this.#calls.closed())
+      this.#lifetime.abort(this.#calls.closedError())
     }
     await this.#calls.idle()
-    this.#lifetime.abort(this.#calls.closed())
+    this.#lifetime.abort(this.#calls.closedError())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -249,7 +252,7 @@ class HttpEmbedder implements EmbedderClient {
         for (const [position, { item }] of entries.entries()) {
           const text = await item.write({ maxInlineBytes, signal }).catch((failure: unknown) => {
             signal.throwIfAborted()
-            throw atItem(ours(failure), position)
+            throw addItemIndex(toCosmosEmbedError(failure), position)
           })
           inputs.push(text)
         }
@@ -301,7 +304,7 @@ class HttpEmbedder implements EmbedderClient {
 
 /** The call owns its input streams from the start, and closes them when it ends, however it ends. */
 async function withHeldStreams<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
-  const release = holdStreams(inputs)
+  const release = adoptStreams(inputs)
   try {
     return await work()
   } finally {

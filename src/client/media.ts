@@ -1,7 +1,7 @@
 /** Reads media that are sent inline. A request reads its media just before it is sent, to keep memory low. */
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/given.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/type-guards.ts'
 import type { Picture, VideoInput } from '../types.ts'
 import { concatBytes, encodePng } from './png.ts'
 

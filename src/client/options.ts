@@ -1,6 +1,6 @@
 /** Checks the options of a client and of its calls, by hand: the client must not bring a dependency into a browser. */
 import { InvalidArgumentError } from '../errors.ts'
-import { isSignal } from '../source/given.ts'
+import { isSignal } from '../source/type-guards.ts'
 import type { EmbedStreamOptions } from '../types.ts'
 import type { ClientOptions } from './types.ts'
 

@@ -1,8 +1,8 @@
 /** Batches waiting items into requests, and splits a request again when one of its items is bad. */
 import { abortable } from '../base/abort.ts'
-import { ours } from '../base/native-failure.ts'
+import { withIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import type { Call } from '../call/calls.ts'
-import { withIndex } from '../call/item-errors.ts'
 import type { CosmosEmbedError } from '../errors.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { BatchVectors } from './response.ts'
@@ -112,7 +112,7 @@ export class RequestBatcher {
     const { call, send } = this.#options
     const sent = await send({ requestType, entries }).catch((thrown: unknown) => {
       call.signal.throwIfAborted()
-      return ours(thrown)
+      return toCosmosEmbedError(thrown)
     })
     if (!(sent instanceof Error)) {
       for (const [position, { item, resolve }] of entries.entries()) resolve(embedded(item, sent, position))

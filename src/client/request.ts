@@ -1,7 +1,7 @@
 /** The documented request: checks it, splits it into HTTP requests, and merges their responses. */
 
-import { ours } from '../base/native-failure.ts'
-import { atItem } from '../call/item-errors.ts'
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { InvalidRequestError } from '../errors.ts'
 import type {
   EmbedRequest,
@@ -95,7 +95,7 @@ function entryOf(input: string | ItemInput, index: number): BatchEntry {
   try {
     return { item: typeof input === 'string' ? rawItem(input) : wireItem(input), index }
   } catch (failure) {
-    throw atItem(ours(failure), index)
+    throw addItemIndex(toCosmosEmbedError(failure), index)
   }
 }
 

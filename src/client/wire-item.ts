@@ -1,6 +1,7 @@
 /** Turns an item into the string that stands for it in the HTTP interface. */
 import { InvalidRequestError } from '../errors.ts'
-import { holdStreams, isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
+import { adoptStreams } from '../source/input-streams.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import type { FramesInput, ItemInput, ItemKind, Picture, Video, VideoInput } from '../types.ts'
 import { encodeBase64 } from './base64.ts'
 import { type ReadOptions, readMedia, readPicture, remoteUrl } from './media.ts'
@@ -32,7 +33,7 @@ export function rawItem(text: string): WireItem {
 
 /** Checks an item. Throws InvalidRequestError or LimitError after closing the item's stream. */
 export function wireItem(input: ItemInput): WireItem {
-  const release = holdStreams(input)
+  const release = adoptStreams(input)
   try {
     return { ...itemOf(input), release }
   } catch (failure) {

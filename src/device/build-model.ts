@@ -1,7 +1,7 @@
 /** Builds the engines of a model for one GPU, as `cosmos-embed build-engine` requests. */
 import type { Binding, NativeGpuInfo } from '#binding'
 import { loadBundle } from '../model/bundle.ts'
-import { type Precision, resolveOptions } from '../options.ts'
+import { type Precision, resolveEmbedderOptions } from '../options.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { findPlans, type Plans } from '../tensorrt/plan-files.ts'
 import {
@@ -40,7 +40,7 @@ export async function buildModel(
   buildEngines: BuildEngines,
 ): Promise<{ plans: Plans; built: boolean }> {
   const cuda = { devices: [device], precision, engineBatch: maxBatch, engineCache: out, onBuild: onLine }
-  const options = resolveOptions({ model, device: 'cuda', cuda })
+  const options = resolveEmbedderOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
   const probe = await probeGpus(binding, libraries, signal)
   const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo

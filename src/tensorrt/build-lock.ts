@@ -1,7 +1,7 @@
 /** Allows one engine build at a time in a folder. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { holdName } from '../base/process-lock.ts'
+import { acquireProcessLock } from '../base/process-lock.ts'
 
 const everyMs = 500
 
@@ -18,7 +18,7 @@ export async function lockFolder(
 ): Promise<() => Promise<void>> {
   for (let waits = 0; ; waits++) {
     signal.throwIfAborted()
-    const unlock = await holdName('build', folder)
+    const unlock = await acquireProcessLock('build', folder)
     if (unlock) return unlock
     if (waits === 0) onWait()
     // Rejects with the caller's reason instead of the timer's.

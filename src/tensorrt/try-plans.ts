@@ -1,7 +1,7 @@
 /** Tries two plans in a child process, because a bad plan may crash it: loads them through the addon, runs each once. */
 import type { NativeGpuLibraries, NativeTensorRtOptions } from '#binding'
 import { runChild } from '../base/child-process.ts'
-import { fromNative } from '../base/native-failure.ts'
+import { translateNativeFailure } from '../base/native-failure.ts'
 import { EngineError } from '../errors.ts'
 
 export interface PlanTrial {
@@ -51,7 +51,7 @@ export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<v
       },
     },
   )
-  if (result?.failure !== undefined) throw fromNative(result.failure)
+  if (result?.failure !== undefined) throw translateNativeFailure(result.failure)
   // A crash at exit after a successful run is TensorRT's and is ignored.
   if (result === undefined) {
     throw new EngineError(
