@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { videoFiles } from '../dist/bulk/video-files.js'
 import { table } from '../dist/cli/table.js'
-import { extractFrames } from '../dist/run/frames.js'
 import { createEmbedder } from '../dist/index.js'
+import { extractFrames } from '../dist/run/frames.js'
 import { loadTokenizer } from '../dist/tokenizer/tokenizer.js'
 
 const lowestCosine = 0.9999

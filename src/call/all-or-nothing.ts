@@ -1,6 +1,6 @@
 /** The items of a call that is all or nothing. */
 import type { Call } from './calls.ts'
-import { atItem } from './item-errors.ts'
+import { atItem } from '../base/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 
 /** The first failure stops the others. Settles when none of them runs any more. */

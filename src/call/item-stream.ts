@@ -2,7 +2,7 @@
 import { abortable, onAbort } from '../base/abort.ts'
 import type { Call } from './calls.ts'
 import { CancelledError, type CosmosEmbedError, InvalidArgumentError } from '../errors.ts'
-import { atItem } from './item-errors.ts'
+import { atItem } from '../base/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import { holdStreams } from '../source/given.ts'
 import type { ItemInput, KeyOf } from '../types.ts'

@@ -1,5 +1,5 @@
 import binding from '#binding'
-import { buildModel } from '../tensorrt/build.ts'
+import { buildModel } from '../device/build-model.ts'
 import { buildEngines } from '../tensorrt/engine-builder.ts'
 import { TOWERS } from '../tensorrt/sidecar.ts'
 import type { Precision } from '../options.ts'

@@ -2,7 +2,7 @@
 import { abortable } from '../base/abort.ts'
 import type { Call } from '../call/calls.ts'
 import type { CosmosEmbedError } from '../errors.ts'
-import { withIndex } from '../call/item-errors.ts'
+import { withIndex } from '../base/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { Vectors } from './answer.ts'

@@ -1,7 +1,7 @@
 import { abortable } from '../base/abort.ts'
 import { type Call, Calls } from '../call/calls.ts'
 import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
-import { atItem, withIndex } from '../call/item-errors.ts'
+import { atItem, withIndex } from '../base/item-errors.ts'
 import { handOut, ItemStream, settled } from '../call/item-stream.ts'
 import { ours } from '../base/native-failure.ts'
 import { Slots } from '../schedule/slots.ts'

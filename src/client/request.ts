@@ -1,6 +1,6 @@
 /** The documented request, in process and on the wire. */
 import { InvalidRequestError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
+import { atItem } from '../base/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import type {
   EmbedRequest,

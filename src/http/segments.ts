@@ -2,7 +2,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
+import { atItem } from '../base/item-errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
 import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'

@@ -1,7 +1,7 @@
 /** From a request to the list of items that it asks to embed. */
 import { fileURLToPath } from 'node:url'
 import { InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
+import { atItem } from '../base/item-errors.ts'
 import { ours } from '../base/native-failure.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import * as errors from '../../src/errors.ts'
-import { atItem } from '../../src/call/item-errors.ts'
+import { atItem } from '../../src/base/item-errors.ts'
 import { fromNative } from '../../src/base/native-failure.ts'
 
 const { CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors

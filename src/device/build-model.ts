@@ -1,11 +1,11 @@
 /** Engines for a model and a GPU, at somebody's express wish. */
 import type { Binding, NativeGpuInfo } from '#binding'
 import { loadBundle } from '../model/bundle.ts'
-import type { BuildRequest } from './engine-builder.ts'
-import { findPlans, type Plans } from './engine-plan.ts'
+import type { BuildRequest } from '../tensorrt/engine-builder.ts'
+import { findPlans, type Plans } from '../tensorrt/engine-plan.ts'
 import { type Precision, resolveOptions } from '../options.ts'
-import { type BuildEngines, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choice.ts'
-import { driverLibraries } from '../device/libraries.ts'
+import { type BuildEngines, openableTensorRt, probeGpus, requestFor, selectGpus } from './choice.ts'
+import { driverLibraries } from './libraries.ts'
 
 export interface ModelBuild {
   /** Folder of the bundle. */
