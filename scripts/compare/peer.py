@@ -65,7 +65,9 @@ class Video:
             self.errors = errors
         return self.kept
 
-    def displayed(self, packets_seen: list[tuple[int | None, int | None]] | None = None) -> Iterator[VideoFrame]:
+    def displayed(
+        self, packets_seen: list[tuple[int | None, int | None]] | None = None
+    ) -> Iterator[VideoFrame]:
         """The frames that a player would show, in the order in which the decoder gives them, which is theirs."""
         with av.open(str(self.path)) as container:
             stream = container.streams.best("video")
@@ -145,12 +147,16 @@ def of_range(count: int, times: list[float] | None, step: float, run: dict) -> r
         return range(count)
     if times is None:
         return None
-    inside = [index for index, time in enumerate(times) if time >= (start or 0) and (end is None or time < end)]
+    inside = [
+        index for index, time in enumerate(times) if time >= (start or 0) and (end is None or time < end)
+    ]
     if inside:
         return range(inside[0], inside[-1] + 1)
     before = [index for index, time in enumerate(times) if time < (start or 0)]
     is_over = start >= times[-1] + step
-    return range(0) if is_over else range(before[-1], before[-1] + 1)  # no frame begins in it: the one before is seen
+    return (
+        range(0) if is_over else range(before[-1], before[-1] + 1)
+    )  # no frame begins in it: the one before is seen
 
 
 def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
@@ -160,7 +166,7 @@ def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
     thumbs = np.stack(video.thumbs).reshape(len(video.thumbs), -1).astype(np.float32)
     results, at = [], 0
     for index, (width, height) in zip(wanted, ours["sizes"]):
-        image = data[at:at + 3 * width * height].reshape(height, width, 3)
+        image = data[at : at + 3 * width * height].reshape(height, width, 3)
         at += image.size
         found: dict = {"wanted": index}
         if image.shape != own[index].shape:
@@ -193,17 +199,36 @@ def answer(job: dict) -> dict:
             continue
         indices = chosen(len(frames), run["frames"])
         wanted = [frames[index] for index in indices]
-        result = {"count": len(frames), "indices": indices, "times": [times[index] for index in wanted] if times else None}
+        result = {
+            "count": len(frames),
+            "indices": indices,
+            "times": [times[index] for index in wanted] if times else None,
+        }
         if "ours" in run:
             result["pictures"] = compare(video, wanted, run["ours"])
         runs.append(result)
-    return {"file": job["file"], "container": video.container, "codec": video.codec, "pixelFormat": video.pixel_format,
-            "count": len(video.stamps), "errors": video.errors, "corrupt": video.corrupt, "epochs": getattr(video, "epochs", 1),
-            "tick": float(video.time_base), "step": 1 / video.rate, "numbers": video.numbers, "runs": runs}
+    return {
+        "file": job["file"],
+        "container": video.container,
+        "codec": video.codec,
+        "pixelFormat": video.pixel_format,
+        "count": len(video.stamps),
+        "errors": video.errors,
+        "corrupt": video.corrupt,
+        "epochs": getattr(video, "epochs", 1),
+        "tick": float(video.time_base),
+        "step": 1 / video.rate,
+        "numbers": video.numbers,
+        "runs": runs,
+    }
 
 
 def main() -> None:
-    versions = {"PyAV": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "ffmpeg": av.ffmpeg_version_info}
+    versions = {
+        "PyAV": av.__version__,
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "ffmpeg": av.ffmpeg_version_info,
+    }
     print(json.dumps(versions), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

@@ -78,7 +78,8 @@ def enumerators(dynlink: str) -> list[str]:
 
 def errors(driver: str) -> list[tuple[str, str]]:
     return re.findall(r"case (\d+):\s*// (\w+)", driver) + [
-        (number, "OUT_OF_MEMORY") for number in re.findall(r"kOutOfMemoryError = static_cast<CUresult>\((\d+)\)", driver)
+        (number, "OUT_OF_MEMORY")
+        for number in re.findall(r"kOutOfMemoryError = static_cast<CUresult>\((\d+)\)", driver)
     ]
 
 
@@ -102,7 +103,9 @@ class Sources:
         ]
         lines.append(NAMESPACE)
         for structure in STRUCTURES:
-            body = re.search(rf"typedef struct {structure}_st {{(.*?)}} {structure};", self.dynlink, flags=re.DOTALL)
+            body = re.search(
+                rf"typedef struct {structure}_st {{(.*?)}} {structure};", self.dynlink, flags=re.DOTALL
+            )
             lines.append(f"SIZE({structure});")
             lines += [f"MEMBER({structure}, {member});" for member in re.findall(r"(\w+);", body[1])]
         lines += [f"ENUMERATOR({name});" for name in enumerators(self.dynlink)]
@@ -118,7 +121,17 @@ class Sources:
             (folder / "unit.cc").write_text(self.unit(header.read_text()))
             compiler = os.environ.get("CXX", "c++")
             result = subprocess.run(
-                [compiler, "-std=c++20", "-fsyntax-only", "-fmax-errors=0", "-I", folder, "-isystem", header.parent, folder / "unit.cc"],
+                [
+                    compiler,
+                    "-std=c++20",
+                    "-fsyntax-only",
+                    "-fmax-errors=0",
+                    "-I",
+                    folder,
+                    "-isystem",
+                    header.parent,
+                    folder / "unit.cc",
+                ],
                 capture_output=True,
                 text=True,
             )
@@ -132,7 +145,9 @@ def assert_notices_mistakes(header: Path, dynlink: Path) -> int:
     """Every prototype with a parameter too many, a member of another size, an error's number that is another's."""
     sources = Sources(dynlink)
     sources.abi = re.sub(r"\)\)(?= *(?:\\|$))", ", int))", sources.abi, flags=re.MULTILINE)
-    sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace("MAJOR = 75", "MAJOR = 74")
+    sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace(
+        "MAJOR = 75", "MAJOR = 74"
+    )
     sources.driver = sources.driver.replace("case 700:", "case 708:")
     failed = set(sources.compile(header))
     expected = {f"prototype {symbol}" for _, symbol in prototypes(sources.abi)}
@@ -154,9 +169,13 @@ def main() -> None:
     for package in HEADERS:
         header = toolkit.file_of(package, r"cuda\.h")
         if failed := sources.compile(header):
-            raise SystemExit(f"{package} {toolkit.version_of(package)}: {len(failed)} differences: {', '.join(failed)}")
+            raise SystemExit(
+                f"{package} {toolkit.version_of(package)}: {len(failed)} differences: {', '.join(failed)}"
+            )
         version = re.search(r"#define CUDA_VERSION (\d+)", header.read_text())[1]
-        unknown = [name for _, name in errors(sources.driver) if f"CUDA_ERROR_{name} " not in header.read_text()]
+        unknown = [
+            name for _, name in errors(sources.driver) if f"CUDA_ERROR_{name} " not in header.read_text()
+        ]
         if unknown and package == HEADERS[-1]:
             raise SystemExit(f"errors that cuda.h does not have: {', '.join(unknown)}")
         print(

@@ -21,7 +21,9 @@ def enter(optional: bool) -> bool:
     if os.environ.get(ENTERED):
         return True
     try:
-        python = environment.python_for(HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)")
+        python = environment.python_for(
+            HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)"
+        )
     except SystemExit as error:
         if not optional:
             raise

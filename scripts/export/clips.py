@@ -11,14 +11,29 @@ from PIL import Image
 from files import Refused
 from golden_clips import golden_clip
 
-ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".ogv", ".gif", ".jpg", ".jpeg", ".png"}
+ENDINGS = {
+    ".mp4",
+    ".mov",
+    ".m4v",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".mpg",
+    ".mpeg",
+    ".ogv",
+    ".gif",
+    ".jpg",
+    ".jpeg",
+    ".png",
+}
 MOST_VIDEOS = 16
 
 
 @dataclass
 class Clip:
     name: str
-    pixels: np.ndarray       # uint8 [T, 3, R, R]
+    pixels: np.ndarray  # uint8 [T, 3, R, R]
     seed: int | None = None  # of those that a bundle can make again
 
 
@@ -40,7 +55,11 @@ def find_videos(paths: list[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise Refused(f"--videos {path}: there is no such file or folder")
-        found += sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+        found += (
+            sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS)
+            if path.is_dir()
+            else [path]
+        )
     if paths and not found:
         raise Refused(f"--videos {', '.join(map(str, paths))}: no video in it")
     if len(found) <= MOST_VIDEOS:
@@ -62,7 +81,9 @@ def decoded(path: Path, frames: int, resolution: int) -> Clip:
         with av.open(str(path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
-                    picture = Image.fromarray(frame.to_ndarray(format="rgb24")).resize((resolution, resolution), Image.Resampling.BILINEAR)
+                    picture = Image.fromarray(frame.to_ndarray(format="rgb24")).resize(
+                        (resolution, resolution), Image.Resampling.BILINEAR
+                    )
                     pictures[index] = np.asarray(picture).transpose(2, 0, 1)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise Refused(f"--videos {path} cannot be decoded: {error}") from error

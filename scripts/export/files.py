@@ -70,18 +70,26 @@ def local_classes(content: dict, folder: Path, file: str) -> dict:
     means: fetch the code of that repository. Only what was listed may run, so the folder's own file is taken, and a
     class whose file is not in the folder is refused.
     """
+
     def local(key: str, name: str | None) -> str | None:
         if not name or "--" not in name:
             return name
         repository, reference = name.split("--", 1)
         module = reference.rsplit(".", 1)[0] + ".py"
         if not (folder / module).is_file():
-            raise Refused(f'{file}: auto_map["{key}"] is "{name}", code of another repository; expected {module} in this folder: '
-                          f"copy the Python files of {repository} beside the weights")
+            raise Refused(
+                f'{file}: auto_map["{key}"] is "{name}", code of another repository; expected {module} in this folder: '
+                f"copy the Python files of {repository} beside the weights"
+            )
         return reference
 
     names = content.get("auto_map")
     if not isinstance(names, dict):
         return content
-    return {**content, "auto_map": {key: [local(key, name) for name in value] if isinstance(value, list) else local(key, value)
-                                    for key, value in names.items()}}
+    return {
+        **content,
+        "auto_map": {
+            key: [local(key, name) for name in value] if isinstance(value, list) else local(key, value)
+            for key, value in names.items()
+        },
+    }

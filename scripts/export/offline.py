@@ -24,12 +24,29 @@ from requests.adapters import BaseAdapter
 
 # The published configuration of bert-base-uncased. Its weights are not needed: the checkpoint holds its own.
 BERT_BASE = {
-    "architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": False, "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1, "hidden_size": 768, "initializer_range": 0.02, "intermediate_size": 3072, "layer_norm_eps": 1e-12,
-    "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 0,
-    "position_embedding_type": "absolute", "type_vocab_size": 2, "use_cache": True, "vocab_size": 30522,
+    "architectures": ["BertForMaskedLM"],
+    "attention_probs_dropout_prob": 0.1,
+    "gradient_checkpointing": False,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 512,
+    "model_type": "bert",
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 0,
+    "position_embedding_type": "absolute",
+    "type_vocab_size": 2,
+    "use_cache": True,
+    "vocab_size": 30522,
 }
-KNOWN = {name: {"config.json": json.dumps(BERT_BASE, indent=2).encode()} for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
+KNOWN = {
+    name: {"config.json": json.dumps(BERT_BASE, indent=2).encode()}
+    for name in ("bert-base-uncased", "google-bert/bert-base-uncased")
+}
 NO_COMMIT = "0" * 40  # of the files above, which come from no commit
 ESSENTIAL = (".safetensors", ".bin", "vocab.txt", "tokenizer.json")
 FILE = re.compile(r"/(?P<repository>[^/]+(?:/[^/]+)?)/resolve/[^/]+/(?P<name>.+)")
@@ -53,12 +70,23 @@ class Hub(BaseAdapter):
             start = re.fullmatch(r"bytes=(\d+)-.*", request.headers.get("Range", ""))
             file.seek(int(start[1]) if start else 0)
             tag = hashlib.sha256(f"{path} {length}".encode()).hexdigest()
-            return answer(request, 200, {"ETag": f'"{tag}"', "X-Repo-Commit": NO_COMMIT, "Content-Length": str(length)}, file)
+            return answer(
+                request,
+                200,
+                {"ETag": f'"{tag}"', "X-Repo-Commit": NO_COMMIT, "Content-Length": str(length)},
+                file,
+            )
         is_known = asked is not None and (asked["repository"] in KNOWN or asked["repository"] in self.allowed)
         # A small file that a repository does not have is an ordinary answer: the hub's own client asks for what may be there.
         if not is_known or asked["name"].endswith(ESSENTIAL):
-            self.note(f"{asked['repository']}: {asked['name'] if asked.re is FILE else 'its list of files'}" if asked else path)
-        return answer(request, 404, {"X-Error-Code": "EntryNotFound" if is_known else "RepoNotFound"}, io.BytesIO())
+            self.note(
+                f"{asked['repository']}: {asked['name'] if asked.re is FILE else 'its list of files'}"
+                if asked
+                else path
+            )
+        return answer(
+            request, 404, {"X-Error-Code": "EntryNotFound" if is_known else "RepoNotFound"}, io.BytesIO()
+        )
 
     def find(self, repository: str, name: str) -> BinaryIO | None:
         file = self.allowed[repository] / name if repository in self.allowed else None
@@ -81,14 +109,24 @@ class Hub(BaseAdapter):
         advice = []
         repositories = sorted({what.split(": ")[0] for what in self.refused if ": " in what})
         if repositories:
-            advice.append("allow one with " + " ".join(f"--allow {name}@COMMIT" for name in repositories)
-                          + ", which brings its configuration, tokenizer and safetensors of that commit and no code")
+            advice.append(
+                "allow one with "
+                + " ".join(f"--allow {name}@COMMIT" for name in repositories)
+                + ", which brings its configuration, tokenizer and safetensors of that commit and no code"
+            )
         if any(": " not in what for what in self.refused):
-            advice.append("a file that torch fetches from a web address is found when you put it into TORCH_HOME/hub/checkpoints yourself")
-        return f"the checkpoint's code asked the network for {'; '.join(self.refused)}, which it does not get here; " + "; ".join(advice)
+            advice.append(
+                "a file that torch fetches from a web address is found when you put it into TORCH_HOME/hub/checkpoints yourself"
+            )
+        return (
+            f"the checkpoint's code asked the network for {'; '.join(self.refused)}, which it does not get here; "
+            + "; ".join(advice)
+        )
 
 
-def answer(request: requests.PreparedRequest, status: int, headers: dict[str, str], body: BinaryIO) -> requests.Response:
+def answer(
+    request: requests.PreparedRequest, status: int, headers: dict[str, str], body: BinaryIO
+) -> requests.Response:
     response = requests.Response()
     response.request, response.url, response.status_code = request, request.url, status
     response.headers.update(headers)
@@ -111,7 +149,9 @@ def install(allowed: dict[str, Path]) -> Hub:
     def refuse(event: str, arguments: tuple) -> None:
         for target in targets(event, arguments):
             hub.note(target)
-            raise ConnectionRefusedError(f"the exporter keeps the checkpoint's code off the network; it asked for {target}")
+            raise ConnectionRefusedError(
+                f"the exporter keeps the checkpoint's code off the network; it asked for {target}"
+            )
 
     sys.addaudithook(refuse)
     return hub

@@ -28,7 +28,9 @@ def emulate(model: onnx.ModelProto, half: int, rounds: bool = True) -> list[str]
     for tensor in graph.initializer:
         if tensor.data_type == half:
             types[tensor.name] = half
-            nodes.append(helper.make_node("Cast", [tensor.name], [f"{tensor.name}.wide"], to=TensorProto.FLOAT))
+            nodes.append(
+                helper.make_node("Cast", [tensor.name], [f"{tensor.name}.wide"], to=TensorProto.FLOAT)
+            )
 
     def watch(name: str, tensor: str) -> None:
         watched.append(name)
@@ -82,7 +84,7 @@ def layer_of(tensor: str) -> str:
     parts = [part for part in tensor.split("/")[1:-1] if part != "model"]
     for index, part in enumerate(parts):
         if re.search(r"\.\d+$|^\d+$", part):
-            return "/".join(parts[:index + 1])
+            return "/".join(parts[: index + 1])
     return "/".join(parts[:2]) or "input and output"
 
 

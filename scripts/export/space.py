@@ -65,5 +65,7 @@ def sentence(error: OSError, place: Path) -> str:
     where = error.filename or place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(existing(place)).free
-        return f"the disk is full: {where} could not be written ({gigabytes(free)} free on the disk of {place})"
+        return (
+            f"the disk is full: {where} could not be written ({gigabytes(free)} free on the disk of {place})"
+        )
     return f"{where}: {error.strerror or error}"

@@ -55,7 +55,10 @@ def row(values):
     return "{" + ", ".join(str(v) for v in values) + "}"
 
 
-lines = [f"// Written by scripts/goldens/make_resize.py with Pillow {PIL.__version__}.", "// clang-format off"]
+lines = [
+    f"// Written by scripts/goldens/make_resize.py with Pillow {PIL.__version__}.",
+    "// clang-format off",
+]
 lines += ["constexpr HashedGolden kHashed[] = {"]
 for size in HASHED:
     hash_ = fnv1a(resize(generate(*size[:2]), *size[2:]).tobytes())

@@ -75,7 +75,7 @@ class Needed:
             context.thread_type = "FRAME" if threads != 1 else "SLICE"
             context.thread_count = threads
             runs = list(self.runs.items())
-            for position, ((key, _), wanted) in enumerate(runs):
+            for (key, _), wanted in runs:
                 left = set(wanted)
                 container.seek(key, stream=stream)
                 context.flush_buffers()
