@@ -21,8 +21,16 @@ export function machine() {
   }
 }
 
+let onReport = () => {}
+
+/** Has `listener` called with the name and rows of every report. */
+export function listen(listener) {
+  onReport = listener
+}
+
 /** Prints `rows` (objects with the same keys) and writes them with `extra` to bench-output/NAME.json. */
 export function report(name, rows, extra = {}) {
+  onReport(name, rows)
   const { cpu, cores, memoryGiB, node, version, date } = machine()
   console.log(
     `\n${name}: cosmos-embed ${version}, ${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}, ${date}\n`,
