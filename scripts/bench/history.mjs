@@ -7,27 +7,42 @@ import path from 'node:path'
 
 /** Columns that say what was measured; in all others are the measurements. */
 const labels = new Set([
-  ...['clip', 'codec', 'gop', 'mode', 'decoder', 'callers', 'load', 'method', 'texts', 'query', 'status'],
+  ...[
+    'clip',
+    'codec',
+    'gop',
+    'mode',
+    'decoder',
+    'decoders',
+    'callers',
+    'load',
+    'method',
+    'texts',
+    'query',
+    'status',
+  ],
   ...['tolerance s', 'model', 'precision', 'batch'],
 ])
 
 /**
  * @typedef {Record<string, number[]>} Metrics every run's value, by column
- * @typedef {{ format: 1, commit: string, changed: boolean, machine: object, tables: Record<string, Record<string, Metrics>> }} Saved
- *   tables by name and arguments, their rows by labels; `changed` where the working tree was not the commit's
+ * @typedef {Record<string, Record<string, Metrics>>} Tables by name and arguments, their rows by labels
+ * @typedef {{ format: 1, commit: string, changed: boolean, machine: object, tables: Tables }} Saved where `changed` tells
+ *   that the working tree differed from the commit
  */
 
-/** @returns {Record<string, Metrics>} what one run measured: a metric has one value */
+/** @returns {Record<string, Metrics>} what one run measured: every metric has one value */
 export function oneRun(rows) {
-  return Object.fromEntries(
-    rows.map((row) => {
-      const [named, measured] = [true, false].map((is) =>
-        Object.entries(row).filter(([column]) => labels.has(column) === is),
-      )
-      const metrics = measured.flatMap(([column, value]) => numbers(column, value))
-      return [named.map(([, value]) => value).join(' · '), Object.fromEntries(metrics)]
-    }),
-  )
+  const byLabels = {}
+  for (const row of rows) {
+    const [named, measured] = [true, false].map((is) =>
+      Object.entries(row).filter(([column]) => labels.has(column) === is),
+    )
+    const key = named.map(([, value]) => value).join(' · ')
+    if (key in byLabels) throw new Error(`two rows are labelled "${key}": add their column to the labels`)
+    byLabels[key] = Object.fromEntries(measured.flatMap(([column, value]) => numbers(column, value)))
+  }
+  return byLabels
 }
 
 /** "12.5 + 3" is two numbers, "80 %" is one, and text is none. */

@@ -1,4 +1,4 @@
-// What every benchmark prints: the machine, a table, and a JSON file with the same numbers.
+// Reports the results of a benchmark: the machine, a table, and a JSON file with the same numbers.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
@@ -50,7 +50,7 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The value below which the share `p` (0 to 1) of them lies. */
+/** The `p` quantile (0 to 1) by the nearest-rank method. */
 export function percentile(values, p) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)]

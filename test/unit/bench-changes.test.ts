@@ -37,6 +37,14 @@ describe('a run', () => {
     })
   })
 
+  it('needs a label for every row', () => {
+    const rows = [
+      { clip: 'a', 'clips/s': 1 },
+      { clip: 'a', 'clips/s': 2 },
+    ]
+    expect(() => oneRun(rows)).toThrow('two rows are labelled "a"')
+  })
+
   it('is added to those before it', () => {
     const one: Tables = { decode: { alone: { 'clips/s': [1] } } }
     const two: Tables = { decode: { alone: { 'clips/s': [2] }, busy: { 'clips/s': [3] } }, http: {} }
