@@ -122,7 +122,7 @@ async function compare(videos, scratch) {
   const folder = path.join(here, 'compare')
   const requirements = path.join(folder, 'requirements.txt')
   const pairs = Array.from({ length: Math.min(lanes, videos.length) }, () => ({
-    ours: new Worker(process.execPath, [path.join(folder, 'ours.mjs')], { seconds: secondsPerVideo }),
+    library: new Worker(process.execPath, [path.join(folder, 'library.mjs')], { seconds: secondsPerVideo }),
     peer: new Worker(python, [environment, requirements, path.join(folder, 'peer.py')], {
       seconds: secondsPerVideo,
       greets: true,
@@ -134,13 +134,18 @@ async function compare(videos, scratch) {
     const sound = videos.find(({ name }) => name === plainest)
     if (sound) await selfTest((spoil) => askBoth(sound, first, path.join(scratch, 'spoiled'), spoil))
     await inLanes(videos, lanes, async (video, lane, index) => {
-      const { ours, peer } = await askBoth(video, pairs[lane], path.join(scratch, `${lane}`))
-      results[index] = { ...video, ours, peer, differs: [...differences(ours, peer), ...made(video, peer)] }
+      const { library, peer } = await askBoth(video, pairs[lane], path.join(scratch, `${lane}`))
+      results[index] = {
+        ...video,
+        library,
+        peer,
+        differs: [...differences(library, peer), ...made(video, peer)],
+      }
       if (process.stderr.isTTY) process.stderr.write(`\r${index + 1} of ${videos.length}`)
     })
   } finally {
-    for (const { ours, peer } of pairs) {
-      ours.close()
+    for (const { library, peer } of pairs) {
+      library.close()
       peer.close()
     }
   }
@@ -150,16 +155,16 @@ async function compare(videos, scratch) {
 
 /** Runs the library first; pictures are compared in Python, which has numpy. `spoil` changes its answers, for the self-test. */
 async function askBoth({ file, bars, runs }, pair, pictures, spoil = () => {}) {
-  const ours = await pair.ours.ask({
+  const library = await pair.library.ask({
     file,
     runs: runs.map((run, number) => ({ ...run, pictures: `${pictures}-${number}` })),
   })
-  for (const run of ours.runs ?? []) if (!run.error) await spoil(run)
+  for (const run of library.runs ?? []) if (!run.error) await spoil(run)
   const asked = runs.map((run, number) => {
-    const answer = ours.runs?.[number]
-    return answer && !answer.error ? { ...run, ours: answer } : run
+    const answer = library.runs?.[number]
+    return answer && !answer.error ? { ...run, library: answer } : run
   })
-  return { ours, peer: await pair.peer.ask({ file, bars, runs: asked }) }
+  return { library, peer: await pair.peer.ask({ file, bars, runs: asked }) }
 }
 
 /** Guards against comparing garbage with garbage: where every picture must be shown once, the peer must show it. */
@@ -175,7 +180,8 @@ async function conclude(results, peer, { json, generated: isGenerated }) {
   const { avcodec } = binding.diagnostics().ffmpeg
   const { same, known: explained, unknown, stale } = explain(results, known, Number.parseInt(avcodec, 10))
   const differing = rows([...explained, ...unknown])
-  if (differing.length > 0) say(`${table([['video', 'differs', 'ours', 'asked', 'reason'], ...differing])}`)
+  if (differing.length > 0)
+    say(`${table([['video', 'differs', 'library', 'asked', 'reason'], ...differing])}`)
   for (const { video, reason } of stale) {
     say(`no longer differs, so take it out of scripts/compare/known.mjs: ${video} (${reason})`)
   }

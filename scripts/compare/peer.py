@@ -2,7 +2,7 @@
 
     python peer.py      reads jobs, one JSON a line, and answers each with one line; scripts/compare.mjs has the questions
 
-A job: { file, bars?, runs: [{ frames, start?, end?, ours?: { indices, sizes, pictures } }] }. `pictures` is a file with the
+A job: { file, bars?, runs: [{ frames, start?, end?, library?: { indices, sizes, pictures } }] }. `pictures` is a file with the
 library's pictures, RGB, one after the other; it is compared here, where numpy is.
 """
 
@@ -159,13 +159,13 @@ def of_range(count: int, times: list[float] | None, step: float, run: dict) -> r
     )  # no frame begins in it: the one before is seen
 
 
-def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
+def compare(video: Video, wanted: list[int], library: dict) -> list[dict]:
     """Per picture of the library's: how far it is from the wanted one, and which frame it looks like."""
-    data = np.fromfile(ours["pictures"], np.uint8)
+    data = np.fromfile(library["pictures"], np.uint8)
     own = video.pictures(set(wanted))
     thumbs = np.stack(video.thumbs).reshape(len(video.thumbs), -1).astype(np.float32)
     results, at = [], 0
-    for index, (width, height) in zip(wanted, ours["sizes"]):
+    for index, (width, height) in zip(wanted, library["sizes"]):
         image = data[at : at + 3 * width * height].reshape(height, width, 3)
         at += image.size
         found: dict = {"wanted": index}
@@ -183,7 +183,7 @@ def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
 
 def answer(job: dict) -> dict:
     video = Video(Path(job["file"]), job.get("bars", 0))
-    guess = {index for run in job["runs"] for index in run.get("ours", {}).get("indices", [])}
+    guess = {index for run in job["runs"] for index in run.get("library", {}).get("indices", [])}
     try:
         video.read(guess)
         if not video.stamps:
@@ -204,8 +204,8 @@ def answer(job: dict) -> dict:
             "indices": indices,
             "times": [times[index] for index in wanted] if times else None,
         }
-        if "ours" in run:
-            result["pictures"] = compare(video, wanted, run["ours"])
+        if "library" in run:
+            result["pictures"] = compare(video, wanted, run["library"])
         runs.append(result)
     return {
         "file": job["file"],
