@@ -1,4 +1,4 @@
-"""What a card really reaches in dense bf16, by PyTorch's matrix products. Prints TFLOP/s.
+"""Measures the dense bf16 throughput of a GPU with PyTorch's matrix products. Prints TFLOP/s.
 
 python3 scripts/bench/bf16_peak.py DEVICE
 """

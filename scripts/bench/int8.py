@@ -1,4 +1,4 @@
-"""Writes a bundle of float32 graphs once more with products in 8 bits, by the exporter's own rewriting, unproven: for measuring.
+"""Rewrites the float32 graphs of a bundle to 8-bit products with the exporter's code, without its proof, for benchmarks.
 
 python3 scripts/export/environment.py scripts/export/requirements.txt scripts/bench/int8.py BUNDLE OUT
 """

@@ -1,6 +1,6 @@
-"""What PyAV makes of videos, in the plainest way: every frame is decoded, in order, by one thread.
+"""PyAV's side of a comparison, in the plainest way: one thread decodes every frame, in order.
 
-    python peer.py      reads jobs, one JSON a line, and answers each with one line; scripts/compare.mjs has the questions
+    python peer.py      reads jobs from scripts/compare.mjs as JSON lines and answers each with one line
 
 A job: { file, bars?, runs: [{ frames, start?, end?, library?: { indices, sizes, pictures } }] }. `pictures` is a file with the
 library's pictures, RGB, one after the other; it is compared here, where numpy is.
@@ -37,7 +37,7 @@ class Video:
         self.kept: dict[int, np.ndarray] = {}
 
     def read(self, guess: set[int]) -> None:
-        """`guess`: the frames that are likely to be asked for, so that one pass may do."""
+        """`guess`: the frames that runs will probably ask for, so that one pass is usually enough."""
         for index, frame in enumerate(self.displayed(self.packets)):
             self.stamps.append(self.signed(frame.pts))
             self.thumbs.append(thumb_of_frame(frame).astype(np.float16))
@@ -48,7 +48,7 @@ class Video:
                 self.kept[index] = to_rgb(frame)
 
     def signed(self, stamp: int | None) -> int | None:
-        """FFmpeg reads the numbers of Ogg's pages as unsigned: a time below zero is a power of two too large."""
+        """Corrects negative times in Ogg, which FFmpeg reads as unsigned: they are too large by a power of two."""
         if stamp is None or self.container != "ogg" or stamp < 1 << 32:
             return stamp
         return stamp - (1 << round(math.log2(stamp)))
@@ -68,7 +68,7 @@ class Video:
     def displayed(
         self, packets_seen: list[tuple[int | None, int | None]] | None = None
     ) -> Iterator[VideoFrame]:
-        """The frames that a player would show, in the order in which the decoder gives them, which is theirs."""
+        """The frames that a player would show, in the decoder's output order, which is the display order."""
         with av.open(str(self.path)) as container:
             stream = container.streams.best("video")
             if stream is None:
@@ -141,7 +141,7 @@ def chosen(count: int, frames: int) -> list[int]:
 
 
 def of_range(count: int, times: list[float] | None, step: float, run: dict) -> range | None:
-    """The frames that a run is about. None where that cannot be said, for want of times."""
+    """The frames of a run, or None for a range in a video without times."""
     start, end = run.get("start"), run.get("end")
     if start is None and end is None:
         return range(count)
@@ -188,7 +188,7 @@ def answer(job: dict) -> dict:
         video.read(guess)
         if not video.stamps:
             raise ValueError("no frame could be decoded")
-    except Exception as error:  # whatever PyAV raises is what it has to say about the file
+    except Exception as error:  # any exception of PyAV is its answer about the file
         return {"file": job["file"], "error": f"{type(error).__name__}: {error}"}
     times = video.times()
     runs = []

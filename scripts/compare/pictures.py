@@ -1,6 +1,6 @@
-"""A decoded picture as RGB, by numpy alone, and small pictures of it to tell frames apart by.
+"""Converts decoded pictures to RGB with numpy alone, and to small pictures that tell frames apart.
 
-Nothing of libswscale is in it: what both FFmpeg and the library get wrong would not be seen otherwise.
+It does not use libswscale, so that the comparison also finds a mistake that FFmpeg and the library share.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 
 def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
-    """Y, Cb and Cr as they were decoded; grey has flat chroma. None for what is not planar, or not YUV."""
+    """The decoded planes Y, Cb and Cr; grey gets flat chroma. None for a format that is not planar YUV."""
     name = frame.format.name
     if name.startswith("gray"):
         luma = plane_of(frame, 0)
@@ -101,7 +101,7 @@ def thumb_of_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def thumb(luma: np.ndarray) -> np.ndarray:
-    """Means of blocks, freed of range and contrast: two are alike when their product is near 1."""
+    """Block means, normalised for brightness and contrast: pictures are alike when their dot product is near 1."""
     rows, columns = (
         np.unique(np.linspace(0, size, THUMB, endpoint=False).astype(int)) for size in luma.shape
     )
@@ -114,7 +114,7 @@ def thumb(luma: np.ndarray) -> np.ndarray:
 
 
 def barcode(frame: VideoFrame, bars: int) -> int:
-    """The number that a generated picture has across its upper quarter, least bit first."""
+    """Reads the number in the upper quarter of a generated picture, least significant bit first."""
     luma = plane_of(frame, 0).astype(np.float32)
     middle = 128 << (frame.format.components[0].bits - 8)
     height, width = luma.shape[0] // 4, luma.shape[1] / bars

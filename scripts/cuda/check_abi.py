@@ -1,10 +1,10 @@
-"""Holds native/cuda/abi.h, the types that it takes from nv-codec-headers, and the error numbers of native/cuda/driver.cc
-against NVIDIA's own cuda.h, of two major versions, with the C++ compiler.
+"""Compares native/cuda/abi.h, the types that it takes from nv-codec-headers, and the error numbers of native/cuda/driver.cc
+with NVIDIA's cuda.h of two major versions, by means of the C++ compiler.
 
     python3 scripts/cuda/check_abi.py
 
-Fails on any difference, and when it does not notice differences that it makes itself. The headers are NVIDIA's wheels on
-PyPI; where they cannot be had, it says so and ends with 0.
+Fails on any difference, and when it misses a difference that it makes itself. The headers come from NVIDIA's wheels on
+PyPI; where they cannot be installed, it prints the reason and exits with 0.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def prototypes(abi: str) -> list[tuple[str, str]]:
 
 
 def enumerators(dynlink: str) -> list[str]:
-    """Those of nv-codec-headers that native/ uses."""
+    """The types of nv-codec-headers that native/ uses."""
     defined = set(re.findall(r"^\s+(CU(?:DA)?_\w+)\s*=", dynlink, flags=re.MULTILINE))
     used: set[str] = set()
     for file in [*NATIVE.rglob("*.cc"), *NATIVE.rglob("*.h")]:
@@ -84,7 +84,7 @@ def errors(driver: str) -> list[tuple[str, str]]:
 
 
 class Sources:
-    """What is checked, as text, so that a copy with a mistake can be checked too."""
+    """The declarations to check, as text, so that a copy with a mistake can be checked too."""
 
     def __init__(self, dynlink: Path) -> None:
         self.abi = (NATIVE / "cuda" / "abi.h").read_text()
@@ -112,7 +112,7 @@ class Sources:
         return "\n".join(lines) + "\n"
 
     def compile(self, header: Path) -> list[str]:
-        """The assertions that fail. Ends with the compiler's words when it fails otherwise."""
+        """The assertions that fail. Exits with the compiler's output when it fails for another reason."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for path, text in (("cuda/abi.h", self.abi), ("ffnvcodec/dynlink_cuda.h", self.dynlink)):
@@ -142,7 +142,7 @@ class Sources:
 
 
 def assert_notices_mistakes(header: Path, dynlink: Path) -> int:
-    """Every prototype with a parameter too many, a member of another size, an error's number that is another's."""
+    """Copies with one mistake each: an extra parameter, a member of another size, two errors with exchanged numbers."""
     sources = Sources(dynlink)
     sources.abi = re.sub(r"\)\)(?= *(?:\\|$))", ", int))", sources.abi, flags=re.MULTILINE)
     sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace(

@@ -1,9 +1,10 @@
 """Compiles native/cuda/preprocess.cu to native/cuda/preprocess.ptx.
 
     python3 scripts/cuda/ptx.py             writes it
-    python3 scripts/cuda/ptx.py --check     compares, and assembles it for every architecture that we promise
+    python3 scripts/cuda/ptx.py --check     compares, and assembles it for every supported architecture
 
-Compiler and assembler are NVIDIA's wheels on PyPI; where they cannot be had, --check says so and ends with 0.
+Compiler and assembler come from NVIDIA's wheels on PyPI; where they cannot be installed, --check prints the reason and
+exits with 0.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
 def source_hash() -> str:
-    """Of what the PTX depends on. test/unit/ptx.test.ts computes it too."""
+    """The hash of the sources of the PTX. test/unit/ptx.test.ts computes it too."""
     return hashlib.sha256(HEADER.read_bytes() + SOURCE.read_bytes()).hexdigest()
 
 
@@ -73,7 +74,7 @@ class Nvrtc:
 
 
 def build() -> str:
-    """The file's text. It is written for an older PTX than the compiler's, so that older drivers take it."""
+    """The text of the file, with an older PTX version than the compiler's, so that older drivers accept it."""
     ptx = Nvrtc().compile()
     body = ptx[ptx.index(".version") :]
     body, count = re.subn(r"^\.version .*$", f".version {PTX_VERSION}", body, count=1, flags=re.MULTILINE)

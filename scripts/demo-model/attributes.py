@@ -64,7 +64,7 @@ DIRECTIONAL_MOTIONS = MOTIONS[:8]
 
 
 def is_drawable(shape: str, colour: str, motion: str, background: str) -> bool:
-    """False for what an eye could not see: a turning disc, white on white."""
+    """False for what cannot be seen: a spinning disc, white on white."""
     if motion == "spinning" and shape in ("circle", "ring"):
         return False
     return not (colour == "white" and background == "white")

@@ -1,4 +1,4 @@
-"""Training data, drawn as it is needed: clips with everything the renderer knows about them, and captions with codes."""
+"""Training data, drawn on demand: clips with everything that the renderer knows about them, and captions with codes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def clip_batch(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
-    """A text, and the objects and the background it names. Four in five say everything; the others, what people also type."""
+    """A text with the objects and the background that it names. Four in five texts say everything; the others are shorter, as
+    typed queries are."""
     objects, background = draw_trained(rng, 2 if rng.random() < 0.45 else 1)
     named = background if rng.random() < 0.5 else None
     kind = rng.random()

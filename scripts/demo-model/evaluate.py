@@ -71,7 +71,7 @@ class Model:
         return np.concatenate(parts)
 
     def text(self, texts: list[str]) -> np.ndarray:
-        """One at a time: slower than a padded batch, and free of padding."""
+        """Embeds texts one at a time, which is slower than a padded batch but needs no padding."""
         ids = [np.array([self.tokenizer.encode(text).ids], np.int64) for text in texts]
         return np.concatenate(
             [self.text_session.run(None, {"input_ids": i, "attention_mask": np.ones_like(i)})[0] for i in ids]

@@ -193,7 +193,7 @@ def random_scene(rng: np.random.Generator, objects: list[tuple[str, str, str]], 
         scene.items = [_random_item(rng, scene, *obj, gain, crowded) for obj in objects]
         if not crowded or _apart(scene):
             return scene
-    scene.items[0].x, scene.items[1].x = 0.25 * width, 0.75 * width  # last resort: far apart, come what may
+    scene.items[0].x, scene.items[1].x = 0.25 * width, 0.75 * width  # last resort: far apart
     return scene
 
 

@@ -1,4 +1,4 @@
-"""LoRA adapters: merged into the weights that they were trained on, when they are meant."""
+"""Merges LoRA adapters into the weights that they were trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def describe(folder: Path) -> str:
 
 
 def merge(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
-    """@returns the model with the adapter in its weights; raises Refused when not all of it found its place."""
+    """@returns the model with the adapter merged into its weights; raises Refused when part of the adapter fits no weight."""
     from peft import PeftModel
 
     config = read_json(folder / ADAPTER_CONFIG)

@@ -44,7 +44,7 @@ def write_golden(path: Path, reference: Reference, precision: str) -> None:
 
 
 def write_proof(path: Path, proofs: dict[str, Proof], warnings: list[str]) -> None:
-    """What the export measured: for people, and for whoever compares two conversions."""
+    """The measurements of the export, for people who read or compare conversions."""
     path.write_text(
         json.dumps(
             {

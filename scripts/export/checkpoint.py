@@ -26,7 +26,7 @@ class Checkpoint:
     max_text_tokens: int
 
     def encode_video(self, clips) -> torch.Tensor:
-        """uint8 [B, T, 3, H, W] → float32 [B, D], all of it the checkpoint's own doing."""
+        """uint8 [B, T, 3, H, W] → float32 [B, D], by the checkpoint's own code alone."""
         with torch.no_grad():
             return vectors(self.model.get_video_embeddings(**self.processor(videos=clips)), "visual_proj")
 
@@ -85,7 +85,7 @@ def load_model(folder: Path, config: Any) -> tuple[torch.nn.Module, list[str]]:
     if name is None:
         raise Refused('config.json: auto_map has no "AutoModel", the class that holds the weights')
     kind = get_class_from_dynamic_module(name, str(folder))
-    # A class may ask to be told of nothing. What may be left out is decided here, by name.
+    # A class may suppress reports of missing weights. Which may be missing is decided here, by name.
     kind._keys_to_ignore_on_load_missing = kind._keys_to_ignore_on_load_unexpected = None
     torch.manual_seed(0)
     model, info = kind.from_pretrained(
@@ -94,7 +94,7 @@ def load_model(folder: Path, config: Any) -> tuple[torch.nn.Module, list[str]]:
         torch_dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
-    )  # they are told below, by name
+    )  # they are reported below, by name
     if info["mismatched_keys"]:
         shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
         names = sorted(entry if isinstance(entry, str) else entry[0] for entry in info["mismatched_keys"])

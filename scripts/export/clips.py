@@ -1,4 +1,4 @@
-"""What the graphs are proven on: clips made from seeds, hard ones, and the user's own videos."""
+"""The clips on which the graphs are proven: generated from seeds, extreme ones, and the user's videos."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def seeded(count: int, frames: int, resolution: int) -> list[Clip]:
 
 
 def hard(frames: int, resolution: int) -> list[Clip]:
-    """The ends of the scale: every pixel on its own, and whole pictures that jump from black to white."""
+    """Extreme clips: independent pixels, and whole pictures that jump from black to white."""
     noise = np.random.default_rng(7).integers(0, 256, (frames, 3, resolution, resolution), np.uint8)
     flashes = np.zeros((frames, 3, resolution, resolution), np.uint8)
     flashes[::2] = 255
@@ -50,7 +50,7 @@ def hard(frames: int, resolution: int) -> list[Clip]:
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
-    """Files as they are named, and the videos directly in folders; at most MOST_VIDEOS of them, spread evenly."""
+    """The named files, and the videos directly in named folders; at most MOST_VIDEOS, evenly spread."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():

@@ -1,6 +1,6 @@
-"""Second half of the export: from a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
+"""Second half of the export: converts a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
 
-Runs the checkpoint's code, so it is started without tokens, and sees of the network what offline.py lets it see.
+It runs the checkpoint's code, so it is started without tokens, and offline.py limits its network access.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from towers import FORMS, Form, trace_text, trace_video
 from view import make_view
 
 PINNED_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
-MOST_ROUNDS = 3  # of widening: what is kept wide can only push its neighbours over the end
+MOST_ROUNDS = 3  # rounds of widening: a tensor that is kept wide may push its neighbours over the limit
 
 
 @dataclass
 class Tower:
-    """A traced graph, in float32, and how to hold it against the checkpoint."""
+    """A traced graph in float32, and how to compare it with the checkpoint."""
 
     name: str
     model: onnx.ModelProto
     folder: Path  # of its weights
     check: Callable[[proof.Run, str], dict[str, float]]
-    large: dict[str, float]  # tensors that were seen to pass the end of float16
+    large: dict[str, float]  # tensors that exceeded the range of float16
 
 
 def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub) -> None:
@@ -207,7 +207,10 @@ def write_and_prove(
             importlib.metadata.version("torch"),
         )
         path = out / f"{tower.name}.onnx"
-        for stale in (path, path.with_name(f"{path.name}.data")):  # of a precision that did not hold
+        for stale in (
+            path,
+            path.with_name(f"{path.name}.data"),
+        ):  # left by a precision that could not be proven
             stale.unlink(missing_ok=True)
         written = weights.save(model, tower.folder, path, changes)
         onnx.checker.check_model(str(path), full_check=True)
@@ -264,7 +267,7 @@ def headroom(proofs: dict[str, proof.Proof], precision: str) -> list[str]:
 
 
 def describe(error: Exception, folder: Path, out: Path) -> str:
-    """Any failure as a sentence: what went wrong and, in the checkpoint's code, where."""
+    """Describes any failure in a sentence: what went wrong and, in the checkpoint's code, where."""
     if isinstance(error, Refused):
         return str(error)
     if (
@@ -317,12 +320,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--allow", action="append", default=[], help="NAME=FOLDER of another repository")
     args = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
-    transformers.logging.set_verbosity_error()  # what its warnings say is refused below, by name
+    transformers.logging.set_verbosity_error()  # its warnings are superseded by the checks below, which name what they refuse
     torch.set_grad_enabled(False)
     hub = offline.install(
         {name: Path(folder) for name, folder in (entry.split("=", 1) for entry in args.allow)}
     )
-    # Written beside the goal and renamed at the end: there is a whole and proven bundle, or none.
+    # Written beside the destination and renamed at the end, so that there is a whole and proven bundle or none.
     unproven = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
     try:
         unproven.mkdir(parents=True)

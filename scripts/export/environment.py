@@ -19,9 +19,9 @@ OLDEST, NEWEST = (3, 11), (3, 13)  # what the pinned packages have wheels for
 
 
 def python_for(requirements: Path, needs: str, disk: float = 0.0) -> Path:
-    """The interpreter that has `requirements`. `needs` is told before anything is fetched; `disk`: bytes that it takes.
+    """The interpreter that has `requirements`. `needs` is printed before anything is downloaded; `disk`: bytes that it takes.
 
-    COSMOS_EMBED_PYTHON names an interpreter that has them already; nothing is made then.
+    COSMOS_EMBED_PYTHON names an interpreter that has them already; no environment is made then.
     """
     given = os.environ.get("COSMOS_EMBED_PYTHON")
     if given:
@@ -79,7 +79,7 @@ def python_for(requirements: Path, needs: str, disk: float = 0.0) -> Path:
 
 
 def run(command: list[str], advice: str) -> None:
-    # pip's progress belongs to the person, not to whoever reads our output.
+    # pip's progress goes to stderr: stdout is for the program that reads our output.
     code = subprocess.run(command, stdout=sys.stderr).returncode
     if code != 0:
         raise SystemExit(f"{' '.join(command[:4])} … ended with code {code}: {advice}")

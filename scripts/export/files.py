@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WEIGHTS = ".safetensors"
-WANTED = (".py", ".json", ".txt", ".md", WEIGHTS)  # never pickles: unpickling runs code that nobody was shown
+WANTED = (
+    ".py",
+    ".json",
+    ".txt",
+    ".md",
+    WEIGHTS,
+)  # never pickles: unpickling runs code that was not shown to the user
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Refused(Exception):
-    """The export will not go on; the message says why and what would be right."""
+    """Stops the export; the message says why and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def list_files(folder: Path) -> list[File]:
 
 
 def fingerprint(files: list[File]) -> str:
-    """Sixteen hex digits that stand for exactly this code: they change with any byte of any Python file."""
+    """Sixteen hex digits that identify this code: they change with any byte of any Python file."""
     listing = "".join(f"{file.sha256}  {file.name}\n" for file in files if is_code(file.name))
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 

@@ -16,7 +16,7 @@ LFS_POINTER = b"version https://git-lfs"
 
 @dataclass(frozen=True)
 class Contents:
-    """Which weights a folder has. `weights`: whole models; `adapter`: a LoRA beside them or alone."""
+    """The weights in a folder. `weights`: whole models; `adapter`: a LoRA, beside them or alone."""
 
     weights: list[str]
     adapter: bool

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# Set before the import that reads them. The hub's newer protocol cannot continue a download that broke off; plain HTTP can.
+# Set before the import that reads them. Plain HTTP can resume an interrupted download; the hub's newer protocol cannot.
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -27,7 +27,7 @@ from space import sentence
 from steps import watched
 
 
-constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # what a broken connection loses at most
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # at most this much is lost when a connection breaks
 
 
 def cache() -> Path:
@@ -63,7 +63,7 @@ class Repository:
         return sorted(name for name in self.entries if choose(name))
 
     def listed_weights(self) -> list[File]:
-        """What the hub says of the weights, before they are fetched."""
+        """The hub's metadata of the weights, read before they are downloaded."""
         return [
             File(name, self.entries[name].size or 0, self.entries[name].lfs.sha256)
             for name in self.names(is_weights)
@@ -74,7 +74,7 @@ class Repository:
         return sum(self.entries[name].size or 0 for name in self.names(choose))
 
     def bytes_here(self, choose: Callable[[str], bool]) -> int:
-        """Of those files, what lies in the cache already, whole or in part."""
+        """Bytes of those files that are in the cache already, whole or in part."""
         blobs = cache() / f"models--{self.name.replace('/', '--')}" / "blobs"
         total = 0
         for name in self.names(choose):
@@ -89,7 +89,7 @@ class Repository:
         return total
 
     def download(self, choose: Callable[[str], bool], what: str) -> Path:
-        """Fetches what is not there yet and continues what broke off. @returns the folder, the same for every choice."""
+        """Downloads what is missing and resumes what was interrupted. @returns the folder, the same for every choice."""
         names = self.names(choose)
         if not names:
             raise Refused(f"{self.name} at {self.revision}: no {what} in it")

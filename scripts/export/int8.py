@@ -1,8 +1,8 @@
-"""Rewrites a float32 graph so that a CPU does its products with weights in 8 bits: smaller, and faster.
+"""Rewrites a float32 graph to 8-bit matrix products with weights: smaller, and faster on a CPU.
 
 Every column of a weight matrix gets a scale of its own, once. Every row that meets it, a token's vector, gets one while the
-graph runs. ONNX Runtime's own tool (`quantize_dynamic`) takes one scale for all rows of a batch: then the loudest clip decides
-how finely its neighbours are read, and a clip's vector depends on what it was batched with. Here it depends on the clip alone.
+graph runs. ONNX Runtime's own tool (`quantize_dynamic`) takes one scale for all rows of a batch: then the row with
+the largest values decides the resolution of all others, and a clip's vector depends on its batch. Here it depends on the clip alone.
 
 What is no product with a weight matrix stays in float32: the patches' convolution, scores and softmax, norms, projections of
 a single row. The product itself is `MatMulIntegerToFloat`, of ONNX Runtime's own operators; no other engine has it.

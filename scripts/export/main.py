@@ -31,7 +31,7 @@ ENVIRONMENT_BYTES = 8e9
 NEEDS = "it takes about 4 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and some minutes"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 PRECISIONS = ("auto", "fp32", "fp16", "mixed", "bf16", "int8")
-BF16_CAPABILITY = 8.0  # of the cards that compute bfloat16
+BF16_CAPABILITY = 8.0  # compute capability of the first GPUs with bfloat16
 
 
 def arguments() -> argparse.Namespace:
@@ -104,7 +104,7 @@ def slug(checkpoint: str) -> str:
 
 
 def check_early(args: argparse.Namespace) -> None:
-    """All that can be known before gigabytes of packages and weights are fetched. Raises Refused."""
+    """Checks all that can be checked before gigabytes of packages and weights are downloaded. Raises Refused."""
     check_out(args.out)
     pins = read_pins(args.pinned)
     local = Path(args.checkpoint)
@@ -125,7 +125,7 @@ def check_early(args: argparse.Namespace) -> None:
 
 
 def precisions(asked: str) -> list[str]:
-    """What to try, in this order. On its own: what the cards of this machine are best at, and fp16 where there is none."""
+    """The precisions to try, in order. By default the best for this machine's GPUs, or fp16 where there is none."""
     if asked != "auto":
         return [asked]
     return ["bf16", "fp16", "mixed"] if cards_compute_bf16() else ["fp16", "mixed"]
@@ -166,7 +166,7 @@ def is_done(args: argparse.Namespace, wanted: list[str]) -> bool:
 
 
 def remove_stale(out: Path) -> None:
-    """What runs left that were killed and could not clean up."""
+    """Removes the leftovers of runs that were killed."""
     for path in out.parent.glob(f".{out.name}.partial-*"):
         pid = path.name.rsplit("-", 1)[-1]
         if pid.isdigit() and not Path("/proc", pid).exists():
@@ -278,7 +278,7 @@ def closed(home: str) -> dict[str, str]:
 
 
 def run(command: list[str], out: Path, **options) -> subprocess.CompletedProcess:
-    """Runs one of the two halves. When this is stopped the half is asked to stop, and given time to clean up."""
+    """Runs one of the two halves. When this process is stopped, the half is asked to stop and given time to clean up."""
     command = [command[0], str(HERE / command[1]), *command[2:]]
     with subprocess.Popen(command, text=True, **options) as half:
         try:

@@ -1,7 +1,7 @@
-"""What the process that runs the checkpoint's code sees of the network: a hub of a few known files, and nothing else.
+"""Limits the network of the process that runs the checkpoint's code to a hub with a few known files.
 
-Code descended from BLIP-2 asks the hub for BERT's configuration while it loads. That answer is known and lies here. Whatever
-else is asked for is written down and refused, so that a person reads what was wanted instead of a lost connection.
+Code descended from BLIP-2 asks the hub for BERT's configuration while it loads. That answer is known and kept here. Any
+other request is recorded and refused, so that the error names the request instead of a lost connection.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LISTING = re.compile(r"/api/models/(?P<repository>[^/]+(?:/[^/]+)?)/(?:tree|revi
 
 
 class Hub(BaseAdapter):
-    """Stands between huggingface_hub and the network. `allowed`: folders of other repositories, by name."""
+    """Replaces the network under huggingface_hub. `allowed`: folders of other repositories, by name."""
 
     def __init__(self, allowed: dict[str, Path]):
         super().__init__()
@@ -103,7 +103,7 @@ class Hub(BaseAdapter):
         pass
 
     def explain(self) -> str:
-        """What was asked for in vain and how to allow it; empty when nothing was."""
+        """Names the refused requests and how to allow them; empty when there were none."""
         if not self.refused:
             return ""
         advice = []
@@ -135,7 +135,7 @@ def answer(
 
 
 def install(allowed: dict[str, Path]) -> Hub:
-    """Closes this process's network, all but the known files. For good: an audit hook cannot be taken away."""
+    """Blocks the network of this process, except for the known files. It cannot be undone, as an audit hook cannot be removed."""
     hub = Hub(allowed)
 
     def session() -> requests.Session:

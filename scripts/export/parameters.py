@@ -1,7 +1,7 @@
-"""Every weight of the model comes from the files, and every weight of the files goes into the model, or the export stops.
+"""Stops the export unless every weight of the model comes from the files and every weight of the files enters the model.
 
 A weight that is missing is filled with random numbers by the library that loads it: the graphs would faithfully give
-the vectors of a model that nobody trained.
+the vectors of an untrained model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from files import Refused
 
-# What no vector depends on, whatever it holds: it may miss, and it may be there for nothing.
+# No vector depends on these, so they may be missing, and they may be unused.
 MAY_DIFFER = {
     r"(^|\.)position_ids$": "the numbers 0, 1, 2 …, which the code makes itself",
     r"(^|\.)relative_position_index$": "a table of differences, which the code makes itself",
@@ -59,7 +59,7 @@ def listed(names: list[str]) -> str:
 
 
 def check_values(model: torch.nn.Module) -> None:
-    """Raises Refused for a weight that was never filled or holds what is no number."""
+    """Raises Refused for a weight that was never filled or holds NaN or infinity."""
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_meta:
             raise Refused(

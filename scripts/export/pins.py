@@ -1,4 +1,4 @@
-"""Known checkpoints: which revision is meant when none is given, and which bytes it has. Standard library only."""
+"""Known checkpoints: the default revision of each, and its bytes. Standard library only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pinned_revision(pins: dict[str, Pin], repository: str, asked: str | None) ->
 
 
 def check_pinned(pins: dict[str, Pin], repository: str, revision: str, files: list[File]) -> None:
-    """Refuses a known revision whose bytes are not the known ones: then neither the hub nor the mirror is what it was."""
+    """Refuses a known revision whose bytes are not the known ones: the hub or the mirror has changed."""
     pin = pins.get(repository)
     if pin is None or pin.revision != revision:
         return

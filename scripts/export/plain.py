@@ -20,7 +20,7 @@ NARROWING = {torch.Tensor.half: torch.Tensor.float, torch.Tensor.bfloat16: torch
 
 
 class Float32(TorchFunctionMode):
-    """Answers every wish for 16 bits with 32."""
+    """Answers every request for 16 bits with 32."""
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None

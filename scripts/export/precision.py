@@ -18,7 +18,7 @@ BETWEEN_SCORE_AND_SOFTMAX = {"Add", "Sub", "Mul", "Div", "Where", "Cast", "Max",
 
 
 def accepts(node: onnx.NodeProto, opset: int, half: int) -> bool:
-    """Whether ONNX defines the node for this type; before opset 22, for example, there is no convolution of bfloat16."""
+    """Whether ONNX defines the node for this type; before opset 22, for example, bfloat16 has no convolution."""
     name = f"tensor({helper.tensor_dtype_to_string(half).removeprefix('TensorProto.').lower()})"
     constraints = onnx.defs.get_schema(node.op_type, opset, node.domain).type_constraints
     return all(

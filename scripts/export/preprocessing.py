@@ -1,4 +1,4 @@
-"""Finds out what the checkpoint's processor does, by feeding it pictures and texts, so that the graph can do the same."""
+"""Determines what the checkpoint's processor does from its answers to pictures and texts, so that the graph can do the same."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ TEXTS = [
 ]
 
 
-SAME_RESIZE = 1.1  # levels; ours rounds to 8 bits after each of two passes, one that works in floats does not
+SAME_RESIZE = (
+    1.1  # levels: our resize rounds to 8 bits after each of two passes, and a resize in floats does not
+)
 
 
 @dataclass
 class Resize:
-    """How the processor's resize compares with ours. The bundle takes pictures after the resize, so it is told, not corrected."""
+    """How the processor's resize compares with ours. The bundle takes pictures after the resize, so a difference is reported, not corrected."""
 
     told: str
     cosine: float | None  # lowest between the vectors of both, where they differ by more than rounding
@@ -58,7 +60,7 @@ class Preprocessing:
 
 
 def measure(checkpoint: Checkpoint) -> Preprocessing:
-    """Raises Refused when the processor does something that a scale and an offset per channel cannot say."""
+    """Raises Refused when a scale and an offset per channel cannot express what the processor does."""
     frames, resolution = checkpoint.frames, checkpoint.resolution
 
     def process(clip: np.ndarray) -> tuple[str, np.ndarray]:
@@ -68,7 +70,7 @@ def measure(checkpoint: Checkpoint) -> Preprocessing:
         key, value = next(iter(output.items()))
         return key, torch.as_tensor(value).float().numpy()[0]
 
-    # Every frame and channel its own level: the answer tells layout, order, scale and offset at once.
+    # Every frame and channel has its own level, so one answer gives layout, order, scale and offset.
     levels = np.arange(frames * 3).reshape(frames, 3) * 7 % 256
     key, values = process(
         np.broadcast_to(levels[:, :, None, None], (frames, 3, resolution, resolution)).astype(np.uint8)
@@ -120,7 +122,7 @@ def compare_resize(checkpoint: Checkpoint, process: Any, scale, offset, channels
         clip = golden_clip(5, frames, max(height, width))[:, :, :height, :width]
         try:
             found = process(clip)[1]
-        except Exception as error:  # the checkpoint's own code: whatever it raises is its answer
+        except Exception as error:  # any exception of the checkpoint's code is its answer
             reports.append(f"{width}x{height} is refused ({type(error).__name__})")
             continue
         found = found.swapaxes(0, 1) if channels_first else found
@@ -156,7 +158,7 @@ def tokenizer_json(checkpoint: Checkpoint) -> str:
         from transformers import BertTokenizerFast
 
         tokenizer = BertTokenizerFast(vocab_file=tokenizer.vocab_file, do_lower_case=tokenizer.do_lower_case)
-    # Padding and truncation are the caller's: the file says neither.
+    # The caller pads and truncates, so the file must not.
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content["padding"] = content["truncation"] = None
     text = json.dumps(content, ensure_ascii=False)

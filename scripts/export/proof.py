@@ -40,7 +40,7 @@ TEXTS = [
 
 @dataclass
 class Reference:
-    """What the checkpoint says: inputs, and its float32 vectors for them."""
+    """The checkpoint's answers: inputs, and its float32 vectors for them."""
 
     clips: list[Clip]
     texts: list[str]
@@ -51,7 +51,7 @@ class Reference:
 
 @dataclass
 class Proof:
-    """How one graph was held against the checkpoint."""
+    """The result of comparing one graph with the checkpoint."""
 
     cosine: float  # the lowest
     cosines: dict[str, float] = field(default_factory=dict)  # per clip or text
@@ -59,7 +59,7 @@ class Proof:
 
 
 class Overflow(Refused):
-    """Numbers that 16 bits cannot hold: infinite on a card."""
+    """Numbers that 16 bits cannot hold, which would be infinite on a GPU."""
 
     def __init__(self, what: str, large: dict[str, float]):
         name, value = max(large.items(), key=lambda entry: entry[1])
@@ -183,7 +183,7 @@ def judge(
 def prove(
     what: str, path: Path, precision: str, scratch: Path, check: Callable[[Run], dict[str, float]]
 ) -> Proof:
-    """Raises Overflow when the numbers do not fit, and Refused when the vectors are others."""
+    """Raises Overflow when numbers do not fit, and Refused when the vectors differ."""
     known: dict[str, float] = {}
     half = precisions.HALF.get(precision)
     try:
@@ -193,7 +193,7 @@ def prove(
             raise
         cosines = {}
     if half is not None and rounding.overflowing(known, half):
-        # Behind the first infinity everything is NaN: measured once more without rounding, to know all that is too large.
+        # After the first infinity everything is NaN, so this run measures without rounding to find all that is too large.
         known = {}
         try:
             check(runner(path, precision, scratch, known, rounds=False))
@@ -210,13 +210,13 @@ def prove(
 
 
 def nearest(vectors: np.ndarray) -> float:
-    """The cosine of the two most alike: how much the proof could have noticed."""
+    """The cosine of the two most similar vectors, which bounds the differences that the proof can see."""
     cosines = vectors @ vectors.T
     return float((cosines - 2 * np.eye(len(vectors))).max())
 
 
 def fusions(path: Path, scratch: Path) -> str:
-    """What ONNX Runtime's optimiser makes of the graph; only for graphs with their weights inside."""
+    """The graph after ONNX Runtime's optimiser; only for graphs with their weights inside."""
     session(path, scratch)
     nodes = onnx.load(scratch).graph.node
     counts = Counter(node.op_type for node in nodes if node.domain == "com.microsoft")

@@ -17,7 +17,7 @@ from shapes import specialise
 
 @dataclass(frozen=True)
 class Form:
-    """Whose conventions the graphs follow. The other builders' forms are for showing that their graphs load too."""
+    """The conventions of the graphs. The forms of other builders are for tests that their graphs load too."""
 
     opset: int
     video_output: str

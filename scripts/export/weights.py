@@ -17,7 +17,7 @@ SMALLEST_EXTERNAL = 1024  # bytes; what shapes are made of stays in the graph
 
 @dataclass(frozen=True)
 class Change:
-    """How a weight is stored otherwise than it was traced."""
+    """How the stored form of a weight differs from the traced one."""
 
     dtype: np.dtype
     of: Callable[[np.ndarray], np.ndarray]

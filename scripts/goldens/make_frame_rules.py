@@ -1,4 +1,4 @@
-"""Writes native/test/goldens/frame_rules.inc: which frames NVIDIA's curators and its Video Search and Summarization take.
+"""Writes native/test/goldens/frame_rules.inc: the frames that NVIDIA's curators and its Video Search and Summarization choose.
 
     python3 -m venv .venv && .venv/bin/pip install numpy==2.4.6
     .venv/bin/python scripts/goldens/make_frame_rules.py
@@ -33,7 +33,7 @@ WANTED = (8, 8, 8, 4, 16, 1)
 
 
 class Random:
-    """mulberry32, which the test has too."""
+    """mulberry32; the test implements it too."""
 
     def __init__(self, seed):
         self.state = seed

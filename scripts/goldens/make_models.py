@@ -3,7 +3,7 @@
     python3 -m venv .venv && .venv/bin/pip install onnx==1.23.2 numpy==2.4.6
     .venv/bin/python scripts/goldens/make_models.py
 
-They embed nothing sensible, but checkably: for clips of T = 2 frames of 4 x 4, the vector is the mean red, green and
+Their embeddings mean nothing but are easy to check: for clips of T = 2 frames of 4 x 4, the vector is the mean red, green and
 blue of frame 0 and the mean red of frame 1 (0..1), normalised; for text, the sum of the unmasked ids, their
 number, the length of the padded row and 1, normalised.
 """
@@ -110,7 +110,7 @@ def text(name, batch="batch", length="tokens", output="text_embeddings", id_type
 
 
 def slow_video(name):
-    """Loops for as long as nobody stops it (2^40 rounds), adding nothing to a zero that is added to the clip's means."""
+    """Loops until it is cancelled (2^40 rounds), and adds zero to the clip's means."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["on"], ["still_on"]),
@@ -152,7 +152,7 @@ def slow_video(name):
 
 
 def toy_plan_twins():
-    """What the TensorRT double's toy plans compute (test/fakes/nvinfer/plan.h), for 8 frames of 64 x 64 and 8 values."""
+    """Computes what the TensorRT double's toy plans do (test/fakes/nvinfer/plan.h), for 8 frames of 64 x 64 and 8 values."""
     frames, side, dim, tokens = 8, 64, 8, 128
     unit_nodes, unit_constants = normalised("features", "video_embeddings")
     nodes = [

@@ -1,4 +1,4 @@
-"""Writes native/test/goldens/resize.inc: what Pillow makes of generated pictures.
+"""Writes native/test/goldens/resize.inc: generated pictures, resized by Pillow.
 
     python3 -m venv .venv && .venv/bin/pip install pillow==12.1.0 numpy==2.4.6
     .venv/bin/python scripts/goldens/make_resize.py

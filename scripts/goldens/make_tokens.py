@@ -21,7 +21,7 @@ GOLDENS = ROOT / "test/unit/goldens/tokens.json"
 
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
-# Where the texts' characters come from: letters of many scripts, marks, signs, Han of every plane, what is
+# The characters of the texts: letters of many scripts, marks, signs, Han of every plane, what is
 # invisible, what is unassigned.
 RANGES = [
     (0x20, 0x7E), (0x20, 0x7E), (0x00, 0x1F), (0x7F, 0xA0), (0xA1, 0x24F), (0x250, 0x2FF), (0x300, 0x36F), (0x370, 0x3FF),
@@ -46,7 +46,7 @@ TEXTS = 10_000
 
 
 class Random:
-    """mulberry32, which the test has too."""
+    """mulberry32; the test implements it too."""
 
     def __init__(self, seed):
         self.state = seed
@@ -75,7 +75,7 @@ def text_of(seed):
 
 
 def tokenizer_json():
-    """Every character of the ranges is a token, so that an id tells what became of each."""
+    """Makes every character of the ranges a token, so that the ids tell what became of each."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     characters = sorted(
         {code for first, last in RANGES for code in range(first, last + 1)} | set(range(0x21, 0x3100))

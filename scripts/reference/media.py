@@ -1,4 +1,4 @@
-"""Which frames of a file a clip is made of, and what they look like: by PyAV and Pillow, in the plainest way.
+"""Chooses the frames of a clip and converts them with PyAV and Pillow, in the plainest way.
 
 Every frame is decoded, twice: once to count, once to pick. Slow, and hard to get wrong.
 """
@@ -61,7 +61,7 @@ def read_clip(path: Path, frames: int, resolution: int) -> Clip:
 
 
 def displayed(path: Path) -> Iterator[tuple[int | None, VideoFrame]]:
-    """The frames that a player would show, as the decoder gives them, each with its time."""
+    """The frames that a player would show, in the decoder's output order, each with its time."""
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
         stream.thread_type = "AUTO"

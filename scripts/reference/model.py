@@ -1,4 +1,4 @@
-"""A bundle's two graphs and its tokenizer, by ONNX Runtime and Hugging Face's tokenizers."""
+"""Runs the two graphs and the tokenizer of a bundle with ONNX Runtime and Hugging Face's tokenizers."""
 
 from __future__ import annotations
 
