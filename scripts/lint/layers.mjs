@@ -6,7 +6,7 @@
 
 /** Folders and files of src/. */
 export const typescript = [
-  ['errors.ts', 'types.ts', 'info-types.ts'],
+  ['errors.ts', 'types.ts', 'info-types.ts', 'result-types.ts'],
   ['base'],
   ['model', 'schedule'],
   ['source', 'tokenizer'],

@@ -1,8 +1,8 @@
 import binding from '#binding'
 import { buildModel } from '../device/build-model.ts'
+import type { Precision } from '../options.ts'
 import { buildEngines } from '../tensorrt/engine-builder.ts'
 import { TOWERS } from '../tensorrt/sidecar.ts'
-import type { Precision } from '../options.ts'
 import { type Command, type Io, integerOption, parse, UsageError } from './command.ts'
 
 const usage = `Usage: cosmos-embed build-engine --model DIR [OPTIONS]

@@ -1,9 +1,9 @@
 /** Engines for a model and a GPU, at somebody's express wish. */
 import type { Binding, NativeGpuInfo } from '#binding'
 import { loadBundle } from '../model/bundle.ts'
+import { type Precision, resolveEmbedderOptions } from '../options.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { findPlans, type Plans } from '../tensorrt/engine-plan.ts'
-import { type Precision, resolveOptions } from '../options.ts'
 import { type BuildEngines, openableTensorRt, probeGpus, requestFor, selectGpus } from './choice.ts'
 import { driverLibraries } from './libraries.ts'
 
@@ -29,7 +29,7 @@ export async function buildModel(
   buildEngines: BuildEngines,
 ): Promise<{ plans: Plans; built: boolean }> {
   const cuda = { devices: [device], precision, engineBatch: maxBatch, engineCache: out, onBuild: onLine }
-  const options = resolveOptions({ model, device: 'cuda', cuda })
+  const options = resolveEmbedderOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
   const probe = await probeGpus(binding, libraries, signal)
   const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo
