@@ -20,8 +20,12 @@ class Environment(unittest.TestCase):
         self.requirements.write_text("# nothing\n")
 
     def run_python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(SCRIPT), str(self.requirements), *arguments], capture_output=True, text=True,
-                              env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **environment})
+        return subprocess.run(
+            [sys.executable, str(SCRIPT), str(self.requirements), *arguments],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **environment},
+        )
 
     def made(self) -> list[str]:
         cache = self.folder / ".cache" / "cosmos-embed"

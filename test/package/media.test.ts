@@ -23,7 +23,7 @@ const recipes: Record<string, { codec: string; args: string }> = {
   'vp9.ivf': { codec: 'vp9', args: '-c:v libvpx-vp9 -deadline realtime' },
   // A program stream does not say which codec it holds: it is told by looking at the bytes.
   'mpeg2.mpg': { codec: 'mpeg2video', args: '-c:v mpeg2video' },
-  'mpeg1.mpg': { codec: 'mpeg1video', args: '-c:v mpeg1video' },
+  'mpeg1.mpg': { codec: 'mpeg1video', args: '-r 25 -c:v mpeg1video' },
   'mpeg4.mpg': { codec: 'mpeg4', args: '-c:v mpeg4 -f vob' },
   'mpeg2.ts': { codec: 'mpeg2video', args: '-c:v mpeg2video' },
   'mpeg4.avi': { codec: 'mpeg4', args: '-c:v mpeg4' },

@@ -1,6 +1,6 @@
-// The library's side of a comparison, in a process of its own, so that a file that ends the process is a finding and not
-// the end of the comparison. Reads jobs { file, runs: [{ frames, start?, end?, pictures }] }, one JSON a line, and answers
-// each with one line; the pictures of a run go into the file `pictures`.
+// The library's side of a comparison, in its own process, so that a crash is a result and does not end the comparison.
+// Reads jobs { file, runs: [{ frames, start?, end?, pictures }] } as JSON lines and answers each with one line. The pictures
+// of a run are written to the file `pictures`.
 
 import { writeFile } from 'node:fs/promises'
 import process from 'node:process'
