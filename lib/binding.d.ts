@@ -48,8 +48,8 @@ export interface RgbImage {
 }
 
 /**
- * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
- * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ * Bytes are not copied but pinned until the job or reader ends. They must neither change nor be transferred meanwhile, which
+ * Node-API cannot prevent; `src/source/copy-media.ts` copies those that other code may still reference.
  */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage

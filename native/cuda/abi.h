@@ -57,6 +57,7 @@ enum : unsigned {
   F(StreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                              \
   F(StreamSynchronize, "cuStreamSynchronize", (CUstream stream))                                         \
   F(StreamWaitEvent, "cuStreamWaitEvent", (CUstream stream, CUevent event, unsigned flags))              \
+  F(LaunchHostFunc, "cuLaunchHostFunc", (CUstream stream, void (*function)(void* data), void* data))     \
   F(StreamBeginCapture, "cuStreamBeginCapture_v2", (CUstream stream, unsigned mode))                     \
   F(StreamEndCapture, "cuStreamEndCapture", (CUstream stream, CUgraph_st** graph))                       \
   F(GraphInstantiate, "cuGraphInstantiateWithFlags",                                                     \

@@ -11,6 +11,7 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
+#include "engine/wake.h"
 #include "image/clip.h"
 
 namespace cosmos {
@@ -61,6 +62,9 @@ class Engine {
   virtual std::optional<int> device() const { return std::nullopt; }
   // The number of lanes of a tower, >= 1: how many of its runs may be in flight at a time.
   virtual int lanes(Tower /*tower*/) const { return 1; }
+  // Called once, before the first run. An engine whose runs go on after Begin sets `wake` at the end of each,
+  // from any thread, also while the executor is being destroyed.
+  virtual void SetWake(std::shared_ptr<Wake> /*wake*/) {}
 
   virtual Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips,
                                                         CancelToken& cancel) = 0;

@@ -15,8 +15,8 @@ namespace {
 // from 1 by less than this.
 constexpr double kHalfPrecisionSlack = 1e-2;
 constexpr double kUnitTolerance = 1e-3;
-// The interval at which runs on a device are polled: well below the duration of any run, yet cheap.
-constexpr std::chrono::microseconds kPoll{50};
+// A failed device does not announce the end of its runs, so they are also queried at this interval.
+constexpr std::chrono::milliseconds kHeartbeat{50};
 
 std::size_t IndexOf(Tower tower) { return tower == Tower::kVideo ? 0 : 1; }
 
@@ -103,7 +103,10 @@ struct Executor::Active {
 Executor::Executor(std::unique_ptr<Engine> engine)
     : engine_(std::move(engine)),
       max_batch_{engine_->signature().max_video_batch, engine_->signature().max_text_batch},
-      thread_([this] { Loop(); }) {}
+      thread_([this] {
+        engine_->SetWake(wake_);
+        Loop();
+      }) {}
 
 Executor::~Executor() {
   std::vector<CancelTokenPtr> tokens;
@@ -116,7 +119,7 @@ Executor::~Executor() {
     tokens.insert(tokens.end(), running_.begin(), running_.end());
   }
   for (const CancelTokenPtr& token : tokens) token->Cancel();
-  wake_.notify_one();
+  wake_->Set();
   thread_.join();
 }
 
@@ -132,7 +135,7 @@ void Executor::Submit(EncodeJob job) {
     if (pending->claimed) return;
     queue_.push_back(std::move(pending));
   }
-  wake_.notify_one();
+  wake_->Set();
 }
 
 void Executor::CompleteCancelled(Pending& pending) {
@@ -149,30 +152,19 @@ void Executor::Loop() {
     std::unique_ptr<Pending> next;
     {
       CancelledJobs cancelled;
-      std::unique_lock lock(mutex_);
+      const std::lock_guard lock(mutex_);
       next = TakeNext(cancelled);
-      if (!next && active_.empty()) {
-        if (closing_ && queue_.empty()) return;
-        wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-        continue;
-      }
+      if (!next && active_.empty() && closing_ && queue_.empty()) return;
     }
-    if (next) Begin(std::move(next));
-
-    bool ended = false;
-    for (auto active = active_.begin(); active != active_.end();) {
-      if (Advance(*active)) {
-        active = active_.erase(active);
-        ended = true;
-      } else {
-        ++active;
-      }
+    const bool began = next != nullptr;
+    if (began) Begin(std::move(next));
+    const std::size_t ended = std::erase_if(active_, [this](Active& active) { return Advance(active); });
+    if (began || ended > 0) continue;
+    if (active_.empty()) {
+      wake_->Wait();
+    } else {
+      wake_->WaitFor(kHeartbeat);
     }
-    if (ended || active_.empty()) continue;
-    std::unique_lock lock(mutex_);
-    const bool can_begin = std::ranges::any_of(
-        queue_, [this](const auto& pending) { return HasFreeLane(pending->job.tower()); });
-    if (!can_begin) wake_.wait_for(lock, kPoll);
   }
 }
 

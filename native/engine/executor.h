@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <list>
@@ -15,6 +14,7 @@
 #include "base/cancel.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "engine/wake.h"
 
 namespace cosmos {
 
@@ -64,7 +64,7 @@ class Executor {
 
   const std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  const std::shared_ptr<Wake> wake_ = std::make_shared<Wake>();
   std::deque<std::unique_ptr<Pending>> queue_;
   std::vector<CancelTokenPtr> running_;
   bool closing_ = false;

@@ -14,7 +14,7 @@ struct CUstream_st;
 namespace cosmos::trt {
 
 // The oldest headers that the check passes for.
-inline constexpr int kOldestMinor10 = 0;
+inline constexpr int kOldestMinor10 = 1;
 inline constexpr int kOldestMinor11 = 0;
 
 // NVIDIA's objects hold a vptr, whose first two slots are the destructors, then a pointer to an
@@ -35,7 +35,7 @@ enum class DataType : std::int32_t {
 enum class IoMode : std::int32_t { kNone = 0, kInput = 1, kOutput = 2 };
 enum class Location : std::int32_t { kDevice = 0, kHost = 1 };
 enum class Selector : std::int32_t { kMin = 0, kOpt = 1, kMax = 2 };
-enum class Allocation : std::int32_t { kStatic = 0 };
+enum class Allocation : std::int32_t { kUserManaged = 2 };
 enum class Severity : std::int32_t { kInternalError = 0, kError = 1, kWarning = 2, kInfo = 3, kVerbose = 4 };
 enum class ApiLanguage : std::int32_t { kCpp = 0 };
 
@@ -53,12 +53,14 @@ enum class ApiLanguage : std::int32_t { kCpp = 0 };
   M(CudaEngine, getProfileShape, 29, 25, Dims(const char*, std::int32_t, Selector))          \
   M(CudaEngine, getNbIOTensors, 30, 26, std::int32_t())                                      \
   M(CudaEngine, getIOTensorName, 31, 27, const char*(std::int32_t))                          \
+  M(CudaEngine, getDeviceMemorySizeForProfileV2, 53, 45, std::int64_t(std::int32_t))         \
   M(ExecutionContext, setOptimizationProfileAsync, 17, 16, bool(std::int32_t, CUstream_st*)) \
   M(ExecutionContext, setInputShape, 21, 20, bool(const char*, const Dims&))                 \
   M(ExecutionContext, getTensorShape, 22, 21, Dims(const char*))                             \
   M(ExecutionContext, setTensorAddress, 24, 23, bool(const char*, void*))                    \
   M(ExecutionContext, getMaxOutputSize, 34, 33, std::int64_t(const char*))                   \
-  M(ExecutionContext, enqueueV3, 37, 36, bool(CUstream_st*))
+  M(ExecutionContext, enqueueV3, 37, 36, bool(CUstream_st*))                                 \
+  M(ExecutionContext, setDeviceMemoryV2, 49, 48, void(void*, std::int64_t))
 // clang-format on
 
 template <typename Object, typename Signature>

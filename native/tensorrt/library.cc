@@ -46,7 +46,7 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   }
   if (!IsKnown(version)) {
     return UnusableLibrary(path, kProduct,
-                           "its version is " + version.text() + "; any 10.x or 11.x is supported")
+                           "its version is " + version.text() + "; 10.1 and newer and 11.x are supported")
         .With("version", version.text());
   }
   const auto create = file.Find<CreateRuntime>("createInferRuntime_INTERNAL");

@@ -128,6 +128,10 @@ Status LoadedPlan::MakeLanes(int lanes, const LaneOptions& options) {
   return {};
 }
 
+void LoadedPlan::SetWake(const std::shared_ptr<Wake>& wake) {
+  for (const auto& lane : lanes_) lane->set_wake(wake);
+}
+
 Lane* LoadedPlan::FreeLane() {
   const auto found = std::ranges::find_if(lanes_, [](const auto& lane) { return !lane->busy(); });
   return found == lanes_.end() ? nullptr : found->get();

@@ -43,6 +43,7 @@ class LoadedPlan {
   Status MakeLanes(int lanes, const LaneOptions& options);
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
+  void SetWake(const std::shared_ptr<Wake>& wake);
   // A lane without a run, or null.
   Lane* FreeLane();
 

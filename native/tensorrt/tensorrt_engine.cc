@@ -70,6 +70,10 @@ class TensorRtEngine final : public Engine {
   int lanes(Tower tower) const override {
     return (tower == Tower::kVideo ? video_plan_ : text_plan_)->lanes();
   }
+  void SetWake(std::shared_ptr<Wake> wake) override {
+    video_plan_->SetWake(wake);
+    text_plan_->SetWake(wake);
+  }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) override;
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 

@@ -34,9 +34,14 @@ struct Device {
     return Status();
   };
 
+  std::shared_ptr<Wake> wake;
+  bool announces = true;  // the end of its runs
+  std::atomic<int> queries = 0;
+
   void Release(std::int64_t first) {
     const std::lock_guard lock(mutex);
     released[first] = true;
+    if (announces && wake) wake->Set();
   }
   bool IsReleased(std::int64_t first) {
     const std::lock_guard lock(mutex);
@@ -56,7 +61,10 @@ class FakeRun final : public EngineRun {
     device_.most_in_flight = std::max(now, device_.most_in_flight.load());
   }
   ~FakeRun() override { --device_.in_flight; }
-  bool Ready() override { return device_.IsReleased(first_); }
+  bool Ready() override {
+    ++device_.queries;
+    return device_.IsReleased(first_);
+  }
   Result<std::vector<float>> Finish() override {
     if (Status status = device_.fail(first_, batch_); !status.ok()) return status;
     return std::vector<float>(batch_, 1.0F);
@@ -78,6 +86,10 @@ class LaneEngine final : public Engine {
   const EngineSignature& signature() const override { return signature_; }
   const EngineInfo& info() const override { return info_; }
   std::optional<int> device() const override { return 1; }
+  void SetWake(std::shared_ptr<Wake> wake) override {
+    const std::lock_guard lock(device_.mutex);
+    device_.wake = std::move(wake);
+  }
   int lanes(Tower tower) const override { return tower == Tower::kText ? 2 : 1; }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken&) override {
     return Begin(-1, clips.size());
@@ -145,6 +157,26 @@ TEST(ExecutorLanes, RunsAsManyJobsOfATowerAsItHasLanes) {
   device.Release(1);
   EXPECT_EQ(CodeOf(jobs[0]), StatusCode::kOk);
   EXPECT_EQ(device.most_in_flight, 2);
+}
+
+TEST(ExecutorLanes, ARunIsNotQueriedUntilItsEndIsAnnounced) {
+  Device device;
+  Executor executor(std::make_unique<LaneEngine>(device));
+  Submitted job = SubmitText(executor, {1});
+  std::this_thread::sleep_for(300ms);
+  EXPECT_LE(device.queries, 20);  // an executor that polls makes thousands
+  device.Release(1);
+  EXPECT_EQ(CodeOf(job), StatusCode::kOk);
+}
+
+TEST(ExecutorLanes, ARunEndsOnADeviceThatDoesNotAnnounceIt) {
+  Device device;
+  device.announces = false;
+  Executor executor(std::make_unique<LaneEngine>(device));
+  Submitted job = SubmitText(executor, {1});
+  EXPECT_TRUE(job.Waits());
+  device.Release(1);
+  EXPECT_EQ(CodeOf(job), StatusCode::kOk);
 }
 
 TEST(ExecutorLanes, TextDoesNotWaitForVideosThatHaveNoLane) {

@@ -33,7 +33,8 @@ TEST_P(TensorRtLibrary, IsOpenedOnceAndReportsItsVersion) {
 }
 
 TEST_P(TensorRtLibrary, IsAcceptedInSupportedVersionsOnly) {
-  for (const auto& [version, known] : {std::pair{"10.0.1.6", true},
+  for (const auto& [version, known] : {std::pair{"10.0.1.6", false},
+                                       {"10.1.0.27", true},
                                        {"10.2.0.19", true},
                                        {"10.99.0.0", true},
                                        {"11.0.0.114", true},
@@ -52,7 +53,7 @@ TEST_P(TensorRtLibrary, IsAcceptedInSupportedVersionsOnly) {
     }
     EXPECT_EQ(probe.status().code(), StatusCode::kLibrary);
     EXPECT_EQ(probe.status().message(), fresh.path() + " cannot be used as TensorRT: its version is " +
-                                            version + "; any 10.x or 11.x is supported");
+                                            version + "; 10.1 and newer and 11.x are supported");
   }
 }
 

@@ -58,7 +58,8 @@ TEST_P(TensorRtRuns, TwoAreInFlightOnSeparateProfiles) {
   ExpectText(text_a.value()->Finish(), rows_a);
 }
 
-TEST_P(TensorRtRuns, AreReplayedFromTheThirdRunOfAShapeOn) {
+// The lane makes a context for the shape during the second run and captures the third.
+TEST_P(TensorRtRuns, AreReplayedFromTheFourthRunOfAShapeOn) {
   {
     const auto engine = Create();
     ASSERT_TRUE(engine);
@@ -70,27 +71,67 @@ TEST_P(TensorRtRuns, AreReplayedFromTheThirdRunOfAShapeOn) {
       const auto clips = Clips(10 * i, 2);
       ExpectVideo(Encode(*engine, clips, cancel_), clips);
     }
-    EXPECT_EQ(fakes_.Trace(), plain + plain + captured);
-    EXPECT_EQ(cuda.calls("cuGraphLaunch"), 4);
-    // Another shape changes the context and invalidates the graph; the fake would detect its replay.
-    ExpectVideo(Encode(*engine, Clips(1, 3), cancel_), Clips(1, 3));
-    EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 1);
-    fakes_.Trace();
-    for (int i = 0; i < 3; ++i) ExpectVideo(Encode(*engine, Clips(i, 2), cancel_), Clips(i, 2));
-    EXPECT_EQ(fakes_.Trace(), plain + plain + captured);
-    EXPECT_EQ(cuda.calls("cuGraphLaunch"), 5);
+    EXPECT_EQ(fakes_.Trace(), plain + plain + "context\n" + plain + captured);
+    EXPECT_EQ(cuda.calls("cuGraphLaunch"), 3);
+    // Other shapes in between have a context of their own and leave the graph valid.
+    for (int i = 0; i < 5; ++i) {
+      ExpectVideo(Encode(*engine, Clips(i, 3), cancel_), Clips(i, 3));
+      ExpectVideo(Encode(*engine, Clips(i, 2), cancel_), Clips(i, 2));
+    }
+    EXPECT_EQ(cuda.calls("cuStreamBeginCapture_v2"), 2);
+    EXPECT_EQ(cuda.calls("cuGraphLaunch"), 3 + 5 + 2);
+    EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 0);
   }
   ExpectNothingLeft();
 }
 
-TEST_P(TensorRtRuns, AreNotCapturedWhileTheirShapesChange) {
+// Rows and, by the multiple of eight that their length is padded to, one of 16 shapes.
+std::vector<TokenRow> RowsOfShape(int shape, int seed) {
+  return std::vector<TokenRow>(shape % 4 + 1, TokenRow(shape / 4 * 8 + 3, seed + 1));
+}
+
+TEST_P(TensorRtRuns, AreNotCapturedWhileTheirShapesDoNotRecur) {
   const auto engine = Create();
   ASSERT_TRUE(engine);
-  for (int i = 0; i < 12; ++i) {
-    const std::vector<TokenRow> rows(i % 3 + 1, TokenRow(i % 2 * 8 + 3, i + 1));
+  for (int shape = 0; shape < 16; ++shape) {
+    const auto rows = RowsOfShape(shape, shape);
     ExpectText(Encode(*engine, rows, cancel_), rows);
   }
   EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0);
+}
+
+// Every context costs memory and milliseconds, so shapes that alternate must not evict each other.
+TEST_P(TensorRtRuns, KeepAtMostEightContextsForShapes) {
+  {
+    const auto engine = Create();
+    ASSERT_TRUE(engine);
+    const FakeCuda cuda = fakes_.cuda();
+    for (int i = 0; i < 160; ++i) {
+      const auto rows = RowsOfShape(i % 16, i);
+      ExpectText(Encode(*engine, rows, cancel_), rows);
+    }
+    EXPECT_EQ(cuda.calls("cuStreamBeginCapture_v2"), 8);
+    EXPECT_EQ(cuda.calls("cuGraphLaunch"), 8 * 7);
+    // A shape that has not run for long gives its context to one that recurs now.
+    for (int i = 0; i < 100; ++i) {
+      const auto rows = RowsOfShape(15 - i % 2, i);
+      ExpectText(Encode(*engine, rows, cancel_), rows);
+    }
+    EXPECT_EQ(cuda.calls("cuGraphExecDestroy"), 2);
+    EXPECT_EQ(cuda.calls("cuStreamBeginCapture_v2"), 10);
+  }
+  ExpectNothingLeft();
+}
+
+TEST_P(TensorRtRuns, ContinueInOneContextWhenNoOtherCanBeMade) {
+  for (const std::string fault :
+       {"createExecutionContext=1@1+", "setOptimizationProfileAsync=1@1+", "setTensorAddress=1@1+"}) {
+    const auto engine = Create();
+    ASSERT_TRUE(engine);
+    const ScopedFaults faults(fault);
+    for (int i = 0; i < 6; ++i) ExpectVideo(Encode(*engine, Clips(i, 1), cancel_), Clips(i, 1));
+    EXPECT_EQ(fakes_.cuda().calls("cuStreamBeginCapture_v2"), 0) << fault;
+  }
 }
 
 TEST_P(TensorRtRuns, AreNeverReplayedWithoutTheOption) {
@@ -172,6 +213,15 @@ struct Submitted {
   Result<std::vector<float>> Get() const { return promise->get_future().get(); }
 };
 
+TEST_P(TensorRtRuns, EndWithoutPolling) {
+  Executor executor(Create());
+  const FakeCuda cuda = fakes_.cuda();
+  for (int i = 0; i < 20; ++i) ExpectVideo(Submitted(executor, Clips(i, 2)).Get(), Clips(i, 2));
+  EXPECT_EQ(cuda.calls("cuLaunchHostFunc"), 20);
+  // Once when a run has begun, and once or twice when its end was announced.
+  EXPECT_LE(cuda.calls("cuEventQuery"), 20 * 4);
+}
+
 TEST_P(TensorRtRuns, ReturnEachJobItsOwnRows) {
   {
     Executor executor(Create());
@@ -212,6 +262,8 @@ TEST_P(TensorRtRuns, HalveTheBatchOnceWhenMemoryRunsOut) {
   ExpectVideo(Submitted(executor, Clips(1, 6)).Get(), Clips(1, 6));
   EXPECT_EQ(fakes_.Trace(),
             "enqueue profile=0 videos=2x2x3x4x4\n"
+            "enqueue profile=0 videos=2x2x3x4x4\n"
+            "context\n"
             "enqueue profile=0 videos=2x2x3x4x4\n"
             "capture profile=0 videos=2x2x3x4x4\n");
 }

@@ -12,10 +12,11 @@ namespace {
 constexpr const char* kSoname = "libnvcuvid.so.1";
 
 Status UnusableDecoder(const std::string& library, const std::string& reason) {
-  return UnusableLibrary(library, "NVIDIA's video decoder",
-                  reason +
-                      ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
-                      "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video");
+  return UnusableLibrary(
+      library, "NVIDIA's video decoder",
+      reason +
+          ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
+          "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video");
 }
 
 std::string ReasonOf(const Status& status) {

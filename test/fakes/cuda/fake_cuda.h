@@ -7,7 +7,9 @@
 //
 // Device memory is host memory: a CUdeviceptr is a pointer. Queued work runs as late as CUDA allows, only
 // when something waits for it: cuStreamSynchronize, cuEventSynchronize, a stream that these reach through an
-// event, or cuEventQuery, which runs one piece of work per call. Memory reads 0xCD before it is written.
+// event, or cuEventQuery, which runs one piece of work per call. Work before a host function
+// (cuLaunchHostFunc) also proceeds by itself, on a thread of this library. Memory reads 0xCD before it is
+// written.
 //
 // Misuse (freeing memory under pending work, twice, or of unknown origin) aborts the process with a message;
 // COSMOS_FAKE_CUDA_KEEP_GOING=1 records it instead.
@@ -61,6 +63,8 @@ FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector
 FAKE_CUDA_EXPORT bool IsCapturing(CUstream stream);
 // Reports misuse, see above.
 FAKE_CUDA_EXPORT void Misuse(const std::string& what);
+// Whether work on a stream other than `stream` is pending that touches the allocation at `address`.
+FAKE_CUDA_EXPORT bool IsPendingElsewhere(CUdeviceptr address, CUstream stream);
 // Whether [address, address + bytes) lies in allocated device memory.
 FAKE_CUDA_EXPORT bool IsDeviceMemory(CUdeviceptr address, std::size_t bytes);
 

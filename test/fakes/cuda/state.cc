@@ -84,6 +84,11 @@ Context*& Current() {
   return current;
 }
 
+bool& InHostFunction() {
+  thread_local bool inside = false;
+  return inside;
+}
+
 CUresult Error(int number) { return static_cast<CUresult>(number); }
 
 std::string_view ErrorName(int number) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -49,6 +50,7 @@ struct Item {
   Work work;
   std::shared_ptr<Record> records;    // if set, running the item completes this record
   std::shared_ptr<Record> waits_for;  // if set, the item runs after this record is done
+  std::function<void()> host;         // the function of cuLaunchHostFunc
 };
 
 enum class Capture { kNone, kRunning, kBroken };
@@ -92,7 +94,8 @@ struct State {
 };
 
 State& TheState();
-Context*& Current();  // the context that is current on this thread
+Context*& Current();     // the context that is current on this thread
+bool& InHostFunction();  // whether this thread runs a function of cuLaunchHostFunc
 int DriverVersion();
 
 std::optional<CUresult> TakeFault(std::string_view name, Context* context);
@@ -126,6 +129,7 @@ CUresult Call(
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   ++state.calls.try_emplace(symbol, 0).first->second;
+  if (InHostFunction()) Misuse(std::string("a host function calls ") + symbol);
   if (const auto fault = TakeFault(symbol, needs == Needs::kContext ? Current() : nullptr)) {
     on_fault();
     return *fault;

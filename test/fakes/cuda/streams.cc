@@ -1,5 +1,7 @@
 // Streams, whose work runs only when something waits for it, and events.
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 
 #include "cuda/state.h"
 
@@ -17,6 +19,12 @@ void Step(CUstream stream) {
   stream->items.pop_front();
   if (item.work.run && stream->context->sticky == 0) {
     if (!TakeFault("run:" + item.work.what, stream->context)) item.work.run();
+  }
+  // The driver does not call it once the context has failed.
+  if (item.host && stream->context->sticky == 0) {
+    InHostFunction() = true;
+    item.host();
+    InHostFunction() = false;
   }
   if (item.records) item.records->done = true;
   if (stream->destroyed && stream->items.empty()) {
@@ -41,6 +49,30 @@ void Abandon(CUstream stream) {
 
 void AbandonStreamOf(CUevent event) {
   if (Current() && FindEvent(event) && event->last && !event->last->done) Abandon(event->last->stream);
+}
+
+bool HasHostFunction(const CUstream stream) {
+  return std::ranges::any_of(stream->items, [](const Item& item) { return item.host != nullptr; });
+}
+
+// A device that proceeds by itself as far as a host function waits for it. Its thread is never joined: it
+// lives as long as the process.
+void RunDevice(std::condition_variable_any& launched) {
+  std::unique_lock lock(TheState().mutex);
+  for (;;) {
+    const std::vector<CUstream> streams(TheState().streams.begin(), TheState().streams.end());
+    bool waited_for = false;
+    for (CUstream stream : streams) {
+      if (!TheState().streams.contains(stream) || !HasHostFunction(stream)) continue;
+      waited_for = true;
+      Step(stream);
+    }
+    if (waited_for) {
+      launched.wait_for(lock, std::chrono::microseconds(100));
+    } else {
+      launched.wait(lock);
+    }
+  }
 }
 
 // For calls that are forbidden on a stream that is being captured, whatever the thread.
@@ -82,7 +114,7 @@ CUresult Push(CUstream stream, Work work) {
   if (stream->capture == Capture::kRunning) {
     stream->captured.push_back(std::move(work));
   } else {
-    stream->items.push_back({std::move(work), nullptr, nullptr});
+    stream->items.push_back({std::move(work), nullptr, nullptr, nullptr});
   }
   return CUDA_SUCCESS;
 }
@@ -114,6 +146,17 @@ bool IsPending(std::uint64_t allocation, std::string* what) {
     }
   }
   return false;
+}
+
+bool IsPendingElsewhere(CUdeviceptr address, CUstream stream) {
+  const std::lock_guard lock(TheState().mutex);
+  const auto* allocation = Find(address, 1);
+  if (!allocation) return false;
+  return std::ranges::any_of(TheState().streams, [&](const CUstream other) {
+    return other != FindStream(stream) && std::ranges::any_of(other->items, [&](const Item& item) {
+             return Contains(item, allocation->first);
+           });
+  });
 }
 
 void RunUntilUnused(std::uint64_t allocation) {
@@ -164,6 +207,24 @@ FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
   });
 }
 
+FAKE_CUDA_API cuLaunchHostFunc(CUstream stream, void (*function)(void*), void* data) {
+  static std::condition_variable_any& launched = []() -> std::condition_variable_any& {
+    auto* condition = new std::condition_variable_any;
+    std::thread([condition] { RunDevice(*condition); }).detach();
+    return *condition;
+  }();
+  return Call("cuLaunchHostFunc", Needs::kContext, [&](State&) {
+    CUstream found = FindStream(stream);
+    if (!found) return Error(400);
+    if (function == nullptr) return Error(1);
+    if (found->capture != Capture::kNone)
+      return BreakCapture(found);  // a node of the graph, which is not modelled
+    found->items.push_back({{"cuLaunchHostFunc", {}, {}}, nullptr, nullptr, [=] { function(data); }});
+    launched.notify_one();
+    return CUDA_SUCCESS;
+  });
+}
+
 FAKE_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
   return Call("cuStreamWaitEvent", Needs::kContext, [&](State& state) {
     CUstream found = FindStream(stream);
@@ -172,7 +233,7 @@ FAKE_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) 
     if (flags != 0) return Error(1);
     if (found->capture != Capture::kNone) return BreakCapture(found);
     if (event->last && !event->last->done)
-      found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last});
+      found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last, nullptr});
     return CUDA_SUCCESS;
   });
 }
@@ -205,7 +266,7 @@ FAKE_CUDA_API cuEventRecord(CUevent event, CUstream stream) {
     if (found->capture == Capture::kBroken) return Error(901);
     if (found->capture == Capture::kRunning) return CUDA_SUCCESS;  // records a node without effect
     event->last = std::make_shared<Record>(Record{found, false});
-    found->items.push_back({{"cuEventRecord", {}, {}}, event->last, nullptr});
+    found->items.push_back({{"cuEventRecord", {}, {}}, event->last, nullptr, nullptr});
     return CUDA_SUCCESS;
   });
 }

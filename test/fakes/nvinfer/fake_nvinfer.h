@@ -1,8 +1,9 @@
 // Internals of the fake libnvinfer, which runs the plans of plan.h on streams of the fake libcuda.
 //
 // Rules of the real library that it enforces: the right device is current; shapes lie in the profile;
-// addresses are set and aligned; two contexts never share a profile; shapes have run before they are
-// captured. Replaying a graph after its context has changed is misuse (fake_cuda.h).
+// addresses are set and aligned; memory that the caller manages is large enough; shapes have run before they
+// are captured. Contexts may share a profile. Replaying a graph after its context has changed, and two
+// contexts that compute in the same memory at a time, are misuse (fake_cuda.h).
 //
 // Environment:
 //   COSMOS_FAKE_NVINFER_VERSION  e.g. "10.9.0.34"; default 10.16.1.11 and 11.1.0.106
@@ -20,7 +21,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "NvInferRuntime.h"
@@ -50,9 +50,10 @@ struct Model {
   Plan plan;
   nvinfer1::ILogger* logger = nullptr;
   CUcontext device = nullptr;
-  std::set<int> profiles_in_use;
 
   std::size_t profile_count() const;
+  // What a context computes in, for the largest batch of the profile.
+  std::int64_t memory_bytes(int profile) const;
   bool dynamic() const;
   // Logs an error and returns false if another device, or none, is current on this thread.
   bool OnDevice(const char* method) const;
@@ -87,6 +88,7 @@ class CudaEngine final : public nvinfer1::ICudaEngine, public CudaEngineStub {
                                  nvinfer1::OptProfileSelector select) const noexcept override;
   std::int32_t getNbIOTensors() const noexcept override;
   const char* getIOTensorName(std::int32_t index) const noexcept override;
+  std::int64_t getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept override;
 
  private:
   std::shared_ptr<Model> model_;
@@ -94,7 +96,8 @@ class CudaEngine final : public nvinfer1::ICudaEngine, public CudaEngineStub {
 
 class ExecutionContext final : public nvinfer1::IExecutionContext, public ExecutionContextStub {
  public:
-  explicit ExecutionContext(std::shared_ptr<Model> model);
+  // `managed`: the caller provides the memory.
+  ExecutionContext(std::shared_ptr<Model> model, bool managed);
   ~ExecutionContext() noexcept override;
   bool setOptimizationProfileAsync(std::int32_t profile, CUstream stream) noexcept override;
   bool setInputShape(const char* name, const nvinfer1::Dims& dims) noexcept override;
@@ -102,12 +105,16 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public Execut
   bool setTensorAddress(const char* name, void* data) noexcept override;
   std::int64_t getMaxOutputSize(const char* name) const noexcept override;
   bool enqueueV3(CUstream stream) noexcept override;
+  void setDeviceMemoryV2(void* memory, std::int64_t size) noexcept override;
 
  private:
   Shape ShapeOf(const PlanTensor& tensor) const;
 
   std::shared_ptr<Model> model_;
-  int profile_ = -1;
+  const bool managed_;
+  void* memory_ = nullptr;
+  std::int64_t memory_bytes_ = 0;
+  int profile_ = 0;
   std::map<std::string, Shape> shapes_;  // of inputs
   std::map<std::string, void*> addresses_;
   bool warm_ = false;  // has run with these shapes

@@ -67,6 +67,11 @@ std::size_t Model::profile_count() const {
   return plan.profiles.empty() ? 1 : plan.profiles.begin()->second.size();
 }
 
+std::int64_t Model::memory_bytes(int profile) const {
+  if (profile < 0 || profile >= static_cast<int>(profile_count())) return 0;
+  return 1024 * (plan.profiles.empty() ? 1 : plan.profiles.begin()->second[profile].max.at(0));
+}
+
 bool Model::dynamic() const {
   for (const PlanTensor& tensor : plan.tensors)
     for (const std::int64_t size : tensor.shape)
@@ -124,11 +129,12 @@ CudaEngine::CudaEngine(std::shared_ptr<Model> model) : model_(std::move(model)) 
 CudaEngine::~CudaEngine() noexcept { Trace("~engine"); }
 
 nvinfer1::IExecutionContext* CudaEngine::createExecutionContext(
-    nvinfer1::ExecutionContextAllocationStrategy) noexcept {
+    nvinfer1::ExecutionContextAllocationStrategy strategy) noexcept {
   const auto fault = Fault("createExecutionContext");
   if (fault == 1) model_->Error(kDeserializeErrors[5]);
   if (fault || !model_->OnDevice("createExecutionContext")) return nullptr;
-  return new ExecutionContext(model_);
+  return new ExecutionContext(model_,
+                              strategy == nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED);
 }
 
 std::int32_t CudaEngine::getNbOptimizationProfiles() const noexcept {
@@ -177,6 +183,10 @@ std::int32_t CudaEngine::getNbIOTensors() const noexcept {
 
 const char* CudaEngine::getIOTensorName(std::int32_t index) const noexcept {
   return model_->plan.tensors.at(index).name.c_str();
+}
+
+std::int64_t CudaEngine::getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept {
+  return model_->memory_bytes(profile);
 }
 
 }  // namespace fakes

@@ -126,6 +126,14 @@ class VCudaEngine : public VRoot {
   virtual std::int32_t getNbIOTensors() const noexcept = 0;
   virtual const char* getIOTensorName(std::int32_t index) const noexcept = 0;
   SLOT(getHardwareCompatibilityLevel) SLOT(getNbAuxStreams)
+  SLOT(getTensorBytesPerComponentV2) SLOT(getTensorComponentsPerElementV2) SLOT(getTensorFormatV2)
+  SLOT(getTensorFormatDescV2) SLOT(getTensorVectorizedDimV2) SLOT(createSerializationConfig) SLOT(serializeWithConfig)
+  SLOT10(getDeviceMemorySizeForProfile)
+  SLOT(createRefitter)
+  SLOT10(setWeightStreamingBudget) SLOT10(getWeightStreamingBudget) SLOT10(getMinimumWeightStreamingBudget)
+  SLOT(getStreamableWeightsSize) SLOT(isDebugTensor) SLOT(setWeightStreamingBudgetV2) SLOT(getWeightStreamingBudgetV2)
+  SLOT(getWeightStreamingAutomaticBudget) SLOT(getWeightStreamingScratchMemorySize) SLOT(getDeviceMemorySizeV2)
+  virtual std::int64_t getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept = 0;
 };
 
 class VExecutionContext : public VRoot {
@@ -146,6 +154,10 @@ class VExecutionContext : public VRoot {
   virtual std::int64_t getMaxOutputSize(const char* name) const noexcept = 0;
   SLOT(setTemporaryStorageAllocator) SLOT(getTemporaryStorageAllocator)
   virtual bool enqueueV3(cudaStream_t stream) noexcept = 0;
+  SLOT(setPersistentCacheLimit) SLOT(getPersistentCacheLimit) SLOT(setNvtxVerbosity) SLOT(getNvtxVerbosity)
+  SLOT(setAuxStreams) SLOT(setDebugListener) SLOT(getDebugListener) SLOT(setTensorDebugState) SLOT(getDebugState)
+  SLOT(setAllTensorsDebugState) SLOT(updateDeviceMemorySizeForShapes)
+  virtual void setDeviceMemoryV2(void* memory, std::int64_t size) noexcept = 0;
 };
 // clang-format on
 

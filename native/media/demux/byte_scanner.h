@@ -1,4 +1,4 @@
-// Numbers at any place of a source, without moving it.
+// Reads numbers at any position of a source and searches it for patterns, without moving the source.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,16 @@
 
 namespace cosmos {
 
-// What lies outside of the source, or cannot be read any more, reads as 0: nothing that is looked for is.
-class ByteWindow {
+// Bytes outside of the source, or that can no longer be read, read as 0, which matches nothing that is
+// searched for.
+class ByteScanner {
  public:
-  explicit ByteWindow(Source& source) : source_(source), buffer_(kBytes) {}
+  explicit ByteScanner(Source& source) : source_(source), buffer_(kBytes) {}
 
   std::int64_t size() const { return source_.size(); }
 
-  // The bytes from `at` on that are at hand: at least `wanted` (at most kLongest), fewer at the end only.
-  std::span<const std::uint8_t> From(std::int64_t at, std::size_t wanted);
+  // Returns buffered bytes from `at` on: at least `wanted` (at most kMaxPatternBytes), fewer only at the end.
+  std::span<const std::uint8_t> BytesAt(std::int64_t at, std::size_t wanted);
 
   std::uint32_t Byte(std::int64_t at) { return static_cast<std::uint32_t>(Big(at, 1)); }
   std::uint32_t Big16(std::int64_t at) { return static_cast<std::uint32_t>(Big(at, 2)); }
@@ -30,17 +31,17 @@ class ByteWindow {
   std::uint32_t Little32(std::int64_t at) { return static_cast<std::uint32_t>(Little(at, 4)); }
   bool Has(std::int64_t at, std::string_view text);
 
-  // Calls `found(position)` wherever one of `patterns` stands, in order, until it returns a Status that is
-  // not ok. A pattern has at most kLongest bytes. Of a large file only both ends are searched: unlike what is
-  // in memory, it was put on this machine by somebody, and need not be read as a whole.
+  // Calls `found(position)` for each match of one of `patterns`, in order, until it returns a Status that is
+  // not ok. A pattern has at most kMaxPatternBytes bytes. Of a large file only both ends are searched: unlike
+  // uploaded bytes, it was put on this machine by its operator, and need not be read as a whole.
   template <typename Found>
-  Status ForEach(std::span<const std::string_view> patterns, Found found) {
+  Status ForEachMatch(std::span<const std::string_view> patterns, Found found) {
     const bool whole = source_.in_memory() || size() <= kSearchedWhole;
-    COSMOS_RETURN_IF_ERROR(ForEachIn(patterns, 0, whole ? size() : kSearchedEnd, found));
-    return whole ? Status() : ForEachIn(patterns, size() - kSearchedEnd, size(), found);
+    COSMOS_RETURN_IF_ERROR(ForEachMatchIn(patterns, 0, whole ? size() : kSearchedEnd, found));
+    return whole ? Status() : ForEachMatchIn(patterns, size() - kSearchedEnd, size(), found);
   }
 
-  static constexpr std::size_t kLongest = 64;
+  static constexpr std::size_t kMaxPatternBytes = 64;
 
  private:
   static constexpr std::size_t kBytes = 16 * 1024;
@@ -48,8 +49,8 @@ class ByteWindow {
   static constexpr std::int64_t kSearchedEnd = 8 << 20;
 
   template <typename Found>
-  Status ForEachIn(std::span<const std::string_view> patterns, std::int64_t begin, std::int64_t end,
-                   Found& found) {
+  Status ForEachMatchIn(std::span<const std::string_view> patterns, std::int64_t begin, std::int64_t end,
+                        Found& found) {
     while (begin < end) {
       const Matches matches = Find(patterns, begin, end);
       for (const std::int64_t at : matches.positions) COSMOS_RETURN_IF_ERROR(found(at));
@@ -61,7 +62,7 @@ class ByteWindow {
   std::uint64_t Little(std::int64_t at, std::size_t bytes);
   struct Matches {
     std::vector<std::int64_t> positions;
-    std::int64_t searched = 0;  // up to here
+    std::int64_t searched = 0;  // end of the searched bytes
   };
   Matches Find(std::span<const std::string_view> patterns, std::int64_t at, std::int64_t end);
 
