@@ -4,7 +4,7 @@ import { type AnyEmbedder, createEmbedder, type Embedder, type EmbedRequest } fr
 import { createClient } from 'cosmos-embed/client'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { type Double, doubleEmbedder } from '../http/double.ts'
+import { type Double, doubleEmbedder } from '../http/embedder-double.ts'
 import { serveDouble } from '../http/support.ts'
 
 export const major = Number(process.versions.node.split('.')[0])

@@ -8,7 +8,7 @@ import Fastify from 'fastify'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { executablePath, fits, launch, screenshots, visit } from './browser.ts'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { serveDouble } from './support.ts'
 
 describe.skipIf(!executablePath)('the reference in a browser', () => {

@@ -170,7 +170,7 @@ describe('slow clients', () => {
     const { url } = await serveDouble({ limits: { bodyIdleTimeoutMs: 50 } })
     const answer = await rawExchange(url, `${head({ 'content-length': 100 })}{"input"`, '}}')
     expect(answer).toMatch(/^HTTP\/1.1 408 /)
-    expect(answer).toContain('no byte of the body came for 50 ms')
+    expect(answer).toContain('no byte of the body arrived for 50 ms')
   })
 
   it('that trickle headers or a body are cut off', async () => {

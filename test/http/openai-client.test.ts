@@ -1,7 +1,7 @@
 import { InternalError, ModelError, OverloadedError } from 'cosmos-embed'
 import OpenAI, { APIUserAbortError, RateLimitError, UnprocessableEntityError } from 'openai'
 import { describe, expect, it } from 'vitest'
-import { unitVector } from './double.ts'
+import { unitVector } from './embedder-double.ts'
 import { eventually, serveDouble } from './support.ts'
 
 const vectorOf = (input: unknown, dimension = 8) => Array.from(unitVector(input, dimension))

@@ -1,7 +1,7 @@
 import { createConfig, lintFromString, type NormalizedProblem } from '@redocly/openapi-core'
 import { cosmosEmbed } from 'cosmos-embed/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { generate, Oracle, randomFrom, writtenAnyhow } from './openapi-support.ts'
 import { post, request, serveDouble } from './support.ts'
 

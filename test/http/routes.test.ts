@@ -1,6 +1,6 @@
 import { type EmbedRequest, InternalError, MediaError, OverloadedError } from 'cosmos-embed'
 import { describe, expect, it } from 'vitest'
-import { doubleEmbedder, unitVector } from './double.ts'
+import { doubleEmbedder, unitVector } from './embedder-double.ts'
 import { errorBody, post, rawExchange, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }

@@ -14,7 +14,7 @@ import {
 } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { segmentAt } from './double.ts'
+import { segmentAt } from './embedder-double.ts'
 import { Oracle } from './openapi-support.ts'
 import { eventually, gate, post, request, serveDouble } from './support.ts'
 

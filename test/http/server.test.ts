@@ -1,7 +1,7 @@
 import { DeviceLostError, OverloadedError } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { eventually, gate, post, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { type CosmosEmbedServer, createServer, type ServerOptions } from 'cosmos-embed/http'
 import { onTestFinished } from 'vitest'
-import { type Double, type DoubleOptions, doubleEmbedder } from './double.ts'
+import { type Double, type DoubleOptions, doubleEmbedder } from './embedder-double.ts'
 
 export interface Running {
   url: string
