@@ -148,7 +148,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await drop(page, 'notes.mp4')
     await expect
       .poll(() => failures.allTextContents())
-      .toEqual(['notes.mp4 This file is no video that can be read, or it is damaged.'])
+      .toEqual(['notes.mp4 This file is not a readable video, or it is damaged.'])
     await page.locator('#failures summary').click()
     expect(await page.locator('#failures details p').textContent()).toMatch(/^input/)
     await page.getByRole('button', { name: 'Close the message about notes.mp4' }).click()
@@ -158,7 +158,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await drop(page, 'large.mp4', 3 * 2 ** 20)
     await expect
       .poll(() => failures.allTextContents())
-      .toEqual(['large.mp4 It has 3 MiB, and this server takes 1 MiB at most.'])
+      .toEqual(['large.mp4 It has 3 MiB, and this server accepts 1 MiB at most.'])
     expect(await names(page)).toEqual([])
 
     // A text that the server refuses, a server that is busy, and one that is gone.
@@ -167,7 +167,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await text.fill('https://host.example/a.mp4')
     await expect
       .poll(() => unsearched.allTextContents())
-      .toEqual(['https://host.example/a.mp4 The server cannot make a vector of this.'])
+      .toEqual(['https://host.example/a.mp4 The server cannot embed this.'])
     await page.route('**/v1/embeddings', (route) =>
       route.fulfill({ status: 429, json: { error: { code: 'overloaded', message: 'no' } } }),
     )
@@ -178,7 +178,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await page.unroute('**/v1/embeddings')
     await page.route('**/v1/embeddings', (route) => route.abort())
     await text.fill('c')
-    await expect.poll(() => unsearched.allTextContents()).toEqual(['c The server does not answer.'])
+    await expect.poll(() => unsearched.allTextContents()).toEqual(['c The server does not respond.'])
     await page.unroute('**/v1/embeddings')
     await text.fill('a circle')
     await expect.poll(() => unsearched.count()).toBe(0)
@@ -205,7 +205,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     expect(await scrolled()).toBe(place)
 
     // The similarities are wider than this screen.
-    const table = page.getByRole('region', { name: 'How alike the videos are' })
+    const table = page.getByRole('region', { name: 'Similarity of the videos' })
     await table.focus()
     await page.keyboard.press('ArrowRight')
     await expect.poll(() => page.evaluate('document.activeElement.scrollLeft')).toBeGreaterThan(0)
@@ -229,10 +229,10 @@ describe.skipIf(!executablePath)('in a browser', () => {
     const { url } = await serveDouble({ apiKeys: ['right'] })
     const page = await open(undefined, undefined, url)
     const note = page.locator('#key-note')
-    await expect.poll(() => note.textContent()).toBe('This server asks for a key.')
+    await expect.poll(() => note.textContent()).toBe('This server requires a key.')
     await page.locator('#key').fill('wrong')
     await page.keyboard.press('Enter')
-    await expect.poll(() => note.textContent()).toBe('The server does not take this key.')
+    await expect.poll(() => note.textContent()).toBe('The server rejected this key.')
     await page.locator('#key').fill('right')
     await page.getByRole('button', { name: 'Use this key' }).click()
     await expect.poll(() => page.locator('#model').textContent()).toContain('double')
