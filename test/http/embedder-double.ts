@@ -1,76 +1,66 @@
 /**
- * An Embedder without a model, for what the real one cannot be made to do on command: fail, wait, lose its device.
- * What it answers is made from the input alone: equal inputs, equal unit vectors.
+ * An Embedder without a model, which a test can overload, make wait or fail, and close. It admits, cancels and closes calls
+ * as the real one does, with the same errors at the same moments: embedder-double.test.ts runs both through the same cases.
+ * Vectors are derived from the input alone, so equal inputs have equal unit vectors.
  */
 import { createHash } from 'node:crypto'
-import type {
-  Embedder,
-  EmbedderInfo,
-  EmbedderStats,
-  EmbedderStatus,
-  EmbedRequest,
-  EmbedResponse,
-  ItemEvent,
-  Segment,
-  SegmentOptions,
-  Video,
+import {
+  DeviceLostError,
+  type Embedder,
+  type EmbedderInfo,
+  type EmbedderStatus,
+  type EmbedRequest,
+  type EmbedResponse,
+  InvalidRequestError,
+  type ItemEvent,
+  type Segment,
+  type SegmentOptions,
+  type Video,
 } from 'cosmos-embed'
+import { CallsDouble } from './calls-double.ts'
+import { type DoubleFacts, fixedStats, infoOf } from './double-facts.ts'
 
-export interface DoubleOptions {
-  servedNames?: string[]
-  dimension?: number
-  device?: 'cpu' | 'cuda'
-  /** What `segments` answers. Default: two segments. */
+export interface DoubleOptions extends Partial<DoubleFacts> {
+  /** What `segments` yields. Default: two segments. */
   segments?: (video: Video, options: SegmentOptions) => AsyncGenerator<Segment, void, undefined>
-  /** Runs before every answer; what it throws is the answer. */
-  before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void
+  /**
+   * Runs in place of the work of every `embed`, once the request is admitted. The call fails with what it throws. `signal`
+   * aborts when the caller cancels and when the embedder closes.
+   */
+  before?: (request: EmbedRequest, signal: AbortSignal) => Promise<void> | void
 }
 
-export interface Double extends Embedder {
-  /** What `embed` was called with. */
+export interface EmbedderDouble extends Embedder {
+  /** The requests that `embed` has admitted. */
   readonly requests: EmbedRequest[]
-  /** Tells the observers of an item that ended. */
+  /** Notifies the observers of an item that has ended. */
   emit(event: Partial<ItemEvent>): void
-  /** What `status` says from now on. */
-  become(status: EmbedderStatus): void
+  /** Loses the device, as a driver error does: running and later calls fail with DeviceLostError. */
+  lose(reason: string): void
 }
 
 const noTimings = { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: 0 }
-const MiB = 1024 * 1024
 
-export function doubleEmbedder(options: DoubleOptions = {}): Double {
-  const { servedNames = ['double'], dimension = 8, before, segments = twoSegments } = options
+export function doubleEmbedder(options: DoubleOptions = {}): EmbedderDouble {
+  const { servedNames = ['double'], dimension = 8, device = 'cpu', limits = {} } = options
+  const { before = () => {}, segments = twoSegments } = options
+  const info = infoOf({ servedNames, dimension, device, limits })
   const requests: EmbedRequest[] = []
   const listeners = new Set<(event: ItemEvent) => void>()
-  let status: EmbedderStatus = { ready: true }
+  const calls = new CallsDouble(info.limits.input)
+  const { frames, height, width } = info.model
 
-  const embed = async (request: EmbedRequest, { signal }: { signal?: AbortSignal } = {}) => {
-    requests.push(request)
-    signal?.throwIfAborted()
-    await before?.(request, signal)
-    const inputs = [request.input].flat()
-    const videos = inputs.filter((input) => typeof input !== 'string' || input.startsWith('data:')).length
-    const response: EmbedResponse = {
-      object: 'list',
-      data: inputs.map((input, index) => {
-        const vector = unitVector(input, dimension)
-        const base64 = Buffer.from(vector.buffer).toString('base64')
-        return {
-          object: 'embedding',
-          index,
-          embedding: request.encoding_format === 'base64' ? base64 : vector,
-        }
-      }),
-      model: servedNames[0] as string,
-      usage: {
-        num_videos: videos,
-        prompt_tokens: inputs.length - videos,
-        total_tokens: inputs.length - videos,
-      },
-      warnings: [],
-      timings: { ...noTimings, total: 1.25, encode: 1 },
-    }
-    return response
+  const embed = (request: EmbedRequest, given?: object) =>
+    calls.run(given, ['onProgress'], async (call) => {
+      const inputs = checkedInputs(request, info)
+      await call.admit(inputs.map(bytesOf), request.request_type === 'query' ? 'query' : 'bulk')
+      requests.push(request)
+      await before(request, call.signal)
+      return responseOf(request, inputs, info)
+    })
+
+  const unsupported = (name: string) => () => {
+    throw new Error(`the double does not support ${name}`)
   }
 
   return {
@@ -80,65 +70,95 @@ export function doubleEmbedder(options: DoubleOptions = {}): Double {
         listener({ kind: 'text', priority: 'query', outcome: 'ok', timings: noTimings, ...event })
       }
     },
-    become: (next) => {
-      status = next
-    },
+    lose: (reason) => calls.lose(new DeviceLostError(reason)),
     embed: embed as Embedder['embed'],
-    embedText: async (text) => {
-      return {
-        kind: 'text',
-        embedding: unitVector(text, dimension),
-        tokens: 1,
-        truncated: false,
-        warnings: [],
-        timings: noTimings,
-      }
-    },
-    embedVideo: async () => ({
-      kind: 'frames',
-      embedding: unitVector('video', dimension),
-      frames: [],
-      media: {} as never,
-      warnings: [],
-      timings: noTimings,
-    }),
-    ...(Object.fromEntries(
-      (['embedMany', 'embedStream', 'embedImage', 'frames', 'classify'] as const).map((name) => [
-        name,
-        () => {
-          throw new Error(`the adapter does not call ${name}`)
+    embedText: (text, given) =>
+      calls.run(given, ['priority'], async (call) => {
+        await call.admit([0])
+        const embedding = unitVector(text, dimension)
+        return { kind: 'text', embedding, tokens: 1, truncated: false, warnings: [], timings: noTimings }
+      }),
+    embedVideo: (video, given) =>
+      calls.run(given, ['priority', 'start', 'end', 'frameRule', 'frameTolerance'], async (call) => {
+        await call.admit([bytesOf(video)])
+        return { ...videoFacts, kind: 'frames', embedding: unitVector('video', dimension), frames: [] }
+      }),
+    frames: (video, given) =>
+      calls.run(
+        given,
+        ['priority', 'images', 'start', 'end', 'frameRule', 'frameTolerance'],
+        async (call) => {
+          await call.admit([bytesOf(video)])
+          const clip = new Uint8Array(frames * 3 * height * width)
+          const media = { width, height, duration: 1 } as never
+          return { ...videoFacts, frames: [], images: [], clip, media }
         },
-      ]),
-    ) as unknown as Pick<Embedder, 'embedMany' | 'embedStream' | 'embedImage' | 'frames' | 'classify'>),
-    segments,
-    info: () => info(servedNames, dimension, options.device),
-    status: () => status,
-    stats: () => stats,
+      ),
+    segments: (video, given) =>
+      calls.iterate(given, (signal) => segments(video, { ...given, signal }), [bytesOf(video)]),
+    embedMany: unsupported('embedMany'),
+    embedStream: unsupported('embedStream'),
+    embedImage: unsupported('embedImage'),
+    classify: unsupported('classify'),
+    info: () => structuredClone(info),
+    status: (): EmbedderStatus => ({ ...calls.status }),
+    stats: () => ({ ...fixedStats, requests: { ...calls.outcomes }, inFlight: calls.inFlight }),
     observe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    dispose: async () => {},
-    [Symbol.asyncDispose]: async () => {},
+    dispose: (given) => calls.dispose(given),
+    [Symbol.asyncDispose]: () => calls.dispose(),
   }
 }
 
-/** Of the length that is asked for, with a vector that tells its place. */
+const videoFacts = { media: {} as never, warnings: [], timings: noTimings }
+
+/** Throws InvalidRequestError. The rules in detail are tested on the real embedder. */
+function checkedInputs({ input, model }: EmbedRequest, { model: served, limits }: EmbedderInfo) {
+  const inputs = [input].flat()
+  if (model !== undefined && !served.servedNames.includes(model)) {
+    throw new InvalidRequestError(`model "${model}" is not loaded here`, { details: { field: 'model' } })
+  }
+  if (inputs.length === 0 || inputs.length > limits.input.maxItems) {
+    throw new InvalidRequestError(`supports maximum ${limits.input.maxItems} inputs per request`)
+  }
+  return inputs
+}
+
+function responseOf(
+  request: EmbedRequest,
+  inputs: readonly unknown[],
+  { model }: EmbedderInfo,
+): EmbedResponse {
+  const videos = inputs.filter((input) => typeof input !== 'string' || input.startsWith('data:')).length
+  const texts = inputs.length - videos
+  return {
+    object: 'list',
+    data: inputs.map((input, index) => {
+      const vector = unitVector(input, model.embeddingDim)
+      const base64 = Buffer.from(vector.buffer).toString('base64')
+      return {
+        object: 'embedding',
+        index,
+        embedding: request.encoding_format === 'base64' ? base64 : vector,
+      }
+    }),
+    model: model.id,
+    usage: { num_videos: videos, prompt_tokens: texts, total_tokens: texts },
+    warnings: [],
+    timings: { ...noTimings, total: 1.25, encode: 1 },
+  }
+}
+
+/** The segment at `index`, with the requested window and stride, and a vector that depends on the index. */
 export function segmentAt(
   index: number,
   { windowSeconds, strideSeconds = windowSeconds }: SegmentOptions,
 ): Segment {
   const start = index * strideSeconds
-  return {
-    kind: 'video',
-    start,
-    end: start + windowSeconds,
-    embedding: unitVector(`segment ${index}`, 8),
-    frames: [],
-    media: {} as never,
-    warnings: [],
-    timings: noTimings,
-  }
+  const embedding = unitVector(`segment ${index}`, 8)
+  return { ...videoFacts, kind: 'video', start, end: start + windowSeconds, embedding, frames: [] }
 }
 
 async function* twoSegments(
@@ -163,118 +183,9 @@ function partsOf(input: unknown): (string | Uint8Array)[] {
   return Object.values(input as object).flatMap(partsOf)
 }
 
-const engine = {
-  path: '/secret/engines/x.plan',
-  precision: 'fp16' as const,
-  maxBatch: 8,
-  built: { at: '2026-01-01T00:00:00Z', gpu: 'NVIDIA Double', driver: '12.8', tensorrt: '10.9.0.34' },
-}
-
-const cuda: EmbedderInfo['device'] = {
-  kind: 'cuda',
-  reason: 'a double of /secret/libcuda.so.1',
-  driver: { version: '12.8', library: '/secret/libcuda.so.1' },
-  gpus: [
-    {
-      device: 0,
-      name: 'NVIDIA Double',
-      uuid: 'GPU-double',
-      computeCapability: '9.0',
-      memoryBytes: 80 * 1024 * MiB,
-      engines: { video: engine, text: engine },
-      nvdec: { engines: 7, reason: '', capabilities: [] },
-    },
-  ],
-}
-
-function info(
-  servedNames: string[],
-  embeddingDim: number,
-  device: DoubleOptions['device'] = 'cpu',
-): EmbedderInfo {
-  return {
-    version: '0.0.0',
-    device: device === 'cpu' ? { kind: 'cpu', reason: 'a double' } : cuda,
-    model: {
-      id: servedNames[0] as string,
-      servedNames,
-      variant: 'double',
-      path: '/nowhere',
-      frames: 8,
-      height: 32,
-      width: 32,
-      embeddingDim,
-      maxTextTokens: 16,
-      license: { name: 'Apache-2.0' },
-      frameRule: 'card',
-      fingerprint: 'double',
-    },
-    engine: { backend: 'double', version: '0', library: '' },
-    addon: { version: '0', simd: 'none', ffmpeg: { avcodec: '0', avformat: '0', license: '' } },
-    limits: {
-      decodeConcurrency: 1,
-      maxVideoBatch: 8,
-      maxTextBatch: 64,
-      input: {
-        maxItems: 64,
-        maxItemsInFlight: 64,
-        maxBytesInFlight: 1024 * MiB,
-        maxTextCharacters: 65_536,
-        maxInlineBytes: 32 * MiB,
-        maxMediaBytes: 96 * MiB,
-        maxUrlCharacters: 8192,
-        maxDownloads: 4,
-        maxDownloadsPerHost: 4,
-        connectTimeoutMs: 1000,
-        headersTimeoutMs: 1000,
-        idleTimeoutMs: 1000,
-        minDownloadRate: 0,
-        downloadTimeoutMs: 1000,
-      },
-      decode: {
-        maxPixels: 1_000_000,
-        maxStreams: 16,
-        maxPacketsWithoutFrame: 1000,
-        maxWallSeconds: 10,
-        maxBytes: 1024 * MiB,
-      },
-    },
-    urls: 'off',
-  }
-}
-
-const summary = { count: 0, sum: 0, p50: 0, p95: 0, p99: 0, max: 0 }
-const idle = { waiting: 0, running: 0 }
-const stats: EmbedderStats = {
-  uptimeSeconds: 1,
-  requests: { total: 0, succeeded: 0, failed: 0, cancelled: 0, rejected: 0 },
-  items: { text: 0, video: 0, frames: 0 },
-  errors: {},
-  cancelled: 0,
-  tokens: 0,
-  inFlight: { items: 0, bytes: 0, requests: 0 },
-  queues: { download: idle, decode: idle, encode: idle },
-  gpus: [
-    {
-      device: 0,
-      nvdec: 3,
-      software: 1,
-      nvdecRunning: 2,
-      nvdecWaiting: 5,
-      decodersCreated: 1,
-      decodersReused: 2,
-      decodersReconfigured: 0,
-      lost: false,
-    },
-  ],
-  batches: { text: { count: 2, items: 5, sizes: { 1: 1, 4: 1 } }, video: { count: 0, items: 0, sizes: {} } },
-  stages: {
-    download: summary,
-    open: summary,
-    decode: summary,
-    convert: summary,
-    queue: summary,
-    encode: summary,
-    total: summary,
-  },
+/** Bytes of media that an input holds in memory. */
+function bytesOf(input: unknown): number {
+  if (input instanceof Uint8Array) return input.byteLength
+  if (typeof input !== 'object' || input === null || input instanceof URL) return 0
+  return Object.values(input).reduce<number>((sum, part) => sum + bytesOf(part), 0)
 }

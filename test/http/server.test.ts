@@ -52,9 +52,8 @@ describe('readiness', () => {
     const before = () => {
       throw new DeviceLostError('fell off the bus')
     }
-    const { url, double } = await serveDouble({}, { before })
+    const { url } = await serveDouble({}, { before })
     expect((await post(url, query)).status).toBe(503)
-    double.become({ ready: false, code: 'device_lost', reason: 'CUDA 700' })
     const { status, body } = await request(`${url}/v1/health/ready`)
     expect(status).toBe(503)
     expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })
@@ -65,16 +64,15 @@ describe('readiness', () => {
     expect((await request(`${url}/v1/models`)).status).toBe(200)
   })
 
-  it('says of a closed embedder that waiting does not help, and of a stopping server that it may', async () => {
-    const { url, double, server } = await serveDouble()
-    double.become({ ready: false, code: 'closed', reason: 'disposed' })
+  it('turns false when the embedder is disposed, and tells clients not to retry', async () => {
+    const { url, double } = await serveDouble()
+    await double.dispose()
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect({ status, body }).toMatchObject({ status: 503, body: { ready: false } })
     const closed = await post(url, query)
     expect(closed).toMatchObject({ status: 503, body: { error: { code: 'closed' } } })
     expect(closed.headers.get('x-should-retry')).toBe('false')
     expect(closed.headers.get('retry-after')).toBeNull()
-    double.become({ ready: true })
-    expect((await post(url, query)).status).toBe(200)
-    await server.close()
   })
 
   it('comes after a warm-up that found the embedder busy', async () => {

@@ -2,12 +2,12 @@
 import { connect } from 'node:net'
 import { type CosmosEmbedServer, createServer, type ServerOptions } from 'cosmos-embed/http'
 import { onTestFinished } from 'vitest'
-import { type Double, type DoubleOptions, doubleEmbedder } from './embedder-double.ts'
+import { type DoubleOptions, doubleEmbedder, type EmbedderDouble } from './embedder-double.ts'
 
 export interface Running {
   url: string
   server: CosmosEmbedServer
-  double: Double
+  double: EmbedderDouble
 }
 
 /** A server over a double, ready to answer, closed when the test ends. */
