@@ -127,8 +127,8 @@ export class CallsDouble {
       throw failure.reason
     } finally {
       call.signal.removeEventListener('abort', onAbort)
-      // Not awaited: a source that never settles must not keep its consumer waiting.
-      void results?.return().catch(() => {})
+      // Like the real one, ends only when its source has ended. The source must settle when its signal aborts.
+      await results?.return().catch(() => {})
       call.end(failure)
     }
   }

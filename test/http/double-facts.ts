@@ -1,4 +1,4 @@
-/** What the double of an embedder says of itself: `info()` and the fixed part of `stats()`. */
+/** The `info()` of the double of an embedder, and the fixed part of its `stats()`. */
 import type { EmbedderInfo, EmbedderStats } from 'cosmos-embed'
 
 const MiB = 1024 * 1024

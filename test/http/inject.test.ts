@@ -60,7 +60,7 @@ const errorOf = ({ status, body }: Answer) => {
 }
 
 describe('every documented route', () => {
-  it('is answered as the OpenAPI document says', async () => {
+  it('responds as the OpenAPI document describes', async () => {
     const { inject, post } = await host()
     const oracle = new Oracle((await inject({ url: '/openapi.json' })).body as Document)
     for (const [path, { get, post: operation }] of Object.entries(oracle.document.paths)) {
@@ -85,7 +85,7 @@ describe('every documented route', () => {
     oracle.judge('POST', '/v1/embeddings', embedded)
   })
 
-  it('and the files of the pages and the clip are answered too', async () => {
+  it('works, including the files of the pages and the clip', async () => {
     const { inject } = await host()
     for (const url of ['/', '/page/page.js', '/page/clips/captions.json', '/docs', '/docs/docs.js']) {
       expect((await inject({ url })).status, url).toBe(200)
@@ -225,7 +225,7 @@ describe('errors', () => {
     expect((await post(query, { host: 'media.example', origin: 'https://media.example' })).status).toBe(200)
   })
 
-  it('a path that does not exist is answered by the host', async () => {
+  it('an unknown path gets the 404 of the host', async () => {
     const { inject } = await host()
     expect(await inject({ url: '/v1/nothing' })).toMatchObject({ status: 404, body: { error: 'Not Found' } })
   })

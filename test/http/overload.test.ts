@@ -1,5 +1,5 @@
-/** An embedder that is full, closed or lost, and clients that leave: what the server answers, and that nothing stays behind. */
-import type { Segment, SegmentOptions, Video } from 'cosmos-embed'
+/** The server over an embedder that is full, closed or lost, and with clients that disconnect. */
+import type { SegmentOptions, Video } from 'cosmos-embed'
 import { describe, expect, it } from 'vitest'
 import { segmentAt } from './embedder-double.ts'
 import { type Answer, errorBody, eventually, gate, post, request, serveDouble } from './support.ts'
@@ -102,7 +102,9 @@ describe('a client that leaves', () => {
   it('ends its segments, and makes room for the next one', async () => {
     const segments = async function* (_video: Video, options: SegmentOptions) {
       yield segmentAt(0, options)
-      await new Promise<Segment>(() => {})
+      await new Promise((_resolve, reject) => {
+        options.signal?.addEventListener('abort', () => reject(options.signal?.reason))
+      })
     }
     const { url, double } = await serveDouble({}, { limits: { maxItemsInFlight: 1 }, segments })
     const client = new AbortController()

@@ -39,24 +39,33 @@ export class ServiceMetrics {
   readonly registry: Registry = new Registry()
   readonly #json = new JsonMetrics()
   readonly #inFlight = new Map<string, number>()
-  readonly #requests = this.registry.counter('cosmos_embed_requests_total', 'Answered embedding requests.')
-  readonly #errors = this.registry.counter('cosmos_embed_request_errors_total', 'Those that failed, by type.')
+  readonly #requests = this.registry.counter(
+    'cosmos_embed_requests_total',
+    'Embedding requests that have ended.',
+  )
+  readonly #errors = this.registry.counter(
+    'cosmos_embed_request_errors_total',
+    'Failed embedding requests, by error type.',
+  )
   readonly #embeddings = this.registry.counter('cosmos_embed_embeddings_total', 'Vectors sent.')
   readonly #videos = this.registry.counter('cosmos_embed_videos_total', 'Videos embedded.')
   readonly #tokens = this.registry.counter('cosmos_embed_tokens_total', 'Text tokens embedded.')
   readonly #rejected = this.registry.counter(
     'cosmos_embed_rejected_total',
-    'Refused for overload or readiness.',
+    'Requests refused with 429 or 503.',
   )
-  readonly #cancelled = this.registry.counter('cosmos_embed_cancelled_total', 'Given up by their clients.')
+  readonly #cancelled = this.registry.counter(
+    'cosmos_embed_cancelled_total',
+    'Requests cancelled by their clients.',
+  )
   readonly #duration = this.registry.histogram(
     'cosmos_embed_request_duration_seconds',
-    'From the request line to the answer.',
+    'Time from the request line to the response.',
     secondsBounds,
   )
   readonly #stage = this.registry.histogram(
     'cosmos_embed_stage_duration_seconds',
-    'Per item, by stage; encode is the writing of the answer.',
+    'Time per item and stage; encode is the serialization of the response.',
     secondsBounds,
   )
   /** Ends the background measurements. */
@@ -72,16 +81,16 @@ export class ServiceMetrics {
     }
     for (const type of errorTypes) this.#errors.add(0, { type })
     for (const reason of rejections) this.#rejected.add(0, { reason })
-    this.registry.callback('gauge', 'cosmos_embed_inflight_requests', 'Requests being answered.', () =>
+    this.registry.callback('gauge', 'cosmos_embed_inflight_requests', 'Embedding requests in flight.', () =>
       [...this.#inFlight].map(([request_type, value]) => ({ labels: { request_type }, value })),
     )
     this.registry.callback(
       'gauge',
       'cosmos_embed_inflight_body_bytes',
-      'Bytes of bodies in memory.',
+      'Bytes of request bodies in memory.',
       state.bodyBytes,
     )
-    this.registry.callback('gauge', 'cosmos_embed_ready', 'Whether requests are answered.', () =>
+    this.registry.callback('gauge', 'cosmos_embed_ready', 'Whether the server is ready.', () =>
       Number(state.ready()),
     )
     this.#stops.push(addProcessMetrics(this.registry))
@@ -97,7 +106,7 @@ export class ServiceMetrics {
       this.#stops.push(addGpuMetrics(registry, uuids))
       addDecodeMetrics(registry, embedder)
     }
-    registry.callback('gauge', 'cosmos_embed_queue_size', 'Items that wait, by stage.', () =>
+    registry.callback('gauge', 'cosmos_embed_queue_size', 'Items waiting, by stage.', () =>
       Object.entries(embedder.stats().queues).map(([stage, { waiting }]) => ({
         labels: { stage },
         value: waiting,
@@ -169,13 +178,13 @@ function addDecodeMetrics(registry: Registry, embedder: Embedder): void {
   registry.callback(
     'counter',
     'cosmos_embed_decoded_clips_total',
-    'Clips by the decoder that made them.',
+    'Decoded clips, by decoder.',
     gpus(({ nvdec, software }) => ({ nvdec, software }), 'decoder'),
   )
   registry.callback(
     'gauge',
     'cosmos_embed_nvdec_clips',
-    'Clips in NVDEC, and waiting for it.',
+    'Clips running in NVDEC, and waiting for it.',
     gpus(({ nvdecRunning, nvdecWaiting }) => ({ running: nvdecRunning, waiting: nvdecWaiting }), 'state'),
   )
 }
