@@ -1,7 +1,7 @@
 /** Handles `POST /v1/segments`: sends one line of JSON for each window of a video, as soon as it is computed. */
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { atItem } from '../call/item-errors.ts'
+import { addItemIndex } from '../base/item-errors.ts'
 import { CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
@@ -174,5 +174,5 @@ function lineOf(segment: Segment, index: number, request: SegmentsRequest): Segm
 /** Errors of the media or its download name the one input, as those of `POST /v1/embeddings` do. */
 function withInputIndex(error: unknown): unknown {
   const isOfInput = error instanceof CosmosEmbedError && (error.status === 422 || error.status === 502)
-  return isOfInput ? atItem(error, 0) : error
+  return isOfInput ? addItemIndex(error, 0) : error
 }

@@ -1,48 +1,49 @@
+/** Memory that work needs after it was admitted, such as for a download of unknown size. */
 import { onAbort } from '../base/abort.ts'
 
-/** Bytes that admitted work turns out to need, such as those of a download: nobody knows them at the door. */
-export interface Memory {
-  /** Resolves when there is room for so many more bytes: to be called before they are allocated. Rejects with `signal.reason`. */
+/** The bytes that one piece of work holds. */
+export interface MemoryReservation {
+  /** Reserves `bytes` more. To be awaited before they are allocated. Rejects with `signal.reason`. */
   grow(bytes: number, signal: AbortSignal): Promise<void>
-  /** Gives all of them back. Idempotent. */
+  /** Gives all bytes back. Idempotent. */
   release(): void
 }
 
-/** The bytes that all work together may hold. */
-export interface Room {
+/** Counts the bytes that all work together holds. */
+export interface MemoryCounter {
   fits(bytes: number): boolean
   take(bytes: number): void
-  /** Also starts whoever waits for room: see {@link MemoryRoom.startWaiting}. */
+  /** Must also call {@link MemoryBudget.admitWaiting}. */
   give(bytes: number): void
 }
 
 interface Holder {
   bytes: number
-  /** What it asks for. */
+  /** The reservation that it waits for. */
   wanted: { bytes: number; start(): void } | undefined
 }
 
 /**
- * Who may grow. First come, first served, with one exception: when everything that holds bytes waits for more, the one
- * that was opened first gets what it asks for although it does not fit, or nobody would ever finish. So the room may be
- * passed by what one item is allowed to hold, and by no more.
+ * Serves reservations in order of arrival, with one exception: when everything that holds bytes waits for more, the holder
+ * that was opened first gets its bytes although they do not fit, because otherwise no work would ever finish. The budget is
+ * therefore exceeded by at most what one item may hold.
  */
-export class MemoryRoom {
-  readonly #room: Room
+export class MemoryBudget {
+  readonly #counter: MemoryCounter
   /** In the order in which they were opened. */
   readonly #holders = new Set<Holder>()
-  /** In the order in which they asked. */
+  /** In the order of their requests. */
   readonly #waiting = new Set<Holder>()
 
-  constructor(room: Room) {
-    this.#room = room
+  constructor(counter: MemoryCounter) {
+    this.#counter = counter
   }
 
   get waiting(): number {
     return this.#waiting.size
   }
 
-  open(): Memory {
+  open(): MemoryReservation {
     const holder: Holder = { bytes: 0, wanted: undefined }
     this.#holders.add(holder)
     return {
@@ -50,20 +51,20 @@ export class MemoryRoom {
       release: () => {
         if (!this.#holders.delete(holder)) return
         this.#waiting.delete(holder)
-        this.#room.give(holder.bytes)
+        this.#counter.give(holder.bytes)
       },
     }
   }
 
-  /** To be called whenever bytes are given back, here or elsewhere. */
-  startWaiting(): void {
+  /** Serves waiting reservations while there is room. To be called whenever bytes are given back. */
+  admitWaiting(): void {
     for (const holder of this.#waiting) {
-      if (!this.#room.fits(holder.wanted?.bytes ?? 0)) break
+      if (!this.#counter.fits(holder.wanted?.bytes ?? 0)) break
       this.#start(holder)
     }
     const stuck = [...this.#holders].filter(({ bytes }) => bytes > 0)
     if (this.#waiting.size === 0 || stuck.some(({ wanted }) => wanted === undefined)) return
-    // Where nobody holds anything, whoever asked first is not to wait for the end of something else for ever.
+    // When no holder has bytes, the first waiting one is served, so that it does not depend on other work for ever.
     const [first] = stuck.length > 0 ? stuck : this.#waiting
     if (first) this.#start(first)
   }
@@ -84,10 +85,10 @@ export class MemoryRoom {
         holder.wanted = undefined
         this.#waiting.delete(holder)
         reject(signal.reason)
-        // It may have been what held the others up.
-        this.#room.give(0)
+        // There may be room for the reservations behind it.
+        this.#counter.give(0)
       })
-      this.startWaiting()
+      this.admitWaiting()
     })
   }
 
@@ -97,7 +98,7 @@ export class MemoryRoom {
     holder.wanted = undefined
     this.#waiting.delete(holder)
     holder.bytes += wanted.bytes
-    this.#room.take(wanted.bytes)
+    this.#counter.take(wanted.bytes)
     wanted.start()
   }
 }

@@ -1,4 +1,5 @@
-// Reading arguments: each getter checks, and its error names the field, what was expected and what was found.
+// Reads JavaScript arguments. Each getter validates; its error names the field, what was expected and what
+// was found.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +10,19 @@
 
 namespace cosmos {
 
-// A JavaScript value and the name that errors call it by.
+// A JavaScript value and its name in error messages, e.g. "options.frames".
 class Arg {
  public:
   Arg(Napi::Value value, std::string name) : value_(value), name_(std::move(name)) {}
 
   const std::string& name() const { return name_; }
   Napi::Value value() const { return value_; }
-  // Whether the caller gave it: an optional field that is `undefined` counts as left out.
-  bool given() const { return !value_.IsUndefined(); }
+  // False for `undefined`, which counts as an optional field left out.
+  bool present() const { return !value_.IsUndefined(); }
 
   // A property of this value, which must be an object.
   Arg operator[](const char* key) const;
-  // The length of this value, which must be an array of `min` elements or more, and one of its elements.
+  // The length of this value, which must be an array of at least `min` elements, and one of its elements.
   std::uint32_t Length(std::uint32_t min) const;
   Arg operator[](std::uint32_t index) const;
 
@@ -30,10 +31,10 @@ class Arg {
   // Finite, min <= x <= max.
   double Number(double min, double max) const;
   bool Boolean() const;
-  // Not empty and without NUL.
+  // Neither empty nor with a NUL character.
   std::string String() const;
-  // At least one byte, neither detached nor of a buffer that can shrink: its memory can be pinned. Nothing
-  // that runs JavaScript may come between this call and the pinning.
+  // At least one byte in a buffer that is neither detached nor resizable, so that its memory can be pinned.
+  // No JavaScript may run between this call and the pinning.
   Napi::Uint8Array Bytes() const;
 
   [[noreturn]] void Fail(std::string_view expected) const;
@@ -44,8 +45,7 @@ class Arg {
   std::string name_;
 };
 
-// What a value is, in the words of an error message: `"abc"`, `65`, `null`, `an array of 3`, `a
-// Float32Array`.
+// Describes a value for error messages: `"abc"`, `65`, `null`, `an array of 3`, `a Float32Array`.
 std::string Describe(Napi::Value value);
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-#include "napi/media.h"
+#include "napi/decode.h"
 
 #include <optional>
 #include <utility>

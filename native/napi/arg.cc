@@ -1,4 +1,4 @@
-#include "napi/convert.h"
+#include "napi/arg.h"
 
 #include <cmath>
 #include <string>
@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kLongestQuote = 60;
 
 std::string Quote(std::string text) {
-  // Cut between characters: a byte that continues one starts with the bits 10.
+  // Cut between characters: continuation bytes of UTF-8 start with the bits 10.
   if (text.size() > kLongestQuote) {
     std::size_t end = kLongestQuote;
     while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
@@ -87,7 +87,7 @@ Arg Arg::operator[](std::uint32_t index) const {
 
 std::int64_t Arg::Integer(std::int64_t min, std::int64_t max) const {
   const double number = value_.IsNumber() ? value_.As<Napi::Number>().DoubleValue() : NAN;
-  // NaN fails both comparisons; the casts are exact below 2^53, which every limit of ours is.
+  // NaN fails both comparisons. The casts are exact below 2^53, as are all limits in use.
   if (!(number >= static_cast<double>(min) && number <= static_cast<double>(max)) ||
       std::trunc(number) != number) {
     Fail("an integer from " + std::to_string(min) + " to " + std::to_string(max));

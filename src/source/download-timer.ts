@@ -1,3 +1,4 @@
+/** The time limits of one download. */
 import { abortable, onAbort } from '../base/abort.ts'
 import { DownloadError } from '../errors.ts'
 import type { Limits } from './limits.ts'
@@ -5,17 +6,17 @@ import type { Limits } from './limits.ts'
 type Stage = 'connect' | 'headers' | 'body'
 
 /**
- * The time of one download: the whole of it, its present stage, and in the body the pace. All are joined with the
- * caller's signal.
+ * Limits the total time of a download, the time of its current stage and, during the body, the transfer rate. Its signal
+ * aborts when a limit is exceeded or the caller's signal aborts.
  */
-export class StageClock {
+export class DownloadTimer {
   readonly #what: string
   readonly #controller = new AbortController()
   readonly #total: NodeJS.Timeout
   readonly #forget: () => void
   #stage: NodeJS.Timeout | undefined
-  #pace: NodeJS.Timeout | undefined
-  /** Bytes of the body since the pace was looked at. */
+  #rate: NodeJS.Timeout | undefined
+  /** Bytes of the body since the rate was last checked. */
   #bytes = 0
   #limits: Limits | undefined
 
@@ -29,7 +30,7 @@ export class StageClock {
     return this.#controller.signal
   }
 
-  /** Ends the stage before it. */
+  /** Begins a stage and ends the previous one. */
   enter(stage: Stage, limits: Limits): void {
     this.#stopStage()
     if (stage === 'body') {
@@ -42,14 +43,14 @@ export class StageClock {
     this.#stage = setTimeout(() => this.#expire(`${how} within ${name} ${limits[name]}`), limits[name])
   }
 
-  /** Some bytes of the body. */
+  /** Records bytes of the body. */
   received(bytes: number): void {
     this.#bytes += bytes
     this.#stage?.refresh()
   }
 
-  /** Waits for something that is not the host's to hurry: only the total counts meanwhile. */
-  async pausing(waiting: Promise<void>): Promise<void> {
+  /** Awaits something other than the host. Meanwhile only the total time is limited. */
+  async pauseWhile(waiting: Promise<void>): Promise<void> {
     this.#stopStage()
     await abortable(waiting, this.signal)
     if (this.#limits) this.#startBody(this.#limits)
@@ -69,7 +70,7 @@ export class StageClock {
     if (minDownloadRate === 0) return
     const wanted = (minDownloadRate * idleTimeoutMs) / 1000
     this.#bytes = 0
-    this.#pace = setInterval(() => {
+    this.#rate = setInterval(() => {
       if (this.#bytes < wanted)
         this.#expire(`sent less than minDownloadRate ${minDownloadRate} bytes per second`)
       this.#bytes = 0
@@ -78,7 +79,7 @@ export class StageClock {
 
   #stopStage(): void {
     clearTimeout(this.#stage)
-    clearInterval(this.#pace)
+    clearInterval(this.#rate)
   }
 
   #expire(how: string): void {

@@ -1,64 +1,67 @@
+/** One admitted item: its signal and lease, its timings, and its outcome for the statistics. */
+import type { StageListener } from '../call/progress.ts'
 import { CosmosEmbedError, DeviceLostError } from '../errors.ts'
 import type { Lease } from '../schedule/admission.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
+import type { ItemKind, TextEmbedding, Timings, VideoEmbedding } from '../types.ts'
 import { noTime, type Stats } from './stats.ts'
-import type { ItemKind, ProgressStage, TextEmbedding, Timings, VideoEmbedding } from '../types.ts'
 
-export interface WorkOptions {
+export interface ItemRunOptions {
   kind: ItemKind
-  /** What the caller knows the item by. */
+  /** The item's `key`. */
   key?: unknown
   priority: Priority
   signal: AbortSignal
   lease: Lease
-  passed?: ((stage: ProgressStage) => void) | undefined
-  /** Told when it fails because its device is gone. */
-  lost?: (failure: DeviceLostError) => void
+  onStageDone?: StageListener | undefined
+  /** Called when the item fails because its device is lost. */
+  onDeviceLost?: (failure: DeviceLostError) => void
 }
 
-/** One admitted item on its way through the pipeline. It is counted once, when it has ended. */
-export class Work {
+/** The run of one admitted item through a pipeline. It is counted once, when it ends. */
+export class ItemRun {
   readonly priority: Priority
   readonly signal: AbortSignal
   readonly lease: Lease
-  /** Filled in stage by stage; of a failed item, as far as it came. */
+  /** Filled in stage by stage; for a failed item, as far as it came. */
   readonly timings: Timings = noTime()
-  /** To be called when a stage is behind it. */
-  readonly passed: (stage: ProgressStage) => void
+  /** To be called when the item has finished a stage. */
+  readonly stageDone: StageListener
   readonly #kind: ItemKind
   readonly #key: unknown
   readonly #stats: Stats
-  readonly #lost: (failure: DeviceLostError) => void
+  readonly #onDeviceLost: (failure: DeviceLostError) => void
   readonly #started = performance.now()
 
-  constructor(stats: Stats, options: WorkOptions) {
-    const { kind, key, priority, signal, lease, passed = () => {}, lost = () => {} } = options
+  constructor(stats: Stats, options: ItemRunOptions) {
+    const { kind, key, priority, signal, lease, onStageDone = () => {}, onDeviceLost = () => {} } = options
     this.#stats = stats
-    this.#lost = lost
+    this.#onDeviceLost = onDeviceLost
     this.#kind = kind
     this.#key = key
     this.priority = priority
     this.signal = signal
     this.lease = lease
-    this.passed = passed
+    this.stageDone = onStageDone
   }
 
-  /** Counts the item by how `task` ends. */
-  async run<R extends TextEmbedding | VideoEmbedding>(task: () => Promise<R>): Promise<R> {
+  /** Runs the last task of the item and counts the item by its outcome. */
+  async finish<R extends TextEmbedding | VideoEmbedding>(task: () => Promise<R>): Promise<R> {
     try {
       const result = await task()
       this.#end('ok', { tokens: 'tokens' in result ? result.tokens : 0 })
       return result
     } catch (failure) {
-      this.failed(failure)
+      this.fail(failure)
       throw failure
     }
   }
 
-  failed(failure: unknown): void {
+  /** Counts the item as failed or cancelled. */
+  fail(failure: unknown): void {
     const isLost = failure instanceof DeviceLostError
-    if (isLost) this.#lost(failure)
-    // Work that is stopped because the device is gone was not cancelled by anybody.
+    if (isLost) this.#onDeviceLost(failure)
+    // An item that ends because the device is lost was not cancelled, although its signal is aborted.
     if (this.signal.aborted && failure === this.signal.reason && !isLost) this.#end('cancelled')
     else this.#end('error', { code: failure instanceof CosmosEmbedError ? failure.code : 'internal' })
   }

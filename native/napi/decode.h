@@ -1,4 +1,4 @@
-// decodeClip and openSegments.
+// Binds decodeClip and openSegments.
 #pragma once
 
 #include "napi/node.h"

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { type Memory, MemoryRoom } from '../../src/schedule/memory-room.ts'
+import { MemoryBudget, type MemoryReservation } from '../../src/schedule/memory-budget.ts'
 import { random } from '../embedder/random.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-describe('a room for memory', () => {
+describe('MemoryBudget', () => {
   it.each(Array.from({ length: 60 }, (_, seed) => seed))(
-    'never stops, and holds its limit but for one item (seed %i)',
+    'always makes progress and exceeds its limit by at most one item (seed %i)',
     async (seed) => {
       const below = random(seed)
       const limit = 1 + below(300)
       const most = 1 + below(400)
       let used = 0
-      const room = new MemoryRoom({
+      const budget = new MemoryBudget({
         fits: (bytes) => used + bytes <= limit,
         take: (bytes) => {
           used += bytes
@@ -20,11 +20,11 @@ describe('a room for memory', () => {
         },
         give: (bytes) => {
           used -= bytes
-          room.startWaiting()
+          budget.admitWaiting()
         },
       })
       let aborted = 0
-      const work = async (memory: Memory, controller: AbortController) => {
+      const work = async (memory: MemoryReservation, controller: AbortController) => {
         try {
           let left = most
           for (let step = 1 + below(6); step > 0 && left > 0; step--) {
@@ -44,12 +44,12 @@ describe('a room for memory', () => {
       }
       const all: Promise<void>[] = []
       for (let item = 0; item < 40; item++) {
-        all.push(work(room.open(), new AbortController()))
+        all.push(work(budget.open(), new AbortController()))
         if (below(3) === 0) await turn()
       }
       await Promise.all(all)
       expect(used).toBe(0)
-      expect(room.waiting).toBe(0)
+      expect(budget.waiting).toBe(0)
       expect(aborted).toBeLessThan(40)
     },
   )

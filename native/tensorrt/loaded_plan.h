@@ -1,4 +1,5 @@
-// A plan that is loaded on a device, and what its optimisation profiles allow.
+// A plan that is deserialized on a device (NVIDIA's ICudaEngine), the shapes that its optimisation profiles
+// allow, and its lanes.
 #pragma once
 
 #include <cstdint>
@@ -15,38 +16,39 @@
 
 namespace cosmos::trt {
 
-// The shapes that every profile in use takes.
+// The shapes that all profiles in use accept.
 struct Range {
   std::vector<std::int64_t> min;
   std::vector<std::int64_t> max;
 };
 
-class Network {
+class LoadedPlan {
  public:
   // Reads the plan. The device must be current. Fails with kModel, kLibrary, kOutOfMemory, kDeviceLost.
-  static Result<std::unique_ptr<Network>> Load(Library& library, const cuda::Device& device,
-                                               const std::string& path, bool host_code);
-  Network(const Network&) = delete;
-  Network& operator=(const Network&) = delete;
-  ~Network();
+  static Result<std::unique_ptr<LoadedPlan>> Load(Library& library, const cuda::Device& device,
+                                                  const std::string& path, bool host_code);
+  LoadedPlan(const LoadedPlan&) = delete;
+  LoadedPlan& operator=(const LoadedPlan&) = delete;
+  ~LoadedPlan();
 
   const GraphSpec& graph() const { return graph_; }
   const std::string& path() const { return path_; }
 
-  // How many runs may be in flight at a time when up to `contexts` are wanted: with shapes that the plan
-  // leaves open each needs a profile of its own.
+  // The number of lanes that the plan allows, at most `contexts`: with dynamic shapes each needs its own
+  // profile.
   int CountLanes(int contexts) const;
-  // Of inputs that all have the same shape, in the first `lanes` profiles. Fails with kModel.
+  // The range of `inputs`, which all have the same shape, in the first `lanes` profiles. Fails with kModel.
   Result<Range> RangeOf(std::span<const TensorSpec> inputs, int lanes) const;
-  // Makes the execution contexts and their buffers.
+  // Creates the execution contexts and their buffers.
   Status MakeLanes(int lanes, const LaneOptions& options);
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
-  // One that no run uses, or null.
+  void SetWake(const std::shared_ptr<Wake>& wake);
+  // A lane without a run, or null.
   Lane* FreeLane();
 
  private:
-  Network(Library& library, const cuda::Device& device, std::string path)
+  LoadedPlan(Library& library, const cuda::Device& device, std::string path)
       : library_(library), device_(device), path_(std::move(path)) {}
   Status ReadGraph();
   bool is_dynamic() const;
@@ -54,7 +56,7 @@ class Network {
   Library& library_;
   const cuda::Device& device_;
   const std::string path_;
-  // Freed from the last to the first.
+  // Declared in order of dependency: lanes are destroyed before the engine, and that before the runtime.
   Handle<Runtime> runtime_;
   Handle<CudaEngine> engine_;
   std::vector<std::unique_ptr<Lane>> lanes_;

@@ -1,16 +1,16 @@
-#include "tensorrt/network.h"
+#include "tensorrt/loaded_plan.h"
 
 #include <algorithm>
 #include <limits>
 #include <tuple>
 #include <utility>
 
-#include "tensorrt/plan.h"
+#include "tensorrt/plan_file.h"
 
 namespace cosmos::trt {
 namespace {
 
-// Without a name of ours: TensorRT's number, where ONNX has none.
+// Types that ElementType lacks become 100 + TensorRT's number, which ONNX does not use.
 ElementType ToElementType(DataType type) {
   switch (type) {
     case DataType::kFloat: return ElementType::kFloat32;
@@ -31,39 +31,39 @@ std::vector<std::int64_t> ToShape(const Dims& dims) {
 
 }  // namespace
 
-Result<std::unique_ptr<Network>> Network::Load(Library& library, const cuda::Device& device,
-                                               const std::string& path, bool host_code) {
-  std::unique_ptr<Network> network(new Network(library, device, path));
-  COSMOS_ASSIGN_OR_RETURN(auto plan, Plan::Map(path));
+Result<std::unique_ptr<LoadedPlan>> LoadedPlan::Load(Library& library, const cuda::Device& device,
+                                                     const std::string& path, bool host_code) {
+  std::unique_ptr<LoadedPlan> loaded(new LoadedPlan(library, device, path));
+  COSMOS_ASSIGN_OR_RETURN(auto plan, PlanFile::Map(path));
   COSMOS_RETURN_IF_ERROR(plan.CheckHeader(library, host_code));
-  COSMOS_ASSIGN_OR_RETURN(network->runtime_, library.MakeRuntime());
-  if (host_code) library.Call(Runtime_setEngineHostCodeAllowed, network->runtime_, true);
+  COSMOS_ASSIGN_OR_RETURN(loaded->runtime_, library.MakeRuntime());
+  if (host_code) library.Call(Runtime_setEngineHostCodeAllowed, loaded->runtime_, true);
   {
     const LogScope scope(library.log());
-    network->engine_.reset(
-        library.Call(Runtime_deserializeCudaEngine, network->runtime_, plan.data(), plan.size()));
-    if (!network->engine_) {
+    loaded->engine_.reset(
+        library.Call(Runtime_deserializeCudaEngine, loaded->runtime_, plan.data(), plan.size()));
+    if (!loaded->engine_) {
       return Failure(scope, device, StatusCode::kModel,
                      "TensorRT " + library.version().text() + " cannot load " + path, path);
     }
   }
-  COSMOS_RETURN_IF_ERROR(network->ReadGraph());
-  return network;
+  COSMOS_RETURN_IF_ERROR(loaded->ReadGraph());
+  return loaded;
 }
 
-Network::~Network() {
-  // Whoever frees the engine may be any thread. On a device that is lost nothing is freed well or badly.
+LoadedPlan::~LoadedPlan() {
+  // Any thread may destroy the engine. Failure is ignored: a lost device frees nothing.
   std::ignore = device_.MakeCurrent();
 }
 
-Status Network::ReadGraph() {
+Status LoadedPlan::ReadGraph() {
   const int count = library_.Call(CudaEngine_getNbIOTensors, engine_);
   for (int i = 0; i < count; ++i) {
     const char* name = library_.Call(CudaEngine_getIOTensorName, engine_, i);
     if (library_.Call(CudaEngine_isShapeInferenceIO, engine_, name) ||
         library_.Call(CudaEngine_getTensorLocation, engine_, name) != Location::kDevice) {
-      return Status(StatusCode::kModel, path_ + " wants its tensor " + std::string(name) +
-                                            " in host memory, which no graph that we know does")
+      return Status(StatusCode::kModel, path_ + " expects its tensor " + std::string(name) +
+                                            " in host memory, which no graph of a known form does")
           .With("file", path_);
     }
     TensorSpec tensor;
@@ -77,18 +77,18 @@ Status Network::ReadGraph() {
   return {};
 }
 
-bool Network::is_dynamic() const {
+bool LoadedPlan::is_dynamic() const {
   return std::ranges::any_of(graph_.inputs, [](const TensorSpec& tensor) {
     return std::ranges::find(tensor.dims, kDynamic) != tensor.dims.end();
   });
 }
 
-int Network::CountLanes(int contexts) const {
+int LoadedPlan::CountLanes(int contexts) const {
   if (!is_dynamic()) return contexts;
   return std::min(contexts, library_.Call(CudaEngine_getNbOptimizationProfiles, engine_));
 }
 
-Result<Range> Network::RangeOf(std::span<const TensorSpec> inputs, int lanes) const {
+Result<Range> LoadedPlan::RangeOf(std::span<const TensorSpec> inputs, int lanes) const {
   Range range{inputs[0].dims, inputs[0].dims};
   const std::size_t rank = inputs[0].dims.size();
   const auto refuse = [&](const std::string& reason) {
@@ -106,7 +106,7 @@ Result<Range> Network::RangeOf(std::span<const TensorSpec> inputs, int lanes) co
       };
       const std::vector<std::int64_t> min = shape(Selector::kMin);
       const std::vector<std::int64_t> max = shape(Selector::kMax);
-      if (min.size() != rank || max.size() != rank) return refuse("say nothing about " + Describe(input));
+      if (min.size() != rank || max.size() != rank) return refuse("do not cover " + Describe(input));
       for (std::size_t i = 0; i < rank; ++i) {
         range.min[i] = std::max(range.min[i], min[i]);
         range.max[i] = std::min(range.max[i], max[i]);
@@ -119,7 +119,7 @@ Result<Range> Network::RangeOf(std::span<const TensorSpec> inputs, int lanes) co
   return range;
 }
 
-Status Network::MakeLanes(int lanes, const LaneOptions& options) {
+Status LoadedPlan::MakeLanes(int lanes, const LaneOptions& options) {
   for (int i = 0; i < lanes; ++i) {
     COSMOS_ASSIGN_OR_RETURN(
         auto lane, Lane::Make(library_, device_, engine_, graph_, path_, is_dynamic() ? i : -1, options));
@@ -128,7 +128,11 @@ Status Network::MakeLanes(int lanes, const LaneOptions& options) {
   return {};
 }
 
-Lane* Network::FreeLane() {
+void LoadedPlan::SetWake(const std::shared_ptr<Wake>& wake) {
+  for (const auto& lane : lanes_) lane->set_wake(wake);
+}
+
+Lane* LoadedPlan::FreeLane() {
   const auto found = std::ranges::find_if(lanes_, [](const auto& lane) { return !lane->busy(); });
   return found == lanes_.end() ? nullptr : found->get();
 }

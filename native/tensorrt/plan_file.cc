@@ -1,4 +1,4 @@
-#include "tensorrt/plan.h"
+#include "tensorrt/plan_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,13 +13,13 @@
 namespace cosmos::trt {
 namespace {
 
-// As TensorRT's own trtexec reads it: u32 tag, u32 version of the serialisation, 16 bytes, then major, minor,
+// The header as NVIDIA's trtexec reads it: u32 tag, u32 serialisation version, 16 bytes, then major, minor,
 // patch and build of TensorRT, one byte each.
 constexpr std::uint32_t kTag = 0x74727466;
 constexpr std::size_t kVersionOffset = 24;
 constexpr std::size_t kHeaderBytes = 28;
 
-Status NoPlan(const std::string& path, const std::string& reason) {
+Status Unreadable(const std::string& path, const std::string& reason) {
   return Status(StatusCode::kModel, "the plan " + path + " cannot be read: " + reason)
       .With("file", path)
       .With("reason", reason);
@@ -34,9 +34,9 @@ Status Corrupt(const std::string& path, const std::string& reason) {
 
 }  // namespace
 
-Result<Plan> Plan::Map(const std::string& path) {
+Result<PlanFile> PlanFile::Map(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return NoPlan(path, std::strerror(errno));
+  if (file < 0) return Unreadable(path, std::strerror(errno));
   struct stat info {};
   void* data = MAP_FAILED;
   int error = fstat(file, &info) == 0 ? 0 : errno;
@@ -46,40 +46,41 @@ Result<Plan> Plan::Map(const std::string& path) {
     if (data == MAP_FAILED) error = errno;
   }
   close(file);
-  if (error != 0) return NoPlan(path, std::strerror(error));
+  if (error != 0) return Unreadable(path, std::strerror(error));
   if (size < kHeaderBytes) {
     if (data != MAP_FAILED) munmap(data, size);
     return Corrupt(path, "it has " + std::to_string(size) + " bytes");
   }
-  return Plan(path, data, size);
+  return PlanFile(path, data, size);
 }
 
-Plan::~Plan() {
+PlanFile::~PlanFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Status Plan::CheckHeader(const Library& library, bool host_code) const {
+Status PlanFile::CheckHeader(const Library& library, bool host_code) const {
   std::array<std::uint8_t, kHeaderBytes> header{};
   std::memcpy(header.data(), data_, header.size());
   std::uint32_t tag = 0;
   std::uint32_t serialisation = 0;
   std::memcpy(&tag, header.data(), sizeof(tag));
   std::memcpy(&serialisation, header.data() + sizeof(tag), sizeof(serialisation));
-  if (tag != kTag) return Corrupt(path_, "its first bytes are others");
-  // Another serialisation may have the version elsewhere: TensorRT itself will say.
+  if (tag != kTag) return Corrupt(path_, "it does not begin with the tag of a plan");
+  // Another serialisation may store the version elsewhere; TensorRT itself checks it then.
   if (serialisation != 0 || host_code) return {};
   const Version built{header[kVersionOffset], header[kVersionOffset + 1], header[kVersionOffset + 2],
                       header[kVersionOffset + 3]};
-  // The file has bytes where the library has numbers.
+  // The file stores the low byte of each number.
   const auto byte = [](int number) { return number & 0xFF; };
-  const Version& ours = library.version();
-  if (built == Version{byte(ours.major), byte(ours.minor), byte(ours.patch), byte(ours.build)}) return {};
-  return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() + ", " +
-                                          library.path() + " is " + ours.text() +
+  const Version& current = library.version();
+  if (built == Version{byte(current.major), byte(current.minor), byte(current.patch), byte(current.build)})
+    return {};
+  return Status(StatusCode::kLibrary, "the plan " + path_ + " was built by TensorRT " + built.text() +
+                                          ", but " + library.path() + " is " + current.text() +
                                           "; build it again with this version")
       .With("file", path_)
       .With("library", library.path())
-      .With("expected", ours.text())
+      .With("expected", current.text())
       .With("found", built.text())
       .With("cause", "version_mismatch");
 }
