@@ -49,8 +49,8 @@ export async function serveMetrics(
 function registryOf(tally: () => IndexTally | undefined): Registry {
   const registry = new Registry()
   const counter = (name: string, help: string, read: (now: IndexTally) => number) =>
-    registry.from('counter', `cosmos_embed_index_${name}`, help, () => readOr(tally(), read))
-  registry.from(
+    registry.callback('counter', `cosmos_embed_index_${name}`, help, () => readOr(tally(), read))
+  registry.callback(
     'counter',
     'cosmos_embed_index_items_total',
     'Items of the sources that have been processed, by outcome.',
@@ -60,7 +60,7 @@ function registryOf(tally: () => IndexTally | undefined): Registry {
         value: readOr(tally(), (now) => now[outcome]),
       })),
   )
-  registry.from('gauge', 'cosmos_embed_index_items_expected', 'Items in the sources.', () =>
+  registry.callback('gauge', 'cosmos_embed_index_items_expected', 'Items in the sources.', () =>
     readOr(tally(), ({ total }) => total),
   )
   counter('vectors_total', 'Vectors written.', ({ rows }) => rows)

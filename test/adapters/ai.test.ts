@@ -3,7 +3,7 @@ import type { EmbeddingModelV3, ProviderV3 } from '@ai-sdk/provider'
 import { type AnyEmbedder, createEmbedder, similarity } from 'cosmos-embed'
 import { type CosmosEmbedModel, type CosmosEmbedProvider, cosmosEmbed } from 'cosmos-embed/ai'
 import { beforeAll, describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
-import { unitVector } from '../http/double.ts'
+import { unitVector } from '../http/embedder-double.ts'
 import { major, open, sides } from './support.ts'
 
 const vectorOf = (input: unknown) => Array.from(unitVector(input, 8))

@@ -4,21 +4,21 @@ import { type AnyEmbedder, createEmbedder, type Embedder, type EmbedRequest } fr
 import { createClient } from 'cosmos-embed/client'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { type Double, doubleEmbedder } from '../http/double.ts'
+import { doubleEmbedder, type EmbedderDouble } from '../http/embedder-double.ts'
 import { serveDouble } from '../http/support.ts'
 
 export const major = Number(process.versions.node.split('.')[0])
 
 export interface Side {
   embedder: AnyEmbedder
-  double: Double
+  double: EmbedderDouble
 }
 
 export const sides = ['local', 'remote'] as const
 
 export async function open(
   side: (typeof sides)[number],
-  before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void,
+  before?: (request: EmbedRequest, signal: AbortSignal) => Promise<void> | void,
 ): Promise<Side> {
   const options = before ? { before } : {}
   if (side === 'local') {

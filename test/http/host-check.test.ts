@@ -9,7 +9,7 @@ interface Call {
   content?: string
 }
 
-/** The status and body of one raw request; headers are what they are, as no client of Node would send them. */
+/** The status and body of one raw request, whose headers may be ones that no client of Node would send. */
 async function call(
   url: string,
   { target = 'POST /v1/embeddings', headers = {}, content = body }: Call = {},
@@ -42,8 +42,8 @@ const names = (url: string, ...more: string[]) => {
   ]
 }
 
-describe('on loopback', () => {
-  it('answers under the names of loopback, and under addresses', async () => {
+describe('a server on loopback', () => {
+  it('accepts the names of loopback, and IP addresses', async () => {
     const { url } = await serveDouble()
     for (const host of names(url, '10.0.0.7:8000', '[fd00::1]')) {
       expect({ host, ...(await call(url, { headers: { host } })), answer: '' }).toMatchObject({
@@ -59,7 +59,7 @@ describe('on loopback', () => {
     '127.0.0.1.nip.io',
     'localhost.evil.example',
     'xn--e1afmkfd.example',
-  ])('does not go by the name %s, on any route but health', async (host) => {
+  ])('refuses the name %s on every route but health', async (host) => {
     const { url } = await serveDouble()
     for (const target of [
       'POST /v1/embeddings',
@@ -80,7 +80,7 @@ describe('on loopback', () => {
     )
   })
 
-  it('takes requests of its own pages and of those beside it, and of no others', async () => {
+  it('accepts pages of loopback, and of no other site', async () => {
     const { url } = await serveDouble()
     const origins = (list: (string | undefined)[]) =>
       Promise.all(list.map(async (origin) => (await call(url, { headers: { origin } })).status))
@@ -99,7 +99,7 @@ describe('on loopback', () => {
     expect(await origins(foreign)).toEqual(foreign.map(() => 403))
   })
 
-  it('goes by further names that it is given, and by any with *', async () => {
+  it('accepts the allowed names too, and any with *', async () => {
     const { url } = await serveDouble({ allowedHosts: ['Media.example', '*.intern.example'] })
     const hosts = ['media.example:443', 'a.intern.example', 'localhost', 'intern.example', 'other.example']
     const byHost = await Promise.all(
@@ -113,8 +113,8 @@ describe('on loopback', () => {
   })
 })
 
-describe('on every address', () => {
-  it('goes by any name behind any proxy, unless names are given', async () => {
+describe('a server on all addresses', () => {
+  it('accepts any name, unless names are listed', async () => {
     const anywhere = await serveEverywhere([])
     const headers = { host: 'media.example', origin: 'https://front.example' }
     expect((await call(anywhere, { headers })).status).toBe(200)
@@ -127,7 +127,7 @@ describe('on every address', () => {
   })
 })
 
-describe('what a browser may send without asking first', () => {
+describe('what a browser sends without a preflight request', () => {
   const types = [
     'text/plain',
     'application/x-www-form-urlencoded',
@@ -137,7 +137,7 @@ describe('what a browser may send without asking first', () => {
     '',
   ]
 
-  it.each(['POST /v1/embeddings', 'POST /page/clip'])('%s does not take', async (target) => {
+  it.each(['POST /v1/embeddings', 'POST /page/clip'])('is refused by %s', async (target) => {
     const { url } = await serveDouble({ allowedHosts: ['*'] })
     for (const type of types) {
       const headers = { 'content-type': type, origin: 'https://evil.example' }
@@ -157,7 +157,7 @@ describe('Host', () => {
     ['no host', 'a b'],
     ['with a path', 'localhost/a'],
     ['with a user', 'user@localhost'],
-  ])('%s gets the documented body', async (_, host) => {
+  ])('(%s) is refused with the documented body', async (_, host) => {
     const { url } = await serveDouble()
     const { status, answer } = await call(url, { headers: { host } })
     expect(status).toBe(400)
@@ -170,7 +170,7 @@ async function serveEverywhere(allowedHosts: string[]): Promise<string> {
   return url.replace('0.0.0.0', '127.0.0.1')
 }
 
-it('app.inject, which has no socket, is answered on every route', async () => {
+it('app.inject, which has no socket, is not refused', async () => {
   const { server } = await serveDouble()
   const get = (url: string) => server.app.inject({ method: 'GET', url })
   const answers = await Promise.all(['/v1/version', '/v1/health/ready', '/nowhere'].map(get))

@@ -1,21 +1,21 @@
-/** Reads a request's body, metering it before anything looks at it. */
+/** Receives request bodies and limits their size, one by one and all together. */
 import type { IncomingMessage } from 'node:http'
 import { OverloadedError, RequestTooLargeError } from '../errors.ts'
 import { HttpError } from './errors.ts'
-import { invite } from './expectations.ts'
+import { sendContinue } from './expect-continue.ts'
 import type { HttpLimits } from './options.ts'
 
 const blockBytes = 1024 * 1024
 
-/** Received pieces, each in an ArrayBuffer of its own so that it can be given to another thread. */
+/** A received body. Each block has an ArrayBuffer of its own, which can be transferred to a worker thread. */
 export interface Body {
   blocks: Uint8Array<ArrayBuffer>[]
   length: number
-  /** Says that the bytes are gone or counted elsewhere. Idempotent. */
+  /** Stops counting the bytes. Idempotent. */
   release(): void
 }
 
-/** Bytes of bodies in memory, over all requests. */
+/** Counts the bytes of all bodies in memory. */
 export class BodyMeter {
   readonly limits: HttpLimits
   #bytes = 0
@@ -28,7 +28,7 @@ export class BodyMeter {
     return this.#bytes
   }
 
-  /** Refuses what the headers already show to be too much, before a byte of the body is read. */
+  /** Throws RequestTooLargeError or OverloadedError if `content-length` alone is over a limit. */
   checkHeaders(request: IncomingMessage, maxBytes: number = this.limits.maxBodyBytes): void {
     const declared = Number(request.headers['content-length'] ?? 0)
     checkSize(declared, maxBytes)
@@ -36,8 +36,8 @@ export class BodyMeter {
   }
 
   /**
-   * The whole body. Only received bytes count, so that a slow client pins no more than it has sent.
-   * Rejects with RequestTooLargeError, OverloadedError, HttpError or `signal.reason`.
+   * Receives the whole body. Counts received bytes only, so that a slow client reserves no more than it has sent. Rejects
+   * with RequestTooLargeError, OverloadedError, HttpError or `signal.reason`.
    */
   read(
     request: IncomingMessage,
@@ -55,7 +55,7 @@ export class BodyMeter {
       const stop = (error: unknown) => {
         finish()
         release()
-        // What still arrives is thrown away, so that the client can read the answer.
+        // Discards the rest of the body: many clients read the response only after sending all of it.
         request.resume()
         reject(error)
       }
@@ -75,11 +75,12 @@ export class BodyMeter {
         finish()
         resolve({ blocks: blocks.finish(), length: blocks.length, release })
       }
-      const onError = () => stop(new HttpError('bad_request', 'the body broke off'))
+      const onError = () =>
+        stop(new HttpError('bad_request', 'the connection closed before the body was complete'))
       const onAbort = () => stop(signal.reason)
       const idle = setTimeout(() => {
         const { bodyIdleTimeoutMs } = this.limits
-        stop(new HttpError('request_timeout', `no byte of the body came for ${bodyIdleTimeoutMs} ms`))
+        stop(new HttpError('request_timeout', `no byte of the body arrived for ${bodyIdleTimeoutMs} ms`))
       }, this.limits.bodyIdleTimeoutMs)
       const finish = () => {
         clearTimeout(idle)
@@ -89,7 +90,7 @@ export class BodyMeter {
       request.on('data', onData).on('end', onEnd).on('error', onError)
       signal.addEventListener('abort', onAbort)
       if (signal.aborted) onAbort()
-      else invite(request)
+      else sendContinue(request)
     })
   }
 
@@ -107,7 +108,7 @@ function checkSize(length: number, maxBytes: number): void {
   })
 }
 
-/** Collects chunks without ever copying what it already holds: a copy of 100 MiB would stall every other request. */
+/** Collects chunks without growing a buffer: copying 100 MiB at once would block the event loop. */
 class Blocks {
   length = 0
   readonly #full: Uint8Array<ArrayBuffer>[] = []
@@ -130,11 +131,11 @@ class Blocks {
     return [...this.#full, this.#block.subarray(0, this.#used)]
   }
 
-  #grow(wanted: number): void {
+  #grow(bytes: number): void {
     const first = this.#block.length === 0
     if (!first) this.#full.push(this.#block)
-    // Most bodies are one chunk; only those that go on get blocks of the full size.
-    this.#block = Buffer.allocUnsafeSlow(first ? wanted : blockBytes)
+    // Most bodies are a single chunk, so the first block has the size of that chunk.
+    this.#block = Buffer.allocUnsafeSlow(first ? bytes : blockBytes)
     this.#used = 0
   }
 }

@@ -1,4 +1,4 @@
-/** Texts that cost a tokenizer more than their length, through the door of the built package, whose thread they need. */
+/** Texts that are expensive to tokenize. They need the worker thread, and so the built package. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { createEmbedder, type Embedder } from 'cosmos-embed'
@@ -26,28 +26,31 @@ describe('texts', () => {
   })
   afterAll(() => embedder?.dispose())
 
-  it.each(Object.entries(hostile))('of %s mean what they mean on the main thread', async (_, text) => {
-    const path = fileURLToPath(new URL('../../models/demo/tokenizer.json', import.meta.url))
-    const { maxTextTokens } = embedder.info().model
-    const expected = (await loadTokenizer(path, maxTextTokens)).encode(text)
-    const { tokens, truncated } = await embedder.embedText(text)
-    expect({ tokens, truncated }).toEqual({ tokens: expected.tokens, truncated: expected.truncated })
-  })
+  it.each(Object.entries(hostile))(
+    '(%s) have the same tokens in a thread as on the main thread',
+    async (_, text) => {
+      const path = fileURLToPath(new URL('../../models/demo/tokenizer.json', import.meta.url))
+      const { maxTextTokens } = embedder.info().model
+      const expected = (await loadTokenizer(path, maxTextTokens)).encode(text)
+      const { tokens, truncated } = await embedder.embedText(text)
+      expect({ tokens, truncated }).toEqual({ tokens: expected.tokens, truncated: expected.truncated })
+    },
+  )
 
-  it('give the vector of their beginning, where that holds all that the model takes', async () => {
+  it('are cut off at the number of tokens that the model takes', async () => {
     const [whole, beginning] = await Promise.all(
       [hostile['usual text'], hostile['usual text'].slice(0, 2600)].map((text) => embedder.embedText(text)),
     )
     expect(whole?.embedding).toEqual(beginning?.embedding)
   })
 
-  it('that hold no token are refused, however long they are', async () => {
+  it('without a token are refused, whatever their length', async () => {
     await expect(embedder.embedText(`\u0001${' '.repeat(5000)}\u0001`)).rejects.toMatchObject({
       code: 'invalid_request',
     })
   })
 
-  it('that are given up leave the others alone', async () => {
+  it('that are cancelled do not disturb others', async () => {
     const controller = new AbortController()
     const givenUp = Array.from({ length: 20 }, () =>
       embedder.embedText(hostile['one word'], { signal: controller.signal }),
@@ -58,7 +61,7 @@ describe('texts', () => {
     expect(embedder.stats().inFlight).toEqual({ items: 0, bytes: 0, requests: 0 })
   })
 
-  it('by the hundred leave the event loop to others', async () => {
+  it('do not block the event loop', async () => {
     const server = await createServer({ embedder })
     onTestFinished(() => server.close())
     const url = await server.listen({ port: 0 })
@@ -77,7 +80,7 @@ describe('texts', () => {
       expect((await answering).status).toBe(200)
     }
     delay.disable()
-    // One of these texts by itself took a second and a half before, and up to nine on a busy machine.
+    // On the main thread, one of these texts blocked the loop for 1.5 seconds, and for up to 9 on a busy machine.
     expect(delay.max / 1e6).toBeLessThan(1000)
   })
 })

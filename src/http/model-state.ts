@@ -1,8 +1,8 @@
-/** The model behind the routes, and whether it can be used now. */
+/** The embedder that the routes use: loading, ready, failed or closing. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, DeviceLostError, NotReadyError, OverloadedError } from '../errors.ts'
 import type { Embedder, EmbedderInfo, EmbedderStatus } from '../types.ts'
-import { StoppingError } from './errors.ts'
+import { ServerClosingError } from './errors.ts'
 
 export interface Log {
   info(fields: object, message: string): void
@@ -14,20 +14,20 @@ type State =
   | { phase: 'loading' | 'failed' | 'closing'; reason: string }
   | { phase: 'ready'; embedder: Embedder }
 
-/** For clients, who learn no more than what to ask for. */
+/** What clients are told. The details of the status are for the log. */
 const reasons: Readonly<Record<Exclude<EmbedderStatus, { ready: true }>['code'], string>> = {
   device_lost: 'the device was lost: restart the server',
   closed: 'the embedder is closed',
 }
 
-export class ServedModel {
+export class ModelState {
   #state: State = { phase: 'loading', reason: 'the model is loading' }
   #info: EmbedderInfo | undefined
 
-  /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
+  /** Resolves when the model is loaded and warmed up. Rejects with what made that fail. */
   readonly ready: Promise<void>
 
-  /** `onReady` runs once, when the model is loaded and warmed. */
+  /** `onReady` runs once, when the model is loaded and warmed up. */
   constructor(embedder: Embedder | Promise<Embedder>, log: Log, onReady: (embedder: Embedder) => void) {
     this.ready = this.#load(embedder, onReady)
     this.ready.catch((error: unknown) => {
@@ -40,32 +40,32 @@ export class ServedModel {
     })
   }
 
-  /** Why not, when it cannot be used. */
-  get reason(): string | undefined {
+  /** Undefined while the model is ready. */
+  get notReadyReason(): string | undefined {
     if (this.#state.phase !== 'ready') return this.#state.reason
     const status = this.#state.embedder.status()
     return status.ready ? undefined : reasons[status.code]
   }
 
-  /** Throws NotReadyError, ClosedError or DeviceLostError. */
+  /** The embedder, if it is ready. Throws NotReadyError, ClosedError or DeviceLostError. */
   get embedder(): Embedder {
     const state = this.#state
-    if (state.phase === 'closing') throw new StoppingError()
+    if (state.phase === 'closing') throw new ServerClosingError()
     if (state.phase !== 'ready') throw new NotReadyError(state.reason)
     const status = state.embedder.status()
     if (status.ready) return state.embedder
-    // Neither comes back in this process: "not ready" would tell clients to wait for nothing.
-    const Reason = status.code === 'closed' ? ClosedError : DeviceLostError
-    throw new Reason(reasons[status.code])
+    // Neither state ends in this process, and NotReadyError would tell clients to try again.
+    const StatusError = status.code === 'closed' ? ClosedError : DeviceLostError
+    throw new StatusError(reasons[status.code])
   }
 
-  /** Also when the model cannot be used any more. Throws NotReadyError before it is loaded. */
+  /** Stays available after the model is lost or closed. Throws NotReadyError before it is loaded. */
   get info(): EmbedderInfo {
     if (this.#info) return this.#info
-    throw new NotReadyError(this.reason ?? '')
+    throw new NotReadyError(this.notReadyReason ?? '')
   }
 
-  /** Takes no new work from now on. */
+  /** Refuses new requests from now on. */
   close(): void {
     this.#state = { phase: 'closing', reason: 'the server is shutting down' }
   }
@@ -77,7 +77,7 @@ export class ServedModel {
         await warmUp(embedder)
         break
       } catch (error) {
-        // Whoever shares the embedder keeps it busy, so it works: only its turn has not come.
+        // Other users of the embedder keep it busy. It works, so try again.
         if (!(error instanceof OverloadedError)) throw error
         await sleep(Math.max(0.1, error.retryAfter) * 1000, undefined, { ref: false })
       }
@@ -89,7 +89,7 @@ export class ServedModel {
   }
 }
 
-/** One text and one grey clip, so that the first client does not pay for what is made lazily. */
+/** Embeds one text and one grey clip, so that the first request does not wait for lazy initialization. */
 async function warmUp(embedder: Embedder): Promise<void> {
   const { frames } = embedder.info().model
   const grey = { width: 16, height: 16, data: new Uint8Array(3 * 16 * 16).fill(128) }

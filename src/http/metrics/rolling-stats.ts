@@ -1,6 +1,6 @@
-/** What the JSON metrics need and Prometheus does not: percentiles and rates without a scraper. */
+/** Percentiles and rates for the JSON metrics. Prometheus computes its own from counters and histograms. */
 
-const kept = 1024
+const sampleSize = 1024
 
 export interface Summary {
   p50: number
@@ -13,8 +13,8 @@ export interface Summary {
   count: number
 }
 
-/** Percentiles of the last 1024 values; `min`, `max`, `avg` and `count` of all. */
-export class Latencies {
+/** Percentiles of the last 1024 values; `min`, `max`, `avg` and `count` of all values. */
+export class LatencyStats {
   readonly #recent: number[] = []
   #count = 0
   #sum = 0
@@ -22,7 +22,7 @@ export class Latencies {
   #max = 0
 
   add(value: number): void {
-    this.#recent[this.#count % kept] = value
+    this.#recent[this.#count % sampleSize] = value
     this.#count += 1
     this.#sum += value
     this.#min = Math.min(this.#min, value)
@@ -47,27 +47,27 @@ export class Latencies {
 
 const ringSeconds = 15 * 60
 
-/** Events of the last 15 minutes, by the second. */
-export class Rate {
+/** Counts requests of the last 15 minutes in a ring of seconds. */
+export class RequestRate {
   readonly #counts: number[] = new Array(ringSeconds).fill(0)
   readonly #now: () => number
   #latest: number
 
-  /** `now` in milliseconds. */
+  /** `now` returns milliseconds. */
   constructor(now: () => number) {
     this.#now = now
     this.#latest = this.#second()
   }
 
   add(): void {
-    this.#forgetOld()
+    this.#clearExpired()
     const slot = this.#latest % ringSeconds
     this.#counts[slot] = (this.#counts[slot] ?? 0) + 1
   }
 
-  /** Mean per minute over the last `minutes`, ≤ 15. */
+  /** Requests per minute, averaged over the last `minutes`, at most 15. */
   perMinute(minutes: number): number {
-    this.#forgetOld()
+    this.#clearExpired()
     let sum = 0
     for (let back = 0; back < minutes * 60; back += 1) {
       sum += this.#counts[(this.#latest - back + ringSeconds) % ringSeconds] ?? 0
@@ -75,7 +75,7 @@ export class Rate {
     return sum / minutes
   }
 
-  #forgetOld(): void {
+  #clearExpired(): void {
     const second = this.#second()
     const passed = Math.min(ringSeconds, second - this.#latest)
     for (let ahead = 1; ahead <= passed; ahead += 1) this.#counts[(this.#latest + ahead) % ringSeconds] = 0
@@ -87,7 +87,7 @@ export class Rate {
   }
 }
 
-/** Counts by name. */
+/** Counts by name. Serializes to an object. */
 export class Tally {
   readonly #counts = new Map<string, number>()
 
@@ -100,20 +100,20 @@ export class Tally {
   }
 }
 
-/** Latencies by name. */
-export class LatenciesBy {
-  readonly #by = new Map<string, Latencies>()
+/** {@link LatencyStats} by name. */
+export class LatencyStatsByName {
+  readonly #by = new Map<string, LatencyStats>()
 
   add(name: string, value: number): void {
-    const latencies = this.#by.get(name) ?? new Latencies()
-    this.#by.set(name, latencies)
-    latencies.add(value)
+    const stats = this.#by.get(name) ?? new LatencyStats()
+    this.#by.set(name, stats)
+    stats.add(value)
   }
 
   toJSON(): Record<string, Pick<Summary, 'p50' | 'p95' | 'p99' | 'avg' | 'count'>> {
     return Object.fromEntries(
-      [...this.#by].map(([name, latencies]) => {
-        const { p50, p95, p99, avg, count } = latencies.summary()
+      [...this.#by].map(([name, stats]) => {
+        const { p50, p95, p99, avg, count } = stats.summary()
         return [name, { p50, p95, p99, avg, count }]
       }),
     )

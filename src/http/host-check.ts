@@ -1,6 +1,7 @@
 /**
- * Who may call: a browser reaches a server on its own machine whatever page it shows, and takes any name for it that a page's
- * owner has pointed here. Clients that are no browsers send no origin and notice nothing.
+ * Checks the Host and Origin of requests. Any page that a browser shows can send requests to a server on the same machine,
+ * also under a host name that the page's owner has pointed at it (DNS rebinding). Clients other than browsers send no
+ * Origin and are not affected.
  */
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
@@ -8,18 +9,18 @@ import ipaddr from 'ipaddr.js'
 import { HttpError } from './errors.ts'
 
 /**
- * Returns the check of a request's Host and Origin, which throws HttpError. A server on loopback goes by the names of
- * loopback and by `allowed`; any other goes by every name, unless `allowed` says which.
+ * Returns the check of a request, which throws HttpError. A server that listens on loopback accepts the names of loopback
+ * and those in `allowed`. Any other server accepts every name, unless `allowed` lists some.
  */
-export function visitorCheck(allowed: readonly string[]): (request: FastifyRequest) => void {
+export function hostCheck(allowed: readonly string[]): (request: FastifyRequest) => void {
   const isAllowed = (name: string) =>
     isLoopbackName(name) || allowed.some((pattern) => matches(name, pattern))
   return (request) => {
     const host = hostOf(request)
     if (allowed.includes('*') || (allowed.length === 0 && !listensOnLoopback(request))) return
-    // A literal address is no name that somebody could have pointed here.
+    // An IP address is not resolved, so it cannot be rebound.
     if (host && !isIP(host.name) && !isAllowed(host.name)) {
-      throw new HttpError('forbidden', `this server does not go by the name ${host.name}: see allowed hosts`)
+      throw new HttpError('forbidden', `the host name ${host.name} is not allowed: see allowed hosts`)
     }
     const { origin } = request.headers
     if (origin === undefined) return
@@ -30,18 +31,18 @@ export function visitorCheck(allowed: readonly string[]): (request: FastifyReque
 }
 
 interface Host {
-  /** In lower case, without brackets, port, and dot at the end. */
+  /** Lower case, without brackets, port, and trailing dot. */
   name: string
-  /** As a URL has it: with the port, unless that is the usual one. */
+  /** As in `URL.host`: with the port, unless it is the scheme's default. */
   text: string
 }
 
-/** Nothing in HTTP/1.0, which needs none. */
+/** Undefined for HTTP/1.0 without a Host header, which that version does not require. */
 function hostOf({ raw }: FastifyRequest): Host | undefined {
-  const given = raw.rawHeaders.filter((header, at) => at % 2 === 0 && header.toLowerCase() === 'host').length
-  if (given === 0 && raw.httpVersion === '1.0') return undefined
+  const count = raw.rawHeaders.filter((header, at) => at % 2 === 0 && header.toLowerCase() === 'host').length
+  if (count === 0 && raw.httpVersion === '1.0') return undefined
   const url = `http://${raw.headers.host}`
-  const isHost = given === 1 && URL.canParse(url) && /^[^/?#@\\]+$/.test(raw.headers.host ?? '')
+  const isHost = count === 1 && URL.canParse(url) && /^[^/?#@\\]+$/.test(raw.headers.host ?? '')
   if (!isHost) throw new HttpError('bad_request', 'exactly one valid Host header is needed')
   const parsed = new URL(url)
   return { name: nameOf(parsed), text: parsed.host }

@@ -1,8 +1,8 @@
-/** One request's reason to stop: its client went away, its time is over, or the server closes. */
+/** Why one request stops early: its client disconnects, its deadline passes, or the server closes. */
 import type { ServerResponse } from 'node:http'
 import { CancelledError, TimeoutError } from '../errors.ts'
 
-export class Work {
+export class Cancellation {
   readonly #controller = new AbortController()
   readonly #response: ServerResponse
   readonly #onClose: () => void
@@ -11,23 +11,23 @@ export class Work {
   constructor(response: ServerResponse) {
     this.#response = response
     this.#onClose = () => {
-      if (!response.writableFinished) this.abort(new CancelledError('the client went away'))
+      if (!response.writableFinished) this.abort(new CancelledError('the client disconnected'))
     }
     response.on('close', this.#onClose)
     if (response.destroyed) this.#onClose()
   }
 
+  /** Aborts with a CancelledError, a TimeoutError, or the reason given to {@link Cancellation.abort}. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
-  /** Whether nobody is there to read an answer. */
-  get abandoned(): boolean {
+  get clientGone(): boolean {
     return this.#response.destroyed
   }
 
-  /** From now on; a limit before this one is forgotten. */
-  limit(milliseconds: number): void {
+  /** Aborts `milliseconds` from now. Replaces an earlier deadline. */
+  setDeadline(milliseconds: number): void {
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => {
       this.abort(new TimeoutError(`the request took longer than requestTimeoutMs ${milliseconds}`))
@@ -38,6 +38,7 @@ export class Work {
     this.#controller.abort(reason)
   }
 
+  /** Stops watching the response and the clock. */
   end(): void {
     clearTimeout(this.#deadline)
     this.#response.off('close', this.#onClose)
