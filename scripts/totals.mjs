@@ -17,10 +17,7 @@ process.chdir(root)
 
 /** The reports of each stage of .ci/run. */
 const stages = {
-  tests: () => [
-    ['tests.json', fromVitest],
-    ...shards('native-tests-').map((file) => [file, fromGoogleTest]),
-  ],
+  tests: () => [['tests.json', fromVitest], ...shards('native-tests-').map((file) => [file, fromGoogleTest])],
   asan: () => [['asan-tests.json', fromVitest]],
   compare: () => [['compare-tests.json', fromVitest]],
   package: () => [['package-tests.json', fromVitest]],
