@@ -87,7 +87,7 @@ Result<std::optional<ParallelResult>> DecodeInParallel(const ParallelDecode& job
     threads.reserve(shared.size());
     for (std::size_t i = 1; i < shared.size(); ++i) {
       threads.emplace_back([&job, &lane = shared[i]] {
-        const JobMemory::Counted counted(job.guard.memory());
+        const JobMemory::MeterScope counted(job.guard.memory());
         try {
           lane.status = OpenAndDecode(job, lane);
         } catch (const std::exception& error) {

@@ -1,4 +1,4 @@
-"""LoRA adapters: merged when they are meant, never by accident."""
+"""LoRA adapters are merged only on request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Adapter(ExportTest):
         adapted.merge_and_unload().save_pretrained(self.merged)
 
     def beside(self) -> Path:
-        """A folder with the base's whole weights and the adapter."""
+        """A folder with the base's complete weights and the adapter."""
         both = self.folder / "both"
         shutil.copytree(self.checkpoint, both)
         for file in self.adapter.glob("adapter_*"):
@@ -57,7 +57,7 @@ class Adapter(ExportTest):
         self.assertConverted(convert(self.checkpoint, self.out))
         self.assertNotEqual(self.vectors()[0], found[0])
 
-    def test_an_adapter_beside_whole_weights_must_be_meant(self) -> None:
+    def test_an_adapter_beside_whole_weights_needs_an_explicit_choice(self) -> None:
         both = str(self.beside())
         first = self.run_main(both)
         self.assertRefused(first, "an adapter beside whole weights", "--adapter merge", "--adapter ignore")
@@ -89,7 +89,7 @@ class Adapter(ExportTest):
         path.write_text(json.dumps({**json.loads(path.read_text()), "peft_type": "IA3"}))
         self.assertRefused(convert(self.checkpoint, self.out, "fp32", "--adapter", str(self.adapter), "--adapter-name", "x"), '"IA3"', "LORA")
 
-    def test_merging_what_is_not_there_is_refused(self) -> None:
+    def test_merging_without_an_adapter_is_refused(self) -> None:
         self.assertRefused(self.run_main(str(self.checkpoint), "--adapter", "merge"), "has no adapter_config.json")
 
 

@@ -1,4 +1,4 @@
-"""The exporter from outside: `main.py` on a stand-in checkpoint in a folder, and the graphs it writes. `npm run test:export` runs it."""
+"""The whole exporter: `main.py` on a stand-in checkpoint in a folder, and the graphs that it writes. Run by `npm run test:export`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Local(ExportTest):
         self.assertIn("exists", done.stderr)
         self.assertEqual(list(self.out.iterdir()), [])
 
-    def test_stopped_midway_leaves_nothing(self) -> None:
+    def test_an_aborted_export_leaves_nothing(self) -> None:
         process = subprocess.Popen([sys.executable, str(EXPORT / "main.py"), str(self.checkpoint), "--out", str(self.out), "--yes-run-code",
                                     code_of(self.checkpoint)], start_new_session=True, stderr=subprocess.DEVNULL,
                                    env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable})
@@ -81,7 +81,7 @@ class Preprocessing(ExportTest):
         done = convert(changed, self.out)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_what_no_scale_and_offset_can_say_is_refused(self) -> None:
+    def test_preprocessing_other_than_scale_and_offset_is_refused(self) -> None:
         changed = self.copy(processing_standin__py=("resized / 255", "(resized / 255) ** 2.2"))
         self.assertRefused(convert(changed, self.out), "not a scale and an offset per channel")
         mirrored = self.folder / "mirrored"
@@ -100,7 +100,7 @@ class Preprocessing(ExportTest):
         self.assertIn(f"warning: {warning}", done.stderr)
         self.assertLess(float(re.search(r"the lowest cosine between the vectors of the two is (-?[\d.]+)\.", warning).group(1)), 0.999)
 
-    def test_the_same_resize_is_none(self) -> None:
+    def test_the_same_resize_gives_no_warning(self) -> None:
         self.assertConverted(convert(self.checkpoint, self.out))
         self.assertNotIn("warnings", json.loads((self.out / "model.json").read_text())["source"])
 

@@ -1,4 +1,4 @@
-"""Failures that people meet end in a sentence, early, and leave nothing behind."""
+"""Common failures are reported early, in a sentence, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ INDEX = "model.safetensors.index.json"
 
 
 class Early(ExportTest):
-    """All of this is known before any package is installed: COSMOS_EMBED_PYTHON is not even a program here."""
+    """Checks that run before any package is installed: COSMOS_EMBED_PYTHON is not even a program here."""
 
     def early(self, *arguments: str) -> subprocess.CompletedProcess:
         return self.run_main(*arguments, COSMOS_EMBED_PYTHON=str(self.folder / "no-python"))
 
-    def test_a_good_folder_passes_all_of_it(self) -> None:
+    def test_a_valid_folder_passes_all_checks(self) -> None:
         done = self.early(str(self.checkpoint))
         self.assertEqual(done.returncode, 1)
         self.assertIn("COSMOS_EMBED_PYTHON", done.stderr)
@@ -108,7 +108,7 @@ class Late(ExportTest):
                 changed = self.copy(modeling_standin__py=("import math\n", f"import math\nimport {name}\n"))
                 self.assertRefused(convert(changed, self.out), name, word)
 
-    def test_code_that_fails_is_told_with_its_place(self) -> None:
+    def test_code_that_fails_is_reported_with_its_location(self) -> None:
         changed = self.copy(modeling_standin__py=("        batch, frames = videos.shape[:2]", "        raise KeyError('no such thing')"))
         self.assertRefused(convert(changed, self.out), "the checkpoint's code failed at modeling_standin.py:", "KeyError: 'no such thing'")
 
@@ -124,7 +124,7 @@ class Late(ExportTest):
         self.assertRefused(convert(self.checkpoint, self.out), "the disk is full")
         self.assertEqual(list(small.iterdir()), [])
 
-    def test_the_space_that_is_needed_is_asked_for_before_the_work(self) -> None:
+    def test_disk_space_is_checked_before_the_conversion(self) -> None:
         sys.path.insert(0, str(EXPORT))
         from files import Refused
         from space import require_disk
@@ -132,7 +132,7 @@ class Late(ExportTest):
         with self.assertRaisesRegex(Refused, r"free; 1.0 GB for one and 900000000.0 GB for two are needed"):
             require_disk([(self.folder / "a" / "b", 1e9, "one"), (self.folder, 9e17, "two")])
 
-    def test_a_killed_conversion_is_told_and_leaves_nothing(self) -> None:
+    def test_a_killed_conversion_is_reported_and_leaves_nothing(self) -> None:
         process = subprocess.Popen([sys.executable, str(EXPORT / "main.py"), str(self.checkpoint), "--out", str(self.out), "--yes-run-code",
                                     code_of(self.checkpoint)], stderr=subprocess.PIPE, text=True,
                                    env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable})

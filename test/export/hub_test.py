@@ -1,4 +1,4 @@
-"""The exporter against a hub on this machine: what is fetched, in which order, what is refused, what a second run reuses."""
+"""The exporter with a local hub: what it fetches, in which order, what it refuses, and what a second run reuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Hub(ExportTest):
         return self.run_main("someone/standin", *arguments, HF_ENDPOINT=self.hub.url, HF_TOKEN="hf_secret", **environment)
 
     def run_fetch(self, *arguments: str) -> subprocess.CompletedProcess:
-        """The half that downloads; for what the other half has no part in."""
+        """Runs only fetch.py, for tests that need no conversion."""
         return subprocess.run([sys.executable, str(EXPORT / "fetch.py"), "--checkpoint", "someone/standin", "--out", str(self.out), *arguments],
                               capture_output=True, text=True,
                               env={**os.environ, "HF_HOME": str(self.folder / "hf"), "HF_ENDPOINT": self.hub.url})
@@ -37,7 +37,7 @@ class Hub(ExportTest):
         return "--revision", REVISION, "--precision", "fp32", "--yes-run-code", code_of(self.hub.folder)
 
     def pinned(self, **changed: str) -> str:
-        """A list of known checkpoints with this one in it."""
+        """A list of known checkpoints that contains this one."""
         hashes = {file.name: file.sha256 for file in list_files(self.checkpoint)} | changed
         path = self.folder / "pinned.json"
         path.write_text(json.dumps({"checkpoints": {"someone/standin": {"revision": REVISION, "sha256": hashes}}}))
@@ -54,14 +54,14 @@ class Hub(ExportTest):
         source = json.loads((self.out / "model.json").read_text())["source"]
         self.assertEqual([source["checkpoint"], source["revision"], source["code"]], ["someone/standin", REVISION, fingerprint])
         self.assertIn("Bearer hf_secret", {authorization for _, _, authorization in self.hub.requests})
-        # The same once more: nothing is left to do, and nobody is asked.
+        # A second run has nothing to do and asks no question.
         self.hub.requests.clear()
         again = self.run_hub(*self.accepted())
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("is this conversion already", again.stderr)
         self.assertEqual(self.hub.requests, [])
 
-    def test_known_bytes_need_no_question(self) -> None:
+    def test_known_code_needs_no_consent(self) -> None:
         done = self.run_fetch("--pinned", self.pinned(), "--precision", "fp32")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("byte for byte", done.stderr)
@@ -74,7 +74,7 @@ class Hub(ExportTest):
         self.assertRefused(self.run_hub("--pinned", self.pinned(**{"model.safetensors": "0" * 64})), "model.safetensors", "is pinned with 0000")
         self.assertFalse(self.hub.asked_for(".safetensors"))
 
-    def test_one_unknown_python_file_is_asked_about(self) -> None:
+    def test_one_unknown_python_file_needs_consent(self) -> None:
         done = self.run_hub("--pinned", self.pinned(), "--revision", "f" * 40)
         self.assertRefused(done, "no such repository or revision")
         extra = self.copy()
@@ -127,7 +127,7 @@ class Hub(ExportTest):
         self.hub.tampered["model.safetensors"] = bytes(data)
         self.assertRefused(self.run_fetch(*self.accepted()), "model.safetensors", "the hub lists")
 
-    def test_an_index_that_names_what_the_hub_has_not_is_refused_before_the_download(self) -> None:
+    def test_an_index_with_missing_files_is_refused_before_the_download(self) -> None:
         changed = self.folder / "index"
         shutil.copytree(self.checkpoint, changed)
         (changed / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-00001-of-00005.safetensors"}}))
@@ -140,7 +140,7 @@ class Hub(ExportTest):
         self.assertRefused(self.run_hub(), "no revision is known", "--revision")
         self.assertEqual(self.hub.requests, [])
 
-    def test_an_unknown_revision_is_told(self) -> None:
+    def test_an_unknown_revision_is_reported(self) -> None:
         self.assertRefused(self.run_hub("--revision", "f" * 40), "someone/standin", "f" * 40)
 
 

@@ -1,4 +1,4 @@
-"""Conversion of the code that NVIDIA's descends from, as PyPI has it. COSMOS_EMBED_LAVIS=1 fetches it (2 MB); none of it is kept."""
+"""Conversion of LAVIS from PyPI, which NVIDIA's code is derived from. COSMOS_EMBED_LAVIS=1 downloads it (2 MB) temporarily."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Lavis(ExportTest):
                 if "norm" not in name.lower() and value.dim() > 0:
                     torch.nn.init.normal_(value, std=1.5 * value[0].numel() ** -0.5 if value.dim() > 1 else 0.1)
         config.save_pretrained(folder)
-        # The published weights hold BERT's output matrix once more, though it is its input matrix.
+        # The published weights contain BERT's output matrix, although it is tied to the input matrix.
         save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, folder / "model.safetensors", {"format": "pt"})
         (folder / "__init__.py").unlink(missing_ok=True)
         return folder

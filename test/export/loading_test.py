@@ -1,4 +1,4 @@
-"""Loading a checkpoint with its own code: what it asks of the network, which weights it gets, which types it keeps."""
+"""Loading a checkpoint with its own code: its network requests, its weights, and its types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORWARD = "        batch, frames = videos.shape[:2]\n        tokens = "
 
 
 class Network(ExportTest):
-    """The stand-in itself asks for BERT's configuration, as the published code does: every other test shows that it gets it."""
+    """Requests of the checkpoint's code. The stand-in requests BERT's configuration as the published code does, in every test."""
 
     def asking(self, line: str) -> Path:
         return self.copy(modeling_standin__py=("        bert = BertConfig", f"        {line}\n        bert = BertConfig"))
@@ -35,7 +35,7 @@ def bert_is_base():
 class VideoEmbeddings""")
         self.assertConverted(convert(changed, self.out))
 
-    def test_whatever_else_is_asked_of_the_hub_is_named(self) -> None:
+    def test_other_requests_to_the_hub_are_named(self) -> None:
         for line, name in (
             ('import transformers; transformers.BertTokenizer.from_pretrained("bert-base-uncased")', "bert-base-uncased: vocab.txt"),
             ('import transformers; transformers.AutoConfig.from_pretrained("someone/else")', "someone/else: config.json"),
@@ -54,13 +54,13 @@ class VideoEmbeddings""")
             with self.subTest(line):
                 self.assertRefused(convert(self.asking(line), self.out), name, "keeps the checkpoint's code off the network")
 
-    def test_code_that_does_without_an_answer_goes_on_and_it_is_told(self) -> None:
+    def test_code_that_tolerates_a_refusal_continues_with_a_warning(self) -> None:
         changed = self.asking('exec("try:\\n import transformers; transformers.AutoConfig.from_pretrained(\\"someone/else\\")\\nexcept OSError: pass")')
         done = convert(changed, self.out)
         self.assertConverted(done)
         self.assertIn("note: it loaded, but the checkpoint's code asked the network for someone/else: config.json", done.stderr)
 
-    def test_what_was_allowed_is_answered(self) -> None:
+    def test_allowed_requests_are_answered(self) -> None:
         other = self.folder / "other"
         other.mkdir()
         (other / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 77}))
@@ -93,11 +93,11 @@ class Weights(ExportTest):
         edit(changed / "modeling_standin.py", "    config_class = ", '    _keys_to_ignore_on_load_missing = [r"fc1"]\n    config_class = ')
         self.assertRefused(convert(changed, self.out), "fc1.weight", "random")
 
-    def test_a_weight_with_no_place_is_refused_by_name(self) -> None:
+    def test_an_unexpected_weight_is_refused_by_name(self) -> None:
         changed = self.changed_weights(lambda weights: weights | {"visual_encoder.blocks.2.fc1.weight": torch.zeros(2)})
         self.assertRefused(convert(changed, self.out), "visual_encoder.blocks.2.fc1.weight", "no place")
 
-    def test_names_of_an_unmerged_adapter_are_refused_as_that(self) -> None:
+    def test_weights_of_an_unmerged_adapter_are_refused_as_such(self) -> None:
         def unmerged(weights: dict) -> dict:
             taken = weights.pop("visual_encoder.blocks.0.proj.weight")
             return weights | {"visual_encoder.blocks.0.proj.base_layer.weight": taken,
@@ -106,7 +106,7 @@ class Weights(ExportTest):
 
         self.assertRefused(convert(self.changed_weights(unmerged), self.out), "adapter that was not merged", "lora_A", "merge_and_unload")
 
-    def test_what_no_vector_depends_on_may_differ(self) -> None:
+    def test_weights_that_no_vector_depends_on_may_differ(self) -> None:
         changed = self.changed_weights(lambda weights: {name: value for name, value in weights.items() if name != "logit_scale"}
                                        | {"qformer.embeddings.position_ids": torch.arange(512)[None]})
         done = convert(changed, self.out)
@@ -117,13 +117,13 @@ class Weights(ExportTest):
         changed = self.changed_weights(lambda weights: weights | {"text_proj.weight": torch.zeros(17, 24)})
         self.assertRefused(convert(changed, self.out), "text_proj.weight ([16, 24] by config.json)")
 
-    def test_numbers_that_are_none_are_refused(self) -> None:
+    def test_weights_that_are_not_finite_are_refused(self) -> None:
         changed = self.changed_weights(lambda weights: weights | {"text_proj.bias": weights["text_proj.bias"] * float("nan")})
         self.assertRefused(convert(changed, self.out), "text_proj.bias holds infinities or NaN")
 
 
 class Types(ExportTest):
-    """Published code picks types for a GPU. The vectors must be those of plain float32, to the last digits."""
+    """The published code chooses types for a GPU. The vectors must equal those of plain float32 to the last digits."""
 
     def setUp(self) -> None:
         super().setUp()

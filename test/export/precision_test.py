@@ -1,4 +1,4 @@
-"""Half precision is proven as a card would compute it, not as a CPU does."""
+"""Half precision is verified as a GPU computes it, not as a CPU does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALVES = {"fp16": onnx.TensorProto.FLOAT16, "mixed": onnx.TensorProto.FLOAT16, "
 
 class Precision(ExportTest):
     def growing(self, factor: float) -> Path:
-        """A residual that grows with what the picture holds, as some trained towers have it: no weight is large, sums are."""
+        """A residual that grows with the picture's contents, as in some trained towers: no weight is large, but sums are."""
         return self.copy(modeling_standin__py=(BLOCKS, f"""        grown = x[..., :1] * {factor}
         grown = grown * {factor}
         x = torch.cat((grown, x[..., 1:]), dim=-1)
@@ -29,7 +29,7 @@ class Precision(ExportTest):
     def source(self) -> dict:
         return json.loads((self.out / "model.json").read_text())["source"]
 
-    def test_numbers_that_a_card_cannot_hold_are_refused(self) -> None:
+    def test_values_that_overflow_on_a_gpu_are_refused(self) -> None:
         done = convert(self.growing(300), self.out, "fp16")
         self.assertRefused(done, "video: fp16 ends at 65504", "visual_encoder", "--precision bf16", "--precision mixed")
 
@@ -47,13 +47,13 @@ class Precision(ExportTest):
         self.assertRefused(convert(changed, self.out, "fp16"), "fp16 ends at 65504", "100,000")
         self.assertConverted(convert(changed, self.out, "mixed"))
 
-    def test_what_comes_close_is_a_warning(self) -> None:
+    def test_values_close_to_overflow_give_a_warning(self) -> None:
         done = convert(self.growing(70), self.out, "fp16")
         self.assertConverted(done)
         self.assertRegex(done.stderr, r"warning: video: results reach [\d,]+ in visual_encoder")
         self.assertIn("fp16 ends at 65504", self.source()["warnings"][0])
 
-    def test_magnitudes_are_told_per_layer(self) -> None:
+    def test_magnitudes_are_reported_per_layer(self) -> None:
         self.assertConverted(convert(self.checkpoint, self.out, "fp16"))
         found = json.loads((self.out / "proof.json").read_text())["largestMagnitudes"]
         for layer in ("visual_encoder/blocks.0", "visual_encoder/blocks.1", "crossattention"):
@@ -76,7 +76,7 @@ class Precision(ExportTest):
                         self.assertLessEqual(found, {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}, node.name)
                 self.assertEqual(types[graph.output[0].name], onnx.TensorProto.FLOAT)
 
-    def test_weights_beside_the_graph_are_proven_in_every_precision(self) -> None:
+    def test_weights_beside_the_graph_are_verified_in_every_precision(self) -> None:
         self.addCleanup(setattr, weights, "EMBEDDED_LIMIT", weights.EMBEDDED_LIMIT)
         weights.EMBEDDED_LIMIT = 1000
         for precision in ("fp32", "mixed", "bf16", "int8"):
@@ -87,7 +87,7 @@ class Precision(ExportTest):
             self.assertEqual(sorted(path.name for path in self.out.iterdir()),
                              sorted(["model.json", *(entry["path"] for entry in files.values())]))
 
-    def test_the_users_videos_are_proven_too(self) -> None:
+    def test_the_users_videos_are_verified_too(self) -> None:
         import av
 
         videos = self.folder / "videos"
@@ -104,7 +104,7 @@ class Precision(ExportTest):
         golden = json.loads((self.out / "golden.json").read_text())
         self.assertEqual([entry["seed"] for entry in golden["clips"]], [0, 1])
 
-    def test_videos_that_are_none_are_named(self) -> None:
+    def test_files_that_are_not_videos_are_named(self) -> None:
         (self.folder / "text.mp4").write_text("no video")
         self.assertRefused(convert(self.checkpoint, self.out, "fp32", "--videos", str(self.folder / "text.mp4")), "text.mp4 cannot be decoded")
         self.assertRefused(convert(self.checkpoint, self.out, "fp32", "--videos", str(self.folder / "none.mp4")), "no such file")
