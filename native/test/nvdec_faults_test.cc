@@ -270,7 +270,7 @@ TEST_F(NvdecFaults, ABusyNvdecLeavesClipsToTheCpuIfItMay) {
   const JobGuard::Call call(guard, nullptr);
   // Somebody decodes a very long video.
   auto turn =
-      gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13}, DecodePath::kNvdec, guard);
+      gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13}, DecodePath::kHardware, guard);
   auto clip = Read(Clip(), Small(gpu));
   ASSERT_TRUE(clip.ok());
   EXPECT_EQ(clip.value().report.decoder, "software");
@@ -283,7 +283,7 @@ TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
   {
     JobGuard guard(1e9, 1 << 30);
     const JobGuard::Call call(guard, nullptr);
-    auto turn = gpu->nvdec()->scheduler().Begin({}, DecodePath::kNvdec, guard);
+    auto turn = gpu->nvdec()->scheduler().Begin({}, DecodePath::kHardware, guard);
     Status status;
     std::thread waits([&] { status = Read(Clip(), Small(gpu), cancel).status(); });
     while (gpu->stats().nvdec_waiting != 1) std::this_thread::yield();
@@ -295,7 +295,7 @@ TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
     std::thread patient([&] { waited = Read(Clip(), Small(gpu)).value().report.wait_ms; });
     while (gpu->stats().nvdec_waiting != 1) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    turn = NvdecScheduler::Turn();
+    turn = DecodeScheduler::Turn();
     patient.join();
     EXPECT_GE(waited, 25);
   }

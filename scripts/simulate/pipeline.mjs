@@ -72,7 +72,7 @@ export function simulate(machine, clip, load, random) {
   }
 }
 
-/** A clip takes the path that it is done first on, as native/media/nvdec/decode_router.cc has it. */
+/** A clip takes the path that it is done first on, as native/media/decode/decode_router.cc has it. */
 class Decoder {
   busyMs = 0
   onCpu = 0
