@@ -1,4 +1,4 @@
-// Whatever fails, at whichever call: the right clip or the right error, and nothing left behind.
+// Any failure at any call gives the right clip or the right error, and leaves nothing behind.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -47,7 +47,7 @@ constexpr std::array kNvcuvid = {
     "cuvidDestroyDecoder",    "cuvidDecodePicture",     "cuvidGetDecodeStatus",    "cuvidReconfigureDecoder",
     "cuvidMapVideoFrame64",   "cuvidUnmapVideoFrame64", "cuvidGetDecoderCaps"};
 
-// What NVDEC cannot do the CPU does, whatever the error and whenever it comes.
+// The CPU replaces NVDEC after any error at any time.
 TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
@@ -66,7 +66,7 @@ TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndSaysWhy) {
+TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidCreateDecoder",
@@ -129,7 +129,7 @@ TEST_F(NvdecFaults, AnyFailureOfTheDriverGivesTheClipOrATypedError) {
   }
 }
 
-TEST_F(NvdecFaults, PicturesThatNvdecCallsDamagedAreDecodedByTheCpu) {
+TEST_F(NvdecFaults, PicturesThatNvdecReportsAsDamagedAreDecodedByTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const int status : {8, 9}) {
@@ -172,7 +172,7 @@ TEST_F(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
+TEST_F(NvdecFaults, AMissingLibraryIsNoErrorAndTheReasonHelps) {
   GpuOptions options;
   options.cuda_library = fake_.cuda_path;
   options.nvcuvid_library = "/nowhere/libnvcuvid.so.1";
@@ -186,7 +186,7 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_EQ(clip.value().report.decoder, "software");
   EXPECT_EQ(clip.value().report.decoder_reason, gpu.value()->nvdec_reason());
 
-  options.nvcuvid_library = fake_.cuda_path;  // a library, but another one
+  options.nvcuvid_library = fake_.cuda_path;  // a library without the functions
   gpu = Gpu::Open(options);
   ASSERT_TRUE(gpu.ok());
   EXPECT_NE(gpu.value()->nvdec_reason().find("does not export cuvidGetDecoderCaps"), std::string::npos);
@@ -199,7 +199,7 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_NE(gpu.value()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
+TEST_F(NvdecFaults, ACodecUnknownToTheDriverIsUnsupported) {
   const ScopedFaults faults("cuvidGetDecoderCaps=1@4");
   const auto gpu = fake_.Open();
   ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
@@ -208,7 +208,7 @@ TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
   EXPECT_NE(fake_.Open()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, CapabilitiesAreAskedOnceAndDecide) {
+TEST_F(NvdecFaults, CapabilitiesAreQueriedOnceAndDecide) {
   const auto gpu = fake_.Open();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
   for (const NvdecCapability& capability : gpu->capabilities()) {
@@ -264,20 +264,20 @@ TEST_F(NvdecFaults, SeveralGpus) {
   EXPECT_EQ(none.status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(NvdecFaults, ABusyNvdecLeavesClipsToTheCpuIfItMay) {
+TEST_F(NvdecFaults, ClipsMayGoToTheCpuWhileNvdecIsBusy) {
   const auto gpu = fake_.Open({.nvdec_workers = 1, .cpu_workers = 1});
   JobGuard guard(1e9, 1 << 30);
   const JobGuard::Call call(guard, nullptr);
-  // Somebody decodes a very long video.
-  auto turn =
-      gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13}, DecodePath::kHardware, guard);
+  // Another clip is a very long video.
+  auto turn = gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13},
+                                              DecodePath::kHardware, guard);
   auto clip = Read(Clip(), Small(gpu));
   ASSERT_TRUE(clip.ok());
   EXPECT_EQ(clip.value().report.decoder, "software");
   EXPECT_EQ(clip.value().report.decoder_reason, "NVDEC was busy: the CPU was estimated to finish first");
 }
 
-TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
+TEST_F(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   auto cancel = std::make_shared<CancelToken>();
   {
@@ -301,7 +301,7 @@ TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
   }
 }
 
-TEST_F(NvdecFaults, CancelledInTheMiddleNothingIsLeft) {
+TEST_F(NvdecFaults, CancellationLeavesNothingBehind) {
   const auto path = Clip("long.mp4", "-g 1000");
   const auto gpu = fake_.Open();
   for (const int microseconds : {0, 500, 2000, 5000, 12000}) {
@@ -317,7 +317,7 @@ TEST_F(NvdecFaults, CancelledInTheMiddleNothingIsLeft) {
   EXPECT_EQ(gpu->stats().nvdec_running, 0);
 }
 
-TEST_F(NvdecFaults, AReaderThatFailedOrIsDoneHoldsNothing) {
+TEST_F(NvdecFaults, AFailedOrFinishedReaderReleasesEverything) {
   const auto gpu = fake_.Open();
   const int idle = fake_.cuda().live_handles();
   auto cancel = std::make_shared<CancelToken>();
@@ -325,7 +325,7 @@ TEST_F(NvdecFaults, AReaderThatFailedOrIsDoneHoldsNothing) {
                                  Windows{.seconds = 0.8, .stride = 0.8}, cancel);
   ASSERT_TRUE(reader.ok());
   ASSERT_TRUE(reader.value()->Next(cancel).ok());
-  EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips others have their turn
+  EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips the slot is free for others
   EXPECT_GT(fake_.cuda().live_handles(), idle);
   cancel->Cancel();
   EXPECT_EQ(reader.value()->Next(cancel).status().code(), StatusCode::kCancelled);

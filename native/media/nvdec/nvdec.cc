@@ -72,7 +72,7 @@ Status Nvdec::Start(const GpuOptions& options) {
   }
   if (engines_ == 0) {
     if (!failed.ok()) return failed;
-    return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a codec known here")
+    return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a supported codec")
         .With("library", library_.library());
   }
   workers_ = options.nvdec_workers > 0 ? options.nvdec_workers : kWorkersPerEngine * engines_;
@@ -86,7 +86,7 @@ Result<CUVIDDECODECAPS> Nvdec::QueryCaps(cudaVideoCodec codec, int chroma, int b
   caps.eCodecType = codec;
   caps.eChromaFormat = static_cast<cudaVideoChromaFormat>(chroma);
   caps.nBitDepthMinus8 = bit_depth - 8;
-  COSMOS_RETURN_IF_ERROR(device_.Check(api().GetDecoderCaps(&caps), "NVDEC does not say what it can decode",
+  COSMOS_RETURN_IF_ERROR(device_.Check(api().GetDecoderCaps(&caps), "NVDEC's capabilities cannot be queried",
                                        StatusCode::kLibrary));
   return caps;
 }

@@ -96,7 +96,7 @@ Status NvdecDecoder::OpenParser() {
   parameters.pfnDisplayPicture = Callback<const CUVIDPARSERDISPINFO, &NvdecDecoder::OnDisplay>;
   parameters.pExtVideoInfo = &extended_format_;
   return nvdec_.device().Check(nvdec_.api().CreateVideoParser(&parser_, &parameters),
-                               "NVDEC gives no parser");
+                               "NVDEC cannot create a parser");
 }
 
 Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
@@ -243,7 +243,7 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
   if (closing_) return 1;
   if (!session_.begun() || picture.CurrPicIdx < 0 ||
       picture.CurrPicIdx >= static_cast<int>(surfaces_.size())) {
-    Refuse("NVDEC's parser names a surface that is not there");
+    Refuse("NVDEC's parser decodes into a surface that does not exist");
     return 0;
   }
   Surface& surface = surfaces_[picture.CurrPicIdx];
@@ -261,7 +261,7 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
                .skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
   }
   if (surface.skipped) {
-    if (picture.ref_pic_flag) Refuse("one field of a picture is referred to and the other is not");
+    if (picture.ref_pic_flag) Refuse("only one field of a picture is a reference");
     return 1;
   }
   surface.decoded = true;
@@ -271,13 +271,13 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
 int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   if (closing_) return 1;
   if (shown.picture_index < 0 || shown.picture_index >= static_cast<int>(surfaces_.size())) {
-    Refuse("NVDEC's parser shows a surface that is not there");
+    Refuse("NVDEC's parser shows a surface that does not exist");
     return 0;
   }
   ++shown_;
   const int place = PlaceOf(shown);
   if (place == kUnknown) {
-    Refuse("NVDEC's parser shows a picture of no packet");
+    Refuse("NVDEC's parser shows a picture that belongs to no packet");
     return 1;
   }
   Surface& surface = surfaces_[shown.picture_index];

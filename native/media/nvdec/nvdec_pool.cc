@@ -163,7 +163,7 @@ Result<NvdecPool::Idle> NvdecPool::CreateNow(const DecoderShape& shape) const {
   SetRect(info.target_rect, shape.target);
   CUvideodecoder handle = nullptr;
   COSMOS_RETURN_IF_ERROR(device_.Check(library_.api().CreateDecoder(&handle, &info),
-                                       "NVDEC gives no decoder for " + SizeOf(shape)));
+                                       "NVDEC cannot create a decoder for " + SizeOf(shape)));
   return Idle{handle, shape, static_cast<int>(info.ulMaxWidth), static_cast<int>(info.ulMaxHeight)};
 }
 

@@ -106,7 +106,7 @@ bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
 // The behaviour of a decoder after a failed call is undocumented.
 Status NvdecSession::CheckUsable() const {
   if (begun() && !lease_.failed()) return {};
-  return {StatusCode::kEngine, "NVDEC's decoder failed before"};
+  return {StatusCode::kEngine, "NVDEC's decoder has failed before"};
 }
 
 Status NvdecSession::Decode(CUVIDPICPARAMS& picture) {
@@ -125,7 +125,7 @@ Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
   CUVIDGETDECODESTATUS status{};
   const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
   if (result == kNotSupported) return Health::kWhole;
-  COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC does not tell a picture's status"));
+  COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC cannot report the status of a picture"));
   switch (status.decodeStatus) {
     case cuvidDecodeStatus_InProgress: return Health::kNotYetKnown;
     case cuvidDecodeStatus_Error:
@@ -146,7 +146,7 @@ Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
   unsigned pitch = 0;
   Status status =
       Check(nvdec_.api().MapVideoFrame(lease_.handle(), shown.picture_index, &address, &pitch, &processing),
-            "NVDEC does not map a picture");
+            "NVDEC cannot map a picture");
   if (!status.ok()) {
     lease_.MarkFailed();
     return status;
@@ -156,17 +156,19 @@ Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
                                area.right - area.left, area.bottom - area.top, meter_);
   status = frame.ok() ? CopyPlanes(address, pitch, *frame.value()) : frame.status();
   // Everything queued must be complete before the surface is unmapped and before the frame can be freed.
-  Status waited = Check(nvdec_.device().api().EventRecord(event_, stream_), "a copy cannot be waited for");
-  waited = waited.ok() ? Check(nvdec_.device().api().EventSynchronize(event_), "the copy of a picture")
-                       : Check(nvdec_.device().api().StreamSynchronize(stream_), "the copy of a picture");
+  Status waited =
+      Check(nvdec_.device().api().EventRecord(event_, stream_), "the copy of a picture cannot be tracked");
+  waited = waited.ok()
+               ? Check(nvdec_.device().api().EventSynchronize(event_), "the copy of a picture failed")
+               : Check(nvdec_.device().api().StreamSynchronize(stream_), "the copy of a picture failed");
   const Status unmapped =
-      Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC does not unmap a picture");
+      Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC cannot unmap a picture");
   if (!unmapped.ok()) lease_.MarkFailed();
   for (const Status& failed : {status, waited, unmapped}) {
     if (!failed.ok()) return failed;
   }
   if (*meter_ > max_bytes_)
-    return Status(StatusCode::kLimit, "the pictures of a clip need more of the GPU's memory than maxBytes");
+    return Status(StatusCode::kLimit, "the pictures of a clip need more GPU memory than maxBytes");
   SetColour(*frame.value());
   return frame;
 }
