@@ -35,8 +35,8 @@ class VideoClipReader final : public ClipReader {
     std::vector<FrameInfo> frames;
     int missing = 0;
     int damaged = 0;
-    bool from_hardware = false;  // frames of it
-    bool from_cpu = false;
+    bool from_hardware = false;  // the hardware decoded some of the frames
+    bool from_cpu = false;       // the CPU decoded some of the frames
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
@@ -211,10 +211,11 @@ Status VideoClipReader::AddPicture(const WantedPicture& picture) {
   const std::span<const Use> uses(begin, end);
   const Use& first = uses.front();
   const int rank = scan_.index.rank(picture.place);
+  const bool from_hardware = decoder_->IsFromHardware(picture);
   for (const Use& use : uses) {
     COSMOS_ASSIGN_OR_RETURN(auto open, OpenClipAt(use.clip));
     OpenClip& clip = *open;
-    (decoder_->IsFromHardware(picture) ? clip.from_hardware : clip.from_cpu) = true;
+    (from_hardware ? clip.from_hardware : clip.from_cpu) = true;
     if (on_device) {
       clip.writer.Write(use.slot, picture.frame);
     } else if (&use == &first) {

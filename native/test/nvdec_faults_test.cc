@@ -86,7 +86,8 @@ TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
 }
 
 TEST_F(NvdecFaults, StickyErrorsLoseTheDevice) {
-  // The driver's double poisons its context, as the driver does; so the last test of such a device.
+  // The double poisons its context until it is reset, as the driver does, so this test uses a device of its
+  // own.
   const auto path = Clip();
   for (const char* function :
        {"cuvidCreateDecoder", "cuvidDecodePicture", "cuvidMapVideoFrame64", "cuvidParseVideoData"}) {

@@ -18,7 +18,7 @@ void PrintTo(const SharedFile& file, std::ostream* out) { *out << file.file; }
 class NvdecShared : public testing::TestWithParam<SharedFile> {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(path_)) GTEST_SKIP() << path_ << " is missing; set COSMOS_SHARED_MEDIA";
+    if (!std::filesystem::exists(path_)) GTEST_SKIP() << path_ << " is not here; set COSMOS_SHARED_MEDIA";
     FakeNvdec::Get().Reset();
   }
   std::filesystem::path path_ = SharedFolder() / GetParam().file;

@@ -87,7 +87,7 @@ Status NvdecDecoder::OpenParser() {
   std::copy_n(headers.begin(), extended_format_.format.seqhdr_data_length, extended_format_.raw_seqhdr_data);
   CUVIDPARSERPARAMS parameters{};
   parameters.CodecType = *NvdecCodec(filter_.parameters().codec_id);
-  parameters.ulMaxNumDecodeSurfaces = 1;  // until the sequence callback says
+  parameters.ulMaxNumDecodeSurfaces = 1;  // the sequence callback returns the real number
   parameters.ulErrorThreshold = 0;
   parameters.ulMaxDisplayDelay = 0;
   parameters.pUserData = this;
@@ -352,8 +352,8 @@ void NvdecDecoder::CheckHealth(Output& output, bool wait) {
       status = Status(StatusCode::kEngine, "NVDEC does not finish a picture");
     }
     output.checked = true;
-    const bool whole = status.ok() && health.value() == NvdecSession::Health::kWhole;
-    if (!whole) output.picture.damaged = true;
+    const bool intact = status.ok() && health.value() == NvdecSession::Health::kIntact;
+    if (!intact) output.picture.damaged = true;
     Fail(std::move(status));
   }
 }

@@ -120,17 +120,17 @@ Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
   COSMOS_RETURN_IF_ERROR(CheckUsable());
   // NVIDIA documents the status for these codecs only.
   const cudaVideoCodec codec = lease_.shape().codec;
-  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kWhole;
+  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kIntact;
   constexpr auto kNotSupported = static_cast<CUresult>(801);
   CUVIDGETDECODESTATUS status{};
   const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
-  if (result == kNotSupported) return Health::kWhole;
+  if (result == kNotSupported) return Health::kIntact;
   COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC cannot report the status of a picture"));
   switch (status.decodeStatus) {
     case cuvidDecodeStatus_InProgress: return Health::kNotYetKnown;
     case cuvidDecodeStatus_Error:
     case cuvidDecodeStatus_Error_Concealed: return Health::kDamaged;
-    default: return Health::kWhole;
+    default: return Health::kIntact;
   }
 }
 

@@ -33,7 +33,7 @@ class NvdecSession {
 
   Status Decode(CUVIDPICPARAMS& picture);
 
-  enum class Health { kWhole, kDamaged, kNotYetKnown };
+  enum class Health { kIntact, kDamaged, kNotYetKnown };
   // The state of the picture in this surface.
   Result<Health> HealthOf(int surface) const;
 
