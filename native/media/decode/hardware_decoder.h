@@ -1,5 +1,5 @@
-// The interface of hardware that decodes video beside the CPU. ClipDecoder knows hardware by these two
-// classes only; NVDEC is the one implementation.
+// The interface of hardware that decodes video beside the CPU. ClipDecoder knows hardware only by these two
+// classes: a new kind of hardware implements both, and Gpu::Open chooses the backend.
 #pragma once
 
 #include <memory>
