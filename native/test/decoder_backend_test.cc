@@ -12,8 +12,8 @@ namespace cosmos::test {
 namespace {
 
 struct Behaviour {
-  std::string why_not;
-  std::string open_error;
+  std::string why_not = {};
+  std::string open_error = {};
   int refuse_packet = -1;  // the place of a packet that is refused
   bool gives_up = false;
   int idle = 0;
