@@ -47,7 +47,7 @@ std::span<const std::uint8_t> BitstreamFilter::headers() const {
     case AV_CODEC_ID_MPEG1VIDEO:
     case AV_CODEC_ID_MPEG2VIDEO:
       return {parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)};
-    default: return {};  // what their containers keep is no part of the stream
+    default: return {};  // their extradata is not part of the bitstream
   }
 }
 

@@ -1,4 +1,5 @@
-// Packets as containers store them to packets as NVDEC's parser reads them.
+// Converts packets from the form that containers store to the form that NVDEC's parser reads: Annex B start
+// codes for H.264 and HEVC, one picture per packet for MPEG-4.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +12,12 @@ namespace cosmos {
 
 class BitstreamFilter {
  public:
-  // Keeps a copy of the parameters. Fails with kMedia when this FFmpeg lacks the filter that the stream
-  // needs.
+  // Copies the parameters. Fails with kMedia when this FFmpeg lacks the filter that the codec needs, or the
+  // filter rejects the stream.
   static Result<BitstreamFilter> Open(const AVCodecParameters& parameters);
 
-  // Takes the packet, which is blank afterwards, and calls `sink` for each that comes out of it. False: it is
-  // damaged.
+  // Consumes the packet, which is blank afterwards, and calls `sink` for each packet that the filter emits.
+  // Returns false when the packet is damaged.
   template <typename Sink>
   bool Apply(AVPacket& packet, Sink&& sink) {
     if (!filter_) {
@@ -36,14 +37,14 @@ class BitstreamFilter {
     if (filter_) av_bsf_flush(filter_.get());
   }
 
-  // As the container has them.
+  // The parameters as the container declares them.
   const AVCodecParameters& parameters() const { return *parameters_; }
-  // The headers to send before the first packet; empty where they are in the packets themselves.
+  // The headers to send before the first packet. Empty when the packets carry them.
   std::span<const std::uint8_t> headers() const;
 
  private:
   ff::CodecParameters parameters_{avcodec_parameters_alloc()};
-  ff::Filter filter_;  // null: packets are as they should be
+  ff::Filter filter_;  // null when packets need no conversion
   ff::Packet out_{av_packet_alloc()};
 };
 

@@ -8,7 +8,7 @@
 
 namespace cosmos {
 
-// Takes the place of a picture's first buffer, so that the picture's end is seen wherever it happens.
+// Wraps a picture's first buffer so that the picture's release is observed wherever it happens.
 struct BufferMeter::Holder {
   AVBufferRef* buffer;
   std::int64_t bytes;

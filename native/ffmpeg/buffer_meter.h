@@ -1,4 +1,4 @@
-// Counts the bytes of the pictures that a decoder holds, and refuses beyond a limit.
+// Counts the bytes of the pictures that a decoder holds and refuses to exceed a limit.
 #pragma once
 
 #include <atomic>
@@ -15,14 +15,14 @@ class BufferMeter {
   BufferMeter(std::int64_t max_bytes, std::int64_t max_pixels)
       : state_(std::make_shared<State>()), max_bytes_(max_bytes), max_pixels_(max_pixels) {}
 
-  // What FFmpeg's own check is to be set to. It comes before FFmpeg allocates its tables, and is on sizes
-  // padded for its SIMD.
+  // The value for AVCodecContext::max_pixels. FFmpeg checks it before it allocates its tables, against sizes
+  // padded for SIMD, so it must be larger than `max_pixels`.
   static std::int64_t PaddedPixels(std::int64_t max_pixels);
 
-  // What a decoder's get_buffer2 is to do. Pictures may outlive the meter.
+  // Implements AVCodecContext::get_buffer2. Pictures may outlive the meter.
   int Allocate(AVCodecContext* context, AVFrame* frame, int flags);
 
-  // The limit that was hit, if one was. From then on every allocation fails.
+  // Returns the limit that was exceeded, if any. From then on every allocation fails.
   Status Check() const;
 
  private:

@@ -1,4 +1,5 @@
-// What the FFmpeg that was found at run time can do.
+// Describes the FFmpeg libraries found at run time: versions, licence, and the demuxers and decoders that are
+// both present and allowed here.
 #pragma once
 
 #include <string>
@@ -11,7 +12,7 @@ struct FfmpegCapabilities {
   std::string avformat;
   std::string license;
   std::string configuration;
-  // Short names, of those that are allowed here.
+  // Short names. Only those on the allow lists.
   std::vector<std::string> demuxers;
   std::vector<std::string> decoders;
 };

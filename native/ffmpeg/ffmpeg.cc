@@ -36,7 +36,7 @@ void SilenceLog() {
 const AVCodec* FindDecoder(AVCodecID codec) {
   void* position = nullptr;
   while (const AVCodec* candidate = av_codec_iterate(&position)) {
-    // FFmpeg's own AV1 decoder only drives hardware, so a library must do it.
+    // FFmpeg's native AV1 decoder only drives hardware, so an external library must decode AV1.
     const bool hardware_only = codec == AV_CODEC_ID_AV1 && std::string_view(candidate->name) == "av1";
     if (candidate->id == codec && av_codec_is_decoder(candidate) && !hardware_only &&
         av_match_name(candidate->name, AllowedDecoders())) {

@@ -1,4 +1,5 @@
-// The only header that includes FFmpeg: its types with owners, and what differs between its versions.
+// The only header that includes FFmpeg. Gives its types owners, hides differences between its versions, and
+// holds the allow lists of demuxers and decoders.
 #pragma once
 
 #include <memory>
@@ -21,7 +22,7 @@ extern "C" {
 
 // Stream side data moved from AVStream to AVCodecParameters in FFmpeg 6.1.
 #define COSMOS_HAVE_CODED_SIDE_DATA (LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 30, 0))
-// Until FFmpeg 6 a decoder had to be told that get_buffer2 may be called from its threads.
+// Before FFmpeg 6, a decoder must be told that get_buffer2 may be called from its threads.
 #ifndef FF_API_THREAD_SAFE_CALLBACKS
 #define FF_API_THREAD_SAFE_CALLBACKS 0
 #endif
@@ -53,23 +54,23 @@ using FormatContext = std::unique_ptr<AVFormatContext, Free>;
 using ScalerContext = std::unique_ptr<SwsContext, Free>;
 using IoContext = std::unique_ptr<AVIOContext, Free>;
 
-// An AVERROR code in our words, e.g. "invalid data". FFmpeg's own log lines never leave this library: they
-// may quote memory addresses and file contents.
+// Describes an AVERROR code, e.g. "invalid data". FFmpeg's own messages are never passed on: they may quote
+// memory addresses and file contents.
 std::string ErrorName(int error);
 
-// A library writes nothing to its process's stderr. Idempotent.
+// Silences FFmpeg's log, because a library must not write to its process's stderr. Idempotent.
 void SilenceLog();
 
-// The decoder of choice for a codec among those that are allowed, or null.
+// Returns the preferred allowed decoder for a codec, or null.
 const AVCodec* FindDecoder(AVCodecID codec);
 
-// The allowed names, as the lists that FFmpeg's whitelist options take.
+// Comma-separated names, in the format of FFmpeg's whitelist options.
 const char* AllowedDemuxers();
 const char* AllowedDecoders();
-// Those that may look into a stream before its packets are ours to look at. Motion JPEG and FFV1 are not: a
-// picture of them can take hours, and nothing that they say is needed.
+// The decoders that FFmpeg may use while it probes a stream, before its packets have been checked. Excludes
+// Motion JPEG and FFV1, whose pictures can take hours to decode and tell nothing that is needed.
 const char* ProbedDecoders();
-// Of still pictures.
+// The decoders for still pictures.
 const char* AllowedPictureDecoders();
 
 }  // namespace cosmos::ff

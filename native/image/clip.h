@@ -1,4 +1,4 @@
-// The one thing that travels from decoder to engine.
+// A clip: the frames of one window of a video, as decoders produce them and engines consume them.
 #pragma once
 
 #include <cstddef>
@@ -22,17 +22,17 @@ struct ClipShape {
   bool operator==(const ClipShape&) const = default;
 };
 
-// Pixels in the memory of a GPU, complete: no stream still writes them.
+// Pixels in GPU memory. They are complete: no stream is still writing them.
 class DevicePixels {
  public:
   virtual ~DevicePixels() = default;
-  virtual int device() const = 0;             // its ordinal
-  virtual std::uint64_t address() const = 0;  // in that device's memory
+  virtual int device() const = 0;             // ordinal of the GPU
+  virtual std::uint64_t address() const = 0;  // in that GPU's memory
   virtual Status CopyToHost(std::uint8_t* out, std::size_t bytes) const = 0;
 };
 
-// T frames of RGB, uint8, planar: [T, 3, H, W], in host memory or in a GPU's. Immutable once its decoder has
-// handed it on.
+// T frames of planar 8-bit RGB, [T, 3, H, W], in host or GPU memory. Immutable once its decoder has handed it
+// on.
 class Clip {
  public:
   explicit Clip(const ClipShape& shape)
@@ -41,15 +41,15 @@ class Clip {
       : shape_(shape), device_pixels_(std::move(pixels)) {}
 
   const ClipShape& shape() const { return shape_; }
-  // Null: they are in host memory.
+  // Null when the pixels are in host memory.
   const DevicePixels* device_pixels() const { return device_pixels_.get(); }
 
-  // Of a clip in host memory.
+  // Valid only for clips in host memory.
   const std::uint8_t* data() const { return data_.get(); }
   std::uint8_t* frame(int index) { return data_.get() + shape_.frame_bytes() * index; }
   const std::uint8_t* frame(int index) const { return data_.get() + shape_.frame_bytes() * index; }
 
-  // `out` holds shape().bytes().
+  // Copies the pixels to `out`, which must hold shape().bytes() bytes, from wherever they are.
   Status CopyTo(std::uint8_t* out) const {
     if (device_pixels_) return device_pixels_->CopyToHost(out, shape_.bytes());
     std::memcpy(out, data_.get(), shape_.bytes());
@@ -57,7 +57,7 @@ class Clip {
   }
 
  private:
-  // A cache line, which is also what the widest SIMD store wants.
+  // One cache line, which is also the alignment that the widest SIMD stores need.
   static constexpr std::align_val_t kAlignment{64};
   struct Free {
     void operator()(std::uint8_t* data) const { ::operator delete(data, kAlignment); }

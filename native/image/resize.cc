@@ -18,7 +18,7 @@ namespace {
 constexpr int kChannels = 3;
 
 #if defined(__x86_64__)
-// Asked of the CPU itself: __builtin_cpu_supports needs support code that not every toolchain fills in.
+// Queries the CPU directly: __builtin_cpu_supports needs runtime support that not every toolchain provides.
 bool HasAvx2() {
   unsigned eax = 0;
   unsigned ebx = 0;
@@ -27,7 +27,7 @@ bool HasAvx2() {
   if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0) return false;
   unsigned saved = 0;
   __asm__("xgetbv" : "=a"(saved), "=d"(edx) : "c"(0));
-  constexpr unsigned kVectorRegisters = 0b110;  // the system keeps XMM and YMM across its switches
+  constexpr unsigned kVectorRegisters = 0b110;  // the OS saves XMM and YMM registers
   if ((saved & kVectorRegisters) != kVectorRegisters) return false;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2) != 0;
 }
@@ -43,14 +43,14 @@ const ResizeKernels& Kernels() {
 #endif
 }
 
-// Where the three channels of a row of pixels lie.
+// The memory layout of a row of pixels.
 struct RowLayout {
   int pixel_stride;
   int channel_stride;
 };
 
-// Rows [first, first + count) of `src`, resized along x to `width` pixels each, one after the other in `dst`,
-// which has kReadSlack spare bytes.
+// Resizes rows [first, first + count) of `src` horizontally to `width` pixels each. Writes them one after the
+// other to `dst`, which has kReadSlack spare bytes.
 void ResizeRows(const RgbImage& src, int first, int count, int width, RowLayout layout, std::uint8_t* dst) {
   const std::size_t src_stride = std::size_t{kChannels} * src.width;
   const std::size_t dst_stride = std::size_t{kChannels} * width;
@@ -79,8 +79,8 @@ void ResizeRows(const RgbImage& src, int first, int count, int width, RowLayout 
   }
   const HorizontalFilter bytes_filter{offsets.data(), weights.data(), width, steps};
 
-  // The padded windows of a row may end in the rows below it. Rows with too little below them are read from a
-  // copy that has room.
+  // The padded taps of a row may reach into the rows below it. Rows with too little below them are read from
+  // a padded copy.
   const std::size_t reach = std::size_t{1} * steps * kernels.lanes;
   std::vector<std::uint8_t> padded(src_stride + reach);
   for (int y = 0; y < count; ++y) {
@@ -94,12 +94,12 @@ void ResizeRows(const RgbImage& src, int first, int count, int width, RowLayout 
   }
 }
 
-// Both passes. Output row y goes in `segments` equal pieces, piece i to dst + i * segment_stride.
-void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, int segments,
-                std::uint8_t* dst) {
+// Runs both passes. Splits each output row into `parts` equal pieces and writes piece i to dst + i *
+// part_stride.
+void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, int parts, std::uint8_t* dst) {
   const int row_bytes = kChannels * width;
-  const int segment_bytes = row_bytes / segments;
-  const std::size_t segment_stride = std::size_t{1} * segment_bytes * height;
+  const int part_bytes = row_bytes / parts;
+  const std::size_t part_stride = std::size_t{1} * part_bytes * height;
   const ResizeFilter filter = TriangleFilter(src.height, height);
   const int first = filter.first.front();
   const int count = filter.first.back() + filter.count.back() - first;
@@ -108,14 +108,14 @@ void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, in
   ResizeRows(src, first, count, width, layout, rows.data());
 
   for (int y = 0; y < height; ++y) {
-    const std::uint8_t* window = rows.data() + std::size_t{1} * row_bytes * (filter.first[y] - first);
-    for (int i = 0; i < segments; ++i) {
-      const std::uint8_t* from = window + i * segment_bytes;
-      std::uint8_t* to = dst + segment_stride * i + std::size_t{1} * segment_bytes * y;
+    const std::uint8_t* source = rows.data() + std::size_t{1} * row_bytes * (filter.first[y] - first);
+    for (int i = 0; i < parts; ++i) {
+      const std::uint8_t* from = source + i * part_bytes;
+      std::uint8_t* to = dst + part_stride * i + std::size_t{1} * part_bytes * y;
       if (height == src.height) {
-        std::memcpy(to, from, segment_bytes);
+        std::memcpy(to, from, part_bytes);
       } else {
-        Kernels().vertical(from, row_bytes, filter.row(y), filter.count[y], to, segment_bytes);
+        Kernels().vertical(from, row_bytes, filter.row(y), filter.count[y], to, part_bytes);
       }
     }
   }
@@ -123,7 +123,7 @@ void ResizeInto(const RgbImage& src, int width, int height, RowLayout layout, in
 
 }  // namespace
 
-// Every operation is in Pillow's order: reassociating them would change the last bit of some weights.
+// The operations follow Pillow's order: reassociating them would change the last bit of some weights.
 ResizeFilter TriangleFilter(int in_size, int out_size) {
   const double scale = static_cast<double>(in_size) / out_size;
   const double support = std::max(scale, 1.0);
@@ -134,19 +134,19 @@ ResizeFilter TriangleFilter(int in_size, int out_size) {
   filter.first.resize(out_size);
   filter.count.resize(out_size);
   filter.weights.resize(std::size_t{1} * filter.taps * out_size);
-  std::vector<double> window(filter.taps);
+  std::vector<double> taps(filter.taps);
   for (int out = 0; out < out_size; ++out) {
     const double center = (out + 0.5) * scale;
     const int first = std::max(static_cast<int>(std::floor(center - support + 0.5)), 0);
     const int count = std::min(static_cast<int>(std::floor(center + support + 0.5)), in_size) - first;
     double total = 0;
     for (int i = 0; i < count; ++i) {
-      window[i] = std::max(1.0 - std::abs((i + first - center + 0.5) * inverse), 0.0);
-      total += window[i];
+      taps[i] = std::max(1.0 - std::abs((i + first - center + 0.5) * inverse), 0.0);
+      total += taps[i];
     }
     std::int32_t* weights = filter.weights.data() + std::size_t{1} * filter.taps * out;
     for (int i = 0; i < count; ++i) {
-      weights[i] = static_cast<std::int32_t>(std::floor(0.5 + window[i] / total * (1 << kWeightBits)));
+      weights[i] = static_cast<std::int32_t>(std::floor(0.5 + taps[i] / total * (1 << kWeightBits)));
     }
     filter.first[out] = first;
     filter.count[out] = count;

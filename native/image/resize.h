@@ -1,7 +1,8 @@
 // Pillow's antialiased bilinear resize, bit-exact: PIL.Image.resize((width, height), Image.BILINEAR).
 //
-// The horizontal pass runs first, always, as in CV-CUDA's pillowresize and in Pillow until 12.1. Newer ones
-// swap the passes where x grows and y shrinks, and so differ by one in some bytes there.
+// The horizontal pass always runs first, as in CV-CUDA's pillowresize and in Pillow up to 12.1. Later
+// versions of Pillow swap the passes where the width grows and the height shrinks, which changes some bytes
+// by one.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,11 @@
 
 namespace cosmos {
 
-// Squashes `src` (not empty) to `dst_width` x `dst_height` (each >= 1). `dst` holds 3 * dst_height *
-// dst_width bytes and becomes planar [3, height, width]: one frame of a clip.
+// Resizes `src` (not empty) to `dst_width` x `dst_height` (each >= 1), ignoring the aspect ratio. `dst` holds
+// 3 * dst_height * dst_width bytes and becomes planar [3, height, width]: one frame of a clip.
 void ResizeToPlanar(const RgbImage& src, int dst_width, int dst_height, std::uint8_t* dst);
 
-// The same pixels, interleaved.
+// The same, but interleaved.
 RgbImage Resize(const RgbImage& src, int dst_width, int dst_height);
 
 // The instruction set chosen at run time: "avx2" | "sse2" on x86-64, "neon" on arm64.

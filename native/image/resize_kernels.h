@@ -1,20 +1,21 @@
-// The two inner loops of resize, compiled once per instruction set.
+// The two inner loops of the resize, compiled once per instruction set.
 #pragma once
 
 #include <cstdint>
 
 namespace cosmos {
 
-// Weights are fixed point with this many fractional bits. As in Pillow: 32 - 8 bits of pixel - 2 of headroom.
+// Weights are fixed point with this many fractional bits. As in Pillow: 32 bits, less 8 of the pixel, less 2
+// of headroom.
 inline constexpr int kWeightBits = 22;
 
-// Source rows and intermediate rows must be readable this far past their last byte.
+// Source and intermediate rows must be readable this far past their last byte.
 inline constexpr int kReadSlack = 64;
 
-// What one output pixel reads from a source row: bytes [first, first + steps * lanes) of it.
+// Each output pixel reads the bytes [first, first + steps * lanes) of a source row.
 struct HorizontalFilter {
   const std::int32_t* first;    // [width], byte offsets
-  const std::int32_t* weights;  // [width, steps * lanes], one per byte, zero past the window
+  const std::int32_t* weights;  // [width, steps * lanes], one per byte, zero past the taps
   int width;
   int steps;
 };
@@ -22,16 +23,16 @@ struct HorizontalFilter {
 struct ResizeKernels {
   const char* name;
   int lanes;
-  // One row of 3-byte pixels to one row of `filter.width` pixels. Channel c of output pixel x goes to
-  // dst[x * pixel_stride + c * channel_stride].
+  // Resizes one row of 3-byte pixels to `filter.width` pixels. Channel c of output pixel x goes to dst[x *
+  // pixel_stride + c * channel_stride].
   void (*horizontal)(const std::uint8_t* src, const HorizontalFilter& filter, std::uint8_t* dst,
                      int pixel_stride, int channel_stride);
-  // The weighted sum of `taps` rows that lie `row_stride` bytes apart.
+  // Computes the weighted sum of `taps` rows that lie `row_stride` bytes apart.
   void (*vertical)(const std::uint8_t* rows, std::int64_t row_stride, const std::int32_t* weights, int taps,
                    std::uint8_t* dst, int bytes);
 };
 
-const ResizeKernels& BaselineResizeKernels();  // what every CPU of the architecture has
+const ResizeKernels& BaselineResizeKernels();  // runs on every CPU of the architecture
 #if defined(__x86_64__)
 const ResizeKernels& Avx2ResizeKernels();
 #endif

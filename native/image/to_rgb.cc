@@ -13,10 +13,10 @@
 namespace cosmos {
 namespace {
 
-// Exact arithmetic and full chroma interpolation: these pixels are what a model sees.
+// Exact arithmetic and full chroma interpolation, because the model sees these pixels.
 constexpr int kScalerFlags = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP;
 
-// "JPEG" formats are the plain ones with full range; swscale warns about them in vain.
+// The "JPEG" formats equal the plain ones with full range; swscale warns about them needlessly.
 AVPixelFormat WithoutJpegName(AVPixelFormat format) {
   switch (format) {
     case AV_PIX_FMT_YUVJ420P: return AV_PIX_FMT_YUV420P;
@@ -46,9 +46,9 @@ bool IsYuv(const AVPixFmtDescriptor& format) {
   return (format.flags & AV_PIX_FMT_FLAG_RGB) == 0 && format.nb_components >= 3;
 }
 
-// Whether each byte of RGB comes from one sample, by a table: grey, and RGB of more than 8 bits. swscale
-// takes all grey for full range, and 16 bits for 256 levels of 256, so that they come out one too bright.
-bool HasLevels(const AVPixFmtDescriptor& format, bool full_range) {
+// Whether each byte of RGB depends on one sample only, so that a table can convert it: grey, and RGB of more
+// than 8 bits. swscale treats all grey as full range and rounds 16-bit levels up to one too bright.
+bool UsesLevelTable(const AVPixFmtDescriptor& format, bool full_range) {
   constexpr std::uint64_t kOthers = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM |
                                     AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_FLOAT | AV_PIX_FMT_FLAG_BAYER;
   if ((format.flags & kOthers) != 0 || format.comp[0].depth > 16) return false;
@@ -57,8 +57,8 @@ bool HasLevels(const AVPixFmtDescriptor& format, bool full_range) {
   return format.comp[0].depth > 8 || (!is_rgb && !full_range);
 }
 
-// For each level of so many bits what it is of 255, to the nearest.
-std::vector<std::uint8_t> LevelsOf(int bit_depth, bool full_range) {
+// The 8-bit value of each level, rounded to the nearest.
+std::vector<std::uint8_t> LevelTable(int bit_depth, bool full_range) {
   const std::int64_t count = std::int64_t{1} << bit_depth;
   const std::int64_t black = full_range ? 0 : 16 * count / 256;
   const std::int64_t span = full_range ? count - 1 : 219 * count / 256;
@@ -72,19 +72,19 @@ std::vector<std::uint8_t> LevelsOf(int bit_depth, bool full_range) {
 
 constexpr AVPixelFormat kFullChroma = AV_PIX_FMT_YUV444P16LE;
 
-// The size in whole samples of chroma that are 2^shift pixels wide.
-int Whole(int size, int shift) { return -(-size >> shift) * (1 << shift); }
+// Rounds the size up to whole chroma samples, each 2^shift pixels wide.
+int RoundUpToChroma(int size, int shift) { return -(-size >> shift) * (1 << shift); }
 
-// What swscale takes for white in full range is 255 of 8 bits with zeros behind; white of n bits is 2^n - 1.
-// The factor between the two, in 65536ths.
-int WhiteOf(int bit_depth, bool full_range) {
+// In full range, swscale takes white to be 255 shifted left, but n-bit white is 2^n - 1. Returns the factor
+// between the two, in 65536ths.
+int WhiteScale(int bit_depth, bool full_range) {
   constexpr std::int64_t kOne = 1 << 16;
   if (!full_range || bit_depth <= 8) return kOne;
   const std::int64_t white = (std::int64_t{1} << bit_depth) - 1;
   return static_cast<int>(((kOne * 255 << (bit_depth - 8)) + white / 2) / white);
 }
 
-// One call of swscale: the same size and matrix on both sides, another format.
+// One run of swscale: the same size and matrix on both sides, different formats.
 struct Step {
   int width = 0;
   int height = 0;
@@ -96,7 +96,7 @@ struct Step {
   int contrast = 1 << 16;
 };
 
-// Null when swscale cannot do it or has no memory.
+// Returns null when swscale does not support the step or memory runs out.
 ff::ScalerContext MakeScaler(const Step& step) {
   ff::ScalerContext scaler(sws_alloc_context());
   if (!scaler) return nullptr;
@@ -109,7 +109,7 @@ ff::ScalerContext MakeScaler(const Step& step) {
   av_opt_set_int(scaler.get(), "sws_flags", kScalerFlags, 0);
   const AVPixFmtDescriptor* from = av_pix_fmt_desc_get(step.from);
   if (from->log2_chroma_w == 1 && from->log2_chroma_h == 1) {
-    // 4:2:0 chroma lies between two lines, in 1/256 of a line.
+    // 4:2:0 chroma lies halfway between two lines; the unit is 1/256 of a line.
     av_opt_set_int(scaler.get(), "src_v_chr_pos", 128, 0);
   }
   const int* matrix = sws_getCoefficients(step.matrix);
@@ -119,7 +119,7 @@ ff::ScalerContext MakeScaler(const Step& step) {
   return scaler;
 }
 
-// Null when there is no memory.
+// Returns null when memory runs out.
 ff::Frame MakeFrame(int width, int height, AVPixelFormat format) {
   ff::Frame frame(av_frame_alloc());
   if (!frame) return nullptr;
@@ -148,8 +148,8 @@ void CopyLuma(const AVFrame& from, int bytes_per_sample, AVFrame& to) {
 }  // namespace
 
 Orientation Orientation::FromDisplayMatrix(const std::int32_t* matrix) {
-  // A stored pixel (x, y) is shown at (a x + c y, b x + d y), each about 1, 0 or -1 for right angles: players
-  // and editors write rounded sines and cosines.
+  // A stored pixel (x, y) is shown at (a x + c y, b x + d y). For right angles each factor is about 1, 0 or
+  // -1: players and editors write rounded sines and cosines.
   const std::int32_t a = matrix[0];
   const std::int32_t b = matrix[1];
   const std::int32_t c = matrix[3];
@@ -174,7 +174,7 @@ RgbImage Orient(RgbImage image, Orientation orientation) {
   turned.width = orientation.transpose ? image.height : image.width;
   turned.height = orientation.transpose ? image.width : image.height;
   turned.data.resize(image.data.size());
-  // Where the source pixel of (0, 0) is, and how far apart those of its neighbours are.
+  // `origin` is the source of pixel (0, 0); the steps lead to the sources of its neighbours.
   const std::ptrdiff_t row = std::ptrdiff_t{3} * image.width;
   std::ptrdiff_t step_x = orientation.transpose ? row : 3;
   std::ptrdiff_t step_y = orientation.transpose ? 3 : row;
@@ -199,14 +199,14 @@ RgbImage Orient(RgbImage image, Orientation orientation) {
   return turned;
 }
 
-// As swscale's ff_yuv2rgb_c_init_tables, which no function of its gives.
+// Follows swscale's ff_yuv2rgb_c_init_tables, which no public function exposes.
 YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
                       UntaggedMatrix untagged) {
   constexpr std::int64_t kOne = 1 << 16;
   const int* table = sws_getCoefficients(MatrixOf(colorspace, lines, untagged));
   const bool full_range = range == AVCOL_RANGE_JPEG;
-  const std::int64_t contrast = WhiteOf(bit_depth, full_range);
-  // 13 bits of 16.
+  const std::int64_t contrast = WhiteScale(bit_depth, full_range);
+  // Rounds 16 fractional bits to 13.
   const auto rounded = [](std::int64_t value) {
     return static_cast<int>((value * (1 << 13) + kOne / 2) >> 16);
   };
@@ -226,7 +226,7 @@ RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
   const auto format = static_cast<AVPixelFormat>(frame.format);
   const AVPixelFormat plain = WithoutJpegName(format);
   const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
-  // Grey and RGB are formats of pictures too, where nobody tags what goes without saying.
+  // Grey and RGB are formats of still pictures too, which leave their full range untagged.
   const bool full_range = descriptor && !IsYuv(*descriptor) ? frame.color_range != AVCOL_RANGE_MPEG
                                                             : frame.color_range == AVCOL_RANGE_JPEG;
   return {frame.width, frame.height, plain, MatrixOf(frame.colorspace, frame.height, untagged_),
@@ -234,11 +234,11 @@ RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
 }
 
 Status RgbConverter::Prepare(const Geometry& geometry) {
-  if ((to_rgb_ || !levels_.empty()) && geometry == geometry_) return {};
+  if ((to_rgb_ || !level_table_.empty()) && geometry == geometry_) return {};
   to_rgb_.reset();
   to_full_chroma_.reset();
-  whole_luma_.reset();
-  levels_.clear();
+  padded_luma_.reset();
+  level_table_.clear();
   full_chroma_.reset();
   const std::string name =
       av_get_pix_fmt_name(geometry.format) ? av_get_pix_fmt_name(geometry.format) : "unknown";
@@ -250,9 +250,9 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
   const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(geometry.format);
   if (!descriptor || sws_isSupportedInput(geometry.format) <= 0) return unsupported;
   geometry_ = geometry;
-  if (HasLevels(*descriptor, geometry.full_range)) {
+  if (UsesLevelTable(*descriptor, geometry.full_range)) {
     const bool is_rgb = (descriptor->flags & AV_PIX_FMT_FLAG_RGB) != 0;
-    levels_ = LevelsOf(descriptor->comp[0].depth, is_rgb || geometry.full_range);
+    level_table_ = LevelTable(descriptor->comp[0].depth, is_rgb || geometry.full_range);
     return {};
   }
 
@@ -266,7 +266,7 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
   if (IsYuv(*descriptor)) {
     if (!PrepareFullChroma(geometry)) return unsupported;
     step.from = kFullChroma;
-    step.contrast = WhiteOf(descriptor->comp[0].depth, geometry.full_range);
+    step.contrast = WhiteScale(descriptor->comp[0].depth, geometry.full_range);
   }
   to_rgb_ = MakeScaler(step);
   if (!to_rgb_) return unsupported;
@@ -275,37 +275,37 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
 
 bool RgbConverter::PrepareFullChroma(const Geometry& geometry) {
   const AVPixFmtDescriptor& descriptor = *av_pix_fmt_desc_get(geometry.format);
-  // Samples move to other places, and keep their values: swscale must think nothing of ranges.
-  Step step{.width = Whole(geometry.width, descriptor.log2_chroma_w),
-            .height = Whole(geometry.height, descriptor.log2_chroma_h),
+  // This step moves samples and keeps their values, so swscale must not convert ranges.
+  Step step{.width = RoundUpToChroma(geometry.width, descriptor.log2_chroma_w),
+            .height = RoundUpToChroma(geometry.height, descriptor.log2_chroma_h),
             .from = geometry.format,
             .to = kFullChroma,
             .matrix = geometry.matrix};
-  // Where luma is interleaved with chroma it comes in whole samples already.
+  // Luma interleaved with chroma already covers whole chroma samples.
   const bool has_own_plane = descriptor.comp[0].plane != descriptor.comp[1].plane;
   if (has_own_plane && (step.width != geometry.width || step.height != geometry.height)) {
-    whole_luma_ = MakeFrame(step.width, step.height,
-                            descriptor.comp[0].step == 1 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_GRAY16LE);
-    if (!whole_luma_) return false;
+    padded_luma_ = MakeFrame(step.width, step.height,
+                             descriptor.comp[0].step == 1 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_GRAY16LE);
+    if (!padded_luma_) return false;
   }
   to_full_chroma_ = MakeScaler(step);
   full_chroma_ = MakeFrame(step.width, step.height, kFullChroma);
   return to_full_chroma_ && full_chroma_;
 }
 
-RgbConverter::Planes RgbConverter::WholePlanes(const AVFrame& frame) {
+RgbConverter::Planes RgbConverter::PaddedPlanes(const AVFrame& frame) {
   Planes planes;
   std::copy_n(std::begin(frame.data), planes.data.size(), planes.data.begin());
   std::copy_n(std::begin(frame.linesize), planes.pitch.size(), planes.pitch.begin());
-  if (whole_luma_) {
-    CopyLuma(frame, av_pix_fmt_desc_get(geometry_.format)->comp[0].step, *whole_luma_);
-    planes.data[0] = whole_luma_->data[0];
-    planes.pitch[0] = whole_luma_->linesize[0];
+  if (padded_luma_) {
+    CopyLuma(frame, av_pix_fmt_desc_get(geometry_.format)->comp[0].step, *padded_luma_);
+    planes.data[0] = padded_luma_->data[0];
+    planes.pitch[0] = padded_luma_->linesize[0];
   }
   return planes;
 }
 
-RgbImage RgbConverter::ByLevels(const AVFrame& frame) const {
+RgbImage RgbConverter::ConvertByTable(const AVFrame& frame) const {
   const AVPixFmtDescriptor& format = *av_pix_fmt_desc_get(geometry_.format);
   const bool is_rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
   RgbImage image{frame.width, frame.height, {}};
@@ -321,7 +321,7 @@ RgbImage RgbConverter::ByLevels(const AVFrame& frame) const {
       }
       std::uint8_t* out = &image.data[std::size_t{3} * image.width * y + channel];
       for (const std::uint16_t level : line) {
-        *out = levels_[level];
+        *out = level_table_[level];
         out += 3;
       }
     }
@@ -331,11 +331,11 @@ RgbImage RgbConverter::ByLevels(const AVFrame& frame) const {
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
   if (Status status = Prepare(GeometryOf(frame)); !status.ok()) return status;
-  if (!levels_.empty()) return ByLevels(frame);
+  if (!level_table_.empty()) return ConvertByTable(frame);
   Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
   const AVFrame* source = &frame;
   if (to_full_chroma_) {
-    const Planes planes = WholePlanes(frame);
+    const Planes planes = PaddedPlanes(frame);
     if (sws_scale(to_full_chroma_.get(), planes.data.data(), planes.pitch.data(), 0, full_chroma_->height,
                   full_chroma_->data, full_chroma_->linesize) != full_chroma_->height) {
       return failed;
@@ -343,7 +343,7 @@ Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
     source = full_chroma_.get();
   }
   RgbImage image{frame.width, frame.height, {}};
-  // swscale's SIMD writes whole vectors: past the end of a line, and of the last one too.
+  // swscale's SIMD writes whole vectors, which may run past the end of each line, the last included.
   constexpr int kSlack = 64;
   const std::size_t bytes = std::size_t{3} * image.width * image.height;
   image.data.resize(bytes + kSlack);

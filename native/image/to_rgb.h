@@ -1,4 +1,4 @@
-// Decoded pictures to 8-bit RGB at their own size, the right way up.
+// Converts decoded pictures to 8-bit RGB at their own size and turns them upright.
 #pragma once
 
 #include <array>
@@ -11,30 +11,30 @@
 
 namespace cosmos {
 
-// How a stored picture must be turned to be looked at: first transposed (rows become columns), then mirrored.
+// How to turn a stored picture for display: first transpose (rows become columns), then mirror.
 struct Orientation {
   bool transpose = false;
   bool flip_x = false;
   bool flip_y = false;
 
-  // From FFmpeg's 3x3 display matrix, as the ffmpeg command reads it: to the nearest degree. What is not a
-  // multiple of 90 then counts as upright.
+  // Reads FFmpeg's 3x3 display matrix as the ffmpeg command does: rounds the rotation to the nearest degree
+  // and treats anything but a multiple of 90 as upright.
   static Orientation FromDisplayMatrix(const std::int32_t* matrix);
-  // Clockwise degrees: 0, 90, 180 or 270. A mirroring is not counted.
+  // Clockwise rotation: 0, 90, 180 or 270 degrees. Ignores mirroring.
   int degrees() const;
   bool upright() const { return !transpose && !flip_x && !flip_y; }
 };
 
 RgbImage Orient(RgbImage image, Orientation orientation);
 
-// Which matrix a YUV picture is assumed to have that does not say.
+// The matrix assumed for YUV pictures that declare none.
 enum class UntaggedMatrix {
-  kBySize,  // BT.709 from 720 lines up, BT.601 below: video
+  kBySize,  // video: BT.709 from 720 lines up, BT.601 below
   kBt601,   // still images
 };
 
-// How RGB comes from YUV, in swscale's own fixed point, so that other code can compute the same bits. From
-// samples of 17 bits (of 15 that are multiplied by 4), chroma less its middle:
+// The conversion from YUV to RGB in swscale's fixed point, so that other code can compute the same bits. With
+// 17-bit samples (15 bits, multiplied by 4) and chroma relative to its midpoint:
 //   R = ((y - y_offset) * y_scale + cr * cr_to_r + 2^21) >> 22, clipped; and so on.
 struct YuvMatrix {
   int y_offset = 0;
@@ -47,19 +47,19 @@ struct YuvMatrix {
   bool operator==(const YuvMatrix&) const = default;
 };
 
-// Of a picture with these tags, this many lines and bits per sample, as RgbConverter understands them.
+// The matrix that RgbConverter uses for a picture with these tags, lines and bits per sample.
 YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
                       UntaggedMatrix untagged = UntaggedMatrix::kBySize);
 
-// Chroma is interpolated, the picture's own matrix (BT.601, 709, 2020, ...) and range are applied, and HDR is
-// not tone-mapped. Keeps its tables from picture to picture while the geometry stays the same.
+// Interpolates chroma, applies the picture's own matrix (BT.601, 709, 2020, ...) and range, and does not
+// tone-map HDR. Reuses its tables while the geometry of the pictures stays the same.
 //
-// A sample of 4:2:0 chroma covers two pixels each way, the last of an odd size too: swscale would stretch the
-// chroma of odd sizes over the picture, so it is given pictures whose size is whole samples of chroma.
+// A 4:2:0 chroma sample covers two pixels each way, including the last one of an odd size. swscale would
+// stretch the chroma of odd sizes over the picture instead, so it only gets pictures padded to whole chroma
+// samples.
 //
-// YUV goes through 4:4:4 with 16 bits: in one step from 4:2:0 swscale takes short cuts that differ from
-// version to version of FFmpeg and skip the vertical interpolation of chroma. In two, FFmpeg 5.1 and 8 give
-// the same bits.
+// YUV goes through 16-bit 4:4:4: in one step from 4:2:0, swscale takes shortcuts that differ between versions
+// of FFmpeg and skip the vertical interpolation of chroma. In two steps, FFmpeg 5.1 and 8 give the same bits.
 class RgbConverter {
  public:
   explicit RgbConverter(UntaggedMatrix untagged = UntaggedMatrix::kBySize) : untagged_(untagged) {}
@@ -75,7 +75,7 @@ class RgbConverter {
     bool full_range = false;
     bool operator==(const Geometry&) const = default;
   };
-  // What swscale takes: pointers into a frame, and into ours for what the frame lacks.
+  // The planes for swscale: pointers into the frame, or into padded_luma_.
   struct Planes {
     std::array<const std::uint8_t*, 4> data{};
     std::array<int, 4> pitch{};
@@ -84,15 +84,15 @@ class RgbConverter {
   Geometry GeometryOf(const AVFrame& frame) const;
   Status Prepare(const Geometry& geometry);
   bool PrepareFullChroma(const Geometry& geometry);
-  Planes WholePlanes(const AVFrame& frame);
-  RgbImage ByLevels(const AVFrame& frame) const;
+  Planes PaddedPlanes(const AVFrame& frame);
+  RgbImage ConvertByTable(const AVFrame& frame) const;
 
   UntaggedMatrix untagged_;
   Geometry geometry_;
-  std::vector<std::uint8_t> levels_;  // 8 bits of every level, where that is all there is to it
-  ff::ScalerContext to_full_chroma_;  // for YUV only
-  ff::Frame whole_luma_;              // luma of whole samples of chroma, where the picture's is not
-  ff::Frame full_chroma_;             // what comes out of it
+  std::vector<std::uint8_t> level_table_;  // the byte of each level, for formats that need no matrix
+  ff::ScalerContext to_full_chroma_;       // only for YUV
+  ff::Frame padded_luma_;                  // luma padded to whole chroma samples, if it is not
+  ff::Frame full_chroma_;                  // the output of to_full_chroma_
   ff::ScalerContext to_rgb_;
 };
 

@@ -328,8 +328,8 @@ DecodeReport VideoClipReader::Report(bool by_hardware) {
   report.decoder = by_hardware ? request_.gpu->backend()->id() : "software";
   report.rotation = orientation_.degrees();
   // The container of a joined recording states the duration of one part only.
-  const bool joined =
-      demuxer_->may_be_joined() && (scan_.index.joined() || scan_.EndSeconds() > demuxer_->duration());
+  const bool joined = demuxer_->may_be_concatenated() &&
+                      (scan_.index.has_clock_resets() || scan_.EndSeconds() > demuxer_->duration());
   report.duration = demuxer_->duration() > 0 && !joined ? demuxer_->duration() : scan_.EndSeconds();
   if (counts.damage > reported_damage_) {
     report.warnings.push_back(std::to_string(counts.damage - reported_damage_) +

@@ -82,7 +82,7 @@ Result<std::optional<ParallelResult>> DecodeInParallel(const ParallelDecode& job
     threads.reserve(parts.size());
     for (std::size_t i = 1; i < parts.size(); ++i) {
       threads.emplace_back([&job, &part = parts[i]] {
-        const JobMemory::Counted counted(job.guard.memory());
+        const JobMemory::MeterScope counted(job.guard.memory());
         try {
           part.status = OpenAndDecode(job, part);
         } catch (const std::exception& error) {

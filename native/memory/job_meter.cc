@@ -8,56 +8,56 @@
 #include <limits>
 #include <new>
 
-// No exceptions and nothing of the C++ library that is more than a header: this is linked into C.
+// Uses no exceptions and only header parts of the C++ library, because C programs link it.
 
 struct cosmos_meter {
   explicit cosmos_meter(std::size_t most) : limit(most) {}
 
-  // `more` bytes, for a block that has `size` with them.
-  bool Take(std::size_t more, std::size_t size) {
-    if (size < kMost) {
+  // Reserves `more` bytes for a block whose total size becomes `size`.
+  bool Reserve(std::size_t more, std::size_t size) {
+    if (size < kMaxBytes) {
       const std::size_t held = bytes.fetch_add(more, std::memory_order_relaxed) + more;
       if (held <= limit) return true;
       exceeded.store(true, std::memory_order_relaxed);
-      if (size <= kSmall && held <= limit + kReserve) return true;
-      Give(more);
+      if (size <= kSmallBlock && held <= limit + kReserve) return true;
+      Release(more);
     }
     exceeded.store(true, std::memory_order_relaxed);
     return false;
   }
-  // Whoever takes the last byte of a job that is over ends the meter.
-  void Give(std::size_t size) {
+  // The release of the last byte destroys the meter, so it must have been closed by then.
+  void Release(std::size_t size) {
     if (bytes.fetch_sub(size, std::memory_order_acq_rel) == size) {
       this->~cosmos_meter();
       std::free(this);
     }
   }
 
-  // The job itself holds some bytes too, until it is over: its own.
-  static constexpr std::size_t kOwn = 64;
-  static constexpr std::size_t kSmall = std::size_t{4} << 20;
+  // An open job holds these bytes itself, so that the count reaches zero only after it is closed.
+  static constexpr std::size_t kOpenBytes = 64;
+  static constexpr std::size_t kSmallBlock = std::size_t{4} << 20;
   static constexpr std::size_t kReserve = std::size_t{64} << 20;
-  static constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 4;
+  static constexpr std::size_t kMaxBytes = std::numeric_limits<std::size_t>::max() / 4;
 
   const std::size_t limit;
-  std::atomic<std::size_t> bytes = kOwn;
+  std::atomic<std::size_t> bytes = kOpenBytes;
   std::atomic<bool> exceeded = false;
 };
 
 namespace {
 
-// Lies in front of what the caller gets.
+// Stored directly before the bytes that the caller gets.
 struct Header {
   cosmos_meter* meter;
-  std::size_t offset;  // of the caller's bytes in the whole
-  std::size_t size;    // of the whole
+  std::size_t offset;  // of the caller's bytes within the allocation
+  std::size_t size;    // of the allocation
 };
 constexpr std::size_t kLeastOffset = 32;
 static_assert(sizeof(Header) <= kLeastOffset && kLeastOffset % alignof(std::max_align_t) == 0);
 
 thread_local cosmos_meter* current = nullptr;
 
-char* Behind(void* base, const Header& header) {
+char* WriteHeader(void* base, const Header& header) {
   char* block = static_cast<char*>(base) + header.offset;
   new (block - sizeof(Header)) Header(header);
   return block;
@@ -65,29 +65,29 @@ char* Behind(void* base, const Header& header) {
 
 Header HeaderOf(void* block) { return *(static_cast<Header*>(block) - 1); }
 
-void* Base(void* block) { return static_cast<char*>(block) - HeaderOf(block).offset; }
+void* BaseOf(void* block) { return static_cast<char*>(block) - HeaderOf(block).offset; }
 
-// A whole whose base `allocate` gives, or null.
+// Makes a block from what `allocate` returns, or returns null.
 template <typename Allocate>
 char* NewBlock(std::size_t size, std::size_t offset, Allocate allocate) {
   if (size > std::numeric_limits<std::size_t>::max() - offset) return nullptr;
   const Header header{current, offset, size + offset};
-  if (header.meter && !header.meter->Take(header.size, header.size)) return nullptr;
+  if (header.meter && !header.meter->Reserve(header.size, header.size)) return nullptr;
   void* base = allocate(header.size);
-  if (base) return Behind(base, header);
-  if (header.meter) header.meter->Give(header.size);
+  if (base) return WriteHeader(base, header);
+  if (header.meter) header.meter->Release(header.size);
   return nullptr;
 }
 
-// What a new thread is to do. It lies in a block of the thread's job, which so outlives the thread.
-struct Start {
+// The arguments of a new thread. They lie in a block of the thread's job, so the meter outlives the thread.
+struct ThreadStart {
   void* (*run)(void*);
   void* argument;
 };
 
 void* RunInJob(void* block) {
   current = HeaderOf(block).meter;
-  const Start start = *static_cast<Start*>(block);
+  const ThreadStart start = *static_cast<ThreadStart*>(block);
   void* result = start.run(start.argument);
   current = nullptr;
   cosmos_free(block);
@@ -100,12 +100,12 @@ extern "C" {
 
 cosmos_meter* cosmos_meter_open(std::size_t limit) {
   void* memory = std::malloc(sizeof(cosmos_meter));
-  const std::size_t most = std::min(limit, cosmos_meter::kMost) + cosmos_meter::kOwn;
+  const std::size_t most = std::min(limit, cosmos_meter::kMaxBytes) + cosmos_meter::kOpenBytes;
   return memory ? new (memory) cosmos_meter(most) : nullptr;
 }
 
 void cosmos_meter_close(cosmos_meter* meter) {
-  if (meter) meter->Give(cosmos_meter::kOwn);
+  if (meter) meter->Release(cosmos_meter::kOpenBytes);
 }
 
 cosmos_meter* cosmos_meter_enter(cosmos_meter* meter) {
@@ -115,7 +115,7 @@ cosmos_meter* cosmos_meter_enter(cosmos_meter* meter) {
 }
 
 std::size_t cosmos_meter_bytes(const cosmos_meter* meter) {
-  return meter->bytes.load(std::memory_order_relaxed) - cosmos_meter::kOwn;
+  return meter->bytes.load(std::memory_order_relaxed) - cosmos_meter::kOpenBytes;
 }
 
 bool cosmos_meter_exceeded(const cosmos_meter* meter) {
@@ -135,7 +135,7 @@ int cosmos_posix_memalign(void** block, std::size_t alignment, std::size_t size)
   return *block ? 0 : ENOMEM;
 }
 
-// Like glibc's, it does not keep more than the alignment of everything.
+// Like glibc's realloc, it preserves no alignment beyond that of std::max_align_t.
 void* cosmos_realloc(void* block, std::size_t size) {
   if (!block) return cosmos_malloc(size);
   Header header = HeaderOf(block);
@@ -143,28 +143,28 @@ void* cosmos_realloc(void* block, std::size_t size) {
   const std::size_t before = header.size;
   header.size = header.offset + size;
   const bool grows = header.size > before;
-  if (header.meter && grows && !header.meter->Take(header.size - before, header.size)) return nullptr;
-  void* base = std::realloc(Base(block), header.size);
+  if (header.meter && grows && !header.meter->Reserve(header.size - before, header.size)) return nullptr;
+  void* base = std::realloc(BaseOf(block), header.size);
   if (!base) {
-    if (header.meter && grows) header.meter->Give(header.size - before);
+    if (header.meter && grows) header.meter->Release(header.size - before);
     return nullptr;
   }
-  if (header.meter && !grows) header.meter->Give(before - header.size);
-  return Behind(base, header);
+  if (header.meter && !grows) header.meter->Release(before - header.size);
+  return WriteHeader(base, header);
 }
 
 void cosmos_free(void* block) {
   if (!block) return;
   const Header header = HeaderOf(block);
-  std::free(Base(block));
-  if (header.meter) header.meter->Give(header.size);
+  std::free(BaseOf(block));
+  if (header.meter) header.meter->Release(header.size);
 }
 
 int cosmos_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
                           void* argument) {
-  void* block = cosmos_malloc(sizeof(Start));
+  void* block = cosmos_malloc(sizeof(ThreadStart));
   if (!block) return EAGAIN;
-  new (block) Start{run, argument};
+  new (block) ThreadStart{run, argument};
   const int error = pthread_create(thread, attributes, RunInJob, block);
   if (error != 0) cosmos_free(block);
   return error;

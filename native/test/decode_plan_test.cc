@@ -199,14 +199,14 @@ TEST(FrameIndex, AClockThatStartsOverIsAJoinedRecording) {
 TEST(FrameIndex, TimesAtTheEndsOfTheirRangeAddUp) {
   std::vector<IndexedPacket> packets;
   for (int gop = 0; gop < 20; ++gop) {
-    packets.push_back({.pts = -kMostTime, .dts = -kMostTime, .keyframe = true});
-    packets.push_back({.pts = kMostTime, .dts = kMostTime});
+    packets.push_back({.pts = -kMaxTime, .dts = -kMaxTime, .keyframe = true});
+    packets.push_back({.pts = kMaxTime, .dts = kMaxTime});
   }
   const FrameIndex index(packets);
   ASSERT_EQ(index.frame_count(), 40);
   for (int rank = 1; rank < 40; ++rank) {
     EXPECT_LE(index.time(rank - 1), index.time(rank));
-    EXPECT_LE(index.time(rank), kMostTime);
+    EXPECT_LE(index.time(rank), kMaxTime);
   }
 }
 
@@ -217,7 +217,7 @@ TEST(FrameIndex, TimesAreDealtOutInTheOrderOfDisplay) {
                                               {.pts = 30, .dts = 30},
                                               {.pts = 40, .dts = 40},
                                               {.pts = 50, .dts = 50}};
-  const FrameIndex index(packets, /*made_up=*/false, {0, 2, 1, 4, 3});
+  const FrameIndex index(packets, /*synthetic_times=*/false, {0, 2, 1, 4, 3});
   ASSERT_EQ(index.frame_count(), 4);
   const std::vector<int> places = {2, 1, 4, 3};
   for (int rank = 0; rank < 4; ++rank) {
@@ -237,7 +237,7 @@ TEST(FrameIndex, AClockThatStepsBackWithinAGroupIsNoReordering) {
     packets.push_back({.pts = time, .dts = time, .keyframe = place == 0});
     display.push_back(place);
   }
-  const FrameIndex index(packets, /*made_up=*/false, display);
+  const FrameIndex index(packets, /*synthetic_times=*/false, display);
   EXPECT_EQ(index.reorder_depth(), 0);
   EXPECT_FALSE(index.seekable());
   for (int rank = 1; rank < 200; ++rank) EXPECT_EQ(index.time(rank), index.time(rank - 1) + 1);
@@ -262,7 +262,7 @@ TEST(FrameIndex, AKeyframeWithTheTimeOfTheFrameBeforeItIsNoReset) {
   std::vector<IndexedPacket> packets;
   for (int place = 0; place < 12; ++place) packets.push_back({.pts = place / 4, .keyframe = place % 3 == 0});
   const FrameIndex index(packets);
-  EXPECT_FALSE(index.joined());
+  EXPECT_FALSE(index.has_clock_resets());
   for (int rank = 0; rank < 12; ++rank) {
     EXPECT_EQ(index.place(rank), rank);
     EXPECT_EQ(index.time(rank), rank / 4);
@@ -277,7 +277,7 @@ TEST(FrameIndex, PicturesThatAreNotShownUseUpTimesOfDecoding) {
     for (const std::int64_t time : times) packets.push_back({.pts = time, .dts = time});
     packets[0].keyframe = true;
     packets[1].shown = packets[2].shown = false;
-    return FrameIndex(packets, /*made_up=*/false, display);
+    return FrameIndex(packets, /*synthetic_times=*/false, display);
   };
   const FrameIndex decoding = index_of(std::array<std::int64_t, 6>{0, 1, 2, 3, 4, 5});
   // As muxers write what was shown before the first time there is.

@@ -198,7 +198,7 @@ int main() {
   VALUE(Selector, kMin, OptProfileSelector, kMIN)
   VALUE(Selector, kOpt, OptProfileSelector, kOPT)
   VALUE(Selector, kMax, OptProfileSelector, kMAX)
-  VALUE(Allocation, kStatic, ExecutionContextAllocationStrategy, kSTATIC)
+  VALUE(Allocation, kUserManaged, ExecutionContextAllocationStrategy, kUSER_MANAGED)
   VALUE(ApiLanguage, kCpp, APILanguage, kCPP)
   VALUE(Severity, kInternalError, ILogger::Severity, kINTERNAL_ERROR)
   VALUE(Severity, kError, ILogger::Severity, kERROR)

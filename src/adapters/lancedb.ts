@@ -4,7 +4,7 @@
  */
 import type { AnyEmbedder } from '../client/types.ts'
 import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
-import { isBytes } from '../source/given.ts'
+import { isBytes } from '../source/type-guards.ts'
 import type { ItemInput, VideoInput } from '../types.ts'
 import { type MediaStringOptions, videoFrom } from './media-string.ts'
 

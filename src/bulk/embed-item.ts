@@ -1,7 +1,7 @@
 /** From a planned item to its rows, however often that takes. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { type CosmosEmbedError, MediaError } from '../errors.ts'
-import { ours } from '../base/native-failure.ts'
 import type { Embedder, Segment, TextEmbedding, VideoEmbedding, Warning } from '../types.ts'
 import { type Columns, carry } from './columns.ts'
 import { type PlannedItem, withRange } from './row.ts'
@@ -33,7 +33,7 @@ export async function embedItem(
       return await embedOnce(item, way)
     } catch (thrown) {
       signal.throwIfAborted()
-      const failure = ours(thrown)
+      const failure = toCosmosEmbedError(thrown)
       if (failure.code === 'device_lost' || failure.code === 'closed') throw failure
       if (!failure.retryable || tries >= retries) return { id: item.id, failure }
     }

@@ -1,8 +1,8 @@
 /** An index as one file of JSON lines. */
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError } from '../errors.ts'
-import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
 import { writeWhole } from './durable.ts'
 import { linesOf, naming, unrepeated } from './files.ts'
@@ -43,7 +43,7 @@ class JsonlSink implements VectorSink {
 
   async #open(wanted: IndexDescription): Promise<void> {
     const folder = await realpath(path.dirname(this.#file))
-    this.#letGo = await holdName('index', path.join(folder, path.basename(this.#file)))
+    this.#letGo = await acquireProcessLock('index', path.join(folder, path.basename(this.#file)))
     if (!this.#letGo) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
     const there = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
     const size = (await stat(this.#file).catch(() => undefined))?.size ?? 0

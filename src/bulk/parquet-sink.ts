@@ -1,8 +1,8 @@
 /** An index as a folder of Parquet parts. */
 import { mkdir, readdir, readFile, realpath, unlink } from 'node:fs/promises'
 import path from 'node:path'
+import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError, SourceError } from '../errors.ts'
-import { holdName } from '../base/process-lock.ts'
 import { agree } from './description.ts'
 import { syncFolder, writeNew, writeWhole } from './durable.ts'
 import { named, naming, unrepeated } from './files.ts'
@@ -58,7 +58,7 @@ class ParquetSink implements VectorSink {
     try {
       await naming(this.#folder, async () => {
         await mkdir(this.#folder, { recursive: true })
-        this.#letGo = await holdName(`index-${this.#prefix}`, await realpath(this.#folder))
+        this.#letGo = await acquireProcessLock(`index-${this.#prefix}`, await realpath(this.#folder))
         if (!this.#letGo) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
         await this.#describe(wanted)
         await this.#clean()

@@ -2,12 +2,12 @@ import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
 
 import binding from '#binding'
+import { translateNativeFailure } from '../base/native-failure.ts'
+import { VERSION } from '../base/version.ts'
+import { findOnnxRuntime } from '../device/onnxruntime-library.ts'
 import { createEmbedder, demoModel } from '../embedder.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
-import { findOnnxRuntime } from '../device/onnxruntime-library.ts'
-import { fromNative } from '../base/native-failure.ts'
-import { type EmbedderOptions, resolveOptions } from '../options.ts'
-import { VERSION } from '../base/version.ts'
+import { type EmbedderOptions, resolveEmbedderOptions } from '../options.ts'
 import {
   type Command,
   deviceOption,
@@ -72,7 +72,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     await finding('native addon', addon),
     await finding('video codecs', codecs),
     await finding('ONNX Runtime', onnxRuntime),
-    ...(await gpuFindings({ binding, options: resolveOptions(given), model, signal: io.signal })),
+    ...(await gpuFindings({ binding, options: resolveEmbedderOptions(given), model, signal: io.signal })),
     await finding('embedding', () => embedding(given, io.signal)),
   ]
   if (values.json) {
@@ -94,7 +94,7 @@ async function finding(
   try {
     return { check, ...(await look()) }
   } catch (thrown) {
-    const error = fromNative(thrown)
+    const error = translateNativeFailure(thrown)
     if (!(error instanceof CosmosEmbedError)) throw error
     const { command } = error.details
     const fix = command === undefined ? errorTable[error.code].advice : `run: ${command}`

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
+import { similarity } from '../base/similarity.ts'
 import { videoFiles } from '../bulk/video-files.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { ErrorCode } from '../errors.ts'
-import { ours } from '../base/native-failure.ts'
-import { similarity } from '../base/similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
@@ -94,7 +94,7 @@ export async function indexFolder(
     } catch (error) {
       // What was stopped is not done.
       io.signal.throwIfAborted()
-      const { code, message } = ours(error)
+      const { code, message } = toCosmosEmbedError(error)
       failed.push({ file, code, message })
       progress.tick(path.basename(file))
       return undefined

@@ -1,8 +1,7 @@
 import process from 'node:process'
-
+import { stopGraceMs } from '../base/native-job.ts'
 import { createEmbedder } from '../embedder.ts'
 import type * as http from '../http/index.ts'
-import { overdueMs } from '../base/native-job.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
 import { flagHelp } from './serve-flags.ts'
@@ -50,7 +49,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     return 0
   } finally {
     // Whatever does not hear that it was cancelled must not keep the process up.
-    const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * overdueMs)
+    const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * stopGraceMs)
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     clearTimeout(overdue)

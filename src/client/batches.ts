@@ -1,9 +1,9 @@
 /** Items that wait together become one request, which is taken apart again where one of them is bad. */
 import { abortable } from '../base/abort.ts'
+import { withIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import type { Call } from '../call/calls.ts'
 import type { CosmosEmbedError } from '../errors.ts'
-import { withIndex } from '../call/item-errors.ts'
-import { ours } from '../base/native-failure.ts'
 import type { Priority, RequestType } from '../types.ts'
 import type { Vectors } from './answer.ts'
 import type { Embedded } from './types.ts'
@@ -112,7 +112,7 @@ export class Gatherer {
     const { call, send } = this.#way
     const sent = await send({ requestType, entries }).catch((thrown: unknown) => {
       call.signal.throwIfAborted()
-      return ours(thrown)
+      return toCosmosEmbedError(thrown)
     })
     if (!(sent instanceof Error)) {
       for (const [place, { item, resolve }] of entries.entries()) resolve(embedded(item, sent, place))

@@ -1,12 +1,12 @@
 import { abortable } from '../base/abort.ts'
-import { type Call, Calls } from '../call/calls.ts'
-import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
-import { atItem, withIndex } from '../call/item-errors.ts'
-import { handOut, ItemStream, settled } from '../call/item-stream.ts'
-import { ours } from '../base/native-failure.ts'
-import { Slots } from '../schedule/slots.ts'
+import { addItemIndex, withIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { rank } from '../base/similarity.ts'
-import { holdStreams } from '../source/given.ts'
+import { type Call, Calls } from '../call/calls.ts'
+import { ItemStream, settleItem, streamResults } from '../call/item-stream.ts'
+import { CosmosEmbedError, InvalidArgumentError, RemoteError } from '../errors.ts'
+import { PrioritySemaphore } from '../schedule/priority-semaphore.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -50,7 +50,7 @@ class HttpEmbedder implements EmbedderClient {
   readonly #transport: Transport
   readonly #calls = new Calls('client')
   /** Somebody waits for a query: it is not behind bulk work. */
-  readonly #slots: Record<Priority, Slots>
+  readonly #slots: Record<Priority, PrioritySemaphore>
   /** Of what no caller owns. */
   readonly #life = new AbortController()
   #model: Promise<string> | undefined
@@ -59,7 +59,10 @@ class HttpEmbedder implements EmbedderClient {
   constructor(options: ResolvedClient) {
     this.#options = options
     this.#transport = new Transport(options)
-    this.#slots = { query: new Slots(options.maxParallel), bulk: new Slots(options.maxParallel) }
+    this.#slots = {
+      query: new PrioritySemaphore(options.maxParallel),
+      bulk: new PrioritySemaphore(options.maxParallel),
+    }
   }
 
   embed = ((request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> =>
@@ -120,7 +123,7 @@ class HttpEmbedder implements EmbedderClient {
   ): AsyncGenerator<SettledEmbedded<I>, void, undefined> {
     const given = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
     const call = this.#calls.begin(given.signal)
-    yield* handOut(call, this.#stream(call, items, given))
+    yield* streamResults(call, this.#stream(call, items, given))
   }
 
   #stream<I extends ItemInput>(
@@ -136,7 +139,7 @@ class HttpEmbedder implements EmbedderClient {
     let done = 0
     const embedOne = async (input: I, index: number) => {
       read = index + 1
-      const one = await settled(input, index, async () => gatherer.embed(wireItem(input), index))
+      const one = await settleItem(input, index, async () => gatherer.embed(wireItem(input), index))
       if (one.status === 'fulfilled') {
         const total = Array.isArray(items) ? items.length : read
         onProgress?.(progress({ done: ++done, total, index, key: one.key }))
@@ -197,10 +200,10 @@ class HttpEmbedder implements EmbedderClient {
       this.#calls.drain()
     } else {
       this.#calls.cancel()
-      this.#life.abort(this.#calls.closed())
+      this.#life.abort(this.#calls.closedError())
     }
     await this.#calls.idle()
-    this.#life.abort(this.#calls.closed())
+    this.#life.abort(this.#calls.closedError())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -233,7 +236,7 @@ class HttpEmbedder implements EmbedderClient {
         for (const [place, { item }] of entries.entries()) {
           const text = await item.write({ maxInlineBytes, signal }).catch((failure: unknown) => {
             signal.throwIfAborted()
-            throw atItem(ours(failure), place)
+            throw addItemIndex(toCosmosEmbedError(failure), place)
           })
           inputs.push(text)
         }
@@ -285,7 +288,7 @@ class HttpEmbedder implements EmbedderClient {
 
 /** A stream is the call's from the moment it is passed, and closed when the call ends, whichever way. */
 async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
-  const release = holdStreams(inputs)
+  const release = adoptStreams(inputs)
   try {
     return await work()
   } finally {

@@ -1,7 +1,7 @@
 /** Media as bytes: what goes inline into a request. Read when the request's turn comes, and no sooner. */
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/given.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/type-guards.ts'
 import type { Picture, VideoInput } from '../types.ts'
 import { encodePng, joined } from './png.ts'
 

@@ -1,6 +1,6 @@
 /** Options of a client and of its calls. Checked by hand: the client brings no dependency into a browser. */
 import { InvalidArgumentError } from '../errors.ts'
-import { isSignal } from '../source/given.ts'
+import { isSignal } from '../source/type-guards.ts'
 import type { EmbedStreamOptions } from '../types.ts'
 import type { ClientOptions } from './types.ts'
 

@@ -1,7 +1,8 @@
 /** The documented request, in process and on the wire. */
+
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { InvalidRequestError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
-import { ours } from '../base/native-failure.ts'
 import type {
   EmbedRequest,
   EmbedResponse,
@@ -91,7 +92,7 @@ function entryOf(input: string | ItemInput, index: number): Entry {
   try {
     return { item: typeof input === 'string' ? givenItem(input) : wireItem(input), index }
   } catch (failure) {
-    throw atItem(ours(failure), index)
+    throw addItemIndex(toCosmosEmbedError(failure), index)
   }
 }
 

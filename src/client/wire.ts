@@ -1,6 +1,7 @@
 /** From an item to the string that the documented interface has for it. */
 import { InvalidRequestError } from '../errors.ts'
-import { holdStreams, isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
+import { adoptStreams } from '../source/input-streams.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import type { FramesInput, ItemInput, ItemKind, Picture, Video, VideoInput } from '../types.ts'
 import { encodeBase64 } from './base64.ts'
 import { type Reading, readMedia, readPicture, remoteUrl } from './media.ts'
@@ -32,7 +33,7 @@ export function givenItem(text: string): WireItem {
 
 /** Throws InvalidRequestError or LimitError, and closes the item's stream then. */
 export function wireItem(input: ItemInput): WireItem {
-  const release = holdStreams(input)
+  const release = adoptStreams(input)
   try {
     return { ...itemOf(input), release }
   } catch (failure) {

@@ -1,8 +1,8 @@
 /** `POST /v1/segments`: one video in, a line of JSON for each of its windows out, while they are computed. */
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { addItemIndex } from '../base/item-errors.ts'
 import { CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
 import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'
@@ -173,5 +173,5 @@ function lineOf(segment: Segment, index: number, request: SegmentsRequest): Segm
 /** What is wrong with the media, or with fetching it, is said of the input. */
 function ofTheVideo(error: unknown): unknown {
   const isItsFault = error instanceof CosmosEmbedError && (error.status === 422 || error.status === 502)
-  return isItsFault ? atItem(error, 0) : error
+  return isItsFault ? addItemIndex(error, 0) : error
 }

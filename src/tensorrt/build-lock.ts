@@ -1,7 +1,7 @@
 /** One build at a time in a folder. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { holdName } from '../base/process-lock.ts'
+import { acquireProcessLock } from '../base/process-lock.ts'
 
 const everyMs = 500
 
@@ -18,7 +18,7 @@ export async function lockFolder(
 ): Promise<() => Promise<void>> {
   for (let waits = 0; ; waits++) {
     signal.throwIfAborted()
-    const letGo = await holdName('build', folder)
+    const letGo = await acquireProcessLock('build', folder)
     if (letGo) return letGo
     if (waits === 0) onWait()
     // The caller's reason, not the timer's.

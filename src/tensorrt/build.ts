@@ -1,11 +1,11 @@
 /** Engines for a model and a GPU, at somebody's express wish. */
 import type { Binding, NativeGpuInfo } from '#binding'
-import { loadBundle } from '../model/bundle.ts'
-import type { BuildRequest } from './engine-builder.ts'
-import { findPlans, type Plans } from './engine-plan.ts'
-import { type Precision, resolveOptions } from '../options.ts'
 import { type BuildEngines, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choice.ts'
 import { driverLibraries } from '../device/libraries.ts'
+import { loadBundle } from '../model/bundle.ts'
+import { type Precision, resolveEmbedderOptions } from '../options.ts'
+import type { BuildRequest } from './engine-builder.ts'
+import { findPlans, type Plans } from './engine-plan.ts'
 
 export interface ModelBuild {
   /** Folder of the bundle. */
@@ -29,7 +29,7 @@ export async function buildModel(
   buildEngines: BuildEngines,
 ): Promise<{ plans: Plans; built: boolean }> {
   const cuda = { devices: [device], precision, engineBatch: maxBatch, engineCache: out, onBuild: onLine }
-  const options = resolveOptions({ model, device: 'cuda', cuda })
+  const options = resolveEmbedderOptions({ model, device: 'cuda', cuda })
   const libraries = driverLibraries(options.cuda)
   const probe = await probeGpus(binding, libraries, signal)
   const gpu = selectGpus(probe, [device])[0] as NativeGpuInfo

@@ -1,8 +1,8 @@
 /** A fresh process loads two plans through the addon and runs each of them once. */
 import type { NativeGpuLibraries, NativeTensorRtOptions } from '#binding'
-import { EngineError } from '../errors.ts'
-import { fromNative } from '../base/native-failure.ts'
 import { runChild } from '../base/child-process.ts'
+import { translateNativeFailure } from '../base/native-failure.ts'
+import { EngineError } from '../errors.ts'
 
 export interface PlanTrial {
   /** Number of the GPU. */
@@ -51,7 +51,7 @@ export async function tryPlans(trial: PlanTrial, signal: AbortSignal): Promise<v
       },
     },
   )
-  if (result?.failure !== undefined) throw fromNative(result.failure)
+  if (result?.failure !== undefined) throw translateNativeFailure(result.failure)
   // An exit that is not clean after a good run is TensorRT's own, and not ours to judge.
   if (result === undefined) {
     throw new EngineError(

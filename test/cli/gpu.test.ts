@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Finding } from '../../src/cli/doctor.ts'
 import { gpuFindings } from '../../src/cli/doctor-gpu.ts'
+import { type EmbedderOptions, resolveEmbedderOptions } from '../../src/options.ts'
 import { buildModel } from '../../src/tensorrt/build.ts'
-import { type EmbedderOptions, resolveOptions } from '../../src/options.ts'
 import { engines, h200, machineWith, noBuild, tensorrt } from '../embedder/gpu-support.ts'
 import { model } from '../embedder/support.ts'
 import { run } from './support.ts'
@@ -110,7 +110,7 @@ describe('doctor', () => {
   ) =>
     gpuFindings({
       binding: double,
-      options: resolveOptions({ cuda: { libraries: { tensorrt }, ...cuda }, ...options }),
+      options: resolveEmbedderOptions({ cuda: { libraries: { tensorrt }, ...cuda }, ...options }),
       model,
       signal: new AbortController().signal,
     })

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { stopGraceMs } from '../../src/base/native-job.ts'
 import { serveOptions } from '../../src/cli/serve-options.ts'
-import { overdueMs } from '../../src/base/native-job.ts'
 import { type ServeProcess, serve, serveProcess, serveStorage } from './serve-support.ts'
 import { eventually, gate, post, request } from './support.ts'
 
@@ -245,7 +245,7 @@ describe('the process', () => {
     expect((await running).status).toBe(503)
     expect(await served.exit).toEqual({ code: 0, signal: null })
     // Five seconds for the decoder to hear it, and five for the process to end.
-    expect(performance.now() - began).toBeLessThan(3 * overdueMs)
+    expect(performance.now() - began).toBeLessThan(3 * stopGraceMs)
   })
 
   it('fails with the reason when there is no model', async () => {

@@ -33,9 +33,11 @@ describe('the workflow', () => {
 
 describe('the files of a release', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-release-'))
+  const repository = 'https://github.com/someone/cosmos-embed'
   afterAll(() => rmSync(folder, { recursive: true }))
   beforeAll(() => {
-    execFileSync('npm', ['run', '--silent', 'release', folder], { cwd: packed.root, stdio: 'pipe' })
+    const args = ['--silent', 'release', '--', folder, '--repository', repository]
+    execFileSync('npm', ['run', ...args], { cwd: packed.root, stdio: 'pipe' })
   })
 
   const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
@@ -50,6 +52,17 @@ describe('the files of a release', () => {
     expect(files).toEqual(
       expect.arrayContaining([archive, `cosmos-embed-${version}.cdx.json`, `cosmos-embed-${version}.tgz`]),
     )
+  })
+
+  it('name the repository in the package, and only there', () => {
+    const file = path.join(folder, `cosmos-embed-${version}.tgz`)
+    const inside = execFileSync('tar', ['--extract', '--to-stdout', '--file', file, 'package/package.json'])
+    expect(JSON.parse(inside.toString())).toMatchObject({
+      homepage: `${repository}#readme`,
+      repository: { type: 'git', url: `git+${repository}.git` },
+      bugs: { url: `${repository}/issues` },
+    })
+    expect(readFileSync(path.join(packed.root, 'package.json'), 'utf8')).toContain('github.com/OWNER/')
   })
 
   it('hold every source of every library, and what builds it', () => {

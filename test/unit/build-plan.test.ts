@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { planBuild } from '../../src/tensorrt/build-plan.ts'
-import { buildArguments } from '../../src/tensorrt/build-tool.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import { readOnnxGraph } from '../../src/model/onnx-graph.ts'
+import { planBuild } from '../../src/tensorrt/build-plan.ts'
+import { buildArguments } from '../../src/tensorrt/build-tool.ts'
 import { isVersionOf, planVersion } from '../../src/tensorrt/plan-header.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 import { type GraphParts, onnxBundle, onnxBytes, planBytes } from './engines.ts'
@@ -18,8 +18,8 @@ const written = (content: Uint8Array): string => {
   return path
 }
 
-describe('a graph is read', () => {
-  test('with its inputs and what its weights are, whatever lies between', () => {
+describe('reading a graph', () => {
+  test('returns its inputs and the types of its weights, and skips everything else', () => {
     const graph: GraphParts = {
       inputs: { videos: [-1, 8, 3, 448, 448], 'other:0': [2, -1] },
       weights: [
@@ -64,7 +64,7 @@ describe('a graph is read', () => {
     )
   })
 
-  test('unless there is no file', () => {
+  test('fails if the file does not exist', () => {
     expect(() => readOnnxGraph('/nowhere/x.onnx')).toThrow('graph /nowhere/x.onnx: not found')
   })
 })
@@ -72,7 +72,7 @@ describe('a graph is read', () => {
 const weights = (...types: number[]) => types.map((type, i) => ({ type, dims: [100 - i] }))
 const videos = { videos: [-1, 8, 3, 224, 224] }
 
-describe('what is built', () => {
+describe('the build plan', () => {
   test.each<
     [string, number[], 'fp32' | 'fp16' | 'bf16' | 'fp8' | undefined, number, string, string | undefined]
   >([
@@ -118,7 +118,7 @@ describe('what is built', () => {
     expect(planBuild(tao, 'video', { maxBatch: 6, major: 10 }).shapes.x?.max).toEqual([6, 3, 8, 224, 224])
   })
 
-  test('has no profiles where everything is fixed, and the graph’s own batch', async () => {
+  test('has no profiles when all sizes are fixed, and uses the graph’s own batch', async () => {
     const bundle = await onnxBundle({ video: { inputs: { videos: [2, 8, 3, 224, 224] } } })
     const build = planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
     expect(build).toMatchObject({ maxBatch: 2, isDynamic: false })
@@ -126,7 +126,7 @@ describe('what is built', () => {
     expect(args.filter((arg) => /Shapes|profile|stronglyTyped/.test(arg))).toEqual([])
   })
 
-  test('takes bytes into a cast and nothing else, as TensorRT does', async () => {
+  test('accepts byte inputs only into a cast, as TensorRT does', async () => {
     const plan = async (takers: string[]) => {
       const bundle = await onnxBundle({ video: { inputs: { videos: [-1, 8, 3, 224, 224] }, takers } })
       return planBuild(bundle, 'video', { maxBatch: 8, major: 11 })
@@ -138,7 +138,7 @@ describe('what is built', () => {
     })
   })
 
-  test('is not made of operators that only ONNX Runtime has, as int8 graphs have them', async () => {
+  test('refuses operators that only ONNX Runtime has, as in int8 graphs', async () => {
     const graph = { inputs: { videos: [-1, 8, 3, 224, 224] }, ofOnnxRuntime: ['MatMulIntegerToFloat'] }
     const bundle = await onnxBundle({ video: graph })
     expect(() => planBuild(bundle, 'video', { maxBatch: 8, major: 10 })).toThrow(
@@ -156,10 +156,10 @@ describe('what is built', () => {
     },
   )
 
-  test('names every shape of a graph that leaves any open, also where least and most are the same', async () => {
+  test('names all shapes of a graph with open ones, even if minimum and maximum are equal', async () => {
     const bundle = await onnxBundle()
     const build = planBuild(bundle, 'video', { maxBatch: 1, major: 10 })
-    // trtexec ends at "--minShapes=" with nothing behind it.
+    // trtexec fails on an empty "--minShapes=".
     expect(buildArguments({ kind: 'trtexec', program: '' }, command(build))).toEqual(
       expect.arrayContaining(['min', 'opt', 'max'].map((which) => `--${which}Shapes=videos:1x8x3x224x224`)),
     )
@@ -188,7 +188,7 @@ const python = spawnSync('python3', ['--version']).status === 0
 if (!python) console.warn('tests of the builder in Python are skipped: they need python3')
 
 describe.skipIf(!python)('the builder in Python', () => {
-  /** As much of TensorRT's module as the script calls; it writes down what it is told. */
+  /** The part of TensorRT's Python module that the script calls. It records the calls. */
   const module = (version: string) => `
 import json, os
 __version__ = "${version}"
@@ -246,7 +246,7 @@ class OnnxParser:
     return { status, stdout, stderr, read, calls: () => JSON.parse(read('calls')) as unknown[][], bundle }
   }
 
-  test('builds what it is asked for, and keeps the timings', async () => {
+  test('builds with the requested options, and keeps the timings', async () => {
     const { status, stderr, read, calls, bundle } = await run('10.16.1.11')
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect([read('video.plan'), read('timings')]).toEqual(['a plan', 'old+'])
@@ -264,24 +264,24 @@ class OnnxParser:
     ])
   })
 
-  test('begins with new timings where the old ones are damaged', async () => {
+  test('starts with new timings when the old ones are damaged', async () => {
     const { status, read } = await run('11.1.0.5', { timings: 'damaged' })
     expect([status, read('timings')]).toEqual([0, '+'])
   })
 
-  test('asks for no types of TensorRT 11, and for a lower precision of 10', async () => {
+  test('requests no types with TensorRT 11, and a lower precision with 10', async () => {
     expect((await run('11.1.0.5')).calls()).toContainEqual(['network', 0])
     const lowered = (await run('10.9.0.34', { lower: true })).calls()
     expect(lowered).toContainEqual(['network', 0])
     expect(lowered).toContainEqual(['flag', 'BF16'])
   })
 
-  test('counts GPUs as CUDA_VISIBLE_DEVICES leaves them', async () => {
+  test('numbers GPUs as CUDA_VISIBLE_DEVICES does', async () => {
     const { calls } = await run('10.9.0.34', { env: { CUDA_VISIBLE_DEVICES: '5, 7' } })
     expect(calls()).toContainEqual(['visible', '7'])
   })
 
-  test('says what is wrong', async () => {
+  test('reports what is wrong', async () => {
     expect(await run('10.9.0.34', { onnx: '/x/broken.onnx' })).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('/x/broken.onnx cannot be parsed: no such operator'),
@@ -290,7 +290,7 @@ class OnnxParser:
   })
 })
 
-test('the version that a plan begins with', async () => {
+test('reads the version at the beginning of a plan', async () => {
   expect(await planVersion(written(planBytes('11.1.0.5')))).toBe('11.1.0.5')
   expect(await planVersion(written(planBytes('10.9.0.300')))).toBe('10.9.0.44')
   expect(isVersionOf('10.9.0.44', '10.9.0.300')).toBe(true)

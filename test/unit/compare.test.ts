@@ -5,7 +5,7 @@ import { setEveryBlockKey } from '../../scripts/compare/edits.mjs'
 import { explain, rows } from '../../scripts/compare/explain.mjs'
 import { differences } from '../../scripts/compare/judge.mjs'
 
-/** The answers about two frames, as both sides give them. */
+/** The results for two frames in the form that both sides use. */
 function answers() {
   return {
     ours: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
@@ -39,17 +39,17 @@ function whatDiffers(spoil: (ours: Answer, peer: Answer) => void): string[] {
   return differences(ours, peer).map(({ what }) => what)
 }
 
-describe('what differs', () => {
-  test('nothing, where both say the same', () => {
+describe('differences', () => {
+  test('are none when both sides agree', () => {
     expect(whatDiffers(() => {})).toEqual([])
   })
 
-  test('a count, and then no times', () => {
+  test('are a count, and then no times', () => {
     const spoil = (ours: Answer) => Object.assign(ours.runs[0], { count: 3, times: [0, 9] })
     expect(whatDiffers(spoil)).toEqual(['count'])
   })
 
-  test('another frame, and a frame that looks otherwise', () => {
+  test('are another frame, or a frame that looks different', () => {
     expect(
       whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[0], { nearest: 1, mean: 40, max: 200 })),
     ).toEqual(['frames'])
@@ -64,7 +64,7 @@ describe('what differs', () => {
     )
   })
 
-  test('times, to a tick; behind a clock that was reset, to a frame', () => {
+  test('are times, to one tick; after a clock reset, to one frame', () => {
     const late = (ours: Answer) => Object.assign(ours.runs[0], { times: [0, 0.06] })
     expect(whatDiffers(late)).toEqual(['times'])
     expect(
@@ -75,7 +75,7 @@ describe('what differs', () => {
     ).toEqual([])
   })
 
-  test('an error, an end of the process, and what only the library reads', () => {
+  test('are an error, a crash, and a file that only this library reads', () => {
     expect(whatDiffers((ours) => Object.assign(ours.runs[0], { error: 'media', message: '' }))).toEqual([
       'refused',
     ])
@@ -100,7 +100,7 @@ describe('reasons', () => {
   })
   const known = [{ video: /^cut /, what: ['count'], reason: 'it is cut', avcodec: [59] }]
 
-  test('a known difference has its reason, another one of the same video has none', () => {
+  test('a known difference has a reason, another one of the same video does not', () => {
     const found = explain(
       [result('cut mp4', 'count'), result('cut mkv', 'times'), result('whole mp4')],
       known,
@@ -122,7 +122,7 @@ describe('reasons', () => {
     expect(explain([result('whole mp4')], known, 59).stale).toEqual([])
   })
 
-  test('damage is a reason where the library told of it, as far as it goes', () => {
+  test('reported damage is a reason for as many frames as it covers', () => {
     const damaged = result('from a camera', 'count')
     damaged.peer.corrupt = 1
     expect(explain([damaged], [], 59).unknown).toHaveLength(1)
@@ -134,15 +134,15 @@ describe('reasons', () => {
   })
 })
 
-describe('the videos that are made', () => {
-  test('are the same for the same seed, and others for another', () => {
+describe('generated videos', () => {
+  test('are the same for the same seed and differ for another', () => {
     const names = (seed: number) => some(400, seed).map(({ name }) => name)
     expect(names(1)).toEqual(names(1))
     expect(names(2)).not.toEqual(names(1))
     expect(new Set(names(1)).size).toBe(400)
   })
 
-  test('have every codec in every container, and everything that happens to files, whatever the seed', () => {
+  test('cover every codec, container and kind of damage, whatever the seed', () => {
     const pairs = (list: ReturnType<typeof all>) =>
       new Set(
         list.flatMap(({ stream, container, treatment }) => [

@@ -37,15 +37,15 @@ const search = (more: Partial<PlanSearch> = {}): PlanSearch => ({
 const mismatchesOf = async (more?: Partial<PlanSearch>) =>
   (await findPlan('video', search(more))).rejected.flatMap(({ mismatches }) => mismatches)
 
-describe('an engine is taken', () => {
-  test('when its sidecar and the file fit', async () => {
+describe('an engine is accepted', () => {
+  test('when its sidecar and the file match', async () => {
     const path = placeEngine(folder, bundle)
     const { plan, rejected } = await findPlan('video', search())
     expect(plan).toMatchObject({ path, sidecar: { precision: 'fp16', maxBatch: 8 } })
     expect(rejected).toEqual([])
   })
 
-  test('for its tower only', async () => {
+  test('for its own tower only', async () => {
     placeEngine(folder, bundle)
     expect((await findPlan('text', search())).plan).toBeUndefined()
     expect((await findPlans(search())).missing).toBe(`no TensorRT engine for text in ${folder}`)
@@ -53,7 +53,7 @@ describe('an engine is taken', () => {
     expect(Object.keys((await findPlans(search())).plans ?? {})).toEqual(['video', 'text'])
   })
 
-  test('from the folder that comes first, built on the same GPU first, then the newest', async () => {
+  test('from the first folder, preferring one built on the same GPU, then the newest', async () => {
     const at = (day: number) => ({ built: { at: `2026-01-0${day}T00:00:00.000Z`, by: 'trtexec' } })
     const cache = makeFolder()
     expect(engineFolders(bundle, cache)).toEqual([cache, folder])
@@ -90,7 +90,7 @@ describe('an engine is taken', () => {
   })
 })
 
-describe('an engine is not taken, and the field is named', () => {
+describe('an engine is refused, and the field is named', () => {
   test.each<[string, Partial<Sidecar>, string, string]>([
     ['platform', { platform: 'plan9-z80' }, 'plan9-z80', `${process.platform}-${process.arch}`],
     ['tensorrt', { tensorrt: '10.16.0.72' }, '10.16.0.72', '10.16.1.11'],
@@ -103,7 +103,7 @@ describe('an engine is not taken, and the field is named', () => {
     expect(await mismatchesOf()).toContainEqual({ field, plan, here })
   })
 
-  test('precision and batch, when they are asked for', async () => {
+  test('precision and batch, when they are requested', async () => {
     placeEngine(folder, bundle)
     expect(await mismatchesOf({ wanted: { hostCode: false, precision: 'bf16', maxBatch: 9 } })).toEqual([
       { field: 'precision', plan: 'fp16', here: 'bf16 is wanted' },
@@ -112,7 +112,7 @@ describe('an engine is not taken, and the field is named', () => {
     expect(await mismatchesOf({ wanted: { hostCode: false, precision: 'fp16', maxBatch: 8 } })).toEqual([])
   })
 
-  test('a graph or its weights that have changed, but nothing of the other tower', async () => {
+  test('a changed graph or changed weights of its own tower only', async () => {
     const { video, 'video-data': _, ...others } = { ...placed().onnx } as Record<string, string>
     placeEngine(folder, bundle, {
       sidecar: { onnx: { ...others, video: '1'.repeat(64) } as Sidecar['onnx'] },
@@ -123,7 +123,7 @@ describe('an engine is not taken, and the field is named', () => {
     expect(Object.keys(placed().onnx).sort()).toEqual(['video', 'video-data'])
   })
 
-  test('a plan that is another file than the sidecar says', async () => {
+  test('a plan that differs from the one in the sidecar', async () => {
     const path = placeEngine(folder, bundle)
     writeFileSync(path, planBytes('10.16.1.11', 'b plan'))
     expect(await mismatchesOf()).toMatchObject([{ field: 'plan.sha256' }])
@@ -147,7 +147,7 @@ describe('an engine is not taken, and the field is named', () => {
   })
 })
 
-describe('nothing is taken that nobody vouches for', () => {
+describe('untrusted engines are refused', () => {
   test('a plan without a sidecar', async () => {
     rmSync(`${placeEngine(folder, bundle)}.json`)
     expect(await mismatchesOf()).toMatchObject([{ field: 'sidecar', plan: 'missing' }])
@@ -172,7 +172,7 @@ describe('nothing is taken that nobody vouches for', () => {
     ])
   })
 
-  test.each(['plan', 'sidecar'])('a symbolic link out of the folder in place of the %s', async (which) => {
+  test.each(['plan', 'sidecar'])('a symbolic link out of the folder instead of the %s', async (which) => {
     const path = placeEngine(folder, bundle)
     const moved = join(makeFolder(), 'moved')
     const linked = which === 'plan' ? path : `${path}.json`
@@ -181,12 +181,12 @@ describe('nothing is taken that nobody vouches for', () => {
     expect(await mismatchesOf()).toMatchObject([{ field: which === 'plan' ? 'plan.file' : 'sidecar' }])
   })
 
-  test('a plan that everybody may write', async () => {
+  test('a plan that everyone may write', async () => {
     chmodSync(placeEngine(folder, bundle), 0o666)
     expect(await mismatchesOf()).toMatchObject([{ field: 'plan.file', plan: 'writable by everybody' }])
   })
 
-  test('a folder in place of the plan', async () => {
+  test('a folder instead of the plan', async () => {
     const path = placeEngine(folder, bundle)
     rmSync(path)
     mkdirSync(path)
@@ -202,7 +202,7 @@ test('an abort while a plan is hashed', async () => {
   await expect(found).rejects.toBe('gone')
 })
 
-/** The sidecar of an engine that fits. */
+/** The sidecar of a matching engine. */
 function placed(): Sidecar {
   return JSON.parse(readFileSync(`${placeEngine(makeFolder(), bundle)}.json`, 'utf8')) as Sidecar
 }

@@ -11,7 +11,8 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// Whether an H.264 SEI message says that pictures are whole from here on, and not only after a while.
+// Whether an H.264 SEI message is a recovery point with a recovery_frame_cnt of 0: pictures are correct from
+// here on, not only after a while.
 bool IsRecoveryPoint(Bytes sei) {
   constexpr std::uint32_t kRecoveryPoint = 6;
   constexpr std::uint32_t kMore = 255;
@@ -34,7 +35,7 @@ bool IsRecoveryPoint(Bytes sei) {
 
 bool IsIntraSlice(Bytes slice) {
   BitReader bits(slice, BitReader::Escapes::kPrevention);
-  bits.Golomb();  // the first macroblock
+  bits.Golomb();  // first_mb_in_slice
   const std::uint32_t type = bits.Golomb() % 5;
   return !bits.overrun() && (type == 2 || type == 4);  // I and SI
 }
@@ -47,18 +48,18 @@ AccessUnit ReadVp8(Bytes packet) {
 AccessUnit ReadVp9(Bytes packet) {
   constexpr std::uint32_t kProfileWithReservedBit = 3;
   BitReader bits(packet);
-  bits.Skip(2);  // a marker
+  bits.Skip(2);  // frame_marker
   const std::uint32_t low = bits.Bit();
   if ((bits.Bit() << 1 | low) == kProfileWithReservedBit) bits.Skip(1);
   const bool shows_existing = bits.Bit() != 0;
   const bool key = !shows_existing && bits.Bit() == 0;
   const bool shown = shows_existing || bits.Bit() != 0;
-  // A superframe ends with a marker byte and holds one picture that is shown.
+  // A superframe ends with a marker byte and holds one shown picture.
   const bool superframe = (packet.back() & 0xe0) == 0xc0;
   return {.hidden = !superframe && !shown, .random_access = key, .closed = key};
 }
 
-// Calls `take` with the type and the content of each unit of an AV1 packet until it says false.
+// Calls `take` with the type and payload of each OBU of an AV1 packet until it returns false.
 template <typename Take>
 void ForEachObu(Bytes packet, Take take) {
   while (packet.size() >= 2) {
@@ -87,16 +88,16 @@ bool BeginsAv1Picture(int type) {
   return type == kFrameHeader || type == kFrame;
 }
 
-// A temporal unit begins a decodable stream if its first picture is a shown key frame with a sequence header.
+// Decoding can begin at a temporal unit whose first picture is a shown key frame with a sequence header.
 AccessUnit ReadAv1(Bytes packet) {
   bool sequence = false;
-  bool reduced = false;  // the header of a still picture
+  bool reduced = false;  // reduced_still_picture_header
   AccessUnit picture{.has_picture = false};
   ForEachObu(packet, [&](int type, Bytes unit) {
     BitReader bits(unit);
     if (type == kAv1SequenceHeader) {
       sequence = true;
-      bits.Skip(4);  // the profile, and whether it is a still picture
+      bits.Skip(4);  // seq_profile, still_picture
       reduced = bits.Bit() != 0;
     }
     if (!BeginsAv1Picture(type)) return true;
@@ -127,7 +128,7 @@ AccessUnit ReadMpeg2(Bytes packet) {
 
 AccessUnit Begins(bool key) { return {.random_access = key, .closed = key}; }
 
-// The codecs below have no B-frames, and say in their first bits whether a picture leans on others.
+// The codecs below have no B-frames, and their first bits tell whether a picture depends on others.
 AccessUnit ReadWmv1(Bytes packet) { return Begins((packet[0] & 0xc0) == 0); }
 
 AccessUnit ReadWmv2(Bytes packet) { return Begins((packet[0] & 0x80) == 0); }
@@ -139,18 +140,19 @@ AccessUnit ReadTheora(Bytes packet) {
   return Begins((packet[0] & kInter) == 0);
 }
 
-// One bit of a range coder at even odds: the upper half of its first range, 0xff00, is a one.
+// Decodes one bit of a range coder at even odds: the upper half of its initial range, 0xff00, is a one.
 AccessUnit ReadFfv1(Bytes packet) {
   constexpr int kHalf = 0xff00 / 2;
   return Begins(packet.size() > 1 && (packet[0] << 8 | packet[1]) >= kHalf);
 }
 
-// How many bits an MPEG-4 picture's time has, from what follows the start code of a video object layer.
+// The number of bits of an MPEG-4 picture's vop_time_increment, from a video object layer without its start
+// code prefix.
 int TimeBits(Bytes layer) {
   constexpr std::uint32_t kExtendedAspect = 15;
   constexpr std::uint32_t kGreyscaleShape = 3;
   BitReader bits(layer);
-  bits.Skip(8 + 1 + 8);  // the start code, random access, type
+  bits.Skip(8 + 1 + 8);  // start code, random_accessible_vol, type
   std::uint32_t version = 1;
   if (bits.Bit() != 0) {
     version = bits.Bits(4);
@@ -159,7 +161,7 @@ int TimeBits(Bytes layer) {
   if (bits.Bits(4) == kExtendedAspect) bits.Skip(16);
   if (bits.Bit() != 0) {
     bits.Skip(3);
-    if (bits.Bit() != 0) bits.Skip(79);  // a buffer model
+    if (bits.Bit() != 0) bits.Skip(79);  // vbv_parameters
   }
   if (bits.Bits(2) == kGreyscaleShape && version != 1) bits.Skip(4);
   bits.Skip(1);
@@ -168,11 +170,11 @@ int TimeBits(Bytes layer) {
   return std::max(1, static_cast<int>(std::bit_width(resolution - 1)));
 }
 
-// Whether a picture has data. One that has not stands for the one before.
+// Whether an MPEG-4 picture has data (vop_coded). One that does not repeats the previous picture.
 bool IsCoded(Bytes picture, int time_bits) {
   if (time_bits == 0) return true;
   BitReader bits(picture);
-  bits.Skip(8 + 2);  // the start code, type
+  bits.Skip(8 + 2);  // start code, vop_coding_type
   while (bits.Bit() != 0) {
   }
   bits.Skip(1 + time_bits + 1);
@@ -187,7 +189,7 @@ AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_
 
 void AccessUnitReader::Configure(Bytes extradata) {
   constexpr std::size_t kHevcLength = 21;
-  const bool boxed = !extradata.empty() && extradata[0] == 1;  // not start codes
+  const bool boxed = !extradata.empty() && extradata[0] == 1;  // hvcC, not start codes
   if (codec_ == AV_CODEC_ID_H264) {
     length_bytes_ = h264_.ReadExtradata(extradata);
   } else if (codec_ == AV_CODEC_ID_HEVC) {
@@ -218,7 +220,7 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
   const auto is_slice = [this](Bytes unit) {
     switch (codec_) {
       case AV_CODEC_ID_H264: return h264::IsSlice(unit[0] & 0x1f);
-      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= hevc::kLastPicture;
+      case AV_CODEC_ID_HEVC: return (unit[0] >> 1 & 0x3f) <= hevc::kLastVcl;
       default: return unit[0] >= kFirstVc1Unit && unit[0] <= kLastVc1Unit;
     }
   };
@@ -233,7 +235,7 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
   switch (codec_) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC: {
-      // libavcodec judges by the packet which of the two it is, whatever was declared.
+      // libavcodec decides by the packet whether it has start codes or lengths, regardless of the extradata.
       constexpr int kUsual = 4;
       return std::max(count(0), count(length_bytes_ == 0 ? kUsual : length_bytes_));
     }
@@ -279,18 +281,19 @@ AccessUnit AccessUnitReader::ReadH264(Bytes packet) {
       const Bytes sei = nal.subspan(1);
       recovery = recovery || IsRecoveryPoint(length_bytes_ == 0 ? sei.first(FindStartCode(sei, 0)) : sei);
     }
-    h264_.Note(nal);
+    h264_.Observe(nal);
     if (!h264::IsSlice(type)) return true;
     if (!unit.has_picture && type != h264::kIdrSlice) {
       const auto slice = h264_.ReadSlice(nal);
-      unit.resets_order = slice && slice->resets;
+      unit.resets_order = slice && slice->has_mmco5;
     }
     unit.has_picture = true;
     unit.closed = type == h264::kIdrSlice;
     unit.intra = unit.closed || IsIntraSlice(nal.subspan(1));
     unit.random_access = unit.closed || (unit.intra && recovery);
-    // What has been said of the whole picture needs no look at its other slices, of which a second field's
-    // may be predicted from the first field.
+    // Only an intra picture without a recovery point needs a look at its other slices. An IDR picture or a
+    // recovery point counts for the whole picture, although slices of a second field may be predicted from
+    // the first.
     return unit.intra && !unit.random_access;
   });
   unit.restarts_order = unit.closed || unit.resets_order;
@@ -302,18 +305,18 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
   ForEachUnit(packet, length_bytes_, [&](Bytes nal) {
     const int type = nal[0] >> 1 & 0x3f;
     if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) sequence_ended_ = true;
-    if (type > hevc::kLastPicture || unit.has_picture) return true;
+    if (type > hevc::kLastVcl || unit.has_picture) return true;
     unit.has_picture = true;
-    unit.random_access = type >= hevc::kFirstAccess && type <= hevc::kLastAccess;
+    unit.random_access = type >= hevc::kFirstIrap && type <= hevc::kLastIrap;
     unit.closed = type == hevc::kFirstIdr || type == hevc::kLastIdr;
-    unit.drops_leading =
-        unit.random_access && !unit.closed && (type != hevc::kCleanAccess || sequence_ended_);
-    unit.restarts_order = unit.closed || unit.drops_leading;
-    unit.skipped_leading = type == hevc::kFirstSkippedLeading || type == hevc::kLastLeading;
+    unit.drops_rasl = unit.random_access && !unit.closed && (type != hevc::kCra || sequence_ended_);
+    unit.restarts_order = unit.closed || unit.drops_rasl;
+    unit.is_rasl = type == hevc::kFirstRasl || type == hevc::kLastRasl;
     sequence_ended_ = false;
     return length_bytes_ != 0;
   });
-  // Between start codes, the end of the sequence is looked for where it can be: at the packet's own end.
+  // The end of a sequence can only be at the end of a packet. In a packet with start codes, only its last
+  // bytes are searched for it.
   constexpr std::size_t kEnd = 16;
   if (length_bytes_ == 0) {
     ForEachStartCode(packet.last(std::min(kEnd, packet.size())), [&](Bytes nal) {

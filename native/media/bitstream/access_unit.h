@@ -1,5 +1,5 @@
-// What a packet's own bits say about the picture in it. Containers say some of it too, in flags that muxers
-// set as they please: those are hints.
+// Reads what the bitstream of a packet says about its picture. Containers store some of it too, but muxers
+// set those flags arbitrarily, so they only serve as hints.
 #pragma once
 
 #include <cstdint>
@@ -11,41 +11,42 @@
 namespace cosmos {
 
 struct AccessUnit {
-  // False: parameter sets, delimiters, messages, filler or a picture that was "not coded", and no frame.
+  // False when the packet holds only parameter sets, delimiters, messages, filler or a picture that was "not
+  // coded", and yields no frame.
   bool has_picture = true;
-  // What is said here was read, and is not the container's word.
+  // True when the fields come from the bitstream, false when they come from the container.
   bool read = true;
-  // Its only picture is never shown: VP8 and VP9 store pictures that others refer to this way.
+  // Its only picture is never shown: VP8 and VP9 store such pictures as references for others.
   bool hidden = false;
-  // Decoding can begin here: pictures that follow it, both decoded and shown, are whole.
+  // Decoding can begin here: pictures that follow it both in decoding and presentation order are complete.
   bool random_access = false;
-  // Whole, but no more is promised: pictures that follow may refer to some before it. H.264 without an IDR
-  // picture or a recovery point: some muxers mark such a picture as a keyframe, and are right.
+  // The picture itself is complete, but later ones may refer to some before it: H.264 without an IDR picture
+  // or a recovery point. Some muxers rightly mark such pictures as keyframes.
   bool intra = false;
-  // Pictures that follow it and are shown before it are whole as well.
+  // Closed GOP: pictures that follow it in decoding order but are shown before it are complete, too.
   bool closed = false;
-  // Numbers that say the order of presentation begin anew.
+  // Picture order counts restart at this picture.
   bool restarts_order = false;
-  // They do so behind it: whatever number it has, it is the first. H.264's memory management.
+  // Picture order counts restart after this picture, which itself counts as 0:
+  // memory_management_control_operation 5 of H.264.
   bool resets_order = false;
-  // Pictures that follow it and are shown before it are not shown, wherever in the stream it stands.
-  bool drops_leading = false;
-  // One of those, if the unit that drops them is the last that is no such picture. HEVC.
-  bool skipped_leading = false;
+  // Decoders drop the RASL pictures of this one, wherever it is in the stream. HEVC.
+  bool drops_rasl = false;
+  // A RASL picture, dropped if the last random access point has `drops_rasl`. HEVC.
+  bool is_rasl = false;
 };
 
 class AccessUnitReader {
  public:
   explicit AccessUnitReader(const AVCodecParameters& parameters);
 
-  // Reads no more of the packet than it takes, and nothing beyond its first `known` bytes. Of a codec that it
-  // does not know, or where those bytes do not say, a packet is what the container says: a picture, and a
-  // random access point where it is flagged.
+  // Reads as little of the packet as it needs, and only from its first `known` bytes. Falls back to the
+  // container's keyframe flag for unknown codecs and when those bytes do not suffice.
   AccessUnit Read(const AVPacket& packet, std::int64_t known);
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
-  // How many slices of H.264, HEVC and VC-1, or pictures of AV1, are in the packet: so often it can make a
-  // decoder walk over a whole picture, however few bytes it has. 1 for codecs where it cannot.
+  // Counts the slices of H.264, HEVC and VC-1 or the pictures of AV1 in the packet: each can cost a decoder a
+  // pass over a whole picture, however few bytes it has. Returns 1 for other codecs.
   std::int64_t CountSlices(const AVPacket& packet);
 
  private:
@@ -59,9 +60,9 @@ class AccessUnitReader {
 
   AVCodecID codec_;
   H264Headers h264_;
-  int length_bytes_ = 0;         // of the length before each NAL unit; 0: start codes
-  int time_bits_ = 0;            // of an MPEG-4 picture's time; 0: not known yet
-  bool sequence_ended_ = false;  // the HEVC picture that comes next begins a new one
+  int length_bytes_ = 0;         // size of the length field of NAL units; 0: start codes
+  int time_bits_ = 0;            // of vop_time_increment in MPEG-4; 0: not known yet
+  bool sequence_ended_ = false;  // the next HEVC picture begins a new coded video sequence
 };
 
 }  // namespace cosmos

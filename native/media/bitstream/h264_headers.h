@@ -1,4 +1,4 @@
-// The headers of H.264, as far as they say how pictures are sampled, numbered and kept for reference.
+// Reads the headers of H.264 as far as sampling, numbering and reference marking need them.
 #pragma once
 
 #include <array>
@@ -10,66 +10,66 @@
 
 namespace cosmos {
 
-// Of a sequence parameter set.
-struct H264Sequence {
-  std::uint32_t number = 0;
+// The fields of a sequence parameter set (SPS).
+struct H264Sps {
+  std::uint32_t id = 0;
   int chroma = 1;  // 0: none, 1: 4:2:0, 2: 4:2:2, 3: 4:4:4
-  bool separate_planes = false;
+  bool separate_colour_planes = false;
   int bit_depth = 8;
-  int frame_number_bits = 0;
-  bool gaps_allowed = false;  // between the numbers of frames
-  std::uint32_t order_type = 0;
-  int order_bits = 0;
-  bool order_is_regular = false;
+  int frame_num_bits = 0;
+  bool frame_num_gaps_allowed = false;  // gaps_in_frame_num_value_allowed_flag
+  std::uint32_t poc_type = 0;
+  int poc_lsb_bits = 0;
+  bool delta_poc_always_zero = false;
   bool frames_only = false;
 };
 
-// Of a picture parameter set.
-struct H264Picture {
-  std::uint32_t number = 0;
-  std::uint32_t sequence = 0;
-  bool bottom_order_present = false;
-  std::array<std::uint32_t, 2> references{};  // in the two lists, where a slice does not say
-  bool weights_p = false;
-  std::uint32_t weights_b = 0;
-  bool redundant_number_present = false;
+// The fields of a picture parameter set (PPS).
+struct H264Pps {
+  std::uint32_t id = 0;
+  std::uint32_t sps_id = 0;
+  bool bottom_poc_present = false;
+  std::array<std::uint32_t, 2> references{};  // default sizes of the two reference lists
+  bool weighted_pred = false;
+  std::uint32_t weighted_bipred_idc = 0;
+  bool redundant_pic_cnt_present = false;
 };
 
 struct H264Slice {
   bool idr = false;
-  bool reference = false;  // others may refer to its picture
+  bool reference = false;  // nal_ref_idc is not 0
   bool intra = false;
-  std::uint32_t frame_number = 0;
-  std::uint32_t frame_numbers = 0;  // how many there are before they begin anew
-  bool gaps_allowed = false;        // between them
-  // Numbers of frames and of the order of presentation begin anew behind this picture, as if it were an IDR
-  // picture.
-  bool resets = false;
+  std::uint32_t frame_num = 0;
+  std::uint32_t max_frame_num = 0;  // frame_num wraps at this value
+  bool frame_num_gaps_allowed = false;
+  // memory_management_control_operation 5: frame_num and the picture order count restart after this picture,
+  // as after an IDR picture.
+  bool has_mmco5 = false;
 };
 
-// Of a set without its one byte of header. Nothing where it does not make sense.
-std::optional<H264Sequence> ReadH264Sequence(std::span<const std::uint8_t> set);
+// Parses an SPS without its one-byte NAL header. Returns nothing when it is invalid.
+std::optional<H264Sps> ReadH264Sps(std::span<const std::uint8_t> set);
 
-// Keeps the parameter sets that it meets and reads slices by them.
+// Keeps the parameter sets of a stream and parses slice headers with them.
 class H264Headers {
  public:
-  // Sets of an "avcC" box or between start codes. Returns how many bytes are in the length before each unit
-  // of a packet, 0 for start codes.
+  // Reads the sets of an avcC box or of Annex B extradata. Returns the size in bytes of the length field of
+  // NAL units, 0 for start codes.
   int ReadExtradata(std::span<const std::uint8_t> extradata);
-  // A unit with its header, if it is a parameter set.
-  void Note(std::span<const std::uint8_t> unit);
-  // Nothing where its parameter sets are not known, or it does not make sense.
+  // Stores the NAL unit (with its header) if it is a parameter set.
+  void Observe(std::span<const std::uint8_t> unit);
+  // Returns nothing when the parameter sets of the slice are unknown or its header is invalid.
   std::optional<H264Slice> ReadSlice(std::span<const std::uint8_t> unit) const;
 
  private:
-  static constexpr std::size_t kSequences = 32;
-  static constexpr std::size_t kPictures = 256;
+  static constexpr std::size_t kMaxSps = 32;
+  static constexpr std::size_t kMaxPps = 256;
 
-  const H264Picture* Picture(std::uint32_t number) const;
-  const H264Sequence* Sequence(std::uint32_t number) const;
+  const H264Pps* Pps(std::uint32_t id) const;
+  const H264Sps* Sps(std::uint32_t id) const;
 
-  std::array<std::optional<H264Sequence>, kSequences> sequences_;
-  std::array<std::optional<H264Picture>, kPictures> pictures_;
+  std::array<std::optional<H264Sps>, kMaxSps> sps_;
+  std::array<std::optional<H264Pps>, kMaxPps> pps_;
 };
 
 }  // namespace cosmos

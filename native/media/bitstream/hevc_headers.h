@@ -1,4 +1,4 @@
-// The headers of HEVC, as far as they say which pictures a picture is predicted from.
+// Reads the headers of HEVC as far as the references of a picture need them.
 #pragma once
 
 #include <array>
@@ -11,63 +11,65 @@
 
 namespace cosmos {
 
-// A picture that another keeps for reference.
+// An entry of a short-term reference picture set.
 struct HevcReference {
-  std::int32_t order = 0;  // from the picture's own number in the order of presentation on, or see below
-  bool used = false;       // by that picture itself, and not only by later ones
+  std::int32_t delta_poc = 0;  // relative to the picture that has the set
+  bool used = false;           // by that picture itself, not only by later ones
 };
 
-// One that is named by its number, or by the low bits of it.
-struct HevcLongReference {
-  std::uint32_t low = 0;
+// A long-term reference, identified by its picture order count or the low bits of it.
+struct HevcLongTermReference {
+  std::uint32_t poc_lsb = 0;
   bool used = false;
-  std::optional<std::uint32_t> cycles;  // by how many turns of the low bits it lies before the picture
+  // How many wraps of the low bits it lies before the picture. Empty when only the low bits identify it.
+  std::optional<std::uint32_t> poc_msb_cycles;
 };
 
-// Of a sequence parameter set.
-struct HevcSequence {
-  std::uint32_t number = 0;
-  bool separate_planes = false;
-  int order_bits = 0;
-  std::vector<std::vector<HevcReference>> sets;
-  bool has_long = false;
-  std::vector<HevcLongReference> long_sets;
+// The fields of a sequence parameter set (SPS).
+struct HevcSps {
+  std::uint32_t id = 0;
+  bool separate_colour_planes = false;
+  int poc_lsb_bits = 0;
+  std::vector<std::vector<HevcReference>> short_term_sets;
+  bool has_long_term = false;
+  std::vector<HevcLongTermReference> long_term_refs;
 };
 
-// Of a picture parameter set.
-struct HevcPicture {
-  std::uint32_t number = 0;
-  std::uint32_t sequence = 0;
+// The fields of a picture parameter set (PPS).
+struct HevcPps {
+  std::uint32_t id = 0;
+  std::uint32_t sps_id = 0;
   bool output_flag_present = false;
-  int extra_bits = 0;
+  int extra_slice_header_bits = 0;
 };
 
 struct HevcSlice {
-  int type = 0;  // of the NAL unit
+  int type = 0;  // nal_unit_type
   int temporal_layer = 0;
-  std::uint32_t order_low = 0;
-  int order_bits = 0;
+  std::uint32_t poc_lsb = 0;
+  int poc_lsb_bits = 0;
   std::vector<HevcReference> references;
-  std::vector<HevcLongReference> long_references;
+  std::vector<HevcLongTermReference> long_term_references;
 };
 
-// Keeps the parameter sets that it meets and reads slices by them. Of several layers, the first.
+// Keeps the parameter sets of a stream and parses slice headers with them. Ignores all layers but the first.
 class HevcHeaders {
  public:
-  // Sets of an "hvcC" box or between start codes. Returns how many bytes are in the length before each unit
-  // of a packet, 0 for start codes.
+  // Reads the sets of an hvcC box or of Annex B extradata. Returns the size in bytes of the length field of
+  // NAL units, 0 for start codes.
   int ReadExtradata(std::span<const std::uint8_t> extradata);
-  // A unit with its header, if it is a parameter set.
-  void Note(std::span<const std::uint8_t> unit);
-  // Of a picture's first slice. Nothing where its parameter sets are not known, or it does not make sense.
+  // Stores the NAL unit (with its header) if it is a parameter set.
+  void Observe(std::span<const std::uint8_t> unit);
+  // Reads the first slice of a picture. Returns nothing for other slices, when the parameter sets are
+  // unknown, or when the header is invalid.
   std::optional<HevcSlice> ReadSlice(std::span<const std::uint8_t> unit) const;
 
  private:
-  static constexpr std::size_t kSequences = 16;
-  static constexpr std::size_t kPictures = 64;
+  static constexpr std::size_t kMaxSps = 16;
+  static constexpr std::size_t kMaxPps = 64;
 
-  std::array<std::optional<HevcSequence>, kSequences> sequences_;
-  std::array<std::optional<HevcPicture>, kPictures> pictures_;
+  std::array<std::optional<HevcSps>, kMaxSps> sps_;
+  std::array<std::optional<HevcPps>, kMaxPps> pps_;
 };
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-// Where the pieces of H.264, HEVC and MPEG packets begin, and what they are.
+// Splits packets of H.264, HEVC and MPEG into their units, and names the types of NAL units.
 #pragma once
 
 #include <algorithm>
@@ -8,34 +8,34 @@
 
 namespace cosmos {
 
-// Types of NAL units.
+// nal_unit_type.
 namespace h264 {
 inline constexpr int kSlice = 1;
-inline constexpr int kPartition = 2;  // of a slice
+inline constexpr int kPartitionA = 2;
 inline constexpr int kIdrSlice = 5;
-inline constexpr int kSequenceSet = 7;
-inline constexpr int kPictureSet = 8;
+inline constexpr int kSps = 7;
+inline constexpr int kPps = 8;
 
-constexpr bool IsSlice(int type) { return type == kSlice || type == kPartition || type == kIdrSlice; }
+constexpr bool IsSlice(int type) { return type == kSlice || type == kPartitionA || type == kIdrSlice; }
 }  // namespace h264
 
 namespace hevc {
-inline constexpr int kFirstDecodableLeading = 6;
-inline constexpr int kFirstSkippedLeading = 8;
-inline constexpr int kLastLeading = 9;
-inline constexpr int kFirstAccess = 16;  // of the pictures that decoding can begin at
+inline constexpr int kFirstRadl = 6;
+inline constexpr int kFirstRasl = 8;
+inline constexpr int kLastRasl = 9;
+inline constexpr int kFirstIrap = 16;  // IRAP pictures: random access points
 inline constexpr int kFirstIdr = 19;
 inline constexpr int kLastIdr = 20;
-inline constexpr int kCleanAccess = 21;
-inline constexpr int kLastAccess = 23;
-inline constexpr int kLastPicture = 31;
-inline constexpr int kSequenceSet = 33;
-inline constexpr int kPictureSet = 34;
+inline constexpr int kCra = 21;
+inline constexpr int kLastIrap = 23;
+inline constexpr int kLastVcl = 31;
+inline constexpr int kSps = 33;
+inline constexpr int kPps = 34;
 inline constexpr int kEndOfSequence = 36;
 inline constexpr int kEndOfBitstream = 37;
 }  // namespace hevc
 
-// Where the next start code's last zero-zero-one begins, at or after `from`; the size when there is none.
+// The position of the next start code's 00 00 01 at or after `from`, or the size.
 inline std::size_t FindStartCode(std::span<const std::uint8_t> data, std::size_t from) {
   for (std::size_t i = from; i + 3 < data.size();) {
     if (data[i + 2] > 1) {
@@ -49,7 +49,7 @@ inline std::size_t FindStartCode(std::span<const std::uint8_t> data, std::size_t
   return data.size();
 }
 
-// Calls `take` with what follows each start code, to the end of the packet, until it says false.
+// Calls `take` with the rest of the packet after each start code, until it returns false.
 template <typename Take>
 void ForEachStartCode(std::span<const std::uint8_t> data, Take take) {
   for (std::size_t at = FindStartCode(data, 0); at < data.size(); at = FindStartCode(data, at + 3)) {
@@ -57,8 +57,8 @@ void ForEachStartCode(std::span<const std::uint8_t> data, Take take) {
   }
 }
 
-// Calls `take` with each of `count` parameter sets of extradata, from `at` on, each behind its length in two
-// bytes. Returns where the last one ends.
+// Calls `take` with each of `count` parameter sets of extradata from `at` on, each preceded by its length in
+// two bytes. Returns the end of the last one.
 template <typename Take>
 std::size_t ForEachSet(std::span<const std::uint8_t> extradata, std::size_t at, int count, Take take) {
   for (; count > 0 && at + 2 < extradata.size(); --count) {
@@ -71,9 +71,9 @@ std::size_t ForEachSet(std::span<const std::uint8_t> extradata, std::size_t at, 
   return at;
 }
 
-// Calls `take` with each NAL unit until it says false. `length_bytes`: of the length before each unit; 0
-// where start codes part them. Between start codes the end of a unit is not looked for: what begins with it
-// is enough.
+// Calls `take` with each NAL unit until it returns false. `length_bytes` is the size of the length field
+// before each unit, 0 for start codes. With start codes, a unit extends to the end of the packet, because
+// only its head is read.
 template <typename Take>
 void ForEachUnit(std::span<const std::uint8_t> data, int length_bytes, Take take) {
   if (length_bytes == 0) {

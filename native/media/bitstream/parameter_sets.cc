@@ -10,12 +10,12 @@ ParameterSets::ParameterSets(const AVCodecParameters& parameters) {
   sets_.push_back({0, {extradata.begin(), extradata.end()}});
 }
 
-void ParameterSets::Note(int place, const AVPacket& packet) {
+void ParameterSets::Observe(int place, const AVPacket& packet) {
   std::size_t size = 0;
   const std::uint8_t* data = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
   if (!data || size == 0 || sets_.empty()) return;
   const std::span extradata(data, size);
-  // Many senders repeat the same ones every few seconds.
+  // Many senders repeat the same sets every few seconds.
   if (std::ranges::equal(extradata, sets_.back().extradata)) return;
   sets_.push_back({place, {extradata.begin(), extradata.end()}});
 }

@@ -1,6 +1,6 @@
-// Parameter sets that a container brings in mid-stream, outside of the pictures: a sequence header of its own
-// in FLV, another sample entry in MP4. A demuxer hands them out once, with the packet that comes next. A
-// decoder that enters the stream behind that packet would go on with others, and make garbage.
+// Tracks parameter sets that a container changes mid-stream outside of the pictures: a further sequence
+// header in FLV, another sample entry in MP4. A demuxer returns them once, with the next packet. A decoder
+// that seeks past that packet would use the wrong ones and produce garbage.
 #pragma once
 
 #include <cstdint>
@@ -14,22 +14,22 @@ namespace cosmos {
 class ParameterSets {
  public:
   ParameterSets() = default;
-  // Those that hold from the first packet on.
+  // Starts with the sets that apply from the first packet on.
   explicit ParameterSets(const AVCodecParameters& parameters);
 
-  // While packets are listed in decoding order: `packet` is at `place` and may bring others.
-  void Note(int place, const AVPacket& packet);
+  // Records the sets that `packet` carries, if any. Called in decoding order.
+  void Observe(int place, const AVPacket& packet);
 
-  // Whether they ever change.
+  // Whether the sets ever change.
   bool change() const { return sets_.size() > 1; }
-  // The number of those that hold at `place`.
+  // The number of the sets that apply at `place`.
   int At(int place) const;
-  // Makes the packet bring along set `number`, in place of any that it has.
+  // Attaches sets `number` to the packet, replacing any that it has.
   Status Attach(int number, AVPacket& packet) const;
 
  private:
   struct Set {
-    int first = 0;  // the place from which it holds
+    int first = 0;  // the place from which it applies
     std::vector<std::uint8_t> extradata;
   };
   std::vector<Set> sets_;  // by place

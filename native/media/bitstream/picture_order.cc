@@ -23,7 +23,8 @@ void PictureOrder::Add(const AVPacket& packet, const AccessUnit& unit) {
     case AV_CODEC_ID_MPEG2VIDEO:
     case AV_CODEC_ID_MPEG4:
     case AV_CODEC_ID_VC1:
-      // A B picture is shown when it is decoded, any other when the next that is not B is.
+      // A B picture is shown when it is decoded, any other when the next picture that is not a B picture is
+      // decoded.
       position.number = 2 * place;
       if (!parsed || !unit.has_picture || parsed->pict_type == AV_PICTURE_TYPE_B) break;
       if (last_reference_ >= forgotten_) positions_[last_reference_ - forgotten_].number = 2 * place - 1;
@@ -65,7 +66,7 @@ bool PictureOrder::IsReliable(const std::vector<int>& display) const {
   int order = 0;
   for (const int place : display) {
     const Position& position = positions_[place];
-    if (place - order++ > kMostReordered) return false;
+    if (place - order++ > kMaxReordered) return false;
     if (!position.has_picture) continue;
     if (before && before->epoch == position.epoch && before->number == position.number) return false;
     before = &position;

@@ -1,5 +1,5 @@
-// The order of presentation as the bitstream has it, from picture order counts or picture types: what a
-// decoder goes by, whatever the container's times are.
+// Derives the presentation order from the bitstream (picture order counts or picture types). Decoders follow
+// it, whatever the times of the container.
 #pragma once
 
 #include <cstdint>
@@ -7,42 +7,41 @@
 
 #include "ffmpeg/ffmpeg.h"
 #include "media/bitstream/access_unit.h"
-#include "media/bitstream/bitstream.h"
+#include "media/bitstream/picture_parser.h"
 
 namespace cosmos {
 
 class PictureOrder {
  public:
   // No codec lets more pictures than this overtake one.
-  static constexpr int kMostReordered = 16;
+  static constexpr int kMaxReordered = 16;
 
   explicit PictureOrder(const AVCodecParameters& parameters)
       : codec_(parameters.codec_id), parser_(parameters) {}
 
-  // Packets in decoding order, and what was read of each.
+  // Adds a packet, in decoding order, with what AccessUnitReader read from it.
   void Add(const AVPacket& packet, const AccessUnit& unit);
 
-  // Places among the packets added, in the order of presentation. One without a picture stays behind the one
-  // before it.
+  // The places of the added packets in presentation order. One without a picture follows the packet before
+  // it.
   std::vector<int> Display() const;
-  // Whether the codec says the order, and what it said makes sense.
+  // Whether the codec defines the order and what it said is consistent.
   bool IsReliable(const std::vector<int>& display) const;
-  // As if the first `count` packets had not been added.
+  // Forgets the first `count` packets.
   void Forget(int count);
 
  private:
   struct Position {
-    int epoch = 0;  // later ones are all shown later
+    int epoch = 0;  // every picture of a later epoch is shown later
     std::int64_t number = 0;
     bool has_picture = true;
   };
 
   AVCodecID codec_;
   PictureParser parser_;
-  std::int64_t forgotten_ = 0;       // packets
-  std::vector<Position> positions_;  // of those after them
-  std::int64_t last_reference_ =
-      -1;  // the packet of the last picture that later B pictures precede on screen
+  std::int64_t forgotten_ = 0;        // number of packets
+  std::vector<Position> positions_;   // of the packets after the forgotten ones
+  std::int64_t last_reference_ = -1;  // place of the last picture that is not a B picture
 };
 
 }  // namespace cosmos

@@ -1,5 +1,5 @@
-// Whether pictures that a picture is predicted from have been lost. libavcodec takes others for them and says
-// so in its log only.
+// Detects that the reference pictures of a picture are missing. libavcodec substitutes others and only
+// reports it in its log.
 #pragma once
 
 #include <cstdint>
@@ -16,30 +16,30 @@ class ReferenceCheck {
  public:
   explicit ReferenceCheck(const AVCodecParameters& parameters);
 
-  // Packets in decoding order. True where pictures are missing between the packet and those before it, or
-  // among those that it refers to: it, and what follows up to the next keyframe, may lean on others. Knows
-  // H.264 and HEVC; of other codecs it says false.
+  // Takes packets in decoding order. Returns true when pictures are missing before the packet or among its
+  // references: its picture and those up to the next keyframe may be predicted from substitutes. Knows H.264
+  // and HEVC; returns false for other codecs.
   bool MissesPictures(const AVPacket& packet);
-  // The next packet is the first that is decoded.
+  // Must be called when decoding restarts: the next packet is the first one decoded.
   void Reset();
 
  private:
   void Configure(std::span<const std::uint8_t> extradata);
   bool MissesH264(std::span<const std::uint8_t> unit);
   bool MissesHevc(std::span<const std::uint8_t> unit);
-  std::int64_t OrderOf(const HevcSlice& slice);
-  bool Keep(const HevcSlice& slice, std::int64_t order);
+  std::int64_t PocOf(const HevcSlice& slice);
+  bool UpdateReferences(const HevcSlice& slice, std::int64_t order);
 
   AVCodecID codec_;
-  int length_bytes_ = 0;  // of the length before each NAL unit; 0: start codes
+  int length_bytes_ = 0;  // size of the length field of NAL units; 0: start codes
   H264Headers h264_;
   HevcHeaders hevc_;
-  std::optional<std::uint32_t> frame_number_;  // H.264: of the last picture that others refer to
+  std::optional<std::uint32_t> frame_num_;  // H.264: of the last reference picture
   // HEVC:
-  bool begins_ = true;              // the next picture is the first of a sequence
-  bool skips_leading_ = false;      // pictures that lean on some before the last keyframe are not decoded
-  std::int64_t anchor_ = 0;         // the number in the order of presentation that others are counted from
-  std::vector<std::int64_t> kept_;  // such numbers of the pictures that are kept for reference
+  bool starts_sequence_ = true;           // the next picture begins a coded video sequence
+  bool skips_rasl_ = false;               // RASL pictures of the last IRAP picture are not decoded
+  std::int64_t anchor_poc_ = 0;           // of prevTid0Pic, to which low bits are relative
+  std::vector<std::int64_t> references_;  // picture order counts of the kept reference pictures
 };
 
 }  // namespace cosmos

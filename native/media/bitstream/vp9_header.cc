@@ -30,7 +30,7 @@ std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet) {
   const unsigned low = bits.Bits(1);
   const unsigned profile = low | bits.Bits(1) << 1;
   if (profile == 3) bits.Bits(1);
-  if (bits.Bits(1) != 0) return std::nullopt;  // shows a picture that is there already
+  if (bits.Bits(1) != 0) return std::nullopt;  // show_existing_frame
   const bool keyframe = bits.Bits(1) == 0;
   const bool shown = bits.Bits(1) != 0;
   const bool error_resilient = bits.Bits(1) != 0;
@@ -42,7 +42,7 @@ std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet) {
   if (!intra_only) return std::nullopt;
   if (!error_resilient) bits.Bits(2);  // reset_frame_context
   if (bits.Bits(24) != kSyncCode) return std::nullopt;
-  // Profile 0 has no room for colours there; the specification says BT.601, limited.
+  // Profile 0 does not code the colours here; the specification defines them as BT.601, limited range.
   if (profile == 0) return Vp9Colour{AVCOL_SPC_BT470BG, AVCOL_RANGE_MPEG};
   return ReadColour(bits, profile);
 }

@@ -1,4 +1,4 @@
-// What a VP9 picture says of its colours.
+// Reads the colour description of a VP9 picture.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct Vp9Colour {
   AVColorRange range = AVCOL_RANGE_UNSPECIFIED;
 };
 
-// Of a packet whose first picture is a keyframe or an intra-only picture, as libavcodec understands it.
-// Nothing for other packets, whose pictures have the colours of the last such one, and for damaged headers.
+// Reads it as libavcodec does from a packet whose first picture is a keyframe or intra-only. Returns nothing
+// for damaged headers and for other packets, whose pictures inherit the colours of the last such one.
 std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet);
 
 }  // namespace cosmos

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "media/bitstream/bitstream.h"
+#include "media/bitstream/picture_parser.h"
 #include "media/still/strip_metadata.h"
 
 namespace cosmos {
@@ -80,7 +80,7 @@ SoftwareDecoder::SoftwareDecoder(ff::CodecContext context, std::unique_ptr<Decod
     : watch_(std::move(watch)),
       context_(std::move(context)),
       units_(parameters),
-      can_skip_(SkipIsExact(parameters)) {}
+      can_skip_(CanSkipNonReference(parameters)) {}
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
   if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(StripJpegMetadata(packet));

@@ -6,8 +6,9 @@
 namespace cosmos {
 
 Status CheckContainer(std::string_view format, Source& source, const DecodeLimits& limits) {
-  using Check = Status (*)(ByteWindow&, TableBudget&);
-  // By the first of FFmpeg's names. The others have no tables: transport and program streams, raw streams.
+  using Check = Status (*)(ByteScanner&, TableBudget&);
+  // Keyed by the first of FFmpeg's names. Other containers have no tables: transport and program streams, raw
+  // streams.
   static constexpr std::array<std::pair<std::string_view, Check>, 6> kChecks = {{{"mov", CheckMp4},
                                                                                  {"matroska", CheckMatroska},
                                                                                  {"avi", CheckAvi},
@@ -16,7 +17,7 @@ Status CheckContainer(std::string_view format, Source& source, const DecodeLimit
                                                                                  {"ogg", CheckOgg}}};
   for (const auto& [name, check] : kChecks) {
     if (format.substr(0, format.find(',')) != name) continue;
-    ByteWindow bytes(source);
+    ByteScanner bytes(source);
     TableBudget budget(limits);
     return check(bytes, budget);
   }

@@ -16,10 +16,10 @@ namespace cosmos {
 namespace {
 
 constexpr std::int64_t kAnalyzeMicroseconds = 5'000'000;
-// Probing takes a lock inside FFmpeg: more than a few at once only wait for each other.
+// Probing takes a lock inside FFmpeg: further concurrent probes would only wait for each other.
 constexpr int kConcurrentProbes = 3;
 
-std::counting_semaphore<kConcurrentProbes>& Probes() {
+std::counting_semaphore<kConcurrentProbes>& ProbeSlots() {
   static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
   return probes;
 }
@@ -35,7 +35,7 @@ struct PacketHead {
   bool keyframe = false;
 };
 
-PacketHead HeadOf(PictureParser& parser, const AVPacket& packet) {
+PacketHead ReadHead(PictureParser& parser, const AVPacket& packet) {
   PacketHead head{.keyframe = (packet.flags & AV_PKT_FLAG_KEY) != 0};
   const AVCodecParserContext* parsed = parser.Parse(packet);
   if (!parsed) return head;
@@ -45,8 +45,8 @@ PacketHead HeadOf(PictureParser& parser, const AVPacket& packet) {
   return head;
 }
 
-// Whether these fields, one right after the other, are one picture. A keyframe begins one: that sets things
-// right again where a field was lost.
+// Whether two consecutive fields form one picture. A keyframe always begins a picture, which resynchronises
+// the pairing where a field was lost.
 bool ArePair(const PacketHead& first, const PacketHead& second) {
   return first.structure != Structure::kFrame && second.structure != Structure::kFrame &&
          first.structure != second.structure && (first.keyframe || !second.keyframe);
@@ -60,7 +60,7 @@ Status Append(AVPacket& packet, const AVPacket& more) {
   return {};
 }
 
-Status Encrypted(const std::string& how) {
+Status EncryptedStatus(const std::string& how) {
   return Status(StatusCode::kEncrypted,
                 "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
       .With("scheme", how);
@@ -84,11 +84,10 @@ Status Demuxer::OpenContainer() {
   format_.reset();
   source_ = std::move(source);
   if (HasOnlyEncryptedVideo(*source_)) {
-    return Encrypted("its sample tables say so").With("container", "mp4");
+    return EncryptedStatus("its sample tables say so").With("container", "mp4");
   }
 
-  // As avformat_open_input would: what the tables of this container may ask for is known before it reads
-  // them.
+  // Probes the format as avformat_open_input would, so that the tables are checked before it reads them.
   const AVInputFormat* kind = nullptr;
   if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
     return ReadError(error, kNotAContainer);
@@ -103,7 +102,7 @@ Status Demuxer::OpenContainer() {
   format->interrupt_callback = {InterruptCallback, const_cast<JobGuard*>(&guard_)};
   format->max_streams = limits_.max_streams;
   format->max_analyze_duration = kAnalyzeMicroseconds;
-  source_->LimitReads(MostRead());
+  source_->LimitReads(MaxReadBytes());
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", ff::AllowedDemuxers(), 0);
   av_dict_set(&options, "codec_whitelist", ff::ProbedDecoders(), 0);
@@ -120,7 +119,7 @@ Status Demuxer::ChooseStream() {
   const std::span streams(format_->streams, format_->nb_streams);
   std::ptrdiff_t videos = 0;
   for (AVStream* stream : streams) {
-    // A cover picture is not the video: hide it from FFmpeg's ranking.
+    // Cover art is not the video, so it is hidden from FFmpeg's ranking.
     if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
       stream->codecpar->codec_type = AVMEDIA_TYPE_ATTACHMENT;
     if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
@@ -129,8 +128,8 @@ Status Demuxer::ChooseStream() {
     }
   }
   if (videos != 1 || !ParametersComplete()) {
-    if (!probing_is_checked_ && MustCheckProbed(*format_)) {
-      COSMOS_RETURN_IF_ERROR(CheckProbed(*format_, limits_, guard_));
+    if (!probing_is_checked_ && NeedsProbeCheck(*format_)) {
+      COSMOS_RETURN_IF_ERROR(CheckProbedPackets(*format_, limits_, guard_));
       probing_is_checked_ = true;
       return Rewind();
     }
@@ -141,8 +140,7 @@ Status Demuxer::ChooseStream() {
           .With("container", container());
     }
     stream_ = format_->streams[best];
-    // A decoder that found its picture too large to look at says nothing of its size; what cut the stream
-    // does.
+    // A decoder that rejected its picture as too large does not report the size; the parser does.
     const AVCodecParserContext* parser = av_stream_get_parser(stream_);
     AVCodecParameters& found = *stream_->codecpar;
     if (parser && found.width == 0) {
@@ -150,32 +148,31 @@ Status Demuxer::ChooseStream() {
       found.height = parser->height;
     }
   } else {
-    // The container's own times and flags are complete: parsing every packet would add nothing.
+    // The container's times and flags are complete, so parsing every packet would add nothing.
     format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
   }
-  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptedStream(*scheme);
+  if (const auto scheme = EncryptionOf(*format_, *stream_)) return EncryptionError(*scheme);
   for (AVStream* stream : std::span(format_->streams, format_->nb_streams)) {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
-  ahead_.reset();
+  lookahead_.reset();
   parser_.reset();
-  // FFmpeg's parser gives fields, and whoever copied what it gave into another container wrote them one by
-  // one. Elsewhere than in an mp4, whose packets need not be read to be listed, looking costs next to
-  // nothing.
+  // FFmpeg's parser emits fields, so files remuxed from its output store them separately. Only the packets of
+  // an mp4 are otherwise not read during indexing; elsewhere the check costs next to nothing.
   const bool fields =
       has_sample_tables_ ? MayHaveFields(parameters()) : parameters().codec_id == AV_CODEC_ID_H264;
   if (fields) parser_.emplace(parameters());
   theora_times_.reset();
   if (parameters().codec_id == AV_CODEC_ID_THEORA && container() == "ogg")
     theora_times_.emplace(parameters());
-  unpacker_.reset();
+  b_frame_unpacker_.reset();
   if (parameters().codec_id == AV_CODEC_ID_MPEG4) {
-    COSMOS_ASSIGN_OR_RETURN(unpacker_, BitstreamFilter::Open(parameters()));
+    COSMOS_ASSIGN_OR_RETURN(b_frame_unpacker_, BitstreamFilter::Open(parameters()));
   }
   return {};
 }
 
-// Enough is known to decode without having decoded.
+// Whether the container declares enough to decode without probing.
 bool Demuxer::ParametersComplete() const {
   const std::string_view name = format_->iformat->name;
   const AVCodecParameters& codec = parameters();
@@ -193,15 +190,15 @@ bool Demuxer::ParametersComplete() const {
 }
 
 Status Demuxer::FindStreamInfo() {
-  // It decodes a few pictures, with decoders that are not metered.
+  // Probing decodes a few pictures with decoders that are not metered.
   std::vector<AVDictionary*> options(format_->nb_streams);
   for (AVDictionary*& option : options) {
     av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
   }
-  source_->LimitReads(MostRead());
-  Probes().acquire();
+  source_->LimitReads(MaxReadBytes());
+  ProbeSlots().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
-  Probes().release();
+  ProbeSlots().release();
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();
@@ -210,15 +207,15 @@ Status Demuxer::FindStreamInfo() {
 Status Demuxer::ReadError(int error, const std::string& what) const {
   if (Status status = guard_.Check(); !status.ok()) return status;
   if (!source_->error().ok()) return source_->error();
-  if (error == AVERROR(ENOMEM)) return TooMuch();
+  if (error == AVERROR(ENOMEM)) return MemoryError();
   Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
   if (!format_) return status;
   return std::move(status).With("container", container());
 }
 
-// Tables were checked before they were read, so it is seldom memory that FFmpeg lacks: it says the same of
-// one stream too many, and of a packet that is longer than any may be.
-Status Demuxer::TooMuch() const {
+// Tables were checked before they were read, so ENOMEM rarely means a lack of memory: FFmpeg also returns it
+// for one stream too many and for a packet beyond its maximum size.
+Status Demuxer::MemoryError() const {
   if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
     return TableBudget::TooManyStreams(limits_);
   }
@@ -227,30 +224,30 @@ Status Demuxer::TooMuch() const {
 }
 
 Result<bool> Demuxer::Read(AVPacket& packet) {
-  if (ahead_ && ahead_->size > 0) {
+  if (lookahead_ && lookahead_->size > 0) {
     av_packet_unref(&packet);
-    av_packet_move_ref(&packet, ahead_.get());
+    av_packet_move_ref(&packet, lookahead_.get());
   } else {
     auto read = ReadPacket(packet);
     if (!read.ok() || !read.value()) return read;
   }
   if (!parser_) return true;
-  const PacketHead head = HeadOf(*parser_, packet);
+  const PacketHead head = ReadHead(*parser_, packet);
   if (head.structure == Structure::kFrame) return true;
-  if (!ahead_) ahead_.reset(av_packet_alloc());
-  if (!ahead_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
-  auto read = ReadPacket(*ahead_);
+  if (!lookahead_) lookahead_.reset(av_packet_alloc());
+  if (!lookahead_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  auto read = ReadPacket(*lookahead_);
   if (!read.ok()) return read;
-  // At the end this is the last one, and the next call finds the end again.
-  if (!read.value() || !ArePair(head, HeadOf(*parser_, *ahead_))) return true;
-  COSMOS_RETURN_IF_ERROR(Append(packet, *ahead_));
-  av_packet_unref(ahead_.get());
+  // At the end, this packet is the last one, and the next call finds the end again.
+  if (!read.value() || !ArePair(head, ReadHead(*parser_, *lookahead_))) return true;
+  COSMOS_RETURN_IF_ERROR(Append(packet, *lookahead_));
+  av_packet_unref(lookahead_.get());
   COSMOS_RETURN_IF_ERROR(CheckSize(packet));
   return true;
 }
 
-Status Demuxer::EncryptedStream(const std::string& scheme) const {
-  return Encrypted(scheme).With("container", container()).With("codec", codec());
+Status Demuxer::EncryptionError(const std::string& scheme) const {
+  return EncryptedStatus(scheme).With("container", container()).With("codec", codec());
 }
 
 Status Demuxer::CheckSize(const AVPacket& packet) const {
@@ -261,49 +258,50 @@ Status Demuxer::CheckSize(const AVPacket& packet) const {
       .With("limit", static_cast<double>(limits_.max_bytes));
 }
 
-// Packets of streams that are not wanted are read too, and dropped: one call may read more than a packet.
-std::int64_t Demuxer::MostRead() const {
-  constexpr std::int64_t kLeast = 64 << 20;
-  return std::max(std::min(limits_.max_bytes, std::int64_t{1} << 60) * 4, kLeast);
+// One read may cover more than one packet: those of other streams are read and dropped.
+std::int64_t Demuxer::MaxReadBytes() const {
+  constexpr std::int64_t kMin = 64 << 20;
+  return std::max(std::min(limits_.max_bytes, std::int64_t{1} << 60) * 4, kMin);
 }
 
 Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
   for (;;) {
     if (Status status = guard_.Check(); !status.ok()) return status;
     av_packet_unref(&packet);
-    source_->LimitReads(MostRead());
+    source_->LimitReads(MaxReadBytes());
     const int error = av_read_frame(format_.get(), &packet);
     if (error == AVERROR(EAGAIN)) continue;
-    if (error == AVERROR(ENOMEM) && source_->error().ok()) return TooMuch();
+    if (error == AVERROR(ENOMEM) && source_->error().ok()) return MemoryError();
     if (error < 0) {
       if (Status status = guard_.Check(); !status.ok()) return status;
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
-      if (SamplesAreMissing()) damage_ = ff::ErrorName(AVERROR_EOF);
+      if (IsTruncated()) damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
-    COSMOS_RETURN_IF_ERROR(source_->error());  // and FFmpeg is content with what came before it
+    COSMOS_RETURN_IF_ERROR(source_->error());  // FFmpeg may succeed despite a failed read
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
     if (packet.stream_index != stream_->index || packet.size == 0) continue;
     if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
-      // The file ends within it.
+      // The file ends within this packet.
       damage_ = ff::ErrorName(AVERROR_EOF);
       continue;
     }
-    if (const auto scheme = EncryptionOf(packet)) return EncryptedStream(*scheme);
-    if (theora_times_) theora_times_->Mend(packet);
-    if (!unpacker_) return true;
+    if (const auto scheme = EncryptionOf(packet)) return EncryptionError(*scheme);
+    if (theora_times_) theora_times_->Correct(packet);
+    if (!b_frame_unpacker_) return true;
     auto unpacked = Unpack(packet);
     if (!unpacked.ok() || unpacked.value()) return unpacked;
   }
 }
 
-// False when nothing is left of it. What the filter cannot read is left as it is: a decoder may know better.
+// Returns false when nothing is left of the packet. A packet that the filter cannot read stays as it is,
+// since a decoder may cope with it.
 Result<bool> Demuxer::Unpack(AVPacket& packet) {
   const ff::Packet whole(av_packet_clone(&packet));
   if (!whole) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
   bool any = false;
-  const bool read = unpacker_->Apply(packet, [&](AVPacket& picture) {
+  const bool read = b_frame_unpacker_->Apply(packet, [&](AVPacket& picture) {
     av_packet_unref(&packet);
     av_packet_move_ref(&packet, &picture);
     any = true;
@@ -315,8 +313,8 @@ Result<bool> Demuxer::Unpack(AVPacket& packet) {
   return packet.size > 0;
 }
 
-// Whether tables name samples that lie behind the end of the file: an upload that broke off.
-bool Demuxer::SamplesAreMissing() const {
+// Whether the tables list samples beyond the end of the file, as after an interrupted upload.
+bool Demuxer::IsTruncated() const {
   if (!has_sample_tables_) return false;
   const int count = avformat_index_get_entries_count(stream_);
   if (count == 0) return false;
@@ -325,8 +323,8 @@ bool Demuxer::SamplesAreMissing() const {
 }
 
 bool Demuxer::Seek(std::int64_t timestamp) {
-  ahead_.reset();
-  if (unpacker_) unpacker_->Reset();
+  lookahead_.reset();
+  if (b_frame_unpacker_) b_frame_unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
@@ -342,12 +340,14 @@ std::string Demuxer::container() const {
   return std::string(names.substr(0, names.find(',')));
 }
 
-bool Demuxer::may_be_joined() const { return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0; }
+bool Demuxer::may_be_concatenated() const {
+  return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0;
+}
 
 double Demuxer::frame_seconds() const {
   AVRational coded = {0, 1};
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 15, 0)
-  // A raw stream's own is in its parameter sets; FFmpeg 7 says 25 of every one, as nobody told it another.
+  // The rate of a raw stream is in its parameter sets; its demuxer in FFmpeg 7 reports 25 for all of them.
   if (av_match_name(format_->iformat->name, "h264,hevc,obu")) coded = parameters().framerate;
 #endif
   for (const AVRational rate : {coded, stream_->avg_frame_rate, stream_->r_frame_rate}) {

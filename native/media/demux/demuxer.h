@@ -1,4 +1,4 @@
-// One video stream of a container, as packets.
+// Reads the packets of one video stream of a container.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "ffmpeg/bitstream_filter.h"
 #include "ffmpeg/ffmpeg.h"
-#include "media/bitstream/bitstream.h"
+#include "media/bitstream/picture_parser.h"
 #include "media/clip_types.h"
 #include "media/demux/source.h"
 #include "media/demux/theora_times.h"
@@ -17,24 +17,23 @@
 
 namespace cosmos {
 
-// Opens what the whitelists allow and nothing else: no protocol, no playlist, no file that another file
-// names.
+// Opens only what the allow lists name: no protocols, no playlists, no files that refer to others.
 class Demuxer {
  public:
   // The guard must outlive the demuxer.
   static Result<std::unique_ptr<Demuxer>> Open(MediaSource media, const DecodeLimits& limits,
                                                const JobGuard& guard);
 
-  // The next packet of the stream, never an empty one; false at the end. One packet is one picture: the two
-  // fields of one that come in packets of their own are joined, and MPEG-4's two pictures in one packet, with
-  // an empty one behind it, are taken apart. Damage that the demuxer cannot get over ends the stream and is
-  // kept in `damage()`.
+  // Reads the next packet of the stream, never an empty one; returns false at the end. Each packet is one
+  // picture: the two fields of a picture in separate packets are joined, and the two pictures that MPEG-4
+  // stores in one packet (packed B-frames) are split. Damage that the demuxer cannot skip ends the stream and
+  // is reported by damage().
   Result<bool> Read(AVPacket& packet);
 
-  // Moves to a keyframe at or before `timestamp`, as well as the container can: what is read next says where
-  // that was. False when it cannot.
+  // Seeks to a keyframe at or before `timestamp`, as precisely as the container allows; the next packet shows
+  // where. Returns false when it cannot.
   bool Seek(std::int64_t timestamp);
-  // Moves to the first packet, by opening anew: works for every container.
+  // Returns to the first packet by reopening the container, which works for every format.
   Status Rewind();
 
   Source& source() { return *source_; }
@@ -45,20 +44,19 @@ class Demuxer {
   // Short names, e.g. "mp4" and "h264".
   std::string container() const;
   std::string codec() const { return avcodec_get_name(parameters().codec_id); }
-  // Seconds between two pictures as the container says, or 1/25.
+  // Seconds between two pictures as declared by the container, or 1/25.
   double frame_seconds() const;
-  // Of the whole video in seconds, or 0 when the container does not say.
+  // Duration of the whole video in seconds, or 0 when the container declares none.
   double duration() const;
-  // Why the stream ended before its end, in our words, or empty. What was seen once stays: it is true of the
-  // file, whichever part of it is read next.
+  // Why the stream ended early, or empty. Kept once set: it holds for the file, whichever part is read next.
   const std::string& damage() const { return damage_; }
-  // Whether files of this kind are made by writing one behind the other, clocks and headers included
-  // (broadcasts, DVDs, live streams that broke off): then a time may come twice, and the parameter sets that
-  // hold somewhere are known only to who has read all before.
-  bool may_be_joined() const;
-  // Byte positions of packets and their times come from tables in the container (mp4, mov).
+  // Whether files of this format are commonly concatenated with clocks and headers included (broadcasts,
+  // DVDs, interrupted live streams). Then times may recur, and the parameter sets that apply somewhere are
+  // known only after reading everything before.
+  bool may_be_concatenated() const;
+  // Whether tables in the container give the positions and times of packets (mp4, mov).
   bool has_sample_tables() const { return has_sample_tables_; }
-  // Whether packets are looked into to find those that are one picture.
+  // Whether packets are parsed to join the two fields of a picture.
   bool joins_fields() const { return parser_.has_value(); }
 
  private:
@@ -70,13 +68,13 @@ class Demuxer {
   bool ParametersComplete() const;
   Status FindStreamInfo();
   Status ReadError(int error, const std::string& what) const;
-  Status TooMuch() const;
-  std::int64_t MostRead() const;
+  Status MemoryError() const;
+  std::int64_t MaxReadBytes() const;
   Result<bool> ReadPacket(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
-  bool SamplesAreMissing() const;
-  Status EncryptedStream(const std::string& scheme) const;
+  bool IsTruncated() const;
+  Status EncryptionError(const std::string& scheme) const;
 
   MediaSource media_;
   DecodeLimits limits_;
@@ -85,13 +83,13 @@ class Demuxer {
   ff::FormatContext format_;
   AVStream* stream_ = nullptr;
   bool has_sample_tables_ = false;
-  bool container_is_checked_ = false;  // what was seen once holds when it is opened anew
+  bool container_is_checked_ = false;  // still holds after Rewind
   bool probing_is_checked_ = false;
-  std::optional<BitstreamFilter> unpacker_;  // of MPEG-4
+  std::optional<BitstreamFilter> b_frame_unpacker_;  // for MPEG-4
   std::optional<TheoraTimes> theora_times_;
-  std::optional<PictureParser> parser_;  // of a stream whose fields may come one by one
-  ff::Packet ahead_;                     // read to see whether it is a second field, and is none
-  std::int64_t earlier_bytes_ = 0;       // read before the last Rewind
+  std::optional<PictureParser> parser_;  // for streams with fields in separate packets
+  ff::Packet lookahead_;                 // read in search of a second field, to be returned next
+  std::int64_t earlier_bytes_ = 0;       // bytes read before the last Rewind
   std::string damage_;
 };
 

@@ -18,7 +18,7 @@ std::string FourCharacters(std::uint32_t code) {
   return name;
 }
 
-// Boxes of an mp4, as far as they lead to the kinds of its video samples.
+// Walks the boxes of an mp4 that lead to the types of its video samples.
 class BoxWalk {
  public:
   explicit BoxWalk(Source& source) : source_(source) {}
@@ -65,14 +65,14 @@ class BoxWalk {
     }
   }
   void VisitEntry(std::uint32_t kind) {
-    // Of Common Encryption and what was before it, and of iTunes.
+    // "encv" is Common Encryption and its predecessors, "drmi" is iTunes.
     const bool encrypted = kind == Name("encv") || kind == Name("drmi");
     encrypted_ = encrypted_ || encrypted;
     clear_ = clear_ || (is_video_ && !encrypted);
   }
 
   Source& source_;
-  int boxes_left_ = 10'000;  // a file of many tiny ones is no video
+  int boxes_left_ = 10'000;  // bounds the time for files of many tiny boxes
   bool is_video_ = false;
   bool encrypted_ = false;
   bool clear_ = false;
@@ -90,7 +90,7 @@ bool HasOnlyEncryptedVideo(Source& source) {
 
 std::optional<std::string> EncryptionOf(const AVFormatContext& format, const AVStream& stream) {
   if (Has(stream.metadata, "enc_key_id")) return "Matroska's ContentEncryption";
-  // The two objects of an ASF header that FFmpeg reads, as it notes them.
+  // FFmpeg reads two encryption objects of an ASF header into these metadata.
   if (std::string_view(format.iformat->name) == "asf" &&
       (Has(format.metadata, "ASF_Protection_Type") || Has(format.metadata, "encryption"))) {
     return "Windows Media DRM";

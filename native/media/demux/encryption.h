@@ -1,5 +1,5 @@
-// Whether a container says that its pictures are encrypted. Nothing here decrypts: what is encrypted is
-// refused, since a decoder would make pictures of noise out of it.
+// Detects encrypted video. Nothing is decrypted here: encrypted streams are refused, since decoders would
+// turn them into pictures of noise.
 #pragma once
 
 #include <optional>
@@ -10,14 +10,15 @@
 
 namespace cosmos {
 
-// Whether the sample tables of an mp4 know encrypted video and no other. FFmpeg looks into these tables for
-// the codec and forgets what they were, and of the schemes it knows one.
+// Whether all video in the sample tables of an mp4 is encrypted. FFmpeg reads the codec from these tables but
+// not that it was encrypted, and it knows only one of the schemes.
 bool HasOnlyEncryptedVideo(Source& source);
 
-// What encrypts the stream, where the header of a file that is no mp4 says so.
+// The encryption of a stream in formats other than mp4, if the header declares one.
 std::optional<std::string> EncryptionOf(const AVFormatContext& format, const AVStream& stream);
 
-// The scheme, e.g. "cenc", where the tables of an mp4 say it of this packet: a stream may begin in the clear.
+// The encryption scheme of a packet, e.g. "cenc", if the tables of an mp4 declare one: a stream may begin in
+// the clear.
 std::optional<std::string> EncryptionOf(const AVPacket& packet);
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-// The lists of Matroska and WebM files: tracks, cues, chapters, attachments, tags.
+// Checks the lists of Matroska and WebM files: tracks, cues, chapters, attachments, tags.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -13,70 +13,70 @@ namespace {
 
 using namespace std::literals;
 
-// FFmpeg finds these wherever a seek head or damage leads it, so they are looked for everywhere.
+// FFmpeg finds these wherever a seek head or damage leads it, so they are searched for everywhere.
 constexpr std::array kMasters = {"\x11\x4d\x9b\x74"sv, "\x16\x54\xae\x6b"sv, "\x1c\x53\xbb\x6b"sv,
                                  "\x10\x43\xa7\x70"sv, "\x19\x41\xa4\x69"sv, "\x12\x54\xc3\x67"sv};
 
 struct Element {
   std::uint64_t id = 0;
-  std::int64_t begin = 0;  // of what it holds
+  std::int64_t begin = 0;  // of the payload
   std::int64_t end = 0;
 };
 
-// What FFmpeg keeps of one.
-struct Kept {
+// What an element costs FFmpeg.
+struct KnownElement {
   std::uint64_t id;
   std::uint64_t bytes;
-  bool listed;  // and searches all of them for each
-  bool holds_others;
+  bool in_list;  // in a list that FFmpeg searches for each entry
+  bool has_children;
 };
-constexpr std::array kKept = {
-    Kept{0xae, 1024, true, true},   // TrackEntry
-    Kept{0x41e4, 64, false, true},  // BlockAdditionMapping
-    Kept{0x6d80, 0, false, true},   // ContentEncodings
-    Kept{0x6240, 64, false, true},  // ContentEncoding
-    Kept{0xe2, 0, false, true},     // TrackOperation
-    Kept{0xe3, 0, false, true},     // TrackCombinePlanes
-    Kept{0xe4, 32, false, true},    // TrackPlane
-    Kept{0xbb, 64, false, true},    // CuePoint
-    Kept{0xb7, 32, false, true},    // CueTrackPositions
-    Kept{0x45b9, 0, false, true},   // EditionEntry
-    Kept{0xb6, 160, true, true},    // ChapterAtom
-    Kept{0x80, 0, false, true},     // ChapterDisplay
-    Kept{0x61a7, 160, true, true},  // AttachedFile
-    Kept{0x7373, 128, true, true},  // Tag
-    Kept{0x67c8, 128, true, true},  // SimpleTag
-    Kept{0x4dbb, 32, false, true},  // Seek
+constexpr std::array kKnownElements = {
+    KnownElement{0xae, 1024, true, true},   // TrackEntry
+    KnownElement{0x41e4, 64, false, true},  // BlockAdditionMapping
+    KnownElement{0x6d80, 0, false, true},   // ContentEncodings
+    KnownElement{0x6240, 64, false, true},  // ContentEncoding
+    KnownElement{0xe2, 0, false, true},     // TrackOperation
+    KnownElement{0xe3, 0, false, true},     // TrackCombinePlanes
+    KnownElement{0xe4, 32, false, true},    // TrackPlane
+    KnownElement{0xbb, 64, false, true},    // CuePoint
+    KnownElement{0xb7, 32, false, true},    // CueTrackPositions
+    KnownElement{0x45b9, 0, false, true},   // EditionEntry
+    KnownElement{0xb6, 160, true, true},    // ChapterAtom
+    KnownElement{0x80, 0, false, true},     // ChapterDisplay
+    KnownElement{0x61a7, 160, true, true},  // AttachedFile
+    KnownElement{0x7373, 128, true, true},  // Tag
+    KnownElement{0x67c8, 128, true, true},  // SimpleTag
+    KnownElement{0x4dbb, 32, false, true},  // Seek
 };
-// Anything else: a number, or a string on the heap.
+// Any other element: a number, or a string on the heap.
 constexpr std::uint64_t kLeafBytes = 64;
 
 class MatroskaCheck {
  public:
-  MatroskaCheck(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+  MatroskaCheck(ByteScanner& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
 
   Status Run() {
-    return bytes_.ForEach(kMasters, [this](std::int64_t at) -> Status {
-      COSMOS_RETURN_IF_ERROR(budget_.List(1));
+    return bytes_.ForEachMatch(kMasters, [this](std::int64_t at) -> Status {
+      COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
       const std::optional<Element> master = Read(at, bytes_.size());
-      return master ? Count(*master, 0) : Status();
+      return master ? CountChildren(*master, 0) : Status();
     });
   }
 
  private:
-  static constexpr int kDeepest = 16;
+  static constexpr int kMaxDepth = 16;
 
-  // Up to what is no element: there FFmpeg gives up on this list too.
-  Status Count(const Element& parent, int depth) {
-    if (depth > kDeepest) return {};
+  // Stops at an invalid element, where FFmpeg gives up on the list too.
+  Status CountChildren(const Element& parent, int depth) {
+    if (depth > kMaxDepth) return {};
     for (std::int64_t at = parent.begin; at < parent.end;) {
       const std::optional<Element> element = Read(at, parent.end);
       if (!element) return {};
-      const auto kept = std::ranges::find(kKept, element->id, &Kept::id);
-      const bool known = kept != kKept.end();
-      COSMOS_RETURN_IF_ERROR(budget_.Take(1, known ? kept->bytes : kLeafBytes));
-      if (known && kept->listed) COSMOS_RETURN_IF_ERROR(budget_.List(1));
-      if (known && kept->holds_others) COSMOS_RETURN_IF_ERROR(Count(*element, depth + 1));
+      const auto cost = std::ranges::find(kKnownElements, element->id, &KnownElement::id);
+      const bool known = cost != kKnownElements.end();
+      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, known ? cost->bytes : kLeafBytes));
+      if (known && cost->in_list) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
+      if (known && cost->has_children) COSMOS_RETURN_IF_ERROR(CountChildren(*element, depth + 1));
       at = element->end;
     }
     return {};
@@ -97,18 +97,19 @@ class MatroskaCheck {
     for (int i = 1; i < length_bytes; ++i) length = length << 8 | bytes_.Byte(length_at + i);
     element.begin = length_at + length_bytes;
     if (element.begin > end) return std::nullopt;
-    // All ones: unknown, to the end of what it is in. One that claims more than there is ends there as well.
+    // A length of all ones is unknown and reaches to the end of the parent. One that claims more than there
+    // is ends there as well.
     const auto rest = static_cast<std::uint64_t>(end - element.begin);
     element.end = element.begin + static_cast<std::int64_t>(std::min(length, rest));
     return element;
   }
 
-  ByteWindow& bytes_;
+  ByteScanner& bytes_;
   TableBudget& budget_;
 };
 
 }  // namespace
 
-Status CheckMatroska(ByteWindow& bytes, TableBudget& budget) { return MatroskaCheck(bytes, budget).Run(); }
+Status CheckMatroska(ByteScanner& bytes, TableBudget& budget) { return MatroskaCheck(bytes, budget).Run(); }
 
 }  // namespace cosmos

@@ -1,5 +1,5 @@
-// Containers whose only danger is what they say about themselves: FFmpeg keeps names of metadata in a list
-// that it searches for each, and makes room for arrays as long as they claim to be.
+// Checks the metadata of FLV, AVI, ASF and Ogg, which have no other tables: FFmpeg keeps metadata in a list
+// that it searches for each entry, and allocates arrays as long as they claim to be.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -16,10 +16,10 @@ namespace {
 
 using namespace std::literals;
 
-// An AMF value of an FLV's script tag, as deep as FFmpeg follows it.
+// Walks an AMF value of an FLV script tag, as deep as FFmpeg does.
 class FlvScript {
  public:
-  FlvScript(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+  FlvScript(ByteScanner& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
 
   Status Check(std::int64_t at) {
     at_ = at;
@@ -36,13 +36,13 @@ class FlvScript {
     kArray = 10,
     kDate = 11,
   };
-  static constexpr int kDeepest = 16;
-  static constexpr std::int64_t kNumberBytes = 9;  // its type, and a double
+  static constexpr int kMaxDepth = 16;
+  static constexpr std::int64_t kNumberBytes = 9;  // a type and a double
 
-  // Leaves at_ behind the value, or at the end of the source where it is none that can be followed.
+  // Moves at_ past the value, or to the end of the source when it cannot be followed.
   Status Value(const std::string& name, int depth) {
-    COSMOS_RETURN_IF_ERROR(budget_.Take(1, kValueBytes));
-    const std::uint32_t type = depth > kDeepest ? 0xff : bytes_.Byte(at_);
+    COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, kValueBytes));
+    const std::uint32_t type = depth > kMaxDepth ? 0xff : bytes_.Byte(at_);
     ++at_;
     switch (type) {
       case kNumber: at_ += 8; return {};
@@ -54,7 +54,7 @@ class FlvScript {
       case kArray: return Array(name, depth);
       case 5:
       case 6:
-      case 13: return {};  // nothing follows
+      case 13: return {};  // null, undefined, unsupported
       default: at_ = bytes_.size(); return {};
     }
   }
@@ -68,11 +68,11 @@ class FlvScript {
         return {};
       }
       std::string name;
-      for (std::uint32_t i = 0; i < length && i < kLongestName; ++i) {
+      for (std::uint32_t i = 0; i < length && i < kMaxNameBytes; ++i) {
         name += static_cast<char>(bytes_.Byte(at_ + i));
       }
       at_ += length;
-      if (names_.insert(name).second) COSMOS_RETURN_IF_ERROR(budget_.List(1));
+      if (names_.insert(name).second) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
       COSMOS_RETURN_IF_ERROR(Value(name, depth + 1));
     }
     return {};
@@ -81,11 +81,11 @@ class FlvScript {
   Status Array(const std::string& name, int depth) {
     const std::uint32_t count = bytes_.Big32(at_);
     at_ += 4;
-    // FFmpeg makes room for these two at once.
+    // FFmpeg allocates these two arrays up front.
     if (name == "times" || name == "filepositions") {
       const std::int64_t rest = (bytes_.size() - at_) / kNumberBytes;
       if (count > std::max<std::int64_t>(rest, kHarmless)) return DamagedTable(name);
-      COSMOS_RETURN_IF_ERROR(budget_.Take(count, 2 * sizeof(double)));
+      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(count, 2 * sizeof(double)));
     }
     for (std::uint32_t i = 0; i < count && at_ < bytes_.size(); ++i) {
       COSMOS_RETURN_IF_ERROR(Value({}, depth + 1));
@@ -94,47 +94,47 @@ class FlvScript {
   }
 
   static constexpr std::uint64_t kValueBytes = 64;
-  static constexpr std::uint32_t kLongestName = 1024;
+  static constexpr std::uint32_t kMaxNameBytes = 1024;
   static constexpr std::int64_t kHarmless = 1 << 16;
 
-  ByteWindow& bytes_;
+  ByteScanner& bytes_;
   TableBudget& budget_;
   std::int64_t at_ = 0;
   std::unordered_set<std::string> names_;
 };
 
-// The comments of streams whose comment packet has no name at its head: it is known by its place.
+// Counts comments of streams whose comment packet has no signature and is known only by its position.
 class OggComments {
  public:
-  OggComments(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+  OggComments(ByteScanner& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
 
   Status Check() {
     static constexpr std::array kPage = {"OggS"sv};
-    return bytes_.ForEach(kPage, [this](std::int64_t at) { return CheckPage(at); });
+    return bytes_.ForEachMatch(kPage, [this](std::int64_t at) { return CheckPage(at); });
   }
 
  private:
   enum class Kind { kOther, kSpeex, kCelt, kFlac, kOgm };
   struct Stream {
     Kind kind = Kind::kOther;
-    bool begun = false;   // a packet that the next page may go on with
-    bool counts = false;  // that packet holds comments
+    bool in_packet = false;   // a packet that the next page may continue
+    bool is_comment = false;  // that packet holds comments
     int packets = 0;
   };
 
   Status CheckPage(std::int64_t page) {
     constexpr std::int64_t kHeader = 27;
-    COSMOS_RETURN_IF_ERROR(budget_.Take(1, sizeof(Stream)));
+    COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, sizeof(Stream)));
     Stream& stream = streams_[bytes_.Little32(page + 14)];
-    const std::int64_t segments = bytes_.Byte(page + 26);
-    std::int64_t at = page + kHeader + segments;
-    for (std::int64_t i = 0; i < segments; ++i) {
+    const std::int64_t lacing_values = bytes_.Byte(page + 26);
+    std::int64_t at = page + kHeader + lacing_values;
+    for (std::int64_t i = 0; i < lacing_values; ++i) {
       const std::uint32_t length = bytes_.Byte(page + kHeader + i);
-      if (!std::exchange(stream.begun, true) || i == 0) Begin(stream, at);
-      if (stream.counts) COSMOS_RETURN_IF_ERROR(budget_.List(CountEqualSigns(at, length)));
+      if (!std::exchange(stream.in_packet, true) || i == 0) Begin(stream, at);
+      if (stream.is_comment) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(CountEqualSigns(at, length)));
       at += length;
-      if (length == kWholeSegment) continue;
-      stream.begun = stream.counts = false;
+      if (length == kMaxLacing) continue;
+      stream.in_packet = stream.is_comment = false;
       ++stream.packets;
     }
     return {};
@@ -144,13 +144,13 @@ class OggComments {
     constexpr int kSpeexHeaders = 2;
     constexpr std::uint32_t kFlacComment = 4;
     constexpr std::uint32_t kOgmComment = 3;
-    if (const Kind kind = KindOf(at); kind != Kind::kOther) stream = {.kind = kind, .begun = true};
+    if (const Kind kind = KindOf(at); kind != Kind::kOther) stream = {.kind = kind, .in_packet = true};
     const std::uint32_t first = bytes_.Byte(at);
     switch (stream.kind) {
-      case Kind::kSpeex: stream.counts = stream.packets > 0 && stream.packets <= kSpeexHeaders; break;
-      case Kind::kCelt: stream.counts = stream.packets > 0; break;
-      case Kind::kFlac: stream.counts = stream.counts || (first & 0x7f) == kFlacComment; break;
-      case Kind::kOgm: stream.counts = stream.counts || first == kOgmComment; break;
+      case Kind::kSpeex: stream.is_comment = stream.packets > 0 && stream.packets <= kSpeexHeaders; break;
+      case Kind::kCelt: stream.is_comment = stream.packets > 0; break;
+      case Kind::kFlac: stream.is_comment = stream.is_comment || (first & 0x7f) == kFlacComment; break;
+      case Kind::kOgm: stream.is_comment = stream.is_comment || first == kOgmComment; break;
       case Kind::kOther: break;
     }
   }
@@ -165,11 +165,11 @@ class OggComments {
     return Kind::kOther;
   }
 
-  // Each comment has one between its name and its value.
+  // Each comment has an equals sign between its name and its value.
   std::uint64_t CountEqualSigns(std::int64_t at, std::uint32_t length) {
     std::uint64_t count = 0;
     while (length > 0) {
-      const auto data = bytes_.From(at, 1);
+      const auto data = bytes_.BytesAt(at, 1);
       if (data.empty()) break;
       const auto here = data.first(std::min<std::size_t>(data.size(), length));
       count += static_cast<std::uint64_t>(std::ranges::count(here, '='));
@@ -179,34 +179,34 @@ class OggComments {
     return count;
   }
 
-  static constexpr std::uint32_t kWholeSegment = 255;
+  static constexpr std::uint32_t kMaxLacing = 255;
 
-  ByteWindow& bytes_;
+  ByteScanner& bytes_;
   TableBudget& budget_;
   std::unordered_map<std::uint32_t, Stream> streams_;
 };
 
 }  // namespace
 
-Status CheckFlv(ByteWindow& bytes, TableBudget& budget) {
+Status CheckFlv(ByteScanner& bytes, TableBudget& budget) {
   static constexpr std::array kNames = {"\0\nonMetaData"sv, "\0\nonCuePoint"sv};
   FlvScript script(bytes, budget);
-  return bytes.ForEach(kNames, [&](std::int64_t at) -> Status {
-    COSMOS_RETURN_IF_ERROR(budget.List(1));
+  return bytes.ForEachMatch(kNames, [&](std::int64_t at) -> Status {
+    COSMOS_RETURN_IF_ERROR(budget.AddListEntries(1));
     return script.Check(at + static_cast<std::int64_t>(kNames[0].size()));
   });
 }
 
-// Lists of INFO chunks, wherever they are.
-Status CheckAvi(ByteWindow& bytes, TableBudget& budget) {
+// INFO lists, wherever they are.
+Status CheckAvi(ByteScanner& bytes, TableBudget& budget) {
   static constexpr std::array kInfo = {"INFO"sv};
   std::unordered_set<std::uint32_t> names;
   std::int64_t counted = 0;
-  return bytes.ForEach(kInfo, [&](std::int64_t at) -> Status {
+  return bytes.ForEachMatch(kInfo, [&](std::int64_t at) -> Status {
     if (at < counted || !bytes.Has(at - 8, "LIST")) return {};
     const std::int64_t end = std::min(at - 4 + bytes.Little32(at - 4), bytes.size());
     for (at += 4; at + 8 <= end;) {
-      if (names.insert(bytes.Big32(at)).second) COSMOS_RETURN_IF_ERROR(budget.List(1));
+      if (names.insert(bytes.Big32(at)).second) COSMOS_RETURN_IF_ERROR(budget.AddListEntries(1));
       at += std::int64_t{8} + bytes.Little32(at + 4) + (bytes.Little32(at + 4) & 1);
     }
     counted = std::max(counted, std::min(at, end));
@@ -214,21 +214,22 @@ Status CheckAvi(ByteWindow& bytes, TableBudget& budget) {
   });
 }
 
-// The objects of descriptions and of metadata, wherever they are: each begins with how many it holds.
-Status CheckAsf(ByteWindow& bytes, TableBudget& budget) {
+// Description and metadata objects, wherever they are; each begins with its number of entries.
+Status CheckAsf(ByteScanner& bytes, TableBudget& budget) {
   static constexpr std::array kObjects = {
       "\x40\xa4\xd0\xd2\x07\xe3\xd2\x11\x97\xf0\x00\xa0\xc9\x5e\xa8\x50"sv,
       "\xea\xcb\xf8\xc5\xaf\x5b\x77\x48\x84\x67\xaa\x8c\x44\xfa\x4c\xca"sv,
       "\x94\x1c\x23\x44\x98\x94\xd1\x49\xa1\x41\x1d\x13\x4e\x45\x70\x54"sv};
-  return bytes.ForEach(kObjects, [&](std::int64_t at) { return budget.List(1 + bytes.Little16(at + 24)); });
+  return bytes.ForEachMatch(
+      kObjects, [&](std::int64_t at) { return budget.AddListEntries(1 + bytes.Little16(at + 24)); });
 }
 
-// Vorbis comments, which begin with the encoder's name and how many there are.
-Status CheckOgg(ByteWindow& bytes, TableBudget& budget) {
+// Vorbis comments, which begin with the encoder's name and their number.
+Status CheckOgg(ByteScanner& bytes, TableBudget& budget) {
   static constexpr std::array kHeads = {"\x03vorbis"sv, "\x81theora"sv, "OpusTags"sv, "OVP80\x02 "sv};
-  COSMOS_RETURN_IF_ERROR(bytes.ForEach(kHeads, [&](std::int64_t at) -> Status {
+  COSMOS_RETURN_IF_ERROR(bytes.ForEachMatch(kHeads, [&](std::int64_t at) -> Status {
     const std::int64_t vendor = at + (bytes.Byte(at) == 'O' && bytes.Byte(at + 1) == 'p' ? 8 : 7);
-    return budget.List(1 + std::uint64_t{bytes.Little32(vendor + 4 + bytes.Little32(vendor))});
+    return budget.AddListEntries(1 + std::uint64_t{bytes.Little32(vendor + 4 + bytes.Little32(vendor))});
   }));
   return OggComments(bytes, budget).Check();
 }

@@ -1,5 +1,5 @@
-// The tables of MP4 and QuickTime files, walked as FFmpeg walks them: by the names of boxes, whatever box
-// they are in.
+// Checks the tables of MP4 and QuickTime files, walking them as FFmpeg does: by the types of boxes, whatever
+// box they are in.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -25,7 +25,7 @@ std::string NameOf(std::uint32_t type) {
 
 struct Box {
   std::uint32_t type = 0;
-  std::int64_t begin = 0;  // of what it holds
+  std::int64_t begin = 0;  // of the payload
   std::int64_t end = 0;
   std::uint64_t size() const { return static_cast<std::uint64_t>(end - begin); }
 };
@@ -41,7 +41,7 @@ bool HoldsBoxes(std::uint32_t type) {
   return std::ranges::count(kTypes, type) > 0;
 }
 
-// A box that is a count and that many entries of one size.
+// A box that is a count followed by entries of one size.
 struct Table {
   std::uint32_t type;
   std::uint64_t entry_bytes;
@@ -50,7 +50,7 @@ constexpr std::array kTables = {Table{FourCc("stts"), 8}, Table{FourCc("ctts"), 
                                 Table{FourCc("stss"), 4}, Table{FourCc("stps"), 4}, Table{FourCc("stco"), 4},
                                 Table{FourCc("co64"), 8}};
 
-// Tables with rules of their own.
+// Tables with layouts of their own.
 bool IsSpecial(std::uint32_t type) {
   static constexpr std::array kTypes = {FourCc("stsz"), FourCc("stz2"), FourCc("trun"), FourCc("elst"),
                                         FourCc("sgpd"), FourCc("senc"), FourCc("saiz"), FourCc("saio"),
@@ -64,33 +64,33 @@ bool IsTable(std::uint32_t type) {
 
 class Mp4Check {
  public:
-  Mp4Check(ByteWindow& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
+  Mp4Check(ByteScanner& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
 
   Status Run() { return Walk({kRoot, 0, bytes_.size()}, 0); }
 
  private:
-  // What FFmpeg keeps of a sample while it puts tables together: the index twice, times, and our own.
+  // What a sample costs while FFmpeg merges the tables: the index twice, times, and our own index.
   static constexpr std::uint64_t kSampleBytes = 96;
   static constexpr std::uint64_t kEditedSampleBytes = 32;
-  static constexpr std::uint64_t kFragmentBytes = 64;  // and as much for each track
-  // A table that claims too much and is not longer than this does no harm, and FFmpeg mends some of those.
+  static constexpr std::uint64_t kFragmentBytes = 64;  // and the same again for each track
+  // A table that claims too much but is smaller than this is harmless, and FFmpeg repairs some of those.
   static constexpr std::uint64_t kHarmless = std::uint64_t{1} << 20;
-  static constexpr std::uint64_t kItemBytes = 12;  // of a picture in a file of pictures, at least
-  static constexpr int kDeepest = 12;              // FFmpeg goes no deeper either
+  static constexpr std::uint64_t kItemBytes = 12;  // minimum for an item of a picture file
+  static constexpr int kMaxDepth = 12;             // as in FFmpeg
 
-  // Since the track began.
+  // The state of the current track.
   struct Track {
     bool sound = false;
     bool other = false;
     std::uint64_t samples = 0;
-    bool samples_are_bytes = false;  // by stts: one tick each, as those of PCM
+    bool samples_are_bytes = false;  // by stts: one tick each, like PCM
     std::uint64_t chunks = 0;
     Box chunk_map;
     std::uint64_t edits = 0;
   };
 
   Status Walk(const Box& parent, int depth) {
-    if (depth > kDeepest) return {};
+    if (depth > kMaxDepth) return {};
     for (std::int64_t at = parent.begin; at + 8 <= parent.end;) {
       std::uint64_t size = bytes_.Big32(at);
       std::uint64_t header = 8;
@@ -111,26 +111,26 @@ class Mp4Check {
   }
 
   Status Visit(Box box, std::uint32_t parent, int depth) {
-    // FFmpeg finds a movie in a box that was declared free.
+    // FFmpeg accepts a movie in a box marked as free.
     const bool hidden = box.type == FourCc("free") || box.type == FourCc("hoov");
     if (hidden && (bytes_.Has(box.begin + 4, "mvhd") || bytes_.Has(box.begin + 4, "cmov"))) box.type = kMovie;
-    // All of these go to lists: tags, keys of an encrypted file, defaults of tracks.
+    // FFmpeg keeps all of these in lists: tags, keys of an encrypted file, defaults of tracks.
     const bool listed = parent == FourCc("udta") || parent == FourCc("ilst") || box.type == FourCc("----") ||
                         box.type == FourCc("pssh") || box.type == FourCc("trex");
-    if (listed) COSMOS_RETURN_IF_ERROR(budget_.List(1));
+    if (listed) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
     if (IsTable(box.type)) COSMOS_RETURN_IF_ERROR(CheckTable(box));
     switch (box.type) {
       case FourCc("trak"): return WalkTrack(box, depth);
-      case FourCc("moof"): COSMOS_RETURN_IF_ERROR(budget_.Take(1, FragmentBytes())); break;
+      case FourCc("moof"): COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, FragmentBytes())); break;
       case FourCc("meta"): return WalkMeta(box, depth);
       case FourCc("stsd"): return SearchDescriptions(box);
-      case FourCc("hdlr"): NoteHandler(box); break;
+      case FourCc("hdlr"): ReadHandler(box); break;
       default: break;
     }
     return HoldsBoxes(box.type) ? Walk(box, depth + 1) : Status();
   }
 
-  // It may begin with a version or not: FFmpeg looks for the first box that is always there.
+  // The box may or may not begin with a version: like FFmpeg, looks for the first box, which is always hdlr.
   Status WalkMeta(const Box& box, int depth) {
     for (std::int64_t at = box.begin; at + 8 <= box.end; at += 4) {
       if (bytes_.Has(at + 4, "hdlr")) return Walk({box.type, at, box.end}, depth + 1);
@@ -138,7 +138,8 @@ class Mp4Check {
     return {};
   }
 
-  // Boxes follow fields that differ from codec to codec. Nothing else in there looks like a table.
+  // Boxes follow fields whose size depends on the codec, so every offset is tried. Nothing else in there
+  // looks like a table.
   Status SearchDescriptions(const Box& box) {
     for (std::int64_t at = box.begin; at + 8 <= box.end; ++at) {
       const Box inner{bytes_.Big32(at + 4), at + 8, box.end};
@@ -148,14 +149,14 @@ class Mp4Check {
   }
 
   Status WalkTrack(const Box& box, int depth) {
-    COSMOS_RETURN_IF_ERROR(budget_.Streams(++tracks_));
+    COSMOS_RETURN_IF_ERROR(budget_.CheckStreams(++tracks_));
     track_ = {};
     COSMOS_RETURN_IF_ERROR(Walk(box, depth + 1));
-    // FFmpeg keeps PCM by chunks of at most 1024 samples, everything else by samples.
+    // FFmpeg keeps PCM in chunks of at most 1024 samples, and everything else by sample.
     const bool by_chunk = track_.sound && !track_.other && track_.samples_are_bytes;
     const std::uint64_t entries = by_chunk ? PcmEntries() : track_.samples;
-    COSMOS_RETURN_IF_ERROR(budget_.Take(entries, kSampleBytes));
-    return track_.edits > 1 ? budget_.Take(entries * track_.edits, kEditedSampleBytes) : Status();
+    COSMOS_RETURN_IF_ERROR(budget_.AddMemory(entries, kSampleBytes));
+    return track_.edits > 1 ? budget_.AddMemory(entries * track_.edits, kEditedSampleBytes) : Status();
   }
 
   std::uint64_t PcmEntries() {
@@ -172,7 +173,7 @@ class Mp4Check {
     return entries;
   }
 
-  void NoteHandler(const Box& box) {
+  void ReadHandler(const Box& box) {
     track_.sound = track_.sound || bytes_.Has(box.begin + 8, "soun");
     for (const std::string_view other : {"vide", "subp", "clcp"}) {
       track_.other = track_.other || bytes_.Has(box.begin + 8, other);
@@ -184,8 +185,8 @@ class Mp4Check {
     const std::uint64_t count = bytes_.Big32(box.begin + 4);
     for (const Table& table : kTables) {
       if (table.type != box.type) continue;
-      COSMOS_RETURN_IF_ERROR(Backed(box, count, table.entry_bytes));
-      COSMOS_RETURN_IF_ERROR(budget_.Take(std::min(count, box.size()), 2 * table.entry_bytes));
+      COSMOS_RETURN_IF_ERROR(CheckBacked(box, count, table.entry_bytes));
+      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(std::min(count, box.size()), 2 * table.entry_bytes));
     }
     switch (box.type) {
       case FourCc("stts"):
@@ -198,16 +199,17 @@ class Mp4Check {
       case FourCc("stz2"): return CheckSizes(box);
       case FourCc("trun"): return CheckRun(box);
       case FourCc("elst"):
-        // FFmpeg takes as many as there are.
+        // FFmpeg reads only as many entries as fit in the box.
         track_.edits = std::max(track_.edits, std::min(count, box.size() / (version == 1 ? 20 : 12)));
         return {};
-      case FourCc("sgpd"): return Backed(box, bytes_.Big32(box.begin + (version >= 1 ? 12 : 8)), 1);
-      case FourCc("senc"): return Unbacked(count);
+      case FourCc("sgpd"): return CheckBacked(box, bytes_.Big32(box.begin + (version >= 1 ? 12 : 8)), 1);
+      case FourCc("senc"): return CheckUnbacked(count);
       case FourCc("saiz"):
       case FourCc("saio"): return CheckAuxiliary(box);
       case FourCc("sidx"):
-        return budget_.Take(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
-      case FourCc("iinf"): return Backed(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
+        return budget_.AddMemory(bytes_.Big16(box.begin + (version == 0 ? 22 : 30)), FragmentBytes());
+      case FourCc("iinf"):
+        return CheckBacked(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
       case FourCc("cmov"):
         return {StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here"};
       default: return {};
@@ -219,10 +221,10 @@ class Mp4Check {
     const std::uint64_t field = compact ? 0 : bytes_.Big32(box.begin + 4);
     const std::uint64_t count = bytes_.Big32(box.begin + 8);
     track_.samples = std::max(track_.samples, count);
-    // A size for all of them: the table is short whatever it counts, the data are not.
-    if (field > 0) return Unbacked(count);
+    // With one size for all samples the table is short whatever its count, but the data is not.
+    if (field > 0) return CheckUnbacked(count);
     const std::uint64_t bits = compact ? bytes_.Byte(box.begin + 7) : 32;
-    return Backed(box, count * std::max<std::uint64_t>(bits, 4) / 8, 1);
+    return CheckBacked(box, count * std::max<std::uint64_t>(bits, 4) / 8, 1);
   }
 
   Status CheckRun(const Box& box) {
@@ -230,28 +232,28 @@ class Mp4Check {
     std::uint64_t entry_bytes = 0;
     for (const std::uint32_t field : {0x100, 0x200, 0x400, 0x800}) entry_bytes += flags & field ? 4 : 0;
     const std::uint64_t count = bytes_.Big32(box.begin + 4);
-    COSMOS_RETURN_IF_ERROR(budget_.Take(count, kSampleBytes));
-    return entry_bytes > 0 ? Backed(box, count, entry_bytes) : Unbacked(count);
+    COSMOS_RETURN_IF_ERROR(budget_.AddMemory(count, kSampleBytes));
+    return entry_bytes > 0 ? CheckBacked(box, count, entry_bytes) : CheckUnbacked(count);
   }
 
-  // Of an encrypted file: a byte for each sample (saiz) unless there is one for all, or offsets (saio).
+  // For encrypted files: a byte for each sample (saiz), unless one serves all, or offsets (saio).
   Status CheckAuxiliary(const Box& box) {
     const std::int64_t at = box.begin + 4 + (bytes_.Byte(box.begin + 3) & 1 ? 8 : 0);
     if (box.type == FourCc("saio")) {
-      return Backed(box, bytes_.Big32(at), bytes_.Byte(box.begin) == 0 ? 4 : 8);
+      return CheckBacked(box, bytes_.Big32(at), bytes_.Byte(box.begin) == 0 ? 4 : 8);
     }
     const std::uint64_t count = bytes_.Big32(at + 1);
-    return bytes_.Byte(at) == 0 ? Backed(box, count, 1) : Unbacked(count);
+    return bytes_.Byte(at) == 0 ? CheckBacked(box, count, 1) : CheckUnbacked(count);
   }
 
-  Status Backed(const Box& box, std::uint64_t count, std::uint64_t entry_bytes) const {
+  Status CheckBacked(const Box& box, std::uint64_t count, std::uint64_t entry_bytes) const {
     const std::uint64_t claimed = count * entry_bytes;
     return claimed > std::max(box.size(), kHarmless) ? DamagedTable(NameOf(box.type)) : Status();
   }
 
-  // Samples that have no bytes in the table, but must have had at least one in the file. (A file that was cut
-  // off has fewer bytes than it had.)
-  Status Unbacked(std::uint64_t count) {
+  // Counts samples without bytes in the table, which must have had at least one each in the file. (A
+  // truncated file has fewer bytes than it had.)
+  Status CheckUnbacked(std::uint64_t count) {
     unbacked_ += count;
     const bool possible = unbacked_ <= static_cast<std::uint64_t>(bytes_.size()) + kHarmless;
     return possible ? Status()
@@ -261,7 +263,7 @@ class Mp4Check {
 
   std::uint64_t FragmentBytes() const { return kFragmentBytes * (1 + tracks_); }
 
-  ByteWindow& bytes_;
+  ByteScanner& bytes_;
   TableBudget& budget_;
   std::uint64_t tracks_ = 0;
   std::uint64_t unbacked_ = 0;
@@ -270,6 +272,6 @@ class Mp4Check {
 
 }  // namespace
 
-Status CheckMp4(ByteWindow& bytes, TableBudget& budget) { return Mp4Check(bytes, budget).Run(); }
+Status CheckMp4(ByteScanner& bytes, TableBudget& budget) { return Mp4Check(bytes, budget).Run(); }
 
 }  // namespace cosmos

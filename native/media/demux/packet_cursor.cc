@@ -5,39 +5,38 @@
 namespace cosmos {
 namespace {
 
-// Reading past this many packets is cheaper than a seek.
-constexpr int kReadOn = 16;
+// Reading past up to this many packets is cheaper than a seek.
+constexpr int kMaxReadPast = 16;
 
 }  // namespace
 
 Status PacketCursor::MoveTo(int place) {
-  if (!held_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
-  from_ = place;
+  if (!pending_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  first_place_ = place;
   sent_sets_ = -1;
-  if (next_ >= 0 && place >= next_ && (place - next_ <= kReadOn || !index_.seekable())) return {};
-  held_place_.reset();
+  if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || !index_.seekable())) return {};
+  pending_place_.reset();
   ++seeks_;
   if (index_.seekable()) return SeekTo(place);
   next_ = 0;
   return demuxer_.Rewind();
 }
 
-// Containers differ in what they seek by and how well. So: ask, look at what comes, and if that is too late
-// ask for an earlier keyframe, twice as far back each time; at last start over.
+// Containers differ in what they seek by and how precisely. So this seeks, looks at the next packet, and if
+// it is too late, tries an earlier keyframe, twice as far back each time; finally it rewinds.
 Status PacketCursor::SeekTo(int place) {
   for (int back = 0; place - back >= 0; back = back * 2 + 1) {
     const int keyframe = index_.KeyframeFor(place - back);
     const IndexedPacket& packet = index_.packet(keyframe);
-    // Matroska and mp4 take the time at which it is shown; the others search for the time at which it is
-    // decoded.
+    // Matroska and mp4 seek by presentation time, the others by decoding time.
     const bool by_dts = !demuxer_.has_sample_tables() && packet.dts != IndexedPacket::kNoTime;
     if (!demuxer_.Seek(by_dts ? packet.dts : packet.pts)) break;
     next_ = -1;
-    auto read = ReadAny(*held_);
-    while (read.ok() && read.value() && *read.value() < 0) read = ReadAny(*held_);
+    auto read = ReadAny(*pending_);
+    while (read.ok() && read.value() && *read.value() < 0) read = ReadAny(*pending_);
     if (!read.ok()) return read.TakeStatus();
     if (read.value() && *read.value() <= place) {
-      held_place_ = read.value();
+      pending_place_ = read.value();
       return {};
     }
   }
@@ -57,16 +56,16 @@ Result<std::optional<int>> PacketCursor::Read(AVPacket& packet) {
 Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
   for (;;) {
     std::optional<int> place;
-    if (held_place_) {
-      place = std::exchange(held_place_, std::nullopt);
+    if (pending_place_) {
+      place = std::exchange(pending_place_, std::nullopt);
       av_packet_unref(&packet);
-      av_packet_move_ref(&packet, held_.get());
+      av_packet_move_ref(&packet, pending_.get());
     } else {
       auto read = ReadAny(packet);
       if (!read.ok()) return read;
       place = read.value();
     }
-    if (!place || *place >= from_) return place;
+    if (!place || *place >= first_place_) return place;
   }
 }
 

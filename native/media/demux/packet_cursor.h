@@ -12,14 +12,14 @@ namespace cosmos {
 
 class PacketCursor {
  public:
-  // All must outlive the cursor.
+  // All arguments must outlive the cursor.
   PacketCursor(Demuxer& demuxer, const FrameIndex& index, const ParameterSets& parameter_sets)
       : demuxer_(demuxer), index_(index), parameter_sets_(parameter_sets) {}
 
-  // Makes `place` the next packet that Read returns, or, when it cannot be found again, one after it.
+  // Makes `place` the next packet that Read returns, or the first one after it when it cannot be found again.
   Status MoveTo(int place);
-  // The place of the packet read into `packet`, or nothing at the end. Where parameter sets change in
-  // mid-stream, a packet brings along those that it needs and those before it did not have.
+  // Reads a packet and returns its place, or nothing at the end. Where parameter sets change mid-stream, the
+  // packet carries those that it needs unless the packets before it had the same.
   Result<std::optional<int>> Read(AVPacket& packet);
 
   int seeks() const { return seeks_; }
@@ -27,17 +27,17 @@ class PacketCursor {
  private:
   Status SeekTo(int place);
   Result<std::optional<int>> ReadPlaced(AVPacket& packet);
-  // Reads one packet and finds its place; -1 for a packet that the index does not have.
+  // Reads one packet and returns its place, -1 for a packet that is not in the index.
   Result<std::optional<int>> ReadAny(AVPacket& packet);
 
   Demuxer& demuxer_;
   const FrameIndex& index_;
   const ParameterSets& parameter_sets_;
-  int next_ = -1;                       // the place that the demuxer stands before; -1: unknown
-  int from_ = 0;                        // places before this one are read past
-  ff::Packet held_{av_packet_alloc()};  // read while seeking, to be returned next
-  std::optional<int> held_place_;
-  int sent_sets_ = -1;  // the number of the parameter sets that the last packet had; -1: none since MoveTo
+  int next_ = -1;                          // place of the next packet of the demuxer; -1: unknown
+  int first_place_ = 0;                    // packets before this place are skipped
+  ff::Packet pending_{av_packet_alloc()};  // read while seeking, to be returned next
+  std::optional<int> pending_place_;
+  int sent_sets_ = -1;  // number of the last packet's parameter sets; -1: none since MoveTo
   int seeks_ = 0;
 };
 

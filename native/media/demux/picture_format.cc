@@ -12,15 +12,15 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// The first sequence parameter set in "avcC" extradata.
-std::optional<H264Sequence> SequenceOf(Bytes avcc) {
+// The first SPS in avcC extradata.
+std::optional<H264Sps> SequenceOf(Bytes avcc) {
   constexpr std::size_t kFirstSet = 9;  // after version, profile, level, lengths, count and the set's header
-  return ReadH264Sequence(avcc.subspan(std::min(kFirstSet, avcc.size())));
+  return ReadH264Sps(avcc.subspan(std::min(kFirstSet, avcc.size())));
 }
 
 std::optional<PictureFormat> OfAvc(Bytes avcc) {
   const auto sequence = SequenceOf(avcc);
-  if (!sequence || sequence->separate_planes) return std::nullopt;
+  if (!sequence || sequence->separate_colour_planes) return std::nullopt;
   return PictureFormat{.chroma = sequence->chroma, .bit_depth = sequence->bit_depth};
 }
 
@@ -64,7 +64,7 @@ std::optional<PictureFormat> OfPixelFormat(AVPixelFormat pixels) {
 
 std::optional<PictureFormat> PictureFormatOf(const AVCodecParameters& parameters) {
   const Bytes extradata(parameters.extradata, static_cast<std::size_t>(parameters.extradata_size));
-  const bool boxed = !extradata.empty() && extradata[0] == 1;  // not start codes
+  const bool boxed = !extradata.empty() && extradata[0] == 1;  // avcC or hvcC, not start codes
   switch (boxed ? parameters.codec_id : AV_CODEC_ID_NONE) {
     case AV_CODEC_ID_H264: return OfAvc(extradata);
     case AV_CODEC_ID_HEVC: return OfHevc(extradata);

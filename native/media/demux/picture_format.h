@@ -1,4 +1,4 @@
-// How the pictures of a stream are sampled, read from its parameters before anything is decoded.
+// Reads the chroma format and bit depth of a stream from its parameters, before anything is decoded.
 #pragma once
 
 #include <optional>
@@ -14,14 +14,13 @@ struct PictureFormat {
   bool operator==(const PictureFormat&) const = default;
 };
 
-// Nothing: the parameters do not say.
+// Returns nothing when the parameters do not tell.
 std::optional<PictureFormat> PictureFormatOf(const AVCodecParameters& parameters);
 
-// Whether H.264 pictures may be coded as two fields, one after the other: the parameters allow it, or do not
-// say.
+// Whether H.264 pictures may be coded as two separate fields: the parameters allow it or do not tell.
 bool MayHaveFields(const AVCodecParameters& parameters);
 
-// "10-bit 4:2:0"
+// E.g. "10-bit 4:2:0".
 std::string DescribeFormat(int chroma, int bit_depth);
 
 }  // namespace cosmos

@@ -17,7 +17,7 @@ bool HasSlices(AVCodecID codec) {
          codec == AV_CODEC_ID_AV1;
 }
 
-// As far as it is known before anything is decoded, or 0.
+// The size of its pictures as far as known before decoding, or 0.
 std::int64_t PixelsOf(const AVStream& stream) {
   const AVCodecParserContext* parser = av_stream_get_parser(&stream);
   if (parser && parser->width > 0) return std::int64_t{parser->width} * parser->height;
@@ -34,27 +34,27 @@ Status TooLarge(std::int64_t pixels, const DecodeLimits& limits) {
 
 }  // namespace
 
-bool MustCheckProbed(const AVFormatContext& format) {
+bool NeedsProbeCheck(const AVFormatContext& format) {
   if ((format.ctx_flags & AVFMTCTX_NOHEADER) != 0) return true;
   return std::ranges::any_of(std::span(format.streams, format.nb_streams), HasSlices,
                              [](const AVStream* stream) { return stream->codecpar->codec_id; });
 }
 
-Status CheckProbed(AVFormatContext& format, const DecodeLimits& limits, const JobGuard& guard) {
+Status CheckProbedPackets(AVFormatContext& format, const DecodeLimits& limits, const JobGuard& guard) {
   const ff::Packet packet(av_packet_alloc());
   if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   const int declared = static_cast<int>(format.nb_streams);
   struct Seen {
     AccessUnitReader reader;
-    std::int64_t pixels;  // kept: FFmpeg closes a stream's parser when it hands out the last packets
+    std::int64_t pixels;  // FFmpeg closes the parser before it returns the last packets
   };
-  std::map<std::pair<int, AVCodecID>, Seen> streams;  // a stream may turn out to be something else
+  std::map<std::pair<int, AVCodecID>, Seen> streams;  // a stream's codec may change
   for (std::int64_t bytes = 0; bytes < format.probesize; bytes += packet->size) {
     COSMOS_RETURN_IF_ERROR(guard.Check());
     av_packet_unref(packet.get());
     const int error = av_read_frame(&format, packet.get());
     if (error == AVERROR(EAGAIN)) continue;
-    if (error < 0) return {};  // whatever it is, probing meets it too
+    if (error < 0) return {};  // probing will report the same error
     const AVStream& stream = *format.streams[packet->stream_index];
     if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
     const std::pair key(packet->stream_index, stream.codecpar->codec_id);
@@ -65,7 +65,7 @@ Status CheckProbed(AVFormatContext& format, const DecodeLimits& limits, const Jo
     if (!HasSlices(stream.codecpar->codec_id)) continue;
     const std::int64_t slices = reader.CountSlices(*packet);
     const std::int64_t each = pixels > 0 ? pixels : std::max<std::int64_t>(limits.max_pixels, 1);
-    if (slices > DecodeWatch::kMostPacketPixels / each) return DecodeWatch::TooManySlices(slices, each);
+    if (slices > DecodeWatch::kMaxPacketPixels / each) return DecodeWatch::TooManySlices(slices, each);
   }
   return {};
 }

@@ -1,4 +1,4 @@
-// What FFmpeg would decode to find out what a container's streams are.
+// Checks the packets that FFmpeg decodes to identify the streams of a container.
 #pragma once
 
 #include "base/status.h"
@@ -8,13 +8,13 @@
 
 namespace cosmos {
 
-// Whether probing may decode packets that can cost far more than their bytes.
-bool MustCheckProbed(const AVFormatContext& format);
+// Whether probing may decode packets whose cost far exceeds their size.
+bool NeedsProbeCheck(const AVFormatContext& format);
 
-// avformat_find_stream_info decodes the first packets with decoders of its own, which cannot be reached, so
-// nothing stops them inside of a packet, and those of streams that appear only then are under no limit. So
-// those packets are read before, and refused where they hold too many slices or too large pictures. Moves
-// `format`, which is opened anew to be probed.
-Status CheckProbed(AVFormatContext& format, const DecodeLimits& limits, const JobGuard& guard);
+// avformat_find_stream_info decodes the first packets with its own decoders, which cannot be stopped within a
+// packet, and applies no limits to streams that appear late. So this reads those packets beforehand and
+// refuses too many slices and too large pictures. It consumes packets of `format`, which must be reopened to
+// be probed.
+Status CheckProbedPackets(AVFormatContext& format, const DecodeLimits& limits, const JobGuard& guard);
 
 }  // namespace cosmos

@@ -7,8 +7,8 @@ namespace cosmos {
 namespace {
 
 constexpr int kFirstSamples = 48;
-constexpr int kMostPairs = 8;
-// Parameter sets and messages come before a picture's first slice.
+constexpr int kMaxPairs = 8;
+// Leaves room for the parameter sets and messages before a picture's first slice.
 constexpr std::int64_t kBeginning = 1024;
 constexpr std::int64_t kSmall = 256;
 
@@ -24,9 +24,9 @@ std::vector<ByteRange> RangesToSkip(const AVStream& stream) {
   for (int i = 0; i < count; ++i) {
     const AVIndexEntry* entry = avformat_index_get_entry(entries_of, i);
     const bool keyframe = (entry->flags & AVINDEX_KEYFRAME) != 0;
-    const bool pair = keyframe && after_keyframe && ++pairs <= kMostPairs;
+    const bool pair = keyframe && after_keyframe && ++pairs <= kMaxPairs;
     after_keyframe = keyframe;
-    // A table's size can be negative, and its position anything.
+    // Sizes in a table can be negative, and positions arbitrary.
     if (entry->size <= kSmall) continue;
     if (entry->pos < 0 || entry->pos > std::numeric_limits<std::int64_t>::max() - entry->size) continue;
     const std::int64_t read = i < kFirstSamples || pair ? kBeginning : 0;

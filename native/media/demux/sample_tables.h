@@ -1,4 +1,4 @@
-// What an mp4's tables say about its samples, and which of it is looked at before it is believed.
+// Selects which samples of an mp4 are read to verify what its tables claim.
 #pragma once
 
 #include <vector>
@@ -8,10 +8,10 @@
 
 namespace cosmos {
 
-// The bytes of samples that need not be read to index the stream, sorted and disjoint. All others are few:
-// the beginnings of the first samples, whose order is compared with the bitstream's; of some samples that are
-// keyframes right after a keyframe, which most often says that the muxer marks all; and samples so small that
-// there may be no picture in them.
+// The bytes of samples that need not be read to index the stream, sorted and disjoint. Everything else is
+// little: the beginnings of the first samples, whose order is compared with the bitstream's; of some
+// keyframes that directly follow a keyframe, which usually means that the muxer marks all samples; and
+// samples so small that they may hold no picture.
 std::vector<ByteRange> RangesToSkip(const AVStream& stream);
 
 }  // namespace cosmos

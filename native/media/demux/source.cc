@@ -106,9 +106,9 @@ Status Source::AttachIo() {
   return {};
 }
 
-void Source::PretendToRead(std::vector<ByteRange> ranges) {
-  pretended_ = std::move(ranges);
-  // What FFmpeg has buffered may be pretence, or may not be what it should now get.
+void Source::SkipRanges(std::vector<ByteRange> ranges) {
+  skipped_ranges_ = std::move(ranges);
+  // FFmpeg's buffer may hold skipped bytes, or lack bytes that are now skipped.
   io_->buf_ptr = io_->buf_end = io_->buffer;
   io_->pos = position_;
 }
@@ -121,19 +121,19 @@ std::size_t Source::Peek(std::int64_t position, std::span<std::uint8_t> buffer) 
 int Source::Read(std::span<std::uint8_t> buffer) {
   if (guard_.stopped()) return AVERROR_EXIT;
   if (position_ >= size_) return AVERROR_EOF;
-  const std::int64_t pretended = std::min(PretendedUntil(position_), size_) - position_;
-  if (pretended > 0) {
-    const auto count = std::min<std::int64_t>(pretended, static_cast<std::int64_t>(buffer.size()));
+  const std::int64_t skipped = std::min(SkippedUntil(position_), size_) - position_;
+  if (skipped > 0) {
+    const auto count = std::min<std::int64_t>(skipped, static_cast<std::int64_t>(buffer.size()));
     position_ += count;
     return static_cast<int>(count);
   }
-  if (bytes_read_ >= most_read_) {
+  if (bytes_read_ >= read_limit_) {
     error_ = Status(StatusCode::kLimit, "a packet is larger than the limit maxBytes allows")
                  .With("position", static_cast<double>(position_));
     return AVERROR(ENOMEM);
   }
-  // Not into the next range: most of what is listed is skipped, and reading ahead would read it all.
-  const auto real = static_cast<std::size_t>(std::min(RealBytesAt(position_), most_read_ - bytes_read_));
+  // Stops at the next skipped range: most of what is listed is skipped, and reading ahead would read it all.
+  const auto real = static_cast<std::size_t>(std::min(ReadableBytesAt(position_), read_limit_ - bytes_read_));
   const int count = ReadAt(position_, buffer.first(std::min(buffer.size(), real)));
   if (count < 0) {
     error_ = Status(StatusCode::kSource, "reading failed at byte " + std::to_string(position_) + ": " +
@@ -160,16 +160,16 @@ std::int64_t Source::Seek(std::int64_t offset, int whence) {
   return offset;
 }
 
-std::int64_t Source::RealBytesAt(std::int64_t position) const {
-  if (position < 0 || position >= size_ || PretendedUntil(position) > 0) return 0;
-  const auto next = std::ranges::upper_bound(pretended_, position, {}, &ByteRange::begin);
-  return (next == pretended_.end() ? size_ : std::min(next->begin, size_)) - position;
+std::int64_t Source::ReadableBytesAt(std::int64_t position) const {
+  if (position < 0 || position >= size_ || SkippedUntil(position) > 0) return 0;
+  const auto next = std::ranges::upper_bound(skipped_ranges_, position, {}, &ByteRange::begin);
+  return (next == skipped_ranges_.end() ? size_ : std::min(next->begin, size_)) - position;
 }
 
-// The end of the pretended range that `position` lies in, or 0.
-std::int64_t Source::PretendedUntil(std::int64_t position) const {
-  const auto after = std::ranges::upper_bound(pretended_, position, {}, &ByteRange::begin);
-  if (after == pretended_.begin()) return 0;
+// The end of the skipped range that `position` lies in, or 0.
+std::int64_t Source::SkippedUntil(std::int64_t position) const {
+  const auto after = std::ranges::upper_bound(skipped_ranges_, position, {}, &ByteRange::begin);
+  if (after == skipped_ranges_.begin()) return 0;
   return std::prev(after)->end > position ? std::prev(after)->end : 0;
 }
 

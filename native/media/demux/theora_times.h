@@ -1,21 +1,21 @@
-// Times of Theora in Ogg.
+// Corrects the times of Theora in Ogg.
 #pragma once
 
 #include "ffmpeg/ffmpeg.h"
 
 namespace cosmos {
 
-// A page has one number for the last picture in it: which picture its keyframe is, and how many follow that.
-// It is signed, as the times of a stream are whose first seconds were cut off; FFmpeg takes it for unsigned,
-// and then such a time is a power of two too large.
+// A page gives the number of its last picture's keyframe and how many pictures follow it. The number is
+// signed, and so are the times of a stream whose first seconds were cut off. FFmpeg treats it as unsigned,
+// which makes such a time too large by a power of two.
 class TheoraTimes {
  public:
   explicit TheoraTimes(const AVCodecParameters& parameters);
-  // Sets the times of a packet right.
-  void Mend(AVPacket& packet) const;
+  // Corrects the times of a packet.
+  void Correct(AVPacket& packet) const;
 
  private:
-  int bits_ = 64;  // of the number of a keyframe
+  int bits_ = 64;  // of a keyframe's number
 };
 
 }  // namespace cosmos

@@ -8,7 +8,7 @@
 namespace cosmos {
 
 Status DecodeWatch::TooManySlices(std::int64_t slices, std::int64_t pixels) {
-  const std::int64_t most = kMostPacketPixels / std::max<std::int64_t>(pixels, 1);
+  const std::int64_t most = kMaxPacketPixels / std::max<std::int64_t>(pixels, 1);
   return Status(StatusCode::kLimit, "a packet holds " + std::to_string(slices) + " slices or pictures; of " +
                                         std::to_string(pixels) + " pixels each, " + std::to_string(most) +
                                         " are the most that is read")
@@ -17,20 +17,20 @@ Status DecodeWatch::TooManySlices(std::int64_t slices, std::int64_t pixels) {
 
 void DecodeWatch::Attach(AVCodecContext& context) {
   context.opaque = this;
-  context.max_pixels = BufferMeter::PaddedPixels(max_pixels_);  // Allocate is exact
+  context.max_pixels = BufferMeter::PaddedPixels(max_pixels_);  // Allocate checks the exact size
   context.get_buffer2 = [](AVCodecContext* self, AVFrame* frame, int flags) {
     return Of(self).Allocate(self, frame, flags);
   };
-  // Slices are told as they are decoded. The context is that of the thread which decodes them, and what it
-  // has not begun of the packet it skips. Decoders of MPEG-1, 2 and 4 that tell of theirs make other
-  // pictures.
+  // libavcodec reports slices as they are decoded, with the context of the decoding thread, which then skips
+  // the slices of the packet that it has not begun. MPEG-1, 2 and 4 would decode differently with this
+  // callback.
   if (context.codec_id == AV_CODEC_ID_H264) {
     context.slice_flags = SLICE_FLAG_CODED_ORDER | SLICE_FLAG_ALLOW_FIELD;
     context.draw_horiz_band = [](AVCodecContext* self, const AVFrame*, int*, int, int, int) {
       if (Of(self).MustStop()) self->skip_frame = AVDISCARD_ALL;
     };
   }
-  // As FFmpeg's own for one thread, but for the question.
+  // Equals FFmpeg's single-threaded version, plus the check.
   context.execute = [](AVCodecContext* self, int (*run)(AVCodecContext*, void*), void* arguments,
                        int* results, int count, int bytes) {
     for (int i = 0; i < count; ++i) {
@@ -58,18 +58,18 @@ void DecodeWatch::Attach(AVCodecContext& context) {
 }
 
 Status DecodeWatch::Admit(AVCodecID codec, std::int64_t slices) {
-  // dav1d allocates by itself, and how large its pictures are is not known.
-  if (codec == AV_CODEC_ID_AV1 && slices > kMostPacketPixels / std::max<std::int64_t>(max_pixels_, 1)) {
+  // dav1d's pictures are allocated without this callback, so their size is unknown here.
+  if (codec == AV_CODEC_ID_AV1 && slices > kMaxPacketPixels / std::max<std::int64_t>(max_pixels_, 1)) {
     return TooManySlices(slices, max_pixels_);
   }
-  if (slices > most_slices_) most_slices_ = slices;
+  if (slices > max_slices_) max_slices_ = slices;
   return {};
 }
 
 int DecodeWatch::Allocate(AVCodecContext* context, AVFrame* frame, int flags) {
   if (MustStop()) return AVERROR_EXIT;
   const std::int64_t pixels = std::int64_t{frame->width} * frame->height;
-  if (most_slices_ > kMostPacketPixels / std::max<std::int64_t>(pixels, 1)) refused_pixels_ = pixels;
+  if (max_slices_ > kMaxPacketPixels / std::max<std::int64_t>(pixels, 1)) refused_pixels_ = pixels;
   if (refused_pixels_ > 0) return AVERROR(ENOMEM);
   return meter_.Allocate(context, frame, flags);
 }
@@ -79,19 +79,19 @@ bool DecodeWatch::MustStop() {
   Status status = guard_->Check();
   if (status.ok()) return false;
   const std::lock_guard lock(mutex_);
-  if (!stopped_) stop_ = std::move(status);
+  if (!stopped_) stop_status_ = std::move(status);
   stopped_ = true;
   return true;
 }
 
 Status DecodeWatch::CheckGuard() const {
-  if (stopped_) return stop_;
+  if (stopped_) return stop_status_;
   return guard_ ? guard_->Check() : Status();
 }
 
 Status DecodeWatch::Check() const {
   COSMOS_RETURN_IF_ERROR(CheckGuard());
-  if (const std::int64_t pixels = refused_pixels_; pixels > 0) return TooManySlices(most_slices_, pixels);
+  if (const std::int64_t pixels = refused_pixels_; pixels > 0) return TooManySlices(max_slices_, pixels);
   return meter_.Check();
 }
 

@@ -1,4 +1,4 @@
-// What a decoder may cost while it is inside of a call: memory, and time.
+// Limits the memory and time that a decoder takes within one call.
 #pragma once
 
 #include <atomic>
@@ -13,28 +13,29 @@
 
 namespace cosmos {
 
-// libavcodec cannot be interrupted inside of a packet, but it asks for the memory of each picture, hands over
-// its slices one by one in some codecs, and tells of finished ones in H.264: there it is stopped. Where it
-// does none of this, what one packet may cost is bounded by what is counted in it before.
+// libavcodec cannot be interrupted within a packet. But it requests memory for each picture, runs slices
+// through a callback in some codecs, and reports finished slices in H.264: those callbacks stop it. For all
+// other cases, the slices of each packet are counted beforehand and bounded.
 class DecodeWatch {
  public:
-  // `guard` may be null. Where it is not, it must outlive this.
+  // `guard` may be null; otherwise it must outlive this.
   DecodeWatch(const DecodeLimits& limits, const JobGuard* guard)
       : meter_(limits.max_bytes, limits.max_pixels), max_pixels_(limits.max_pixels), guard_(guard) {}
 
-  // The most pixels that the slices of one packet may make a decoder walk over, each of them over a whole
-  // picture: 128 pictures of the highest levels of the codecs. An ordinary picture has up to 70 slices, one
-  // of a video conference in 1080 lines a few hundred.
-  static constexpr std::int64_t kMostPacketPixels = std::int64_t{128} * 8192 * 4352;
+  // The most pixels that the slices of one packet may cost, counting a whole picture for each slice: 128
+  // pictures of the highest levels of the codecs. An ordinary picture has up to 70 slices, a 1080-line video
+  // conference a few hundred.
+  static constexpr std::int64_t kMaxPacketPixels = std::int64_t{128} * 8192 * 4352;
   static Status TooManySlices(std::int64_t slices, std::int64_t pixels);
 
-  // Makes `context` ask this object, which must outlive it. Before it is opened.
+  // Installs the callbacks into `context`, which must not outlive this object. Call it before the context is
+  // opened.
   void Attach(AVCodecContext& context);
-  // Each packet before it is sent, with the slices or pictures that are in it.
+  // Must be called for each packet before it is sent, with the number of slices or pictures in it.
   Status Admit(AVCodecID codec, std::int64_t slices);
-  // Why the job is to stop. Asked before anything that came out of a decoder is believed to be whole.
+  // Returns why the job must stop. Check it before trusting that any output of a decoder is complete.
   Status CheckGuard() const;
-  // The same, or the limit that was hit.
+  // The same, or the decoder limit that was exceeded.
   Status Check() const;
 
  private:
@@ -48,12 +49,12 @@ class DecodeWatch {
   BufferMeter meter_;
   const std::int64_t max_pixels_;
   const JobGuard* guard_;
-  // Once a decoder was stopped, what it gives is not whole, whatever the guard says to the next call.
+  // Kept once a decoder was stopped: its output is incomplete, whatever the guard says later.
   std::mutex mutex_;
-  Status stop_;
+  Status stop_status_;
   std::atomic<bool> stopped_ = false;
-  // Of any packet so far: where several threads decode, which one a picture belongs to is not known.
-  std::atomic<std::int64_t> most_slices_ = 1;
+  // The maximum over all packets so far: with several threads, the packet of a picture is unknown.
+  std::atomic<std::int64_t> max_slices_ = 1;
   std::atomic<std::int64_t> refused_pixels_ = 0;
 };
 

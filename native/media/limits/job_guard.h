@@ -1,4 +1,5 @@
-// May the work go on? Polled at every packet and every read.
+// Joins the caller's cancellation with the job's limits on time and memory. Polled at every packet and every
+// read.
 #pragma once
 
 #include <chrono>
@@ -13,14 +14,14 @@
 
 namespace cosmos {
 
-// Joins the caller's cancel token with limits on wall-clock time and on FFmpeg's memory. The clock runs only
-// inside calls: what a caller does between two clips is not the video's fault. A decoder's own threads may
-// ask as well, also between two calls.
+// The clock runs only during calls: what a caller does between two clips is not the video's fault.
+// Thread-safe, because a decoder's own threads poll it too, even between calls.
 class JobGuard {
  public:
   JobGuard(double max_seconds, std::int64_t max_bytes) : max_seconds_(max_seconds), memory_(max_bytes) {}
 
-  // One call into the library, from construction to destruction.
+  // Marks one call into the library: starts the clock, sets the caller's token and counts FFmpeg's
+  // allocations.
   class Call {
    public:
     Call(JobGuard& guard, CancelTokenPtr cancel) : guard_(guard), counted_(guard.memory_) {
@@ -39,10 +40,10 @@ class JobGuard {
 
    private:
     JobGuard& guard_;
-    JobMemory::Counted counted_;
+    JobMemory::MeterScope counted_;
   };
 
-  // A time in which the clock stands still: the call waits for others and not for the video.
+  // Stops the clock while a call waits for other work rather than for the video.
   class Pause {
    public:
     explicit Pause(JobGuard& guard) : guard_(guard) {
@@ -64,7 +65,7 @@ class JobGuard {
     bool paused_ = false;
   };
 
-  // A clip was delivered: the next one has the whole limit again.
+  // Restores the full time limit for the next clip.
   void Restart() {
     const std::lock_guard lock(mutex_);
     used_ = 0;

@@ -11,8 +11,8 @@
 namespace cosmos {
 namespace {
 
-// FFmpeg counts a single allocation in an int by default, so that no more than that is asked for.
-constexpr std::int64_t kMostAtOnce = std::numeric_limits<int>::max();
+// FFmpeg's default limit on a single allocation is INT_MAX, so it is never raised above that.
+constexpr std::int64_t kMaxAtOnce = std::numeric_limits<int>::max();
 
 void LimitSingleAllocations(std::int64_t bytes) {
   static std::mutex mutex;
@@ -20,7 +20,7 @@ void LimitSingleAllocations(std::int64_t bytes) {
   const std::lock_guard lock(mutex);
   if (bytes <= most) return;
   most = bytes;
-  av_max_alloc(static_cast<std::size_t>(std::min(most, kMostAtOnce)));
+  av_max_alloc(static_cast<std::size_t>(std::min(most, kMaxAtOnce)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What FFmpeg may allocate for one job, decoders' threads included.
+// Limits what FFmpeg allocates for one job, including by its decoders' threads.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,12 @@
 
 namespace cosmos {
 
-// FFmpeg's allocations are counted where FFmpeg was built to ask for it: in the package. Another FFmpeg,
-// which the operating system brings, knows a limit for a single allocation only, and one for the whole
-// process: there it is that of the job which may have most.
+// Counts allocations only in the bundled FFmpeg, which is built to report them. A system's FFmpeg only knows
+// a process-wide limit on single allocations; it is set to the largest limit of any job so far.
 class JobMemory {
  public:
-  // What a job needs whatever its video is, mostly for the contexts of a decoder's threads. It comes on top
-  // of `max_bytes`.
+  // What any job needs regardless of its video, mostly for the contexts of a decoder's threads. Added to
+  // `max_bytes`.
   static constexpr std::int64_t kOverhead = std::int64_t{256} << 20;
 
   explicit JobMemory(std::int64_t max_bytes);
@@ -22,19 +21,19 @@ class JobMemory {
   JobMemory(const JobMemory&) = delete;
   JobMemory& operator=(const JobMemory&) = delete;
 
-  // While it lives, what its thread allocates is counted, and what the threads that it starts do.
-  class Counted {
+  // While alive, counts what its thread and the threads it starts allocate.
+  class MeterScope {
    public:
-    explicit Counted(const JobMemory& memory) : before_(cosmos_meter_enter(memory.meter_)) {}
-    ~Counted() { cosmos_meter_enter(before_); }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
+    explicit MeterScope(const JobMemory& memory) : before_(cosmos_meter_enter(memory.meter_)) {}
+    ~MeterScope() { cosmos_meter_enter(before_); }
+    MeterScope(const MeterScope&) = delete;
+    MeterScope& operator=(const MeterScope&) = delete;
 
    private:
     cosmos_meter* before_;
   };
 
-  // The job is to be stopped: FFmpeg gets nothing large any more.
+  // Whether the job exceeded its limit and must stop. From then on FFmpeg gets no large blocks.
   bool exceeded() const { return cosmos_meter_exceeded(meter_); }
   Status Check() const;
 

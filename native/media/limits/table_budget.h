@@ -1,4 +1,4 @@
-// How much a container's tables may ask of FFmpeg.
+// Limits how much memory and time a container's tables may cost FFmpeg.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +9,16 @@
 
 namespace cosmos {
 
-// FFmpeg makes of a container's tables whatever they ask for, before it returns and with nothing to stop it.
-// So they are added up first.
+// FFmpeg builds whatever a container's tables ask for before it returns, and cannot be interrupted. So the
+// tables are added up first.
 class TableBudget {
  public:
   explicit TableBudget(const DecodeLimits& limits) : limits_(limits) {}
 
-  // `count` things that FFmpeg will keep `bytes` of memory for, each.
-  Status Take(std::uint64_t count, std::uint64_t bytes) {
-    if (count > 0 && bytes > (kMost - taken_) / count) {
-      taken_ = kMost;
+  // Adds `count` entries for which FFmpeg keeps `bytes` of memory each.
+  Status AddMemory(std::uint64_t count, std::uint64_t bytes) {
+    if (count > 0 && bytes > (kSaturated - taken_) / count) {
+      taken_ = kSaturated;
     } else {
       taken_ += count * bytes;
     }
@@ -28,16 +28,17 @@ class TableBudget {
         .With("limit", static_cast<double>(limits_.max_bytes));
   }
 
-  // `count` entries of lists that FFmpeg searches from the start for each: their time grows with the square.
-  Status List(std::uint64_t count) {
+  // Adds `count` entries of lists that FFmpeg searches from the start for each entry: their time grows with
+  // the square.
+  Status AddListEntries(std::uint64_t count) {
     listed_ += count;
-    if (listed_ <= kMostListed) return {};
-    return Status(StatusCode::kLimit, "the container has more than " + std::to_string(kMostListed) +
+    if (listed_ <= kMaxListed) return {};
+    return Status(StatusCode::kLimit, "the container has more than " + std::to_string(kMaxListed) +
                                           " tags, chapters and the like, which is the most that is read")
-        .With("limit", static_cast<double>(kMostListed));
+        .With("limit", static_cast<double>(kMaxListed));
   }
 
-  Status Streams(std::uint64_t count) const {
+  Status CheckStreams(std::uint64_t count) const {
     if (count <= static_cast<std::uint64_t>(limits_.max_streams)) return {};
     return TooManyStreams(limits_);
   }
@@ -48,15 +49,15 @@ class TableBudget {
   }
 
  private:
-  static constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
-  static constexpr std::uint64_t kMostListed = 10'000;
+  static constexpr std::uint64_t kSaturated = std::uint64_t{1} << 62;
+  static constexpr std::uint64_t kMaxListed = 10'000;
 
   const DecodeLimits& limits_;
   std::uint64_t taken_ = 0;
   std::uint64_t listed_ = 0;
 };
 
-// Fewer bytes than a table says that it has: nothing larger is believed.
+// The error for a table that claims more entries than the file has bytes for.
 inline Status DamagedTable(const std::string& name) {
   return Status(StatusCode::kMedia, "the container is damaged: its table " + name +
                                         " has more entries than there are bytes for them")

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "media/bitstream/bitstream.h"
+#include "media/bitstream/picture_parser.h"
 
 namespace cosmos {
 namespace {
@@ -65,7 +65,7 @@ NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream st
       index_(index),
       limits_(limits),
       check_continue_(std::move(check_continue)),
-      can_skip_(SkipIsExact(filter_.parameters())),
+      can_skip_(CanSkipNonReference(filter_.parameters())),
       one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
       reorders_(Reorders(filter_.parameters().codec_id)),
       session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
@@ -135,7 +135,7 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   if (filter_.parameters().codec_id == AV_CODEC_ID_VP9) {
     if (const auto colour = ColourOfVp9(data)) session_.SetVp9Colour(*colour);
   }
-  const std::size_t second = SecondField(filter_.parameters().codec_id, data);
+  const std::size_t second = SecondFieldOffset(filter_.parameters().codec_id, data);
   ParsePicture(data.first(second), place);
   if (second < data.size()) ParsePicture(data.subspan(second), place);
   CheckPacket(place);

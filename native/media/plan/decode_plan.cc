@@ -7,8 +7,8 @@
 namespace cosmos {
 namespace {
 
-// The frame within the tolerance that needs the fewest packets after its keyframe, which a keyframe needs
-// none of; among equals the nearest, then the earlier.
+// The frame within the tolerance with the fewest packets since its keyframe; a keyframe has none. Ties go to
+// the nearest, then to the earliest frame.
 int Cheapest(const FrameIndex& index, int rank, std::int64_t tolerance) {
   const std::int64_t time = index.time(rank);
   const auto cost = [&](int candidate) {

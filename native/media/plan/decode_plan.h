@@ -1,4 +1,4 @@
-// Which packets to decode for the frames that are wanted. A pure function.
+// Plans which packets to decode for the wanted frames. A pure function.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 namespace cosmos {
 
 struct PlanOptions {
-  // Pictures that the decoder holds back: those it reorders plus one for each further thread. A seek empties
-  // it, so a seek that skips no more than this gains nothing.
+  // How many pictures the decoder holds back: those it reorders, plus one for each further thread. Seeking
+  // flushes the decoder, so a seek that skips no more than this gains nothing.
   int decoder_delay = 0;
-  // A wanted frame may move by this much, in units of pts, to a frame that is cheaper to decode.
+  // How far a wanted frame may move, in units of pts, to a frame that is cheaper to decode.
   std::int64_t tolerance = 0;
 };
 
-// Packets to send to a decoder that was reset just before, in decoding order, both ends included.
+// A range of packets, both ends included, for a decoder that was just reset. In decoding order.
 struct DecodeRun {
   int first = 0;
   int last = 0;
@@ -25,16 +25,16 @@ struct DecodeRun {
 };
 
 struct DecodePlan {
-  std::vector<int> chosen;      // for every rank asked for, in the order asked: the rank to take
-  std::vector<int> wanted;      // places of the chosen, ascending, without duplicates
-  std::vector<DecodeRun> runs;  // ascending, disjoint; every wanted place is in one
+  std::vector<int> chosen;      // for each requested rank, in order: the rank to use
+  std::vector<int> wanted;      // places of the chosen frames, ascending, unique
+  std::vector<DecodeRun> runs;  // ascending, disjoint; they cover every wanted place
 
   bool wants(int place) const;
 };
 
-// `ranks` are frames of the index, ascending, duplicates allowed. Decoding the runs yields every wanted
-// picture exactly as decoding everything would; packets of a run that are not wanted may be dropped by the
-// decoder if no other picture refers to them.
+// `ranks` are frames of the index, ascending; duplicates are allowed. Decoding the runs yields every wanted
+// picture exactly as decoding everything would. The decoder may drop unwanted packets of a run if no other
+// picture refers to them.
 DecodePlan PlanDecode(const FrameIndex& index, std::span<const int> ranks, const PlanOptions& options);
 
 }  // namespace cosmos

@@ -6,28 +6,28 @@
 
 namespace cosmos {
 
-FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool made_up, std::vector<int> display)
-    : packets_(std::move(packets)), seekable_(!made_up) {
+FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool synthetic_times, std::vector<int> display)
+    : packets_(std::move(packets)), seekable_(!synthetic_times) {
   Arrange(std::move(display));
   MeasureReorder();
 }
 
-// Every picture before a keyframe in decoding order is shown before it. A pts that says otherwise (a joined
-// recording, a clock that was reset) begins a new epoch: order is (epoch, pts). An equal one does not: the
-// clock cannot tell them apart. `by_dts`: a clock that steps back anywhere, and by more than demuxers that
-// make up times of decoding are wrong by, begins one as well. That is for times that do not say the order.
+// Every picture before a keyframe in decoding order is shown before it. A pts that contradicts this
+// (concatenated recordings, a clock reset) begins a new epoch, and the order is (epoch, pts). An equal pts
+// does not, because the clock cannot tell the two apart. `by_dts` also begins an epoch where the dts steps
+// back by more than the error of demuxers that synthesise dts; it is for pts that do not give the order.
 std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
-  constexpr std::size_t kMadeUp = 33;  // packets
+  constexpr std::size_t kMaxDtsError = 33;  // packets
   std::vector<int> epoch(packets_.size());
-  std::vector<std::int64_t> latest_dts(packets_.size());  // of the epoch, up to a packet
+  std::vector<std::int64_t> latest_dts(packets_.size());  // the latest dts of the epoch up to each packet
   int epochs = 1;
-  std::size_t first = 0;  // of the epoch
+  std::size_t first = 0;  // place where the epoch begins
   std::int64_t latest = IndexedPacket::kNoTime;
   for (std::size_t place = 0; place < packets_.size(); ++place) {
     const IndexedPacket& packet = packets_[place];
     if (packet.keyframe) keyframes_.push_back(static_cast<int>(place));
-    const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && place - first > kMadeUp &&
-                            packet.dts < latest_dts[place - kMadeUp - 1];
+    const bool steps_back = by_dts && packet.dts != IndexedPacket::kNoTime && place - first > kMaxDtsError &&
+                            packet.dts < latest_dts[place - kMaxDtsError - 1];
     if (place > 0 && (steps_back || packet.keyframe) && packet.pts < latest) {
       ++epochs;
       first = place;
@@ -42,11 +42,11 @@ std::vector<int> FrameIndex::FindEpochs(bool by_dts) {
   return epoch;
 }
 
-// Where a clock was reset, the first picture follows the last one before as that followed the one before it.
-// Only what is shown counts: the ends of edits that are cut away overlap, and what is left does not.
+// After a clock reset, the first picture follows the last one at the interval of the two before it. Only
+// shown pictures count: the parts that edit lists cut away overlap.
 void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
   struct Span {
-    std::int64_t first = kMostTime;
+    std::int64_t first = kMaxTime;
     std::int64_t last_but_one = IndexedPacket::kNoTime;
     std::int64_t last = IndexedPacket::kNoTime;
   };
@@ -61,8 +61,8 @@ void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
     else if (pts < span.last)
       span.last_but_one = std::max(span.last_but_one, pts);
   }
-  // Bounded: so many jumps of so long a clock add up to more than a number holds.
-  const auto bounded = [](std::int64_t time) { return std::clamp(time, -kMostTime, kMostTime); };
+  // Clamped, because many resets of a long clock could overflow.
+  const auto bounded = [](std::int64_t time) { return std::clamp(time, -kMaxTime, kMaxTime); };
   offsets_.assign(epochs, 0);
   std::int64_t offset = 0;
   std::int64_t latest = IndexedPacket::kNoTime;
@@ -72,7 +72,7 @@ void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
     const bool any = span.last != IndexedPacket::kNoTime;
     if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
       offset = bounded(latest + interval - span.first);
-      joined_ = true;
+      has_clock_resets_ = true;
     }
     offsets_[number] = offset;
     if (!any) continue;
@@ -90,8 +90,8 @@ void FrameIndex::Arrange(std::vector<int> display) {
   const auto twice = std::ranges::adjacent_find(by_pts_, {}, time_of);
   if (twice != by_pts_.end()) seekable_ = false;
 
-  // Times that rise from packet to packet are those of decoding, and pictures before the first that is shown
-  // have used up the first of them. Other times of pictures that are not shown mean nothing.
+  // Pts that rise in decoding order are really times of decoding, and the pictures before the first shown one
+  // used up the first of them. Otherwise the times of pictures that are not shown mean nothing.
   int used_up = 0;
   std::vector<bool> has_time(packets_.size());
   if (!display.empty() && std::ranges::is_sorted(by_pts_)) {
@@ -104,7 +104,7 @@ void FrameIndex::Arrange(std::vector<int> display) {
   for (const int place : by_pts_) {
     if (!packets_[place].shown && !has_time[place]) continue;
     if (--used_up >= 0) continue;
-    times_.push_back(std::clamp(packets_[place].pts + offsets_[epoch[place]], -kMostTime, kMostTime));
+    times_.push_back(std::clamp(packets_[place].pts + offsets_[epoch[place]], -kMaxTime, kMaxTime));
   }
   std::ranges::sort(times_);
 
@@ -119,8 +119,8 @@ void FrameIndex::Arrange(std::vector<int> display) {
 }
 
 void FrameIndex::MeasureReorder() {
-  // A packet at place p with order o has p packets before it and o before it on screen; those that are before
-  // it in one and after it in the other are at least p - o. The largest such gap is the depth.
+  // A packet at place p with order o has p packets before it in decoding order and o in presentation order,
+  // so at least p - o of them precede it only in decoding order. The largest such difference is the depth.
   for (std::size_t place = 0; place < packets_.size(); ++place) {
     reorder_depth_ = std::max(reorder_depth_, static_cast<int>(place) - order_[place]);
   }

@@ -24,8 +24,8 @@ std::vector<int> Rounded(int count, int wanted) {
   return frames;
 }
 
-// The curators keep times in numbers of 32 bits. Where a sample falls in the middle between two frames, which
-// at 25 frames per second every other one does, that decides.
+// The curators compute in 32-bit floats. That decides samples that fall midway between two frames, which at
+// 25 frames per second is every other one.
 class CuratorSamples {
  public:
   CuratorSamples(const ShownFrames& frames, double rate)
@@ -38,12 +38,12 @@ class CuratorSamples {
 
   double count() const { return count_; }
 
-  // The frame nearest to a sample, the earlier of two.
+  // The frame nearest to a sample; ties go to the earlier one.
   int Frame(double sample) const {
     const float time = first_ + static_cast<float>(sample) * step_;
     if (time >= last_) return frames_->count - 1;
     int low = 0;
-    int high = frames_->count - 1;  // the first frame at `time` or later is among them
+    int high = frames_->count - 1;  // bounds of the first frame at `time` or later
     while (low < high) {
       const int middle = low + (high - low) / 2;
       if (Time(middle) < time) {
@@ -113,7 +113,7 @@ Result<std::vector<int>> ByIndex(const FrameIndices& indices, const ShownFrames&
 }
 
 Result<std::vector<int>> ByTime(const FrameTimes& times, const ShownFrames& frames) {
-  constexpr double kRounding = 1e-6;  // a time that was printed and read again names the same frame
+  constexpr double kRounding = 1e-6;  // printing and parsing a time must keep its frame
   std::vector<int> chosen;
   for (std::size_t i = 0; i < times.values.size(); ++i) {
     const double time = times.values[i];
@@ -124,7 +124,7 @@ Result<std::vector<int>> ByTime(const FrameTimes& times, const ShownFrames& fram
           .With("start", frames.start)
           .With("end", frames.end);
     }
-    int low = 0;  // the last frame that is shown at `time` or before, or the first
+    int low = 0;  // searches for the last frame shown at or before `time`
     int high = frames.count - 1;
     while (low < high) {
       const int middle = low + (high - low + 1) / 2;

@@ -1,4 +1,4 @@
-// Which frames of a video become a clip. Pure functions of when the frames are shown.
+// Chooses which frames of a window become its clip. Pure functions of when the frames are shown.
 #pragma once
 
 #include <cstdint>
@@ -12,43 +12,41 @@
 namespace cosmos {
 
 enum class NamedFrameRule {
-  // Frame floor(i * (N - 1) / (T - 1)): the model card's, and NVIDIA's open server's on a GPU.
+  // The model card's rule, which NVIDIA's open server follows on a GPU: frame floor(i * (N - 1) / (T - 1)).
   kCard,
-  // NVIDIA's curators (cosmos-curate, NeMo Curator): samples 2 times a second, the nearest frame each;
-  // doubles
-  // the rate up to 20 while there are fewer than T; then takes every n-th, n = samples / T, and leaves the
-  // rest.
+  // The rule of NVIDIA's curators (cosmos-curate, NeMo Curator): samples the nearest frame twice a second,
+  // doubling the rate up to 20 while there are fewer than T samples. Takes every floor(samples / T)-th
+  // sample.
   kCurator,
-  // NVIDIA's Video Search and Summarization: frame round(i * (N - 1) / (T - 1)), halves to the even one;
-  // fewer
-  // than T frames are all taken, and the last of them repeated.
+  // The rule of NVIDIA's Video Search and Summarization: frame round(i * (N - 1) / (T - 1)), halves to even.
+  // Takes all of fewer than T frames and repeats the last one.
   kRounded,
 };
 
-// The caller's own choice, one for every frame of the clip, in any order.
+// The caller's own choice: one entry for each frame of the clip, in any order.
 struct FrameIndices {
-  std::vector<std::int64_t> values;  // among the frames of the range, in presentation order
+  std::vector<std::int64_t> values;  // in presentation order, counted from the window's first frame
 };
 struct FrameTimes {
-  std::vector<double> values;  // seconds: the frame that is on screen then
+  std::vector<double> values;  // seconds; selects the frame that is on screen then
 };
 
 using FrameRule = std::variant<NamedFrameRule, FrameIndices, FrameTimes>;
 
-// The frames of a range.
+// The frames of a window.
 struct ShownFrames {
   int count = 0;                       // at least 1
   std::function<double(int)> seconds;  // when a frame is shown, on the timeline of the request's `start`
-  std::function<double(int)> clock;    // the same as its file counts, where that is what a rule looks at
-  double start = 0;                    // seconds: of the range
+  std::function<double(int)> clock;    // the same on the file's own timeline, which the curators' rule uses
+  double start = 0;                    // seconds; of the window
   double end = 0;
 };
 
-// `wanted` >= 1 frames, each from 0 to count - 1. Fails with kMedia where a rule finds too few frames, or
-// none where the caller wants one.
+// Chooses `wanted` >= 1 frames, each from 0 to count - 1. Fails with kMedia when the curators' rule finds too
+// few frames, or an index or time of the caller is outside the window.
 Result<std::vector<int>> ChooseFrames(const FrameRule& rule, const ShownFrames& frames, int wanted);
 
-// The card's rule.
+// The model card's rule, which cannot fail.
 std::vector<int> ChooseFrames(int count, int wanted);
 
 }  // namespace cosmos

@@ -24,7 +24,7 @@ constexpr int kMaxReordered = 33;
 
 // The seconds come from callers. Clamps them, so that ticks fit an int64 and can be added.
 std::int64_t Ticks(double seconds, double tick) {
-  constexpr std::int64_t kHalf = kMostTime / 2;
+  constexpr std::int64_t kHalf = kMaxTime / 2;
   constexpr auto kMax = static_cast<double>(kHalf);
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
 }
@@ -58,9 +58,9 @@ class Scanner {
   // unspecified.
   Result<bool> ReadTables() {
     from_tables_ = true;
-    demuxer_.source().PretendToRead(RangesToSkip(demuxer_.stream()));
+    demuxer_.source().SkipRanges(RangesToSkip(demuxer_.stream()));
     Status status = ReadAll();
-    demuxer_.source().PretendToRead({});
+    demuxer_.source().SkipRanges({});
     if (!status.ok()) return status;
     return TablesAreRight();
   }
@@ -75,7 +75,7 @@ class Scanner {
     const double tick = av_q2d(demuxer_.stream().time_base);
     auto found = SeekTo(*origin_ + Ticks(start, tick), tick);
     if (!found.ok() || !found.value()) return found;
-    const std::int64_t past = *origin_ + (end ? Ticks(*end, tick) + 1 : kMostTime);
+    const std::int64_t past = *origin_ + (end ? Ticks(*end, tick) + 1 : kMaxTime);
     int past_end = 0;
     Status status = ReadUntil([&](const IndexedPacket& packet) {
       if (packet.pts >= past) ++past_end;
@@ -94,7 +94,7 @@ class Scanner {
     if (scan.index.frame_count() == 0) return NoPictures("no picture of the video is ever shown");
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
     // The unread part of such a file may repeat the same times.
-    if (is_part_ && demuxer_.may_be_joined()) scan.index.ForbidSeeking();
+    if (is_part_ && demuxer_.may_be_concatenated()) scan.index.ForbidSeeking();
     scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
     scan.frame_seconds = FrameSeconds(scan);
@@ -107,7 +107,7 @@ class Scanner {
   double FrameSeconds(const VideoScan& scan) const {
     const int last = scan.index.frame_count() - 1;
     const bool from_slots = !has_times_ && has_dts_;
-    if (last < 1 || !(from_slots || scan.index.joined())) return demuxer_.frame_seconds();
+    if (last < 1 || !(from_slots || scan.index.has_clock_resets())) return demuxer_.frame_seconds();
     return static_cast<double>(scan.index.time(last) - scan.index.time(0)) * scan.tick / last;
   }
 
@@ -138,7 +138,7 @@ class Scanner {
         time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
           return packet.keyframe && packet.pts > time;
         });
-    if (in_head || demuxer_.may_be_joined()) return ContinueAfterHead();
+    if (in_head || demuxer_.may_be_concatenated()) return ContinueAfterHead();
     // 0, 1, 3, 7, ... seconds back.
     const auto second = static_cast<std::int64_t>(1 / tick);
     for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
@@ -201,7 +201,7 @@ class Scanner {
   // Refuses times that could overflow in sums. No video lasts this long in any unit.
   Status CheckTimes(const AVPacket& packet) const {
     for (const std::int64_t time : {packet.pts, packet.dts}) {
-      if (time == AV_NOPTS_VALUE || (time >= -kMostTime && time <= kMostTime)) continue;
+      if (time == AV_NOPTS_VALUE || (time >= -kMaxTime && time <= kMaxTime)) continue;
       return Status(StatusCode::kMedia, "packet " + std::to_string(packets_.size()) + " of the " +
                                             demuxer_.container() + " has the time " + std::to_string(time) +
                                             ", which is out of range")
@@ -212,7 +212,7 @@ class Scanner {
   }
 
   void Add(const AVPacket& packet) {
-    const std::int64_t known = from_tables_ ? demuxer_.source().RealBytesAt(packet.pos) : packet.size;
+    const std::int64_t known = from_tables_ ? demuxer_.source().ReadableBytesAt(packet.pos) : packet.size;
     const AccessUnit unit = reader_.Read(packet, known);
     const bool flagged = (packet.flags & AV_PKT_FLAG_KEY) != 0;
     IndexedPacket indexed;
@@ -220,15 +220,15 @@ class Scanner {
     if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
-    if (unit.random_access) drops_leading_ = unit.drops_leading;
-    indexed.shown = unit.has_picture && !unit.hidden && !(unit.skipped_leading && drops_leading_) &&
+    if (unit.random_access) drops_rasl_ = unit.drops_rasl;
+    indexed.shown = unit.has_picture && !unit.hidden && !(unit.is_rasl && drops_rasl_) &&
                     !(packet.flags & AV_PKT_FLAG_DISCARD);
     if (flagged && unit.has_picture && !indexed.keyframe) flags_are_wrong_ = true;
     if (indexed.keyframe && !unit.random_access) flagged_.push_back(static_cast<int>(packets_.size()));
     if (indexed.keyframe && !seen_keyframe_) first_is_closed_ = unit.closed;
     seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
-    parameter_sets_.Note(static_cast<int>(packets_.size()), packet);
+    parameter_sets_.Observe(static_cast<int>(packets_.size()), packet);
     const bool rises = indexed.dts > latest_dts_ || (indexed.keyframe && indexed.dts < latest_dts_);
     if (indexed.dts == IndexedPacket::kNoTime || !rises) has_dts_ = false;
     latest_dts_ = indexed.dts;
@@ -243,7 +243,7 @@ class Scanner {
     if (flags_are_wrong_ || !has_times_) return false;
     tables_ = FrameIndex(packets_);
     const FrameIndex& index = *tables_;
-    if (!index.seekable() || index.reorder_depth() > PictureOrder::kMostReordered || IsContradicted(index))
+    if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
       return false;
     const AVCodecID codec = demuxer_.parameters().codec_id;
     const bool reorders = codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC;
@@ -284,7 +284,7 @@ class Scanner {
         packet.pts = has_dts_ ? packet.dts : static_cast<std::int64_t>(order);
       }
     }
-    return FrameIndex(std::move(packets), /*made_up=*/!has_times_, std::move(display));
+    return FrameIndex(std::move(packets), /*synthetic_times=*/!has_times_, std::move(display));
   }
 
   // Builds the index after finding out which of the first pictures are shown.
