@@ -288,7 +288,7 @@ TEST(FrameIndex, HiddenPicturesConsumeDecodingTimes) {
     EXPECT_EQ(showing.time(rank), rank);
     EXPECT_EQ(showing.place(rank), display[2 + static_cast<std::size_t>(rank)]);
   }
-  EXPECT_FALSE(showing.joined());
+  EXPECT_FALSE(showing.has_clock_resets());
 }
 
 TEST(FrameIndex, EqualTimesAreNotSeekable) {
