@@ -1,14 +1,14 @@
 /**
- * The native boundary, whole. C++ implements it in `native/napi`, a test proves that the addon exports
- * exactly this. Pixels stay behind it: TypeScript holds {@link NativeClip} handles.
+ * The whole interface between TypeScript and the native addon. C++ implements it in `native/napi`; a test proves that the
+ * addon exports exactly this. Pixels stay in native memory: TypeScript holds {@link NativeClip} handles.
  *
- * Long work returns a {@link NativeJob}. Jobs never run on the event loop nor in libuv's pool. Every failure is an
- * `Error` with the own properties of {@link NativeFailure}; `src/base/native-failure.ts` turns it into an error class. Misuse (a wrong
- * argument, a released clip, a closed reader or engine) is thrown at the call, with code `invalid_argument` and
- * `details.field`; whatever goes wrong later rejects the job's promise.
+ * Long-running calls return a {@link NativeJob}. Jobs run neither on the event loop nor in libuv's pool. Every failure is an
+ * `Error` with the own properties of {@link NativeFailure}; `src/base/native-failure.ts` turns it into an error class.
+ * Misuse (a wrong argument, a released clip, a closed reader or engine) throws at the call, with code `invalid_argument`
+ * and `details.field`; later failures reject the job's promise.
  *
- * Importing this never fails. Where the addon cannot be loaded, the first call throws a NativeFailure with code `library`
- * that says what was tried and what to do. COSMOS_EMBED_ADDON names an addon file to load in place of the packaged one.
+ * Importing this never fails. If the addon cannot be loaded, the first call throws a NativeFailure with code `library` that
+ * lists what was tried and possible remedies. COSMOS_EMBED_ADDON names an addon file to load instead of the packaged one.
  */
 
 export type NativeErrorCode =
@@ -34,9 +34,9 @@ export interface NativeFailure {
 
 export interface NativeJob<T> {
   readonly promise: Promise<T>
-  /** Idempotent. The promise then rejects with code `cancelled`, unless the job had already ended. */
+  /** Cancels the job: the promise rejects with code `cancelled`, unless the job has ended already. Idempotent. */
   cancel(): void
-  /** Idempotent. The job no longer keeps the process from ending. */
+  /** From now on the job does not keep the process alive. Idempotent. */
   unref(): void
 }
 
@@ -48,23 +48,26 @@ export interface RgbImage {
 }
 
 /**
- * Bytes are not copied: they are pinned until the job or reader ends, and must neither change nor be transferred meanwhile
- * (Node-API cannot forbid that). `src/source/borrowed.ts` copies those that somebody else has a reference to.
+ * Bytes are not copied but pinned until the job or reader ends. They must neither change nor be transferred meanwhile, which
+ * Node-API cannot prevent; `src/source/copy-media.ts` copies those that other code may still reference.
  */
 export type NativeMediaSource = { path: string } | { bytes: Uint8Array }
 export type NativeStillImage = Uint8Array | RgbImage
 
 export interface NativeDecodeLimits {
-  /** Of one coded picture. */
+  /** Width times height of one coded picture. */
   maxPixels: number
   maxStreams: number
   maxPacketsWithoutFrame: number
   maxWallSeconds: number
-  /** Allocated for pictures and packets. */
+  /** Memory that a decode may allocate for pictures and packets, in bytes. */
   maxBytes: number
 }
 
-/** `indices` count the displayable frames of the range; `timestamps` are seconds, each the frame on screen then. */
+/**
+ * `indices` count the displayable frames of the range from 0; `timestamps` are seconds, each selecting the frame on screen
+ * at that time.
+ */
 export type NativeFrameRule =
   | 'card'
   | 'curator'
@@ -77,28 +80,28 @@ export interface NativeClipOptions {
   frames: number
   height: number
   width: number
-  /** Seconds from the first displayed frame. Default 0. */
+  /** Begin of the range, in seconds from the first displayed frame. Default 0. */
   start?: number
-  /** Seconds; default: to the end. */
+  /** End of the range, in seconds. Default: the end of the video. */
   end?: number
-  /** Which frames of a video. Default `card`. Without meaning for pictures. */
+  /** How the frames of a video are chosen; ignored for still images. Default `card`. */
   frameRule?: NativeFrameRule
-  /** Seconds that a wanted frame may move to a cheaper one. Default 0: exactly the chosen frames. */
+  /** By how many seconds a chosen frame may move to one that is cheaper to decode. Default 0. */
   frameTolerance?: number
   /** Decoder threads, ≥ 1. Default 1. */
   threads?: number
-  /** Also return the chosen frames at their own size. Default false. Decodes on the CPU whatever `gpu` says. */
+  /** Also return the chosen frames in their original size, which forces decoding on the CPU. Default false. */
   keepImages?: boolean
   /**
-   * Decode with this GPU's NVDEC where it can and is not the slower way; the clip's pixels then lie in its memory.
-   * Default: on the CPU.
+   * Decode with this GPU's NVDEC where that is possible and not slower; the clip's pixels then lie in GPU memory. Default:
+   * decode on the CPU.
    */
   gpu?: NativeGpu
   limits?: Partial<NativeDecodeLimits>
 }
 
 export interface NativeFrameInfo {
-  /** Among the displayable frames of the range, in presentation order. */
+  /** Index among the displayable frames of the range, in presentation order, from 0. */
   index: number
   /** Seconds on the same timeline as `start`. */
   pts: number
@@ -110,7 +113,7 @@ export interface NativeDecodeReport {
   codec: string
   pixelFormat: string
   decoder: 'software' | 'nvdec' | 'image'
-  /** Why that decoder, where `gpu` was given and part of the clip was not decoded by NVDEC; else "". */
+  /** If `gpu` was given, why part of the clip was not decoded by NVDEC; otherwise "". */
   decoderReason: string
   width: number
   height: number
@@ -121,10 +124,10 @@ export interface NativeDecodeReport {
   discarded: number
   seeks: number
   bytesRead: number
-  /** Frames of the clip that are stand-ins, patched up or decoded after damage. */
+  /** Frames of the clip that were replaced, concealed or decoded after damage. */
   damaged: number
   openMs: number
-  /** Waiting for an NVDEC engine. */
+  /** Time spent waiting for an NVDEC engine. */
   waitMs: number
   decodeMs: number
   convertMs: number
@@ -141,29 +144,29 @@ export interface NativeDecodedClip {
   report: NativeDecodeReport
 }
 
-/** T frames of RGB, uint8, planar [T, 3, H, W], in host memory that V8 is told about, or in a GPU's. */
+/** T frames of RGB, uint8, planar [T, 3, H, W], in host memory whose size is reported to V8, or in GPU memory. */
 export interface NativeClip {
-  /** Where the pixels are: `cpu`, or the ordinal of the GPU. */
+  /** Where the pixels lie: `cpu`, or the ordinal of the GPU. */
   readonly device: 'cpu' | number
   readonly frames: number
   readonly height: number
   readonly width: number
   readonly byteLength: number
-  /** A copy of the pixels, for looking at and for tests; the engine does not need it. */
+  /** A copy of the pixels, for inspection and tests. */
   toBytes(): Uint8Array
-  /** Frees the pixels now rather than at garbage collection. Idempotent; using the clip afterwards throws. */
+  /** Frees the pixels before garbage collection does. Idempotent; using the clip afterwards throws. */
   release(): void
 }
 
-/** One pass over one source; one clip per window. */
+/** Decodes the windows of one source in one pass, one clip per window. */
 export interface NativeSegmentReader {
-  /** Null after the last window. One call at a time. */
+  /** The clip of the next window, or null after the last. One call at a time. */
   next(): NativeJob<NativeDecodedClip | null>
-  /** Cancels a running `next` and frees everything. Idempotent. */
+  /** Cancels a running `next` and frees the reader. Idempotent. */
   close(): void
 }
 
-/** Absolute paths of NVIDIA's libraries. Default: what the system's loader finds by name. */
+/** Absolute paths of NVIDIA's libraries. Default: those that the system's loader finds by name. */
 export interface NativeGpuLibraries {
   /** libcuda.so.1 */
   cuda?: string
@@ -171,7 +174,7 @@ export interface NativeGpuLibraries {
   nvcuvid?: string
 }
 
-/** A kind of video that this GPU's NVDEC was asked about. */
+/** Whether a GPU's NVDEC decodes one kind of video. */
 export interface NativeNvdecCapability {
   /** FFmpeg's short name, e.g. "h264". */
   codec: string
@@ -181,12 +184,12 @@ export interface NativeNvdecCapability {
   supported: boolean
   maxWidth: number
   maxHeight: number
-  /** Engines of the card that decode it. */
+  /** How many NVDEC engines decode it. */
   engines: number
 }
 
 export interface NativeGpuInfo {
-  /** Among those that CUDA_VISIBLE_DEVICES lets this process see. */
+  /** Ordinal among the devices that CUDA_VISIBLE_DEVICES exposes to this process. */
   device: number
   name: string
   uuid: string
@@ -197,7 +200,7 @@ export interface NativeGpuInfo {
 
 export interface NativeGpuProbe {
   driver: {
-    /** The newest CUDA that the driver serves, e.g. "12.4". */
+    /** The newest CUDA version that the driver supports, e.g. "12.4". */
     version: string
     library: string
   }
@@ -209,42 +212,42 @@ export interface NativeOpenGpuOptions {
   libraries?: NativeGpuLibraries
   /** `never`: decode on the CPU only. Default `auto`. */
   nvdec?: 'auto' | 'never'
-  /** Clips that this GPU's NVDEC works on at a time. Default 0: two for each of its engines. */
+  /** How many clips NVDEC decodes at a time. Default 0: two for each of its engines. */
   nvdecWorkers?: number
-  /** Clips that the CPU may take over while NVDEC is busy. Default 0: none that NVDEC can decode. */
+  /** How many clips the CPU may take over at a time while NVDEC is busy. Default 0: none that NVDEC can decode. */
   cpuWorkers?: number
 }
 
 export interface NativeGpuStats {
-  /** Clips by the decoder that made them. */
+  /** Clips by the decoder that decoded them. */
   nvdec: number
   software: number
-  /** Clips in it, and waiting for it. */
+  /** Clips that NVDEC is decoding, and clips that wait for it. */
   nvdecRunning: number
   nvdecWaiting: number
-  /** NVDEC decoders made, taken from the pool as they were, and reconfigured. */
+  /** NVDEC decoders that were created, reused from the pool without change, and reconfigured. */
   decodersCreated: number
   decodersReused: number
   decodersReconfigured: number
-  /** A sticky error was seen: nothing on this GPU works any more in this process. */
+  /** A sticky error occurred: the GPU cannot be used by this process any more. */
   lost: boolean
 }
 
-/** One GPU: its context, the preprocess kernels, and NVDEC where there is one. */
+/** One GPU: its context, the preprocessing kernels, and NVDEC if it has one. */
 export interface NativeGpu {
   readonly info: NativeGpuInfo & {
     driver: string
     freeBytes: number
     /** Why NVDEC is not used, or "". */
     nvdecReason: string
-    /** Engines of the card's NVDEC; 0 when it is not used. */
+    /** Number of NVDEC engines; 0 when NVDEC is not used. */
     nvdecEngines: number
-    /** Clips that it works on at a time; 0 when it is not used. */
+    /** How many clips NVDEC decodes at a time; 0 when it is not used. */
     nvdecWorkers: number
     nvdec: NativeNvdecCapability[]
   }
   stats(): NativeGpuStats
-  /** Lets go of decoders and memory once nothing uses them any more. Idempotent. */
+  /** Frees decoders and memory once no job or engine uses them. Idempotent. */
   close(): void
 }
 
@@ -256,20 +259,20 @@ interface NativeModelOptions {
   /** Paths of the two graphs, or of the two plans. */
   video: string
   text: string
-  /** What model.json says; the graphs must agree. */
+  /** The sizes in model.json, which the graphs must agree with. */
   frames: number
   height: number
   width: number
   embeddingDim: number
-  /** Token id that pads short rows; masked anyway. */
+  /** Token id that pads short rows; the padding is masked. */
   padTokenId: number
 }
 
 export interface NativeOnnxOptions extends NativeModelOptions {
   backend: 'onnxruntime'
-  /** Threads inside one run. Default 0: as many as cores. */
+  /** Threads inside one run. Default 0: one per core. */
   intraOpThreads?: number
-  /** Whether idle threads of the engine spin. Default: see docs/performance.md. */
+  /** Whether idle threads of the engine busy-wait, which takes cores from the decoders. Default false. */
   spinning?: boolean
   memoryPattern?: boolean
   memoryArena?: boolean
@@ -278,11 +281,14 @@ export interface NativeOnnxOptions extends NativeModelOptions {
 export interface NativeTensorRtOptions extends NativeModelOptions {
   backend: 'tensorrt'
   gpu: NativeGpu
-  /** Runs of each tower in flight at a time, 1 or 2; the plan's profiles may allow fewer. Default 2. */
+  /**
+   * Lanes of each tower, 1 or 2: execution contexts with their own stream and buffers. The plan's profiles may allow fewer.
+   * Default 2.
+   */
   contexts?: number
   /** Replay runs as CUDA graphs where TensorRT allows it. Default true. */
   graphs?: boolean
-  /** Plans may carry host code (version-compatible plans do), which then runs in this process. Default false. */
+  /** Allow plans with host code, e.g. version-compatible ones. That code runs in this process. Default false. */
   hostCode?: boolean
 }
 
@@ -294,10 +300,10 @@ export interface NativeEngineInfo {
   height: number
   width: number
   embeddingDim: number
-  /** 0 = any. */
+  /** Largest batch of one run; 0 = unlimited. */
   maxVideoBatch: number
   maxTextBatch: number
-  /** Runs of a tower that the engine works on at a time. */
+  /** Lanes of each tower: how many of its runs may be in flight at a time. */
   videoLanes: number
   textLanes: number
   videoForm: 'canonical' | 'tao'
@@ -307,20 +313,20 @@ export interface NativeEngineInfo {
 
 export interface NativeEngine {
   readonly info: NativeEngineInfo
-  /** Rows of `embeddingDim` floats, unit length (checked), in the order given. */
+  /** One unit vector of `embeddingDim` floats per clip, in input order. The norms are checked. */
   encodeVideo(clips: readonly NativeClip[]): NativeJob<Float32Array>
-  /** Rows of token ids, any length ≥ 1 each; padded and masked in native code. */
+  /** The same for rows of at least one token id each, which are padded and masked in native code. */
   encodeText(rows: readonly Int32Array[]): NativeJob<Float32Array>
-  /** Cancels what is queued and running, then frees the sessions. Idempotent. */
+  /** Cancels all queued and running jobs, then frees the engine. Idempotent. */
   close(): Promise<void>
 }
 
 export interface NativeDiagnostics {
-  /** Version of the addon: equal to package.json's, or the load is refused. */
+  /** Version of the addon. Loading fails unless it equals that of package.json. */
   version: string
   napi: number
   compiler: string
-  /** The instruction set that the resize kernels chose, e.g. "avx2". */
+  /** The instruction set that the resize uses, e.g. "avx2". */
   simd: string
   ffmpeg: {
     /** e.g. "59.37.100" */
@@ -328,38 +334,38 @@ export interface NativeDiagnostics {
     avformat: string
     license: string
     configuration: string
-    /** Of the allowed ones, those that this FFmpeg has. */
+    /** The allowed demuxers and decoders that this FFmpeg has. */
     demuxers: string[]
     decoders: string[]
   }
 }
 
 export interface Binding {
-  /** Still pictures or a video become one clip. */
+  /** Decodes a video or still images to one clip. */
   decodeClip(
     source: NativeMediaSource | { images: readonly NativeStillImage[] },
     options: NativeClipOptions,
   ): NativeJob<NativeDecodedClip>
-  /** Windows of `seconds` every `stride` seconds over [start, end). */
+  /** Opens a reader of windows of `seconds`, one every `stride` seconds over [start, end). */
   openSegments(
     source: NativeMediaSource,
     options: NativeClipOptions,
     windows: { seconds: number; stride: number },
   ): NativeJob<NativeSegmentReader>
   createEngine(options: NativeEngineOptions): NativeJob<NativeEngine>
-  /** Opens the library and reads its version, without making a session. Throws a NativeFailure. */
+  /** Opens the library and reads its version, without creating a session. Throws a NativeFailure. */
   probeOnnxRuntime(library: string): { version: string; buildInfo: string }
-  /** Opens libnvinfer, which is large, and reads its version, without a GPU. */
+  /** Opens libnvinfer, which may take a while, and reads its version. Needs no GPU. */
   probeTensorRt(library: string): NativeJob<{
     /** e.g. "10.16.1.11" */
     version: string
-    /** A lean or dispatch runtime: it runs only version-compatible plans. */
+    /** Whether it is a lean or dispatch runtime, which runs only version-compatible plans. */
     lean: boolean
   }>
-  /** Starts the driver, which takes its time, and lists its GPUs, without a context on any. */
+  /** Initialises the driver, which may take seconds, and lists its GPUs without creating a context. */
   probeGpu(libraries?: NativeGpuLibraries): NativeJob<NativeGpuProbe>
   openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
-  /** Pillow's antialiased bilinear resize, bit-exact. Synchronous: for tools and tests. */
+  /** Resizes like Pillow's antialiased bilinear filter, bit-exact. Synchronous; for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
   diagnostics(): NativeDiagnostics
 }

@@ -1,7 +1,7 @@
-// Finds and loads the addon. Importing this never fails; the first call does, with an error that says what was tried
-// and what to do, so that the package can be imported, and can explain itself, on any machine.
+// Finds and loads the addon. Importing this never fails, so that the package can be imported on any machine. If the addon
+// cannot be loaded, the first call throws an error that lists what was tried and possible remedies.
 //
-// Order: the file that COSMOS_EMBED_ADDON names, and then only that one; build/Release (a source checkout); prebuilds.
+// If COSMOS_EMBED_ADDON is set, only that file is tried; otherwise build/Release (a source checkout), then prebuilds.
 
 import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -38,7 +38,7 @@ function load() {
       attempt.path = path.resolve(attempt.path)
     } else {
       attempt.path = require('node-gyp-build').resolve(root)
-      refuseDamaged(path.dirname(attempt.path), attempt)
+      rejectDamagedFiles(path.dirname(attempt.path), attempt)
     }
     const found = require(attempt.path)
     const { version: built } = found.diagnostics()
@@ -51,7 +51,7 @@ function load() {
     return addon
   } catch (error) {
     throw explainLoadFailure({
-      attempts: notFound(error) ? searched() : [{ path: attempt.path ?? 'node-gyp-build', error }],
+      attempts: isNotFound(error) ? searchedFolders() : [{ path: attempt.path ?? 'node-gyp-build', error }],
       override: process.env.COSMOS_EMBED_ADDON,
       platform: process.platform,
       arch: process.arch,
@@ -62,8 +62,8 @@ function load() {
   }
 }
 
-/** The addon and the libraries that lie beside it. */
-function refuseDamaged(folder, attempt) {
+/** Checks the addon and the libraries beside it. */
+function rejectDamagedFiles(folder, attempt) {
   for (const file of readdirSync(folder).filter((name) => /\.node$|\.so(\.\d+)?$/.test(name))) {
     const full = path.join(folder, file)
     const problem = damage(full)
@@ -74,12 +74,12 @@ function refuseDamaged(folder, attempt) {
   }
 }
 
-function notFound(error) {
+function isNotFound(error) {
   return error.message.startsWith('No native build was found')
 }
 
-/** Where node-gyp-build looked without finding a file for this machine, and what is there instead. */
-function searched() {
+/** The folders in which node-gyp-build found no addon for this machine, with what they contain instead. */
+function searchedFolders() {
   return ['build/Release', `prebuilds/${process.platform}-${process.arch}`].map((folder) => {
     const full = path.join(root, folder)
     let message = 'no such folder'
@@ -93,7 +93,7 @@ function searched() {
 /** "glibc 2.36" | "musl" | "" (not Linux). */
 function libc() {
   if (process.platform !== 'linux') return ''
-  process.report.excludeNetwork = true // else the report resolves host names of open sockets
+  process.report.excludeNetwork = true // otherwise the report resolves the host names of open sockets
   const version = process.report.getReport().header.glibcVersionRuntime
   return version ? `glibc ${version}` : 'musl'
 }

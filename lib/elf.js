@@ -1,5 +1,5 @@
-// What is wrong with a shared library, told before the system's loader maps it: one that is cut short would not be
-// refused, but end the process with a bus error.
+// Checks a shared library before the system's loader maps it: the loader does not reject a truncated file, which then ends
+// the process with a bus error.
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
@@ -18,12 +18,12 @@ export function damage(file, arch = process.arch) {
     closeSync(descriptor)
   }
   if (size < header.length) return `is cut short: ${size} bytes`
-  if (!header.subarray(0, 4).equals(magic)) return 'is no shared library: invalid ELF header'
+  if (!header.subarray(0, 4).equals(magic)) return 'is not a shared library: invalid ELF header'
   const machine = header.readUInt16LE(18)
   if (machines[machine] !== arch) {
     return `is for ${machines[machine] ?? `machine ${machine}`}, and this Node.js is for ${arch}: wrong ELF class`
   }
-  // The section table is the last thing in a file that linkers write.
+  // Linkers write the section table at the end of the file.
   const end = Number(header.readBigUInt64LE(40)) + header.readUInt16LE(58) * header.readUInt16LE(60)
   if (size < end) return `is cut short: ${size} bytes of ${end}`
 }

@@ -1,10 +1,10 @@
-// The addon: what lib/binding.d.ts declares, and nothing else.
+// The addon's exports: exactly those that lib/binding.d.ts declares.
+#include "napi/decode.h"
 #include "napi/diagnostics.h"
 #include "napi/engine.h"
 #include "napi/environment.h"
 #include "napi/gpu.h"
 #include "napi/image.h"
-#include "napi/media.h"
 #include "napi/node.h"
 
 namespace cosmos {

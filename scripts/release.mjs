@@ -1,7 +1,9 @@
-// Makes the files of a release from prebuilds/: the package, the sources of its libraries, its list of parts, the prebuild
-// for arm64 where there is one, and the sha256 of all. Publishes nothing.
+// Makes the files of a release from prebuilds/: the package, the sources of its libraries, the SBOM, the arm64 prebuild
+// where there is one, and their SHA-256 sums. Publishes nothing.
 //
-//   node scripts/release.mjs [folder]     (default: release)
+//   node scripts/release.mjs [folder] [--repository https://github.com/OWNER/cosmos-embed]
+//
+// The folder is `release` unless it is named. In a GitHub workflow the repository is the workflow's own.
 
 import {
   copyFileSync,
@@ -15,6 +17,7 @@ import {
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { checkFolder } from './check-binary.mjs'
 import { PrebuildError, read } from './prebuild/run.mjs'
 import { sha256 } from './prebuild/sources.mjs'
@@ -23,13 +26,43 @@ import { archiveSources } from './source-archive.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const prebuilds = path.join(root, 'prebuilds')
 
-/** Returns the sums. */
-function makeRelease(folder) {
+/** Where package.json has no repository yet. npm refuses provenance for a package that names another one. */
+const placeholder = 'https://github.com/OWNER/cosmos-embed'
+
+/** Packs the checkout with `repository`, `bugs` and `homepage` filled in, and leaves its package.json as it was. */
+function pack(folder, repository) {
+  const file = path.join(root, 'package.json')
+  const original = readFileSync(file, 'utf8')
+  if (original.split(placeholder).length !== 4) {
+    throw new PrebuildError(`package.json must have ${placeholder} in repository, bugs and homepage`)
+  }
+  if (repository === undefined) {
+    console.error('release: no --repository is named, so this package is for tests and must not be published')
+  }
+  try {
+    if (repository !== undefined) writeFileSync(file, original.replaceAll(placeholder, repository))
+    read('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
+  } finally {
+    writeFileSync(file, original)
+  }
+}
+
+function repositoryOf(named) {
+  const { GITHUB_SERVER_URL, GITHUB_REPOSITORY } = process.env
+  const url = named ?? (GITHUB_REPOSITORY && `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}`)
+  if (url !== undefined && !/^https:\/\/[\w.-]+\/[\w.-]+\/[\w.-]+$/.test(url)) {
+    throw new PrebuildError(`--repository ${url}: expected an address such as ${placeholder}`)
+  }
+  return url
+}
+
+/** @returns the lines of SHA256SUMS */
+function makeRelease(folder, repository) {
   const { name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
 
-  // The published package has room for one platform (docs/packaging.md).
+  // The published package holds one platform (docs/packaging.md).
   for (const platform of [
     'linux-x64',
     ...(existsSync(path.join(prebuilds, 'linux-arm64')) ? ['linux-arm64'] : []),
@@ -40,7 +73,7 @@ function makeRelease(folder) {
       problems.push(`prebuilds/${platform} is of ${build.version}, not ${version}`)
     if (problems.length > 0) throw new PrebuildError(problems.join('\n'))
   }
-  read('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
+  pack(folder, repository)
   copyFileSync(
     path.join(prebuilds, 'linux-x64', 'sbom.cdx.json'),
     path.join(folder, `${name}-${version}.cdx.json`),
@@ -60,7 +93,12 @@ function makeRelease(folder) {
 }
 
 try {
-  process.stdout.write(makeRelease(path.resolve(process.argv[2] ?? path.join(root, 'release'))))
+  const { values, positionals } = parseArgs({
+    options: { repository: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const folder = path.resolve(positionals[0] ?? path.join(root, 'release'))
+  process.stdout.write(makeRelease(folder, repositoryOf(values.repository)))
 } catch (error) {
   if (!(error instanceof PrebuildError)) throw error
   console.error(`release: ${error.message}`)

@@ -1,7 +1,8 @@
+/** `embed`: one embedder for the whole process. */
 import { abortable } from './base/abort.ts'
 import { checkCall } from './call/call-options.ts'
 import { createEmbedder } from './embedder.ts'
-import { holdStreams } from './source/given.ts'
+import { adoptStreams } from './source/input-streams.ts'
 import type {
   Base64Request,
   Embedder,
@@ -14,15 +15,24 @@ import type {
 let shared: Promise<Embedder> | undefined
 
 /**
- * `Embedder.embed` of one embedder that the whole process shares, with every option at its default. It is created by
- * the first call; when that fails, the next call tries again. It does not keep the process alive.
+ * Embeds a documented request with an embedder that the whole process shares and whose options are all at their defaults.
+ *
+ * The first call creates the embedder; if that fails, the call rejects as `createEmbedder` does and the next one tries
+ * again. The shared embedder does not keep the process alive. Otherwise as `Embedder.embed`.
+ *
+ * ```js
+ * import { embed } from 'cosmos-embed'
+ *
+ * const { data } = await embed({ request_type: 'query', input: 'a red car turning left' })
+ * console.log(data[0].embedding.length)
+ * ```
  */
 export function embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
 export function embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
 export function embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
 export async function embed(request: EmbedRequest, options: EmbedOptions = {}): Promise<EmbedResponse> {
-  // Streams may fail while the model is loading, too.
-  const release = holdStreams((request as EmbedRequest | undefined)?.input)
+  // Before the model is loaded: a stream may fail while it loads.
+  const release = adoptStreams((request as EmbedRequest | undefined)?.input)
   try {
     return await embedShared(request, options)
   } finally {
@@ -36,7 +46,7 @@ async function embedShared(request: EmbedRequest, options: EmbedOptions): Promis
     shared = undefined
     throw error
   })
-  // A caller who gives up does not take the model away from the others who wait for it.
+  // An abort ends this caller's wait only: others wait for the same model.
   const embedder = await abortable(shared, signal)
   return embedder.embed(request, options)
 }

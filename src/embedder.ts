@@ -1,45 +1,55 @@
-/** `createEmbedder`: from options to a loaded model. */
+/** `createEmbedder`: loads a model and opens the devices that run it. */
 import { fileURLToPath } from 'node:url'
 import nativeBinding, { type Binding } from '#binding'
-import { type BuildEngines, chooseDevice } from './device/choice.ts'
-import { openDevices } from './device/open.ts'
+import { toCosmosEmbedError } from './base/native-failure.ts'
+import { type BuildEngines, chooseDevice } from './device/choose-device.ts'
+import { openDevices } from './device/open-devices.ts'
 import { describeEmbedder } from './info.ts'
-import { LocalEmbedder } from './run/local-embedder.ts'
 import { loadBundle } from './model/bundle.ts'
+import { type EmbedderOptions, type ResolvedOptions, resolveEmbedderOptions } from './options.ts'
+import { DevicePipelines } from './run/device-pipelines.ts'
+import { LocalEmbedder } from './run/local-embedder.ts'
+import { Stats } from './run/stats.ts'
+import { createSources } from './source/sources.ts'
 import { buildEngines } from './tensorrt/engine-builder.ts'
 import { loadTokenizer } from './tokenizer/tokenizer.ts'
-import { ours } from './base/native-failure.ts'
-import { type EmbedderOptions, type ResolvedOptions, resolveOptions } from './options.ts'
-import { Pipelines } from './run/device-pipelines.ts'
-import { createSources } from './source/sources.ts'
-import { Stats } from './run/stats.ts'
 import type { Embedder } from './types.ts'
 
-/** Folder of the model that this package brings. */
+/** Folder of the demo model that this package includes. */
 export const demoModel: string = fileURLToPath(new URL('../models/demo', import.meta.url))
 
 /**
- * Loads a model. Rejects with InvalidArgumentError (options), ModelError (bundle, its TensorRT engines), LibraryError
- * (addon, ONNX Runtime, driver, TensorRT), EngineError (an engine that cannot be built), OutOfMemoryError,
- * DeviceLostError, or with `signal.reason`; nothing stays loaded then.
+ * Loads a model and returns an {@link Embedder} that runs it in this process.
+ *
+ * Rejects, with nothing left loaded, with InvalidArgumentError (an option), ModelError (the bundle or its TensorRT
+ * engines), LibraryError (the addon, ONNX Runtime, the driver or TensorRT), EngineError (an engine could not be built),
+ * OutOfMemoryError, DeviceLostError, or `signal.reason`.
+ *
+ * ```js
+ * import { createEmbedder } from 'cosmos-embed'
+ *
+ * const embedder = await createEmbedder({ model: 'models/cosmos-embed1-224p' })
+ * const { embedding } = await embedder.embedVideo('clip.mp4')
+ * await embedder.dispose()
+ * ```
  */
 export function createEmbedder(options: EmbedderOptions = {}): Promise<Embedder> {
   return openEmbedder(options, nativeBinding)
 }
 
-/** The same with any implementation of the native boundary, and of what builds engines. @internal */
+/** {@link createEmbedder} with the native boundary and the engine builder passed in, as tests do. @internal */
 export async function openEmbedder(
-  given: EmbedderOptions,
+  rawOptions: EmbedderOptions,
   binding: Binding,
   build: BuildEngines = buildEngines,
 ): Promise<Embedder> {
-  const options = resolveOptions(given)
+  const options = resolveEmbedderOptions(rawOptions)
   const signal = options.signal ?? new AbortController().signal
   signal.throwIfAborted()
   try {
     return await load(options, { binding, build, signal })
   } catch (failure) {
-    throw signal.aborted && failure === signal.reason ? failure : ours(failure)
+    throw signal.aborted && failure === signal.reason ? failure : toCosmosEmbedError(failure)
   }
 }
 
@@ -47,7 +57,7 @@ async function load(
   options: ResolvedOptions,
   { binding, build, signal }: { binding: Binding; build: BuildEngines; signal: AbortSignal },
 ): Promise<Embedder> {
-  // First: without the addon nothing else that is missing matters.
+  // First, so that a missing addon is reported before anything else that is missing.
   const diagnostics = binding.diagnostics()
   if (options.model === undefined) warnOfDemoModel()
   const bundle = await loadBundle(options.model ?? demoModel, { signal })
@@ -57,20 +67,20 @@ async function load(
   const { choice, devices } = await openDevices(chosen, { binding, options, bundle, padTokenId, signal })
   const stats = new Stats()
   const sources = createSources({ urls: options.urls, limits: options.limits })
-  const pipelines = new Pipelines({ binding, devices, tokenizer, sources, options, stats })
+  const pipelines = new DevicePipelines({ binding, devices, tokenizer, sources, options, stats })
   const info = describeEmbedder({ options, choice, bundle, devices, diagnostics, pipelines })
   return new LocalEmbedder({ devices, pipelines, stats, options, info })
 }
 
 let warned = false
 
-/** Its vectors look like any other's, and know nothing of the world. */
+/** Warns once, because the demo model's vectors look like any others but cannot tell real scenes apart. */
 function warnOfDemoModel(): void {
   if (warned) return
   warned = true
   process.emitWarning(
-    'no model was named, so the demo model is used: it knows coloured shapes that move, and nothing else. ' +
-      "docs/models.md says how to convert NVIDIA's checkpoint; name the folder as `model`, or as --model",
+    'no model was given, so the demo model is used: it recognises moving coloured shapes and nothing else. ' +
+      "docs/models.md shows how to convert NVIDIA's checkpoint; pass the resulting folder as `model` or --model",
     { type: 'CosmosEmbedWarning', code: 'COSMOS_EMBED_DEMO_MODEL' },
   )
 }

@@ -1,9 +1,10 @@
 /**
- * Every error of cosmos-embed, and the one table that says what each means on the wire.
- * docs/errors.md is its readable copy; a test proves that table, documentation and native code agree.
+ * All error classes, and the table of what each code means over HTTP. A test compares the table with docs/errors.md and with
+ * the codes of the native code.
  */
 import type { NativeErrorCode } from '#binding'
 
+/** Stable identifiers of errors, for programs. docs/errors.md lists them. */
 export type ErrorCode =
   | NativeErrorCode
   | 'invalid_request'
@@ -17,28 +18,37 @@ export type ErrorCode =
   | 'remote_failed'
   | 'remote_rejected'
 
+/** Facts for programs, e.g. `{ found: 65, limit: 64 }`. `field` is the field of the request that is at fault. */
 export type ErrorDetails = Readonly<Record<string, string | number>>
 
 export interface CosmosEmbedErrorOptions {
-  /** Machine-readable facts: the value, the limit; `field` is the field of the request that is to blame. */
   details?: ErrorDetails
-  /** Position of the item in the request. */
+  /** Position in the request of the item that is at fault. */
   index?: number | undefined
-  /** For people reading a log; never sent to a client. */
+  /** The underlying error, for logs. It is never sent to a client. */
   cause?: unknown
 }
 
-/** Base of all errors thrown by this package. Aborted calls reject with `signal.reason` itself instead. */
+/**
+ * Base class of all errors of this package. A call that its caller's signal aborted rejects with `signal.reason` instead.
+ *
+ * ```js
+ * embedder.embedVideo('clip.mp4').catch((error) => {
+ *   if (error instanceof CosmosEmbedError && error.retryable) return tryLater()
+ *   throw error
+ * })
+ * ```
+ */
 export class CosmosEmbedError extends Error {
   readonly code: ErrorCode
-  /** HTTP status. */
+  /** HTTP status of the answer that reports this error. */
   readonly status: number
-  /** `error.type` of the HTTP answer. */
+  /** `error.type` of the HTTP answer that reports this error. */
   readonly type: string
   /** Whether the same call, in the same process, may succeed later. */
   readonly retryable: boolean
   readonly details: ErrorDetails
-  /** Position of the item in the request, when one item is to blame. */
+  /** Position of the item in the request, when one item is at fault. */
   readonly index: number | undefined
 
   constructor(code: ErrorCode, message: string, options: CosmosEmbedErrorOptions = {}) {
@@ -54,86 +64,86 @@ export class CosmosEmbedError extends Error {
   }
 }
 
-/** The request breaks the contract: a field, a value or a combination. */
+/** The request is malformed: a field, a value or a combination of them is not allowed. */
 export class InvalidRequestError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('invalid_request', message, options)
   }
 }
 
-/** An option or argument that can never work. */
+/** An option or argument is invalid. */
 export class InvalidArgumentError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('invalid_argument', message, options)
   }
 }
 
-/** A request holds more bytes, all of it together, than could ever be taken. */
+/** The request as a whole holds more bytes of media than could ever be admitted. */
 export class RequestTooLargeError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('request_too_large', message, options)
   }
 }
 
-/** One input is over a limit: bytes, pixels, streams, packets, characters. */
+/** One input exceeds a limit on bytes, pixels, streams, packets or characters. */
 export class LimitError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('limit', message, options)
   }
 }
 
-/** The bytes could not be read: no such file, no permission, an input stream that failed. */
+/** The input could not be read: the file is missing or not readable, or the input stream failed. */
 export class SourceError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('source', message, options)
   }
 }
 
-/** The bytes were read and hold no video or picture that can be decoded. */
+/** The input was read but holds no video or picture that can be decoded. */
 export class MediaError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions, code: 'media' | 'encrypted' = 'media') {
     super(code, message, options)
   }
 }
 
-/** The video is encrypted (DRM), and this package has no keys. Found before anything is decoded. */
+/** The video is encrypted (DRM). This is detected before anything is decoded. */
 export class EncryptedMediaError extends MediaError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super(message, options, 'encrypted')
   }
 }
 
-/** The URL may not be fetched under this embedder's policy. */
+/** The `urls` policy of the embedder does not allow the URL. */
 export class BlockedUrlError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('blocked_url', message, options)
   }
 }
 
-/** A download that failed (`download_failed`, worth a retry) or was refused upstream (`download_rejected`, not). */
+/** A download failed (`download_failed`, retryable) or was refused by its host (`download_rejected`, not retryable). */
 export class DownloadError extends CosmosEmbedError {
   constructor(message: string, options: CosmosEmbedErrorOptions & { permanent?: boolean } = {}) {
     super(options.permanent ? 'download_rejected' : 'download_failed', message, options)
   }
 }
 
-/** Decoding took longer than the wall-clock limit. */
+/** Decoding took longer than `decode.limits.maxWallSeconds`. */
 export class TimeoutError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('timeout', message, options)
   }
 }
 
-/** The work was cancelled, and not by the caller's own signal. */
+/** The work was cancelled by something other than the caller's signal. */
 export class CancelledError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('cancelled', message, options)
   }
 }
 
-/** Too much work is already admitted. */
+/** Too much work is in flight to admit a call that does not wait (`whenFull: 'refuse'`), as those of a server. */
 export class OverloadedError extends CosmosEmbedError {
-  /** Seconds to wait before trying again, ≥ 0. */
+  /** Seconds to wait before retrying, ≥ 0. */
   readonly retryAfter: number
 
   constructor(message: string, options: CosmosEmbedErrorOptions & { retryAfter?: number } = {}) {
@@ -142,14 +152,14 @@ export class OverloadedError extends CosmosEmbedError {
   }
 }
 
-/** The model is not loaded yet. */
+/** The model is still being loaded. */
 export class NotReadyError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('not_ready', message, options)
   }
 }
 
-/** The embedder is closing or closed. */
+/** `dispose` was called on the embedder or client. */
 export class ClosedError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('closed', message, options)
@@ -157,8 +167,8 @@ export class ClosedError extends CosmosEmbedError {
 }
 
 /**
- * Of a client: the server cannot be reached or answers what is no answer (`remote_failed`, worth a retry), or it refuses
- * the client, whatever is asked (`remote_rejected`, not). `details.status` is what it answered with.
+ * A client's server cannot be reached or sends an unusable answer (`remote_failed`, retryable), or it refuses every request
+ * of the client (`remote_rejected`, not retryable). `details.status` is the HTTP status of the answer, if there was one.
  */
 export class RemoteError extends CosmosEmbedError {
   constructor(message: string, options: CosmosEmbedErrorOptions & { permanent?: boolean } = {}) {
@@ -166,48 +176,49 @@ export class RemoteError extends CosmosEmbedError {
   }
 }
 
-/** A run-time library is missing or unusable. */
+/** A shared library is missing or unusable. */
 export class LibraryError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('library', message, options)
   }
 }
 
-/** The model bundle's files or signature are not what was expected. */
+/** A file of the model bundle is missing, damaged or does not match the others. */
 export class ModelError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('model', message, options)
   }
 }
 
-/** The engine failed while running, or its output is not a unit vector. */
+/** The engine failed, or its output is not a unit vector. */
 export class EngineError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('engine', message, options)
   }
 }
 
-/** The device is gone for this process. */
+/** The GPU failed in a way that this process cannot recover from. */
 export class DeviceLostError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('device_lost', message, options)
   }
 }
 
-/** Host or device memory ran out. */
+/** Host or device memory is exhausted. */
 export class OutOfMemoryError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('out_of_memory', message, options)
   }
 }
 
-/** A broken invariant: a bug in cosmos-embed. */
+/** An invariant was violated: a bug in cosmos-embed. */
 export class InternalError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('internal', message, options)
   }
 }
 
+/** What an error code means: its class, and how HTTP reports it. */
 export interface ErrorMeaning {
   class: new (
     message: string,
@@ -216,10 +227,11 @@ export interface ErrorMeaning {
   status: number
   type: string
   retryable: boolean
-  /** What to do about it, when the message does not say. */
+  /** What the user can do about it. */
   advice: string
 }
 
+/** The meaning of each error code, for code that maps errors to HTTP answers or to other errors. */
 export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   invalid_request: {
     class: InvalidRequestError,
@@ -269,7 +281,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     status: 422,
     type: 'invalid_request_error',
     retryable: false,
-    advice: 'Decrypt the video with the key of its owner first, or send a copy without DRM.',
+    advice: "Decrypt the video with its owner's key first, or send a copy without DRM.",
   },
   blocked_url: {
     class: BlockedUrlError,
@@ -304,7 +316,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     status: 499,
     type: 'cancelled',
     retryable: false,
-    advice: 'Nothing to do: whoever waited for the result gave up.',
+    advice: 'Nothing to do: the caller no longer waits for the result.',
   },
   overloaded: {
     class: OverloadedError,
@@ -325,7 +337,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     status: 503,
     type: 'service_unavailable',
     retryable: false,
-    advice: 'Make a new embedder, or use another server: this one does not open again.',
+    advice: 'Create a new embedder, or use another server: this one does not open again.',
   },
   remote_failed: {
     class: RemoteError,
@@ -361,7 +373,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     status: 500,
     type: 'server_error',
     retryable: true,
-    advice: 'Try again; if it returns, report it with the output of `cosmos-embed doctor`.',
+    advice: 'Try again; if it happens again, report it with the output of `cosmos-embed doctor`.',
   },
   device_lost: {
     class: DeviceLostError,

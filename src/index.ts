@@ -1,4 +1,11 @@
-/** Video and text in, unit vectors out. */
+/**
+ * Cosmos-Embed1 as a library: video and text in, unit vectors out.
+ *
+ * {@link createEmbedder} loads a model, {@link embed} uses a shared one, and {@link rank} compares vectors.
+ */
+
+export { type Ranked, rank, similarity, type VectorLike } from './base/similarity.ts'
+export { VERSION } from './base/version.ts'
 export type { AnyEmbedder, Embedded, SettledEmbedded } from './client/types.ts'
 export { embed } from './embed.ts'
 export { createEmbedder } from './embedder.ts'
@@ -38,6 +45,4 @@ export type {
   OnnxRuntimeOptions,
   Precision,
 } from './options.ts'
-export { type Ranked, rank, similarity, type VectorLike } from './base/similarity.ts'
 export type * from './types.ts'
-export { VERSION } from './base/version.ts'

@@ -1,4 +1,4 @@
-/** What an {@link Embedder} says of itself: what it is made of, and what it has done. */
+/** What an embedder reports about itself: what it consists of, and what it has done. */
 import type { NativeDecodeLimits, NativeGpuStats, NativeNvdecCapability } from '#binding'
 import type { Precision } from './options.ts'
 import type { NamedFrameRule } from './request/frame-rule.ts'
@@ -6,7 +6,7 @@ import type { Limits } from './source/limits.ts'
 import type { UrlPolicy } from './source/url-policy.ts'
 import type { ItemKind, ProgressStage, Timings } from './types.ts'
 
-/** Of the last 1024 samples, in milliseconds; `count` and `sum` since the start. */
+/** Milliseconds. The percentiles and `max` cover the last 1024 samples; `count` and `sum` cover all since the start. */
 export interface LatencySummary {
   count: number
   sum: number
@@ -16,49 +16,54 @@ export interface LatencySummary {
   max: number
 }
 
+/** Counters of an embedder since it was created, and the state of its queues now. */
 export interface EmbedderStats {
   uptimeSeconds: number
   /**
-   * Calls of the methods that embed, and of `frames`. `rejected`: OverloadedError;
-   * `cancelled`: by the caller's signal or by dispose.
+   * Calls of the methods that embed, and of `frames`. `rejected` ended with OverloadedError, `cancelled` by the caller's
+   * signal or by `dispose`.
    */
   requests: { total: number; succeeded: number; failed: number; cancelled: number; rejected: number }
-  /** Items that became vectors; each segment counts as a video. */
+  /** Items that were embedded. Each segment counts as a video. */
   items: Record<ItemKind, number>
-  /** Failed items by error code. */
+  /** Items that failed, by error code. */
   errors: Record<string, number>
   /** Items that were cancelled. */
   cancelled: number
   /** Tokens that were embedded, without padding. */
   tokens: number
+  /** What is admitted now: items, bytes of media in memory, and calls. */
   inFlight: { items: number; bytes: number; requests: number }
-  /** Items that wait in front of each stage, and that are in it. */
+  /** Items that wait for each stage, and that are in it. */
   queues: Record<ProgressStage, { waiting: number; running: number }>
-  /** One entry per GPU: clips by the decoder that made them, and what is going on in NVDEC. */
+  /** One entry per GPU: clips by decoder, and the load of NVDEC. Empty on the CPU. */
   gpus: GpuStats[]
-  /** Batches that the engine answered, and how many there were of each size. */
+  /** Batches that the engine completed, their items, and how many batches had each size. */
   batches: Record<'text' | 'video', { count: number; items: number; sizes: Record<number, number> }>
+  /** Latency by stage. An item is a sample only of the stages that it passed through. */
   stages: Record<keyof Timings, LatencySummary>
 }
 
-/** By number, among the GPUs that CUDA_VISIBLE_DEVICES leaves. */
+/** Counters of one GPU. */
 export interface GpuStats extends NativeGpuStats {
+  /** Number of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible. */
   device: number
 }
 
-/** A TensorRT engine that is in use, and where it comes from. */
+/** A TensorRT engine in use, and how it was built. */
 export interface EngineFacts {
-  /** Of the plan's file. */
+  /** File of the serialized engine. */
   path: string
   precision: Precision
-  /** Clips or texts that it can do in a batch. */
+  /** The most clips or texts of one batch. */
   maxBatch: number
-  /** What it was built with: GPU, newest CUDA of its driver, TensorRT. */
+  /** When it was built, and with which GPU, newest CUDA version of the driver, and TensorRT. */
   built: { at: string; gpu: string; driver: string; tensorrt: string }
 }
 
+/** A GPU in use. */
 export interface GpuFacts {
-  /** Among those that CUDA_VISIBLE_DEVICES leaves. */
+  /** Number of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible. */
   device: number
   name: string
   uuid: string
@@ -67,57 +72,69 @@ export interface GpuFacts {
   memoryBytes: number
   engines: { video: EngineFacts; text: EngineFacts }
   nvdec: {
-    /** Of the card; 0 when NVDEC is not used. */
+    /** NVDEC engines of the card; 0 when NVDEC is not used. */
     engines: number
-    /** Why it is not used, or "". */
+    /** Why NVDEC is not used, or "". */
     reason: string
-    /** What it was asked about and what it can. */
+    /** The formats that were queried, and whether NVDEC decodes them. */
     capabilities: NativeNvdecCapability[]
   }
 }
 
+/** The CPU, as the device of an embedder. */
 export interface CpuDevice {
   kind: 'cpu'
-  /** Why this device: what was asked for, what was found, and what would make a GPU usable. */
+  /** Why this device: what was requested, what was found, and what would make a GPU usable. */
   reason: string
 }
 
+/** One or several GPUs, as the device of an embedder. */
 export interface CudaDevice {
   kind: 'cuda'
+  /** Why this device: what was requested and what was found. */
   reason: string
-  /** `version` is the newest CUDA that the driver serves. */
+  /** `version` is the newest CUDA version that the driver supports. */
   driver: { version: string; library: string }
   gpus: GpuFacts[]
 }
 
-/** `device_lost`: start a new process, this one cannot use its GPU again. `closed`: `dispose` was called. */
+/**
+ * Whether an embedder accepts calls. `device_lost`: this process cannot use its GPU again, start a new one.
+ * `closed`: `dispose` was called.
+ */
 export type EmbedderStatus =
   | { ready: true }
   | { ready: false; code: 'device_lost' | 'closed'; reason: string }
 
+/** What an embedder consists of. It does not change. */
 export interface EmbedderInfo {
   /** Version of this package. */
   version: string
   device: CpuDevice | CudaDevice
   model: {
+    /** Id of the bundle. */
     id: string
-    /** Names that a request's `model` may have: those of the option `servedNames` first. */
+    /** Names accepted as a request's `model`: those of the option `servedNames` first, then the id. */
     servedNames: string[]
     variant: string
     /** Folder of the bundle. */
     path: string
-    /** Of one clip. */
+    /** Frames of one clip. */
     frames: number
+    /** Height of a clip in pixels. */
     height: number
+    /** Width of a clip in pixels. */
     width: number
+    /** Floats of one vector. */
     embeddingDim: number
+    /** Tokens of one text, special tokens included; longer texts are cut. */
     maxTextTokens: number
     license: { name: string; path?: string | undefined; url?: string | undefined }
     /** Which frames of a video the model is given, unless a call says otherwise. */
     frameRule: NamedFrameRule
     /**
-     * Changes when any file of the bundle does, and with the frame rule: what a cache of vectors must be keyed by. A
-     * call's own `frameRule`, `frameTolerance`, `start` and `end` belong beside it in the key.
+     * Changes with every file of the bundle and with the frame rule, so a cache of vectors must include it in its key,
+     * together with a call's own `frameRule`, `frameTolerance`, `start` and `end`.
      */
     fingerprint: string
   }
@@ -126,13 +143,15 @@ export interface EmbedderInfo {
   limits: {
     /** Videos decoded at one time, over all devices. */
     decodeConcurrency: number
-    /** Of one device. */
+    /** Clips per batch of one device. */
     maxVideoBatch: number
+    /** Texts per batch of one device. */
     maxTextBatch: number
-    /** Of what comes in, under the names of the option `limits`. */
+    /** Limits on inputs, as resolved from the option `limits`. */
     input: Limits
-    /** Of what decoding one video may cost. */
+    /** What decoding one video may cost, as resolved from the option `decode.limits`. */
     decode: NativeDecodeLimits
   }
+  /** The policy for URLs, as resolved from the option `urls`. */
   urls: UrlPolicy
 }

@@ -1,13 +1,14 @@
+/** Composes what `info()` returns. */
 import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
-import type { DeviceChoice } from './device/choice.ts'
-import type { OpenDevice } from './device/open.ts'
-import type { ModelBundle } from './model/bundle.ts'
-import type { EnginePlan } from './tensorrt/engine-plan.ts'
-import type { ResolvedOptions } from './options.ts'
-import type { Pipelines } from './run/device-pipelines.ts'
-import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
 import { VERSION } from './base/version.ts'
+import type { DeviceChoice } from './device/choose-device.ts'
+import type { OpenDevice } from './device/open-devices.ts'
+import type { ModelBundle } from './model/bundle.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { DevicePipelines } from './run/device-pipelines.ts'
+import type { PlanFile } from './tensorrt/plan-files.ts'
+import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
 
 export interface EmbedderFacts {
   options: ResolvedOptions
@@ -16,7 +17,7 @@ export interface EmbedderFacts {
   /** At least one. */
   devices: readonly OpenDevice[]
   diagnostics: NativeDiagnostics
-  pipelines: Pipelines
+  pipelines: DevicePipelines
 }
 
 export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
@@ -79,7 +80,7 @@ function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
   ]
 }
 
-function describeEngine({ path, sidecar }: EnginePlan): EngineFacts {
+function describeEngine({ path, sidecar }: PlanFile): EngineFacts {
   const { precision, maxBatch, built, gpu, driver, tensorrt } = sidecar
   return { path, precision, maxBatch, built: { at: built.at, gpu, driver, tensorrt } }
 }
@@ -89,7 +90,7 @@ function fingerprintOf({ files }: ModelBundle, frameRule: NamedFrameRule): strin
   for (const [name, { sha256 }] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} ${sha256}\n`)
   }
-  // Older versions knew one rule: what is keyed by their fingerprints stays valid.
+  // The default rule is left out, so that fingerprints from before there were rules stay valid.
   if (frameRule !== 'card') hash.update(`frameRule ${frameRule}\n`)
   return hash.digest('hex').slice(0, 32)
 }

@@ -1,130 +1,158 @@
-/** What `createEmbedder` takes. Every option has a default; a wrong one is an InvalidArgumentError that names it. */
+/** The options of `createEmbedder`, their defaults and their validation. */
 import { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
 import { cores } from './base/cores.ts'
-import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
-import { isSignal } from './source/given.ts'
-import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
-import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 import { checkOptions } from './base/validate.ts'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
+import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
+import { isSignal } from './source/type-guards.ts'
+import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 
+/**
+ * Options of `createEmbedder`. All are optional. A wrong or unknown one rejects with an InvalidArgumentError that names it.
+ */
 export interface EmbedderOptions {
   /** Folder of the model bundle. Default: the demo model of this package. */
   model?: string | undefined
-  /** `auto` takes the best there is and says in `info().device.reason` what it took and why. Default `auto`. */
+  /**
+   * Where to run the model. `auto` takes the best device that is usable; `info().device.reason` explains the choice.
+   * Default `auto`.
+   */
   device?: 'auto' | 'cpu' | 'cuda' | undefined
   /**
-   * Which frames of a video, where a call does not say. Default `card`, the model card's. Take `curator` or `rounded`
-   * to search an index that NVIDIA's tools made.
+   * Which frames of a video the model sees, unless a call has its own `frameRule`. Default `card`, the model card's rule.
+   * Use `curator` or `rounded` to search an index that NVIDIA's tools built.
    */
   frameRule?: NamedFrameRule | undefined
-  /** Further names that a request's `model` may have, besides the bundle's id. */
+  /** Names accepted as a request's `model`, besides the bundle's id. Default: none. */
   servedNames?: readonly string[] | undefined
   onnxruntime?: OnnxRuntimeOptions | undefined
-  /** Of the GPU path; without meaning where the CPU is taken. */
+  /** Options of the GPU path. Ignored when the CPU is used. */
   cuda?: CudaOptions | undefined
   decode?: DecodeOptions | undefined
   batching?: BatchingOptions | undefined
-  /** Which URLs may be fetched. Default `public`: https, public addresses. */
+  /** Which URLs may be fetched. Default `public`: https on port 443 to public addresses. */
   urls?: UrlPolicy | undefined
-  /** Of what comes in, and of what may be in flight. */
+  /** Limits on inputs and on what may be in flight. */
   limits?: LimitsInput | undefined
-  /** Gives up creating the embedder; it has no meaning afterwards. */
+  /** Cancels the creation of the embedder. It has no effect once the embedder exists. */
   signal?: AbortSignal | undefined
 }
 
+/** Options of ONNX Runtime, which runs the model on the CPU. */
 export interface OnnxRuntimeOptions {
-  /** Path of `libonnxruntime.so.1`. Default: COSMOS_EMBED_ONNXRUNTIME, else the one beside the addon, else installed ones. */
+  /**
+   * Path of `libonnxruntime.so.1`. Default: COSMOS_EMBED_ONNXRUNTIME, otherwise the library beside the addon, otherwise
+   * one that is installed on the system.
+   */
   library?: string | undefined
-  /** Threads inside one run, 0 to 1024. Default 0: as many as cores. */
+  /** Threads of one run, 0 to 1024. Default 0: as many as cores. */
   intraOpThreads?: number | undefined
-  /** Whether idle threads of the engine spin. */
+  /** Whether idle threads spin instead of sleeping, which takes cores from the decoders. Default false. */
   spinning?: boolean | undefined
+  /** ONNX Runtime's memory pattern optimisation. Default true. */
   memoryPattern?: boolean | undefined
+  /** ONNX Runtime's arena allocator for CPU memory. Default true. */
   memoryArena?: boolean | undefined
 }
 
-/** What the numbers of an engine are stored and computed in. */
+/** The numeric format in which an engine stores its weights and computes. */
 export type Precision = 'fp32' | 'fp16' | 'bf16' | 'fp8'
 
+/** Options of the GPU path: NVDEC, CUDA and TensorRT. */
 export interface CudaOptions {
-  /** GPUs by number, among those that CUDA_VISIBLE_DEVICES leaves, or `all`. Default: [0], the first one. */
+  /** Numbers of GPUs, among those that CUDA_VISIBLE_DEVICES leaves visible, or `all`. Default `[0]`. */
   devices?: 'all' | readonly number[] | undefined
-  /** Files to open in place of what is found. */
+  /** Paths of libraries to open instead of searching for them. */
   libraries?:
     | {
-        /** `libcuda.so.1`. Default: COSMOS_EMBED_CUDA, else as the system's loader finds it. */
+        /** `libcuda.so.1`. Default: COSMOS_EMBED_CUDA, otherwise as the dynamic loader finds it. */
         cuda?: string | undefined
-        /** `libnvcuvid.so.1`. Default: COSMOS_EMBED_NVCUVID, else as the system's loader finds it. */
+        /** `libnvcuvid.so.1`. Default: COSMOS_EMBED_NVCUVID, otherwise as the dynamic loader finds it. */
         nvcuvid?: string | undefined
-        /** `libnvinfer.so.11` or `.so.10`. Default: COSMOS_EMBED_TENSORRT, else TENSORRT_ROOT, Python's, the system's. */
+        /**
+         * `libnvinfer.so.11` or `.so.10`. Default: COSMOS_EMBED_TENSORRT, otherwise from TENSORRT_ROOT, Python's packages
+         * or the system, in this order.
+         */
         tensorrt?: string | undefined
       }
     | undefined
   /**
-   * With `device: 'cuda'`, when no engine of the model fits: `auto` builds it, which takes minutes and happens once;
-   * `never` refuses with the command that builds it. `device: 'auto'` never builds. Default `auto`.
+   * What to do with `device: 'cuda'` when the model has no engine that fits: `auto` builds one, which takes minutes and
+   * happens once; `never` rejects with the command that builds it. `device: 'auto'` never builds. Default `auto`.
    */
   buildEngine?: 'auto' | 'never' | undefined
   /**
-   * A folder for engines, besides the bundle's `engines`: looked into first, and where new ones go. Engines are
-   * programs: it must be as trusted as the bundle. Default: none.
+   * A folder for engines that is searched before the bundle's `engines` folder and that receives new ones. Engines are
+   * executable code, so the folder must be as trusted as the bundle. Default: none.
    */
   engineCache?: string | undefined
-  /** Told what a build says, line by line. Default: the process warns once that a build has begun. */
+  /** Called with each line that an engine build prints. Default: the process warns once that a build has begun. */
   onBuild?: ((line: string) => void) | undefined
-  /** Takes only engines of this precision, and builds such. Default: any; a new one has that of the graphs. */
+  /** Accepts only engines of this precision, and builds such. Default: any; a new engine takes the precision of the graphs. */
   precision?: Precision | undefined
   /**
-   * Takes only engines that can do at least so many clips a batch, 1 to 1024, and builds such. Default: any; a new one is
-   * for `batching.maxVideoBatch`, which is how many clips are put into a batch.
+   * Accepts only engines for batches of at least this many clips, 1 to 1024, and builds such. Default: any; a new engine is
+   * built for `batching.maxVideoBatch`, the number of clips that are actually put into a batch.
    */
   engineBatch?: number | undefined
-  /** Batches of a kind that a GPU works on at a time, 1 or 2. Default 2, as far as the engine allows it. */
+  /** Batches of one kind, text or video, that a GPU works on at a time: 1 or 2. Default 2; the engine may allow fewer. */
   contexts?: number | undefined
-  /** Replays batches as CUDA graphs, where TensorRT allows it. Default true. */
+  /** Whether to replay batches as CUDA graphs where TensorRT allows it. Default true. */
   graphs?: boolean | undefined
-  /** Takes engines that bring code of their own for the CPU, as version-compatible ones do. Default false. */
+  /** Whether to accept engines that contain code for the CPU, as version-compatible ones do. Default false. */
   hostCode?: boolean | undefined
-  /** `never` decodes on the CPU only. Default `auto`: NVDEC where it can and is not the slower way. */
+  /** `never` decodes on the CPU only. Default `auto`: NVDEC for what it supports, unless the CPU is faster. */
   nvdec?: 'auto' | 'never' | undefined
-  /** Videos that the NVDEC of one GPU works on at a time, ≥ 1. Default: two for each of its engines. */
+  /** Videos that the NVDEC of one GPU decodes at a time, 1 to 64. Default: two for each of its engines. */
   nvdecWorkers?: number | undefined
   /**
-   * Videos of one GPU that the CPU may decode while NVDEC is busy, ≥ 0. Default: half of the cores, shared among the
-   * GPUs; the other half reads containers and runs the process.
+   * Videos per GPU that the CPU may decode while NVDEC is busy, 0 to 1024. Default: half of the cores, shared among the
+   * GPUs. The other half reads containers and runs the process.
    */
   cpuWorkers?: number | undefined
 }
 
+/** Options of decoding. */
 export interface DecodeOptions {
   /**
-   * Videos decoded at one time, 1 to 64. Default: as many as cores; on GPUs as many as NVDEC has engines, and
-   * `cuda.cpuWorkers` more.
+   * Videos decoded at one time, 1 to 64. Default: as many as cores; on GPUs, as many as NVDEC has engines, plus
+   * `cuda.cpuWorkers`.
    */
   concurrency?: number | undefined
-  /** Decoder threads of a video that is decoded alone, ≥ 1; one each when there are several. Default: as many as cores. */
+  /**
+   * Decoder threads for a video that is decoded alone, 1 to 64. Several videos at a time get one thread each. Default: as
+   * many as cores.
+   */
   threads?: number | undefined
-  /** What one video may cost. */
+  /**
+   * What decoding one video may cost: `maxPixels` of a coded picture (default 8192 × 4352), `maxStreams` (16),
+   * `maxPacketsWithoutFrame` (20,000), `maxWallSeconds` (300) and `maxBytes` allocated (2 GiB). Beyond `maxWallSeconds`
+   * the call rejects with TimeoutError, beyond the others with LimitError.
+   */
   limits?: { [Name in keyof NativeDecodeLimits]?: number | undefined } | undefined
 }
 
+/** Options of batching. */
 export interface BatchingOptions {
-  /** Clips of one batch, ≥ 1. Default 8, on a GPU what its engine was built for. The engine may allow fewer. */
+  /** Clips per batch, ≥ 1. Default 8; on a GPU, what its engine was built for. The engine may allow fewer. */
   maxVideoBatch?: number | undefined
-  /** Texts of one batch, ≥ 1. Default 64. */
+  /** Texts per batch, ≥ 1. Default 64. The engine may allow fewer. */
   maxTextBatch?: number | undefined
-  /** How long a batch that is not full waits for company. Default 0: it does not. */
+  /** How long a batch that is not full waits for more items, in milliseconds, 0 to 60,000. Default 0. */
   maxQueueDelayMs?: number | undefined
 }
 
-/** Without the fields that are undefined. */
-type Given<T> = { [Name in keyof T]: Exclude<T[Name], undefined> }
+/** The type without the fields that are undefined. */
+type DefinedFields<T> = { [Name in keyof T]: Exclude<T[Name], undefined> }
 
-function given<T extends object>(fields: T): Given<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>
+function definedFields<T extends object>(fields: T): DefinedFields<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as DefinedFields<T>
 }
 
+/** {@link CudaOptions} with defaults applied. */
 export interface ResolvedCudaOptions {
   devices: 'all' | readonly number[]
   libraries: { cuda?: string; nvcuvid?: string; tensorrt?: string }
@@ -141,12 +169,13 @@ export interface ResolvedCudaOptions {
   cpuWorkers: number | undefined
 }
 
+/** {@link EmbedderOptions} with defaults applied. */
 export interface ResolvedOptions {
   model: string | undefined
   device: 'auto' | 'cpu' | 'cuda'
   frameRule: NamedFrameRule
   servedNames: readonly string[]
-  onnxruntime: Given<OnnxRuntimeOptions>
+  onnxruntime: DefinedFields<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
   decode: { concurrency: number | undefined; threads: number; limits: NativeDecodeLimits }
   batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
@@ -157,9 +186,9 @@ export interface ResolvedOptions {
 
 const count = z.int().min(1)
 const path = z.string().min(1)
-/** Clips of one batch, where nothing else says how many. */
+/** Clips per batch when neither the options nor the engine set a number. */
 export const DEFAULT_BATCH = 8
-/** Threads of the addon's pool, and of one decoder, at most. */
+/** The most threads of the addon's pool, and of one decoder. */
 export const MAX_THREADS = 64
 
 const cudaSchema = z
@@ -174,7 +203,7 @@ const cudaSchema = z
       .default([0]),
     libraries: z
       .strictObject({ cuda: path.optional(), nvcuvid: path.optional(), tensorrt: path.optional() })
-      .transform(given)
+      .transform(definedFields)
       .prefault({}),
     buildEngine: z.enum(['auto', 'never']).default('auto'),
     engineCache: path.optional(),
@@ -206,7 +235,7 @@ const schema = z
         memoryPattern: z.boolean().optional(),
         memoryArena: z.boolean().optional(),
       })
-      .transform(given)
+      .transform(definedFields)
       .prefault({}),
     cuda: cudaSchema,
     decode: z
@@ -240,6 +269,7 @@ const schema = z
     error: 'must be at least limits.maxItems, or a full request could never be admitted',
   })
 
-export function resolveOptions(options: EmbedderOptions): ResolvedOptions {
+/** Validates options and applies defaults. Throws InvalidArgumentError. */
+export function resolveEmbedderOptions(options: EmbedderOptions): ResolvedOptions {
   return checkOptions(schema as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')
 }

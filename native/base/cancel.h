@@ -1,4 +1,4 @@
-// A flag that one thread raises and others poll or listen to.
+// Cancellation: one thread requests it, others poll for it or register a listener.
 #pragma once
 
 #include <atomic>
@@ -9,21 +9,21 @@
 
 namespace cosmos {
 
-// Shared between the JavaScript thread, which cancels, and the worker, which polls `cancelled()` at
-// every packet, or, where it is blocked in a call that it cannot poll from, sets a listener.
+// The JavaScript thread cancels. A worker polls `cancelled()` at every packet, or registers a listener where
+// it is blocked in a call that it cannot poll from.
 class CancelToken {
  public:
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
 
-  // Idempotent. The listener, if any, runs on the calling thread.
+  // Idempotent. Runs the listener, if any, on the calling thread.
   void Cancel() {
     const std::lock_guard lock(mutex_);
     if (cancelled_.exchange(true, std::memory_order_acq_rel)) return;
     if (listener_) listener_();
   }
 
-  // While this object lives, Cancel() calls `listener` (at once, if it was cancelled before).
-  // After its destructor returns the listener is not running and will not run.
+  // Registers `listener` for as long as this object lives; a token has at most one. Calls it at once if the
+  // token is already cancelled. After the destructor returns, the listener is not running and never will.
   class Listener {
    public:
     Listener(CancelToken& token, std::function<void()> listener) : token_(token) {

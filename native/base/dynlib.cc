@@ -14,14 +14,14 @@ Result<Dynlib> Dynlib::Open(const std::string& path) {
 
 Result<Dynlib> Dynlib::OpenSystem(const std::string& soname) {
   if (soname.empty() || soname.find('/') != std::string::npos) {
-    return Status(StatusCode::kInvalidArgument, "the library name '" + soname + "' names a folder")
+    return Status(StatusCode::kInvalidArgument, "the library name '" + soname + "' contains a folder")
         .With("library", soname);
   }
   return Load(soname);
 }
 
 Result<Dynlib> Dynlib::Load(const std::string& name) {
-  // Local: its symbols must not answer for those of another copy in the process.
+  // RTLD_LOCAL: its symbols must not resolve references to another copy of the library in the process.
   void* handle = dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     const char* reason = dlerror();
@@ -34,7 +34,7 @@ Result<Dynlib> Dynlib::Load(const std::string& name) {
 
 void* Dynlib::FindAddress(const char* symbol) const { return dlsym(handle_, symbol); }
 
-Status Unusable(const std::string& library, const std::string& product, const std::string& reason) {
+Status UnusableLibrary(const std::string& library, const std::string& product, const std::string& reason) {
   return Status(StatusCode::kLibrary, library + " cannot be used as " + product + ": " + reason)
       .With("library", library)
       .With("reason", reason);

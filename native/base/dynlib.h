@@ -7,18 +7,18 @@
 
 namespace cosmos {
 
-// The file stays mapped for the life of the process: the libraries that we open start threads and register
-// exit handlers, which must never find their code gone.
+// Never unloaded: the libraries that we open start threads and register exit handlers, whose code must stay
+// mapped until the process ends.
 class Dynlib {
  public:
-  // `path` is absolute, so that no search path decides which file runs. Fails with kLibrary and the loader's
-  // reason.
+  // `path` must be absolute, so that no search path decides which file is loaded. Fails with kLibrary and the
+  // loader's reason.
   static Result<Dynlib> Open(const std::string& path);
-  // `soname` without a folder: the system's loader decides which file it is, as it must for the libraries of
-  // a driver. Fails as Open.
+  // Opens `soname`, a name without a folder, through the loader's search path: only the system knows where
+  // the libraries of its driver are. Fails like Open.
   static Result<Dynlib> OpenSystem(const std::string& soname);
 
-  // The address of an exported function as a pointer of type `Function`, or null.
+  // Returns the exported symbol as a pointer of type `Function`, or null.
   template <typename Function>
   Function Find(const char* symbol) const {
     return reinterpret_cast<Function>(FindAddress(symbol));
@@ -32,8 +32,8 @@ class Dynlib {
   void* handle_;
 };
 
-// The Status of a file that is a library, but not the one that it was opened as. kLibrary, with the details
-// "library" and "reason".
-Status Unusable(const std::string& library, const std::string& product, const std::string& reason);
+// The Status for a library that loads but is not a usable `product`, e.g. of an unsupported version:
+// kLibrary, with the details "library" and "reason".
+Status UnusableLibrary(const std::string& library, const std::string& product, const std::string& reason);
 
 }  // namespace cosmos

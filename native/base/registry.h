@@ -1,4 +1,4 @@
-// What a process opens once and keeps.
+// A process-wide cache of objects that are opened once and kept.
 #pragma once
 
 #include <map>
@@ -11,19 +11,18 @@
 
 namespace cosmos {
 
-// The objects of one type by name: shared libraries by the file, GPUs by driver and number.
-// Thread-safe.
+// The objects of one type, by name: shared libraries by path, GPUs by driver and ordinal. Thread-safe.
 template <typename T, typename Name = std::string>
 class Registry {
  public:
-  static Registry& OfProcess() {
-    // Never freed: threads of what is in it may outlive every static of ours.
+  static Registry& Global() {
+    // Intentionally leaked: threads of these libraries may outlive static destruction.
     static auto* const registry = new Registry;
     return *registry;
   }
 
-  // The one of this name. The first call makes it, by `make()`, a Result<std::unique_ptr<T>>, while others
-  // wait. A failure is not kept: the next call tries again.
+  // Returns the object of this name. The first call creates it with `make()`, which returns a
+  // Result<std::unique_ptr<T>>; concurrent calls wait. Failures are not cached: the next call tries again.
   template <typename Make>
   Result<T*> Get(const Name& name, Make make) {
     const std::lock_guard lock(mutex_);

@@ -1,5 +1,5 @@
-// Status and Result: how everything below the JavaScript boundary reports failure.
-// No exception crosses a function of this library; napi/ turns a Status into a JavaScript error.
+// Status and Result: how all native code below napi/ reports failure. It throws no exceptions of its own,
+// though containers may throw std::bad_alloc; napi/ turns a Status into a JavaScript error.
 #pragma once
 
 #include <optional>
@@ -11,21 +11,21 @@
 
 namespace cosmos {
 
-// Mirrored by `NativeErrorCode` in lib/binding.d.ts and mapped to error classes by src/errors.ts;
-// a test proves that the three agree.
+// Mirrored by `NativeErrorCode` in lib/binding.d.ts and mapped to error classes by src/errors.ts; a test
+// compares the three.
 enum class StatusCode {
   kOk,
-  kCancelled,        // the caller asked for it
-  kInvalidArgument,  // a call that could never succeed: a bug in the caller
+  kCancelled,        // the caller cancelled the job
+  kInvalidArgument,  // the call could never succeed: a bug in the caller
   kSource,           // the bytes could not be read (no such file, permission, I/O)
-  kMedia,            // the bytes were read and hold no video that we can decode
-  kEncrypted,        // the video is encrypted: whatever a decoder made of it would be noise
-  kLimit,            // a limit of the caller's was exceeded
+  kMedia,            // the bytes hold no video that we can decode
+  kEncrypted,        // the video is encrypted: decoding it would produce noise
+  kLimit,            // one of the caller's limits was exceeded
   kTimeout,          // the wall-clock limit was exceeded
   kLibrary,          // a run-time library is missing or unusable
   kModel,            // the model's files or signature are not what was expected
   kEngine,           // the engine failed while running
-  kDeviceLost,       // the device is gone for this process
+  kDeviceLost,       // the device is unusable for the rest of this process
   kOutOfMemory,
   kInternal,  // a broken invariant: this is a bug in cosmos-embed
 };
@@ -58,15 +58,15 @@ class [[nodiscard]] Status {
   Details details_;
 };
 
-// Leaves the calling function with the Status of `expression`, unless that is ok.
+// Returns the Status of `expression` from the calling function unless it is ok.
 #define COSMOS_RETURN_IF_ERROR(expression) \
   if (::cosmos::Status status_ = (expression); !status_.ok()) return status_
 
-// A value or the Status that says why there is none.
+// A value, or the Status that explains why there is none.
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return status;` are the point.
+  // NOLINTNEXTLINE(google-explicit-constructor): allows `return value;` and `return status;`
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}
@@ -86,9 +86,10 @@ class [[nodiscard]] Result {
 
 }  // namespace cosmos
 
-// Evaluates `expression`, a Result. Leaves the calling function with its Status when it holds one; otherwise
-// moves its value into `target`, which may declare a variable: COSMOS_ASSIGN_OR_RETURN(auto clip,
-// reader->Next(cancel)); Expands to several statements, so it needs braces under an `if`.
+// Evaluates an expression that yields a Result. Returns its Status from the calling function on failure;
+// otherwise moves its value into `target`, which may declare a variable:
+//   COSMOS_ASSIGN_OR_RETURN(auto clip, reader->Next(cancel));
+// Expands to several statements, so it needs braces under an `if`.
 #define COSMOS_ASSIGN_OR_RETURN(target, ...) \
   COSMOS_ASSIGN_OR_RETURN_(COSMOS_CONCAT_(result_, __LINE__), target, __VA_ARGS__)
 #define COSMOS_ASSIGN_OR_RETURN_(result, target, ...) \

@@ -23,15 +23,16 @@ void ThreadPool::Submit(std::function<void()> job) {
   wake_.notify_one();
 }
 
-// While the pool is being closed, those that are there finish what waits.
+// Starts a thread for the new job unless an idle one can take it. Starts none while closing: the existing
+// threads drain the queue.
 void ThreadPool::Grow() {
   if (closing_ || idle_ >= static_cast<int>(jobs_.size()) ||
       static_cast<int>(threads_.size()) >= max_threads_)
     return;
   try {
-    threads_.emplace_back([this] { Work(); });
+    threads_.emplace_back([this] { RunJobs(); });
   } catch (const std::system_error&) {
-    if (threads_.empty()) throw;  // else the job waits for one of the others
+    if (threads_.empty()) throw;  // otherwise an existing thread runs the job later
   }
 }
 
@@ -45,7 +46,7 @@ int ThreadPool::idle() const {
   return idle_;
 }
 
-void ThreadPool::Work() {
+void ThreadPool::RunJobs() {
   for (;;) {
     std::function<void()> job;
     {

@@ -1,4 +1,4 @@
-// Threads that take jobs in the order they were given, started as they are needed.
+// A pool of threads, started on demand, that runs jobs in the order of submission.
 #pragma once
 
 #include <condition_variable>
@@ -10,28 +10,28 @@
 
 namespace cosmos {
 
-// Decodes run here and never in libuv's pool, which Node shares with fs, dns and zlib: four long decodes
-// there would stop every file read of the process.
+// Decoding runs here and never in libuv's pool, which Node shares with fs, dns and zlib: four long decodes
+// there would block every file read of the process.
 class ThreadPool {
  public:
-  // At most `max_threads` >= 1. One is started when a job comes and all others are busy; none ends before the
-  // pool does.
+  // Starts a thread when a job is submitted and all others are busy, up to `max_threads` >= 1. Threads live
+  // as long as the pool.
   explicit ThreadPool(int max_threads) : max_threads_(max_threads) {}
-  // Runs what was submitted to its end, then joins. Cancel the jobs first to make that quick.
+  // Runs all submitted jobs to completion, then joins. Cancel the jobs first to make this quick.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // From any thread, also from a job. Not once the destructor has begun, other than from a job.
+  // Callable from any thread, including from a job. Once the destructor has begun, only jobs may call it.
   void Submit(std::function<void()> job);
 
-  // How many threads there are by now.
+  // Threads started so far.
   int size() const;
-  // How many of them have nothing to do.
+  // Threads that wait for a job.
   int idle() const;
 
  private:
-  void Work();
+  void RunJobs();
   void Grow();
 
   const int max_threads_;

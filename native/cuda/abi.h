@@ -1,12 +1,12 @@
 // The part of the CUDA driver API that we call: types from nv-codec-headers, and a table of functions that is
-// filled when libcuda is opened. scripts/cuda/check_abi.py holds every prototype against NVIDIA's cuda.h.
+// filled when libcuda is opened. scripts/cuda/check_abi.py compares every prototype with NVIDIA's cuda.h.
 #pragma once
 
 #include <ffnvcodec/dynlink_cuda.h>
 
 #include <cstddef>
 
-// What nv-codec-headers 11.1 has no name for.
+// Missing in nv-codec-headers 11.1.
 struct CUgraph_st;
 struct CUgraphExec_st;
 
@@ -23,7 +23,7 @@ enum : unsigned {
 };
 
 // clang-format off
-// Name in the table, symbol in the library, parameters. All return CUresult.
+// Member of the table, symbol in the library, parameters. All return CUresult.
 #define COSMOS_CUDA_FUNCTIONS(F)                                                                         \
   F(Init, "cuInit", (unsigned flags))                                                                    \
   F(DriverGetVersion, "cuDriverGetVersion", (int* version))                                              \
@@ -57,6 +57,7 @@ enum : unsigned {
   F(StreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                              \
   F(StreamSynchronize, "cuStreamSynchronize", (CUstream stream))                                         \
   F(StreamWaitEvent, "cuStreamWaitEvent", (CUstream stream, CUevent event, unsigned flags))              \
+  F(LaunchHostFunc, "cuLaunchHostFunc", (CUstream stream, void (*function)(void* data), void* data))     \
   F(StreamBeginCapture, "cuStreamBeginCapture_v2", (CUstream stream, unsigned mode))                     \
   F(StreamEndCapture, "cuStreamEndCapture", (CUstream stream, CUgraph_st** graph))                       \
   F(GraphInstantiate, "cuGraphInstantiateWithFlags",                                                     \

@@ -57,14 +57,15 @@ Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal) {
 }
 
 Result<Device*> Device::Open(Driver& driver, int ordinal) {
-  return Devices::OfProcess().Get({&driver, ordinal}, [&] { return Retain(driver, ordinal); });
+  return Devices::Global().Get({&driver, ordinal}, [&] { return Retain(driver, ordinal); });
 }
 
 Result<std::unique_ptr<Device>> Device::Retain(Driver& driver, int ordinal) {
   COSMOS_ASSIGN_OR_RETURN(auto info, DescribeDevice(driver, ordinal));
   CUdevice handle = 0;
   CUcontext context = nullptr;
-  const std::string doing = "GPU " + std::to_string(ordinal) + " (" + info.name + ") gives no context";
+  const std::string doing =
+      "GPU " + std::to_string(ordinal) + " (" + info.name + ") cannot provide a context";
   COSMOS_RETURN_IF_ERROR(driver.Check(driver.api().DeviceGet(&handle, ordinal), doing, StatusCode::kLibrary));
   COSMOS_RETURN_IF_ERROR(
       driver.Check(driver.api().DevicePrimaryCtxRetain(&context, handle), doing, StatusCode::kLibrary));
@@ -72,7 +73,8 @@ Result<std::unique_ptr<Device>> Device::Retain(Driver& driver, int ordinal) {
 }
 
 Status Device::MakeCurrent() const {
-  return Check(api().CtxSetCurrent(context_), "the context of GPU " + std::to_string(info_.ordinal));
+  return Check(api().CtxSetCurrent(context_),
+               "the context of GPU " + std::to_string(info_.ordinal) + " cannot be made current");
 }
 
 Status Device::Check(CUresult result, std::string_view doing, StatusCode code) const {
@@ -85,7 +87,8 @@ Status Device::Check(CUresult result, std::string_view doing, StatusCode code) c
 Result<std::pair<std::size_t, std::size_t>> Device::MemoryInfo() const {
   std::pair<std::size_t, std::size_t> bytes;
   COSMOS_RETURN_IF_ERROR(MakeCurrent());
-  COSMOS_RETURN_IF_ERROR(Check(api().MemGetInfo(&bytes.first, &bytes.second), "the memory of the GPU"));
+  COSMOS_RETURN_IF_ERROR(
+      Check(api().MemGetInfo(&bytes.first, &bytes.second), "the memory of the GPU cannot be queried"));
   return bytes;
 }
 
@@ -93,7 +96,7 @@ Result<DeviceBuffer> DeviceBuffer::Allocate(const Device& device, std::size_t by
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   DeviceBuffer buffer;
   COSMOS_RETURN_IF_ERROR(device.Check(device.api().MemAlloc(&buffer.address_, bytes),
-                                      "no " + std::to_string(bytes) + " bytes of GPU memory"));
+                                      "cannot allocate " + std::to_string(bytes) + " bytes of GPU memory"));
   buffer.device_ = &device;
   buffer.bytes_ = bytes;
   return buffer;
@@ -107,8 +110,9 @@ Result<PinnedBuffer> PinnedBuffer::Allocate(const Device& device, std::size_t by
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   PinnedBuffer buffer;
   void* data = nullptr;
-  COSMOS_RETURN_IF_ERROR(device.Check(device.api().MemHostAlloc(&data, bytes, kHostAllocPortable),
-                                      "no " + std::to_string(bytes) + " bytes of page-locked memory"));
+  COSMOS_RETURN_IF_ERROR(
+      device.Check(device.api().MemHostAlloc(&data, bytes, kHostAllocPortable),
+                   "cannot allocate " + std::to_string(bytes) + " bytes of page-locked memory"));
   buffer.device_ = &device;
   buffer.data_ = static_cast<std::byte*>(data);
   buffer.bytes_ = bytes;
@@ -122,14 +126,14 @@ PinnedBuffer::~PinnedBuffer() {
 Result<Stream> MakeStream(const Device& device) {
   CUstream stream = nullptr;
   COSMOS_RETURN_IF_ERROR(
-      device.Check(device.api().StreamCreate(&stream, kStreamNonBlocking), "no CUDA stream"));
+      device.Check(device.api().StreamCreate(&stream, kStreamNonBlocking), "cannot create a CUDA stream"));
   return Stream(device, stream);
 }
 
 Result<Event> MakeEvent(const Device& device) {
   CUevent event = nullptr;
   COSMOS_RETURN_IF_ERROR(
-      device.Check(device.api().EventCreate(&event, kEventDisableTiming), "no CUDA event"));
+      device.Check(device.api().EventCreate(&event, kEventDisableTiming), "cannot create a CUDA event"));
   return Event(device, event);
 }
 
@@ -163,7 +167,7 @@ Result<DeviceBuffer> BufferPool::Allocate(std::size_t bytes) {
 
 void BufferPool::Return(DeviceBuffer buffer) {
   if (buffer.bytes() > max_idle_bytes_) return;
-  std::list<DeviceBuffer> too_many;  // freed without the lock
+  std::list<DeviceBuffer> too_many;  // declared before the lock, so freed after its release
   const std::lock_guard lock(mutex_);
   idle_bytes_ += buffer.bytes();
   idle_.push_front(std::move(buffer));

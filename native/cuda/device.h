@@ -1,4 +1,4 @@
-// One GPU, and what is allocated on it.
+// One GPU, and owners of what is allocated on it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 namespace cosmos::cuda {
 
 struct DeviceInfo {
-  int ordinal = 0;  // among those that CUDA_VISIBLE_DEVICES shows
+  int ordinal = 0;  // among the devices that CUDA_VISIBLE_DEVICES exposes
   std::string name;
   std::string uuid;  // "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
   int major = 0;     // compute capability
@@ -28,11 +28,11 @@ struct DeviceInfo {
   std::string compute_capability() const { return std::to_string(major) + "." + std::to_string(minor); }
 };
 
-// Without a context: cheap, and the card's memory is left alone.
+// Creates no context, so it is cheap and uses no GPU memory.
 Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal);
 
-// The primary context of a GPU, shared by everything in the process that uses it (TensorRT does too).
-// Retained once and never released: at exit the driver may already be gone.
+// The primary context of a GPU, shared with everything in the process that uses it, TensorRT included.
+// Retained once and never released: at exit the driver may already be shut down.
 class Device {
  public:
   static Result<Device*> Open(Driver& driver, int ordinal);
@@ -45,12 +45,13 @@ class Device {
   const DeviceInfo& info() const { return info_; }
   CUcontext context() const { return context_; }
 
-  // Every thread does this before it calls the driver, nvcuvid or TensorRT. Cheap.
+  // Makes the context current on this thread: required before calls of the driver, nvcuvid or TensorRT.
+  // Cheap.
   Status MakeCurrent() const;
-  // As Driver::Check. Remembers that the device was lost.
+  // Like Driver::Check; also records that the device was lost.
   Status Check(CUresult result, std::string_view doing, StatusCode code = StatusCode::kEngine) const;
   bool lost() const { return lost_.load(std::memory_order_acquire); }
-  // Free and total bytes of the card's memory.
+  // Free and total bytes of GPU memory.
   Result<std::pair<std::size_t, std::size_t>> MemoryInfo() const;
 
  private:
@@ -64,8 +65,8 @@ class Device {
   mutable std::atomic<bool> lost_ = false;
 };
 
-// Owners. Each frees on whatever thread destroys it, making the context current itself; all are movable, and
-// empty when default-constructed.
+// Owners. Each makes the context current and frees its memory on whatever thread destroys it. All are movable
+// and empty when default-constructed.
 
 class DeviceBuffer {
  public:
@@ -93,7 +94,7 @@ class DeviceBuffer {
   std::size_t bytes_ = 0;
 };
 
-// Page-locked host memory: copies to and from it run beside kernels.
+// Page-locked host memory: copies to and from it overlap with kernels.
 class PinnedBuffer {
  public:
   static Result<PinnedBuffer> Allocate(const Device& device, std::size_t bytes);
@@ -119,7 +120,7 @@ class PinnedBuffer {
   std::size_t bytes_ = 0;
 };
 
-// A handle of the driver's and the function that frees it: `Owned<CUstream, &Api::StreamDestroy>`.
+// A handle of the driver, freed by a function of its table: `Owned<CUstream, &Api::StreamDestroy>`.
 template <typename Handle, auto destroy>
 class Owned {
  public:
@@ -149,24 +150,26 @@ using Event = Owned<CUevent, &Api::EventDestroy>;
 using GraphExecutable = Owned<CUgraphExec_st*, &Api::GraphExecDestroy>;
 using Module = Owned<CUmodule, &Api::ModuleUnload>;
 
-// Non-blocking: never waits for the default stream. The event does not measure time. The context must be
-// current.
+// The stream is non-blocking: it never synchronises with the default stream. The event records no time. The
+// context must be current.
 Result<Stream> MakeStream(const Device& device);
 Result<Event> MakeEvent(const Device& device);
 
-// Buffers that are handed back are kept for the next who wants as many bytes: cuMemAlloc and cuMemFree wait
-// for the whole device. Thread-safe. Outlives its buffers.
+// Recycles device buffers by size, because cuMemAlloc and cuMemFree synchronise the whole device.
+// Thread-safe. Its buffers keep it alive.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
-  // At most `max_idle_bytes` are kept while nobody uses them: those that came back last.
+  // Keeps at most `max_idle_bytes` of unused buffers, those returned last.
   BufferPool(const Device& device, std::size_t max_idle_bytes)
       : device_(device), max_idle_bytes_(max_idle_bytes) {}
 
-  // On the last copy's destruction the buffer goes back: nothing on any stream may use it any more by then.
+  // The buffer returns to the pool when the last copy of the pointer is destroyed; no stream may use it by
+  // then.
   Result<std::shared_ptr<DeviceBuffer>> Take(std::size_t bytes);
-  // A buffer that does not come back here. As Take, frees what is idle before it gives up.
+  // Allocates a buffer that does not return to the pool. Like Take, frees the unused buffers before it fails
+  // with kOutOfMemory.
   Result<DeviceBuffer> Allocate(std::size_t bytes);
-  // Frees what is idle.
+  // Frees the unused buffers.
   void Trim();
   const Device& device() const { return device_; }
 
@@ -177,7 +180,7 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   const std::size_t max_idle_bytes_;
   std::mutex mutex_;
   std::size_t idle_bytes_ = 0;
-  std::list<DeviceBuffer> idle_;  // the latest first
+  std::list<DeviceBuffer> idle_;  // most recently returned first
 };
 
 }  // namespace cosmos::cuda

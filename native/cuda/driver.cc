@@ -21,8 +21,9 @@ Result<Api> Resolve(const Dynlib& file, const std::string& library) {
   COSMOS_CUDA_FUNCTIONS(COSMOS_CUDA_RESOLVE)
 #undef COSMOS_CUDA_RESOLVE
   if (missing) {
-    return Unusable(library, "the CUDA driver",
-                    std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
+    return UnusableLibrary(
+        library, "the CUDA driver",
+        std::string("it does not export ") + missing + "; a driver for CUDA 11.4 or newer does");
   }
   return api;
 }
@@ -52,7 +53,7 @@ bool IsSticky(CUresult result) {
 }
 
 Result<Driver*> Driver::Open(const std::string& path) {
-  return Registry<Driver>::OfProcess().Get(path, [&] { return Load(path); });
+  return Registry<Driver>::Global().Get(path, [&] { return Load(path); });
 }
 
 Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {
@@ -65,10 +66,10 @@ Result<std::unique_ptr<Driver>> Driver::Load(const std::string& path) {
 }
 
 Status Driver::Start() {
-  COSMOS_RETURN_IF_ERROR(Check(api_.Init(0), library_ + " does not start", StatusCode::kLibrary));
-  COSMOS_RETURN_IF_ERROR(
-      Check(api_.DriverGetVersion(&version_), library_ + " does not tell its version", StatusCode::kLibrary));
-  return Check(api_.DeviceGetCount(&device_count_), library_ + " does not count its devices",
+  COSMOS_RETURN_IF_ERROR(Check(api_.Init(0), library_ + " cannot be initialised", StatusCode::kLibrary));
+  COSMOS_RETURN_IF_ERROR(Check(api_.DriverGetVersion(&version_), library_ + " does not report its version",
+                               StatusCode::kLibrary));
+  return Check(api_.DeviceGetCount(&device_count_), library_ + " does not report its device count",
                StatusCode::kLibrary);
 }
 

@@ -1,4 +1,4 @@
-// The CUDA driver, opened at run time and once per process.
+// The CUDA driver, opened at run time, once per process.
 #pragma once
 
 #include <memory>
@@ -13,26 +13,26 @@ namespace cosmos::cuda {
 
 class Driver {
  public:
-  // `path` is absolute, or empty for libcuda.so.1 as the system's loader finds it. Initialises the driver.
-  // Fails with kLibrary: no such library, a function that it lacks, a driver that does not start.
+  // `path` is absolute, or empty for the libcuda.so.1 that the system's loader finds. Initialises the driver.
+  // Fails with kLibrary when the library is missing, lacks a function or cannot be initialised.
   static Result<Driver*> Open(const std::string& path = {});
 
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
   const Api& api() const { return api_; }
-  // 1000 * major + 10 * minor of the newest CUDA that the driver serves, e.g. 12040.
+  // The newest CUDA version that the driver supports, as 1000 * major + 10 * minor, e.g. 12040.
   int version() const { return version_; }
   // "12.4"
   std::string version_text() const;
-  // The name that it was opened by.
+  // The path or name that it was opened with.
   const std::string& library() const { return library_; }
-  // Devices that CUDA_VISIBLE_DEVICES lets this process see.
+  // The devices that CUDA_VISIBLE_DEVICES exposes to this process.
   int device_count() const { return device_count_; }
 
-  // The Status of a call: kOutOfMemory; kDeviceLost for the errors after which every further call of this
-  // process fails; else `code`. The message is "<doing>: CUDA_ERROR_… (<the driver's text>)", with the
-  // details "cuda" (the number) and "reason".
+  // Converts the result of a call: kOutOfMemory, kDeviceLost for a sticky error, otherwise `code`. The
+  // message is "<doing>: CUDA_ERROR_… (<the driver's text>)", with the details "cuda" (the number) and
+  // "reason".
   Status Check(CUresult result, std::string_view doing, StatusCode code = StatusCode::kEngine) const;
 
  private:
@@ -46,7 +46,7 @@ class Driver {
   int device_count_ = 0;
 };
 
-// Whether the error poisons the context for the rest of the process.
+// Whether the error is sticky: every later call on its context fails until the process ends.
 bool IsSticky(CUresult result);
 
 }  // namespace cosmos::cuda

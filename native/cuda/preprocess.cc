@@ -10,21 +10,21 @@
 namespace cosmos::cuda {
 namespace {
 
-// Each takes some 30 KB.
-constexpr std::size_t kMaxTables = 64;
+// Each takes about 30 KB.
+constexpr std::size_t kMaxFilters = 64;
 constexpr std::array<unsigned, 2> kBlock = {kBlockX, kBlockY};
 
 unsigned Blocks(int size, int block) { return static_cast<unsigned>((size + block - 1) / block); }
 
-// The size of a picture as it is looked at.
-std::pair<int, int> ShownSize(const DevicePicture& picture) {
+// The size of a picture after its orientation is applied.
+std::pair<int, int> DisplaySize(const DevicePicture& picture) {
   if (picture.orientation.transpose) return {picture.height, picture.width};
   return {picture.width, picture.height};
 }
 
-// Whether one launch can take both.
-bool AreAlike(const DevicePicture& a, const DevicePicture& b) {
-  return a.orientation.transpose == b.orientation.transpose && ShownSize(a) == ShownSize(b);
+// Whether one kernel launch can process both.
+bool CanShareLaunch(const DevicePicture& a, const DevicePicture& b) {
+  return a.orientation.transpose == b.orientation.transpose && DisplaySize(a) == DisplaySize(b);
 }
 
 PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target) {
@@ -51,7 +51,7 @@ PictureParameters ParametersOf(const DevicePicture& picture, CUdeviceptr target)
 
 }  // namespace
 
-struct Preprocessor::Table {
+struct Preprocessor::DeviceFilter {
   DeviceBuffer memory;
   FilterParameters parameters;
 };
@@ -63,7 +63,7 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   COSMOS_RETURN_IF_ERROR(device.MakeCurrent());
   std::array<char, 1024> log{};
   std::array names = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  // The driver takes numbers in pointers.
+  // The driver takes numeric option values as pointers.
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   std::array<void*, 2> values = {log.data(), reinterpret_cast<void*>(log.size())};
   CUmodule handle = nullptr;
@@ -82,26 +82,26 @@ Result<std::shared_ptr<Preprocessor>> Preprocessor::Load(const Device& device) {
   return made;
 }
 
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::TableOf(int in_size, int out_size,
-                                                                         BufferPool& pool) {
+Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::FilterFor(int in_size, int out_size,
+                                                                                  BufferPool& pool) {
   const std::pair key{in_size, out_size};
   const std::lock_guard lock(mutex_);
   const auto found =
-      std::find_if(tables_.begin(), tables_.end(), [&](const auto& entry) { return entry.first == key; });
-  if (found != tables_.end()) {
-    tables_.splice(tables_.begin(), tables_, found);
+      std::find_if(filters_.begin(), filters_.end(), [&](const auto& entry) { return entry.first == key; });
+  if (found != filters_.end()) {
+    filters_.splice(filters_.begin(), filters_, found);
     return found->second;
   }
   auto table = Upload(in_size, out_size, pool);
   if (!table.ok()) return table;
-  tables_.emplace_front(key, table.value());
-  if (tables_.size() > kMaxTables) tables_.pop_back();
+  filters_.emplace_front(key, table.value());
+  if (filters_.size() > kMaxFilters) filters_.pop_back();
   return table;
 }
 
-// Waits for its own copy: from then on every stream may read it.
-Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_size, int out_size,
-                                                                        BufferPool& pool) {
+// Waits for the copy, so that every stream may read the filter afterwards.
+Result<std::shared_ptr<const Preprocessor::DeviceFilter>> Preprocessor::Upload(int in_size, int out_size,
+                                                                               BufferPool& pool) {
   const ResizeFilter filter = TriangleFilter(in_size, out_size);
   std::vector<std::int32_t> packed(filter.first);
   packed.insert(packed.end(), filter.count.begin(), filter.count.end());
@@ -117,8 +117,8 @@ Result<std::shared_ptr<const Preprocessor::Table>> Preprocessor::Upload(int in_s
   const CUdeviceptr first = memory.address();
   const CUdeviceptr count = first + filter.first.size() * sizeof(std::int32_t);
   const CUdeviceptr weights = count + filter.count.size() * sizeof(std::int32_t);
-  return std::make_shared<const Table>(
-      Table{std::move(memory), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
+  return std::make_shared<const DeviceFilter>(DeviceFilter{
+      std::move(memory), {.first = first, .count = count, .weights = weights, .taps = filter.taps}});
 }
 
 Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& grid,
@@ -131,10 +131,10 @@ Status Preprocessor::Launch(CUfunction kernel, const std::array<unsigned, 3>& gr
 
 Status Preprocessor::Resize(std::span<const DevicePicture> pictures, std::span<const CUdeviceptr> targets,
                             int width, int height, BufferPool& pool, CUstream stream, InUse& in_use) {
-  const auto [source_width, source_height] = ShownSize(pictures.front());
-  COSMOS_ASSIGN_OR_RETURN(auto columns, TableOf(source_width, width, pool));
+  const auto [source_width, source_height] = DisplaySize(pictures.front());
+  COSMOS_ASSIGN_OR_RETURN(auto columns, FilterFor(source_width, width, pool));
   in_use.push_back(columns);
-  COSMOS_ASSIGN_OR_RETURN(auto rows, TableOf(source_height, height, pool));
+  COSMOS_ASSIGN_OR_RETURN(auto rows, FilterFor(source_height, height, pool));
   in_use.push_back(rows);
   COSMOS_ASSIGN_OR_RETURN(auto scratch, pool.Take(std::size_t{3} * width * source_height * pictures.size()));
   in_use.push_back(scratch);
@@ -166,12 +166,13 @@ Result<std::shared_ptr<const void>> Preprocessor::ToPlanar(std::span<const Devic
   auto in_use = std::make_shared<InUse>();
   while (!pictures.empty()) {
     std::size_t count = 1;
-    while (count < pictures.size() && count < kMaxPictures && AreAlike(pictures[count], pictures.front()))
+    while (count < pictures.size() && count < kMaxPictures &&
+           CanShareLaunch(pictures[count], pictures.front()))
       ++count;
     if (Status status =
             Resize(pictures.first(count), targets.first(count), width, height, pool, stream, *in_use);
         !status.ok()) {
-      // What is already queued uses memory that is about to be given back.
+      // Kernels that are already queued use memory that is about to return to the pool.
       device_.api().StreamSynchronize(stream);
       return status;
     }

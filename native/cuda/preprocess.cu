@@ -1,9 +1,9 @@
-// The kernels between NVDEC and the engine. scripts/ptx compiles them to preprocess.ptx; the double of
+// The kernels between NVDEC and the engine. scripts/cuda/ptx.py compiles them to preprocess.ptx; the fake
 // libcuda (test/fakes/cuda) compiles them for the host.
 //
-// They compute what the CPU path computes, in the same integers: swscale's two steps by which image/to_rgb.cc
-// makes RGB (chroma interpolated in 16 bits, then the matrix), and Pillow's two passes of image/resize.cc,
-// each rounded to 8 bits.
+// They are bit-exact with the CPU path: the two steps of swscale that image/to_rgb.cc reproduces (chroma
+// interpolated in 16 bits, then the matrix), and the two passes of Pillow's resize in image/resize.cc, each
+// rounded to 8 bits.
 
 #include "cuda/preprocess_kernel.h"
 
@@ -20,7 +20,7 @@ struct Rgb {
   int b;
 };
 
-// Where a sample between two others lies along one axis.
+// A position between two samples along one axis.
 struct Between {
   int first;
   int second;
@@ -31,14 +31,14 @@ __device__ __forceinline__ int Clamp(int value, int low, int high) {
   return value < low ? low : value > high ? high : value;
 }
 
-// A sample as one of 16 bits.
+// A sample, widened to 16 bits.
 __device__ __forceinline__ int Sample(unsigned long long plane, unsigned long long offset, int bytes) {
   if (bytes == 1) return *reinterpret_cast<const unsigned char*>(plane + offset) << 8;
   return *reinterpret_cast<const unsigned short*>(plane + offset);
 }
 
-// Luma sample `position` falls between these of the `size` samples of chroma, each of which covers two;
-// weights of `bits` bits. swscale does not interpolate between three samples or less.
+// The two chroma samples, of `size`, between which luma sample `position` lies; each covers two luma samples.
+// Weights have `bits` bits. swscale does not interpolate fewer than four samples.
 __device__ __forceinline__ Between ChromaAt(int position, int size, int bits) {
   if (size <= 3) return {position >> 1, position >> 1, 0};
   const int first = (position - 1) >> 1;
@@ -61,12 +61,12 @@ __device__ __forceinline__ int Chroma(unsigned long long plane, const PicturePar
   return value > 65535 ? 65535 : value;
 }
 
-// Wraps where swscale's does.
+// Wraps around on overflow like swscale.
 __device__ __forceinline__ int ToByte(unsigned sum) {
   return Clamp(static_cast<int>(sum), 0, (1 << 30) - 1) >> 22;
 }
 
-// The pixel (x, y) of the picture as it is stored.
+// The pixel (x, y) of the stored picture.
 __device__ __forceinline__ Rgb Pixel(const PictureParameters& picture, int x, int y) {
   const int bytes = picture.bytes_per_sample;
   const int luma =
@@ -105,8 +105,8 @@ __device__ __forceinline__ const int* Ints(unsigned long long address) {
 
 }  // namespace
 
-// One thread a pixel of a row: x of the target, y of the picture as it is looked at. Neighbouring threads
-// read along the lines that are stored.
+// One thread per pixel of `rows`: x of the target, y of the oriented picture. Neighbouring threads read along
+// stored lines.
 extern "C" __global__ void cosmos_resize_rows(const ResizeParameters parameters) {
   const int along = blockIdx.x * blockDim.x + threadIdx.x;
   const int across = blockIdx.y * blockDim.y + threadIdx.y;
@@ -137,7 +137,7 @@ extern "C" __global__ void cosmos_resize_rows(const ResizeParameters parameters)
   out[plane * 2] = Rounded(sum.b);
 }
 
-// One thread a sample of the target; the picture and its channel are in z.
+// One thread per sample of the target; z is 3 * picture + channel.
 extern "C" __global__ void cosmos_resize_columns(const ResizeParameters parameters) {
   const int x = blockIdx.x * blockDim.x + threadIdx.x;
   const int y = blockIdx.y * blockDim.y + threadIdx.y;
@@ -156,7 +156,7 @@ extern "C" __global__ void cosmos_resize_columns(const ResizeParameters paramete
   out[width * (parameters.height * static_cast<unsigned long long>(blockIdx.z % 3) + y) + x] = Rounded(sum);
 }
 
-// One thread a sample; the frame is in y, the channel in z.
+// One thread per sample; y is the frame, z the channel.
 extern "C" __global__ void cosmos_to_tao(const TaoParameters parameters) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= parameters.plane) return;

@@ -1,16 +1,16 @@
-// What the kernels of preprocess.cu are launched with. Compiled by NVRTC and by C++: no other header in here.
+// Launch parameters of the kernels in preprocess.cu. Compiled by NVRTC and by C++, so it includes no header.
 #pragma once
 
 namespace cosmos::cuda {
 
-// An enum, because NVRTC makes a variable in device memory of every constant.
+// An enum, because NVRTC emits a variable in device memory for every constant.
 enum : int {
-  kMaxPictures = 32,  // of a launch, whose parameters must stay within 4 KiB
+  kMaxPictures = 32,  // per launch: its parameters must fit into 4 KiB
   kBlockX = 32,
   kBlockY = 8,
 };
 
-// As DevicePicture, resolved.
+// A DevicePicture and its target.
 struct PictureParameters {
   unsigned long long luma;
   unsigned long long cb;
@@ -22,7 +22,7 @@ struct PictureParameters {
   unsigned chroma_pitch;
   unsigned chroma_step;
   int bytes_per_sample;
-  int chroma_420;  // else 4:4:4
+  int chroma_420;  // otherwise 4:4:4
   int flip_x;
   int flip_y;
   // YuvMatrix
@@ -42,15 +42,15 @@ struct FilterParameters {
   int taps;
 };
 
-// cosmos_resize_rows: pictures to `rows`, uint8 [picture, 3, source_height, width].
-// cosmos_resize_columns: `rows` to the targets.
-// All pictures have the same size when looked at, and are transposed or not.
+// cosmos_resize_rows reads the pictures and writes `rows`, uint8 [picture, 3, source_height, width].
+// cosmos_resize_columns reads `rows` and writes the targets.
+// All pictures have the same display size, and either all are transposed or none.
 struct ResizeParameters {
   unsigned long long rows;
   FilterParameters filter;  // of the axis that is resized
   int width;                // of the targets
   int height;
-  int source_width;  // of the pictures as they are looked at
+  int source_width;  // of the pictures, after orientation
   int source_height;
   int transpose;
   PictureParameters pictures[kMaxPictures];

@@ -1,4 +1,4 @@
-// For engines that compute on the calling thread: a run has ended when it has begun.
+// Base class for engines that compute on the calling thread: Begin returns only once the run has finished.
 #pragma once
 
 #include <memory>
@@ -13,10 +13,10 @@ namespace cosmos {
 class BlockingEngine : public Engine {
  public:
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) final {
-    return Ended(EncodeVideo(clips, cancel));
+    return Finished(EncodeVideo(clips, cancel));
   }
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) final {
-    return Ended(EncodeText(rows, cancel));
+    return Finished(EncodeText(rows, cancel));
   }
 
  protected:
@@ -24,9 +24,9 @@ class BlockingEngine : public Engine {
   virtual Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) = 0;
 
  private:
-  class EndedRun final : public EngineRun {
+  class FinishedRun final : public EngineRun {
    public:
-    explicit EndedRun(Result<std::vector<float>> result) : result_(std::move(result)) {}
+    explicit FinishedRun(Result<std::vector<float>> result) : result_(std::move(result)) {}
     bool Ready() override { return true; }
     Result<std::vector<float>> Finish() override { return std::move(result_); }
 
@@ -34,8 +34,8 @@ class BlockingEngine : public Engine {
     Result<std::vector<float>> result_;
   };
 
-  static Result<std::unique_ptr<EngineRun>> Ended(Result<std::vector<float>> result) {
-    return std::unique_ptr<EngineRun>(std::make_unique<EndedRun>(std::move(result)));
+  static Result<std::unique_ptr<EngineRun>> Finished(Result<std::vector<float>> result) {
+    return std::unique_ptr<EngineRun>(std::make_unique<FinishedRun>(std::move(result)));
   }
 };
 

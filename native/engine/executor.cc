@@ -11,13 +11,12 @@
 namespace cosmos {
 namespace {
 
-// Half precision keeps about three decimals, so a vector that a graph normalised in it misses 1 by less than
-// this.
+// Half precision keeps about three decimals, so the norm of a vector that a graph normalised in it differs
+// from 1 by less than this.
 constexpr double kHalfPrecisionSlack = 1e-2;
 constexpr double kUnitTolerance = 1e-3;
-// How often runs on a device are asked whether they have ended: well below what any of them takes, and little
-// work.
-constexpr std::chrono::microseconds kPoll{50};
+// A failed device does not announce the end of its runs, so they are also queried at this interval.
+constexpr std::chrono::milliseconds kHeartbeat{50};
 
 std::size_t IndexOf(Tower tower) { return tower == Tower::kVideo ? 0 : 1; }
 
@@ -59,8 +58,8 @@ Status ValidateRows(std::span<const TokenRow> rows) {
   return {};
 }
 
-// Every row must be a unit vector: that is what the graphs promise, and search is wrong without it. What half
-// precision rounded away is repaired, what is worse means a broken graph or a broken device.
+// Every row must be a unit vector: the graphs promise it and search relies on it. Rounding errors of half
+// precision are corrected; a larger error means a broken graph or a broken device.
 Status CheckNorms(std::vector<float>& vectors, int dim) {
   for (std::size_t begin = 0; begin < vectors.size(); begin += dim) {
     const std::span row(vectors.data() + begin, dim);
@@ -83,20 +82,20 @@ Status CheckNorms(std::vector<float>& vectors, int dim) {
 
 }  // namespace
 
-// A job in the queue. Cancelling its token empties it where it stands, for the thread to throw away later:
+// A queued job. Cancelling its token completes it in place; the executor's thread removes it later, because
 // the token's listener cannot free itself.
 struct Executor::Pending {
   EncodeJob job;
-  bool taken = false;  // by the thread or by Drop; guarded by the executor's mutex
+  bool claimed = false;  // by the thread or by CompleteCancelled; guarded by the executor's mutex
   std::optional<CancelToken::Listener> listener;
 };
 
-// A job that the engine works on, part by part: each no larger than the engine's largest batch.
+// A running job, encoded in batches that the engine can take.
 struct Executor::Active {
   EncodeJob job;
   std::size_t items = 0;
-  std::size_t encoded = 0;  // items whose vectors are there
-  std::size_t part = 0;     // items of the run
+  std::size_t encoded = 0;  // items that have their vectors
+  std::size_t batch = 0;    // items of the run in flight
   Result<std::unique_ptr<EngineRun>> run = std::unique_ptr<EngineRun>();
   std::vector<float> vectors;
 };
@@ -104,7 +103,10 @@ struct Executor::Active {
 Executor::Executor(std::unique_ptr<Engine> engine)
     : engine_(std::move(engine)),
       max_batch_{engine_->signature().max_video_batch, engine_->signature().max_text_batch},
-      thread_([this] { Work(); }) {}
+      thread_([this] {
+        engine_->SetWake(wake_);
+        Loop();
+      }) {}
 
 Executor::~Executor() {
   std::vector<CancelTokenPtr> tokens;
@@ -112,93 +114,84 @@ Executor::~Executor() {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     for (const auto& pending : queue_) {
-      if (!pending->taken) tokens.push_back(pending->job.cancel);
+      if (!pending->claimed) tokens.push_back(pending->job.cancel);
     }
     tokens.insert(tokens.end(), running_.begin(), running_.end());
   }
   for (const CancelTokenPtr& token : tokens) token->Cancel();
-  wake_.notify_one();
+  wake_->Set();
   thread_.join();
 }
 
 void Executor::Submit(EncodeJob job) {
   auto pending = std::make_unique<Pending>();
   pending->job = std::move(job);
-  // Before the thread can see the job, because the engine will want the token's one listener.
+  // Registered before the thread can see the job: a token has one listener, and Begin frees it for the
+  // engine.
   Pending& target = *pending;
-  pending->listener.emplace(*pending->job.cancel, [this, &target] { Drop(target); });
+  pending->listener.emplace(*pending->job.cancel, [this, &target] { CompleteCancelled(target); });
   {
     const std::lock_guard lock(mutex_);
-    if (pending->taken) return;
+    if (pending->claimed) return;
     queue_.push_back(std::move(pending));
   }
-  wake_.notify_one();
+  wake_->Set();
 }
 
-void Executor::Drop(Pending& pending) {
+void Executor::CompleteCancelled(Pending& pending) {
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(pending.taken, true)) return;
+    if (std::exchange(pending.claimed, true)) return;
   }
   pending.job.input = {};
   pending.job.done(Cancelled());
 }
 
-void Executor::Work() {
+void Executor::Loop() {
   for (;;) {
     std::unique_ptr<Pending> next;
     {
-      Dropped dropped;
-      std::unique_lock lock(mutex_);
-      next = TakeNext(dropped);
-      if (!next && active_.empty()) {
-        if (closing_ && queue_.empty()) return;
-        wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-        continue;
-      }
+      CancelledJobs cancelled;
+      const std::lock_guard lock(mutex_);
+      next = TakeNext(cancelled);
+      if (!next && active_.empty() && closing_ && queue_.empty()) return;
     }
-    if (next) Begin(std::move(next));
-
-    bool ended = false;
-    for (auto active = active_.begin(); active != active_.end();) {
-      if (Advance(*active)) {
-        active = active_.erase(active);
-        ended = true;
-      } else {
-        ++active;
-      }
+    const bool began = next != nullptr;
+    if (began) Begin(std::move(next));
+    const std::size_t ended = std::erase_if(active_, [this](Active& active) { return Advance(active); });
+    if (began || ended > 0) continue;
+    if (active_.empty()) {
+      wake_->Wait();
+    } else {
+      wake_->WaitFor(kHeartbeat);
     }
-    if (ended || active_.empty()) continue;
-    std::unique_lock lock(mutex_);
-    const bool can_begin =
-        std::ranges::any_of(queue_, [this](const auto& pending) { return HasRoom(pending->job.tower()); });
-    if (!can_begin) wake_.wait_for(lock, kPoll);
   }
 }
 
-// The oldest job whose tower has a free lane, marked as taken. With the mutex held, and without it `dropped`
-// is to be destroyed: the listeners of those jobs may still run, and want it.
-std::unique_ptr<Executor::Pending> Executor::TakeNext(Dropped& dropped) {
+// Returns the oldest job whose tower has a free lane, marked as claimed, or null. Called with the mutex held.
+// The caller must release it before destroying `cancelled`: listeners of those jobs may still run and need
+// the mutex.
+std::unique_ptr<Executor::Pending> Executor::TakeNext(CancelledJobs& cancelled) {
   for (auto pending = queue_.begin(); pending != queue_.end();) {
-    if ((*pending)->taken) {
-      dropped.push_back(std::move(*pending));
+    if ((*pending)->claimed) {
+      cancelled.push_back(std::move(*pending));
       pending = queue_.erase(pending);
       continue;
     }
-    if (!HasRoom((*pending)->job.tower())) {
+    if (!HasFreeLane((*pending)->job.tower())) {
       ++pending;
       continue;
     }
     std::unique_ptr<Pending> next = std::move(*pending);
     queue_.erase(pending);
-    next->taken = true;
+    next->claimed = true;
     running_.push_back(next->job.cancel);
     return next;
   }
   return nullptr;
 }
 
-bool Executor::HasRoom(Tower tower) const {
+bool Executor::HasFreeLane(Tower tower) const {
   const auto busy =
       std::ranges::count_if(active_, [tower](const Active& active) { return active.job.tower() == tower; });
   return busy < engine_->lanes(tower);
@@ -212,7 +205,7 @@ Status Executor::Validate(const EncodeJob& job) const {
 }
 
 void Executor::Begin(std::unique_ptr<Pending> pending) {
-  pending->listener.reset();  // the engine wants it
+  pending->listener.reset();  // frees the token's one listener for the engine
   Active& active = active_.emplace_back();
   active.job = std::move(pending->job);
   active.items = std::visit([](const auto& items) { return items.size(); }, active.job.input);
@@ -222,23 +215,23 @@ void Executor::Begin(std::unique_ptr<Pending> pending) {
     return;
   }
   active.vectors.reserve(active.items * engine_->signature().embedding_dim);
-  if (active.items > 0) BeginPart(active);
+  if (active.items > 0) BeginBatch(active);
 }
 
-void Executor::BeginPart(Active& active) {
+void Executor::BeginBatch(Active& active) {
   const int max_batch = max_batch_[IndexOf(active.job.tower())];
   const std::size_t rest = active.items - active.encoded;
-  active.part = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
+  active.batch = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
   CancelToken& cancel = *active.job.cancel;
   if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&active.job.input)) {
-    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.part), cancel);
+    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.batch), cancel);
   } else {
     const auto& rows = std::get<std::vector<TokenRow>>(active.job.input);
-    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.part), cancel);
+    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.batch), cancel);
   }
 }
 
-// Takes what the engine has finished and begins the next part. True: the job is done and answered.
+// Collects a finished batch and begins the next. Returns whether the job has completed.
 bool Executor::Advance(Active& active) {
   const std::size_t dim = engine_->signature().embedding_dim;
   while (active.encoded < active.items) {
@@ -249,37 +242,37 @@ bool Executor::Advance(Active& active) {
     if (active.job.cancel->cancelled()) break;
     if (!result.ok()) {
       const std::size_t tower = IndexOf(active.job.tower());
-      if (result.status().code() == StatusCode::kOutOfMemory && active.part > 1 && !shrunk_[tower]) {
-        shrunk_[tower] = true;
-        max_batch_[tower] = static_cast<int>(active.part / 2);
-        BeginPart(active);
+      if (result.status().code() == StatusCode::kOutOfMemory && active.batch > 1 && !halved_[tower]) {
+        halved_[tower] = true;
+        max_batch_[tower] = static_cast<int>(active.batch / 2);
+        BeginBatch(active);
         continue;
       }
       if (result.status().code() == StatusCode::kDeviceLost) lost_ = result.status();
-      End(active, std::move(result));
+      Complete(active, std::move(result));
       return true;
     }
-    if (result->size() != active.part * dim) {
-      End(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
-                                                    " floats for " + std::to_string(active.part) +
-                                                    " vectors of " + std::to_string(dim)));
+    if (result->size() != active.batch * dim) {
+      Complete(active, Status(StatusCode::kInternal, "the engine returned " + std::to_string(result->size()) +
+                                                         " floats for " + std::to_string(active.batch) +
+                                                         " vectors of " + std::to_string(dim)));
       return true;
     }
     active.vectors.insert(active.vectors.end(), result->begin(), result->end());
-    active.encoded += active.part;
-    if (active.encoded < active.items) BeginPart(active);
+    active.encoded += active.batch;
+    if (active.encoded < active.items) BeginBatch(active);
   }
   if (active.job.cancel->cancelled()) {
-    End(active, Cancelled());
+    Complete(active, Cancelled());
   } else if (Status status = CheckNorms(active.vectors, static_cast<int>(dim)); !status.ok()) {
-    End(active, std::move(status));
+    Complete(active, std::move(status));
   } else {
-    End(active, std::move(active.vectors));
+    Complete(active, std::move(active.vectors));
   }
   return true;
 }
 
-void Executor::End(Active& active, Result<std::vector<float>> result) {
+void Executor::Complete(Active& active, Result<std::vector<float>> result) {
   {
     const std::lock_guard lock(mutex_);
     running_.erase(std::ranges::find(running_, active.job.cancel));

@@ -1,8 +1,7 @@
-// One thread per device: takes encode jobs in order, runs them on the device's engine, checks what comes out.
+// One thread per engine: takes encode jobs in order, runs them on the engine and checks the vectors.
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <list>
@@ -15,14 +14,15 @@
 #include "base/cancel.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "engine/wake.h"
 
 namespace cosmos {
 
 struct EncodeJob {
   std::variant<std::vector<ClipPtr>, std::vector<TokenRow>> input;
-  CancelTokenPtr cancel;  // not null, and of this job alone
-  // Called exactly once: with one unit vector of `embedding_dim` floats per clip or row, in their order, or
-  // with the reason why not. Runs on the executor's thread or on the one that cancels, and must not block.
+  CancelTokenPtr cancel;  // not null, not shared with another job
+  // Called exactly once, with one unit vector of `embedding_dim` floats per clip or row, in input order, or
+  // with the failure. Called on the executor's thread or on the thread that cancels; must not block.
   std::function<void(Result<std::vector<float>>)> done;
 
   Tower tower() const { return input.index() == 0 ? Tower::kVideo : Tower::kText; }
@@ -31,46 +31,47 @@ struct EncodeJob {
 class Executor {
  public:
   explicit Executor(std::unique_ptr<Engine> engine);
-  // Cancels what waits and what runs, joins, frees the engine. Not on the executor's own thread.
+  // Cancels all queued and running jobs, joins the thread and frees the engine. Must not run on the
+  // executor's own thread.
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
   const EngineSignature& signature() const { return engine_->signature(); }
   const EngineInfo& info() const { return engine_->info(); }
-  // Jobs of a tower that the engine works on at a time.
+  // How many jobs of a tower run at a time.
   int lanes(Tower tower) const { return engine_->lanes(tower); }
 
-  // First in, first out for each tower: which job comes first is for the caller to decide. A job that is
-  // cancelled while it waits is done at once, and one that is cancelled while it runs as soon as the engine
-  // can stop. Once the device is lost every job is done with kDeviceLost.
+  // First in, first out for each tower; priorities are the caller's business. A job that is cancelled while
+  // queued completes at once, one that is cancelled while running as soon as the engine can stop. Once the
+  // device is lost, every job fails with kDeviceLost.
   void Submit(EncodeJob job);
 
  private:
   struct Pending;
   struct Active;
-  using Dropped = std::vector<std::unique_ptr<Pending>>;
+  using CancelledJobs = std::vector<std::unique_ptr<Pending>>;
 
-  void Work();
-  void Drop(Pending& pending);
-  std::unique_ptr<Pending> TakeNext(Dropped& dropped);
-  bool HasRoom(Tower tower) const;
+  void Loop();
+  void CompleteCancelled(Pending& pending);
+  std::unique_ptr<Pending> TakeNext(CancelledJobs& cancelled);
+  bool HasFreeLane(Tower tower) const;
   Status Validate(const EncodeJob& job) const;
   void Begin(std::unique_ptr<Pending> pending);
-  void BeginPart(Active& active);
+  void BeginBatch(Active& active);
   bool Advance(Active& active);
-  void End(Active& active, Result<std::vector<float>> result);
+  void Complete(Active& active, Result<std::vector<float>> result);
 
   const std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  const std::shared_ptr<Wake> wake_ = std::make_shared<Wake>();
   std::deque<std::unique_ptr<Pending>> queue_;
   std::vector<CancelTokenPtr> running_;
   bool closing_ = false;
-  // The executor's thread alone:
+  // Used by the executor's thread only:
   std::list<Active> active_;
-  std::array<int, 2> max_batch_{};  // by tower; 0 = any
-  std::array<bool, 2> shrunk_{};
+  std::array<int, 2> max_batch_{};  // by tower; 0 = unlimited
+  std::array<bool, 2> halved_{};
   Status lost_;
   std::thread thread_;
 };

@@ -10,8 +10,8 @@
 namespace cosmos {
 namespace {
 
-// One way a graph may look. A dimension of kDynamic in the form is one that the graph may leave open or fix
-// to 1 (the batch) or to any size (the tokens of a row).
+// Whether a tensor has this name, one of these types and these dimensions. kDynamic in `dims` matches any
+// size (the batch, the tokens of a row), and a dimension that the graph leaves open matches any wanted size.
 bool Fits(const TensorSpec& found, std::string_view name, std::span<const ElementType> types,
           std::span<const std::int64_t> dims) {
   if (found.name != name || std::find(types.begin(), types.end(), found.type) == types.end()) return false;
@@ -27,8 +27,8 @@ const TensorSpec* FindTensor(const std::vector<TensorSpec>& tensors, std::string
   return found == tensors.end() ? nullptr : &*found;
 }
 
-// The largest batch that the tensor's first dimension allows: 0 = any, nothing when it is fixed to more than
-// one.
+// The largest batch that the tensor's first dimension allows; 0 = unlimited. Nullopt when it is fixed to more
+// than one.
 std::optional<int> MaxBatch(const TensorSpec& tensor) {
   if (tensor.dims.front() == kDynamic) return 0;
   return tensor.dims.front() == 1 ? std::optional(1) : std::nullopt;
@@ -37,7 +37,7 @@ std::optional<int> MaxBatch(const TensorSpec& tensor) {
 Status Refuse(const GraphSpec& graph, const std::string& file, const std::string& expected) {
   const std::string found = Describe(graph.inputs) + " -> " + Describe(graph.outputs);
   return Status(StatusCode::kModel,
-                file + " is not a graph that we know. Expected: " + expected + ". Found: " + found)
+                file + " is not a graph of a known form. Expected: " + expected + ". Found: " + found)
       .With("file", file)
       .With("expected", expected)
       .With("found", found);

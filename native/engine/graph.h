@@ -1,5 +1,4 @@
-// What a graph takes and gives, and which of the known forms of an embedding model that is: the same question
-// for every engine.
+// The signature of a model graph, and the forms of it that every engine accepts.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +14,7 @@ namespace cosmos {
 
 inline constexpr std::int64_t kDynamic = -1;
 
-// Numbered as in ONNX.
+// Numbered like ONNX's TensorProto.DataType.
 enum class ElementType : int {
   kNotATensor = 0,
   kFloat32 = 1,
@@ -28,14 +27,14 @@ enum class ElementType : int {
   kBfloat16 = 16
 };
 
-// "float32", or "type 17" for one that has no name here.
+// "float32", or "type 17" for a type that has no name here.
 std::string TypeName(ElementType type);
 
 struct TensorSpec {
   std::string name;
   ElementType type{};               // kNotATensor for sequences, maps and optionals
-  std::vector<std::int64_t> dims;   // kDynamic where the graph leaves it open
-  std::vector<std::string> labels;  // what the graph calls its dynamic dimensions, or ""
+  std::vector<std::int64_t> dims;   // kDynamic where the graph leaves the size open
+  std::vector<std::string> labels;  // the graph's name for each dynamic dimension, or ""
 };
 
 struct GraphSpec {
@@ -47,7 +46,7 @@ struct GraphSpec {
 std::string Describe(const TensorSpec& tensor);
 std::string Describe(const std::vector<TensorSpec>& tensors);
 
-// What model.json says and the graphs must agree with.
+// The sizes in model.json, which the graphs must agree with.
 struct ModelShape {
   ClipShape clip;
   int embedding_dim = 0;
@@ -57,20 +56,20 @@ struct VideoGraph {
   bool tao = false;  // float32 [B,3,T,H,W] in 0..1 instead of uint8 [B,T,3,H,W]
   std::string input;
   std::string output;
-  int max_batch = 0;  // 0 = any
+  int max_batch = 0;  // 0 = unlimited
 };
 
 struct TextGraph {
   std::string output;
   ElementType type{};  // of the ids and of the mask
-  int max_batch = 0;   // 0 = any
-  int length = 0;      // tokens of a row, when the graph fixes it; 0 = any
+  int max_batch = 0;   // 0 = unlimited
+  int length = 0;      // tokens of a row where the graph fixes it; 0 = any
 };
 
-// Accept the canonical (VSS) form and TAO's, by names, types and dimensions. Anything else is kModel with
-// what was expected and what was found. `file` is for the message.
+// Both accept the canonical (VSS) form and TAO's, by names, types and dimensions. They fail with kModel for
+// any other graph, reporting what was expected and what was found. `file` is for the message.
 Result<VideoGraph> MatchVideo(const GraphSpec& graph, const ModelShape& model, const std::string& file);
-// `integers` are the types of ids and mask that the engine can feed.
+// `integers` are the types of ids and mask that the engine supports.
 Result<TextGraph> MatchText(const GraphSpec& graph, const ModelShape& model,
                             std::span<const ElementType> integers, const std::string& file);
 

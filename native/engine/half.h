@@ -1,4 +1,4 @@
-// IEEE half precision, widened.
+// Conversion from IEEE half precision.
 #pragma once
 
 #include <bit>
@@ -7,7 +7,7 @@
 
 namespace cosmos {
 
-// Exact for every value; NaN stays NaN.
+// Exact for every value, including subnormals and infinities; NaN stays NaN.
 inline float HalfToFloat(std::uint16_t half) {
   const std::uint32_t sign = (half & 0x8000U) << 16;
   const std::uint32_t exponent = half >> 10 & 0x1FU;

@@ -5,7 +5,7 @@
 namespace cosmos {
 namespace {
 
-// What V8 must know of: a GPU's memory is none of it.
+// The external memory to report to V8; GPU memory does not count.
 std::int64_t HostBytes(const Clip& clip) {
   return clip.device_pixels() ? 0 : static_cast<std::int64_t>(clip.shape().bytes());
 }

@@ -1,16 +1,16 @@
-// NativeClip: a Clip in JavaScript's hands.
+// NativeClip: the JavaScript object that holds a Clip.
 #pragma once
 
 #include <vector>
 
 #include "image/clip.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/wrap.h"
 
 namespace cosmos {
 
-// V8 is told of the pixels, so that handles which are dropped without release() are collected before memory
-// is short. A job that uses the clip shares the pixels and keeps them for itself after release().
+// Reports the size of the pixels to V8, so that clips which are dropped without release() are collected
+// before memory runs short. A job that uses the clip shares the pixels and keeps them after release().
 class NativeClip : public Wrapped<NativeClip, ClipPtr> {
  public:
   static constexpr napi_type_tag kTag{0x6c0b2d4f7a1e4c52, 0x9d3e5f8871a2b6c0};
@@ -20,7 +20,7 @@ class NativeClip : public Wrapped<NativeClip, ClipPtr> {
   explicit NativeClip(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override { Release(env); }
 
-  // The pixels of a NativeClip that is not released; throws otherwise.
+  // Returns the clip of a NativeClip; throws if the argument is not one or was released.
   static ClipPtr From(const Arg& arg);
 
  private:

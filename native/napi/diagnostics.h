@@ -1,3 +1,4 @@
+// Binds diagnostics(): versions, compiler, SIMD and FFmpeg of this build.
 #pragma once
 
 #include "napi/node.h"

@@ -17,7 +17,7 @@ namespace cosmos {
 namespace {
 
 constexpr int kIntMax = std::numeric_limits<int>::max();
-constexpr std::uint32_t kMaxItems = 65536;  // of one call: bounds what the JavaScript thread reads in one go
+constexpr std::uint32_t kMaxItems = 65536;  // per call: bounds how long the JavaScript thread reads arguments
 
 std::uint32_t Count(const Arg& items) {
   const std::uint32_t count = items.Length(1);
@@ -51,7 +51,7 @@ std::vector<TokenRow> ReadRows(const Arg& items) {
   return rows;
 }
 
-// What the options of every backend have in common.
+// Reads the options that all backends share.
 template <typename Options>
 Options ReadModelOptions(const Arg& options) {
   Options read;
@@ -69,31 +69,31 @@ Options ReadModelOptions(const Arg& options) {
 
 OnnxOptions ReadOnnxOptions(const Arg& options) {
   auto read = ReadModelOptions<OnnxOptions>(options);
-  if (const Arg a = options["intraOpThreads"]; a.given()) read.intra_op_threads = a.Int(0, 1024);
-  if (const Arg a = options["spinning"]; a.given()) read.spinning = a.Boolean();
-  if (const Arg a = options["memoryPattern"]; a.given()) read.memory_pattern = a.Boolean();
-  if (const Arg a = options["memoryArena"]; a.given()) read.memory_arena = a.Boolean();
+  if (const Arg a = options["intraOpThreads"]; a.present()) read.intra_op_threads = a.Int(0, 1024);
+  if (const Arg a = options["spinning"]; a.present()) read.spinning = a.Boolean();
+  if (const Arg a = options["memoryPattern"]; a.present()) read.memory_pattern = a.Boolean();
+  if (const Arg a = options["memoryArena"]; a.present()) read.memory_arena = a.Boolean();
   return read;
 }
 
 TensorRtOptions ReadTensorRtOptions(const Arg& options) {
   auto read = ReadModelOptions<TensorRtOptions>(options);
-  if (const Arg a = options["contexts"]; a.given()) read.contexts = a.Int(1, 2);
-  if (const Arg a = options["graphs"]; a.given()) read.graphs = a.Boolean();
-  if (const Arg a = options["hostCode"]; a.given()) read.host_code = a.Boolean();
+  if (const Arg a = options["contexts"]; a.present()) read.contexts = a.Int(1, 2);
+  if (const Arg a = options["graphs"]; a.present()) read.graphs = a.Boolean();
+  if (const Arg a = options["hostCode"]; a.present()) read.host_code = a.Boolean();
   return read;
 }
 
 using MakeEngine = std::function<Result<std::unique_ptr<Engine>>()>;
 
-// Reads the options of the backend that they name.
+// Reads the options of the backend that `options.backend` names.
 MakeEngine ReadEngineOptions(const Arg& options) {
   const Arg backend = options["backend"];
   const std::string name = backend.String();
   if (name == "onnxruntime") return [read = ReadOnnxOptions(options)] { return CreateOnnxEngine(read); };
   if (name != "tensorrt") backend.Fail(R"("onnxruntime" or "tensorrt")");
   return [gpu = NativeGpu::From(options["gpu"]), read = ReadTensorRtOptions(options)] {
-    // The engine keeps the GPU through its kernels.
+    // Aliases the GPU's shared_ptr: the engine keeps the GPU alive through its kernels.
     const std::shared_ptr<const cuda::Preprocessor> kernels(gpu, &gpu->preprocessor());
     return CreateTensorRtEngine(gpu->device(), kernels, read);
   };
@@ -148,7 +148,7 @@ std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> NativeEngine::Members()
 }
 
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
-    : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {
+    : Wrapped(info), queue_(Environment::Of(info.Env()).queue()) {
   info.This().As<Napi::Object>().DefineProperty(
       Napi::PropertyDescriptor::Value("info", ToInfo(info.Env(), *payload_), napi_enumerable));
 }
@@ -165,8 +165,7 @@ template <typename Input>
 Napi::Value NativeEngine::Encode(const Napi::CallbackInfo& info, Input input) {
   RequireOpen(info.Env());
   const NativeJob started = Environment::Of(info.Env()).NewJob(info.This().As<Napi::Object>());
-  // To the boundary the job runs from here on: the executor has a queue of its own and answers for what it
-  // drops.
+  // Marks the job as running: the executor owns its queueing and completion.
   if (started.job->Start()) {
     payload_->Submit(
         {std::move(input), started.job->cancel(), [job = started.job](Result<std::vector<float>> vectors) {
@@ -181,7 +180,7 @@ Napi::Value NativeEngine::Close(const Napi::CallbackInfo& info) {
     const NativeJob closing = Environment::Of(info.Env()).NewJob(info.This().As<Napi::Object>());
     closing_ = Napi::Persistent(closing.handle.Get("promise").As<Napi::Object>());
     closing.job->Start();
-    mailbox_->Discard(std::move(payload_), [job = closing.job] {
+    queue_->DestroyInBackground(std::move(payload_), [job = closing.job] {
       job->Finish(Outcome([](Napi::Env env) { return env.Undefined(); }));
     });
   }

@@ -1,4 +1,4 @@
-// NativeEngine: an Executor in JavaScript's hands; createEngine and probeOnnxRuntime.
+// NativeEngine: the JavaScript object that holds an Executor. Binds createEngine and probeOnnxRuntime.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ class NativeEngine : public Wrapped<NativeEngine, std::shared_ptr<Executor>> {
   static std::vector<Napi::ClassPropertyDescriptor<NativeEngine>> Members();
 
   explicit NativeEngine(const Napi::CallbackInfo& info);
-  // Collected without close(). A job in flight keeps this object, so nothing runs.
-  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+  // Called when this is collected without close(). Nothing runs then: a job in flight references this object.
+  void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
  private:
   Napi::Value EncodeVideo(const Napi::CallbackInfo& info);
@@ -28,7 +28,7 @@ class NativeEngine : public Wrapped<NativeEngine, std::shared_ptr<Executor>> {
   Napi::Value Encode(const Napi::CallbackInfo& info, Input input);
   void RequireOpen(Napi::Env env) const;
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   Napi::ObjectReference closing_;  // the promise of the first close()
 };
 

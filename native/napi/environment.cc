@@ -18,14 +18,14 @@ bool OnMainThread() { return syscall(SYS_gettid) == getpid(); }
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-Environment::Environment(Napi::Env env) : env_(env), mailbox_(std::make_shared<Mailbox>(env)) {
+Environment::Environment(Napi::Env env) : env_(env), queue_(std::make_shared<JsTaskQueue>(env)) {
   const auto process = env.Global().Get("process").As<Napi::Object>();
   const auto on_exit = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
     Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
   });
   process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), on_exit});
-  // Last: each call into JavaScript above throws in a worker that is being terminated, and then this object
-  // is gone while the hook would still be called.
+  // Added last: the calls into JavaScript above throw in a worker that is being terminated, which destroys
+  // this object; a hook added earlier would still be called.
   env.AddCleanupHook([this] {
     Stop();
     DropReferences();
@@ -39,15 +39,15 @@ void Environment::CancelAll() {
 
 void Environment::Stop() {
   CancelAll();
-  mailbox_->Close();
+  queue_->Close();
 }
 
 void Environment::StopForExit(int code) {
-  // A worker's memory is freed when it ends, and the process lives on: there nothing may be left running.
+  // A worker's memory is freed when it ends while the process goes on, so wait without a limit there.
   if (!OnMainThread()) return Stop();
-  constexpr std::chrono::seconds kLongest{5};
+  constexpr std::chrono::seconds kExitTimeout{5};
   CancelAll();
-  if (!mailbox_->Close(kLongest)) std::_Exit(code);
+  if (!queue_->Close(kExitTimeout)) std::_Exit(code);
 }
 
 void Environment::DropReferences() {
@@ -59,7 +59,7 @@ void Environment::DropReferences() {
 NativeJob Environment::NewJob(Napi::Object keep) {
   if (stopped_) Throw(env_, Status(StatusCode::kCancelled, "the process or worker thread is exiting"));
   const std::uint64_t id = ++next_id_;
-  auto job = std::make_shared<Job>(mailbox_, id);
+  auto job = std::make_shared<Job>(queue_, id);
   const auto deferred = Napi::Promise::Deferred::New(env_);
   Napi::ObjectReference reference;
   if (!keep.IsEmpty()) reference = Napi::Persistent(keep);
@@ -68,28 +68,29 @@ NativeJob Environment::NewJob(Napi::Object keep) {
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
   handle.Set("cancel", Napi::Function::New(env_, cancel, "cancel"));
-  const auto unref = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).LetGo(id); };
+  const auto unref = [id](const Napi::CallbackInfo& info) { Environment::Of(info.Env()).Unref(id); };
   handle.Set("unref", Napi::Function::New(env_, unref, "unref"));
-  Count(1);
+  AdjustRefCount(1);
   pending_.emplace(id, Pending{deferred, job->cancel(), job, std::move(reference)});
   return {handle, std::move(job)};
 }
 
-void Environment::Count(int change) {
-  keep_running_ += change;
-  mailbox_->KeepRunning(keep_running_ > 0);
+void Environment::AdjustRefCount(int change) {
+  ref_count_ += change;
+  queue_->KeepProcessAlive(ref_count_ > 0);
 }
 
-void Environment::LetGo(std::uint64_t id) {
+void Environment::Unref(std::uint64_t id) {
   const auto found = pending_.find(id);
-  if (found != pending_.end() && std::exchange(found->second.keeps_running, false)) Count(-1);
+  if (found != pending_.end() && std::exchange(found->second.referenced, false)) AdjustRefCount(-1);
 }
 
 void Environment::Cancel(std::uint64_t id) {
   const auto found = pending_.find(id);
   if (found == pending_.end()) return;
   found->second.cancel->Cancel();
-  // A running job answers at its next look at the token; one that waits would not before its turn.
+  // A running job ends when it next polls its token. A queued one would only do so after its turn: end it
+  // here.
   const std::shared_ptr<Job> job = found->second.job.lock();
   if (job && job->Abandon()) Settle(id, Status(StatusCode::kCancelled, "cancelled before it began"));
 }
@@ -97,30 +98,30 @@ void Environment::Cancel(std::uint64_t id) {
 void Environment::Settle(std::uint64_t id, const Outcome& outcome) {
   auto node = pending_.extract(id);
   if (node.empty()) return;
-  if (node.mapped().keeps_running) Count(-1);
+  if (node.mapped().referenced) AdjustRefCount(-1);
   const Napi::Promise::Deferred& deferred = node.mapped().deferred;
   try {
     if (outcome.ok()) {
       try {
         return deferred.Resolve(outcome.value()(env_));
-      } catch (const Napi::Error& error) {  // e.g. no memory for the vectors
+      } catch (const Napi::Error& error) {  // e.g. out of memory for the vectors
         return deferred.Reject(error.Value());
       }
     }
     deferred.Reject(ToError(env_, outcome.status()).Value());
   } catch (const Napi::Error&) {  // NOLINT(bugprone-empty-catch)
-    // The worker is being terminated: it runs no JavaScript any more, and nobody waits.
+    // The worker is being terminated: it runs no JavaScript any more, so nothing can wait for the promise.
   }
 }
 
 MediaBytes Environment::Pin(const Napi::Uint8Array& bytes) {
-  // Looked at again: the caller's getters that ran since may have transferred the buffer.
+  // Checked again: getters of the caller that ran since may have transferred the buffer.
   const auto now = static_cast<const Napi::Value&>(bytes).As<Napi::Uint8Array>();
   if (now.ByteLength() == 0) ThrowInvalid(env_, "bytes", "detached while the arguments were read");
   const std::uint64_t id = ++next_id_;
   pins_.emplace(id, Napi::Persistent(now.ArrayBuffer().As<Napi::Object>()));
-  std::shared_ptr<const void> owner(now.Data(), [mailbox = mailbox_, id](const void*) {
-    mailbox->Post([id](Napi::Env env) { Environment::Of(env).pins_.erase(id); });
+  std::shared_ptr<const void> owner(now.Data(), [queue = queue_, id](const void*) {
+    queue->Post([id](Napi::Env env) { Environment::Of(env).pins_.erase(id); });
   });
   return {{now.Data(), now.ByteLength()}, std::move(owner)};
 }

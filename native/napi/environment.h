@@ -1,4 +1,4 @@
-// What one JavaScript environment (the main thread, or one worker thread) owns.
+// The addon's state in one JavaScript environment: the main thread or one worker thread.
 #pragma once
 
 #include <cstdint>
@@ -7,24 +7,23 @@
 
 #include "media/clip_reader.h"
 #include "napi/job.h"
-#include "napi/mailbox.h"
+#include "napi/js_task_queue.h"
 #include "napi/node.h"
 
 namespace cosmos {
 
-// Instance data of the addon, so that any number of worker threads can load it. Only its own JavaScript
-// thread calls it; native threads see the mailbox.
+// Stored as instance data, so that any number of worker threads can load the addon. Only its own JavaScript
+// thread calls it; native threads use the task queue.
 //
-// It ends in this order, whether the loop ran dry, process.exit() was called or a worker was terminated:
-//   1. Stop: cancels every job and waits for those that run. From here on no native thread touches memory of
-//   this
-//      environment. Called by the cleanup hook, and by process 'exit', because process.exit() runs no hooks
-//      while it does destroy the static objects of the libraries that a job may be in. There the process's
-//      main thread waits a few seconds at most: a decoder that is in the middle of a picture cannot be
-//      stopped, and must not keep a process from ending. Then it ends at once, without destroying anything.
-//   2. The hook drops all references to JavaScript values, while that is still allowed.
-//   3. The doorbell, created before the hook was added, is closed by Node after it.
-//   4. Node finalises clips, readers and engines, which then only free native memory.
+// Order of teardown, whether the event loop ran dry, process.exit() was called or a worker was terminated:
+//   1. Stop cancels every job and waits for running ones. From here on no native thread touches this
+//      environment's memory. Called by the cleanup hook and on process 'exit': process.exit() runs no hooks,
+//      but destroys static objects of libraries that a job may be executing in. On the main thread the wait
+//      is limited to a few seconds, because a decoder in the middle of a picture cannot be interrupted and
+//      must not keep the process alive; after that the process exits without running destructors.
+//   2. The hook releases all references to JavaScript values, while that is still allowed.
+//   3. Node closes the queue's thread-safe function, which was created before the hook was added.
+//   4. Node finalises clips, readers and engines, which only free native memory by then.
 //   5. Node deletes this object.
 class Environment {
  public:
@@ -33,17 +32,18 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
-  const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
+  const std::shared_ptr<JsTaskQueue>& queue() const { return queue_; }
 
-  // The process stays up until the job is settled or let go, and `keep` is not collected until it is settled.
+  // Keeps the process alive until the job is settled or unreferenced, and keeps `keep` from garbage
+  // collection until it is settled.
   NativeJob NewJob(Napi::Object keep);
   void Cancel(std::uint64_t id);
-  void LetGo(std::uint64_t id);
+  void Unref(std::uint64_t id);
   void Settle(std::uint64_t id, const Outcome& outcome);
   bool IsPending(std::uint64_t id) const { return pending_.contains(id); }
 
-  // Keeps the buffer of `bytes` (from Arg::Bytes) until the last copy of the result is gone, on whatever
-  // thread.
+  // Keeps the buffer of `bytes` (from Arg::Bytes) alive until the last copy of the result is destroyed, on
+  // whatever thread.
   MediaBytes Pin(const Napi::Uint8Array& bytes);
 
   // The constructor of a wrapped class, by the class's type tag; empty until it is set.
@@ -53,23 +53,23 @@ class Environment {
   struct Pending {
     Napi::Promise::Deferred deferred;
     CancelTokenPtr cancel;
-    std::weak_ptr<Job> job;  // weak: a native side that drops it must be noticed
+    std::weak_ptr<Job> job;  // weak, so that a job which native code drops reports that in its destructor
     Napi::ObjectReference keep;
-    bool keeps_running = true;  // the process
+    bool referenced = true;  // keeps the process alive
   };
 
   void Stop();
   void StopForExit(int code);
   void CancelAll();
   void DropReferences();
-  // One more or one less for whom the process is kept running.
-  void Count(int change);
+  // Changes the number of jobs that keep the process alive.
+  void AdjustRefCount(int change);
 
   Napi::Env env_;
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   bool stopped_ = false;
   std::uint64_t next_id_ = 0;
-  int keep_running_ = 0;
+  int ref_count_ = 0;
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::unordered_map<std::uint64_t, Napi::ObjectReference> pins_;
   std::unordered_map<const napi_type_tag*, Napi::FunctionReference> constructors_;

@@ -14,9 +14,9 @@ constexpr int kMaxDevice = 1023;
 constexpr int kMaxWorkers = 256;
 
 std::string ReadLibrary(const Arg& libraries, const char* name) {
-  if (!libraries.given()) return {};
+  if (!libraries.present()) return {};
   const Arg path = libraries[name];
-  if (!path.given()) return {};
+  if (!path.present()) return {};
   std::string text = path.String();
   if (!text.starts_with('/')) path.Fail("an absolute path");
   return text;
@@ -28,13 +28,13 @@ GpuOptions ReadGpuOptions(const Arg& options) {
   const Arg libraries = options["libraries"];
   read.cuda_library = ReadLibrary(libraries, "cuda");
   read.nvcuvid_library = ReadLibrary(libraries, "nvcuvid");
-  if (const Arg a = options["nvdec"]; a.given()) {
+  if (const Arg a = options["nvdec"]; a.present()) {
     const std::string nvdec = a.String();
     if (nvdec != "auto" && nvdec != "never") a.Fail(R"("auto" or "never")");
     read.nvdec = nvdec == "auto";
   }
-  if (const Arg a = options["nvdecWorkers"]; a.given()) read.nvdec_workers = a.Int(0, kMaxWorkers);
-  if (const Arg a = options["cpuWorkers"]; a.given()) read.cpu_workers = a.Int(0, kMaxWorkers);
+  if (const Arg a = options["nvdecWorkers"]; a.present()) read.nvdec_workers = a.Int(0, kMaxWorkers);
+  if (const Arg a = options["cpuWorkers"]; a.present()) read.cpu_workers = a.Int(0, kMaxWorkers);
   return read;
 }
 
@@ -82,7 +82,7 @@ Napi::Value GpuToValue(Napi::Env env, std::shared_ptr<Gpu>&& gpu) {
 
 Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options) {
   auto gpu = Gpu::Open(options);
-  // Asked here, so that ToInfo has the answers without the driver.
+  // Queried on this thread, so that ToInfo finds the answers cached and does not call the driver.
   if (gpu.ok()) gpu.value()->capabilities();
   return gpu;
 }
@@ -132,7 +132,7 @@ std::vector<Napi::ClassPropertyDescriptor<NativeGpu>> NativeGpu::Members() {
 }
 
 NativeGpu::NativeGpu(const Napi::CallbackInfo& info)
-    : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {
+    : Wrapped(info), queue_(Environment::Of(info.Env()).queue()) {
   info.This().As<Napi::Object>().DefineProperty(
       Napi::PropertyDescriptor::Value("info", ToInfo(info.Env(), *payload_), napi_enumerable));
 }
@@ -159,7 +159,9 @@ Napi::Value NativeGpu::Stats(const Napi::CallbackInfo& info) {
   return object;
 }
 
-void NativeGpu::Close(const Napi::CallbackInfo& /*info*/) { mailbox_->Discard(std::move(payload_)); }
+void NativeGpu::Close(const Napi::CallbackInfo& /*info*/) {
+  queue_->DestroyInBackground(std::move(payload_));
+}
 
 Napi::Value OpenGpu(const Napi::CallbackInfo& info) {
   const GpuOptions options = ReadGpuOptions(Arg(info[0], "options"));

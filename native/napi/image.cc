@@ -9,8 +9,8 @@
 namespace cosmos {
 namespace {
 
-constexpr int kMaxSide = 65535;         // of a picture that comes in
-constexpr int kMaxResizedSide = 16384;  // of one that goes out: at most 768 MiB
+constexpr int kMaxSide = 65535;         // of an input image
+constexpr int kMaxResizedSide = 16384;  // of a resized image, which then has at most 768 MiB
 
 }  // namespace
 

@@ -1,17 +1,17 @@
-// RgbImage, and the resize that tools and tests call.
+// Converts RgbImage from and to JavaScript. Binds resizeRgb, which tools and tests use.
 #pragma once
 
 #include "image/rgb_image.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/node.h"
 
 namespace cosmos {
 
-// A RgbImage of JavaScript whose pixels are not copied yet.
+// An RgbImage argument whose pixels are not copied yet.
 struct RgbImageArg {
   int width = 0;
   int height = 0;
-  Napi::Uint8Array data;  // of exactly 3 * width * height bytes
+  Napi::Uint8Array data;  // exactly 3 * width * height bytes
 };
 RgbImageArg ReadRgbImage(const Arg& arg);
 

@@ -10,16 +10,16 @@
 namespace cosmos {
 namespace {
 
-// One for the process, whatever the number of environments, and never destroyed: at exit its threads are
-// parked, and joining them from a static destructor could only hang. How many decode at a time is decided by
-// who submits; a thread may wait for NVDEC, so there may be more of them than cores.
+// Shared by all environments of the process. Intentionally leaked: its threads are idle at exit, and joining
+// them in a static destructor could hang. The callers decide how many decodes run at a time; a thread may
+// wait for NVDEC, so there may be more threads than cores.
 ThreadPool& DecodePool() {
   constexpr int kMaxThreads = 64;
   static auto* const pool = new ThreadPool(kMaxThreads);
   return *pool;
 }
 
-// The core reports by Status, but its containers allocate; a clip that does not fit must not end the process.
+// The core reports by Status, but its containers may throw std::bad_alloc, which must not end the process.
 Outcome RunGuarded(const Job::Work& work, const CancelTokenPtr& cancel) {
   try {
     return work(cancel);
@@ -36,35 +36,35 @@ Outcome RunGuarded(const Job::Work& work, const CancelTokenPtr& cancel) {
 Job::~Job() {
   if (state_ != State::kEnded) {
     Finish(
-        Status(StatusCode::kInternal, "a job was dropped without an answer. This is a bug in cosmos-embed."));
+        Status(StatusCode::kInternal, "a job was dropped without a result. This is a bug in cosmos-embed."));
   }
 }
 
 void Job::Run() {
   if (!Start()) return;
   Outcome outcome = RunGuarded(work_, cancel_);
-  work_ = nullptr;  // what it pinned is free by the time the answer arrives
+  work_ = nullptr;  // releases pinned input before the promise settles
   Finish(std::move(outcome));
 }
 
 bool Job::Start() {
-  State waiting = State::kWaiting;
-  if (!state_.compare_exchange_strong(waiting, State::kRunning)) return false;
-  if (mailbox_->Enter()) return true;
+  State expected = State::kQueued;
+  if (!state_.compare_exchange_strong(expected, State::kRunning)) return false;
+  if (queue_->BeginWork()) return true;
   state_ = State::kEnded;
   return false;
 }
 
 void Job::Finish(Outcome outcome) {
   const bool entered = state_.exchange(State::kEnded) == State::kRunning;
-  mailbox_->Post(
+  queue_->Post(
       [id = id_, outcome = std::move(outcome)](Napi::Env env) { Environment::Of(env).Settle(id, outcome); });
-  if (entered) mailbox_->Leave();
+  if (entered) queue_->EndWork();
 }
 
 bool Job::Abandon() {
-  State waiting = State::kWaiting;
-  if (!state_.compare_exchange_strong(waiting, State::kEnded)) return false;
+  State expected = State::kQueued;
+  if (!state_.compare_exchange_strong(expected, State::kEnded)) return false;
   work_ = nullptr;
   return true;
 }

@@ -1,4 +1,4 @@
-// The native end of one NativeJob.
+// The native side of a NativeJob.
 #pragma once
 
 #include <atomic>
@@ -9,30 +9,31 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
-#include "napi/mailbox.h"
+#include "napi/js_task_queue.h"
 #include "napi/node.h"
 
 namespace cosmos {
 
-// Why a job failed, or how to turn what it made into a JavaScript value, once on the JavaScript thread.
+// A job's failure, or a function that converts its result to a JavaScript value, called once on the
+// JavaScript thread.
 using Outcome = Result<std::function<Napi::Value(Napi::Env)>>;
 
 template <typename T>
 Outcome ToOutcome(Result<T> result, Napi::Value (*to_value)(Napi::Env, T&&)) {
   if (!result.ok()) return result.TakeStatus();
-  // std::function wants to copy what it holds; the T itself moves only.
+  // Shared, because std::function must be copyable and T may be movable only.
   auto made = std::make_shared<T>(std::move(result).value());
   return Outcome([made, to_value](Napi::Env env) { return to_value(env, std::move(*made)); });
 }
 
-// Waits in a queue, then runs on one native thread and answers exactly once: by Finish, or by its destructor,
-// which reports the lost answer. A job that is abandoned while it waits never runs and never answers.
+// Is queued, then runs on one native thread and reports exactly one outcome: in Finish, or in the destructor,
+// which reports that the job was dropped. A job that is abandoned while queued never runs and never reports.
 class Job {
  public:
   using Work = std::function<Outcome(const CancelTokenPtr& cancel)>;
 
-  Job(std::shared_ptr<Mailbox> mailbox, std::uint64_t id)
-      : mailbox_(std::move(mailbox)), cancel_(std::make_shared<CancelToken>()), id_(id) {}
+  Job(std::shared_ptr<JsTaskQueue> queue, std::uint64_t id)
+      : queue_(std::move(queue)), cancel_(std::make_shared<CancelToken>()), id_(id) {}
   ~Job();
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -43,34 +44,35 @@ class Job {
   // Before the job is queued.
   void SetWork(Work work) { work_ = std::move(work); }
 
-  // On the native thread: Start, work, Finish.
+  // On the native thread: Start, the work, Finish.
   void Run();
-  // False: the job was abandoned or its environment has ended, and nothing that it refers to may be touched.
+  // Marks the job as running. Returns false if it was abandoned or its environment has ended: nothing that it
+  // refers to may be touched then.
   bool Start();
   void Finish(Outcome outcome);
 
-  // On the JavaScript thread. False: too late, it runs, and its token is the way to stop it. Otherwise what
-  // it would have worked on is let go, and the caller settles the promise.
+  // On the JavaScript thread. Ends a queued job and releases its input; the caller settles the promise.
+  // Returns false if the job already runs: only its token can stop it then.
   bool Abandon();
 
  private:
-  enum class State { kWaiting, kRunning, kEnded };
+  enum class State { kQueued, kRunning, kEnded };
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<JsTaskQueue> queue_;
   CancelTokenPtr cancel_;
   std::uint64_t id_;
   Work work_;
-  std::atomic<State> state_ = State::kWaiting;
+  std::atomic<State> state_ = State::kQueued;
 };
 
-// Both ends of a job: what JavaScript gets, and what the native thread works with.
+// Both sides of a job: the object for JavaScript, and the job for the native thread.
 struct NativeJob {
   Napi::Object handle;
   std::shared_ptr<Job> job;
 };
 
-// Runs `work` on the process-wide decode pool. `keep` (may be empty) is not collected before the job has
-// ended.
+// Runs `work` on the process-wide decode pool. `keep` (may be empty) is not garbage-collected before the job
+// has ended.
 NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work);
 
 }  // namespace cosmos

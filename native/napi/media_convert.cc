@@ -21,33 +21,33 @@ constexpr std::uint32_t kMaxStills = 65535;
 constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 
-DecodeLimits ReadLimits(const Arg& given) {
+DecodeLimits ReadLimits(const Arg& arg) {
   DecodeLimits limits;
-  if (const Arg a = given["maxPixels"]; a.given()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
-  if (const Arg a = given["maxStreams"]; a.given()) limits.max_streams = a.Int(1, kIntMax);
-  if (const Arg a = given["maxPacketsWithoutFrame"]; a.given()) {
+  if (const Arg a = arg["maxPixels"]; a.present()) limits.max_pixels = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = arg["maxStreams"]; a.present()) limits.max_streams = a.Int(1, kIntMax);
+  if (const Arg a = arg["maxPacketsWithoutFrame"]; a.present()) {
     limits.max_packets_without_frame = a.Int(1, kIntMax);
   }
-  if (const Arg a = given["maxWallSeconds"]; a.given()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
-  if (const Arg a = given["maxBytes"]; a.given()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
+  if (const Arg a = arg["maxWallSeconds"]; a.present()) limits.max_wall_seconds = a.Number(0, kMaxSeconds);
+  if (const Arg a = arg["maxBytes"]; a.present()) limits.max_bytes = a.Integer(1, kMaxSafeInteger);
   return limits;
 }
 
-FrameRule ReadFrameRule(const Arg& given, int frames) {
+FrameRule ReadFrameRule(const Arg& arg, int frames) {
   constexpr const char* kExpected = R"("card", "curator", "rounded", { indices } or { timestamps })";
-  if (given.value().IsString()) {
-    const std::string name = given.String();
+  if (arg.value().IsString()) {
+    const std::string name = arg.String();
     if (name == "card") return NamedFrameRule::kCard;
     if (name == "curator") return NamedFrameRule::kCurator;
     if (name == "rounded") return NamedFrameRule::kRounded;
-    given.Fail(kExpected);
+    arg.Fail(kExpected);
   }
-  const bool is_choice = given.value().IsObject() && !given.value().IsArray();
-  if (!is_choice) given.Fail(kExpected);
-  const Arg indices = given["indices"];
-  const Arg times = given["timestamps"];
-  if (indices.given() == times.given()) given.Fail(kExpected, indices.given() ? "both" : "neither");
-  const Arg& list = indices.given() ? indices : times;
+  const bool is_choice = arg.value().IsObject() && !arg.value().IsArray();
+  if (!is_choice) arg.Fail(kExpected);
+  const Arg indices = arg["indices"];
+  const Arg times = arg["timestamps"];
+  if (indices.present() == times.present()) arg.Fail(kExpected, indices.present() ? "both" : "neither");
+  const Arg& list = indices.present() ? indices : times;
   const std::uint32_t count = list.Length(1);
   if (count != static_cast<std::uint32_t>(frames)) {
     list.Fail("an array of " + std::to_string(frames) + ", one for each frame of the clip");
@@ -55,13 +55,13 @@ FrameRule ReadFrameRule(const Arg& given, int frames) {
   FrameIndices chosen;
   FrameTimes seconds;
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (indices.given()) {
+    if (indices.present()) {
       chosen.values.push_back(list[i].Integer(0, kMaxSafeInteger));
     } else {
       seconds.values.push_back(list[i].Number(0, kMaxSeconds));
     }
   }
-  if (indices.given()) return chosen;
+  if (indices.present()) return chosen;
   return seconds;
 }
 
@@ -104,7 +104,7 @@ Napi::Object ToValue(Napi::Env env, const DecodeReport& report) {
 std::vector<StillSource> ReadStills(const Arg& images) {
   const std::uint32_t count = images.Length(1);
   if (count > kMaxStills) images.Fail("an array of at most " + std::to_string(kMaxStills));
-  std::vector<RgbImageArg> read;  // an encoded picture has no size
+  std::vector<RgbImageArg> read;  // of size 0 x 0 for encoded images
   read.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     const Arg image = images[i];
@@ -126,24 +126,25 @@ ClipRequest ReadClipRequest(const Arg& options) {
   request.shape.frames = options["frames"].Int(1, kMaxFrames);
   request.shape.height = options["height"].Int(1, kMaxSide);
   request.shape.width = options["width"].Int(1, kMaxSide);
-  if (const Arg a = options["start"]; a.given()) request.start = a.Number(0, kMaxSeconds);
-  if (const Arg a = options["end"]; a.given()) {
+  if (const Arg a = options["start"]; a.present()) request.start = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["end"]; a.present()) {
     request.end = a.Number(0, kMaxSeconds);
     if (*request.end <= request.start) a.Fail("more than options.start");
   }
-  if (const Arg a = options["frameRule"]; a.given()) {
+  if (const Arg a = options["frameRule"]; a.present()) {
     request.frame_rule = ReadFrameRule(a, request.shape.frames);
   }
-  if (const Arg a = options["frameTolerance"]; a.given()) request.frame_tolerance = a.Number(0, kMaxSeconds);
-  if (const Arg a = options["threads"]; a.given()) request.threads = a.Int(1, kMaxThreads);
-  if (const Arg a = options["keepImages"]; a.given()) request.keep_images = a.Boolean();
-  if (const Arg a = options["gpu"]; a.given()) request.gpu = NativeGpu::From(a);
-  if (const Arg a = options["limits"]; a.given()) request.limits = ReadLimits(a);
+  if (const Arg a = options["frameTolerance"]; a.present())
+    request.frame_tolerance = a.Number(0, kMaxSeconds);
+  if (const Arg a = options["threads"]; a.present()) request.threads = a.Int(1, kMaxThreads);
+  if (const Arg a = options["keepImages"]; a.present()) request.keep_images = a.Boolean();
+  if (const Arg a = options["gpu"]; a.present()) request.gpu = NativeGpu::From(a);
+  if (const Arg a = options["limits"]; a.present()) request.limits = ReadLimits(a);
   return request;
 }
 
 Windows ReadWindows(const Arg& windows) {
-  constexpr double kShortest = 1e-3;  // a window must be able to hold a frame
+  constexpr double kShortest = 1e-3;  // seconds; below that a window can hold no frame
   return {windows["seconds"].Number(kShortest, kMaxSeconds),
           windows["stride"].Number(kShortest, kMaxSeconds)};
 }
@@ -151,18 +152,18 @@ Windows ReadWindows(const Arg& windows) {
 MediaSource ReadMediaSource(const Arg& source) {
   const Arg path = source["path"];
   const Arg bytes = source["bytes"];
-  if (path.given() == bytes.given()) {
-    source.Fail("an object with either `path` or `bytes`", path.given() ? "both" : "neither");
+  if (path.present() == bytes.present()) {
+    source.Fail("an object with either `path` or `bytes`", path.present() ? "both" : "neither");
   }
-  if (path.given()) return MediaPath{path.String()};
+  if (path.present()) return MediaPath{path.String()};
   const Napi::Uint8Array array = bytes.Bytes();
   return Environment::Of(array.Env()).Pin(array);
 }
 
 ClipSource ReadClipSource(const Arg& source) {
   const Arg images = source["images"];
-  if (!images.given()) return ReadMediaSource(source);
-  if (source["path"].given() || source["bytes"].given()) {
+  if (!images.present()) return ReadMediaSource(source);
+  if (source["path"].present() || source["bytes"].present()) {
     source.Fail("an object with one of `path`, `bytes` and `images`", "`images` beside another");
   }
   return ReadStills(images);

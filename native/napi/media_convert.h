@@ -1,4 +1,4 @@
-// Between the structs of media/ and JavaScript.
+// Converts structs of media/ from and to JavaScript values.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "media/clip_reader.h"
-#include "napi/convert.h"
+#include "napi/arg.h"
 #include "napi/node.h"
 
 namespace cosmos {
@@ -14,15 +14,15 @@ namespace cosmos {
 ClipRequest ReadClipRequest(const Arg& options);
 Windows ReadWindows(const Arg& windows);
 
-// A still picture whose bytes are pinned; one that holds raw RGB is copied into a RgbImage on the worker.
+// A still image whose bytes are pinned: encoded, or raw RGB, which the worker copies into an RgbImage.
 struct StillSource {
   MediaBytes bytes;
-  int width = 0;  // 0: encoded
+  int width = 0;  // 0 for an encoded image
   int height = 0;
 };
 using ClipSource = std::variant<MediaSource, std::vector<StillSource>>;
 
-// Pins last: read every other argument before, because reading runs the caller's getters.
+// Both pin the bytes. Read all other arguments first, because reading runs getters of the caller.
 MediaSource ReadMediaSource(const Arg& source);
 ClipSource ReadClipSource(const Arg& source);
 

@@ -1,5 +1,5 @@
-// The only place that includes a Node header. The switches that shape it (NAPI_VERSION, C++ exceptions) are
-// set for the whole addon in CMakeLists.txt.
+// The only file that includes a Node header. CMakeLists.txt sets the macros that configure it (NAPI_VERSION,
+// C++ exceptions) for the whole addon.
 #pragma once
 
 #include <napi.h>

@@ -22,7 +22,7 @@ std::vector<Napi::ClassPropertyDescriptor<NativeSegmentReader>> NativeSegmentRea
 }
 
 NativeSegmentReader::NativeSegmentReader(const Napi::CallbackInfo& info)
-    : Wrapped(info), mailbox_(Environment::Of(info.Env()).mailbox()) {}
+    : Wrapped(info), queue_(Environment::Of(info.Env()).queue()) {}
 
 Napi::Value NativeSegmentReader::Next(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -40,7 +40,7 @@ Napi::Value NativeSegmentReader::Next(const Napi::CallbackInfo& info) {
 
 void NativeSegmentReader::Close(const Napi::CallbackInfo& info) {
   Environment::Of(info.Env()).Cancel(job_);
-  mailbox_->Discard(std::move(payload_));
+  queue_->DestroyInBackground(std::move(payload_));
 }
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-// NativeSegmentReader: a ClipReader in JavaScript's hands.
+// NativeSegmentReader: the JavaScript object that holds a ClipReader.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace cosmos {
 
-// The reader is shared with the job that runs next(), so closing or collecting this object never frees it
-// under a worker.
+// Shares the reader with the job that runs next(), so closing or collecting this object never frees it while
+// a worker uses it.
 class NativeSegmentReader : public Wrapped<NativeSegmentReader, std::shared_ptr<ClipReader>> {
  public:
   static constexpr napi_type_tag kTag{0x51f0a7c93be84d26, 0x8b7441d2e6c90f35};
@@ -19,14 +19,14 @@ class NativeSegmentReader : public Wrapped<NativeSegmentReader, std::shared_ptr<
   static std::vector<Napi::ClassPropertyDescriptor<NativeSegmentReader>> Members();
 
   explicit NativeSegmentReader(const Napi::CallbackInfo& info);
-  void Finalize(Napi::Env) override { mailbox_->Discard(std::move(payload_)); }
+  void Finalize(Napi::Env) override { queue_->DestroyInBackground(std::move(payload_)); }
 
  private:
   Napi::Value Next(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Mailbox> mailbox_;
-  std::uint64_t job_ = 0;  // the last next()
+  std::shared_ptr<JsTaskQueue> queue_;
+  std::uint64_t job_ = 0;  // of the last next()
 };
 
 }  // namespace cosmos

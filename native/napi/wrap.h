@@ -1,4 +1,4 @@
-// A C++ object behind a JavaScript one, safe against every wrong `this`.
+// Base class of C++ objects that JavaScript holds; rejects calls with a wrong `this`.
 #pragma once
 
 #include <string>
@@ -14,17 +14,17 @@ namespace cosmos {
 //   static constexpr napi_type_tag kTag      16 random bytes, the same in every build
 //   static constexpr const char* kName       its class name
 //   static std::vector<Napi::ClassPropertyDescriptor<T>> Members();
-//   T(const Napi::CallbackInfo& info)        which passes `info` on and takes `payload_`
+//   T(const Napi::CallbackInfo& info)        passes `info` to Wrapped, which then holds `payload_`
 template <typename T, typename Payload>
 class Wrapped : public Napi::ObjectWrap<T> {
  public:
-  // The only way to make one: `new` from JavaScript throws.
+  // The only way to create one: `new` from JavaScript throws.
   static Napi::Object New(Napi::Env env, Payload payload) {
     Napi::FunctionReference& constructor = Environment::Of(env).Constructor(&T::kTag);
     if (constructor.IsEmpty()) {
       constructor = Napi::Persistent(Napi::ObjectWrap<T>::DefineClass(env, T::kName, T::Members()));
     }
-    const HandOver hand_over(&payload);
+    const PayloadScope scope(&payload);
     return constructor.New({});
   }
 
@@ -32,7 +32,7 @@ class Wrapped : public Napi::ObjectWrap<T> {
     return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&T::kTag);
   }
 
-  // Hides ObjectWrap's, which believes that any wrapped object is a T; node-addon-api calls this one for
+  // Hides ObjectWrap::Unwrap, which takes any wrapped object for a T. node-addon-api calls this one for
   // `this`.
   static T* Unwrap(Napi::Object object) {
     if (!Is(object)) ThrowInvalid(object.Env(), "this", std::string("not a ") + T::kName);
@@ -41,22 +41,23 @@ class Wrapped : public Napi::ObjectWrap<T> {
 
  protected:
   explicit Wrapped(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) {
-    Payload* const given = std::exchange(handed_over, nullptr);
-    if (given == nullptr) ThrowInvalid(info.Env(), T::kName, "cannot be constructed from JavaScript");
+    Payload* const payload = std::exchange(next_payload, nullptr);
+    if (payload == nullptr) ThrowInvalid(info.Env(), T::kName, "cannot be constructed from JavaScript");
     info.This().As<Napi::Object>().TypeTag(&T::kTag);
-    payload_ = std::move(*given);
+    payload_ = std::move(*payload);
   }
 
   Payload payload_;
 
  private:
-  // From New to the constructor that it calls, on the same thread, or to nobody when Node refuses the call.
-  static inline thread_local Payload* handed_over = nullptr;
-  struct HandOver {
-    explicit HandOver(Payload* payload) { handed_over = payload; }
-    ~HandOver() { handed_over = nullptr; }
-    HandOver(const HandOver&) = delete;
-    HandOver& operator=(const HandOver&) = delete;
+  // Passes the payload from New to the constructor, which runs on the same thread, unless Node refuses the
+  // call.
+  static inline thread_local Payload* next_payload = nullptr;
+  struct PayloadScope {
+    explicit PayloadScope(Payload* payload) { next_payload = payload; }
+    ~PayloadScope() { next_payload = nullptr; }
+    PayloadScope(const PayloadScope&) = delete;
+    PayloadScope& operator=(const PayloadScope&) = delete;
   };
 };
 

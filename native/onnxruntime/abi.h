@@ -1,8 +1,8 @@
 // The part of ONNX Runtime's C API that we call, as a table of function pointers.
 //
-// No package ships its header beside the library, and the table is append-only: version 17 of it, which is
-// what we ask for, is a prefix of every later one. A name keeps its place for ever, so the places are
-// asserted below and the tests call each of them in a real library.
+// Declared here because no package ships the header beside the library. The table is append-only: version 17,
+// which we request, is a prefix of every later one. The slots are asserted below, and the tests call each of
+// them in a real library.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace cosmos::ort {
 
 inline constexpr std::uint32_t kApiVersion = 17;  // ONNX Runtime 1.17, January 2024
 
-// Opaque to us, as they are to every user of the C API.
+// Opaque, as they are to every user of the C API.
 struct OrtStatus;
 struct Env;
 struct Session;
@@ -80,7 +80,7 @@ struct Api {
   OrtStatus* (*GetTensorMutableData)(Value*, void**);
   Unused<3> slot_52;
   OrtStatus* (*CastTypeInfoToTensorInfo)(const TypeInfo*,
-                                         const TensorInfo**);  // null when it is not a tensor
+                                         const TensorInfo**);  // null for anything but a tensor
   Unused<4> slot_56;
   OrtStatus* (*GetTensorElementType)(const TensorInfo*, ElementType*);
   OrtStatus* (*GetDimensionsCount)(const TensorInfo*, std::size_t*);
@@ -110,7 +110,7 @@ struct Api {
   const char* (*GetBuildInfoString)();
 };
 
-// What the library exports.
+// What OrtGetApiBase, the library's one export, returns.
 struct ApiBase {
   const Api* (*GetApi)(std::uint32_t version);
   const char* (*GetVersionString)();

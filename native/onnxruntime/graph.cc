@@ -8,13 +8,13 @@ namespace {
 
 constexpr std::string_view kReading = "the graph's signature cannot be read";
 
-// The inputs or the outputs of a session, by the three functions that read either.
+// Reads the inputs or the outputs of a session, with the three API functions for either.
 template <typename Count, typename Name, typename Info>
 Result<std::vector<TensorSpec>> ReadTensors(Library& library, const Session& session, Count count, Name name,
                                             Info info) {
   const Api& api = library.api();
   const auto check = [&](OrtStatus* status) { return library.Check(status, StatusCode::kModel, kReading); };
-  Allocator* allocator = nullptr;  // the library's own, not ours to free
+  Allocator* allocator = nullptr;  // owned by the library
   COSMOS_RETURN_IF_ERROR(check(api.GetAllocatorWithDefaultOptions(&allocator)));
   std::size_t size = 0;
   COSMOS_RETURN_IF_ERROR(check(count(&session, &size)));
@@ -24,7 +24,7 @@ Result<std::vector<TensorSpec>> ReadTensors(Library& library, const Session& ses
     auto type_info = library.Make<TypeInfoHandle>(StatusCode::kModel, kReading,
                                                   [&](TypeInfo** out) { return info(&session, i, out); });
     if (!type_info.ok()) return type_info.TakeStatus();
-    const TensorInfo* tensor_info = nullptr;  // lives in type_info; null for sequences, maps and optionals
+    const TensorInfo* tensor_info = nullptr;  // owned by type_info; null for sequences, maps and optionals
     COSMOS_RETURN_IF_ERROR(check(api.CastTypeInfoToTensorInfo(type_info->get(), &tensor_info)));
     TensorSpec tensor;
     if (tensor_info != nullptr) {

@@ -15,8 +15,7 @@ constexpr std::size_t kLogLines = 20;
 
 constexpr const char* kProduct = "ONNX Runtime";
 
-// "1.30.0" has the API version 30. Asked before GetApi, which complains on stderr about a version that it
-// lacks.
+// "1.30.0" has the API version 30. Checked before GetApi, which writes to stderr when it lacks a version.
 bool HasOurApi(const std::string& version) {
   unsigned major = 0;
   unsigned minor = 0;
@@ -24,11 +23,12 @@ bool HasOurApi(const std::string& version) {
   return major > 1 || (major == 1 && minor >= kApiVersion);
 }
 
-// ONNX Runtime 1.30 for Linux, left to itself, gives the user an identifier, keeps it and a database in their
-// cache folder, and sends events to its maker. It looks at this variable when it is opened, so the call
-// below, which older versions have as well, comes too late for some of that. Nobody has asked for it: no
-// value of the user's is kept. Once, since another thread may be reading the environment.
-void RefuseTelemetry() {
+// By default, ONNX Runtime 1.30 for Linux assigns the user an identifier, stores it with a database in their
+// cache folder, and sends events to its vendor. It reads this variable when it is loaded;
+// DisableTelemetryEvents, which older versions have as well, comes too late for part of that. Overwrites any
+// value: embedding is no reason to send data. Called once, because setenv races with other threads that read
+// the environment.
+void DisableTelemetry() {
   static std::once_flag once;
   std::call_once(once, [] { setenv("ORT_DISABLE_TELEMETRY", "1", /*overwrite=*/1); });
 }
@@ -36,20 +36,20 @@ void RefuseTelemetry() {
 }  // namespace
 
 Result<Library*> Library::Open(const std::string& path) {
-  return Registry<Library>::OfProcess().Get(path, [&] { return Load(path); });
+  return Registry<Library>::Global().Get(path, [&] { return Load(path); });
 }
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
-  RefuseTelemetry();
+  DisableTelemetry();
   COSMOS_ASSIGN_OR_RETURN(auto file, Dynlib::Open(path));
   const auto get_base = file.Find<GetApiBase>("OrtGetApiBase");
   const ApiBase* base = get_base == nullptr ? nullptr : get_base();
-  if (base == nullptr) return Unusable(path, kProduct, "it does not export OrtGetApiBase");
+  if (base == nullptr) return UnusableLibrary(path, kProduct, "it does not export OrtGetApiBase");
 
   const std::string version = base->GetVersionString();
   const Api* api = HasOurApi(version) ? base->GetApi(kApiVersion) : nullptr;
   if (api == nullptr) {
-    return Unusable(
+    return UnusableLibrary(
         path, kProduct,
         "its version is " + version + "; 1." + std::to_string(kApiVersion) + " or newer is needed");
   }
@@ -59,7 +59,7 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
       api->CreateEnvWithCustomLogger(Log, library.get(), LogLevel::kWarning, "cosmos-embed", &library->env_),
       StatusCode::kLibrary, "ONNX Runtime cannot start"));
   COSMOS_RETURN_IF_ERROR(library->Check(api->DisableTelemetryEvents(library->env_), StatusCode::kLibrary,
-                                        "ONNX Runtime cannot be told to send nothing"));
+                                        "ONNX Runtime's telemetry cannot be disabled"));
   return library;
 }
 

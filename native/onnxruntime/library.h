@@ -1,4 +1,4 @@
-// ONNX Runtime as a library in the process: opened once per file, its errors and its log turned into ours.
+// The ONNX Runtime library: opened once per file and process, its errors and log turned into Status.
 #pragma once
 
 #include <deque>
@@ -12,7 +12,7 @@
 
 namespace cosmos::ort {
 
-// Owns what the library allocated: `Handle<Session, &Api::ReleaseSession>`.
+// Owns an object that the library allocated: `Handle<Session, &Api::ReleaseSession>`.
 template <auto release>
 struct Release {
   const Api* api = nullptr;
@@ -34,8 +34,8 @@ using TensorInfoHandle = Handle<TensorInfo, &Api::ReleaseTensorInfo>;
 
 class Library {
  public:
-  // The one of this file, for the life of the process. `path` is absolute. Fails with kLibrary when the file
-  // cannot be opened, is not ONNX Runtime, or is older than 1.17.
+  // Returns the library of this file, which stays open for the life of the process. `path` must be absolute.
+  // Fails with kLibrary when the file cannot be opened, is not ONNX Runtime, or is older than 1.17.
   static Result<Library*> Open(const std::string& path);
 
   Library(const Library&) = delete;
@@ -47,11 +47,11 @@ class Library {
   const std::string& version() const { return version_; }
   std::string_view build_info() const { return api_.GetBuildInfoString(); }
 
-  // Takes the result of a call. A failure becomes "<doing>: <the library's reason>", with what the library
-  // logged since the last failure as the detail "log": none of that reaches stderr.
+  // Consumes the result of a call. A failure becomes "<doing>: <the library's reason>", with the lines logged
+  // since the last failure as the detail "log"; none of them reach stderr.
   Status Check(OrtStatus* status, StatusCode code, std::string_view doing);
 
-  // Runs `create(T**)` and wraps what it made.
+  // Calls `create(T**)` and wraps the object that it creates.
   template <typename HandleType, typename Create>
   Result<HandleType> Make(StatusCode code, std::string_view doing, Create create) {
     typename HandleType::pointer object = nullptr;

@@ -21,7 +21,7 @@ namespace {
 using ort::Api;
 using ort::Library;
 
-// A tensor over a buffer of ours, for one run.
+// A tensor over one of the engine's buffers, for one run.
 struct InputTensor {
   const char* name;
   ElementType type;
@@ -37,8 +37,7 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
                                                                                api.CreateSessionOptions));
   ort::SessionOptions* session_options = handle.get();
   const auto check = [&](ort::OrtStatus* status) { return library.Check(status, StatusCode::kModel, doing); };
-  // Never 0: ONNX Runtime would pin one thread to each core, and the decoders could not move out of their
-  // way.
+  // Never 0: ONNX Runtime would pin one thread to each core, where it competes with decoders.
   const int threads = options.intra_op_threads > 0 ? options.intra_op_threads
                                                    : static_cast<int>(std::thread::hardware_concurrency());
   COSMOS_RETURN_IF_ERROR(check(api.SetIntraOpNumThreads(session_options, std::max(threads, 1))));
@@ -94,14 +93,14 @@ class OnnxEngine final : public BlockingEngine {
 
   Library& library_;
   const std::int64_t pad_token_id_;
-  const ort::MemoryInfoHandle memory_;  // "our buffers are in host memory"
+  const ort::MemoryInfoHandle memory_;  // describes the buffers below as host memory
   ort::SessionHandle video_session_;
   ort::SessionHandle text_session_;
   VideoGraph video_;
   TextGraph text_;
   EngineSignature signature_;
   EngineInfo info_;
-  // Kept between runs: they grow to the largest batch and stay.
+  // Kept between runs; they grow to the largest batch.
   std::vector<std::byte> video_input_;
   std::vector<std::int64_t> token_input_;
   std::vector<std::int64_t> mask_input_;
@@ -203,7 +202,7 @@ Result<std::vector<float>> OnnxEngine::Run(ort::Session& session, std::span<cons
 
   const char* output_name = output.c_str();
   Result<ort::ValueHandle> result = [&] {
-    // The runtime looks at the flag between any two nodes, also inside loops.
+    // The runtime checks the flag between any two nodes, also inside loops.
     const CancelToken::Listener terminate(cancel, [&] {
       std::ignore =
           library_.Check(api.RunOptionsSetTerminate(options.get()), StatusCode::kInternal, "cancelling");

@@ -1,4 +1,4 @@
-// The engine on ONNX Runtime: a session for the video graph, one for the text graph.
+// The engine on ONNX Runtime: one session for the video graph, one for the text graph.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,18 @@ namespace cosmos {
 
 struct OnnxOptions {
   std::string library;     // absolute path of libonnxruntime.so.1
-  std::string video_path;  // the two graphs; external data is found beside them
+  std::string video_path;  // the two graphs; external data lies beside them
   std::string text_path;
   ModelShape model;
   std::int64_t pad_token_id = 0;
   int intra_op_threads = 0;  // threads inside one run; 0 = one per core
-  bool spinning = false;     // idle threads wait in a loop, which takes cores from the decoders
+  bool spinning = false;     // idle threads busy-wait, which takes cores from the decoders
   bool memory_pattern = true;
   bool memory_arena = true;
 };
 
-// Fails with kLibrary (the library), kModel (a graph cannot be loaded, or is none that we know) or
-// kInvalidArgument.
+// Fails with kLibrary (the library cannot be used), kModel (a graph cannot be loaded or is not of a known
+// form) or kInvalidArgument.
 Result<std::unique_ptr<Engine>> CreateOnnxEngine(const OnnxOptions& options);
 
 }  // namespace cosmos

@@ -1,6 +1,6 @@
-// The part of TensorRT's C++ ABI that we call, for both majors. No package ships NvInfer.h, and the majors
-// differ, so one binary for both must know their tables itself; within a major they only grow.
-// scripts/check-tensorrt-abi holds every line of this file against NVIDIA's headers.
+// The part of TensorRT's C++ ABI that we call, for both majors. No package ships NvInfer.h and the vtables of
+// the majors differ, so one binary for both needs its own tables; within a major they only grow.
+// scripts/check-tensorrt-abi.mjs compares every line of this file with NVIDIA's headers.
 #pragma once
 
 #include <array>
@@ -13,12 +13,12 @@ struct CUstream_st;
 
 namespace cosmos::trt {
 
-// Of the oldest headers that the check passes for.
-inline constexpr int kOldestMinor10 = 0;
+// The oldest headers that the check passes for.
+inline constexpr int kOldestMinor10 = 1;
 inline constexpr int kOldestMinor11 = 0;
 
-// NVIDIA's objects: a vptr whose first slots are the two destructors, then the address of an implementation,
-// whose own table has the methods.
+// NVIDIA's objects hold a vptr, whose first two slots are the destructors, then a pointer to an
+// implementation, whose vtable has the methods.
 struct Runtime;
 struct CudaEngine;
 struct ExecutionContext;
@@ -35,7 +35,7 @@ enum class DataType : std::int32_t {
 enum class IoMode : std::int32_t { kNone = 0, kInput = 1, kOutput = 2 };
 enum class Location : std::int32_t { kDevice = 0, kHost = 1 };
 enum class Selector : std::int32_t { kMin = 0, kOpt = 1, kMax = 2 };
-enum class Allocation : std::int32_t { kStatic = 0 };
+enum class Allocation : std::int32_t { kUserManaged = 2 };
 enum class Severity : std::int32_t { kInternalError = 0, kError = 1, kWarning = 2, kInfo = 3, kVerbose = 4 };
 enum class ApiLanguage : std::int32_t { kCpp = 0 };
 
@@ -53,12 +53,14 @@ enum class ApiLanguage : std::int32_t { kCpp = 0 };
   M(CudaEngine, getProfileShape, 29, 25, Dims(const char*, std::int32_t, Selector))          \
   M(CudaEngine, getNbIOTensors, 30, 26, std::int32_t())                                      \
   M(CudaEngine, getIOTensorName, 31, 27, const char*(std::int32_t))                          \
+  M(CudaEngine, getDeviceMemorySizeForProfileV2, 53, 45, std::int64_t(std::int32_t))         \
   M(ExecutionContext, setOptimizationProfileAsync, 17, 16, bool(std::int32_t, CUstream_st*)) \
   M(ExecutionContext, setInputShape, 21, 20, bool(const char*, const Dims&))                 \
   M(ExecutionContext, getTensorShape, 22, 21, Dims(const char*))                             \
   M(ExecutionContext, setTensorAddress, 24, 23, bool(const char*, void*))                    \
   M(ExecutionContext, getMaxOutputSize, 34, 33, std::int64_t(const char*))                   \
-  M(ExecutionContext, enqueueV3, 37, 36, bool(CUstream_st*))
+  M(ExecutionContext, enqueueV3, 37, 36, bool(CUstream_st*))                                 \
+  M(ExecutionContext, setDeviceMemoryV2, 49, 48, void(void*, std::int64_t))
 // clang-format on
 
 template <typename Object, typename Signature>
@@ -69,8 +71,8 @@ class Method<Object, Return(Args...)> {
  public:
   constexpr Method(int slot10, int slot11) : slot10_(slot10), slot11_(slot11) {}
 
-  // A struct that does not fit into registers comes back through a hidden pointer, which is passed before
-  // `this` to a member and before the first argument to a function: the same place.
+  // Calling a method as a function that takes `this` works for large structs too: they are returned through a
+  // hidden pointer, which precedes `this` of a member as it precedes the first argument of a function.
   Return operator()(int major, Object& object, std::type_identity_t<Args>... args) const {
     using Function = Return (*)(void*, Args...);
     void* implementation = reinterpret_cast<void**>(&object)[1];
@@ -83,7 +85,7 @@ class Method<Object, Return(Args...)> {
   int slot11_;
 };
 
-// The methods: `Runtime_deserializeCudaEngine(major, runtime, blob, size)`.
+// The methods, e.g. `Runtime_deserializeCudaEngine(major, runtime, blob, size)`.
 // NOLINTBEGIN(readability-identifier-naming): NVIDIA's names
 #define COSMOS_TRT_METHOD(Class, name, slot10, slot11, ...) \
   inline constexpr Method<Class, __VA_ARGS__> Class##_##name{slot10, slot11};
@@ -91,7 +93,7 @@ COSMOS_TRT_METHODS(COSMOS_TRT_METHOD)
 #undef COSMOS_TRT_METHOD
 // NOLINTEND(readability-identifier-naming)
 
-// `delete object`, for each of the classes and both majors.
+// `delete object`, the same for all classes and both majors.
 struct Delete {
   template <typename Object>
   void operator()(Object* object) const {
@@ -103,12 +105,12 @@ struct Delete {
 template <typename Object>
 using Handle = std::unique_ptr<Object, Delete>;
 
-// What the library exports.
+// Functions that the library exports.
 using CreateRuntime = void* (*)(void* logger, std::int32_t version);
 using GetVersion = std::int32_t (*)();
 
-// The logger that the library calls, from any of its threads. Each major wants a class of its own, whose
-// table the compiler lays out as it does for those who derive from NVIDIA's.
+// The logger that the library calls, from any of its threads. Each major has its own class; the compiler lays
+// out the vtable as it would for a class derived from NVIDIA's.
 class Logger10 {
  public:
   virtual void Write(Severity severity, const char* text) noexcept = 0;

@@ -34,7 +34,7 @@ std::size_t BytesOf(ElementType type) {
 
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file) {
-  // After a sticky error every call of the driver answers with it.
+  // After a sticky error every driver call returns it.
   auto memory = device.MemoryInfo();
   if (!memory.ok() && memory.status().code() == StatusCode::kDeviceLost) return memory.TakeStatus();
   return scope.Failure(code, doing).With("file", file);
@@ -43,23 +43,37 @@ Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode cod
 Result<std::unique_ptr<Lane>> Lane::Make(Library& library, const cuda::Device& device,
                                          const Handle<CudaEngine>& engine, const GraphSpec& graph,
                                          const std::string& path, int profile, const LaneOptions& options) {
-  std::unique_ptr<Lane> lane(new Lane(library, device, graph, path, options.graphs));
-  COSMOS_RETURN_IF_ERROR(lane->Open(engine, profile));
-  COSMOS_RETURN_IF_ERROR(lane->SetShapes(options.max));
+  std::unique_ptr<Lane> lane(new Lane(library, device, engine, graph, path, profile, options.graphs));
+  COSMOS_RETURN_IF_ERROR(lane->Open());
+  COSMOS_RETURN_IF_ERROR(lane->SetShapes(lane->context_, options.max));
   COSMOS_RETURN_IF_ERROR(lane->Allocate(options));
   return lane;
 }
 
-Status Lane::Open(const Handle<CudaEngine>& engine, int profile) {
+Status Lane::Open() {
   COSMOS_ASSIGN_OR_RETURN(stream_, cuda::MakeStream(device_));
   COSMOS_ASSIGN_OR_RETURN(done_, cuda::MakeEvent(device_));
+  const std::int64_t bytes =
+      library_.Call(CudaEngine_getDeviceMemorySizeForProfileV2, engine_, std::max(profile_, 0));
+  if (bytes > 0) {
+    COSMOS_ASSIGN_OR_RETURN(memory_, cuda::DeviceBuffer::Allocate(device_, static_cast<std::size_t>(bytes)));
+  }
+  COSMOS_ASSIGN_OR_RETURN(context_, MakeContext());
+  return device_.Check(device_.api().StreamSynchronize(stream_.get()), "the profile of " + path_);
+}
 
+Result<Handle<ExecutionContext>> Lane::MakeContext() {
   const LogScope scope(library_.log());
-  context_.reset(library_.Call(CudaEngine_createExecutionContext, engine, Allocation::kStatic));
-  // For life: a context that changes its profile is slow, and its graphs are wrong.
-  if (context_ && (profile < 0 || library_.Call(ExecutionContext_setOptimizationProfileAsync, context_,
-                                                profile, stream_.get()))) {
-    return device_.Check(device_.api().StreamSynchronize(stream_.get()), "the profile of " + path_);
+  Handle<ExecutionContext> context(
+      library_.Call(CudaEngine_createExecutionContext, engine_, Allocation::kUserManaged));
+  // A context keeps its profile for life: changing it is slow and invalidates graphs. TensorRT 10 and later
+  // let contexts share a profile.
+  if (context && (profile_ < 0 || library_.Call(ExecutionContext_setOptimizationProfileAsync, context,
+                                                profile_, stream_.get()))) {
+    library_.Call(ExecutionContext_setDeviceMemoryV2, context,
+                  reinterpret_cast<void*>(memory_.address()),  // NOLINT(performance-no-int-to-ptr)
+                  static_cast<std::int64_t>(memory_.bytes()));
+    return context;
   }
   return Failure(scope, device_, StatusCode::kModel,
                  "TensorRT " + library_.version().text() + " cannot make an execution context for " + path_,
@@ -77,7 +91,7 @@ Status Lane::Allocate(const LaneOptions& options) {
     std::size_t bytes = BytesOf(tensor.type);
     for (const std::int64_t size : options.max[i]) bytes *= static_cast<std::size_t>(size);
     COSMOS_RETURN_IF_ERROR(buffer(bytes, inputs_));
-    COSMOS_RETURN_IF_ERROR(SetAddress(tensor, inputs_.back().address()));
+    COSMOS_RETURN_IF_ERROR(SetAddress(context_, tensor, inputs_.back().address()));
     COSMOS_ASSIGN_OR_RETURN(auto staging, cuda::PinnedBuffer::Allocate(device_, options.staging[i]));
     staging_.push_back(std::move(staging));
   }
@@ -88,11 +102,11 @@ Status Lane::Allocate(const LaneOptions& options) {
     const std::vector<std::int64_t> found(dims.d.begin(), dims.d.begin() + std::clamp(dims.rank, 0, 8));
     if (bytes <= 0 || (tensor.name == options.output && found != expected)) {
       return Status(StatusCode::kModel,
-                    path_ + " does not know the size of its output " + tensor.name + " before it has run")
+                    path_ + " does not determine the size of its output " + tensor.name + " before a run")
           .With("file", path_);
     }
     COSMOS_RETURN_IF_ERROR(buffer(static_cast<std::size_t>(bytes), outputs_));
-    COSMOS_RETURN_IF_ERROR(SetAddress(tensor, outputs_.back().address()));
+    COSMOS_RETURN_IF_ERROR(SetAddress(context_, tensor, outputs_.back().address()));
     if (tensor.name != options.output) continue;
     output_ = outputs_.back().address();
     half_ = tensor.type == ElementType::kFloat16;
@@ -108,86 +122,139 @@ Status Lane::Allocate(const LaneOptions& options) {
 
 Lane::~Lane() { Drain(); }
 
-Status Lane::SetAddress(const TensorSpec& tensor, CUdeviceptr address) {
+Status Lane::SetAddress(Handle<ExecutionContext>& context, const TensorSpec& tensor, CUdeviceptr address) {
   const LogScope scope(library_.log());
-  if (library_.Call(ExecutionContext_setTensorAddress, context_, tensor.name.c_str(),
+  if (library_.Call(ExecutionContext_setTensorAddress, context, tensor.name.c_str(),
                     reinterpret_cast<void*>(address))) {  // NOLINT(performance-no-int-to-ptr)
     return {};
   }
-  return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the memory for " + tensor.name,
+  return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the memory for " + tensor.name,
                  path_);
 }
 
-Status Lane::SetShapes(const Shapes& shapes) {
+Status Lane::SetShapes(Handle<ExecutionContext>& context, const Shapes& shapes) {
   const LogScope scope(library_.log());
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorSpec& tensor = graph_.inputs[i];
     if (!IsOpen(tensor)) continue;
-    if (library_.Call(ExecutionContext_setInputShape, context_, tensor.name.c_str(), ToDims(shapes[i])))
+    if (library_.Call(ExecutionContext_setInputShape, context, tensor.name.c_str(), ToDims(shapes[i])))
       continue;
-    return Failure(scope, device_, StatusCode::kEngine, "TensorRT refuses the shape of " + tensor.name,
+    return Failure(scope, device_, StatusCode::kEngine, "TensorRT rejects the shape of " + tensor.name,
                    path_);
   }
   return {};
 }
 
 Status Lane::Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes) {
-  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()), "copying to the GPU");
+  return device_.Check(device_.api().MemcpyHtoDAsync(to, from, bytes, stream_.get()),
+                       "cannot copy to the GPU");
 }
 
 Status Lane::Launch(const Shapes& shapes) {
-  const bool again = shapes == shapes_;
-  if (!again) {
-    replay_ = {};
-    shapes_.clear();  // half of them may be set when it fails
-    COSMOS_RETURN_IF_ERROR(SetShapes(shapes));
+  ++runs_;
+  if (graphs_) {
+    const auto found = std::ranges::find(recurring_, shapes, &Recurring::shapes);
+    if (found != recurring_.end()) return Run(*found);
+  }
+  if (shapes != shapes_) {
+    shapes_.clear();  // a failure may leave some of them set
+    COSMOS_RETURN_IF_ERROR(SetShapes(context_, shapes));
     shapes_ = shapes;
   }
-  if (replay_) {
-    if (device_.api().GraphLaunch(replay_.get(), stream_.get()) == CUDA_SUCCESS) return {};
-    replay_ = {};
-    graphs_ = false;
-  }
-  COSMOS_RETURN_IF_ERROR(Enqueue());
-  // For the next time, while the device is busy with this one. TensorRT wants to have run a shape before it
-  // is captured.
-  if (graphs_ && again) Capture();
+  COSMOS_RETURN_IF_ERROR(Enqueue(context_));
+  if (!graphs_) return {};
+  // For the next time, while the device is busy with this one.
+  if (CameBefore(shapes)) Prepare(shapes);
+  recent_.push_back(shapes);
+  if (recent_.size() > kRecentRuns) recent_.pop_front();
   return {};
 }
 
-Status Lane::Enqueue() {
+Status Lane::Run(Recurring& recurring) {
+  recurring.last_run = runs_;
+  if (recurring.replay) {
+    if (device_.api().GraphLaunch(recurring.replay.get(), stream_.get()) == CUDA_SUCCESS) return {};
+    graphs_ = false;
+  }
+  COSMOS_RETURN_IF_ERROR(Enqueue(recurring.context));
+  // TensorRT must have run a shape before it is captured.
+  if (graphs_) Capture(recurring);
+  return {};
+}
+
+bool Lane::CameBefore(const Shapes& shapes) const {
+  return std::ranges::find(recent_, shapes) != recent_.end();
+}
+
+// Whether there may be one more context, which can take the place of one that has not run for long. Shapes
+// that come in turn do not take each other's.
+bool Lane::MakeRoom() {
+  if (recurring_.size() < most_recurring_) return true;
+  if (recurring_.empty()) return false;
+  const auto oldest = std::ranges::min_element(recurring_, {}, &Recurring::last_run);
+  if (runs_ - oldest->last_run < static_cast<std::int64_t>(kRecentRuns)) return false;
+  recurring_.erase(oldest);
+  return true;
+}
+
+// Makes a context for shapes that recur. Without it runs are slower and no less right, so a failure, for
+// example for want of memory, only means that the lane gets no more of them.
+void Lane::Prepare(const Shapes& shapes) {
+  if (!MakeRoom()) return;
+  Result<Handle<ExecutionContext>> context = MakeContext();
+  Status status = context.ok() ? SetShapes(context.value(), shapes) : context.TakeStatus();
+  for (std::size_t i = 0; status.ok() && i < inputs_.size(); ++i)
+    status = SetAddress(context.value(), graph_.inputs[i], inputs_[i].address());
+  for (std::size_t i = 0; status.ok() && i < outputs_.size(); ++i)
+    status = SetAddress(context.value(), graph_.outputs[i], outputs_[i].address());
+  if (status.ok()) {
+    recurring_.push_back({shapes, std::move(context).value(), {}, runs_});
+  } else {
+    most_recurring_ = recurring_.size();
+  }
+}
+
+Status Lane::Enqueue(Handle<ExecutionContext>& context) {
   const LogScope scope(library_.log());
-  if (library_.Call(ExecutionContext_enqueueV3, context_, stream_.get())) return {};
+  if (library_.Call(ExecutionContext_enqueueV3, context, stream_.get())) return {};
   return Failure(scope, device_, StatusCode::kEngine, "TensorRT cannot run " + path_, path_);
 }
 
-// Without a graph the run is slower and no less right: what goes wrong here ends only the capturing.
-void Lane::Capture() {
+// A failure only disables graphs: runs without them are slower but equally correct.
+void Lane::Capture(Recurring& recurring) {
   const cuda::Api& api = device_.api();
-  const LogScope unheard(library_.log());
+  const LogScope ignored(library_.log());
   cuda::Graph graph = nullptr;
   cuda::GraphExec executable = nullptr;
   graphs_ = api.StreamBeginCapture(stream_.get(), cuda::kCaptureThreadLocal) == CUDA_SUCCESS;
   if (!graphs_) return;
-  // A refused enqueue leaves a graph that does nothing, and would replay the last result for ever.
-  const bool enqueued = library_.Call(ExecutionContext_enqueueV3, context_, stream_.get());
+  // A rejected enqueue leaves an empty graph, which would return the previous result on every replay.
+  const bool enqueued = library_.Call(ExecutionContext_enqueueV3, recurring.context, stream_.get());
   const bool ended = api.StreamEndCapture(stream_.get(), &graph) == CUDA_SUCCESS && graph != nullptr;
   graphs_ = enqueued && ended && api.GraphInstantiate(&executable, graph, 0) == CUDA_SUCCESS;
   if (graph != nullptr) api.GraphDestroy(graph);
-  if (graphs_) replay_ = cuda::GraphExecutable(device_, executable);
+  if (graphs_) recurring.replay = cuda::GraphExecutable(device_, executable);
 }
 
 Status Lane::Download(std::size_t rows) {
   const std::size_t bytes = rows * embedding_dim_ * (half_ ? 2 : 4);
-  COSMOS_RETURN_IF_ERROR(device_.Check(
-      device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()), "copying from the GPU"));
-  return device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "marking the end of a run");
+  COSMOS_RETURN_IF_ERROR(
+      device_.Check(device_.api().MemcpyDtoHAsync(result_.data(), output_, bytes, stream_.get()),
+                    "cannot copy from the GPU"));
+  COSMOS_RETURN_IF_ERROR(
+      device_.Check(device_.api().EventRecord(done_.get(), stream_.get()), "cannot record the end of a run"));
+  if (!wake_) return {};
+  // Queued after the event, so that the executor finds the event reached. Draining the stream waits for the
+  // call.
+  const auto set = [](void* wake) { static_cast<Wake*>(wake)->Set(); };
+  return device_.Check(device_.api().LaunchHostFunc(stream_.get(), set, wake_.get()),
+                       "cannot announce the end of a run");
 }
 
 bool Lane::Poll() { return device_.api().EventQuery(done_.get()) != CUDA_ERROR_NOT_READY; }
 
 Status Lane::Wait() {
-  return device_.Check(device_.api().EventSynchronize(done_.get()), "TensorRT's run of " + path_);
+  return device_.Check(device_.api().EventSynchronize(done_.get()), "the run of " + path_ + " failed");
 }
 
 void Lane::Drain() {

@@ -1,7 +1,9 @@
-// An execution context with a stream and buffers of its own: one run at a time.
+// A lane: a stream with its own buffers and TensorRT execution contexts, which executes one run at a time.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,29 +12,36 @@
 #include "base/status.h"
 #include "cuda/device.h"
 #include "engine/graph.h"
+#include "engine/wake.h"
 #include "tensorrt/library.h"
 
 namespace cosmos::trt {
 
-// Of the inputs, in their order.
+// The shapes of the inputs, in their order.
 using Shapes = std::vector<std::vector<std::int64_t>>;
 
+// Contexts of a lane beside the one for every shape. Each has a few megabytes of its own on the device.
+inline constexpr std::size_t kMostRecurring = 8;
+// Shapes recur when they come again within so many runs.
+inline constexpr std::size_t kRecentRuns = 64;
+
 struct LaneOptions {
-  Shapes max;                        // what buffers are made for
-  std::string output;                // the one that is copied back: [B, dim]
+  Shapes max;                        // the largest shapes; determine the sizes of the buffers
+  std::string output;                // the output that is copied to the host: [B, dim]
   int embedding_dim = 0;             // dim
   std::vector<std::size_t> staging;  // page-locked bytes for each input
-  std::size_t scratch = 0;           // bytes of device memory for the caller's own use
-  bool graphs = true;
+  std::size_t scratch = 0;           // bytes of device memory for the caller's use
+  bool graphs = true;                // replay runs of a repeated shape as CUDA graphs
 };
 
-// What went wrong in a call of TensorRT on this device: a device that is lost before what was logged.
+// The Status of a failed TensorRT call: kDeviceLost if the device is lost, otherwise what `scope` logged.
 Status Failure(const LogScope& scope, const cuda::Device& device, StatusCode code, const std::string& doing,
                const std::string& file);
 
 class Lane {
  public:
-  // `profile` < 0: the plan leaves no shape open. The device must be current, as for every function here.
+  // `profile` < 0 for a plan without dynamic shapes. `engine` and `graph` must outlive the lane. The device
+  // must be current, as for every function here.
   static Result<std::unique_ptr<Lane>> Make(Library& library, const cuda::Device& device,
                                             const Handle<CudaEngine>& engine, const GraphSpec& graph,
                                             const std::string& path, int profile, const LaneOptions& options);
@@ -42,38 +51,64 @@ class Lane {
 
   bool busy() const { return busy_; }
   void set_busy(bool busy) { busy_ = busy; }
+  void set_wake(std::shared_ptr<Wake> wake) { wake_ = std::move(wake); }
   CUstream stream() const { return stream_.get(); }
   CUdeviceptr input(std::size_t index) const { return inputs_[index].address(); }
   std::byte* staging(std::size_t index) const { return staging_[index].data(); }
   CUdeviceptr scratch() const { return scratch_.address(); }
 
-  // Queue, on the stream: from `staging` to the device; the network; the output's first rows back to the
-  // host, and the mark that Poll looks for.
+  // Queue on the stream: a copy to the device, the run itself, and a copy of the output's first rows to the
+  // host, followed by the event that Poll and Wait look at and by a host function that sets the wake.
   Status Upload(CUdeviceptr to, const std::byte* from, std::size_t bytes);
   Status Launch(const Shapes& shapes);
   Status Download(std::size_t rows);
 
-  // Whether the mark was reached. An error counts as reached, and Wait says which.
+  // Whether the event was reached. True after an error as well, which Wait returns.
   bool Poll();
   Status Wait();
   // Waits until the device uses none of the buffers.
   void Drain();
+  // The rows that Download copied, as float32.
   std::vector<float> Rows(std::size_t rows) const;
 
  private:
-  Lane(Library& library, const cuda::Device& device, const GraphSpec& graph, std::string path, bool graphs)
-      : library_(library), device_(device), graph_(graph), path_(std::move(path)), graphs_(graphs) {}
-  Status Open(const Handle<CudaEngine>& engine, int profile);
+  // A context whose shapes never change, and the graph of its runs once it has been captured. TensorRT keeps
+  // what follows from the shapes in the context, outside of the graph, so a graph is valid only until they
+  // change.
+  struct Recurring {
+    Shapes shapes;
+    Handle<ExecutionContext> context;
+    cuda::GraphExecutable replay;
+    std::int64_t last_run = 0;
+  };
+
+  Lane(Library& library, const cuda::Device& device, const Handle<CudaEngine>& engine, const GraphSpec& graph,
+       std::string path, int profile, bool graphs)
+      : library_(library),
+        device_(device),
+        engine_(engine),
+        graph_(graph),
+        path_(std::move(path)),
+        profile_(profile),
+        graphs_(graphs) {}
+  Status Open();
   Status Allocate(const LaneOptions& options);
-  Status SetShapes(const Shapes& shapes);
-  Status SetAddress(const TensorSpec& tensor, CUdeviceptr address);
-  Status Enqueue();
-  void Capture();
+  Result<Handle<ExecutionContext>> MakeContext();
+  Status SetShapes(Handle<ExecutionContext>& context, const Shapes& shapes);
+  Status SetAddress(Handle<ExecutionContext>& context, const TensorSpec& tensor, CUdeviceptr address);
+  Status Enqueue(Handle<ExecutionContext>& context);
+  Status Run(Recurring& recurring);
+  bool CameBefore(const Shapes& shapes) const;
+  bool MakeRoom();
+  void Prepare(const Shapes& shapes);
+  void Capture(Recurring& recurring);
 
   Library& library_;
   const cuda::Device& device_;
+  const Handle<CudaEngine>& engine_;
   const GraphSpec& graph_;
   const std::string path_;
+  const int profile_;
   bool graphs_;
   bool busy_ = false;
   bool half_ = false;  // the output is float16
@@ -86,11 +121,16 @@ class Lane {
   cuda::PinnedBuffer result_;
   cuda::Stream stream_;
   cuda::Event done_;
+  std::shared_ptr<Wake> wake_;
+  // Activations. The contexts share it: the stream runs them one after the other.
+  cuda::DeviceBuffer memory_;
+  // Runs whatever shapes have no context of their own.
   Handle<ExecutionContext> context_;
-  Shapes shapes_;  // of the last run
-  // That run, once it has come twice. TensorRT keeps what follows from the shapes in the context, outside of
-  // the graph: it is good only until they change.
-  cuda::GraphExecutable replay_;
+  Shapes shapes_;  // the current shapes of context_; empty if there are none, or after a failure
+  std::list<Recurring> recurring_;
+  std::size_t most_recurring_ = kMostRecurring;
+  std::deque<Shapes> recent_;  // the shapes of the last runs on context_
+  std::int64_t runs_ = 0;
 };
 
 }  // namespace cosmos::trt

@@ -9,7 +9,7 @@
 namespace cosmos::trt {
 namespace {
 
-// Below the first page lies no object: a null pointer that was converted to a base class.
+// A pointer into the first page is a null pointer that was converted to a base class.
 constexpr std::uintptr_t kPage = 4096;
 
 constexpr const char* kProduct = "TensorRT";
@@ -27,7 +27,7 @@ std::string Version::text() const {
 }
 
 Result<Library*> Library::Open(const std::string& path) {
-  return Registry<Library>::OfProcess().Get(path, [&] { return Load(path); });
+  return Registry<Library>::Global().Get(path, [&] { return Load(path); });
 }
 
 Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
@@ -39,17 +39,19 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
                                        {"getInferLibBuildVersion", &version.build}}) {
     const auto get = file.Find<GetVersion>(symbol);
     if (get == nullptr) {
-      return Unusable(path, kProduct,
-                      std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
+      return UnusableLibrary(path, kProduct,
+                             std::string("it does not export ") + symbol + "; TensorRT 10 and 11 do");
     }
     *number = get();
   }
   if (!IsKnown(version)) {
-    return Unusable(path, kProduct, "its version is " + version.text() + "; any 10.x or 11.x is supported")
+    return UnusableLibrary(path, kProduct,
+                           "its version is " + version.text() + "; 10.1 and newer and 11.x are supported")
         .With("version", version.text());
   }
   const auto create = file.Find<CreateRuntime>("createInferRuntime_INTERNAL");
-  if (create == nullptr) return Unusable(path, kProduct, "it does not export createInferRuntime_INTERNAL");
+  if (create == nullptr)
+    return UnusableLibrary(path, kProduct, "it does not export createInferRuntime_INTERNAL");
   const bool lean = file.Find<void*>("createInferBuilder_INTERNAL") == nullptr;
   return std::unique_ptr<Library>(new Library(path, version, lean, create));
 }
@@ -59,7 +61,7 @@ Result<Handle<Runtime>> Library::MakeRuntime() {
   void* runtime =
       create_(log_.logger(major()), version_.major * 10000 + version_.minor * 100 + version_.patch);
   if (reinterpret_cast<std::uintptr_t>(runtime) < kPage || scope.error()) {
-    return scope.Failure(StatusCode::kLibrary, path_ + " does not start").With("library", path_);
+    return scope.Failure(StatusCode::kLibrary, path_ + " cannot create a runtime").With("library", path_);
   }
   return Handle<Runtime>(static_cast<Runtime*>(runtime));
 }

@@ -1,4 +1,4 @@
-// libnvinfer as a library in the process: opened once per file, and never unloaded.
+// The TensorRT library (libnvinfer): opened once per file and process, never unloaded.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,9 @@ struct Version {
 
 class Library {
  public:
-  // The one of this file, for the life of the process. `path` is absolute. Needs no GPU and no driver. Fails
-  // with kLibrary when the file cannot be opened, is not TensorRT, or is of a version that we do not know.
+  // Returns the library of this file, which stays open for the life of the process. `path` must be absolute.
+  // Needs neither GPU nor driver. Fails with kLibrary when the file cannot be opened, is not TensorRT, or has
+  // an unsupported version.
   static Result<Library*> Open(const std::string& path);
 
   Library(const Library&) = delete;
@@ -33,15 +34,16 @@ class Library {
   const std::string& path() const { return path_; }
   const Version& version() const { return version_; }
   int major() const { return version_.major; }
-  // The lean or the dispatch runtime: it cannot build plans and runs only version-compatible ones.
+  // Whether this is the lean or the dispatch runtime, which cannot build plans and runs only
+  // version-compatible ones.
   bool lean() const { return lean_; }
   Log& log() { return log_; }
 
-  // For the device that is current on this thread. The driver must have been started before: without one the
-  // library returns a pointer that is neither null nor an object. Fails with kLibrary.
+  // Creates a runtime for the device that is current on this thread. The driver must be initialised: without
+  // it the library returns a pointer that is neither null nor an object. Fails with kLibrary.
   Result<Handle<Runtime>> MakeRuntime();
 
-  // Calls a method of an object that this library made.
+  // Calls a method of an object that this library created.
   template <typename Object, typename Signature, typename... Args>
   auto Call(const Method<Object, Signature>& method, const Handle<Object>& object, Args... args) const {
     return method(version_.major, *object, args...);
@@ -68,7 +70,7 @@ struct TensorRtProbe {
   bool lean = false;    // the lean or the dispatch runtime
 };
 
-// Opens the library and reads its version, without a GPU. Fails as Library::Open.
+// Opens the library and reads its version; needs no GPU. Fails like Library::Open.
 Result<TensorRtProbe> ProbeTensorRt(const std::string& path);
 
 }  // namespace cosmos

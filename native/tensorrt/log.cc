@@ -14,15 +14,15 @@ constexpr std::size_t kLineLength = 1000;
 
 thread_local LogScope* current = nullptr;
 
-struct Meaning {
-  std::string_view text;  // part of a line
+struct KnownMessage {
+  std::string_view text;  // a part of the line
   StatusCode code;
   std::string_view cause;
   std::string_view remedy;
 };
 
-// The first that is found counts: causes before their consequences.
-constexpr auto kMeanings = std::to_array<Meaning>({
+// The first match counts, so causes precede their consequences.
+constexpr auto kKnownMessages = std::to_array<KnownMessage>({
     {"Version tag does not match", StatusCode::kLibrary, "version_mismatch",
      "the plan was built by another version of TensorRT; build it again with this one"},
     {"Magic tag does not match", StatusCode::kModel, "corrupt_plan",
@@ -45,10 +45,10 @@ constexpr auto kMeanings = std::to_array<Meaning>({
      "the NVIDIA driver is too old for this version of TensorRT; update the driver"},
 });
 
-std::optional<Meaning> FindMeaning(const std::vector<std::string>& lines) {
-  for (const Meaning& meaning : kMeanings) {
-    const auto says = [&](const std::string& line) { return line.find(meaning.text) != std::string::npos; };
-    if (std::ranges::any_of(lines, says)) return meaning;
+std::optional<KnownMessage> FindKnownMessage(const std::vector<std::string>& lines) {
+  for (const KnownMessage& known : kKnownMessages) {
+    const auto matches = [&](const std::string& line) { return line.find(known.text) != std::string::npos; };
+    if (std::ranges::any_of(lines, matches)) return known;
   }
   return std::nullopt;
 }
@@ -91,14 +91,14 @@ void Log::Add(Severity severity, const char* text) noexcept {
     return;
   }
   const std::lock_guard lock(mutex_);
-  strays_.push_back(std::move(line));
-  if (strays_.size() > kLines) strays_.pop_front();
-  ++stray_count_;
+  unscoped_.push_back(std::move(line));
+  if (unscoped_.size() > kLines) unscoped_.pop_front();
+  ++unscoped_count_;
 }
 
 LogScope::LogScope(Log& log) : log_(log), outer_(current) {
   const std::lock_guard lock(log_.mutex_);
-  first_stray_ = log_.stray_count_;
+  first_unscoped_ = log_.unscoped_count_;
   current = this;
 }
 
@@ -107,25 +107,25 @@ LogScope::~LogScope() { current = outer_; }
 std::vector<std::string> LogScope::Lines() const {
   std::vector<std::string> lines(lines_.begin(), lines_.end());
   const std::lock_guard lock(log_.mutex_);
-  const auto fresh = std::min<std::int64_t>(log_.stray_count_ - first_stray_,
-                                            static_cast<std::int64_t>(log_.strays_.size()));
-  lines.insert(lines.end(), log_.strays_.end() - fresh, log_.strays_.end());
+  const auto fresh = std::min<std::int64_t>(log_.unscoped_count_ - first_unscoped_,
+                                            static_cast<std::int64_t>(log_.unscoped_.size()));
+  lines.insert(lines.end(), log_.unscoped_.end() - fresh, log_.unscoped_.end());
   return lines;
 }
 
 Status LogScope::Failure(StatusCode code, std::string_view doing) const {
   const std::vector<std::string> lines = Lines();
-  const auto meaning = FindMeaning(lines);
+  const auto known = FindKnownMessage(lines);
   std::string reason = lines.empty() ? "TensorRT gives no reason" : lines.back();
-  if (meaning) {
-    code = meaning->code;
-    reason = meaning->remedy;
+  if (known) {
+    code = known->code;
+    reason = known->remedy;
   }
   std::string log;
   for (const std::string& line : lines) log += line + "\n";
   return Status(code, std::string(doing) + ": " + reason)
       .With("reason", reason)
-      .With("cause", std::string(meaning ? meaning->cause : ""))
+      .With("cause", std::string(known ? known->cause : ""))
       .With("log", std::move(log));
 }
 

@@ -1,5 +1,5 @@
-// What TensorRT says while it works: kept for the call that it belongs to, and read as typed errors. Its
-// functions themselves answer null or false and no more.
+// TensorRT's log, collected for the call that caused it and turned into typed errors: its functions
+// themselves report failure only as null or false.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@
 
 namespace cosmos::trt {
 
-// The lines of one library, warnings and worse. Never freed, as the library keeps the first logger that it
-// was given. Thread-safe.
+// Receives warnings and errors of one library. Never freed, because the library keeps the first logger that
+// it is given. Thread-safe.
 class Log {
  public:
   Log() : logger10_(*this), logger11_(*this) {}
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // To be handed to the library of that major.
+  // The logger object for a library of this major.
   void* logger(int major) {
     return major == 10 ? static_cast<void*>(static_cast<Logger10*>(&logger10_))
                        : static_cast<Logger11*>(&logger11_);
@@ -45,12 +45,12 @@ class Log {
   Logger<Logger10> logger10_;
   Logger<Logger11> logger11_;
   std::mutex mutex_;
-  std::deque<std::string> strays_;  // from threads of the library's own, which have no scope
-  std::int64_t stray_count_ = 0;    // all that there ever were
+  std::deque<std::string> unscoped_;  // the last lines of the library's own threads
+  std::int64_t unscoped_count_ = 0;   // lines received from them so far
 };
 
-// While it lives, what the library logs on this thread belongs to it, and what its own threads log too. Lives
-// on one thread; scopes nest.
+// Collects what the library logs on this thread, and on its own threads, while this object lives. Used on one
+// thread; scopes nest.
 class LogScope {
  public:
   explicit LogScope(Log& log);
@@ -60,8 +60,8 @@ class LogScope {
 
   // Whether an error was logged, not only warnings.
   bool error() const { return error_; }
-  // "<doing>: <what the log means, or its last line>", with the details "reason", "log" and "cause" (e.g.
-  // "version_mismatch"; "" for a log that is not understood). `code` is for the latter.
+  // "<doing>: <the remedy for a known message, or the last line>", with the details "reason", "log" and
+  // "cause" (e.g. "version_mismatch"; "" if no line is known). `code` is used if no line is known.
   Status Failure(StatusCode code, std::string_view doing) const;
 
  private:
@@ -70,12 +70,12 @@ class LogScope {
 
   Log& log_;
   LogScope* const outer_;
-  std::int64_t first_stray_;
+  std::int64_t first_unscoped_;
   std::deque<std::string> lines_;
   bool error_ = false;
 };
 
-// A line without addresses and without the folders of whoever built the library.
+// Removes addresses, and the folders of the machine that the library was built on.
 std::string Redact(std::string_view line);
 
 }  // namespace cosmos::trt

@@ -9,24 +9,25 @@
 #include <vector>
 
 #include "tensorrt/library.h"
-#include "tensorrt/network.h"
+#include "tensorrt/loaded_plan.h"
 
 namespace cosmos {
 namespace {
 
 using trt::Lane;
-using trt::Network;
+using trt::LoadedPlan;
 
-// Rows are padded to a multiple of this, so that shapes, and with them graphs, come again.
+// Rows are padded to a multiple of this length, so that shapes repeat and their CUDA graphs can be replayed.
 constexpr std::int64_t kLengthStep = 8;
 
-// A run on a lane, which is free again when this is destroyed.
-class Run final : public EngineRun {
+// A run on a lane; frees the lane when destroyed.
+class LaneRun final : public EngineRun {
  public:
-  Run(const cuda::Device& device, Lane& lane, std::size_t rows) : device_(device), lane_(lane), rows_(rows) {
+  LaneRun(const cuda::Device& device, Lane& lane, std::size_t rows)
+      : device_(device), lane_(lane), rows_(rows) {
     lane_.set_busy(true);
   }
-  ~Run() override {
+  ~LaneRun() override {
     if (!finished_ && device_.MakeCurrent().ok()) lane_.Drain();
     lane_.set_busy(false);
   }
@@ -67,15 +68,20 @@ class TensorRtEngine final : public Engine {
   const EngineInfo& info() const override { return info_; }
   std::optional<int> device() const override { return device_.info().ordinal; }
   int lanes(Tower tower) const override {
-    return (tower == Tower::kVideo ? video_network_ : text_network_)->lanes();
+    return (tower == Tower::kVideo ? video_plan_ : text_plan_)->lanes();
+  }
+  void SetWake(std::shared_ptr<Wake> wake) override {
+    video_plan_->SetWake(wake);
+    text_plan_->SetWake(wake);
   }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) override;
   Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) override;
 
  private:
-  // Queues what `queue(lane)` does on a free lane. When that fails, nothing is left on the device.
+  // Calls `queue(lane)` with a free lane, then queues the download. After a failure the lane's stream is
+  // idle.
   template <typename Queue>
-  Result<std::unique_ptr<EngineRun>> Begin(Network& network, std::size_t rows, CancelToken& cancel,
+  Result<std::unique_ptr<EngineRun>> Begin(LoadedPlan& plan, std::size_t rows, CancelToken& cancel,
                                            Queue queue);
   Status QueueClips(Lane& lane, std::span<const ClipPtr> clips);
   Status QueueRows(Lane& lane, std::span<const TokenRow> rows);
@@ -88,28 +94,28 @@ class TensorRtEngine final : public Engine {
   const std::int64_t pad_token_id_;
   EngineSignature signature_;
   EngineInfo info_;
-  std::unique_ptr<Network> video_network_;
-  std::unique_ptr<Network> text_network_;
+  std::unique_ptr<LoadedPlan> video_plan_;
+  std::unique_ptr<LoadedPlan> text_plan_;
   bool tao_ = false;
   trt::Range video_range_;  // of "videos"
   trt::Range text_range_;   // of both inputs: [B, S]
   ElementType token_type_{};
-  std::size_t ids_ = 0;  // which of the inputs they are
+  std::size_t ids_ = 0;  // index of the input "input_ids"; the mask is the other one
 };
 
 Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
-  COSMOS_ASSIGN_OR_RETURN(video_network_,
-                          Network::Load(library_, device_, options.video_path, options.host_code));
-  const GraphSpec& graph = video_network_->graph();
+  COSMOS_ASSIGN_OR_RETURN(video_plan_,
+                          LoadedPlan::Load(library_, device_, options.video_path, options.host_code));
+  const GraphSpec& graph = video_plan_->graph();
   COSMOS_ASSIGN_OR_RETURN(auto match, MatchVideo(graph, options.model, options.video_path));
-  const int lanes = video_network_->CountLanes(options.contexts);
+  const int lanes = video_plan_->CountLanes(options.contexts);
   tao_ = match.tao;
-  // A plan may leave open more than the batch; the clips of a model do not.
+  // A plan may have more dynamic dimensions than the batch, but the model's clips have a fixed shape.
   TensorSpec batch = graph.inputs[0];
   const auto& [frames, height, width] = options.model.clip;
   batch.dims = {batch.dims[0], frames, 3, height, width};
   if (tao_) std::swap(batch.dims[1], batch.dims[2]);
-  COSMOS_ASSIGN_OR_RETURN(video_range_, video_network_->RangeOf(std::span(&batch, 1), lanes));
+  COSMOS_ASSIGN_OR_RETURN(video_range_, video_plan_->RangeOf(std::span(&batch, 1), lanes));
   signature_.max_video_batch = static_cast<int>(video_range_.max[0]);
   signature_.video_form = tao_ ? "tao" : "canonical";
   signature_.video_input = Describe(graph.inputs);
@@ -122,20 +128,20 @@ Status TensorRtEngine::LoadVideo(const TensorRtOptions& options) {
   lane.staging = {clips};
   lane.scratch = tao_ ? clips : 0;
   lane.graphs = options.graphs;
-  return video_network_->MakeLanes(lanes, lane);
+  return video_plan_->MakeLanes(lanes, lane);
 }
 
 Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
-  COSMOS_ASSIGN_OR_RETURN(text_network_,
-                          Network::Load(library_, device_, options.text_path, options.host_code));
-  const GraphSpec& graph = text_network_->graph();
+  COSMOS_ASSIGN_OR_RETURN(text_plan_,
+                          LoadedPlan::Load(library_, device_, options.text_path, options.host_code));
+  const GraphSpec& graph = text_plan_->graph();
   COSMOS_ASSIGN_OR_RETURN(
       auto match, MatchText(graph, options.model, std::array{ElementType::kInt64, ElementType::kInt32},
                             options.text_path));
-  const int lanes = text_network_->CountLanes(options.contexts);
+  const int lanes = text_plan_->CountLanes(options.contexts);
   ids_ = graph.inputs[0].name == "input_ids" ? 0 : 1;
   token_type_ = match.type;
-  COSMOS_ASSIGN_OR_RETURN(text_range_, text_network_->RangeOf(graph.inputs, lanes));
+  COSMOS_ASSIGN_OR_RETURN(text_range_, text_plan_->RangeOf(graph.inputs, lanes));
   signature_.max_text_batch = static_cast<int>(text_range_.max[0]);
   signature_.text_input = Describe(graph.inputs);
 
@@ -147,19 +153,19 @@ Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
   lane.embedding_dim = options.model.embedding_dim;
   lane.staging = {bytes, bytes};
   lane.graphs = options.graphs;
-  return text_network_->MakeLanes(lanes, lane);
+  return text_plan_->MakeLanes(lanes, lane);
 }
 
 template <typename Queue>
-Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(Network& network, std::size_t rows,
+Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(LoadedPlan& plan, std::size_t rows,
                                                          CancelToken& cancel, Queue queue) {
-  // What the device has begun cannot be stopped any more.
+  // Checked before queueing: the device cannot stop a run that it has begun.
   if (cancel.cancelled()) return Status(StatusCode::kCancelled, "the run was cancelled before it began");
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
-  Lane* lane = network.FreeLane();
+  Lane* lane = plan.FreeLane();
   if (lane == nullptr) return Status(StatusCode::kInternal, "more runs in flight than the engine has lanes");
-  // Drains the lane when it is destroyed here.
-  auto run = std::make_unique<Run>(device_, *lane, rows);
+  // Drains the lane if it is destroyed on an early return.
+  auto run = std::make_unique<LaneRun>(device_, *lane, rows);
   COSMOS_RETURN_IF_ERROR(queue(*lane));
   COSMOS_RETURN_IF_ERROR(lane->Download(rows));
   return std::unique_ptr<EngineRun>(std::move(run));
@@ -167,7 +173,7 @@ Result<std::unique_ptr<EngineRun>> TensorRtEngine::Begin(Network& network, std::
 
 Result<std::unique_ptr<EngineRun>> TensorRtEngine::BeginVideo(std::span<const ClipPtr> clips,
                                                               CancelToken& cancel) {
-  return Begin(*video_network_, clips.size(), cancel, [&](Lane& lane) { return QueueClips(lane, clips); });
+  return Begin(*video_plan_, clips.size(), cancel, [&](Lane& lane) { return QueueClips(lane, clips); });
 }
 
 Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
@@ -185,13 +191,13 @@ Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
     } else {
       COSMOS_RETURN_IF_ERROR(
           device_.Check(device_.api().MemcpyDtoDAsync(clip, pixels->address(), bytes, lane.stream()),
-                        "copying a clip into its batch"));
+                        "cannot copy a clip into its batch"));
     }
     if (!tao_) continue;
     COSMOS_RETURN_IF_ERROR(preprocessor_->ToTao(clip, lane.input(0) + i * bytes * sizeof(float), shape.frames,
                                                 shape.height, shape.width, lane.stream()));
   }
-  // Rows beyond the clips, where a profile wants more, are whatever the memory holds: nobody reads theirs.
+  // Where a profile requires a larger batch, the additional rows are uninitialised; their output is not used.
   std::vector<std::int64_t> dims = video_range_.max;
   dims[0] = std::max(static_cast<std::int64_t>(clips.size()), video_range_.min[0]);
   return lane.Launch({std::move(dims)});
@@ -199,7 +205,7 @@ Status TensorRtEngine::QueueClips(Lane& lane, std::span<const ClipPtr> clips) {
 
 Result<std::unique_ptr<EngineRun>> TensorRtEngine::BeginText(std::span<const TokenRow> rows,
                                                              CancelToken& cancel) {
-  return Begin(*text_network_, rows.size(), cancel, [&](Lane& lane) { return QueueRows(lane, rows); });
+  return Begin(*text_plan_, rows.size(), cancel, [&](Lane& lane) { return QueueRows(lane, rows); });
 }
 
 Status TensorRtEngine::QueueRows(Lane& lane, std::span<const TokenRow> rows) {
@@ -233,8 +239,8 @@ Status TensorRtEngine::QueueRows(Lane& lane, std::span<const TokenRow> rows) {
   return lane.Launch({{batch, length}, {batch, length}});
 }
 
-// The first token of every row counts, also of the rows beyond ours: a mask of zeros alone would divide by
-// zero.
+// Unmasks the first token of every row, including rows that only fill the batch: a mask of zeros would divide
+// by zero.
 template <typename Integer>
 void TensorRtEngine::WriteRows(Lane& lane, std::span<const TokenRow> rows, std::size_t tokens,
                                std::size_t length) const {

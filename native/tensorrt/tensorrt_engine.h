@@ -1,4 +1,4 @@
-// The engine on TensorRT: a plan for the video graph, one for the text graph, on one GPU.
+// The engine on TensorRT: one plan for the video graph, one for the text graph, on one GPU.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,14 @@ struct TensorRtOptions {
   std::string text_path;
   ModelShape model;
   std::int64_t pad_token_id = 0;
-  int contexts = 2;        // of each tower, >= 1; no more than the plan has profiles
-  bool graphs = true;      // replay runs as CUDA graphs where that works
-  bool host_code = false;  // plans may bring code that runs in this process
+  int contexts = 2;        // lanes of each tower, >= 1; at most one per profile of a plan with dynamic shapes
+  bool graphs = true;      // replay runs as CUDA graphs where possible
+  bool host_code = false;  // plans may contain code that runs in this process
 };
 
-// `preprocessor` is of the same device. Of a Gpu: CreateTensorRtEngine(gpu->device(), {gpu,
-// &gpu->preprocessor()}, options). Fails with kLibrary (the library, or a plan of another version of it),
-// kModel (a plan that is corrupt, for another GPU, or none that we know), kOutOfMemory, kDeviceLost.
+// `preprocessor` must be of the same device; for a Gpu, pass {gpu, &gpu->preprocessor()}. Fails with kLibrary
+// (the library cannot be used, or another version built the plan), kModel (a plan is corrupt, for another
+// GPU, or not of a known form), kOutOfMemory or kDeviceLost.
 Result<std::unique_ptr<Engine>> CreateTensorRtEngine(const cuda::Device& device,
                                                      std::shared_ptr<const cuda::Preprocessor> preprocessor,
                                                      const TensorRtOptions& options);

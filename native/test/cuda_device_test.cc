@@ -45,7 +45,7 @@ TEST(CudaDevice, OrdinalsAreThoseOfVisibleDevices) {
   for (const auto& [visible, names] : std::vector<std::pair<std::string, std::vector<std::string>>>{
            {"2,0", {"C", "A"}},
            {"1", {"B"}},
-           {"0,7,1", {"A"}},  // as the driver: nothing after what it does not know
+           {"0,7,1", {"A"}},  // like the driver, ignores everything after an unknown entry
            {"GPU-f0e3d6c9-bcaf-a295-887b-6e6154473a02,0", {"C", "A"}}}) {
     const ScopedVariable variable("CUDA_VISIBLE_DEVICES", visible);
     Driver& driver = *Driver::Open(FreshFakeCuda()).value();
@@ -55,7 +55,7 @@ TEST(CudaDevice, OrdinalsAreThoseOfVisibleDevices) {
   }
 }
 
-TEST(CudaDevice, RefusesOneThatIsNotThere) {
+TEST(CudaDevice, RejectsAnOrdinalThatDoesNotExist) {
   Driver& driver = *Driver::Open(FreshFakeCuda()).value();
   for (const int ordinal : {-1, 1, 1000}) {
     auto device = Device::Open(driver, ordinal);
@@ -81,7 +81,7 @@ TEST(CudaDevice, OpensAgainAfterAFailure) {
   EXPECT_EQ(Device::Open(driver, 0).value(), device.value());
 }
 
-TEST(CudaDevice, WhatItOwnsIsFreedOnAnyThread) {
+TEST(CudaDevice, OwnersFreeOnAnyThread) {
   const FakeDevice gpu;
   {
     auto buffer = DeviceBuffer::Allocate(gpu.device, 3 * kMiB).value();
@@ -106,7 +106,7 @@ TEST(CudaDevice, WhatItOwnsIsFreedOnAnyThread) {
   EXPECT_EQ(gpu.fake.live_handles(), 0);
 }
 
-TEST(CudaDevice, AssignmentFreesWhatWasThere) {
+TEST(CudaDevice, AssignmentFreesThePreviousBuffer) {
   const FakeDevice gpu;
   auto buffer = DeviceBuffer::Allocate(gpu.device, 100).value();
   buffer = DeviceBuffer::Allocate(gpu.device, 200).value();
@@ -116,7 +116,7 @@ TEST(CudaDevice, AssignmentFreesWhatWasThere) {
   EXPECT_EQ(gpu.fake.live_bytes(0), 0);
 }
 
-TEST(CudaDevice, FailuresOfItsOwners) {
+TEST(CudaDevice, AllocationFailuresHaveTypes) {
   const FakeDevice gpu;
   const auto code_of = [](auto result) { return result.ok() ? StatusCode::kOk : result.status().code(); };
   {
@@ -135,13 +135,14 @@ TEST(CudaDevice, FailuresOfItsOwners) {
   }
   const auto status = DeviceBuffer::Allocate(gpu.device, 9000 * kMiB).status();
   EXPECT_EQ(status.code(), StatusCode::kOutOfMemory);
-  EXPECT_EQ(status.message(),
-            "no 9437184000 bytes of GPU memory: CUDA_ERROR_OUT_OF_MEMORY (said by the double of libcuda)");
+  EXPECT_EQ(
+      status.message(),
+      "cannot allocate 9437184000 bytes of GPU memory: CUDA_ERROR_OUT_OF_MEMORY (from the fake libcuda)");
   EXPECT_EQ(gpu.fake.live_bytes(0), 0);
   EXPECT_EQ(gpu.fake.live_handles(), 0);
 }
 
-TEST(CudaDevice, SeveralHaveMemoryOfTheirOwn) {
+TEST(CudaDevice, DevicesHaveSeparateMemory) {
   const ScopedVariable devices("COSMOS_FAKE_CUDA_DEVICES", "A:9.0:64;B:9.0:64");
   const FakeDevice first;
   Device& second = *Device::Open(first.driver, 1).value();
@@ -154,7 +155,7 @@ TEST(CudaDevice, SeveralHaveMemoryOfTheirOwn) {
   EXPECT_TRUE(DeviceBuffer::Allocate(second, 10 * kMiB).ok());
 }
 
-TEST(CudaDevice, IsLostForGood) {
+TEST(CudaDevice, StaysLost) {
   const FakeDevice gpu;
   auto buffer = DeviceBuffer::Allocate(gpu.device, 100).value();
   auto stream = cuda::MakeStream(gpu.device).value();
@@ -171,10 +172,10 @@ TEST(CudaDevice, IsLostForGood) {
   EXPECT_TRUE(gpu.device.lost());
   EXPECT_EQ(DeviceBuffer::Allocate(gpu.device, 1).status().code(), StatusCode::kDeviceLost);
   EXPECT_EQ(cuda::MakeStream(gpu.device).status().code(), StatusCode::kDeviceLost);
-  // What was there is destroyed without a word, and nothing else can be done about it.
+  // The owners are destroyed silently: nothing can be freed on a lost device.
 }
 
-TEST(BufferPool, KeepsWhatIsHandedBack) {
+TEST(BufferPool, ReusesReturnedBuffers) {
   const FakeDevice gpu;
   const auto pool = std::make_shared<BufferPool>(gpu.device, 250);
   const CUdeviceptr address = pool->Take(100).value()->address();
@@ -193,7 +194,7 @@ TEST(BufferPool, KeepsWhatIsHandedBack) {
   EXPECT_EQ(gpu.fake.live_bytes(0), 0);
 }
 
-TEST(BufferPool, KeepsWhatCameBackLast) {
+TEST(BufferPool, KeepsTheBuffersReturnedLast) {
   const FakeDevice gpu;
   const auto pool = std::make_shared<BufferPool>(gpu.device, 250);
   for (const std::size_t bytes : {60, 61, 62, 63, 120}) pool->Take(bytes).value().reset();
@@ -201,13 +202,13 @@ TEST(BufferPool, KeepsWhatCameBackLast) {
   const int allocated = gpu.fake.calls("cuMemAlloc_v2");
   pool->Take(120).value().reset();
   pool->Take(63).value().reset();
-  EXPECT_EQ(gpu.fake.calls("cuMemAlloc_v2"), allocated) << "sizes of long ago must not keep new ones out";
-  // Larger than all that may be kept.
+  EXPECT_EQ(gpu.fake.calls("cuMemAlloc_v2"), allocated) << "old sizes must not crowd out new ones";
+  // Larger than the limit of idle bytes.
   pool->Take(251).value().reset();
   EXPECT_EQ(gpu.fake.live_bytes(0), 62 + 63 + 120);
 }
 
-TEST(BufferPool, GivesUpItsIdleMemoryBeforeItFails) {
+TEST(BufferPool, FreesIdleBuffersBeforeItFails) {
   const ScopedVariable devices("COSMOS_FAKE_CUDA_DEVICES", "A:9.0:64");
   const FakeDevice gpu;
   const auto pool = std::make_shared<BufferPool>(gpu.device, 64 * kMiB);
@@ -221,7 +222,7 @@ TEST(BufferPool, GivesUpItsIdleMemoryBeforeItFails) {
   EXPECT_EQ(pool->Allocate(30 * kMiB).status().code(), StatusCode::kOutOfMemory);
 }
 
-TEST(BufferPool, LivesUntilItsBuffersAreBack) {
+TEST(BufferPool, LivesUntilItsBuffersAreReturned) {
   const FakeDevice gpu;
   auto pool = std::make_shared<BufferPool>(gpu.device, kMiB);
   auto buffer = pool->Take(100).value();

@@ -27,7 +27,7 @@ void ExpectContains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
 }
 
-TEST(CudaDriver, OpensOnce) {
+TEST(CudaDriver, IsOpenedOnce) {
   const ScopedVariable devices("COSMOS_FAKE_CUDA_DEVICES", "A:9.0:64;B:8.9:64");
   const std::string path = FreshFakeCuda();
   auto driver = Driver::Open(path);
@@ -40,14 +40,14 @@ TEST(CudaDriver, OpensOnce) {
   EXPECT_EQ(test::FakeCuda(path).calls("cuInit"), 1);
 }
 
-TEST(CudaDriver, SaysWhichLibraryIsMissing) {
+TEST(CudaDriver, ReportsTheMissingLibrary) {
   const Status missing = OpenError("/nonexistent/libcuda.so.1");
   EXPECT_EQ(missing.code(), StatusCode::kLibrary);
   ExpectContains(missing.message(), "/nonexistent/libcuda.so.1");
   EXPECT_EQ(OpenError("libcuda.so.1").code(), StatusCode::kInvalidArgument);
 }
 
-// In a process of its own: the loader also finds what is loaded already.
+// In its own process, because the loader also finds libraries that are loaded already.
 TEST(CudaDriverDeathTest, LooksWhereTheLoaderLooks) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto open_and_say = [] {
@@ -64,21 +64,21 @@ TEST(CudaDriverDeathTest, LooksWhereTheLoaderLooks) {
               "library: the library libcuda.so.1 cannot be opened");
 }
 
-TEST(CudaDriver, SaysWhichFunctionIsMissing) {
+TEST(CudaDriver, ReportsTheMissingFunction) {
   const Status status = OpenError(COSMOS_FAKES "/cuda/libcuda-old.so");
   EXPECT_EQ(status.code(), StatusCode::kLibrary);
   ExpectContains(status.message(), "libcuda-old.so");
   ExpectContains(status.message(), "it does not export cuGetErrorName; a driver for CUDA 11.4 or newer does");
 }
 
-TEST(CudaDriver, MayStartLater) {
+TEST(CudaDriver, OpensAgainAfterAFailure) {
   const std::string path = FreshFakeCuda();
   constexpr std::array kFaults = {
-      std::pair{"cuInit=999@1", "does not start: CUDA_ERROR_UNKNOWN"},
-      std::pair{"cuInit=802@1", "does not start: CUDA_ERROR_SYSTEM_NOT_READY"},
-      std::pair{"cuInit=34@1", "does not start: CUDA_ERROR_STUB_LIBRARY"},
-      std::pair{"cuDriverGetVersion=999@1", "does not tell its version: CUDA_ERROR_UNKNOWN"},
-      std::pair{"cuDeviceGetCount=999@1", "does not count its devices: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuInit=999@1", "cannot be initialised: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuInit=802@1", "cannot be initialised: CUDA_ERROR_SYSTEM_NOT_READY"},
+      std::pair{"cuInit=34@1", "cannot be initialised: CUDA_ERROR_STUB_LIBRARY"},
+      std::pair{"cuDriverGetVersion=999@1", "does not report its version: CUDA_ERROR_UNKNOWN"},
+      std::pair{"cuDeviceGetCount=999@1", "does not report its device count: CUDA_ERROR_UNKNOWN"},
   };
   for (const auto& [fault, message] : kFaults) {
     const ScopedFaults faults(fault);
@@ -102,7 +102,7 @@ TEST(CudaDriver, NeedsADevice) {
   }
 }
 
-TEST(CudaDriver, TypesItsErrors) {
+TEST(CudaDriver, ErrorsHaveTypes) {
   Driver& driver = *Driver::Open(FreshFakeCuda()).value();
   const auto check = [&](int number) {
     return driver.Check(static_cast<CUresult>(number), "the work", StatusCode::kEngine);
@@ -115,7 +115,7 @@ TEST(CudaDriver, TypesItsErrors) {
     EXPECT_EQ(check(number).code(), StatusCode::kDeviceLost) << number;
 
   const Status illegal = check(700);
-  EXPECT_EQ(illegal.message(), "the work: CUDA_ERROR_ILLEGAL_ADDRESS (said by the double of libcuda)");
+  EXPECT_EQ(illegal.message(), "the work: CUDA_ERROR_ILLEGAL_ADDRESS (from the fake libcuda)");
   EXPECT_EQ(std::get<double>(illegal.details().at(1).second), 700);
   EXPECT_EQ(check(1023).message(), "the work: an unknown CUDA error (no description)");
 }

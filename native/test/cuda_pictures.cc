@@ -17,7 +17,7 @@ constexpr std::array kColorspaces = {AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT709,    
                                      AVCOL_SPC_BT2020_NCL,  AVCOL_SPC_BT2020_CL};
 constexpr std::array kRanges = {AVCOL_RANGE_UNSPECIFIED, AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG};
 
-// Waves with noise on them; some planes are all noise, which also reaches every corner of YUV.
+// Waves with noise; some planes are pure noise, which covers all of the YUV range.
 ff::Frame MakePicture(const PictureFormat& format, int width, int height, Random& random) {
   ff::Frame frame(av_frame_alloc());
   frame->width = width;
@@ -62,7 +62,8 @@ Orientation RandomOrientation(Random& random) {
 
 }  // namespace
 
-// What NVDEC would have in device memory: NV12, P016 or YUV444, its samples of 16 bits shifted up.
+// A picture in device memory as NVDEC outputs it: NV12, P016 or YUV444, with 16-bit samples in the upper
+// bits.
 class PictureBatch::Upload {
  public:
   Upload(const FakeDevice& gpu, const PictureFormat& format, const AVFrame& frame, Random& random) {

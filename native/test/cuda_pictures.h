@@ -1,4 +1,4 @@
-// Random YUV pictures in the double's device memory, and what the CPU path makes of them.
+// Random YUV pictures in the fake's device memory, and the CPU path's result for them.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ inline constexpr std::array kPictureFormats = {
 class Random {
  public:
   explicit Random(std::uint32_t seed) : engine_(seed) {}
-  // Both ends included.
+  // Uniform in [low, high].
   int operator()(int low, int high) { return std::uniform_int_distribution(low, high)(engine_); }
   template <typename T, std::size_t n>
   const T& Of(const std::array<T, n>& values) {
@@ -37,7 +37,7 @@ class Random {
   std::mt19937 engine_;
 };
 
-// Kernels, memory and a stream.
+// The preprocessor with a buffer pool and a stream.
 struct Pipeline {
   explicit Pipeline(const FakeDevice& gpu, std::size_t idle_bytes = std::size_t{1} << 20);
   std::shared_ptr<cuda::Preprocessor> preprocessor;
@@ -51,16 +51,16 @@ class PictureBatch {
   PictureBatch(const FakeDevice& gpu, int width, int height);
   ~PictureBatch();
 
-  // A picture of waves and noise, with random tags, pitches and orientation.
+  // Adds a picture of waves and noise with random tags, pitches and orientation.
   void Add(const PictureFormat& format, int width, int height, Random& random);
-  // Bytes of all targets.
+  // Size of all targets.
   std::size_t bytes() const { return expected_.size(); }
-  // What the CPU path makes of them, [pictures, 3, height, width].
+  // The CPU path's result, [pictures, 3, height, width].
   const std::vector<std::uint8_t>& expected() const { return expected_; }
 
-  // Queues all of them into `out`.
+  // Queues the conversion of all pictures into `out`.
   Result<std::shared_ptr<const void>> Start(const Pipeline& pipeline, CUdeviceptr out) const;
-  // Runs them and returns what is then in the targets; fails the test on an error.
+  // Converts all pictures and returns the targets; fails the test on an error.
   std::vector<std::uint8_t> Run(const Pipeline& pipeline) const;
 
  private:

@@ -1,4 +1,4 @@
-// The kernels, run on the host by the double of libcuda, against the CPU path.
+// Compares the kernels, which the fake libcuda runs on the host, with the CPU path.
 #include "cuda/preprocess.h"
 
 #include <gtest/gtest.h>
@@ -25,11 +25,11 @@ using test::Random;
 using test::ScopedFaults;
 using test::ScopedVariable;
 
-// Of samples, by how far they are from the CPU's.
+// Counts samples by their distance from the CPU path.
 class Differences {
  public:
-  void Add(const std::vector<std::uint8_t>& ours, const std::vector<std::uint8_t>& expected) {
-    for (std::size_t i = 0; i < ours.size(); ++i) ++counts_[std::abs(ours[i] - expected[i])];
+  void Add(const std::vector<std::uint8_t>& found, const std::vector<std::uint8_t>& expected) {
+    for (std::size_t i = 0; i < found.size(); ++i) ++counts_[std::abs(found[i] - expected[i])];
   }
   void Print(const std::string& what) const {
     std::int64_t total = 0;
@@ -46,7 +46,7 @@ class Differences {
   std::array<std::int64_t, 256> counts_{};
 };
 
-// swscale's two steps and Pillow's two passes are computed in the same integers, so nothing may differ.
+// Both compute swscale's two steps and Pillow's two passes in the same integers, so nothing may differ.
 TEST(CudaPreprocess, EqualsTheCpuPath) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
@@ -58,15 +58,15 @@ TEST(CudaPreprocess, EqualsTheCpuPath) {
       const int pictures = random(1, 3);
       for (int picture = 0; picture < pictures; ++picture)
         batch.Add(format, random(1, 150), random(1, 150), random);
-      const auto ours = batch.Run(pipeline);
-      differences.Add(ours, batch.expected());
-      EXPECT_TRUE(ours == batch.expected());
+      const auto found = batch.Run(pipeline);
+      differences.Add(found, batch.expected());
+      EXPECT_TRUE(found == batch.expected());
     }
     differences.Print(av_get_pix_fmt_name(format.pixels));
   }
 }
 
-// Not the source but what NVRTC made of it, instruction by instruction.
+// Interprets the committed PTX instead of compiling its source.
 TEST(CudaPreprocess, ThePtxEqualsTheCpuPath) {
   const ScopedVariable interpret("COSMOS_FAKE_CUDA_INTERPRET", "1");
   const FakeDevice gpu;
@@ -77,16 +77,16 @@ TEST(CudaPreprocess, ThePtxEqualsTheCpuPath) {
     for (int i = 0; i < 12; ++i) {
       PictureBatch batch(gpu, random(1, 20), random(1, 20));
       for (int picture = 0; picture < 2; ++picture) batch.Add(format, random(1, 40), random(1, 40), random);
-      const auto ours = batch.Run(pipeline);
-      differences.Add(ours, batch.expected());
-      EXPECT_TRUE(ours == batch.expected());
+      const auto found = batch.Run(pipeline);
+      differences.Add(found, batch.expected());
+      EXPECT_TRUE(found == batch.expected());
     }
     differences.Print(std::string("interpreted PTX, ") + av_get_pix_fmt_name(format.pixels));
   }
 }
 
-// 720 lines is where untagged pictures change their matrix.
-TEST(CudaPreprocess, EqualsTheCpuPathAtTheSizesOfVideo) {
+// The default matrix of untagged pictures changes at 720 lines.
+TEST(CudaPreprocess, EqualsTheCpuPathAtVideoSizes) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
   Random random(6);
@@ -94,20 +94,20 @@ TEST(CudaPreprocess, EqualsTheCpuPathAtTheSizesOfVideo) {
   for (const auto& [width, height] : {std::pair{640, 360}, {853, 480}, {1281, 719}, {1280, 720}}) {
     PictureBatch batch(gpu, 224, 224);
     batch.Add(random.Of(kPictureFormats), width, height, random);
-    const auto ours = batch.Run(pipeline);
-    differences.Add(ours, batch.expected());
-    EXPECT_TRUE(ours == batch.expected()) << width << " x " << height;
+    const auto found = batch.Run(pipeline);
+    differences.Add(found, batch.expected());
+    EXPECT_TRUE(found == batch.expected()) << width << " x " << height;
   }
   differences.Print("sizes of video to 224 x 224");
 }
 
-TEST(CudaPreprocess, TakesMorePicturesThanALaunch) {
+TEST(CudaPreprocess, TakesMorePicturesThanOneLaunchCan) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
   Random random(7);
   PictureBatch batch(gpu, 9, 7);
   for (int i = 0; i < 75; ++i) {
-    // Runs of one size, of which one is longer than a launch takes.
+    // Groups of equal size, one of which exceeds a launch.
     const int size = i < 40 ? 16 : 10 + i / 9;
     batch.Add(random.Of(kPictureFormats), size, size, random);
   }
@@ -115,10 +115,10 @@ TEST(CudaPreprocess, TakesMorePicturesThanALaunch) {
   EXPECT_LT(gpu.fake.calls("cuLaunchKernel"), 2 * 75);
 }
 
-TEST(CudaPreprocess, QueuesAndDoesNotWait) {
+TEST(CudaPreprocess, QueuesWithoutWaiting) {
   const ScopedVariable keep_going("COSMOS_FAKE_CUDA_KEEP_GOING", "1");
   const FakeDevice gpu;
-  const Pipeline pipeline(gpu, 0);  // a pool that keeps nothing, so that giving back is freeing
+  const Pipeline pipeline(gpu, 0);  // its pool keeps nothing, so a returned buffer is freed
   Random random(8);
   PictureBatch batch(gpu, 20, 20);
   batch.Add(kPictureFormats[0], 64, 48, random);
@@ -132,7 +132,7 @@ TEST(CudaPreprocess, QueuesAndDoesNotWait) {
             std::string::npos);
 }
 
-TEST(CudaPreprocess, UploadsTheWeightsOfASizeOnce) {
+TEST(CudaPreprocess, UploadsTheFilterOfASizeOnce) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
   Random random(9);
@@ -149,8 +149,8 @@ TEST(CudaPreprocess, UploadsTheWeightsOfASizeOnce) {
   EXPECT_EQ(uploads_of(50, 41), 1);
 }
 
-// A crowd of sizes must not fill the card.
-TEST(CudaPreprocess, ForgetsTheWeightsOfOldSizes) {
+// Many sizes must not fill the GPU's memory.
+TEST(CudaPreprocess, FreesTheFiltersOfOldSizes) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu, 0);
   Random random(10);
@@ -191,7 +191,7 @@ struct Fault {
   StatusCode code;
 };
 
-// Fails the n-th call of a function, for every n that there is.
+// Fails the n-th call of each function, for every n.
 TEST(CudaPreprocess, SurvivesEveryFailureOfTheDriver) {
   for (const std::string function : {"cuCtxSetCurrent", "cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2",
                                      "cuStreamSynchronize", "cuLaunchKernel"}) {
@@ -218,7 +218,7 @@ TEST(CudaPreprocess, SurvivesEveryFailureOfTheDriver) {
       EXPECT_EQ(gpu.fake.pending(), 0) << function << " " << call;
       EXPECT_TRUE(batch.Run(pipeline) == batch.expected()) << "after " << function << " " << call;
       pipeline.pool->Trim();
-      // What stays is the weights of four sizes.
+      // Only the filters of four sizes remain.
       EXPECT_LT(gpu.fake.live_bytes(0), before + 4 * 12 * 4 * 20) << function << " " << call;
       EXPECT_FALSE(gpu.device.lost());
     }
@@ -226,7 +226,7 @@ TEST(CudaPreprocess, SurvivesEveryFailureOfTheDriver) {
   }
 }
 
-TEST(CudaPreprocess, TypesWhatTheDriverSays) {
+TEST(CudaPreprocess, ErrorsHaveTypes) {
   for (const Fault& fault : {Fault{2, StatusCode::kOutOfMemory}, {700, StatusCode::kDeviceLost}}) {
     const FakeDevice gpu;
     const Pipeline pipeline(gpu);
@@ -240,7 +240,7 @@ TEST(CudaPreprocess, TypesWhatTheDriverSays) {
   }
 }
 
-TEST(CudaPreprocess, AKernelThatFailsIsReportedByTheWait) {
+TEST(CudaPreprocess, WaitingReportsAFailedKernel) {
   const FakeDevice gpu;
   const Pipeline pipeline(gpu);
   Random random(13);
@@ -253,7 +253,7 @@ TEST(CudaPreprocess, AKernelThatFailsIsReportedByTheWait) {
   EXPECT_EQ(gpu.device.api().StreamSynchronize(pipeline.stream.get()), 700);
 }
 
-TEST(CudaPreprocess, LoadingSaysWhatIsWrong) {
+TEST(CudaPreprocess, LoadingReportsTheCause) {
   struct Case {
     const char* variable;
     const char* value;
@@ -276,7 +276,7 @@ TEST(CudaPreprocess, LoadingSaysWhatIsWrong) {
   }
 }
 
-TEST(CudaPreprocess, MakesTheInputOfTaosGraphs) {
+TEST(CudaPreprocess, ConvertsClipsForTaoGraphs) {
   const ScopedVariable interpret("COSMOS_FAKE_CUDA_INTERPRET", "1");
   constexpr int kFrames = 3;
   constexpr int kHeight = 5;

@@ -47,7 +47,7 @@ FakeCuda::FakeCuda(const std::string& path) : library_(dlopen(path.c_str(), RTLD
 
 void* FakeCuda::FindAddress(const char* symbol) const {
   void* address = dlsym(library_, symbol);
-  if (!address) ADD_FAILURE() << "the double has no " << symbol;
+  if (!address) ADD_FAILURE() << "the fake libcuda has no " << symbol;
   return address;
 }
 

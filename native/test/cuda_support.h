@@ -1,4 +1,4 @@
-// What the tests of native/cuda share: the double of libcuda (test/fakes/cuda) and the environment it reads.
+// Helpers for tests of native/cuda: the fake libcuda (test/fakes/cuda) and the environment that it reads.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace cosmos::test {
 
-// A variable of the environment for as long as this lives.
+// Sets an environment variable and restores it when destroyed.
 class ScopedVariable {
  public:
   ScopedVariable(std::string name, const std::string& value) : name_(std::move(name)) {
@@ -33,18 +33,18 @@ class ScopedVariable {
   std::optional<std::string> before_;
 };
 
-// As COSMOS_FAKE_FAULTS: "cuMemAlloc_v2=2@3".
+// Injects faults, in the syntax of COSMOS_FAKE_FAULTS: "cuMemAlloc_v2=2@3".
 class ScopedFaults : public ScopedVariable {
  public:
   explicit ScopedFaults(const std::string& faults) : ScopedVariable("COSMOS_FAKE_FAULTS", faults) {}
 };
 
-// The double as the file that the build made.
+// The file that the build made.
 std::string FakeCudaPath();
-// A copy of that file with devices of its own (COSMOS_FAKE_CUDA_DEVICES), which no other test has seen.
+// A copy of that file, which has its own state and reads COSMOS_FAKE_CUDA_DEVICES anew.
 std::string FreshFakeCuda();
 
-// The double's own functions; `path` must be open already. See test/fakes/cuda/fake_cuda.h.
+// The functions that the fake adds (test/fakes/cuda/fake_cuda.h). `path` must be open already.
 class FakeCuda {
  public:
   explicit FakeCuda(const std::string& path);
@@ -57,7 +57,7 @@ class FakeCuda {
   const char* (*errors)() = nullptr;
   void (*reset)() = nullptr;
 
-  // A function of the driver or of the double.
+  // Any function that the fake exports.
   template <typename Function>
   Function Find(const char* symbol) const {
     return reinterpret_cast<Function>(FindAddress(symbol));
@@ -68,7 +68,7 @@ class FakeCuda {
   void* library_;
 };
 
-// A fresh double and its first device, open and current. Ends the process when that fails.
+// A fresh fake and its first device, open and current. Aborts if that fails.
 struct FakeDevice {
   FakeDevice();
   const std::string path;

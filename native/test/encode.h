@@ -1,4 +1,4 @@
-// Begins a run and waits for its end.
+// Helpers that begin a run and wait for its result.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// The executor over an engine whose runs go on by themselves, as those of a GPU do.
+// Tests of the executor with an engine whose runs are asynchronous, like those of a GPU.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -21,7 +21,7 @@ using Vectors = Result<std::vector<float>>;
 
 constexpr ClipShape kShape{1, 2, 2};
 
-// What the test and the engine's runs share. A run is ready once its first token, or -1 for video, is
+// State that the test shares with the engine's runs. A run is ready once its first token, or -1 for video, is
 // released.
 struct Device {
   std::mutex mutex;
@@ -34,9 +34,14 @@ struct Device {
     return Status();
   };
 
+  std::shared_ptr<Wake> wake;
+  bool announces = true;  // the end of its runs
+  std::atomic<int> queries = 0;
+
   void Release(std::int64_t first) {
     const std::lock_guard lock(mutex);
     released[first] = true;
+    if (announces && wake) wake->Set();
   }
   bool IsReleased(std::int64_t first) {
     const std::lock_guard lock(mutex);
@@ -56,7 +61,10 @@ class FakeRun final : public EngineRun {
     device_.most_in_flight = std::max(now, device_.most_in_flight.load());
   }
   ~FakeRun() override { --device_.in_flight; }
-  bool Ready() override { return device_.IsReleased(first_); }
+  bool Ready() override {
+    ++device_.queries;
+    return device_.IsReleased(first_);
+  }
   Result<std::vector<float>> Finish() override {
     if (Status status = device_.fail(first_, batch_); !status.ok()) return status;
     return std::vector<float>(batch_, 1.0F);
@@ -78,6 +86,10 @@ class LaneEngine final : public Engine {
   const EngineSignature& signature() const override { return signature_; }
   const EngineInfo& info() const override { return info_; }
   std::optional<int> device() const override { return 1; }
+  void SetWake(std::shared_ptr<Wake> wake) override {
+    const std::lock_guard lock(device_.mutex);
+    device_.wake = std::move(wake);
+  }
   int lanes(Tower tower) const override { return tower == Tower::kText ? 2 : 1; }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken&) override {
     return Begin(-1, clips.size());
@@ -129,14 +141,14 @@ StatusCode CodeOf(Submitted& submitted) {
   return vectors.ok() ? StatusCode::kOk : vectors.status().code();
 }
 
-TEST(ExecutorLanes, WorksOnAsManyRunsOfATowerAsItHasLanes) {
+TEST(ExecutorLanes, RunsAsManyJobsOfATowerAsItHasLanes) {
   Device device;
   Executor executor(std::make_unique<LaneEngine>(device));
   std::vector<Submitted> jobs;
   for (const int token : {1, 2, 3}) jobs.push_back(SubmitText(executor, {token}));
   EXPECT_TRUE(jobs[2].Waits());
   EXPECT_EQ(device.Begun(), (std::vector<std::int64_t>{1, 2}));
-  // They end in any order, and the next begins at once.
+  // Runs may end in any order; the next one begins at once.
   device.Release(2);
   EXPECT_EQ(CodeOf(jobs[1]), StatusCode::kOk);
   device.Release(3);
@@ -147,7 +159,27 @@ TEST(ExecutorLanes, WorksOnAsManyRunsOfATowerAsItHasLanes) {
   EXPECT_EQ(device.most_in_flight, 2);
 }
 
-TEST(ExecutorLanes, ATextDoesNotWaitBehindVideosThatHaveNoLane) {
+TEST(ExecutorLanes, ARunIsNotQueriedUntilItsEndIsAnnounced) {
+  Device device;
+  Executor executor(std::make_unique<LaneEngine>(device));
+  Submitted job = SubmitText(executor, {1});
+  std::this_thread::sleep_for(300ms);
+  EXPECT_LE(device.queries, 20);  // an executor that polls makes thousands
+  device.Release(1);
+  EXPECT_EQ(CodeOf(job), StatusCode::kOk);
+}
+
+TEST(ExecutorLanes, ARunEndsOnADeviceThatDoesNotAnnounceIt) {
+  Device device;
+  device.announces = false;
+  Executor executor(std::make_unique<LaneEngine>(device));
+  Submitted job = SubmitText(executor, {1});
+  EXPECT_TRUE(job.Waits());
+  device.Release(1);
+  EXPECT_EQ(CodeOf(job), StatusCode::kOk);
+}
+
+TEST(ExecutorLanes, TextDoesNotWaitForVideosThatHaveNoLane) {
   Device device;
   Executor executor(std::make_unique<LaneEngine>(device));
   Submitted first = SubmitClip(executor);
@@ -162,7 +194,7 @@ TEST(ExecutorLanes, ATextDoesNotWaitBehindVideosThatHaveNoLane) {
   EXPECT_EQ(CodeOf(second), StatusCode::kOk);
 }
 
-TEST(ExecutorLanes, ACancelledRunIsAnsweredWhenTheDeviceHasLetGo) {
+TEST(ExecutorLanes, ACancelledRunCompletesOnceTheDeviceHasFinished) {
   Device device;
   Executor executor(std::make_unique<LaneEngine>(device));
   Submitted running = SubmitText(executor, {1});
@@ -187,7 +219,7 @@ TEST(ExecutorLanes, OutOfMemoryHalvesTheBatchOnce) {
   ASSERT_TRUE(vectors.ok()) << vectors.status().message();
   EXPECT_EQ(vectors.value().size(), 5);
   EXPECT_EQ(device.batches, (std::vector<std::size_t>{5, 2, 2, 1}));
-  // It stays that small, and a second time is an error.
+  // The batch stays that small, and running out of memory again is an error.
   device.batches.clear();
   device.fail = [](std::int64_t, std::size_t) { return Status(StatusCode::kOutOfMemory, "no memory"); };
   Submitted next = SubmitText(executor, {1, 2, 3, 4});
@@ -195,7 +227,7 @@ TEST(ExecutorLanes, OutOfMemoryHalvesTheBatchOnce) {
   EXPECT_EQ(device.batches, std::vector<std::size_t>{2});
 }
 
-TEST(ExecutorLanes, ALostDeviceFailsWhatRunsAndWhatComesLater) {
+TEST(ExecutorLanes, ALostDeviceFailsRunningAndLaterJobs) {
   Device device;
   device.fail = [](std::int64_t, std::size_t) { return Status(StatusCode::kDeviceLost, "gone"); };
   Executor executor(std::make_unique<LaneEngine>(device));
@@ -204,7 +236,7 @@ TEST(ExecutorLanes, ALostDeviceFailsWhatRunsAndWhatComesLater) {
   while (device.Begun().size() < 2) std::this_thread::yield();
   device.Release(1);
   EXPECT_EQ(CodeOf(jobs[0]), StatusCode::kDeviceLost);
-  // The other lane's run is asked too: it answers once the driver does.
+  // The run of the other lane fails as well, once the driver reports the error for it.
   device.Release(2);
   for (Submitted* job : {&jobs[1], &jobs[2]}) EXPECT_EQ(CodeOf(*job), StatusCode::kDeviceLost);
   Submitted later = SubmitClip(executor);
@@ -223,7 +255,7 @@ class PixelsOn final : public DevicePixels {
   int device_;
 };
 
-TEST(ExecutorLanes, TakesClipsOfItsOwnGpuOnly) {
+TEST(ExecutorLanes, TakesClipsOnItsOwnGpuOnly) {
   Device device;
   device.Release(-1);
   Executor executor(std::make_unique<LaneEngine>(device));
@@ -239,7 +271,7 @@ TEST(ExecutorLanes, TakesClipsOfItsOwnGpuOnly) {
   EXPECT_EQ(refused.status().message(), "clip 0 lies in the memory of GPU 0; the engine runs on GPU 1");
 }
 
-TEST(ExecutorLanes, DestructionWaitsForWhatTheDeviceStillDoes) {
+TEST(ExecutorLanes, DestructionWaitsForTheDevice) {
   Device device;
   Submitted running;
   std::thread release;

@@ -24,7 +24,7 @@ using Vectors = Result<std::vector<float>>;
 constexpr ClipShape kShape{2, 4, 4};
 constexpr int kDim = 2;
 
-// Encodes a row as the two coordinates that `vector` makes of its first token; blocks while `gate` says so.
+// Encodes a row as `vector` of its first token, after calling `gate`, which may block.
 class FakeEngine final : public BlockingEngine {
  public:
   explicit FakeEngine(int max_text_batch = 0) {
@@ -73,7 +73,7 @@ Submitted Submit(Executor& executor, decltype(EncodeJob::input) input,
   Submitted submitted{cancel ? cancel : std::make_shared<CancelToken>(), promise->get_future()};
   executor.Submit({std::move(input), submitted.cancel, [promise](Vectors vectors) {
                      promise->set_value(std::move(vectors));
-                   }});  // throws if twice
+                   }});  // throws when called twice
   return submitted;
 }
 
@@ -85,7 +85,7 @@ std::vector<TokenRow> Rows(std::initializer_list<std::int64_t> tokens) {
 
 StatusCode CodeOf(const Vectors& vectors) { return vectors.ok() ? StatusCode::kOk : vectors.status().code(); }
 
-TEST(Executor, AnswersInTheOrderOfSubmission) {
+TEST(Executor, RunsJobsInTheOrderOfSubmission) {
   auto engine = std::make_unique<FakeEngine>();
   FakeEngine& fake = *engine;
   Executor executor(std::move(engine));
@@ -96,7 +96,7 @@ TEST(Executor, AnswersInTheOrderOfSubmission) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(fake.order[i], i);
 }
 
-TEST(Executor, ReturnsRowsInTheirOrderAcrossTheEnginesLargestBatch) {
+TEST(Executor, SplitsJobsIntoTheEnginesBatchesAndKeepsTheOrderOfRows) {
   auto engine = std::make_unique<FakeEngine>(2);
   FakeEngine& fake = *engine;
   fake.vector = [](std::int64_t token) {
@@ -109,7 +109,7 @@ TEST(Executor, ReturnsRowsInTheirOrderAcrossTheEnginesLargestBatch) {
   EXPECT_EQ(fake.batches, (std::vector<int>{2, 2, 1}));
 }
 
-TEST(Executor, CancellingAQueuedJobAnswersAtOnce) {
+TEST(Executor, CancellingAQueuedJobCompletesItAtOnce) {
   std::latch started(1);
   std::latch open(1);
   auto engine = std::make_unique<FakeEngine>();
@@ -125,7 +125,7 @@ TEST(Executor, CancellingAQueuedJobAnswersAtOnce) {
   Submitted last = Submit(executor, Rows({3}));
   started.wait();
   queued.cancel->Cancel();
-  // The engine is still inside the first job.
+  // The engine still runs the first job.
   EXPECT_EQ(CodeOf(queued.result.get()), StatusCode::kCancelled);
   open.count_down();
   EXPECT_EQ(CodeOf(running.result.get()), StatusCode::kOk);
@@ -144,7 +144,7 @@ TEST(Executor, AJobThatIsAlreadyCancelledNeverRuns) {
   EXPECT_EQ(fake.order, std::vector<std::int64_t>{2});
 }
 
-// An engine that is blocked in a call listens to the token, as ONNX Runtime's does.
+// Blocks like a call of ONNX Runtime: only a listener of the token ends it.
 void WaitForCancel(CancelToken& cancel) {
   std::latch cancelled(1);
   const CancelToken::Listener listener(cancel, [&] { cancelled.count_down(); });
@@ -167,7 +167,7 @@ TEST(Executor, CancellingARunningJobReachesTheEngine) {
   EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
 }
 
-TEST(Executor, DestructionCancelsWhatRunsAndWhatWaits) {
+TEST(Executor, DestructionCancelsRunningAndQueuedJobs) {
   std::latch started(1);
   auto engine = std::make_unique<FakeEngine>();
   engine->gate = [&](std::int64_t token, CancelToken& cancel) {
@@ -183,7 +183,7 @@ TEST(Executor, DestructionCancelsWhatRunsAndWhatWaits) {
   for (Submitted& job : jobs) EXPECT_EQ(CodeOf(job.result.get()), StatusCode::kCancelled);
 }
 
-TEST(Executor, EveryJobIsAnsweredOnceWhileOthersCancelAtRandom) {
+TEST(Executor, EveryJobCompletesOnceWhileOthersAreCancelled) {
   Executor executor(std::make_unique<FakeEngine>());
   std::vector<Submitted> jobs;
   jobs.reserve(500);
@@ -228,7 +228,7 @@ TEST(Executor, ChecksThatEveryVectorHasUnitLength) {
   }
 }
 
-TEST(Executor, RefusesInputThatTheModelDoesNotTake) {
+TEST(Executor, RejectsInputThatDoesNotFitTheModel) {
   Executor executor(std::make_unique<FakeEngine>());
   const auto right = std::make_shared<const Clip>(kShape);
   const auto wrong = std::make_shared<const Clip>(ClipShape{8, 4, 4});

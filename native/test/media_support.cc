@@ -46,8 +46,7 @@ const std::filesystem::path& ScratchFolder() {
 
 std::filesystem::path SharedFolder() {
   const char* named = std::getenv("COSMOS_SHARED_MEDIA");
-  return named ? std::filesystem::path(named)
-               : std::filesystem::path(__FILE__).parent_path() / "../../../shared/media";
+  return named ? std::filesystem::path(named) : std::filesystem::path(COSMOS_SOURCES) / "../shared/media";
 }
 
 std::optional<std::string> RunShell(const std::string& command) {

@@ -1,5 +1,5 @@
-// The engine on the real ONNX Runtime, when `npm ci` has brought one, against the tiny graphs that
-// scripts/goldens/make_models.py wrote. What their vectors mean is said there.
+// Tests the engine with the real ONNX Runtime that `npm ci` installs, on the tiny graphs of
+// scripts/goldens/make_models.py, which documents their vectors.
 #include "onnxruntime/onnx_engine.h"
 
 #include <dlfcn.h>
@@ -34,7 +34,7 @@ using std::filesystem::path;
 constexpr ClipShape kShape{2, 4, 4};
 
 std::string Graph(const std::string& name) {
-  return path(__FILE__).parent_path() / "goldens" / (name + ".onnx");
+  return path(COSMOS_SOURCES) / "native/test/goldens" / (name + ".onnx");
 }
 
 std::string RuntimePath() {
@@ -43,8 +43,8 @@ std::string RuntimePath() {
 #else
   const char* architecture = "x64";
 #endif
-  return path(__FILE__).parent_path().parent_path().parent_path() /
-         "node_modules/onnxruntime-node/bin/napi-v6/linux" / architecture / "libonnxruntime.so.1";
+  return path(COSMOS_SOURCES) / "node_modules/onnxruntime-node/bin/napi-v6/linux" / architecture /
+         "libonnxruntime.so.1";
 }
 
 OnnxOptions Options(const std::string& video, const std::string& text) {
@@ -59,11 +59,11 @@ OnnxOptions Options(const std::string& video, const std::string& text) {
 
 class OnnxEngine : public testing::Test {
  protected:
-  // ONNX Runtime 1.30 itself leaks 14 bytes when its environment is made, once per process. Only that is
-  // forgiven: a handle that we forget to release still counts.
+  // ONNX Runtime 1.30 leaks 14 bytes when its environment is created, once per process. Only that is
+  // excluded: a handle that we forget to release is still reported.
   static void SetUpTestSuite() {
 #if defined(__SANITIZE_ADDRESS__)
-    const __lsan::ScopedDisabler forgive;
+    const __lsan::ScopedDisabler ignore_leaks;
 #endif
     std::ignore = ort::Library::Open(RuntimePath());
   }
@@ -84,7 +84,7 @@ class OnnxEngine : public testing::Test {
   CancelToken cancel_;
 };
 
-// Frame f has the colour {10, 20, 30} + 40 f + `shift` all over.
+// All pixels of frame f have the colour {10, 20, 30} + 40 f + `shift`.
 ClipPtr FlatClip(int shift) {
   auto clip = std::make_shared<Clip>(kShape);
   for (int frame = 0; frame < kShape.frames; ++frame) {
@@ -119,7 +119,7 @@ void ExpectNear(const Result<std::vector<float>>& found, const std::vector<std::
     EXPECT_NEAR(found.value()[i], expected[i], tolerance) << i;
 }
 
-TEST_F(OnnxEngine, EncodesClipsOfTheCanonicalForm) {
+TEST_F(OnnxEngine, EncodesClipsWithACanonicalGraph) {
   const auto engine = Create("video_canonical");
   ASSERT_TRUE(engine);
   EXPECT_EQ(engine->signature().video_form, "canonical");
@@ -131,7 +131,7 @@ TEST_F(OnnxEngine, EncodesClipsOfTheCanonicalForm) {
   EXPECT_EQ(engine->info().library, RuntimePath());
   const std::vector<ClipPtr> clips = {FlatClip(0), FlatClip(100), FlatClip(7)};
   ExpectNear(Encode(*engine, clips, cancel_), {Expected(0), Expected(100), Expected(7)});
-  // Fewer after more: the kept buffer is longer than the batch.
+  // A smaller batch than before: the reused buffer is longer than it.
   ExpectNear(Encode(*engine, std::span(clips).last(1), cancel_), {Expected(7)});
 }
 
@@ -161,7 +161,7 @@ TEST_F(OnnxEngine, AcceptsABatchFixedToOne) {
 
 TEST_F(OnnxEngine, PadsAndMasksTextRows) {
   auto options = Options("video_canonical", "text_canonical");
-  options.pad_token_id = 77;  // masked, so it must not be seen in the sum
+  options.pad_token_id = 77;  // masked, so the sum must not contain it
   auto engine = CreateOnnxEngine(options);
   ASSERT_TRUE(engine.ok()) << engine.status().message();
   const std::vector<TokenRow> rows = {{5, 6, 7}, {9}};
@@ -169,7 +169,7 @@ TEST_F(OnnxEngine, PadsAndMasksTextRows) {
   ExpectNear(Encode(*engine.value(), rows, cancel_), {Unit({18, 3, 3, 1}), Unit({9, 1, 3, 1})});
 }
 
-TEST_F(OnnxEngine, PadsToALengthThatTheGraphFixes) {
+TEST_F(OnnxEngine, PadsToAFixedLength) {
   const auto engine = Create("video_canonical", "text_fixed");
   ASSERT_TRUE(engine);
   ExpectNear(Encode(*engine, std::vector<TokenRow>{{5, 6}}, cancel_), {Unit({11, 2, 6, 1})});
@@ -179,7 +179,7 @@ TEST_F(OnnxEngine, PadsToALengthThatTheGraphFixes) {
   EXPECT_EQ(longer.status().message(), "token row 0 has 7 tokens; the text graph takes at most 6");
 }
 
-TEST_F(OnnxEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
+TEST_F(OnnxEngine, RejectsOtherGraphsAndReportsExpectedAndFound) {
   struct Case {
     const char* video;
     const char* text;
@@ -206,7 +206,7 @@ TEST_F(OnnxEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
   }
 }
 
-TEST_F(OnnxEngine, RefusesGraphsThatDisagreeWithTheModel) {
+TEST_F(OnnxEngine, RejectsGraphsThatDisagreeWithTheModel) {
   auto frames = Options("video_canonical", "text_canonical");
   frames.model.clip.frames = 8;
   auto size = Options("video_tao", "text_canonical");
@@ -220,7 +220,7 @@ TEST_F(OnnxEngine, RefusesGraphsThatDisagreeWithTheModel) {
   }
 }
 
-TEST_F(OnnxEngine, SaysWhichFileCannotBeLoaded) {
+TEST_F(OnnxEngine, ReportsTheFileThatCannotBeLoaded) {
   for (const char* name : {"no_such_graph", "../resize_test.cc"}) {
     auto options = Options("video_canonical", "text_canonical");
     options.video_path = Graph(name);
@@ -232,18 +232,18 @@ TEST_F(OnnxEngine, SaysWhichFileCannotBeLoaded) {
   }
 }
 
-TEST_F(OnnxEngine, CancelStopsARunFromInside) {
+TEST_F(OnnxEngine, CancelStopsARunInTheMiddle) {
   const auto engine = Create("video_slow");
   ASSERT_TRUE(engine);
   auto run =
       std::async(std::launch::async, [&] { return Encode(*engine, std::vector{FlatClip(0)}, cancel_); });
-  // The graph loops without end; nothing depends on how far it has come.
+  // The graph loops endlessly, so the test does not depend on timing.
   EXPECT_EQ(run.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
   cancel_.Cancel();
   const auto vectors = run.get();
   ASSERT_FALSE(vectors.ok());
   EXPECT_EQ(vectors.status().code(), StatusCode::kCancelled);
-  // The session is as good as before, and a run that was cancelled before it began never begins.
+  // The session still works, and a run that is cancelled beforehand never begins.
   CancelToken fresh;
   CancelToken cancelled;
   cancelled.Cancel();
@@ -251,7 +251,7 @@ TEST_F(OnnxEngine, CancelStopsARunFromInside) {
   ExpectNear(Encode(*engine, std::vector<TokenRow>{{5}}, fresh), {Unit({5, 1, 1, 1})});
 }
 
-TEST_F(OnnxEngine, LeavesWhatTheGraphComputedToTheExecutorToJudge) {
+TEST_F(OnnxEngine, ReturnsInvalidVectorsUnchecked) {
   const auto engine = Create("video_nan");
   ASSERT_TRUE(engine);
   const auto vectors = Encode(*engine, std::vector{FlatClip(-10)}, cancel_);
@@ -259,7 +259,7 @@ TEST_F(OnnxEngine, LeavesWhatTheGraphComputedToTheExecutorToJudge) {
   EXPECT_TRUE(std::isnan(vectors.value()[0]));
 }
 
-TEST_F(OnnxEngine, OptionsChangeNoVector) {
+TEST_F(OnnxEngine, OptionsDoNotChangeVectors) {
   for (const bool on : {false, true}) {
     auto options = Options("video_canonical", "text_canonical");
     options.intra_op_threads = on ? 2 : 0;
@@ -270,7 +270,7 @@ TEST_F(OnnxEngine, OptionsChangeNoVector) {
   }
 }
 
-TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndSaysWhatItIs) {
+TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndReportsItsVersion) {
   const auto first = ort::Library::Open(RuntimePath());
   ASSERT_TRUE(first.ok()) << first.status().message();
   EXPECT_EQ(first.value(), ort::Library::Open(RuntimePath()).value());
@@ -278,7 +278,7 @@ TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndSaysWhatItIs) {
   EXPECT_NE(first.value()->build_info().find("ORT Build Info"), std::string::npos);
 }
 
-TEST(OnnxLibrary, ExplainsWhyAFileIsNoUsableRuntime) {
+TEST(OnnxLibrary, ReportsWhyAFileCannotBeUsed) {
   Dl_info libc{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::abort), &libc), 0);
   struct Case {

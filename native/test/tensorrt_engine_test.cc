@@ -1,5 +1,4 @@
-// The engine on the doubles of libnvinfer, for both majors: graphs of every form, batches, and what is
-// refused.
+// Tests the engine on the fakes of libnvinfer, for both majors: the forms of graphs, batches, rejected plans.
 #include "tensorrt/tensorrt_engine.h"
 
 #include <gtest/gtest.h>
@@ -29,14 +28,14 @@ TEST_P(TensorRtEngine, EncodesClipsAndText) {
     EXPECT_EQ(signature.text_input, "input_ids int64 [?,?], attention_mask int64 [?,?]");
     EXPECT_EQ(engine->info().backend, "tensorrt");
     EXPECT_TRUE(engine->info().version.starts_with(std::to_string(GetParam()) + "."));
-    EXPECT_EQ(engine->info().library, doubles_.path());
+    EXPECT_EQ(engine->info().library, fakes_.path());
     EXPECT_EQ(engine->device(), 0);
     EXPECT_EQ(engine->lanes(Tower::kVideo), 2);
     EXPECT_EQ(engine->lanes(Tower::kText), 2);
 
     const std::vector clips = {TestClip(1), TestClip(2), TestClip(3), TestClip(4)};
     ExpectVideo(Encode(*engine, clips, cancel_), clips);
-    // Fewer after more: the buffers still hold the others.
+    // A smaller batch than before: the buffers still hold the other clips.
     const std::vector last = {TestClip(5)};
     ExpectVideo(Encode(*engine, last, cancel_), last);
     const std::vector<TokenRow> rows = {{5, 6, 7}, {9}, {1, 2, 3, 4, 5, 6, 7, 8, 9}};
@@ -59,8 +58,8 @@ TEST_P(TensorRtEngine, TakesClipsFromTheHostAndFromTheDevice) {
     ASSERT_TRUE(engine);
     EXPECT_EQ(engine->signature().video_form, tao ? "tao" : "canonical");
     const std::vector host = {TestClip(1), TestClip(2), TestClip(3)};
-    const std::vector mixed = {OnDevice(doubles_.device(), host[0]), host[1],
-                               OnDevice(doubles_.device(), host[2])};
+    const std::vector mixed = {OnDevice(fakes_.device(), host[0]), host[1],
+                               OnDevice(fakes_.device(), host[2])};
     std::vector<std::vector<float>> expected;
     for (const ClipPtr& clip : host) expected.push_back(VideoVector(clip, tao));
     ExpectRows(Encode(*engine, mixed, cancel_), expected);
@@ -80,7 +79,7 @@ TEST_P(TensorRtEngine, WidensHalfPrecision) {
   ExpectRows(Encode(*engine, std::vector<TokenRow>{{4, 2}}, cancel_), {TextVector({4, 2})}, 1e-3F);
 }
 
-TEST_P(TensorRtEngine, FeedsTokensAsThePlanWantsThem) {
+TEST_P(TensorRtEngine, FeedsTokensInThePlansTypeAndOrder) {
   for (const char* type : {"int32", "int64"}) {
     for (const bool mask_first : {false, true}) {
       TextPlan plan;
@@ -88,14 +87,14 @@ TEST_P(TensorRtEngine, FeedsTokensAsThePlanWantsThem) {
       plan.mask_first = mask_first;
       const auto engine = Create({}, plan);
       ASSERT_TRUE(engine);
-      // The toy multiplies them, so that their order does not matter to it.
+      // The toy plan multiplies ids and mask, so their order does not change the vectors.
       const std::vector<TokenRow> rows = {{65000, 2}, {1, 1, 128000}};
       ExpectText(Encode(*engine, rows, cancel_), rows);
     }
   }
 }
 
-TEST_P(TensorRtEngine, PadsTextToShapesThatComeAgain) {
+TEST_P(TensorRtEngine, PadsTextToRepeatedShapes) {
   struct Case {
     const char* min;
     const char* max;
@@ -115,14 +114,14 @@ TEST_P(TensorRtEngine, PadsTextToShapesThatComeAgain) {
     ASSERT_TRUE(engine);
     std::vector<TokenRow> rows;
     for (const std::size_t length : lengths) rows.emplace_back(length, static_cast<std::int64_t>(length) + 1);
-    doubles_.Trace();
+    fakes_.Trace();
     ExpectText(Encode(*engine, rows, cancel_), rows);
-    EXPECT_EQ(doubles_.Trace(),
+    EXPECT_EQ(fakes_.Trace(),
               std::string("enqueue profile=0 input_ids=") + shape + " attention_mask=" + shape + "\n");
   }
 }
 
-TEST_P(TensorRtEngine, RefusesRowsThatAreTooLong) {
+TEST_P(TensorRtEngine, RejectsRowsThatAreTooLong) {
   TextPlan fixed;
   fixed.shape = "-1x6";
   fixed.max = "4x6";
@@ -145,17 +144,17 @@ TEST_P(TensorRtEngine, RefusesRowsThatAreTooLong) {
   }
 }
 
-TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesLeast) {
+TEST_P(TensorRtEngine, FillsBatchesUpToTheProfilesMinimum) {
   VideoPlan plan;
   plan.min = "3x2x3x4x4";
   const auto engine = Create(plan);
   ASSERT_TRUE(engine);
-  doubles_.Trace();
+  fakes_.Trace();
   ExpectVideo(Encode(*engine, std::vector{TestClip(8)}, cancel_), {TestClip(8)});
-  EXPECT_EQ(doubles_.Trace(), "enqueue profile=0 videos=3x2x3x4x4\n");
+  EXPECT_EQ(fakes_.Trace(), "enqueue profile=0 videos=3x2x3x4x4\n");
 }
 
-TEST_P(TensorRtEngine, NeedsNoProfileWhereNoShapeIsOpen) {
+TEST_P(TensorRtEngine, NeedsNoProfileForFixedShapes) {
   VideoPlan video;
   video.input = "videos uint8 1x2x3x4x4";
   video.output = "video_embeddings float32 1x4";
@@ -173,7 +172,7 @@ TEST_P(TensorRtEngine, NeedsNoProfileWhereNoShapeIsOpen) {
   ExpectText(Encode(*engine, std::vector<TokenRow>{{5, 6}}, cancel_), {{5, 6}});
 }
 
-TEST_P(TensorRtEngine, HasNoMoreLanesThanProfilesOrContexts) {
+TEST_P(TensorRtEngine, HasAtMostAsManyLanesAsProfilesAndContexts) {
   for (const auto& [profiles, contexts, lanes] : {std::tuple{1, 2, 1}, {2, 1, 1}, {3, 2, 2}}) {
     VideoPlan plan;
     plan.profiles = profiles;
@@ -185,7 +184,7 @@ TEST_P(TensorRtEngine, HasNoMoreLanesThanProfilesOrContexts) {
   }
 }
 
-TEST_P(TensorRtEngine, KeepsToWhatAllProfilesTake) {
+TEST_P(TensorRtEngine, UsesOnlyShapesThatAllProfilesAccept) {
   VideoPlan plan;
   plan.more = "profile videos 1x2x3x4x4 1x2x3x4x4 2x2x3x4x4\n";
   plan.profiles = 1;
@@ -202,7 +201,7 @@ TEST_P(TensorRtEngine, KeepsToWhatAllProfilesTake) {
       << apart.status().message();
 }
 
-TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
+TEST_P(TensorRtEngine, RunsAtTheModelsSizeIfAPlanAcceptsSeveral) {
   for (const bool tao : {false, true}) {
     VideoPlan plan;
     plan.input = tao ? "videos float32 -1x3x-1x-1x-1" : "videos uint8 -1x-1x3x-1x-1";
@@ -212,10 +211,10 @@ TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
     const auto engine = Create(plan);
     ASSERT_TRUE(engine);
     EXPECT_EQ(engine->signature().max_video_batch, 4);
-    doubles_.Trace();
+    fakes_.Trace();
     ExpectRows(Encode(*engine, std::vector{TestClip(1), TestClip(2)}, cancel_),
                {VideoVector(TestClip(1), tao), VideoVector(TestClip(2), tao)});
-    EXPECT_EQ(doubles_.Trace(),
+    EXPECT_EQ(fakes_.Trace(),
               std::string("enqueue profile=0 videos=") + (tao ? "2x3x2x4x4\n" : "2x2x3x4x4\n"));
 
     plan.min = tao ? "1x3x1x6x6" : "1x1x3x6x6";
@@ -227,7 +226,7 @@ TEST_P(TensorRtEngine, RunsAtTheModelsSizeWhereAPlanTakesOthersToo) {
   }
 }
 
-TEST_P(TensorRtEngine, GivesMemoryToOutputsThatNobodyReads) {
+TEST_P(TensorRtEngine, AllocatesMemoryForUnusedOutputs) {
   VideoPlan plan;
   plan.more = "output hidden float32 -1x7x3\noutput flags int32 -1x1\n";
   const auto engine = Create(plan);
@@ -235,7 +234,7 @@ TEST_P(TensorRtEngine, GivesMemoryToOutputsThatNobodyReads) {
   ExpectVideo(Encode(*engine, std::vector{TestClip(1), TestClip(2)}, cancel_), {TestClip(1), TestClip(2)});
 }
 
-TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
+TEST_P(TensorRtEngine, RejectsOtherGraphsAndReportsExpectedAndFound) {
   VideoPlan wrong_input;
   wrong_input.input = "pixels uint8 -1x2x3x4x4";
   VideoPlan wrong_output;
@@ -263,24 +262,24 @@ TEST_P(TensorRtEngine, RefusesOtherGraphsWithWhatWasExpectedAndFound) {
     EXPECT_NE(engine.status().message().find(message), std::string::npos) << engine.status().message();
   }
   VideoPlan host;
-  host.more = "output flag bool -1x1\n";  // which the double keeps on the host
+  host.more = "output flag bool -1x1\n";  // the fake keeps bool tensors in host memory
   const auto engine = TryCreate(Options(host));
   ASSERT_FALSE(engine.ok());
   EXPECT_EQ(engine.status().code(), StatusCode::kModel);
-  EXPECT_NE(engine.status().message().find("wants its tensor flag in host memory"), std::string::npos);
+  EXPECT_NE(engine.status().message().find("expects its tensor flag in host memory"), std::string::npos);
   ExpectNothingLeft();
 }
 
-TEST_P(TensorRtEngine, RunsOnTheDeviceThatItWasMadeFor) {
+TEST_P(TensorRtEngine, RunsOnItsOwnDevice) {
   const auto first = Create(Options(), 0);
   const auto second = Create(Options(), 1);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(second->device(), 1);
-  EXPECT_GT(doubles_.cuda().live_bytes(0), 0U);
-  EXPECT_EQ(doubles_.cuda().live_bytes(0), doubles_.cuda().live_bytes(1));
-  // In turn and in flight at a time, on one thread.
+  EXPECT_GT(fakes_.cuda().live_bytes(0), 0U);
+  EXPECT_EQ(fakes_.cuda().live_bytes(0), fakes_.cuda().live_bytes(1));
+  // Both in flight at the same time, on one thread.
   const std::vector<ClipPtr> clips = {TestClip(1)};
-  const std::vector<ClipPtr> others = {OnDevice(doubles_.device(1), TestClip(2))};
+  const std::vector<ClipPtr> others = {OnDevice(fakes_.device(1), TestClip(2))};
   auto run = first->BeginVideo(clips, cancel_);
   auto other = second->BeginVideo(others, cancel_);
   ASSERT_TRUE(run.ok() && other.ok());
@@ -290,7 +289,7 @@ TEST_P(TensorRtEngine, RunsOnTheDeviceThatItWasMadeFor) {
   ExpectVideo(other.value()->Finish(), {TestClip(2)});
 }
 
-TEST_P(TensorRtEngine, IsMadeUsedAndFreedOnThreadsOfTheirOwn) {
+TEST_P(TensorRtEngine, IsCreatedUsedAndFreedOnDifferentThreads) {
   auto engine = std::async(std::launch::async, [&] { return Create(); }).get();
   ASSERT_TRUE(engine);
   std::async(std::launch::async, [&] {
@@ -298,7 +297,7 @@ TEST_P(TensorRtEngine, IsMadeUsedAndFreedOnThreadsOfTheirOwn) {
     ExpectVideo(Encode(*engine, clips, cancel_), clips);
   }).get();
   std::async(std::launch::async, [&] { engine.reset(); }).get();
-  const std::string trace = doubles_.Trace();
+  const std::string trace = fakes_.Trace();
   const std::string freed = "~context\n~context\n~engine\n~runtime\n";
   EXPECT_TRUE(trace.ends_with(freed + freed)) << trace;
   ExpectNothingLeft();

@@ -1,5 +1,5 @@
-// What goes wrong when a TensorRT engine is made or used, and that it ends in one typed error with nothing
-// left.
+// Tests that every failure while a TensorRT engine is created or used yields one typed error and leaks
+// nothing.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -23,7 +23,7 @@ std::string Detail(const Status& status, const std::string& key) {
   return "";
 }
 
-TEST_P(TensorRtFaults, EveryLogOfAPlanThatCannotBeLoadedIsUnderstood) {
+TEST_P(TensorRtFaults, KnownMessagesOfAFailedLoadHaveCauses) {
   struct Case {
     int fault;
     StatusCode code;
@@ -61,77 +61,77 @@ TEST_P(TensorRtFaults, EveryLogOfAPlanThatCannotBeLoadedIsUnderstood) {
     }
   }
   ExpectNothingLeft();
-  // Nothing of it sticks.
+  // The failures leave no state behind.
   const auto engine = Create(options);
   ASSERT_TRUE(engine);
   ExpectVideo(Encode(*engine, std::vector{TestClip(1)}, cancel_), {TestClip(1)});
 }
 
-TEST_P(TensorRtFaults, PlansOfOthersAreRefused) {
+TEST_P(TensorRtFaults, PlansOfOtherVersionsAndGpusAreRejected) {
   TensorRtOptions options = Options();
   const std::string text = VideoPlan().text();
-  const auto version = trt::Library::Open(doubles_.path()).value()->version();
+  const auto version = trt::Library::Open(fakes_.path()).value()->version();
   const auto other = [&](const std::string& path) {
     TensorRtOptions changed = options;
     changed.video_path = path;
     const auto engine = TryCreate(changed);
     return engine.ok() ? Status() : engine.status();
   };
-  // By what the header says, before the library sees them.
-  doubles_.Trace();
+  // By their header, before the library parses them.
+  fakes_.Trace();
   for (const trt::Version& built : {trt::Version{8, 6, 1, 6},
                                     {version.major, version.minor, version.patch, version.build + 1},
                                     {21 - version.major, 0, 0, 1}}) {
-    const Status status = other(doubles_.WritePlan("other.plan", text, built));
+    const Status status = other(fakes_.WritePlan("other.plan", text, built));
     EXPECT_EQ(status.code(), StatusCode::kLibrary);
-    EXPECT_EQ(status.message(), "the plan " + (doubles_.folder() / "other.plan").string() +
-                                    " was built by TensorRT " + built.text() + ", " + doubles_.path() +
+    EXPECT_EQ(status.message(), "the plan " + (fakes_.folder() / "other.plan").string() +
+                                    " was built by TensorRT " + built.text() + ", but " + fakes_.path() +
                                     " is " + version.text() + "; build it again with this version");
     EXPECT_EQ(Detail(status, "found"), built.text());
   }
-  const std::string bad = doubles_.folder() / "bad.plan";
+  const std::string bad = fakes_.folder() / "bad.plan";
   for (const auto& [bytes, message] :
        {std::pair<std::string, const char*>{"", "it has 0 bytes"},
         {"ftrt", "it has 4 bytes"},
-        {"\x08\x0a\x12 an ONNX graph, and not a plan at all", "its first bytes are others"}}) {
+        {"\x08\x0a\x12 an ONNX graph, and not a plan at all", "it does not begin with the tag of a plan"}}) {
     std::ofstream(bad, std::ios::binary) << bytes;
     const Status status = other(bad);
     EXPECT_EQ(status.code(), StatusCode::kModel);
     EXPECT_NE(status.message().find(bad + " is not a TensorRT plan: " + message), std::string::npos)
         << status.message();
   }
-  for (const std::string& path : {(doubles_.folder() / "none.plan").string(), doubles_.folder().string()}) {
+  for (const std::string& path : {(fakes_.folder() / "none.plan").string(), fakes_.folder().string()}) {
     const Status status = other(path);
     EXPECT_EQ(status.code(), StatusCode::kModel);
     EXPECT_NE(status.message().find("the plan " + path + " cannot be read"), std::string::npos)
         << status.message();
   }
-  EXPECT_EQ(doubles_.Trace(), "");
+  EXPECT_EQ(fakes_.Trace(), "");
 
   // By TensorRT.
-  const Status cut = other(doubles_.WritePlan("cut.plan", ""));
+  const Status cut = other(fakes_.WritePlan("cut.plan", ""));
   EXPECT_EQ(Detail(cut, "cause"), "corrupt_plan");
-  const Status gpu = other(doubles_.WritePlan("gpu.plan", "gpu 8.0\n" + text));
+  const Status gpu = other(fakes_.WritePlan("gpu.plan", "gpu 8.0\n" + text));
   EXPECT_EQ(gpu.code(), StatusCode::kModel);
   EXPECT_EQ(Detail(gpu, "cause"), "device_mismatch");
-  EXPECT_TRUE(other(doubles_.WritePlan("same.plan", "gpu 9.0\n" + text)).ok());
+  EXPECT_TRUE(other(fakes_.WritePlan("same.plan", "gpu 9.0\n" + text)).ok());
 }
 
-TEST_P(TensorRtFaults, CodeOfThePlanRunsOnlyWhenAsked) {
+TEST_P(TensorRtFaults, HostCodeRunsOnlyWithTheOption) {
   TensorRtOptions options = Options();
-  options.video_path = doubles_.WritePlan("video.plan", "host_code\n" + VideoPlan().text());
+  options.video_path = fakes_.WritePlan("video.plan", "host_code\n" + VideoPlan().text());
   const auto refused = TryCreate(options);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.status().code(), StatusCode::kModel);
   options.host_code = true;
   EXPECT_TRUE(Create(options));
-  // A plan that brings its own runtime may be of another version, about which the library decides.
-  options.video_path = doubles_.WritePlan("video.plan", VideoPlan().text(), {10, 0, 0, 6});
+  // A plan that contains its own runtime may be of another version, which the library checks.
+  options.video_path = fakes_.WritePlan("video.plan", VideoPlan().text(), {10, 0, 0, 6});
   EXPECT_EQ(Detail(TryCreate(options).status(), "cause"), "version_mismatch");
   EXPECT_NE(Detail(TryCreate(options).status(), "log"), "");
 }
 
-TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
+TEST_P(TensorRtFaults, AnInvalidRuntimePointerIsRejected) {
   const TensorRtOptions options = Options();
   for (const auto& [fault, message] :
        {std::pair{1, "TensorRT gives no reason"},
@@ -141,16 +141,16 @@ TEST_P(TensorRtFaults, ABogusRuntimeIsNoRuntime) {
     const auto engine = TryCreate(options);
     ASSERT_FALSE(engine.ok());
     EXPECT_EQ(engine.status().code(), StatusCode::kLibrary);
-    EXPECT_EQ(engine.status().message(), doubles_.path() + " does not start: " + message);
-    EXPECT_EQ(Detail(engine.status(), "library"), doubles_.path());
+    EXPECT_EQ(engine.status().message(), fakes_.path() + " cannot create a runtime: " + message);
+    EXPECT_EQ(Detail(engine.status(), "library"), fakes_.path());
   }
   ExpectNothingLeft();
 }
 
-// Every call that making an engine consists of fails once, in both of the ways that matter.
-TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
+// Fails each call of the creation of an engine once, in every way that matters.
+TEST_P(TensorRtFaults, AFailedCreationLeaksNothing) {
   using Left = std::tuple<std::size_t, std::size_t, int>;
-  const FakeCuda cuda = doubles_.cuda();
+  const FakeCuda cuda = fakes_.cuda();
   const auto left = [&cuda] { return Left(cuda.live_bytes(-1), cuda.pinned_bytes(), cuda.live_handles()); };
   const TensorRtOptions options = Options();
   const std::vector<std::pair<const char*, std::vector<int>>> functions = {
@@ -169,7 +169,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
     for (const int fault : faults_of) {
       int failed = 0;
       for (int call = 1; call < 100; ++call) {
-        const auto preprocessor = cuda::Preprocessor::Load(doubles_.device());
+        const auto preprocessor = cuda::Preprocessor::Load(fakes_.device());
         ASSERT_TRUE(preprocessor.ok());
         const Left before = left();
         const std::string faults =
@@ -177,7 +177,7 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
         const bool poisons = fault == 700;
         Result<std::unique_ptr<Engine>> engine = [&] {
           const ScopedFaults scoped(faults);
-          return CreateTensorRtEngine(doubles_.device(), preprocessor.value(), options);
+          return CreateTensorRtEngine(fakes_.device(), preprocessor.value(), options);
         }();
         if (engine.ok()) break;
         ++failed;
@@ -190,22 +190,22 @@ TEST_P(TensorRtFaults, AnEngineIsMadeOrNothingIsLeft) {
           EXPECT_NE(code, StatusCode::kDeviceLost) << faults;
           EXPECT_NE(code, StatusCode::kInternal) << faults;
         }
-        // What a thread without a context frees stays, as does what a lost device has.
+        // A thread without a context cannot free anything, nor can anything be freed on a lost device.
         if (!poisons && std::string(function) != "cuCtxSetCurrent") {
           EXPECT_EQ(left(), before) << faults;
         }
         EXPECT_FALSE(engine.status().message().empty());
-        doubles_.cuda().reset();
+        fakes_.cuda().reset();
       }
       EXPECT_GE(failed, 1) << function;
       EXPECT_LT(failed, 90) << function;
     }
   }
-  EXPECT_EQ(doubles_.cuda().pending(), 0);
+  EXPECT_EQ(fakes_.cuda().pending(), 0);
 }
 
-// Every call of a run fails once; the next run is as good as ever.
-TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
+// Fails each call of a run once; the next run must succeed.
+TEST_P(TensorRtFaults, ARunSucceedsAfterAFailedOne) {
   VideoPlan tao;
   tao.input = "videos float32 -1x3x2x4x4";
   tao.output = "video_embedding float32 -1x4";
@@ -214,7 +214,7 @@ TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
   for (const bool is_tao : {false, true}) {
     const auto engine = Create(is_tao ? tao : VideoPlan());
     ASSERT_TRUE(engine);
-    const std::vector<ClipPtr> clips = {TestClip(1), OnDevice(doubles_.device(), TestClip(2))};
+    const std::vector<ClipPtr> clips = {TestClip(1), OnDevice(fakes_.device(), TestClip(2))};
     const std::vector<std::vector<float>> expected = {VideoVector(clips[0], is_tao),
                                                       VideoVector(TestClip(2), is_tao)};
     for (const auto& [function, fault, code] : {std::tuple{"setInputShape", 1, StatusCode::kEngine},
@@ -238,7 +238,7 @@ TEST_P(TensorRtFaults, ARunFailsAndTheNextDoesNot) {
         ASSERT_FALSE(vectors.ok()) << function;
         EXPECT_EQ(vectors.status().code(), code) << function << ": " << vectors.status().message();
       }
-      EXPECT_EQ(doubles_.cuda().pending(), 0) << function;
+      EXPECT_EQ(fakes_.cuda().pending(), 0) << function;
       ExpectRows(Encode(*fresh, clips, cancel_), expected);
     }
   }

@@ -1,4 +1,4 @@
-// libnvinfer as a library: which files and versions are taken, what they log, and how plans are read.
+// Tests of libnvinfer as a library: which files and versions are accepted, and what happens to its log.
 #include "tensorrt/library.h"
 
 #include <dlfcn.h>
@@ -16,24 +16,25 @@ namespace {
 
 COSMOS_TENSORRT_SUITE(TensorRtLibrary);
 
-TEST_P(TensorRtLibrary, IsOpenedOnceAndSaysWhatItIs) {
-  const auto library = trt::Library::Open(doubles_.path());
+TEST_P(TensorRtLibrary, IsOpenedOnceAndReportsItsVersion) {
+  const auto library = trt::Library::Open(fakes_.path());
   ASSERT_TRUE(library.ok()) << library.status().message();
-  EXPECT_EQ(library.value(), trt::Library::Open(doubles_.path()).value());
+  EXPECT_EQ(library.value(), trt::Library::Open(fakes_.path()).value());
   EXPECT_EQ(library.value()->major(), GetParam());
   EXPECT_FALSE(library.value()->lean());
-  const auto probe = ProbeTensorRt(doubles_.path());
+  const auto probe = ProbeTensorRt(fakes_.path());
   ASSERT_TRUE(probe.ok());
   EXPECT_EQ(probe.value().version, library.value()->version().text());
 
-  const TensorRtDoubles lean(GetParam(), "libnvinfer_lean.so");
+  const TensorRtFakes lean(GetParam(), "libnvinfer_lean.so");
   const auto lean_probe = ProbeTensorRt(lean.path());
   ASSERT_TRUE(lean_probe.ok()) << lean_probe.status().message();
   EXPECT_TRUE(lean_probe.value().lean);
 }
 
-TEST_P(TensorRtLibrary, IsTakenInKnownVersionsOnly) {
-  for (const auto& [version, known] : {std::pair{"10.0.1.6", true},
+TEST_P(TensorRtLibrary, IsAcceptedInSupportedVersionsOnly) {
+  for (const auto& [version, known] : {std::pair{"10.0.1.6", false},
+                                       {"10.1.0.27", true},
                                        {"10.2.0.19", true},
                                        {"10.99.0.0", true},
                                        {"11.0.0.114", true},
@@ -42,7 +43,7 @@ TEST_P(TensorRtLibrary, IsTakenInKnownVersionsOnly) {
                                        {"9.3.0.1", false},
                                        {"12.0.0.1", false}}) {
     if (known && !std::string(version).starts_with(std::to_string(GetParam()))) continue;
-    const TensorRtDoubles fresh(GetParam());
+    const TensorRtFakes fresh(GetParam());
     const ScopedVariable setting("COSMOS_FAKE_NVINFER_VERSION", version);
     const auto probe = ProbeTensorRt(fresh.path());
     ASSERT_EQ(probe.ok(), known) << version;
@@ -52,11 +53,11 @@ TEST_P(TensorRtLibrary, IsTakenInKnownVersionsOnly) {
     }
     EXPECT_EQ(probe.status().code(), StatusCode::kLibrary);
     EXPECT_EQ(probe.status().message(), fresh.path() + " cannot be used as TensorRT: its version is " +
-                                            version + "; any 10.x or 11.x is supported");
+                                            version + "; 10.1 and newer and 11.x are supported");
   }
 }
 
-TEST(TensorRtFile, ThatIsNoLibraryIsExplained) {
+TEST(TensorRtFile, ReportsWhyAFileCannotBeUsed) {
   Dl_info libc{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::abort), &libc), 0);
   struct Case {
@@ -78,7 +79,7 @@ TEST(TensorRtFile, ThatIsNoLibraryIsExplained) {
   }
 }
 
-// As the library sees it: by the table of its major.
+// Writes to the log like the library: through the vtable of its major.
 void Say(trt::Log& log, int major, trt::Severity severity, const char* text) {
   void* logger = log.logger(major);
   if (major == 10) {
@@ -88,7 +89,7 @@ void Say(trt::Log& log, int major, trt::Severity severity, const char* text) {
   }
 }
 
-TEST_P(TensorRtLibrary, LogsForTheCallThatItBelongsTo) {
+TEST_P(TensorRtLibrary, AttributesLogLinesToTheirCall) {
   trt::Log log;
   trt::Log other;
   Say(log, GetParam(), trt::Severity::kError, "before");
@@ -103,7 +104,7 @@ TEST_P(TensorRtLibrary, LogsForTheCallThatItBelongsTo) {
     Say(log, GetParam(), trt::Severity::kInternalError, "inside");
     EXPECT_TRUE(inner.error());
     EXPECT_EQ(inner.Failure(StatusCode::kEngine, "doing").message(), "doing: inside");
-    // Another run, at the same time, on its own thread.
+    // Another call at the same time, on its own thread.
     std::thread([&] {
       const trt::LogScope apart(log);
       Say(log, GetParam(), trt::Severity::kError, "apart");
@@ -116,7 +117,7 @@ TEST_P(TensorRtLibrary, LogsForTheCallThatItBelongsTo) {
   EXPECT_EQ(std::get<std::string>(status.details().back().second), "a warning\na thread of the library's\n");
 }
 
-TEST_P(TensorRtLibrary, KeepsTheLastLinesOfMany) {
+TEST_P(TensorRtLibrary, KeepsTheLastLogLines) {
   trt::Log log;
   const trt::LogScope scope(log);
   for (int i = 0; i < 100; ++i) {
@@ -128,7 +129,7 @@ TEST_P(TensorRtLibrary, KeepsTheLastLinesOfMany) {
   EXPECT_TRUE(kept.starts_with("line 80\n")) << kept;
 }
 
-TEST(TensorRtLog, HasNoAddressesAndNoFoldersOfOthers) {
+TEST(TensorRtLog, ContainsNeitherAddressesNorBuildFolders) {
   for (const auto& [line, redacted] : std::vector<std::pair<std::string, std::string>>{
            {"at 0x7f3a12345678, size 0X10", "at 0x, size 0X10"},
            {"In checkCudaInstallation at /_src/build/optimizer/globWriter.cpp:100)",

@@ -1,5 +1,5 @@
-// NVIDIA's own libraries on a machine without a driver. scripts/check-tensorrt-real fetches them and names
-// them in COSMOS_REAL_TENSORRT, paths with ':' between.
+// Tests NVIDIA's own libraries on a machine without a driver. scripts/check-tensorrt-real.mjs fetches them
+// and lists their paths in COSMOS_REAL_TENSORRT, separated by ':'.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -31,14 +31,15 @@ class TensorRtReal : public testing::Test {
   std::vector<trt::Library*> libraries_;
 };
 
-// One typed error with what the library itself logged, through the table of its major.
+// Expects one typed error with the library's own log, received through the vtable of its major.
 void ExpectRefusal(trt::Library& library) {
   const auto runtime = library.MakeRuntime();
   ASSERT_FALSE(runtime.ok()) << "a runtime without a driver";
   const Status& status = runtime.status();
   std::cout << "  " << library.version().text() << ": " << status.message() << "\n";
   EXPECT_EQ(status.code(), StatusCode::kLibrary);
-  EXPECT_TRUE(status.message().starts_with(library.path() + " does not start: ")) << status.message();
+  EXPECT_TRUE(status.message().starts_with(library.path() + " cannot create a runtime: "))
+      << status.message();
   const auto& [key, log] = status.details().at(status.details().size() - 2);
   EXPECT_EQ(key, "log");
   const std::string text = std::get<std::string>(log);
@@ -47,7 +48,7 @@ void ExpectRefusal(trt::Library& library) {
   EXPECT_EQ(text.find("0x2"), std::string::npos);
 }
 
-TEST_F(TensorRtReal, SaysItsVersionWithoutADriver) {
+TEST_F(TensorRtReal, ReportsItsVersionWithoutADriver) {
   for (const trt::Library* library : libraries_) {
     std::cout << "  " << library->version().text() << (library->lean() ? " (lean)" : "") << "\n";
     EXPECT_NE(library->path().find(library->lean() ? "_lean.so." : "nvinfer.so."), std::string::npos);
@@ -55,26 +56,26 @@ TEST_F(TensorRtReal, SaysItsVersionWithoutADriver) {
   }
 }
 
-TEST_F(TensorRtReal, IsNeverReachedWithoutADriver) {
+TEST_F(TensorRtReal, TheDriverIsCheckedFirst) {
   const auto driver = cuda::Driver::Open();
   if (driver.ok()) GTEST_SKIP() << "this machine has a driver";
   std::cout << "  " << driver.status().message() << "\n";
   EXPECT_EQ(driver.status().code(), StatusCode::kLibrary);
 }
 
-// Past our own check on purpose, to where the library returns a pointer that is no object.
-TEST_F(TensorRtReal, RefusesToStartAndSaysWhy) {
+// Bypasses our own check on purpose: without a driver the library returns a pointer that is no object.
+TEST_F(TensorRtReal, CreatesNoRuntimeWithoutADriver) {
   if (cuda::Driver::Open().ok()) GTEST_SKIP() << "this machine has a driver";
   for (trt::Library* library : libraries_) {
     ExpectRefusal(*library);
-    // And again, from another thread.
+    // Once more, from another thread.
     std::thread([library] { ExpectRefusal(*library); }).join();
   }
 }
 
-// The double has what we call and not what the CUDA runtime inside the library asks for: as if it were too
-// old. After the tests above, because from here on the process has a libcuda.so.1.
-TEST_F(TensorRtReal, RefusesADriverThatIsTooOld) {
+// The fake lacks functions that the CUDA runtime inside the library needs, like a driver that is too old.
+// Must be the last test, because from here on the process has a libcuda.so.1.
+TEST_F(TensorRtReal, RejectsADriverThatIsTooOld) {
   const auto driver = cuda::Driver::Open(FakeCudaPath());
   ASSERT_TRUE(driver.ok()) << driver.status().message();
   for (trt::Library* library : libraries_) ExpectRefusal(*library);

@@ -16,13 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// scripts/check-tensorrt-abi brings doubles whose tables come from NVIDIA's headers.
+// scripts/check-tensorrt-abi.mjs provides fakes that are built from NVIDIA's headers.
 fs::path Fakes() {
   const char* folder = std::getenv("COSMOS_TEST_FAKES");
   return folder ? folder : COSMOS_FAKES;
 }
 
-// A copy under another soname of the same length: the loader takes libraries of one soname for one.
+// Copies a library and replaces its soname by one of the same length: the loader treats libraries with one
+// soname as the same.
 void CopyRenamed(const fs::path& from, const fs::path& to, const std::string& name) {
   const std::vector<std::uint8_t> bytes = ReadFile(from);
   std::string text(bytes.begin(), bytes.end());
@@ -73,7 +74,7 @@ T* Must(Result<T*> result) {
 
 }  // namespace
 
-TensorRtDoubles::TensorRtDoubles(int major, const std::string& name) {
+TensorRtFakes::TensorRtFakes(int major, const std::string& name) {
   static int count = 0;
   const std::string number = std::to_string(++count + 1000).substr(1);
   folder_ = ScratchFolder() / ("tensorrt-" + number);
@@ -87,29 +88,29 @@ TensorRtDoubles::TensorRtDoubles(int major, const std::string& name) {
   if (!std::getenv("COSMOS_FAKE_CUDA_DEVICES")) {
     devices.emplace("COSMOS_FAKE_CUDA_DEVICES", "First:9.0:512;Second:9.0:512");
   }
-  // Starts the driver, and with it the devices are what they are.
+  // Initialises the driver, which fixes the devices.
   driver();
 }
 
-cuda::Driver& TensorRtDoubles::driver() const { return *Must(cuda::Driver::Open(cuda_)); }
+cuda::Driver& TensorRtFakes::driver() const { return *Must(cuda::Driver::Open(cuda_)); }
 
-cuda::Device& TensorRtDoubles::device(int ordinal) const {
+cuda::Device& TensorRtFakes::device(int ordinal) const {
   return *Must(cuda::Device::Open(driver(), ordinal));
 }
 
-std::string TensorRtDoubles::Trace() const {
+std::string TensorRtFakes::Trace() const {
   void* library = dlopen(nvinfer_.c_str(), RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return "";
   const auto trace = reinterpret_cast<const char* (*)()>(dlsym(library, "fake_nvinfer_trace"));
   return trace();
 }
 
-std::string TensorRtDoubles::WritePlan(const std::string& name, const std::string& text) const {
+std::string TensorRtFakes::WritePlan(const std::string& name, const std::string& text) const {
   return WritePlan(name, text, Must(trt::Library::Open(nvinfer_))->version());
 }
 
-std::string TensorRtDoubles::WritePlan(const std::string& name, const std::string& text,
-                                       const trt::Version& version) const {
+std::string TensorRtFakes::WritePlan(const std::string& name, const std::string& text,
+                                     const trt::Version& version) const {
   std::string header("ftrt\0\0\0\0", 8);
   header.resize(24, '.');
   for (const int number : {version.major, version.minor, version.patch, version.build}) {
@@ -204,18 +205,18 @@ void ExpectText(const Result<std::vector<float>>& found, const std::vector<Token
 
 TensorRtOptions TensorRtTest::Options(const VideoPlan& video, const TextPlan& text) const {
   TensorRtOptions options;
-  options.library = doubles_.path();
-  options.video_path = doubles_.WritePlan("video.plan", video.text());
-  options.text_path = doubles_.WritePlan("text.plan", text.text());
+  options.library = fakes_.path();
+  options.video_path = fakes_.WritePlan("video.plan", video.text());
+  options.text_path = fakes_.WritePlan("text.plan", text.text());
   options.model = {kTinyClip, kTinyDim};
-  options.pad_token_id = 77;  // masked, so it must not be seen
+  options.pad_token_id = 77;  // masked, so no vector may depend on it
   return options;
 }
 
 Result<std::unique_ptr<Engine>> TensorRtTest::TryCreate(const TensorRtOptions& options, int device) const {
-  auto preprocessor = cuda::Preprocessor::Load(doubles_.device(device));
+  auto preprocessor = cuda::Preprocessor::Load(fakes_.device(device));
   if (!preprocessor.ok()) return preprocessor.TakeStatus();
-  return CreateTensorRtEngine(doubles_.device(device), std::move(preprocessor).value(), options);
+  return CreateTensorRtEngine(fakes_.device(device), std::move(preprocessor).value(), options);
 }
 
 std::unique_ptr<Engine> TensorRtTest::Create(const TensorRtOptions& options, int device) const {
@@ -226,7 +227,7 @@ std::unique_ptr<Engine> TensorRtTest::Create(const TensorRtOptions& options, int
 }
 
 void TensorRtTest::ExpectNothingLeft() const {
-  const FakeCuda cuda = doubles_.cuda();
+  const FakeCuda cuda = fakes_.cuda();
   EXPECT_EQ(cuda.live_bytes(-1), 0U);
   EXPECT_EQ(cuda.pinned_bytes(), 0U);
   EXPECT_EQ(cuda.live_handles(), 0);

@@ -1,5 +1,5 @@
-// What the TensorRT tests share: the doubles of libcuda and libnvinfer, toy plans for them
-// (test/fakes/nvinfer/plan.h), and what those compute.
+// Helpers for the TensorRT tests: the fakes of libcuda and libnvinfer, toy plans (test/fakes/nvinfer/plan.h),
+// and the vectors that those compute.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,11 +20,11 @@ namespace cosmos::test {
 inline constexpr ClipShape kTinyClip{2, 4, 4};
 inline constexpr int kTinyDim = 4;
 
-// Copies of both doubles that no other test has seen. The environment decides about the devices, when this is
-// made: two of 9.0 unless COSMOS_FAKE_CUDA_DEVICES says otherwise.
-class TensorRtDoubles {
+// Fresh copies of both fakes. The devices are those of COSMOS_FAKE_CUDA_DEVICES at construction, or two of
+// compute capability 9.0.
+class TensorRtFakes {
  public:
-  explicit TensorRtDoubles(int major, const std::string& name = "libnvinfer.so");
+  explicit TensorRtFakes(int major, const std::string& name = "libnvinfer.so");
 
   const std::filesystem::path& folder() const { return folder_; }
   const std::string& cuda_path() const { return cuda_; }
@@ -32,9 +32,9 @@ class TensorRtDoubles {
   cuda::Driver& driver() const;
   cuda::Device& device(int ordinal = 0) const;
   FakeCuda cuda() const { return FakeCuda(cuda_); }
-  // What was called since the last time, a line each.
+  // The calls since the last Trace, one per line.
   std::string Trace() const;
-  // A plan of this library's version.
+  // Writes a plan of this library's version, or of another, and returns its path.
   std::string WritePlan(const std::string& name, const std::string& text) const;
   std::string WritePlan(const std::string& name, const std::string& text, const trt::Version& version) const;
 
@@ -67,12 +67,12 @@ struct TextPlan {
   std::string text() const;
 };
 
-// Different in every sample for different seeds.
+// A clip of random samples.
 ClipPtr TestClip(int seed);
-// The same pixels in the memory of a GPU.
+// A clip with the same pixels in GPU memory.
 ClipPtr OnDevice(const cuda::Device& device, const ClipPtr& clip);
 
-// What the toy plan makes of them.
+// The vectors that the toy plans compute.
 std::vector<float> VideoVector(const ClipPtr& clip, bool tao = false);
 std::vector<float> TextVector(const TokenRow& row);
 
@@ -81,7 +81,7 @@ void ExpectRows(const Result<std::vector<float>>& found, const std::vector<std::
 void ExpectVideo(const Result<std::vector<float>>& found, const std::vector<ClipPtr>& clips);
 void ExpectText(const Result<std::vector<float>>& found, const std::vector<TokenRow>& rows);
 
-// For both majors.
+// Runs each test with both majors.
 class TensorRtTest : public testing::TestWithParam<int> {
  protected:
   TensorRtOptions Options(const VideoPlan& video = {}, const TextPlan& text = {}) const;
@@ -90,10 +90,10 @@ class TensorRtTest : public testing::TestWithParam<int> {
   std::unique_ptr<Engine> Create(const VideoPlan& video = {}, const TextPlan& text = {}) const {
     return Create(Options(video, text));
   }
-  // Fails the test when anything is left on the GPU.
+  // Fails the test if anything is still allocated or queued on the GPU.
   void ExpectNothingLeft() const;
 
-  const TensorRtDoubles doubles_{GetParam()};
+  const TensorRtFakes fakes_{GetParam()};
   CancelToken cancel_;
 };
 

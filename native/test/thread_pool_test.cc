@@ -10,7 +10,7 @@
 namespace cosmos {
 namespace {
 
-TEST(ThreadPool, OneThreadKeepsTheOrder) {
+TEST(ThreadPool, OneThreadKeepsTheOrderOfJobs) {
   std::vector<int> order;
   {
     ThreadPool pool(1);
@@ -21,7 +21,7 @@ TEST(ThreadPool, OneThreadKeepsTheOrder) {
 }
 
 TEST(ThreadPool, JobsRunAtTheSameTime) {
-  // Each job waits for the other two: fewer than three threads would never end.
+  // Each job waits for the other two, so fewer than three threads would never finish.
   std::latch together(3);
   ThreadPool pool(3);
   for (int i = 0; i < 3; ++i) pool.Submit([&together] { together.arrive_and_wait(); });
@@ -31,7 +31,7 @@ TEST(ThreadPool, StartsThreadsAsTheyAreNeededUpToTheLimit) {
   ThreadPool pool(2);
   EXPECT_EQ(pool.size(), 0);
   for (int i = 0; i < 3; ++i) {
-    // One after the other: the thread that is there takes each.
+    // Submitted one after the other, so the existing thread takes each.
     std::latch done(1);
     pool.Submit([&done] { done.count_down(); });
     done.wait();
@@ -44,7 +44,7 @@ TEST(ThreadPool, StartsThreadsAsTheyAreNeededUpToTheLimit) {
   release.count_down();
 }
 
-TEST(ThreadPool, DestructionRunsWhatWaitsAndWhatJobsAdd) {
+TEST(ThreadPool, DestructionRunsQueuedJobsAndThoseThatTheyAdd) {
   std::atomic<int> ran = 0;
   {
     ThreadPool pool(2);

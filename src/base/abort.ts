@@ -1,10 +1,12 @@
+/** Waiting on an AbortSignal without leaking listeners. */
+
 const subscribers = new WeakMap<AbortSignal, Set<() => void>>()
 
 /**
- * Calls `callback` once when `signal` aborts, or now if it has. Returns the function that takes it back.
+ * Calls `callback` once when `signal` aborts, or immediately if it already has. Returns a function that cancels this.
  *
- * All callbacks of a signal share one listener, so that a thousand items may wait on one signal without Node's
- * warning about leaking listeners, and the signal is left as it was found.
+ * All callbacks of a signal share one listener, so that a thousand items can wait on one signal without Node's warning about
+ * leaked listeners. The listener is removed with the last callback.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   if (signal.aborted) {
@@ -12,7 +14,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
     return () => {}
   }
   const callbacks = subscribers.get(signal) ?? subscribe(signal)
-  // A wrapper, since the same function may be registered twice.
+  // A wrapper, because the same function may be registered twice.
   const entry = () => callback()
   callbacks.add(entry)
   return () => {
@@ -40,7 +42,7 @@ function unsubscribe(signal: AbortSignal) {
   signal.removeEventListener('abort', listener)
 }
 
-/** The promise's outcome, or `signal.reason` as soon as the signal aborts. The promise itself runs on. */
+/** Settles like `promise`, or rejects with `signal.reason` as soon as the signal aborts. Does not stop the work behind it. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {

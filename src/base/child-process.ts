@@ -1,4 +1,4 @@
-/** Programs that run beside this process: no shell, their words line by line, and their end before ours. */
+/** Runs a child process without a shell, streams its lines, and kills it on exit. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { onAbort } from './abort.ts'
@@ -6,28 +6,28 @@ import { onAbort } from './abort.ts'
 export interface ChildOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
-  /** Of its output and of its errors. */
+  /** Called with each line of stdout and stderr. */
   onLine?: (line: string) => void
   signal?: AbortSignal | undefined
 }
 
 export interface ChildEnd {
-  /** Null when a signal ended it. */
+  /** Exit code; null when a signal ended the process. */
   code: number | null
-  /** In words, e.g. "ended with exit code 1". */
+  /** The end in words, e.g. "ended with exit code 1". */
   how: string
-  /** The last of them. */
+  /** The last lines that it wrote. */
   lines: string[]
 }
 
 const keptLines = 20
-/** What a program has to end by itself once it is told to. */
+/** Time between SIGTERM and SIGKILL. */
 const graceMs = 5_000
 
 /**
- * Resolves when it has ended, whatever its code. An abort ends it and all that it has started; then the promise
- * rejects with `signal.reason`. The end of this process ends it too. Rejects with the system's error when it cannot be
- * started.
+ * Resolves when the process has ended, whatever its exit code. An abort, and the exit of this process, end it together with
+ * all processes that it has started. Rejects with `signal.reason` after an abort, or with the system's error when the
+ * program cannot be started.
  */
 export function runChild(program: string, args: readonly string[], options: ChildOptions): Promise<ChildEnd> {
   const { cwd, env, onLine = () => {}, signal } = options
@@ -36,15 +36,15 @@ export function runChild(program: string, args: readonly string[], options: Chil
       reject(signal.reason)
       return
     }
-    // A group of its own, so that its children end with it and Ctrl-C reaches it once, through us.
+    // Its own process group: its children can be ended with it, and Ctrl-C reaches it only through the abort.
     const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const lines: string[] = []
-    const hear = (line: string) => {
+    const keepLine = (line: string) => {
       lines.push(line)
       if (lines.length > keptLines) lines.shift()
       onLine(line)
     }
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', hear)
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', keepLine)
     let force: NodeJS.Timeout | undefined
     const forget = signal
       ? onAbort(signal, () => {
@@ -52,11 +52,11 @@ export function runChild(program: string, args: readonly string[], options: Chil
           force = setTimeout(() => killGroup(child.pid, 'SIGKILL'), graceMs)
         })
       : () => {}
-    const leave = () => killGroup(child.pid, 'SIGKILL')
-    process.once('exit', leave)
+    const killOnExit = () => killGroup(child.pid, 'SIGKILL')
+    process.once('exit', killOnExit)
     const end = (settle: () => void) => {
       clearTimeout(force)
-      process.off('exit', leave)
+      process.off('exit', killOnExit)
       forget()
       if (signal?.aborted) reject(signal.reason)
       else settle()
@@ -74,6 +74,6 @@ function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
   } catch {
-    // It has ended by itself.
+    // The group has already ended.
   }
 }

@@ -1,10 +1,10 @@
-/** How many cores this process may use. */
+/** The number of cores that this process may use. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
 /**
- * A container's share of the machine's time, in cores, by its control group (v2, v1). Node looks at it from version 22
- * on only. `root` is where control groups are mounted. Nothing where there is no quota.
+ * The CPU quota of this process's control group (v2 or v1) in cores, rounded up; undefined without a quota. Needed because
+ * Node considers the quota only from version 22 on. `root` is where control groups are mounted.
  */
 export function coreQuota(root = '/sys/fs/cgroup'): number | undefined {
   const [quota, period] = read(`${root}/cpu.max`)?.split(' ') ?? [

@@ -1,4 +1,4 @@
-/** SHA-256 of files, each computed once as long as the file does not change. */
+/** SHA-256 of files, cached in memory and on disk until a file changes. */
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -16,19 +16,19 @@ export interface HashableFile {
 }
 
 const diskCacheSchema = z.object({ version: z.literal(1), sha256: z.record(z.string(), z.string()) })
-/** Entries kept on disk, newest last. */
+/** The most entries kept on disk. The oldest are dropped first. */
 const maxEntries = 512
 
 const known = new Map<string, string>()
 
-/** Lower-case hex, in the order given. Rejects with ModelError for an unreadable file, or with `signal.reason`. */
+/** Hashes in lower-case hex, in the order of `files`. Rejects with ModelError for an unreadable file, or with `signal.reason`. */
 export async function sha256OfFiles(files: readonly HashableFile[], signal?: AbortSignal): Promise<string[]> {
   signal?.throwIfAborted()
-  if (files.some((file) => !known.has(keyOf(file)))) await learnFromDisk()
+  if (files.some((file) => !known.has(keyOf(file)))) await loadDiskCache()
   const unknown = files.filter((file) => !known.has(keyOf(file)))
   if (unknown.length > 0) {
     for (const file of unknown) known.set(keyOf(file), await hashOf(file.path, signal))
-    await rememberOnDisk()
+    await saveDiskCache()
   }
   return files.map((file) => known.get(keyOf(file)) as string)
 }
@@ -42,34 +42,34 @@ function cacheFile(): string {
   return join(base, 'cosmos-embed', 'file-hashes.json')
 }
 
-/** The cache only saves time: one that is missing or broken is as good as empty. */
-async function learnFromDisk(): Promise<void> {
+/** A missing or damaged cache counts as empty. */
+async function loadDiskCache(): Promise<void> {
   try {
     const { sha256 } = diskCacheSchema.parse(JSON.parse(await readFile(cacheFile(), 'utf8')))
     for (const [key, hash] of Object.entries(sha256)) if (!known.has(key)) known.set(key, hash)
   } catch {}
 }
 
-/** Written beside and renamed, so that a reader never sees half of it. A read-only home is no failure. */
-async function rememberOnDisk(): Promise<void> {
+/** Renames a temporary file, so that readers never see a partial cache. Failures, e.g. a read-only home, are ignored. */
+async function saveDiskCache(): Promise<void> {
   const path = cacheFile()
-  // Of this call alone: several models may load at a time, in threads too.
+  // A unique name, because several models may be loading at a time, also in other threads.
   const temporary = `${path}.${randomUUID()}`
   const sha256 = Object.fromEntries([...known].slice(-maxEntries))
   try {
-    // Not `recursive`: below a folder such as /proc that never comes to an end.
+    // Not `recursive`, which never returns below a folder such as /proc.
     for (const folder of [dirname(dirname(path)), dirname(path)]) await mkdir(folder).catch(() => {})
     await writeFile(temporary, JSON.stringify({ version: 1, sha256 }))
     await rename(temporary, path)
   } catch {}
 }
 
-/** Read at a time: hashing so much takes about a millisecond, and in between the event loop has its turn. */
+/** Bytes hashed between two turns of the event loop; they take about a millisecond. */
 const pieceBytes = 1 << 20
 
 /**
- * Gigabytes of weights are seconds of hashing, in pieces. Not in a thread: one would need a file that a bundler leaves
- * alone, and a process that may start threads.
+ * Hashes in pieces, because gigabytes of weights take seconds. A worker thread would need a file that bundlers keep and the
+ * permission to start threads.
  */
 async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')

@@ -1,4 +1,4 @@
-/** What the searches for run-time libraries share. */
+/** Shared parts of the searches for shared libraries. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { LibraryError } from '../errors.ts'
@@ -12,8 +12,8 @@ export interface NamedFile {
 }
 
 /**
- * The file that an option or a variable names; undefined when neither does.
- * A name is meant: when it is wrong, a LibraryError says so and nothing else is tried.
+ * The file that an option or an environment variable names; undefined when neither is set. Throws LibraryError when the file
+ * does not exist, because an explicit choice must not fall back to another library.
  */
 export function namedFile(
   path: string | undefined,
@@ -26,7 +26,7 @@ export function namedFile(
 ): NamedFile | undefined {
   const check = (file: string, origin: NamedFile['origin'], what: string): NamedFile => {
     if (isFile(file)) return { path: resolve(file), origin }
-    throw new LibraryError(`${what} says ${file}, which is no file: expected the path of ${expected}`, {
+    throw new LibraryError(`${what} names ${file}, which is not a file: expected the path of ${expected}`, {
       details: { library: expected },
     })
   }
@@ -35,12 +35,12 @@ export function namedFile(
   return fromEnvironment ? check(fromEnvironment, 'environment', variable) : undefined
 }
 
-/** The first lines of the message for a library that is nowhere; what to install follows. */
+/** The beginning of the message for a library that was not found. The caller appends what to install. */
 export function notFound(library: string, places: readonly string[]): string {
   return `${library} was not found. Looked at:\n${places.map((place) => `  ${place}`).join('\n')}\n`
 }
 
-/** Where the dynamic loader would look: LD_LIBRARY_PATH, /etc/ld.so.conf, its built-in folders. */
+/** Folders that the dynamic loader searches: LD_LIBRARY_PATH, /etc/ld.so.conf.d and its built-in folders. */
 export function loaderFolders(environment: Environment): string[] {
   const triplets: Partial<Record<NodeJS.Architecture, string>> = {
     x64: 'x86_64-linux-gnu',

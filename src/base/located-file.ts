@@ -1,4 +1,4 @@
-/** Files that a folder names as its own. */
+/** Files that must lie inside a folder, such as those of a model bundle. */
 import type { BigIntStats } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, sep } from 'node:path'
@@ -11,8 +11,8 @@ export interface LocatedFile extends HashableFile {
 }
 
 /**
- * A regular file that must lie in `root`, also after following symbolic links. Rejects with ModelError, in whose
- * message `what` names the file and `folder` the root.
+ * Finds a regular file that lies in `root` also after symbolic links are followed. Rejects with ModelError, whose message
+ * calls the file `what` and the root `folder`.
  */
 export async function locateInside(
   root: string,
@@ -36,7 +36,7 @@ export async function locateInside(
   return { path: real, size, mtimeNs, ino, mode: Number(mode) & 0o777 }
 }
 
-/** Why a file could not be read, in words. */
+/** Describes why a file could not be read. */
 export function reasonOf(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'not found'

@@ -1,9 +1,10 @@
+/** Keeps the event loop responsive while much synchronous work is pending. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long one turn of the event loop may be kept busy, in milliseconds. */
+/** Milliseconds of work per turn of the event loop. */
 const SHARE_MS = 2
 
-/** Synchronous work in portions, so that many pieces of it at once do not keep others from the event loop. */
+/** Spreads pieces of synchronous work over turns of the event loop: a piece waits once the turn's share is spent. */
 export class LoopShare {
   #spent = 0
 
@@ -19,5 +20,5 @@ export class LoopShare {
   }
 }
 
-/** Of everything in this process that works on the event loop for long: there is one loop. */
+/** The share of all long synchronous work in this process, because there is one event loop. */
 export const loopShare: LoopShare = new LoopShare()

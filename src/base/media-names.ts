@@ -1,4 +1,4 @@
-/** What files of media are called. Names only: what a file really is, its content decides when it is opened. */
+/** File name extensions of media. They only suggest a type; the content decides when a file is opened. */
 
 export const videoExtensions: ReadonlySet<string> = new Set(
   '264 265 3g2 3gp asf av1 avi f4v flv h264 h265 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf obu ogm ogv qt ts vob webm wmv y4m'.split(

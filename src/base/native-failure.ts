@@ -1,12 +1,12 @@
-/** From failures of the addon to the error classes of this package. */
+/** Translates failures of the native addon into the error classes of this package. */
 import type { NativeFailure } from '#binding'
 import { CosmosEmbedError, errorTable, InternalError } from '../errors.ts'
 
 /**
- * What a rejected native job means to the caller: `signal.reason` when the caller's own abort cancelled it,
- * else an error class by the table. `index` is the item's position in the request.
+ * What a call rejects with when a native job fails: `signal.reason` when the caller's abort cancelled the job, otherwise an
+ * error of the class that belongs to the failure's code. `index` is the item's position in the request.
  */
-export function fromNative(
+export function translateNativeFailure(
   failure: unknown,
   context: { signal?: AbortSignal | undefined; index?: number } = {},
 ): unknown {
@@ -19,15 +19,15 @@ export function fromNative(
   }
   if (failure.code === 'cancelled' && context.signal?.aborted) return context.signal.reason
   const ErrorClass = errorTable[failure.code].class
-  // Why a library did not load is told in lines, by lib/load-failure.js: no media can put words into it.
+  // lib/load-failure.js composes messages of several lines about libraries; they contain nothing from media.
   const message = failure.code === 'library' ? failure.message : publicText(failure.message)
   return new ErrorClass(message, { index: context.index, details: failure.details })
 }
 
-/** Whatever was thrown inside this package, as an error of this package. */
-export function ours(failure: unknown): CosmosEmbedError {
+/** Converts whatever was thrown into an error of this package. Unknown errors become InternalError. */
+export function toCosmosEmbedError(failure: unknown): CosmosEmbedError {
   if (failure instanceof CosmosEmbedError) return failure
-  if (isNativeFailure(failure)) return fromNative(failure) as CosmosEmbedError
+  if (isNativeFailure(failure)) return translateNativeFailure(failure) as CosmosEmbedError
   const { message = 'unexpected failure' } = (failure ?? {}) as Partial<Error>
   return new InternalError(message, { cause: failure })
 }
@@ -38,7 +38,7 @@ function isNativeFailure(value: unknown): value is NativeFailure {
   return typeof code === 'string' && Object.hasOwn(errorTable, code) && typeof message === 'string'
 }
 
-/** Belt and braces: native messages hold no pointers or control characters, and none would get out if they did. */
+/** Removes addresses and control characters. Native messages should contain neither; this is a second safeguard. */
 function publicText(message: string): string {
   return message
     .replace(/\b0x[0-9a-f]+\b/gi, '[address]')

@@ -1,17 +1,17 @@
+/** Runs jobs of the native addon as promises that an AbortSignal cancels. */
 import type { NativeJob } from '#binding'
-import { onAbort } from './abort.ts'
 import { TimeoutError } from '../errors.ts'
-import { fromNative } from './native-failure.ts'
+import { onAbort } from './abort.ts'
+import { translateNativeFailure } from './native-failure.ts'
 
 /**
- * How long a decoder has to hear that it is to stop. It hears between two pictures, and inside of one where its codec
- * lets it.
+ * How long a decoder may take to stop. It checks for cancellation between two pictures and, if its codec allows, within one.
  */
-export const overdueMs = 5_000
+export const stopGraceMs = 5_000
 
 /**
- * Starts a native job and waits for its end, also when `signal` cancels it: afterwards nothing of it runs any more.
- * Rejects with `signal.reason`, or with an error class of this package.
+ * Starts a native job and waits until it has ended, also when `signal` cancels it, so that nothing of it runs afterwards.
+ * Rejects with `signal.reason` or an error of this package.
  */
 export async function runNative<T>(start: () => NativeJob<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
@@ -21,23 +21,23 @@ export async function runNative<T>(start: () => NativeJob<T>, signal: AbortSigna
     forget = onAbort(signal, () => job.cancel())
     return await job.promise
   } catch (failure) {
-    throw fromNative(failure, { signal })
+    throw translateNativeFailure(failure, { signal })
   } finally {
     forget()
   }
 }
 
 export interface DecodeJobOptions {
-  /** The job's own limit. Nothing: its clock stands still at times, and only the decoder knows. */
+  /** The job's time limit. Undefined when only the decoder can measure it, because its clock pauses while it waits. */
   maxSeconds?: number | undefined
-  /** Called when nothing of it runs any more, which may be after the promise has settled. */
+  /** Called when the job has ended, which may be after the promise has settled. */
   onEnd?: (() => void) | undefined
 }
 
 /**
- * The same for a job that decodes, but whoever waits is let go `overdueMs` after it should have stopped: nothing ends
- * a decoder that is inside of a picture. It goes on with bytes that are its own until it is through with the picture,
- * and does not keep the process from ending.
+ * Like {@link runNative}, for a job that decodes. Nothing can stop a decoder within a picture, so the promise settles at the
+ * latest `stopGraceMs` after the job should have stopped. The job then finishes its picture on its own copy of the bytes and
+ * does not keep the process alive.
  */
 export function runDecode<T>(
   start: () => NativeJob<T>,
@@ -56,22 +56,23 @@ export function runDecode<T>(
       forget()
       for (const timer of timers) clearTimeout(timer)
     }
-    const letGoAfter = (milliseconds: number, reason: () => unknown) => {
-      const letGo = () => {
+    const abandonAfter = (milliseconds: number, reason: () => unknown) => {
+      const abandon = () => {
         settle()
         job?.unref()
         reject(reason())
       }
-      timers.push(setTimeout(letGo, milliseconds))
+      timers.push(setTimeout(abandon, milliseconds))
     }
-    if (maxSeconds !== undefined) letGoAfter(1000 * maxSeconds + overdueMs, () => tooLong(maxSeconds))
-    const forget = onAbort(signal, () => letGoAfter(overdueMs, () => signal.reason))
+    if (maxSeconds !== undefined)
+      abandonAfter(1000 * maxSeconds + stopGraceMs, () => timeLimitError(maxSeconds))
+    const forget = onAbort(signal, () => abandonAfter(stopGraceMs, () => signal.reason))
     running.then(resolve, reject).finally(settle)
   })
 }
 
-/** In the words of the decoder, which could not say it. */
-function tooLong(maxSeconds: number): TimeoutError {
+/** The message that the decoder itself uses for this limit. */
+function timeLimitError(maxSeconds: number): TimeoutError {
   return new TimeoutError(`decoding took longer than the limit maxWallSeconds of ${maxSeconds} s`, {
     details: { limit: maxSeconds },
   })

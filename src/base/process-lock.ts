@@ -1,15 +1,18 @@
-/** What only one process of this machine may do at a time. */
+/** A lock that only one process of the machine can hold. */
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:net'
 
 /**
- * Takes a name that no other process of this machine has; gives the function that lets it go, or undefined while
- * another process has it. `path` must be without symbolic links.
+ * Acquires the lock for `purpose` and `path`, which must be free of symbolic links. Resolves to a function that releases it,
+ * or to undefined while another process holds it.
  *
- * The name is one that the kernel keeps for as long as we live, so a killed process leaves none behind. Processes that
- * do not share a network namespace do not see it.
+ * The lock is an abstract Unix socket, which the kernel removes when the process ends, so a killed process leaves no stale
+ * lock. Processes in different network namespaces do not see each other's locks.
  */
-export function holdName(purpose: string, path: string): Promise<(() => Promise<void>) | undefined> {
+export function acquireProcessLock(
+  purpose: string,
+  path: string,
+): Promise<(() => Promise<void>) | undefined> {
   const hash = createHash('sha256').update(path).digest('hex').slice(0, 40)
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy())
@@ -18,8 +21,8 @@ export function holdName(purpose: string, path: string): Promise<(() => Promise<
       if (error.code === 'EADDRINUSE') resolve(undefined)
       else reject(error)
     })
-    const letGo = () => new Promise<void>((done) => server.close(() => done()))
-    // Exclusive: workers of node:cluster would share it, and all of them have it.
-    server.listen({ path: `\0cosmos-embed-${purpose}-${hash}`, exclusive: true }, () => resolve(letGo))
+    const release = () => new Promise<void>((done) => server.close(() => done()))
+    // Exclusive, because workers of node:cluster would otherwise share the socket and all hold the lock.
+    server.listen({ path: `\0cosmos-embed-${purpose}-${hash}`, exclusive: true }, () => resolve(release))
   })
 }

@@ -1,12 +1,12 @@
-/** From zod's issues to one sentence that names the field, what was found and what would be right. */
+/** Turns zod's issues into one sentence that names the field, what is expected and what was found. */
 import type { z } from 'zod'
 import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
 
 type Issue = z.core.$ZodIssue
 
-/** The request, or a part of it, as the schema has it. Throws InvalidRequestError. */
+/** Validates a request or a part of it. Throws InvalidRequestError; `field` is the path of the part. */
 export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
-  const result = schema.safeParse(value, { reportInput: true, error: wanted })
+  const result = schema.safeParse(value, { reportInput: true, error: expectation })
   if (result.success) return result.data
   const { message, path } = describeIssues(result.error.issues, field)
   const [name, item] = path
@@ -25,8 +25,8 @@ const types: Readonly<Record<string, string>> = {
   object: 'an object',
 }
 
-/** What would be right, where the schema does not say it better. */
-function wanted(issue: z.core.$ZodRawIssue): string | undefined {
+/** What is expected, for issues whose schema has no message of its own. */
+function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       return `must be ${types[issue.expected] ?? issue.expected}`
@@ -39,14 +39,14 @@ function wanted(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-/** Options with their defaults; `what` names them, e.g. "limits". Throws InvalidArgumentError. */
+/** Validates options and applies defaults; `what` names them in messages, e.g. "limits". Throws InvalidArgumentError. */
 export function checkOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)
 }
 
-/** The first issue in words; unions are followed into the branch that was meant. */
+/** Describes the first issue. For a union, describes the branch that the value most likely belongs to. */
 export function describeIssues(
   issues: readonly Issue[],
   prefix: readonly PropertyKey[] = [],
@@ -55,12 +55,12 @@ export function describeIssues(
   if (!issue) return { message: 'invalid value', path: [...prefix] }
   const path = [...prefix, ...issue.path]
   if (issue.code === 'invalid_union') {
-    const meant = meantBranch(issue.errors)
-    if (meant) return describeIssues(meant, path)
+    const branch = closestBranch(issue.errors)
+    if (branch) return describeIssues(branch, path)
   }
   const message = `${pathName(path)}: ${sentence(issue)}`
   return issue.code === 'unrecognized_keys'
-    ? { message, path: [...path, shown(issue.keys[0])] }
+    ? { message, path: [...path, shortened(issue.keys[0])] }
     : { message, path }
 }
 
@@ -68,28 +68,28 @@ function sentence(issue: Issue): string {
   if (issue.code === 'unrecognized_keys') return unknownFields(issue.keys)
   if (issue.code === 'too_small' && issue.origin === 'array') return issue.message
   const value = faultyValue(issue)
-  return value === undefined ? 'is required' : `${issue.message}${found(value)}`
+  return value === undefined ? 'is required' : `${issue.message}${foundValue(value)}`
 }
 
-/** Not all of them, and not at length: a message must not be a copy of what was sent. */
+/** Names at most five fields, shortened, so that a message never repeats a large input. */
 function unknownFields(keys: readonly string[]): string {
-  const some = keys.slice(0, 5).map((key) => `"${shown(key)}"`)
+  const some = keys.slice(0, 5).map((key) => `"${shortened(key)}"`)
   const more = keys.length - some.length
   return `unknown field ${some.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
-function shown(key = ''): string {
+function shortened(key = ''): string {
   return key.length > 60 ? `${key.slice(0, 60)}…` : key
 }
 
-/** Of a union told apart by one field, zod gives the whole object. */
+/** The value at fault. For a discriminated union zod reports the whole object instead of the discriminator. */
 function faultyValue(issue: Issue): unknown {
   if (issue.code !== 'invalid_union' || !('discriminator' in issue)) return issue.input
   return (issue.input as Record<string, unknown>)[issue.discriminator as string]
 }
 
-/** Names and numbers only: texts, URLs and media are not for messages. */
-function found(value: unknown): string {
+/** Shows short names and numbers only, because texts, URLs and media must not appear in messages. */
+function foundValue(value: unknown): string {
   if (typeof value === 'string') return /^[\w.*-]{0,60}$/.test(value) ? `, found "${value}"` : ''
   if (value === null) return ', found null'
   if (Array.isArray(value)) return ', found a list'
@@ -104,8 +104,8 @@ function pathName(path: readonly PropertyKey[]): string {
   return name === '' ? 'the request' : name
 }
 
-/** The branch of the value's own type with the fewest and deepest faults; undefined when that is no single one. */
-function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+/** The branch of the value's own type with the fewest and deepest issues; undefined when several qualify. */
+function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
   const candidates = branches
     .filter((issues) => !issues.some(isOtherType))
     .map((issues) => ({ issues, depth: issues[0]?.path.length ?? 0 }))
@@ -115,7 +115,7 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
   return tie ? undefined : best?.issues
 }
 
-/** The value itself, not a field of it, is of another type than the branch takes. */
+/** Whether the value itself, not one of its fields, has another type than the branch accepts. */
 function isOtherType(issue: Issue): boolean {
   if (issue.path.length > 0) return false
   if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOtherType))

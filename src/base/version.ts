@@ -1,3 +1,4 @@
+/** The version of this package, read from its package.json. */
 import { readFileSync } from 'node:fs'
 
 interface Manifest {
@@ -5,7 +6,7 @@ interface Manifest {
   version: string
 }
 
-/** Of this package, and of the addon, which must be equal. */
+/** Version of this package. The addon must have the same. */
 export const VERSION: string = ownManifest().version
 
 function ownManifest(): Manifest {
@@ -15,7 +16,7 @@ function ownManifest(): Manifest {
     if (manifest.name === 'cosmos-embed') return manifest
   } catch {}
   throw new Error(
-    `cosmos-embed does not find its own files: ${file.pathname} is not its package.json. Where a bundler took only the ` +
+    `cosmos-embed cannot find its own files: ${file.pathname} is not its package.json. If a bundler took only the ` +
       'JavaScript, mark cosmos-embed as external (esbuild: --external:cosmos-embed) and install it beside the bundle.',
   )
 }

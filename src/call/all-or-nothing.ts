@@ -1,9 +1,10 @@
-/** The items of a call that is all or nothing. */
-import type { Call } from './calls.ts'
-import { atItem } from './item-errors.ts'
-import { ours } from '../base/native-failure.ts'
+/** Runs the items of a call that either succeeds as a whole or rejects. */
 
-/** The first failure stops the others. Settles when none of them runs any more. */
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
+import type { Call } from './calls.ts'
+
+/** Runs `step` for all inputs at once. The first failure cancels the others. Settles when all of them have ended. */
 export async function allOrNothing<From, To>(
   call: Call,
   inputs: readonly From[],
@@ -13,7 +14,7 @@ export async function allOrNothing<From, To>(
     try {
       return await step(input, index)
     } catch (failure) {
-      if (!call.signal.aborted) call.fail(atItem(ours(failure), index))
+      if (!call.signal.aborted) call.fail(addItemIndex(toCosmosEmbedError(failure), index))
       throw failure
     }
   })

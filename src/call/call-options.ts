@@ -1,7 +1,8 @@
-/** The options of calls, checked as strictly as those of `createEmbedder`: a misspelt name is a mistake, not a wish. */
+/** Validation of the options of calls. Unknown names are refused, because they are usually misspelt. */
 import { z } from 'zod'
+import { checkOptions } from '../base/validate.ts'
 import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
-import { isSignal } from '../source/given.ts'
+import { isSignal } from '../source/type-guards.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -12,7 +13,6 @@ import type {
   SegmentOptions,
   VideoOptions,
 } from '../types.ts'
-import { checkOptions } from '../base/validate.ts'
 
 const seconds = z.number().min(0).optional()
 const onProgress = z
@@ -35,7 +35,8 @@ const video = item.extend({
 })
 const length = z.number().positive('must be a number of seconds above 0')
 
-export interface Checked {
+/** The validated options of each kind of call. */
+export interface CheckedOptions {
   embed: EmbedOptions
   item: ItemOptions
   video: VideoOptions
@@ -46,10 +47,10 @@ export interface Checked {
   dispose: DisposeOptions
 }
 
-/** All but the end of an embedder. */
-export type CallKind = Exclude<keyof Checked, 'dispose'>
+/** The kinds of calls that do work. */
+export type CallKind = Exclude<keyof CheckedOptions, 'dispose'>
 
-const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = {
+const schemas: { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } = {
   embed: call.extend({ onProgress }),
   item,
   video,
@@ -60,7 +61,7 @@ const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = 
     concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
     ordered: z.boolean().optional(),
   }),
-  // A list of frames cannot be that of every segment.
+  // Named rules only: an explicit list of frames cannot fit every segment.
   segments: video.extend({
     windowSeconds: length,
     strideSeconds: length.optional(),
@@ -69,7 +70,10 @@ const schemas: { [Kind in keyof Checked]: z.ZodType<Checked[Kind], unknown> } = 
   dispose: z.strictObject({ drain: z.boolean().optional() }),
 }
 
-/** Throws InvalidArgumentError. */
-export function checkCall<Kind extends keyof Checked>(kind: Kind, options: object = {}): Checked[Kind] {
+/** Validates the options of a call. Throws InvalidArgumentError. */
+export function checkCall<Kind extends keyof CheckedOptions>(
+  kind: Kind,
+  options: object = {},
+): CheckedOptions[Kind] {
   return checkOptions(schemas[kind], options, 'options')
 }

@@ -1,46 +1,47 @@
+/** The calls in progress of an embedder or a client: their signals, their outcomes, and how closing ends them. */
 import { onAbort } from '../base/abort.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { ClosedError, type CosmosEmbedError, DeviceLostError, OverloadedError } from '../errors.ts'
-import { ours } from '../base/native-failure.ts'
-import type { CallOutcome } from '../run/stats.ts'
 
-/** One call of the public API, from its start until nothing of it runs any more. */
+export type CallOutcome = 'succeeded' | 'failed' | 'cancelled' | 'rejected'
+
+/** One call of the public API, from its start until everything that it started has ended. */
 export interface Call {
   /** Aborts when the caller cancels, when the owner closes, and on {@link Call.fail}. */
   readonly signal: AbortSignal
-  /** Stops whatever else this call has started: its outcome is decided. The first reason stays. */
+  /** Aborts everything that this call has started. The call rejects with the first reason. */
   fail(reason: unknown): void
-  /** The same on behalf of the caller or of the closing owner. */
+  /** Like {@link Call.fail}, when the caller or the closing owner cancels; the outcome counts as `cancelled`. */
   cancel(reason: unknown): void
-  /** A part of the answer is with the caller, who may never come back for the rest. */
-  rest(): void
-  /** The caller came back. */
+  /** Marks that a result was yielded. The consumer may never ask for the next one, so draining cancels a paused call. */
+  pause(): void
+  /** Marks that the consumer asked for the next result. */
   resume(): void
-  /** Idempotent. `failure` is what the call rejects with. */
+  /** Ends the call. Idempotent. `failure` is what the call rejects with. */
   end(outcome?: { failure: unknown }): void
 }
 
-/** The calls in progress: what closing their owner, an embedder or a client, has to cancel and to wait for. */
+/** The calls in progress of their owner, an embedder or a client, which cancels or drains them when it closes. */
 export class Calls {
   readonly #owner: string
-  readonly #ended: (outcome: CallOutcome) => void
+  readonly #onEnd: (outcome: CallOutcome) => void
   readonly #running = new Set<Call>()
   readonly #whenIdle: (() => void)[] = []
-  /** Why no call begins any more. */
+  /** Creates the error of calls that begin too late; undefined while calls are accepted. */
   #refusal: (() => CosmosEmbedError) | undefined
   #draining = false
-  /** Those that rest. */
-  readonly #resting = new Set<Call>()
+  readonly #paused = new Set<Call>()
 
-  constructor(owner: 'embedder' | 'client', ended: (outcome: CallOutcome) => void = () => {}) {
+  constructor(owner: 'embedder' | 'client', onEnd: (outcome: CallOutcome) => void = () => {}) {
     this.#owner = owner
-    this.#ended = ended
+    this.#onEnd = onEnd
   }
 
   get size(): number {
     return this.#running.size
   }
 
-  /** Throws ClosedError after {@link Calls.close}, DeviceLostError after {@link Calls.lose}. */
+  /** Begins a call. Throws ClosedError after {@link Calls.close}, DeviceLostError after {@link Calls.failAll}. */
   begin(callerSignal: AbortSignal | undefined): Call {
     if (this.#refusal) throw this.#refusal()
     const controller = new AbortController()
@@ -52,16 +53,16 @@ export class Calls {
         cancelled ||= !controller.signal.aborted
         controller.abort(reason)
       },
-      rest: () => {
-        this.#resting.add(call)
-        if (this.#draining) call.cancel(this.closed())
+      pause: () => {
+        this.#paused.add(call)
+        if (this.#draining) call.cancel(this.closedError())
       },
-      resume: () => void this.#resting.delete(call),
+      resume: () => void this.#paused.delete(call),
       end: (outcome) => {
         if (!this.#running.delete(call)) return
-        this.#resting.delete(call)
+        this.#paused.delete(call)
         forget()
-        this.#ended(outcomeOf(cancelled, outcome))
+        this.#onEnd(outcomeOf(cancelled, outcome))
         if (this.#running.size === 0) for (const idle of this.#whenIdle.splice(0)) idle()
       },
     }
@@ -70,7 +71,7 @@ export class Calls {
     return call
   }
 
-  /** Runs `work` as one call. Rejects with the reason of its signal, or with an error of this package. */
+  /** Runs `work` as one call. Rejects with the reason of the call's signal or with an error of this package. */
   async run<T>(callerSignal: AbortSignal | undefined, work: (call: Call) => Promise<T>): Promise<T> {
     const call = this.begin(callerSignal)
     try {
@@ -79,36 +80,38 @@ export class Calls {
       call.end()
       return result
     } catch (thrown) {
-      const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
+      const failure =
+        call.signal.aborted && thrown === call.signal.reason ? thrown : toCosmosEmbedError(thrown)
       call.end({ failure })
       throw failure
     }
   }
 
-  /** No call begins any more. Those in progress go on, until {@link Calls.cancel}. */
+  /** Refuses new calls. Those in progress go on until {@link Calls.cancel}. */
   close(): void {
-    this.#refusal = () => this.closed()
+    this.#refusal = () => this.closedError()
   }
 
-  /** The device is gone: calls in progress fail with `reason`, and so does every later one. */
-  lose(reason: DeviceLostError): void {
+  /** Fails all calls in progress with `reason`, and refuses later ones, because the device is lost. */
+  failAll(reason: DeviceLostError): void {
     const { message, details } = reason
     this.#refusal ??= () => new DeviceLostError(message, { details })
     for (const call of this.#running) call.fail(reason)
   }
 
-  /** Those in progress end by themselves, except those whose caller may never come back: they are cancelled. */
+  /** Lets the calls in progress finish. Paused ones are cancelled, because their consumers may never continue. */
   drain(): void {
     this.#draining = true
-    for (const call of this.#resting) call.cancel(this.closed())
+    for (const call of this.#paused) call.cancel(this.closedError())
   }
 
+  /** Cancels all calls in progress. */
   cancel(): void {
-    for (const call of this.#running) call.cancel(this.closed())
+    for (const call of this.#running) call.cancel(this.closedError())
   }
 
-  /** What a call is told that comes after {@link Calls.close}, or is cancelled by it. */
-  closed(): ClosedError {
+  /** The error of calls that begin after {@link Calls.close} or that closing cancels. */
+  closedError(): ClosedError {
     return new ClosedError(`the ${this.#owner} is closed: dispose() was called`)
   }
 

@@ -1,63 +1,62 @@
-/** Many items of one call: read as there is room, worked on together, handed out one by one. */
+/** Reads the items of a call as there is room, processes them concurrently and yields their results. */
 import { abortable, onAbort } from '../base/abort.ts'
-import type { Call } from './calls.ts'
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { CancelledError, type CosmosEmbedError, InvalidArgumentError } from '../errors.ts'
-import { atItem } from './item-errors.ts'
-import { ours } from '../base/native-failure.ts'
-import { holdStreams } from '../source/given.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type { ItemInput, KeyOf } from '../types.ts'
+import type { Call } from './calls.ts'
 
-/** How many items of one list are held together: enough for full batches, and room for other callers. */
+/** Default number of items held at one time: enough for full batches, while leaving room for other callers. */
 export const DEFAULT_CONCURRENCY = 64
 
-export interface StreamWay {
-  /** Items that are held at one time, from the reading of one until its result is taken. */
+export interface ItemStreamOptions {
+  /** Items held at one time, each from when it is read until its result is taken. */
   concurrency: number
-  /** Results in the order of the items; else as they come. */
+  /** Whether results come in the order of the items; otherwise as soon as they are ready. */
   ordered: boolean
 }
 
 /**
- * An item has a place from when it is read until its result is taken, and there are `concurrency` places. So a consumer
- * that takes its time slows the source down, and memory is the same whatever the length.
+ * Each item occupies one of `concurrency` places from when it is read until its result is taken. A slow consumer therefore
+ * slows the source down, and memory use does not depend on the length of the list.
  *
- * `work` settles whatever happens; if it rejects, the call fails.
+ * `work` must always settle; if it rejects, the call fails.
  */
-export class ItemStream<I, R> implements Parts<R> {
+export class ItemStream<I, R> implements ResultStream<R> {
   readonly #call: Pick<Call, 'signal' | 'fail'>
   readonly #items: Iterable<I> | AsyncIterable<I>
   readonly #work: (input: I, index: number) => Promise<R>
-  readonly #way: StreamWay
-  readonly #underWay = new Set<Promise<void>>()
-  /** Results that wait to be taken, in the order in which they came. */
+  readonly #options: ItemStreamOptions
+  readonly #inProgress = new Set<Promise<void>>()
+  /** Results that were not taken yet, by index, in the order in which they became ready. */
   readonly #ready = new Map<number, R>()
-  readonly #arrival = new Bell()
-  readonly #room = new Bell()
+  readonly #resultReady = new Condition()
+  readonly #placeFree = new Condition()
   #reading: Promise<void> | undefined
   #exhausted = false
-  /** Items that have a place. */
-  #held = 0
+  #occupied = 0
   #taken = 0
 
   constructor(
     call: Pick<Call, 'signal' | 'fail'>,
     items: Iterable<I> | AsyncIterable<I>,
     work: (input: I, index: number) => Promise<R>,
-    way: StreamWay,
+    options: ItemStreamOptions,
   ) {
     this.#call = call
     this.#items = items
     this.#work = work
-    this.#way = way
+    this.#options = options
   }
 
-  /** To be called once. Leaving the loop stops what is under way. Rejects with the call's reason. */
+  /** May be called once. Leaving the loop cancels the items in progress. Rejects with the reason of the call's signal. */
   async *results(): AsyncGenerator<R, void, undefined> {
     const { signal } = this.#call
     signal.throwIfAborted()
     const forget = onAbort(signal, () => {
-      this.#arrival.ring()
-      this.#room.ring()
+      this.#resultReady.notify()
+      this.#placeFree.notify()
     })
     this.#reading = this.#readAll()
     let finished = false
@@ -71,10 +70,10 @@ export class ItemStream<I, R> implements Parts<R> {
     }
   }
 
-  /** Resolves when nothing is read any more and no item is worked on. Until the call is aborted that may be never. */
+  /** Resolves when reading and all items have ended, which may never happen unless the call is aborted. */
   async ended(): Promise<void> {
     await this.#reading
-    await Promise.all(this.#underWay)
+    await Promise.all(this.#inProgress)
   }
 
   async #readAll(): Promise<void> {
@@ -84,36 +83,36 @@ export class ItemStream<I, R> implements Parts<R> {
       for await (const input of untilAborted(this.#items, signal)) {
         signal.throwIfAborted()
         this.#start(input, index++)
-        await this.#untilRoom()
+        await this.#untilPlaceFree()
       }
     } catch (failure) {
       this.#call.fail(failure)
     }
     this.#exhausted = true
-    this.#arrival.ring()
+    this.#resultReady.notify()
   }
 
-  async #untilRoom(): Promise<void> {
+  async #untilPlaceFree(): Promise<void> {
     for (;;) {
-      // Before each wait: the bell rings once for an abort.
+      // Before each wait, because an abort notifies only once.
       this.#call.signal.throwIfAborted()
-      if (this.#held < this.#way.concurrency) return
-      await this.#room.heard()
+      if (this.#occupied < this.#options.concurrency) return
+      await this.#placeFree.wait()
     }
   }
 
   #start(input: I, index: number): void {
-    this.#held++
+    this.#occupied++
     const one = this.#work(input, index)
       .then(
         (result) => void this.#ready.set(index, result),
         (failure) => this.#call.fail(failure),
       )
       .finally(() => {
-        this.#underWay.delete(one)
-        this.#arrival.ring()
+        this.#inProgress.delete(one)
+        this.#resultReady.notify()
       })
-    this.#underWay.add(one)
+    this.#inProgress.add(one)
   }
 
   async #next(): Promise<{ result: R } | undefined> {
@@ -121,40 +120,40 @@ export class ItemStream<I, R> implements Parts<R> {
       this.#call.signal.throwIfAborted()
       const next = this.#take()
       if (next) return next
-      if (this.#exhausted && this.#held === 0) return undefined
-      await this.#arrival.heard()
+      if (this.#exhausted && this.#occupied === 0) return undefined
+      await this.#resultReady.wait()
     }
   }
 
   #take(): { result: R } | undefined {
-    const index = this.#way.ordered ? this.#taken : this.#ready.keys().next().value
+    const index = this.#options.ordered ? this.#taken : this.#ready.keys().next().value
     if (index === undefined || !this.#ready.has(index)) return undefined
     const result = this.#ready.get(index) as R
     this.#ready.delete(index)
     this.#taken++
-    this.#held--
-    this.#room.ring()
+    this.#occupied--
+    this.#placeFree.notify()
     return { result }
   }
 }
 
-/** Whoever waits looks at its condition again when the bell rings. One waits at a time. */
-class Bell {
-  #ring = () => {}
+/** A condition variable for one waiter, which checks its condition again after each notification. */
+class Condition {
+  #notify = () => {}
 
-  heard(): Promise<void> {
+  wait(): Promise<void> {
     return new Promise((resolve) => {
-      this.#ring = resolve
+      this.#notify = resolve
     })
   }
 
-  ring(): void {
-    this.#ring()
+  notify(): void {
+    this.#notify()
   }
 }
 
-/** One item by itself: that it failed is a result like another. */
-export async function settled<I extends ItemInput, R>(
+/** Runs `embed` for one item and reports a failure as a result. Streams among the input are closed afterwards. */
+export async function settleItem<I extends ItemInput, R>(
   input: I,
   index: number,
   embed: () => Promise<R>,
@@ -162,58 +161,58 @@ export async function settled<I extends ItemInput, R>(
   | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: R }
   | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 > {
-  const release = holdStreams(input)
+  const release = adoptStreams(input)
   const key = keyOf(input) as KeyOf<I>
   try {
     return { status: 'fulfilled', index, key, value: await embed() }
   } catch (failure) {
-    return { status: 'rejected', index, key, reason: atItem(ours(failure), index) }
+    return { status: 'rejected', index, key, reason: addItemIndex(toCosmosEmbedError(failure), index) }
   } finally {
     release()
   }
 }
 
-/** Also of what is no item at all, which is refused later. */
+/** The key of an item. Accepts any value, because validation comes later. */
 export function keyOf(input: unknown): unknown {
   return (input as { key?: unknown } | null | undefined)?.key
 }
 
-/** What a call answers with in parts. */
-export interface Parts<R> {
-  /** To be called once. */
+/** A call's results that become available one after the other. */
+export interface ResultStream<R> {
+  /** May be called once. */
   results(): AsyncGenerator<R, void, undefined>
-  /** Resolves when nothing of it runs or is held any more. May be called twice. */
+  /** Resolves when all work has ended and all resources are released. May be called repeatedly. */
   ended(): Promise<void>
 }
 
-/** The parts, as one call that ends when the loop over them does. */
-export async function* handOut<R>(
-  call: Pick<Call, 'signal' | 'rest' | 'resume' | 'end'>,
-  stream: Parts<R>,
+/** Yields the results of `stream`. The call ends when the loop over them does. */
+export async function* streamResults<R>(
+  call: Pick<Call, 'signal' | 'pause' | 'resume' | 'end'>,
+  stream: ResultStream<R>,
 ): AsyncGenerator<R, void, undefined> {
   const close = async (outcome?: { failure: unknown }) => {
     await stream.ended()
     call.end(outcome)
   }
-  let resting = false
-  // A consumer that rests inside its loop cannot run our `finally`: then the abort itself cleans up.
+  let paused = false
+  // While the consumer is inside its loop, the `finally` below cannot run, so an abort cleans up here.
   const forget = onAbort(call.signal, () => {
-    if (resting) void close({ failure: call.signal.reason })
+    if (paused) void close({ failure: call.signal.reason })
   })
   let outcome: { failure: unknown } | undefined
   try {
     for await (const result of stream.results()) {
       try {
-        resting = true
-        call.rest()
+        paused = true
+        call.pause()
         yield result
       } finally {
-        resting = false
+        paused = false
         call.resume()
       }
     }
   } catch (thrown) {
-    const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : ours(thrown)
+    const failure = call.signal.aborted && thrown === call.signal.reason ? thrown : toCosmosEmbedError(thrown)
     outcome = { failure }
     throw failure
   } finally {
@@ -222,12 +221,12 @@ export async function* handOut<R>(
   }
 }
 
-/** The items, one by one; throws `signal.reason` as soon as the signal aborts, even while the source hangs. */
+/** Yields the items and throws `signal.reason` as soon as the signal aborts, even while the source is pending. */
 async function* untilAborted<T>(
   items: Iterable<T> | AsyncIterable<T>,
   signal: AbortSignal,
 ): AsyncGenerator<T, void, undefined> {
-  // A string is an iterable of its letters, and never meant as one.
+  // A string is refused although it iterates over its characters.
   if (!isIterable(items)) {
     throw new InvalidArgumentError('items: must be an iterable of inputs, such as an array')
   }
@@ -243,7 +242,7 @@ async function* untilAborted<T>(
       yield next.value
     }
   } finally {
-    // Not awaited: where the source hangs, so does its `return`.
+    // Not awaited, because `return` of a source that hangs would hang, too.
     if (!ended) void (async () => iterator.return?.())().catch(() => {})
   }
 }

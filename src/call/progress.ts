@@ -1,14 +1,18 @@
-import type { Call } from './calls.ts'
+/** Reports progress to the caller. */
 import type { Progress, ProgressStage } from '../types.ts'
+import type { Call } from './calls.ts'
 
-export type Passed = (stage: ProgressStage) => void
+/** Called when an item has finished a stage. */
+export type StageListener = (stage: ProgressStage) => void
 
-/** Reports what the items of a call have passed. What the caller's function throws is what the call rejects with. */
-export function progressOf(
+/**
+ * Returns a function that creates the stage listener of each item. If `onProgress` throws, the call rejects with that error.
+ */
+export function progressReporter(
   call: Call,
   onProgress: ((progress: Progress) => void) | undefined,
   total: () => number,
-): (index: number, key: unknown) => Passed {
+): (index: number, key: unknown) => StageListener {
   const done = { download: 0, decode: 0, encode: 0 }
   return (index, key) => (stage) => {
     done[stage]++

@@ -1,19 +1,19 @@
-/** Base64 as clients write it, without stalling the event loop. */
-import { setImmediate as otherEvents } from 'node:timers/promises'
+/** Strict base64 decoding that does not stall the event loop. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { InvalidRequestError } from '../errors.ts'
 
-/** Characters decoded between two looks at the event loop: about a millisecond. A multiple of 4. */
+/** Characters decoded per turn of the event loop, which take about a millisecond. A multiple of 4. */
 const sliceLength = 512 * 1024
 
-/** They do not count: MIME breaks lines after 76 characters. Looked for one by one, which is the fastest way. */
-const blanks = ['\n', '\r', ' ', '\t', '\f'] as const
+/** White space, which is ignored because MIME breaks lines. Searched one character at a time, which is the fastest way. */
+const whiteSpace = ['\n', '\r', ' ', '\t', '\f'] as const
 
-/** Bytes that `text` decodes to, if it is valid; with blanks in it, fewer. */
+/** The most bytes that `text` decodes to. Exact for valid base64 without white space. */
 export function base64Bytes(text: string): number {
   return Math.floor((endOf(text).end * 3) / 4)
 }
 
-/** One per request: what it decodes, all texts together, counts towards the next pause. */
+/** Decodes the texts of one request. Pauses depend on what it decodes in total. */
 export class Base64Decoder {
   readonly #signal: AbortSignal | undefined
   #sincePause = 0
@@ -23,8 +23,8 @@ export class Base64Decoder {
   }
 
   /**
-   * Decodes the standard or the URL-safe alphabet, padded or not, with blanks anywhere. `name` is what error messages
-   * call the text. Rejects with InvalidRequestError, or with `signal.reason`.
+   * Decodes the standard or the URL-safe alphabet, padded or not, with white space anywhere. Error messages call the text
+   * `name`. Rejects with InvalidRequestError or `signal.reason`.
    */
   async decode(text: string, name: string): Promise<Uint8Array> {
     const { end, pads } = endOf(text)
@@ -36,20 +36,20 @@ export class Base64Decoder {
     for (let at = 0; at < end; at += sliceLength) {
       const slice = text.slice(at, Math.min(end, at + sliceLength))
       await this.#pauseWhenDue(slice.length)
-      const pure = carried + withoutBlanks(slice)
+      const clean = carried + withoutWhiteSpace(slice)
       const isLast = at + sliceLength >= end
-      const whole = isLast ? pure : pure.slice(0, pure.length - (pure.length % 4))
-      carried = pure.slice(whole.length)
+      const whole = isLast ? clean : clean.slice(0, clean.length - (clean.length % 4))
+      carried = clean.slice(whole.length)
       const wanted = Math.floor((whole.length * 3) / 4)
       if (bytes.write(whole, written, 'base64') !== wanted || Buffer.byteLength(whole) !== whole.length) {
-        throw notBase64(name, junkIn(text, at, end) ?? 'it cannot be decoded')
+        throw notBase64(name, findInvalid(text, at, end) ?? 'it cannot be decoded')
       }
       written += wanted
       characters += whole.length
       if (!isLast) continue
       if (characters % 4 === 1) {
         const why = `its ${characters} characters leave one over, after offset ${end - 1} (is it cut off?)`
-        throw notBase64(name, junkIn(text, at, end) ?? why)
+        throw notBase64(name, findInvalid(text, at, end) ?? why)
       }
       checkEnd(name, { tail: whole.slice(whole.length - (whole.length % 4)), characters, end, pads })
     }
@@ -61,12 +61,12 @@ export class Base64Decoder {
     this.#sincePause += length
     if (this.#sincePause <= sliceLength) return
     this.#sincePause = length
-    await otherEvents()
+    await nextTurn()
     this.#signal?.throwIfAborted()
   }
 }
 
-/** Where the padding, or the blanks after the last character, begin. No more than two characters are padding. */
+/** The length of `text` without padding and trailing white space, and the number of padding characters, at most 2. */
 function endOf(text: string): { end: number; pads: number } {
   let rest = text.trimEnd()
   let pads = 0
@@ -74,11 +74,13 @@ function endOf(text: string): { end: number; pads: number } {
   return { end: rest.length, pads }
 }
 
-function withoutBlanks(slice: string): string {
-  return blanks.some((blank) => slice.includes(blank)) ? slice.replace(/[\n\r \t\f]+/g, '') : slice
+function withoutWhiteSpace(slice: string): string {
+  return whiteSpace.some((character) => slice.includes(character))
+    ? slice.replace(/[\n\r \t\f]+/g, '')
+    : slice
 }
 
-/** Node's decoder skips what it does not know; each of these would pass as other bytes than the sender meant. */
+/** Checks padding and the unused bits of the last character. Node's decoder ignores both and would return wrong bytes. */
 function checkEnd(
   name: string,
   { tail, characters, end, pads }: { tail: string; characters: number; end: number; pads: number },
@@ -95,11 +97,14 @@ function checkEnd(
   }
 }
 
-/** Up to the slice that begins `at`. What it took over is from the slice before; what came earlier was decoded. */
-function junkIn(text: string, at: number, end: number): string | undefined {
+/**
+ * Finds an invalid character in the slice that begins at `at`, or in the slice before it, whose last characters were carried
+ * over. Everything earlier was decoded successfully.
+ */
+function findInvalid(text: string, at: number, end: number): string | undefined {
   const from = Math.max(0, at - sliceLength)
-  const junk = /[^A-Za-z0-9+/_\-\n\r \t\f]/u.exec(text.slice(from, end))
-  return junk ? `character ${JSON.stringify(junk[0])} at offset ${from + junk.index}` : undefined
+  const invalid = /[^A-Za-z0-9+/_\-\n\r \t\f]/u.exec(text.slice(from, end))
+  return invalid ? `character ${JSON.stringify(invalid[0])} at offset ${from + invalid.index}` : undefined
 }
 
 function notBase64(name: string, why: string): InvalidRequestError {

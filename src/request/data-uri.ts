@@ -1,4 +1,4 @@
-/** The documented string forms of an input: plain text, `data:video/…` and `data:video_frames/…`. Nothing is decoded here. */
+/** Parses the documented string forms of an input: text, `data:video/…` and `data:video_frames/…`. Payloads stay encoded. */
 import { InvalidRequestError } from '../errors.ts'
 import { likeness } from './media-likeness.ts'
 
@@ -8,25 +8,25 @@ export type InputString =
   | {
       form: 'text'
       text: string
-      /** Set where the text may be a slip: it is embedded as the text that it is, and the answer says so. */
+      /** What the text may have been meant as, e.g. "a URL". It is embedded as text, with a warning. */
       looksLike?: string
     }
   | {
       form: 'video' | 'video_frames'
-      /** The `<fmt>` of the string, lower case. Informative: the bytes decide. */
+      /** The `<fmt>` of the string in lower case. Informative only, because the content decides. */
       format: string
       encoding: PayloadEncoding
       /** Base64 texts or URLs: one for `video`, one per frame for `video_frames`. */
       payloads: string[]
     }
 
-/** A parameter as browsers write them: `;charset=utf-8`, `;codecs=vp9,opus` without quotes, `;codecs="avc1, mp4a"`. */
+/** A parameter as browsers write it: `;charset=utf-8`, `;codecs=vp9,opus` without quotes, `;codecs="avc1, mp4a"`. */
 const parameter = '\\s*;\\s*[a-z0-9!#$&^_.+-]+=(?:"[^"]*"|[^;"\\s]*)'
 const header = new RegExp(
   `^data:(video|video_frames)/([a-z0-9][a-z0-9.+-]{0,63})(?:${parameter})*\\s*;\\s*(base64|presigned_url),`,
   'i',
 )
-/** No form has a longer part before its payload; a bound, so that megabytes of base64 are not searched. */
+/** Longest part before a payload. It bounds the search, so that megabytes of base64 are not scanned. */
 const maxHeaderLength = 512
 
 const knownForms =
@@ -34,11 +34,11 @@ const knownForms =
   'data:video_frames/<fmt>;base64,{…} · data:video_frames/<fmt>;presigned_url,{…}'
 
 /**
- * Reads one input string. `frames` is the number of frames that a `video_frames` list must hold.
+ * Parses one input string. `frames` is the number of frames that a `video_frames` list must hold.
  *
- * Blanks around a data URI do not count, as in every URL. A data URI of another kind, and a URL that names a media
- * file, are refused: nobody searches by them, and the vector of their letters would be found by nothing. A file's
- * name may be a caption, which the contract takes, so it is a text with `looksLike`.
+ * White space around a data URI is ignored. Data URIs of other kinds, and URLs that name a media file, are refused, because
+ * the vector of their characters would be useless. A file name may be a caption, which the contract accepts, so it is a text
+ * with `looksLike`.
  *
  * Throws InvalidRequestError.
  */
@@ -74,26 +74,26 @@ function textOf(text: string): InputString {
   }
 }
 
-/** Base64 minds no blanks; a URL has none around it. */
+/** Base64 decoding ignores white space; a URL must not have any around it. */
 function trimmed(payload: string, encoding: PayloadEncoding): string {
   return encoding === 'base64' ? payload : payload.trim()
 }
 
 /**
- * Splits `{a,b,…}`, or `a,b,…` as NVIDIA's open server takes it. A presigned URL may contain commas, so URLs part only
- * where the next one begins; base64 holds neither comma nor brace. (The blanks in front of a comma are trimmed away later:
- * to look for them here would take a time that grows with the square of their number.)
+ * Splits `{a,b,…}`, or `a,b,…` as NVIDIA's open server accepts it. A presigned URL may contain commas, so URLs are split only
+ * where another URL begins; base64 contains neither commas nor braces. White space before a comma is trimmed later, because
+ * matching it here would take quadratic time.
  */
 function splitFrames(payload: string, encoding: PayloadEncoding, frames: number): string[] {
-  const inside = payload.trim()
-  const opens = inside.startsWith('{')
-  if (opens !== inside.endsWith('}')) {
+  const trimmedPayload = payload.trim()
+  const opens = trimmedPayload.startsWith('{')
+  if (opens !== trimmedPayload.endsWith('}')) {
     const which = opens ? 'opens a brace that it does not close' : 'closes a brace that it does not open'
     throw new InvalidRequestError(`video_frames input ${which}: expected {frame,frame,…}`)
   }
-  const list = opens ? inside.slice(1, -1) : inside
+  const list = opens ? trimmedPayload.slice(1, -1) : trimmedPayload
   const separator = encoding === 'base64' ? ',' : /,\s*(?=https?:\/\/)/i
-  // One more than wanted tells "too many"; a body full of commas must not become millions of strings.
+  // The limit of one more than needed detects too many frames without creating millions of strings.
   const payloads = list.trim() === '' ? [] : list.split(separator, frames + 1)
   if (payloads.length !== frames) {
     throw new InvalidRequestError(`video_frames input must contain exactly ${frames} frames`, {

@@ -1,15 +1,15 @@
-/** From a request to the list of items that it asks to embed. */
+/** Turns a request into the list of items to embed. */
 import { fileURLToPath } from 'node:url'
+import { addItemIndex } from '../base/item-errors.ts'
+import { toCosmosEmbedError } from '../base/native-failure.ts'
+import { checkRequest } from '../base/validate.ts'
 import { InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { atItem } from '../call/item-errors.ts'
-import { ours } from '../base/native-failure.ts'
-import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/given.ts'
 import type { Limits } from '../source/limits.ts'
 import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
-import { checkRequest } from '../base/validate.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/type-guards.ts'
 import { Base64Decoder, base64Bytes } from './base64.ts'
 import { type InputString, parseInputString } from './data-uri.ts'
-import { type FrameRule, ownChoice } from './frame-rule.ts'
+import { explicitFrames, type FrameRule } from './frame-rule.ts'
 import type {
   EmbedRequest,
   EncodingFormat,
@@ -25,7 +25,7 @@ export type Item =
   | {
       kind: 'text'
       text: string
-      /** What else the text may have been meant as, e.g. "a URL". */
+      /** What the text may have been meant as, e.g. "a URL". */
       looksLike?: string
     }
   | {
@@ -39,7 +39,7 @@ export type Item =
   | {
       kind: 'frames'
       frames: FrameSource[]
-      /** The only picture is so many frames: it is read once. */
+      /** The only picture is read once and stands for this many frames. */
       copies?: number
     }
 
@@ -49,22 +49,22 @@ export interface ParsedRequest {
   items: Item[]
 }
 
-/** A request that keeps the rules, with its inline media still in base64. */
+/** A valid request whose inline media is still in base64. */
 export interface RequestPlan extends Omit<ParsedRequest, 'items'> {
-  /** What its items will hold in memory, known before any of it is decoded. */
+  /** What its items will hold in memory, known before anything is decoded. */
   cost: { items: number; bytes: number }
   /**
-   * Decodes, yielding to the event loop in between. Rejects with InvalidRequestError or LimitError (`index` says which
-   * item), or with `signal.reason`.
+   * Decodes the inline media, yielding to the event loop. Rejects with InvalidRequestError or LimitError, with the `index` of
+   * the item, or with `signal.reason`.
    */
   items(signal?: AbortSignal): Promise<Item[]>
 }
 
 export type VideoItem = Extract<Item, { kind: 'video' }>
 
-/** What a request is checked against. */
+/** What a request is validated against. */
 export interface RequestRules {
-  /** The bundle's id and its aliases. */
+  /** Names accepted as the request's `model`. */
   models: readonly string[]
   /** Frames of one clip of the model. */
   frames: number
@@ -72,29 +72,30 @@ export interface RequestRules {
 }
 
 /**
- * Checks an in-process request by the documented rules. Throws InvalidRequestError or LimitError; `index` says which item.
+ * Validates an in-process request by the documented rules. Throws InvalidRequestError or LimitError, with the `index` of the
+ * item at fault.
  */
 export function planRequest(request: EmbedRequest, rules: RequestRules): RequestPlan {
-  const parsed = parsedBefore.get(request)
+  const parsed = parsedRequests.get(request)
   if (parsed) return { ...parsed, cost: costOf(parsed.items), items: async () => parsed.items }
   return planChecked(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules)
 }
 
-const parsedBefore = new WeakMap<EmbedRequest, ParsedRequest>()
+const parsedRequests = new WeakMap<EmbedRequest, ParsedRequest>()
 
 /**
- * Spares {@link planRequest} the work that was done elsewhere: the HTTP adapter has parsed the body of a request, by the
- * rules of the embedder that it is for, before it becomes an argument of `embed()`.
+ * Lets {@link planRequest} reuse `parsed`. The HTTP adapter parses a body by the rules of its embedder before it passes the
+ * request to `embed()`.
  */
 export function rememberParsed(request: EmbedRequest, parsed: ParsedRequest): void {
-  parsedBefore.set(request, parsed)
+  parsedRequests.set(request, parsed)
 }
 
 export function costOf(items: readonly Item[]): RequestPlan['cost'] {
   return { items: items.length, bytes: items.reduce((sum, item) => sum + heldBytes(item), 0) }
 }
 
-/** One item by itself, of any kind. Throws as {@link planRequest}. */
+/** Parses a single item. Throws as {@link planRequest} does. */
 export function parseItem(input: ItemInput, rules: RequestRules): Item {
   const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
   return typedItem(form as Exclude<Form, Payload>, rules)
@@ -110,16 +111,16 @@ export function heldBytes(item: Item): number {
   }, 0)
 }
 
-/** Media in a string. */
+/** A string that holds media. */
 type Payload = Exclude<InputString, { form: 'text' }>
 
-/** An input whose kind is known and whose payload is not yet decoded. */
+/** An input whose kind is known and whose payload is still encoded. */
 type Form =
   | InputString
   | { form: 'typed_video'; input: VideoInput }
   | { form: 'typed_frames'; input: FramesInput }
 
-/** Of a request that has the shape of one. Throws as {@link planRequest}. */
+/** {@link planRequest} for a request that its schema has accepted. */
 export function planChecked(request: EmbedRequest, rules: RequestRules): RequestPlan {
   const { request_type: requestType, encoding_format: encodingFormat = 'float', input, model } = request
   checkModel(model, rules)
@@ -130,10 +131,10 @@ export function planChecked(request: EmbedRequest, rules: RequestRules): Request
       details: { field: 'input', found: inputs.length, limit: maxItems },
     })
   }
-  const forms = inputs.map((each, index) => blaming(index, () => formOf(each, rules)))
+  const forms = inputs.map((each, index) => withItemIndex(index, () => formOf(each, rules)))
   checkCombination(requestType, forms)
   const ready = forms.map((form, index) =>
-    isPayload(form) ? form : blaming(index, () => typedItem(form, rules)),
+    isPayload(form) ? form : withItemIndex(index, () => typedItem(form, rules)),
   )
   const bytes = ready.reduce((sum, each) => sum + ('kind' in each ? heldBytes(each) : inlineBytes(each)), 0)
   return {
@@ -156,7 +157,7 @@ async function decodeAll(
       items.push('kind' in each ? each : await payloadItem(each, rules, decoder))
     } catch (error) {
       signal?.throwIfAborted()
-      throw atItem(ours(error), index)
+      throw addItemIndex(toCosmosEmbedError(error), index)
     }
   }
   return items
@@ -193,7 +194,7 @@ function formOf(input: string | ItemInput, { frames, limits }: RequestRules): Fo
   return { form: 'typed_frames', input }
 }
 
-/** Everything that can be said about a string before decoding it. */
+/** Checks everything about a string that needs no decoding. */
 function checkForm(form: InputString, limits: Limits): InputString {
   if (form.form === 'text') {
     if (form.text.trim() === '') throw new InvalidRequestError('text input must not be empty')
@@ -212,7 +213,7 @@ function checkForm(form: InputString, limits: Limits): InputString {
   )
 }
 
-/** Which forms may stand together, and where. The texts are those of the documented service. */
+/** Checks which forms the request type allows, and in which combinations. The messages are those of the documented service. */
 function checkCombination(requestType: RequestType, forms: readonly Form[]): void {
   const encodings = new Set(forms.map((form) => ('encoding' in form ? form.encoding : undefined)))
   if (encodings.has('base64') && encodings.has('presigned_url')) {
@@ -220,8 +221,8 @@ function checkCombination(requestType: RequestType, forms: readonly Form[]): voi
       details: { field: 'input' },
     })
   }
-  const refuse = (wrong: (form: Form) => boolean, message: string) => {
-    const index = forms.findIndex(wrong)
+  const refuse = (isWrong: (form: Form) => boolean, message: string) => {
+    const index = forms.findIndex(isWrong)
     if (index >= 0) throw new InvalidRequestError(message, { index })
   }
   const isText = (form: Form) => form.form === 'text'
@@ -249,7 +250,7 @@ function typedItem(form: Exclude<Form, Payload>, rules: RequestRules): Item {
       }
     case 'typed_video': {
       const { video, start, end, frameRule, frameTolerance } = form.input
-      if (frameRule !== undefined) checkChoice(frameRule, rules)
+      if (frameRule !== undefined) checkFrameList(frameRule, rules)
       return {
         kind: 'video',
         source: videoSource(video, limits),
@@ -264,12 +265,12 @@ function typedItem(form: Exclude<Form, Payload>, rules: RequestRules): Item {
   }
 }
 
-function checkChoice(rule: FrameRule, { frames }: RequestRules): void {
-  const own = ownChoice(rule)
-  if (own === undefined || own.count === frames) return
+function checkFrameList(rule: FrameRule, { frames }: RequestRules): void {
+  const chosen = explicitFrames(rule)
+  if (chosen === undefined || chosen.count === frames) return
   throw new InvalidRequestError(
-    `frameRule.${own.list} must name exactly ${frames} frames, found ${own.count}`,
-    { details: { found: own.count, expected: frames } },
+    `frameRule.${chosen.list} must name exactly ${frames} frames, found ${chosen.count}`,
+    { details: { found: chosen.count, expected: frames } },
   )
 }
 
@@ -287,7 +288,7 @@ async function payloadItem(form: Payload, { limits }: RequestRules, decoder: Bas
   return { kind: 'video', source: sources[0] as PayloadSource }
 }
 
-/** The text is never shown: a presigned URL is a credential. */
+/** Messages never contain the URL, because a presigned URL is a credential. */
 function urlSource(text: string, name: string, { maxUrlCharacters }: Limits): { type: 'url'; url: string } {
   if (text.length > maxUrlCharacters) {
     throw new LimitError(`${name} is a URL of ${text.length} characters, which exceeds maxUrlCharacters`, {
@@ -304,7 +305,7 @@ function videoSource(video: VideoInput['video'], limits: Limits): VideoSource {
   if (typeof video === 'string') return { type: 'path', path: video }
   if (isUrl(video)) return urlOrFile(video, 'video', limits)
   if (isBytes(video)) return { type: 'bytes', bytes: asUint8Array(video) }
-  // Before blobs, which it could pass for: a response is read as it arrives.
+  // Before the check for blobs, which a Response would also pass. It is read as a stream.
   if (isResponse(video)) return { type: 'stream', stream: bodyOf(video) }
   if (isBlob(video)) return { type: 'blob', blob: video }
   return { type: 'stream', stream: video }
@@ -334,10 +335,10 @@ function urlOrFile(url: URL, name: string, limits: Limits): { type: 'path'; path
   }
 }
 
-function blaming<T>(index: number, parse: () => T): T {
+function withItemIndex<T>(index: number, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw atItem(ours(error), index)
+    throw addItemIndex(toCosmosEmbedError(error), index)
   }
 }

@@ -1,34 +1,34 @@
-/** Whether a text looks like media that somebody meant to have embedded: a path that becomes a text vector helps nobody. */
+/** Detects texts that were probably meant as media: the text vector of a path or URL is useless. */
 import { isMediaExtension } from '../base/media-names.ts'
 
 export type Likeness =
-  /** A data URI. `shown` is its part before the payload, cut short. */
+  /** A data URI. `shown` is the beginning of the part before its payload. */
   | { kind: 'data'; shown: string }
-  /** The URL of a file that is named like media, under any scheme: `https:`, `s3:`, `file:`. */
+  /** A URL of any scheme (`https:`, `s3:`, `file:`) whose path ends like the name of a media file. */
   | { kind: 'media_url' }
   /** Any other URL. */
   | { kind: 'url' }
-  /** A path, or a bare name, with the extension of media. */
+  /** A path or file name with the extension of a media file. */
   | { kind: 'media_path' }
 
-/** Nothing that is longer is a URL or a path; a bound, so that a long text is not searched. */
+/** Longer texts are neither URLs nor paths. It bounds the search. */
 const maxLength = 8192
 
 /**
- * `data:`, perhaps a type, perhaps parameters, a comma: RFC 2397. "data: the new oil" has a blank instead and is a
- * text, and so is "data:science,art", where what stands before the comma is no type.
+ * RFC 2397: `data:`, an optional type, optional parameters and a comma. "data: the new oil" is a text because of its space,
+ * and so is "data:science,art", because "science" is not a type.
  *
- * No blank can belong to two places of it: a text of semicolons and blanks would take for ever otherwise.
+ * Each white-space character can match in one place only, so that a text of semicolons and spaces takes linear time.
  */
 const dataUri =
   /^data:(?:[a-z0-9!#$&^_.+-]*\/[^,\s;]*|video|video_frames|image|audio|text|application|base64)?(?:(?:\s*;(?:\s*[^,;\s]+)?)+\s*)?,/i
-/** Written as a form of the contract but for a slip in its type or its encoding, with or without the comma. */
+/** A form of the contract with a mistake in its type or encoding, with or without the comma. */
 const dataVideo = /^data:\s*(?:video|video_frames|image|audio)\s*[/;]/i
 
 const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
 const extension = /\.([a-z0-9]{1,5})$/i
 
-/** Blanks around the text do not count; more than one word is a text, and so is what is like nothing here. */
+/** Classifies a text, ignoring white space around it. Undefined for ordinary texts, such as any of several words. */
 export function likeness(text: string): Likeness | undefined {
   const head = text.slice(0, maxLength).trimStart()
   if (dataUri.test(head) || dataVideo.test(head)) {
@@ -41,7 +41,7 @@ export function likeness(text: string): Likeness | undefined {
     return { kind: hasMediaExtension(urlPath(word)) ? 'media_url' : 'url' }
   }
   if (!hasMediaExtension(word)) return undefined
-  // A path may hold blanks; a sentence that ends in a file's name is a sentence.
+  // A path may contain spaces, but a sentence that ends with a file name is a sentence.
   return !/\s/.test(word) || /^(?:\.{0,2}[/\\]|~[/\\]|[a-z]:[/\\])/i.test(word)
     ? { kind: 'media_path' }
     : undefined

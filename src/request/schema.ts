@@ -1,11 +1,16 @@
-/** The shapes of a request in process. Those on the wire, JSON, are in `wire.ts`; what the strings may hold is checked in `items.ts`. */
+/** Types and validation of in-process requests. `wire.ts` has the bodies of HTTP; `items.ts` checks the strings. */
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
-import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/given.ts'
 import type { ByteStream, Bytes } from '../source/source.ts'
+import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import { type FrameRule, frameRule } from './frame-rule.ts'
 
+/**
+ * What a request embeds: `query` texts or one video, with priority over bulk work; `bulk_text` texts only; `bulk_video`
+ * videos only.
+ */
 export type RequestType = 'query' | 'bulk_text' | 'bulk_video'
+/** `float` returns vectors as `Float32Array` (in JSON: arrays of numbers), `base64` as text of little-endian float32. */
 export type EncodingFormat = 'float' | 'base64'
 
 /** The documented JSON body of `POST /v1/embeddings`. */
@@ -16,51 +21,58 @@ export interface WireRequest {
   encoding_format?: EncodingFormat | undefined
 }
 
-/** What every item may carry. */
 interface Keyed {
-  /** Whatever the caller knows the item by, e.g. an id in a database. It comes back with the result, untouched. */
+  /** Any value by which the caller identifies the item, e.g. a database id. It is returned with the result, unchanged. */
   key?: unknown
 }
 
+/** A text to embed. The text is used as it is, even if it looks like a URL or a path. */
 export interface TextInput extends Keyed {
   text: string
 }
 
+/** A video to embed, or a range of one. */
 export interface VideoInput extends Keyed {
   /**
-   * A string is a file path; a URL is `file:`, or fetched under the `urls` policy. Bytes in memory, a `Blob` or `File`,
-   * any stream of bytes, and the `Response` of a `fetch` are read under `limits.maxMediaBytes`; bytes are copied: see `Video`. A stream is the call's from
-   * the moment it is passed, and closed when the call ends.
+   * A file path, a URL (`file:`, or fetched under the `urls` policy), bytes, a `Blob` or `File`, a stream of bytes, or the
+   * `Response` of a `fetch`. A string is always a path. What is read into memory is limited by `limits.maxMediaBytes`. Bytes
+   * are copied when they are decoded: see `Video`. A stream belongs to the call from the moment it is passed and is closed
+   * when the call ends.
    */
   video: string | URL | Bytes | Blob | ByteStream | Response
   /** Seconds from the first displayed frame, ≥ 0. Default 0. */
   start?: number | undefined
-  /** Seconds, > start. Default: the end. */
+  /** Seconds from the first displayed frame, > `start`. Default: the end of the video. */
   end?: number | undefined
-  /** Which frames. Default: the embedder's rule. */
+  /** Which frames the model sees. Default: the embedder's rule. */
   frameRule?: FrameRule | undefined
-  /** Seconds that a wanted frame may move to a cheaper one, ≥ 0. Default 0: exactly the chosen frames. */
+  /** Seconds by which a chosen frame may move to one that is cheaper to decode, ≥ 0. Default 0: exactly the chosen frames. */
   frameTolerance?: number | undefined
 }
 
+/** Pictures to embed as the frames of one clip. */
 export interface FramesInput extends Keyed {
-  /** Pictures, as many as the model takes: file path, URL, JPEG/PNG/WebP bytes, or interleaved RGB. */
+  /** Exactly `info().model.frames` pictures, in order. */
   frames: readonly Picture[]
 }
 
-/** A string is a file path. */
+/**
+ * A picture: a file path (a string is always a path), a URL, JPEG, PNG or WebP bytes, a `Blob`, or interleaved RGB of
+ * `3 * width * height` bytes.
+ */
 export type Picture = string | URL | Bytes | Blob | RgbImage
 
-/** One thing to embed. Its field says what it is: a string alone could be a text or a path. */
+/** One item to embed. Its field says what it is, because a bare string could be a text or a path. */
 export type ItemInput = TextInput | VideoInput | FramesInput
 
-/** What `embed()` takes: the wire request, with typed items allowed and `model` optional. */
+/** What `embed()` takes: the documented request, in which items may also be objects and `model` is optional. */
 export interface EmbedRequest {
   request_type: RequestType
-  /** A string is what it is on the wire: a text or one of the documented data URIs, never a path. */
+  /** One item or a list. A string is a text or a documented data URI, as over HTTP, and never a path. */
   input: string | ItemInput | readonly (string | ItemInput)[]
-  /** If given, the id of the loaded bundle or one of its aliases. */
+  /** The id of the loaded model or one of its served names. Default: the loaded model. */
   model?: string | undefined
+  /** Default `float`. */
   encoding_format?: EncodingFormat | undefined
 }
 
@@ -75,8 +87,9 @@ const filePath = z
   .refine((path) => !notAPath.test(path), {
     error: 'must be a file path: pass a URL as new URL(…), and media in memory as bytes',
   })
-/** Told apart by a look, as strings are from numbers: of a union the message is that of the type that was meant. */
-const ofType = <T>(look: (value: unknown) => boolean) => z.custom<T>(look, { params: { isType: true } })
+/** A type recognised by a predicate. `isType` tells `describeIssues` that a mismatch is one of type, as with built-in types. */
+const ofType = <T>(predicate: (value: unknown) => boolean) =>
+  z.custom<T>(predicate, { params: { isType: true } })
 const bytes = ofType<Bytes>(isBytes)
 const pixels = ofType<Uint8Array>((value) => isBytes(value) && ArrayBuffer.isView(value))
 const url = ofType<URL>(isUrl)
@@ -147,7 +160,7 @@ export const embedRequestSchema: z.ZodType<EmbedRequest> = z.strictObject(
   },
 )
 
-/** `request_type` and `encoding_format` are accepted in any case. */
+/** Lower-cases `request_type` and `encoding_format`, which are accepted in any case. */
 export function lowerCaseEnums(request: unknown): unknown {
   if (typeof request !== 'object' || request === null || Array.isArray(request)) return request
   const lowered: Record<string, unknown> = { ...request }

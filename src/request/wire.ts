@@ -1,10 +1,10 @@
 /**
- * The JSON bodies that HTTP takes. The patterns here document what a string may hold, for the OpenAPI document; they are not
- * enforced: `items.ts` checks it with the contract's texts, and without a regex over megabytes.
+ * Types and validation of the JSON bodies of HTTP. The patterns here only document strings in the OpenAPI document. `items.ts`
+ * validates strings with the messages of the contract and without a regular expression over megabytes.
  */
 import { z } from 'zod'
-import { InvalidRequestError } from '../errors.ts'
 import { checkRequest } from '../base/validate.ts'
+import { InvalidRequestError } from '../errors.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
 import { type ParsedRequest, planChecked, type RequestRules, type VideoItem } from './items.ts'
 import {
@@ -15,11 +15,11 @@ import {
   type WireRequest,
 } from './schema.ts'
 
-/** What a body is checked against. */
+/** What a body is validated against. */
 export interface WireRules extends RequestRules {
   /**
-   * Set where clients of OpenAI's API are served that know no `request_type`: it is inferred from the input, and the other
-   * fields of that API are taken as far as they ask for nothing that this model cannot do.
+   * Set to serve clients of OpenAI's API, which have no `request_type`: it is inferred from the input. Other fields of that API
+   * are accepted if their values ask for nothing that this model cannot do.
    */
   openAi?: { embeddingDim: number } | undefined
 }
@@ -29,24 +29,25 @@ export interface SegmentsRequest {
   /** A whole video: `data:video/…;base64,…` or `data:video/…;presigned_url,…`. */
   input: string
   model: string
-  /** Length of a segment. */
+  /** Length of a segment in seconds. */
   window_seconds: number
-  /** Between the starts of two segments. Default: `window_seconds`. */
+  /** Seconds between the starts of two segments. Default: `window_seconds`. */
   stride_seconds?: number | undefined
-  /** Seconds from the first displayed frame. */
+  /** Seconds from the first displayed frame. Default 0. */
   start?: number | undefined
+  /** Seconds from the first displayed frame. Default: the end of the video. */
   end?: number | undefined
   frame_rule?: NamedFrameRule | undefined
   encoding_format?: EncodingFormat | undefined
 }
 
-/** Checked, with its media decoded from base64. */
+/** A valid body whose media is decoded from base64. */
 export interface ParsedSegments {
   request: SegmentsRequest
   item: VideoItem
 }
 
-/** JSON Schema has no flag for it. */
+/** A case-insensitive pattern, because JSON Schema has no flag for it. */
 const anyCase = (text: string) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)
 const start = (kind: string) => `^\\s*${anyCase(`data:${kind}/`)}[^;,]+(;[^;]*)*;\\s*`
 const anyEncoding = `(${anyCase('base64')}|${anyCase('presigned_url')}),`
@@ -65,7 +66,7 @@ const documented = {
 const inputs = {
   query: 'One text, a list of texts, or one video as a data URI.',
   bulk_text: 'Texts.',
-  bulk_video: 'Videos by URL, or the pictures of each, as data URIs.',
+  bulk_video: 'Videos, each as a data URI with a URL or with a list of pictures.',
 }
 const encodingFormat = z.enum(encodingFormats).optional()
 const oneOrMany = (item: z.ZodString) =>
@@ -90,7 +91,7 @@ export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
   },
 )
 
-/** The body of OpenAI's clients, for the OpenAPI document of a server that takes it. */
+/** The body of OpenAI's clients, for the OpenAPI document of a server that accepts it. */
 export const openAiRequestSchema = (embeddingDim: number): z.ZodType =>
   z.strictObject({
     input: oneOrMany(documented.query),
@@ -111,12 +112,14 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
         .min(1)
         .meta({ pattern: `${start('video')}${anyEncoding}`, description: 'One whole video.' }),
       model: z.string(),
-      window_seconds: length.meta({ description: 'Length of a segment.' }),
+      window_seconds: length.meta({ description: 'Length of a segment in seconds.' }),
       stride_seconds: length
         .optional()
-        .meta({ description: 'Between the starts of two segments. Default: `window_seconds`.' }),
+        .meta({ description: 'Seconds between the starts of two segments. Default: `window_seconds`.' }),
       start: seconds.meta({ description: 'Seconds from the first displayed frame. Default: 0.' }),
-      end: seconds.meta({ description: 'Seconds. Default: the end of the video.' }),
+      end: seconds.meta({
+        description: 'Seconds from the first displayed frame. Default: the end of the video.',
+      }),
       frame_rule: namedFrameRule.optional(),
       encoding_format: encodingFormat,
     },
@@ -133,8 +136,8 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
   })
 
 /**
- * A body of `POST /v1/embeddings`, where only strings are items and `model` is required. Rejects with InvalidRequestError or
- * LimitError (`index` says which item), or with `signal.reason`.
+ * Parses a body of `POST /v1/embeddings`, whose items are strings and whose `model` is required. Rejects with
+ * InvalidRequestError or LimitError, with the `index` of the item, or with `signal.reason`.
  */
 export async function parseWireRequest(
   body: unknown,
@@ -148,7 +151,7 @@ export async function parseWireRequest(
   return { requestType, encodingFormat, items: await items(signal) }
 }
 
-/** A body of `POST /v1/segments`. Rejects as {@link parseWireRequest}. */
+/** Parses a body of `POST /v1/segments`. Rejects as {@link parseWireRequest} does. */
 export async function parseSegmentsRequest(
   body: unknown,
   rules: RequestRules,
@@ -167,7 +170,7 @@ export async function parseSegmentsRequest(
   return { request, item }
 }
 
-/** The same request in the documented words. */
+/** Converts a body of OpenAI's API to the documented one. */
 function fromOpenAi(body: unknown, { embeddingDim }: { embeddingDim: number }): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
   const { request_type, encoding_format, dimensions, user, ...rest } = body as Record<string, unknown>
@@ -186,7 +189,7 @@ function wrongField(field: string, message: string): InvalidRequestError {
   return new InvalidRequestError(`${field}: ${message}`, { details: { field } })
 }
 
-/** One thing is a query; of many the first says what they are. */
+/** Infers the request type: a single input is a query, and the first of several decides for all. */
 function typeOf(input: unknown): RequestType {
   if (!Array.isArray(input) || input.length < 2) return 'query'
   return typeof input[0] === 'string' && /^\s*data:video(_frames)?\//i.test(input[0])

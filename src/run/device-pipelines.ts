@@ -1,41 +1,41 @@
-/** The pipelines of all devices behind one door: each item goes where the fewest of its kind are. */
-import type { OpenDevice } from '../device/open.ts'
-import { TokenMaker } from '../tokenizer/token-maker.ts'
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
-import { Pipeline, type ReadyItem, type SharedParts } from './pipeline.ts'
+/** Distributes items over the pipelines of all devices: each item goes to the device with the fewest of its kind. */
+import type { OpenDevice } from '../device/open-devices.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import type { Release } from '../schedule/slots.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Sources } from '../source/sources.ts'
+import { AsyncTokenizer } from '../tokenizer/async-tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
-import type { Work } from './work.ts'
+import type { ItemRun } from './item-run.ts'
+import { Pipeline, type ReadyItem, type SharedPipelineOptions } from './pipeline.ts'
 
-/** Clips of every origin are one kind of load. */
+/** What a device's load is counted by. Videos and pictures are both clips. */
 type Kind = 'text' | 'clip'
 
-interface Member {
+interface Device {
   readonly pipeline: Pipeline
-  /** Items that are anywhere in it. */
+  /** Items anywhere in the pipeline. */
   readonly load: Record<Kind, number>
 }
 
-export interface PipelinesParts extends SharedParts {
+export interface DevicePipelinesOptions extends SharedPipelineOptions {
   tokenizer: TextTokenizer
   /** At least one. */
   devices: readonly OpenDevice[]
 }
 
-export class Pipelines {
-  /** Of every device. */
+export class DevicePipelines {
+  /** The largest batch that every device accepts. */
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #tokens: TokenMaker
+  readonly #tokens: AsyncTokenizer
   readonly #sources: Sources
-  readonly #members: readonly Member[]
+  readonly #devices: readonly Device[]
 
-  constructor({ tokenizer, devices, ...shared }: PipelinesParts) {
-    this.#tokens = new TokenMaker(tokenizer)
+  constructor({ tokenizer, devices, ...shared }: DevicePipelinesOptions) {
+    this.#tokens = new AsyncTokenizer(tokenizer)
     this.#sources = shared.sources
-    this.#members = devices.map(({ engine, gpu, decodeConcurrency }) => ({
+    this.#devices = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
         ...shared,
         engine,
@@ -44,13 +44,14 @@ export class Pipelines {
       }),
       load: { text: 0, clip: 0 },
     }))
-    const least = (kind: 'text' | 'video') => Math.min(...this.#members.map((m) => m.pipeline.maxBatch[kind]))
+    const least = (kind: 'text' | 'video') =>
+      Math.min(...this.#devices.map(({ pipeline }) => pipeline.maxBatch[kind]))
     this.maxBatch = { text: least('text'), video: least('video') }
   }
 
   queues(): EmbedderStats['queues'] {
     const queues = { download: this.#sources.queue(), decode: noItems(), encode: noItems() }
-    for (const { pipeline } of this.#members) {
+    for (const { pipeline } of this.#devices) {
       const { decode, encode } = pipeline.queues()
       for (const [sum, part] of [
         [queues.decode, decode],
@@ -63,53 +64,53 @@ export class Pipelines {
     return queues
   }
 
-  /** Makes tokens of a text: the only work of any size that is done before an item has a device. */
+  /** Tokenizes a text, the only considerable work that does not need a device. */
   async prepare(
     item: Item,
     { signal, priority }: { signal: AbortSignal; priority: Priority },
   ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    const tokens = await this.#tokens.make(item.text, signal, priority)
+    const tokens = await this.#tokens.encode(item.text, signal, priority)
     return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 
-  /** Ends the thread that makes tokens. */
+  /** Ends the tokenizer's thread. */
   async close(): Promise<void> {
     await this.#tokens.close()
   }
 
-  async embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
+  async embed(item: ReadyItem, run: ItemRun): Promise<TextEmbedding | VideoEmbedding> {
     const { pipeline, leave } = this.enter(item.kind === 'text' ? 'text' : 'clip')
     try {
-      return await pipeline.embed(item, work)
+      return await pipeline.embed(item, run)
     } finally {
       leave()
     }
   }
 
-  async frames(item: VideoItem, images: boolean, work: Work): Promise<ExtractedFrames> {
+  async frames(item: VideoItem, images: boolean, run: ItemRun): Promise<ExtractedFrames> {
     const { pipeline, leave } = this.enter('clip')
     try {
-      return await pipeline.frames(item, images, work)
+      return await pipeline.frames(item, images, run)
     } finally {
       leave()
     }
   }
 
-  /** The pipeline where the fewest are, for a stay that does not end with a function. The caller leaves. */
+  /** Chooses the least loaded pipeline and counts an item on it until `leave` is called. */
   enter(kind: Kind): { pipeline: Pipeline; leave: Release } {
     const other = kind === 'text' ? 'clip' : 'text'
-    const member = this.#members.reduce((best, next) => {
+    const device = this.#devices.reduce((best, next) => {
       const more = next.load[kind] - best.load[kind] || next.load[other] - best.load[other]
       return more < 0 ? next : best
     })
-    member.load[kind]++
-    let inside = true
+    device.load[kind]++
+    let counted = true
     const leave = () => {
-      if (inside) member.load[kind]--
-      inside = false
+      if (counted) device.load[kind]--
+      counted = false
     }
-    return { pipeline: member.pipeline, leave }
+    return { pipeline: device.pipeline, leave }
   }
 }
 

@@ -1,34 +1,34 @@
-/** Looking at what the model would see, without a model. */
-import binding, { type NativeDecodedClip, type NativeDecodeLimits } from '#binding'
+/** Extracts the frames of a video that a model would be given, without loading a model. */
+import binding, { type NativeDecodeLimits } from '#binding'
 import { cores } from '../base/cores.ts'
-import { InternalError } from '../errors.ts'
 import { runDecode } from '../base/native-job.ts'
+import { checkOptions } from '../base/validate.ts'
+import { InternalError } from '../errors.ts'
 import { MAX_THREADS } from '../options.ts'
 import type { FrameRule } from '../request/frame-rule.ts'
 import { parseItem } from '../request/items.ts'
 import type { VideoInput } from '../request/schema.ts'
-import { copyOf } from '../source/borrowed.ts'
+import { copyMedia } from '../source/copy-media.ts'
 import { type LimitsInput, limitsSchema } from '../source/limits.ts'
 import { createSources } from '../source/sources.ts'
 import type { UrlPolicy } from '../source/url-policy.ts'
 import type { ExtractedFrames } from '../types.ts'
-import { checkOptions } from '../base/validate.ts'
-import { mediaWarnings } from './warnings.ts'
+import { toExtractedFrames } from './extracted-frames.ts'
 
 export interface ExtractOptions {
-  /** T, 1 to 64. Default 8. */
+  /** Frames of the clip, 1 to 64. Default 8. */
   frames?: number
-  /** R of the squares, 1 to 4096. Default 224. */
+  /** Height and width of the clip in pixels, 1 to 4096. Default 224. */
   resolution?: number
-  /** Seconds from the first displayed frame. Default 0. */
+  /** Seconds from the first displayed frame, ≥ 0. Default 0. */
   start?: number
-  /** Seconds; default: to the end. */
+  /** Seconds from the first displayed frame, > `start`. Default: the end of the video. */
   end?: number
-  /** Which frames. Default `card`. */
+  /** Which frames to choose. Default `card`. */
   frameRule?: FrameRule
-  /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
+  /** Seconds by which a chosen frame may move to one that is cheaper to decode, ≥ 0. Default 0. */
   frameTolerance?: number
-  /** Also the frames at their own size, which are large. Default true. */
+  /** Whether to also return the frames at the displayed size of the video, which takes much memory. Default true. */
   images?: boolean
   /** Which URLs may be fetched. Default `public`. */
   urls?: UrlPolicy
@@ -38,9 +38,8 @@ export interface ExtractOptions {
 }
 
 /**
- * The frames that embedding `source` would use.
- * Rejects as `embedVideo` does: SourceError, MediaError, LimitError, TimeoutError, DownloadError, BlockedUrlError,
- * or with `signal.reason`.
+ * Returns the frames that embedding `source` with these options would use. Rejects as `embedVideo` does: with SourceError,
+ * MediaError, LimitError, TimeoutError, DownloadError, BlockedUrlError or `signal.reason`.
  */
 export async function extractFrames(
   source: VideoInput['video'],
@@ -62,10 +61,11 @@ export async function extractFrames(
   const checked = checkOptions(limitsSchema, limits, 'limits')
   const rules = { models: [], frames, limits: checked }
   const item = parseItem({ video: source, start, end, frameRule, frameTolerance }, rules)
-  if (item.kind !== 'video') throw new InternalError('a video input became something else')
+  if (item.kind !== 'video')
+    throw new InternalError('a video input was parsed as another kind: this is a bug')
   const { media, borrowed } = await createSources({ urls, limits }).video(item.source, { signal })
   const decode = () =>
-    binding.decodeClip(borrowed ? copyOf(media) : media, {
+    binding.decodeClip(borrowed ? copyMedia(media) : media, {
       frames,
       height: resolution,
       width: resolution,
@@ -77,15 +77,5 @@ export async function extractFrames(
       ...(frameTolerance !== undefined && { frameTolerance }),
       ...(decodeLimits !== undefined && { limits: decodeLimits }),
     })
-  return extracted(await runDecode(decode, signal ?? new AbortController().signal))
-}
-
-/** Takes the clip over. */
-export function extracted({ clip, frames, images, report }: NativeDecodedClip): ExtractedFrames {
-  const { warnings, openMs: _, waitMs: __, decodeMs: ___, convertMs: ____, ...media } = report
-  try {
-    return { frames, images: images ?? [], clip: clip.toBytes(), media, warnings: mediaWarnings(warnings) }
-  } finally {
-    clip.release()
-  }
+  return toExtractedFrames(await runDecode(decode, signal ?? new AbortController().signal))
 }

@@ -1,29 +1,31 @@
-/** What an item needs to know of the call it belongs to, and what the call was asked for. */
+/** What the run of an item inherits from the call that it belongs to. */
 import type { Call } from '../call/calls.ts'
-import type { Passed } from '../call/progress.ts'
+import type { StageListener } from '../call/progress.ts'
 import type { Lease } from '../schedule/admission.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import type { CallOptions, FramesInput, ItemOptions, Video, VideoOptions } from '../types.ts'
 
-export interface Way {
+/** The context of an admitted item. */
+export interface ItemContext {
   call: Call
   priority: Priority
   lease: Lease
-  /** What the caller knows the item by. */
+  /** The item's `key`. */
   key?: unknown
-  passed?: Passed | undefined
+  onStageDone?: StageListener | undefined
 }
 
-/** The same before it is admitted. */
-export interface Asked extends Omit<Way, 'lease'> {
+/** The context of an item before it is admitted. */
+export interface AdmissionContext extends Omit<ItemContext, 'lease'> {
   whenFull: CallOptions['whenFull']
 }
 
-/** Of calls for one item, where somebody waits for the answer. */
-export function asked({ priority = 'query', whenFull }: ItemOptions): Omit<Asked, 'call'> {
+/** The context of a call for a single item, whose caller waits for the result. */
+export function singleItem({ priority = 'query', whenFull }: ItemOptions): Omit<AdmissionContext, 'call'> {
   return { priority, whenFull }
 }
 
+/** The options that choose the frames of a video. */
 export function rangeOf({
   start,
   end,

@@ -1,21 +1,14 @@
-/** The calls of an {@link Embedder}, each followed from admission to answer. */
+/** The embedder of this process: validates, admits and runs calls, and ends them on `dispose` or device loss. */
 
+import { rank } from '../base/similarity.ts'
 import { allOrNothing } from '../call/all-or-nothing.ts'
-import { type CallKind, type Checked, checkCall } from '../call/call-options.ts'
+import { type CallKind, type CheckedOptions, checkCall } from '../call/call-options.ts'
 import { type Call, Calls } from '../call/calls.ts'
-import { closeDevices, type OpenDevice } from '../device/open.ts'
-import {
-  type DeviceLostError,
-  InternalError,
-  InvalidArgumentError,
-  OverloadedError,
-  RequestTooLargeError,
-} from '../errors.ts'
-import { DEFAULT_CONCURRENCY, handOut, ItemStream, keyOf, settled } from '../call/item-stream.ts'
+import { DEFAULT_CONCURRENCY, ItemStream, keyOf, settleItem, streamResults } from '../call/item-stream.ts'
+import { progressReporter, type StageListener } from '../call/progress.ts'
+import { closeDevices, type OpenDevice } from '../device/open-devices.ts'
+import { type DeviceLostError, InternalError, InvalidArgumentError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { ReadyItem } from './pipeline.ts'
-import type { Pipelines } from './device-pipelines.ts'
-import { type Passed, progressOf } from '../call/progress.ts'
 import {
   costOf,
   type Item,
@@ -25,12 +18,8 @@ import {
   type VideoItem,
 } from '../request/items.ts'
 import type { Picture } from '../request/schema.ts'
-import { type ItemResult, toResponse } from './response.ts'
 import { Admission, type Cost, type Lease } from '../schedule/admission.ts'
-import { SegmentPass } from './segments.ts'
-import { rank } from '../base/similarity.ts'
-import { holdStreams } from '../source/given.ts'
-import type { Stats } from './stats.ts'
+import { adoptStreams } from '../source/input-streams.ts'
 import type {
   Base64Request,
   DisposeOptions,
@@ -59,12 +48,18 @@ import type {
   VideoEmbedding,
   VideoOptions,
 } from '../types.ts'
-import { type Asked, asked, isFrames, rangeOf, type Way } from './item-context.ts'
-import { Work, type WorkOptions } from './work.ts'
+import { admit } from './admit.ts'
+import type { DevicePipelines } from './device-pipelines.ts'
+import { type AdmissionContext, type ItemContext, isFrames, rangeOf, singleItem } from './item-context.ts'
+import { ItemRun, type ItemRunOptions } from './item-run.ts'
+import type { ReadyItem } from './pipeline.ts'
+import { type ItemResult, toResponse } from './response.ts'
+import { SegmentPass } from './segments.ts'
+import type { Stats } from './stats.ts'
 
-export interface EmbedderParts {
+export interface LocalEmbedderOptions {
   devices: readonly OpenDevice[]
-  pipelines: Pipelines
+  pipelines: DevicePipelines
   stats: Stats
   options: ResolvedOptions
   info: EmbedderInfo
@@ -72,7 +67,7 @@ export interface EmbedderParts {
 
 export class LocalEmbedder implements Embedder {
   readonly #devices: readonly OpenDevice[]
-  readonly #pipelines: Pipelines
+  readonly #pipelines: DevicePipelines
   readonly #stats: Stats
   readonly #info: EmbedderInfo
   readonly #rules: RequestRules
@@ -80,10 +75,10 @@ export class LocalEmbedder implements Embedder {
   readonly #calls: Calls
   #status: EmbedderStatus = { ready: true }
   #freed: Promise<void> | undefined
-  /** Of GPUs that are closed. */
+  /** The counters of the GPUs when they were closed. */
   #lastGpus: EmbedderStats['gpus'] | undefined
 
-  constructor({ devices, pipelines, stats, options, info }: EmbedderParts) {
+  constructor({ devices, pipelines, stats, options, info }: LocalEmbedderOptions) {
     const { limits } = options
     this.#devices = devices
     this.#pipelines = pipelines
@@ -97,19 +92,19 @@ export class LocalEmbedder implements Embedder {
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
   embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
   embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
-  embed(request: EmbedRequest, given?: EmbedOptions): Promise<EmbedResponse> {
+  embed(request: EmbedRequest, rawOptions?: EmbedOptions): Promise<EmbedResponse> {
     const started = performance.now()
     const inputs = (request as EmbedRequest | undefined)?.input
-    return this.#call('embed', given, inputs, async (call, { onProgress, whenFull }) => {
+    return this.#call('embed', rawOptions, inputs, async (call, { onProgress, whenFull }) => {
       const plan = planRequest(request, this.#rules)
       const priority = plan.requestType === 'query' ? 'query' : 'bulk'
-      // Before anything is decoded: what is refused here has cost nothing.
+      // Before anything is decoded, so that refusing costs nothing.
       const lease = await this.#admit(plan.cost, { call, priority, whenFull })
       try {
         const items = await plan.items(call.signal)
-        const passed = progressOf(call, onProgress, () => items.length)
+        const listenerOf = progressReporter(call, onProgress, () => items.length)
         const keys = [inputs].flat().map(keyOf)
-        const results = await this.#embedAll(items, { call, priority, lease, passed, keys })
+        const results = await this.#embedAll(items, { call, priority, lease, listenerOf, keys })
         return toResponse(results, {
           encodingFormat: plan.encodingFormat,
           model: this.#info.model,
@@ -121,36 +116,37 @@ export class LocalEmbedder implements Embedder {
     })
   }
 
-  embedText(text: string, given?: ItemOptions): Promise<TextEmbedding> {
-    return this.#call('item', given, undefined, (call, options) =>
-      this.#embedInput({ text }, { call, ...asked(options) }),
+  embedText(text: string, rawOptions?: ItemOptions): Promise<TextEmbedding> {
+    return this.#call('item', rawOptions, undefined, (call, options) =>
+      this.#embedInput({ text }, { call, ...singleItem(options) }),
     ) as Promise<TextEmbedding>
   }
 
-  embedVideo(video: Video | FramesInput, given?: VideoOptions): Promise<VideoEmbedding> {
-    // Pictures have no range: then one is refused, as any other option that does not exist.
+  embedVideo(video: Video | FramesInput, rawOptions?: VideoOptions): Promise<VideoEmbedding> {
+    // Pictures have no timeline, so the options of a range are refused as unknown.
     const kind = isFrames(video) ? 'item' : 'video'
-    return this.#call(kind, given, { video }, (call, options) => {
+    return this.#call(kind, rawOptions, { video }, (call, options) => {
       const input = isFrames(video) ? video : { video, ...rangeOf(options) }
-      return this.#embedInput(input, { call, ...asked(options) })
+      return this.#embedInput(input, { call, ...singleItem(options) })
     }) as Promise<VideoEmbedding>
   }
 
-  embedImage(image: Picture, given?: ItemOptions): Promise<VideoEmbedding> {
-    return this.#call('item', given, undefined, (call, options) => {
+  embedImage(image: Picture, rawOptions?: ItemOptions): Promise<VideoEmbedding> {
+    return this.#call('item', rawOptions, undefined, (call, options) => {
       const { frames } = this.#info.model
       const item = parseItem({ frames: Array.from({ length: frames }, () => image) }, this.#rules)
-      if (item.kind !== 'frames') throw new InternalError('a picture became something else: this is a bug')
+      if (item.kind !== 'frames')
+        throw new InternalError('a picture was parsed as another kind: this is a bug')
       const still: Item = { kind: 'frames', frames: item.frames.slice(0, 1), copies: frames }
-      return this.#embedParsed(still, { call, ...asked(options) })
+      return this.#embedParsed(still, { call, ...singleItem(options) })
     }) as Promise<VideoEmbedding>
   }
 
   embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
-    given?: EmbedManyOptions,
+    rawOptions?: EmbedManyOptions,
   ): Promise<Settled<I>[]> {
-    return this.#call('many', given, undefined, async (call, options) => {
+    return this.#call('many', rawOptions, undefined, async (call, options) => {
       const results: Settled<I>[] = []
       for await (const one of this.#stream(call, items, options).results()) results[one.index] = one
       return results
@@ -159,41 +155,41 @@ export class LocalEmbedder implements Embedder {
 
   async *embedStream<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
-    given?: EmbedStreamOptions,
+    rawOptions?: EmbedStreamOptions,
   ): AsyncGenerator<Settled<I>, void, undefined> {
-    const options = checkCall('stream', given)
+    const options = checkCall('stream', rawOptions)
     const call = this.#calls.begin(options.signal)
-    yield* handOut(call, this.#stream(call, items, options))
+    yield* streamResults(call, this.#stream(call, items, options))
   }
 
   #stream<I extends ItemInput>(
     call: Call,
     items: Iterable<I> | AsyncIterable<I>,
-    { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
+    { priority = 'bulk', whenFull, onProgress, ...rest }: EmbedStreamOptions,
   ): ItemStream<I, Settled<I>> {
     let read = 0
-    const passed = progressOf(call, onProgress, () => (Array.isArray(items) ? items.length : read))
+    const listenerOf = progressReporter(call, onProgress, () => (Array.isArray(items) ? items.length : read))
     const settle = (input: I, index: number) => {
       read = index + 1
       const key = keyOf(input)
-      const asked = { call, priority, whenFull, key, passed: passed(index, key) }
-      return settled(input, index, async () => this.#embedInput(input, asked)) as Promise<Settled<I>>
+      const context = { call, priority, whenFull, key, onStageDone: listenerOf(index, key) }
+      return settleItem(input, index, async () => this.#embedInput(input, context)) as Promise<Settled<I>>
     }
-    const { concurrency = DEFAULT_CONCURRENCY, ordered = false } = way
+    const { concurrency = DEFAULT_CONCURRENCY, ordered = false } = rest
     return new ItemStream(call, items, settle, { concurrency, ordered })
   }
 
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment> {
-    return this.#segments(video, options, holdStreams({ video }))
+    return this.#segments(video, options, adoptStreams({ video }))
   }
 
   async *#segments(
     video: Video,
-    given: SegmentOptions,
+    rawOptions: SegmentOptions,
     release: () => void,
   ): AsyncGenerator<Segment, void, undefined> {
     try {
-      const options = checkCall('segments', given)
+      const options = checkCall('segments', rawOptions)
       const { windowSeconds, strideSeconds = windowSeconds, priority = 'bulk', signal, whenFull } = options
       const call = this.#calls.begin(signal)
       let pass: SegmentPass
@@ -201,10 +197,10 @@ export class LocalEmbedder implements Embedder {
         call.signal.throwIfAborted()
         const item = this.#parseVideo(video, options)
         const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
-        const newWork = () => this.#newWork({ kind: 'video', priority, signal: call.signal, lease })
-        const stay = this.#pipelines.enter('clip')
+        const startRun = () => this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
+        const place = this.#pipelines.enter('clip')
         const windows = { seconds: windowSeconds, stride: strideSeconds }
-        pass = new SegmentPass({ ...stay, call, lease, newWork, item, windows })
+        pass = new SegmentPass({ ...place, call, lease, startRun, item, windows })
       } catch (failure) {
         call.end({ failure })
         throw failure
@@ -215,15 +211,15 @@ export class LocalEmbedder implements Embedder {
     }
   }
 
-  frames(video: Video, given?: FramesOptions): Promise<ExtractedFrames> {
-    return this.#call('frames', given, { video }, async (call, options) => {
-      const { images = true, ...way } = options
+  frames(video: Video, rawOptions?: FramesOptions): Promise<ExtractedFrames> {
+    return this.#call('frames', rawOptions, { video }, async (call, options) => {
+      const { images = true, ...rest } = options
       const item = this.#parseVideo(video, options)
-      const { priority, whenFull } = asked(way)
+      const { priority, whenFull } = singleItem(rest)
       const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
       try {
-        const work = this.#newWork({ kind: 'video', priority, signal: call.signal, lease })
-        return await this.#pipelines.frames(item, images, work)
+        const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
+        return await this.#pipelines.frames(item, images, run)
       } finally {
         lease.release()
       }
@@ -233,9 +229,9 @@ export class LocalEmbedder implements Embedder {
   classify(
     video: Video | FramesInput,
     labels: readonly string[],
-    given?: ItemOptions,
+    rawOptions?: ItemOptions,
   ): Promise<LabelScore[]> {
-    return this.#call('item', given, { video }, async (call, options) => {
+    return this.#call('item', rawOptions, { video }, async (call, options) => {
       if (
         !Array.isArray(labels) ||
         labels.length === 0 ||
@@ -244,11 +240,14 @@ export class LocalEmbedder implements Embedder {
         throw new InvalidArgumentError('labels: must be a list of at least one text')
       }
       const inputs: ItemInput[] = [isFrames(video) ? video : { video }, ...labels.map((text) => ({ text }))]
-      const [seen, ...said] = await allOrNothing(call, inputs, (input) =>
-        this.#embedInput(input, { call, ...asked(options) }),
+      const [videoResult, ...labelResults] = await allOrNothing(call, inputs, (input) =>
+        this.#embedInput(input, { call, ...singleItem(options) }),
       )
-      if (!seen) throw new InternalError('a video became nothing: this is a bug')
-      return rank(seen, said).map(({ index, score }) => ({ label: labels[index] as string, score }))
+      if (!videoResult) throw new InternalError('a video has no result: this is a bug')
+      return rank(videoResult, labelResults).map(({ index, score }) => ({
+        label: labels[index] as string,
+        score,
+      }))
     })
   }
 
@@ -278,8 +277,8 @@ export class LocalEmbedder implements Embedder {
     throw new InvalidArgumentError('listener: must be a function')
   }
 
-  async dispose(given?: DisposeOptions): Promise<void> {
-    const { drain = false } = checkCall('dispose', given)
+  async dispose(rawOptions?: DisposeOptions): Promise<void> {
+    const { drain = false } = checkCall('dispose', rawOptions)
     this.#calls.close()
     this.#status = { ready: false, code: 'closed', reason: 'the embedder is closed' }
     if (drain) this.#calls.drain()
@@ -292,16 +291,16 @@ export class LocalEmbedder implements Embedder {
     return this.dispose()
   }
 
-  /** One call of a method, from its options to its end. Streams among its inputs are held as long, and then closed. */
+  /** Runs one call, from validating its options to its end. Owns the streams among its inputs and closes them at the end. */
   async #call<Kind extends CallKind, T>(
     kind: Kind,
-    given: object | undefined,
+    rawOptions: object | undefined,
     inputs: unknown,
-    work: (call: Call, options: Checked[Kind]) => Promise<T>,
+    work: (call: Call, options: CheckedOptions[Kind]) => Promise<T>,
   ): Promise<T> {
-    const release = holdStreams(inputs)
+    const release = adoptStreams(inputs)
     try {
-      const options = checkCall(kind, given)
+      const options = checkCall(kind, rawOptions)
       return await this.#calls.run(options.signal, (call) => work(call, options))
     } finally {
       release()
@@ -310,19 +309,19 @@ export class LocalEmbedder implements Embedder {
 
   #parseVideo(video: Video, options: VideoOptions): VideoItem {
     const item = parseItem({ video, ...rangeOf(options) }, this.#rules)
-    if (item.kind !== 'video') throw new InternalError('a video became something else: this is a bug')
+    if (item.kind !== 'video') throw new InternalError('a video was parsed as another kind: this is a bug')
     return item
   }
 
-  #embedInput(input: ItemInput, way: Asked): Promise<ItemResult> {
-    return this.#embedParsed(parseItem(input, this.#rules), way)
+  #embedInput(input: ItemInput, context: AdmissionContext): Promise<ItemResult> {
+    return this.#embedParsed(parseItem(input, this.#rules), context)
   }
 
-  async #embedParsed(item: Item, { whenFull, ...way }: Asked): Promise<ItemResult> {
-    const lease = await this.#admit(costOf([item]), { ...way, whenFull })
+  async #embedParsed(item: Item, { whenFull, ...context }: AdmissionContext): Promise<ItemResult> {
+    const lease = await this.#admit(costOf([item]), { ...context, whenFull })
     try {
-      const ready = await this.#prepare(item, way)
-      return await this.#embedItem(ready, { ...way, lease })
+      const ready = await this.#prepare(item, context)
+      return await this.#embedItem(ready, { ...context, lease })
     } finally {
       lease.release()
     }
@@ -331,39 +330,39 @@ export class LocalEmbedder implements Embedder {
   async #embedAll(
     items: readonly Item[],
     {
-      passed,
+      listenerOf,
       keys,
-      ...way
-    }: Omit<Way, 'passed' | 'key'> & {
-      passed: (index: number, key: unknown) => Passed
+      ...context
+    }: Omit<ItemContext, 'onStageDone' | 'key'> & {
+      listenerOf: (index: number, key: unknown) => StageListener
       keys: readonly unknown[]
     },
   ): Promise<ItemResult[]> {
-    // First all tokens, then all the rest, so that the texts of a request can share a batch.
-    const ready = await allOrNothing(way.call, items, (item) => this.#prepare(item, way))
-    return allOrNothing(way.call, ready, (item, index) => {
+    // All texts are tokenized first, so that they can share a batch.
+    const ready = await allOrNothing(context.call, items, (item) => this.#prepare(item, context))
+    return allOrNothing(context.call, ready, (item, index) => {
       const key = keys[index]
-      return this.#embedItem(item, { ...way, key, passed: passed(index, key) })
+      return this.#embedItem(item, { ...context, key, onStageDone: listenerOf(index, key) })
     })
   }
 
-  #prepare(item: Item, { call, priority }: Pick<Way, 'call' | 'priority'>): Promise<ReadyItem> {
+  #prepare(item: Item, { call, priority }: Pick<ItemContext, 'call' | 'priority'>): Promise<ReadyItem> {
     return this.#pipelines.prepare(item, { signal: call.signal, priority })
   }
 
-  async #embedItem(item: ReadyItem, { call, ...way }: Way): Promise<ItemResult> {
-    const work = this.#newWork({ ...way, kind: item.kind, signal: call.signal })
-    return work.run(() => this.#pipelines.embed(item, work))
+  async #embedItem(item: ReadyItem, { call, ...context }: ItemContext): Promise<ItemResult> {
+    const run = this.#startRun({ ...context, kind: item.kind, signal: call.signal })
+    return run.finish(() => this.#pipelines.embed(item, run))
   }
 
-  #newWork(options: Omit<WorkOptions, 'lost'>): Work {
-    return new Work(this.#stats, { ...options, lost: (failure) => this.#lose(failure) })
+  #startRun(options: Omit<ItemRunOptions, 'onDeviceLost'>): ItemRun {
+    return new ItemRun(this.#stats, { ...options, onDeviceLost: (failure) => this.#deviceLost(failure) })
   }
 
-  /** Nothing of this process reaches the device again: whatever runs fails, and whatever comes. */
-  #lose(failure: DeviceLostError) {
+  /** Fails all calls, now and later, because this process cannot use the device again. */
+  #deviceLost(failure: DeviceLostError) {
     if (this.#status.ready) this.#status = { ready: false, code: 'device_lost', reason: failure.message }
-    this.#calls.lose(failure)
+    this.#calls.failAll(failure)
   }
 
   async #free(): Promise<void> {
@@ -376,25 +375,7 @@ export class LocalEmbedder implements Embedder {
     return this.#devices.flatMap(({ gpu }) => (gpu ? [{ device: gpu.info.device, ...gpu.stats() }] : []))
   }
 
-  /** Rejects with RequestTooLargeError, OverloadedError or the call's reason. */
-  async #admit(cost: Cost, { call, priority, whenFull = 'wait' }: Asked): Promise<Lease> {
-    const { items, bytes, limits } = this.#admission
-    if (!this.#admission.couldFit(cost)) {
-      throw new RequestTooLargeError(
-        `the request holds ${cost.bytes} bytes of media, more than maxBytesInFlight ${limits.bytes}: send files or URLs`,
-        { details: { found: cost.bytes, limit: limits.bytes } },
-      )
-    }
-    if (whenFull === 'wait') return this.#admission.acquire(cost, priority, call.signal)
-    const lease = this.#admission.tryAcquire(cost, priority)
-    if (lease) return lease
-    throw new OverloadedError(
-      `${items} of ${limits.items} items and ${bytes} of ${limits.bytes} bytes are in flight: ` +
-        `no room for ${cost.items} items of ${cost.bytes} bytes now`,
-      {
-        retryAfter: this.#stats.retryAfter(),
-        details: { items, bytes, maxItemsInFlight: limits.items, maxBytesInFlight: limits.bytes },
-      },
-    )
+  #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {
+    return admit(this.#admission, cost, context, () => this.#stats.retryAfter())
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The way of one item on one device: read, decode, encode. Each stage has its queue, and each queue holds the next
- * one back.
+ * The path of items on one device: read, decode, encode. Each stage has a queue, and each queue applies back pressure to the
+ * stage before it.
  */
 import type {
   Binding,
@@ -13,34 +13,34 @@ import type {
   NativeSegmentReader,
   NativeStillImage,
 } from '#binding'
-import { InternalError } from '../errors.ts'
-import { extracted } from './frames.ts'
-import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import { runDecode, runNative } from '../base/native-job.ts'
+import { InternalError } from '../errors.ts'
 import { DEFAULT_BATCH, type ResolvedOptions } from '../options.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import { Batcher } from '../schedule/batcher.ts'
 import { DecodeGate } from '../schedule/decode-gate.ts'
-import type { Memory } from '../schedule/memory-room.ts'
-import type { Release } from '../schedule/slots.ts'
-import { copyOf, type Media } from '../source/borrowed.ts'
+import type { MemoryReservation } from '../schedule/memory-budget.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
+import { copyMedia, type Media } from '../source/copy-media.ts'
 import type { Sources } from '../source/sources.ts'
-import type { Stats } from './stats.ts'
+import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
+import { toExtractedFrames } from './extracted-frames.ts'
+import type { ItemRun } from './item-run.ts'
+import type { Stats } from './stats.ts'
 import { mediaWarnings, textWarnings } from './warnings.ts'
-import type { Work } from './work.ts'
 
-/** What the pipelines of all devices have in common. */
-export interface SharedParts {
+/** What the pipelines of all devices share. */
+export interface SharedPipelineOptions {
   binding: Binding
   sources: Sources
   options: ResolvedOptions
   stats: Stats
 }
 
-export interface PipelineParts extends SharedParts {
+export interface PipelineOptions extends SharedPipelineOptions {
   engine: NativeEngine
-  /** Where the engine is, and where clips are made. Nothing on the CPU. */
+  /** The GPU that holds the engine and the clips; undefined on the CPU. */
   gpu?: NativeGpu
   /** Videos decoded at one time. */
   decodeConcurrency: number
@@ -53,36 +53,36 @@ type Row =
   | { kind: 'text'; length: number; ids: Int32Array }
   | { kind: 'video'; length: number; clip: NativeClip }
 
-/** A decoded window that waits for its vector. `release` gives its place in front of the engine to the next. */
-export interface WaitingClip {
+/** A decoded window that waits to be encoded. `release` frees its place in front of the engine. */
+export interface DecodedWindow {
   decoded: NativeDecodedClip
   release: Release
 }
 
 export class Pipeline {
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #parts: PipelineParts
+  readonly #options: PipelineOptions
   readonly #decoders: DecodeGate
   readonly #batchers: Readonly<Record<Row['kind'], Batcher<Row, Float32Array>>>
 
-  constructor(parts: PipelineParts) {
-    const { engine, gpu, options, decodeConcurrency } = parts
+  constructor(pipelineOptions: PipelineOptions) {
+    const { engine, gpu, options, decodeConcurrency } = pipelineOptions
     const { maxVideoBatch, maxTextBatch, videoLanes } = engine.info
     const { batching } = options
     const video = batching.maxVideoBatch ?? ((gpu && maxVideoBatch) || DEFAULT_BATCH)
     const text = batching.maxTextBatch
-    this.#parts = parts
+    this.#options = pipelineOptions
     this.maxBatch = {
       video: Math.min(video, maxVideoBatch || video),
       text: Math.min(text, maxTextBatch || text),
     }
     this.#decoders = new DecodeGate({
       decoders: decodeConcurrency,
-      // For the clips being decoded, for the batches that run and for one that gathers meanwhile: pixels never pile up.
+      // Room for the clips being decoded, the running batches and one batch that gathers: decoders never run further ahead.
       room: decodeConcurrency + (videoLanes + 1) * this.maxBatch.video,
       queryRoom: decodeConcurrency + this.maxBatch.video,
     })
-    this.#batchers = this.#makeBatchers()
+    this.#batchers = this.#createBatchers()
   }
 
   queues(): Omit<EmbedderStats['queues'], 'download'> {
@@ -97,86 +97,86 @@ export class Pipeline {
     }
   }
 
-  embed(item: ReadyItem, work: Work): Promise<TextEmbedding | VideoEmbedding> {
-    return item.kind === 'text' ? this.#embedText(item, work) : this.#embedClip(item, work)
+  embed(item: ReadyItem, run: ItemRun): Promise<TextEmbedding | VideoEmbedding> {
+    return item.kind === 'text' ? this.#embedText(item, run) : this.#embedClip(item, run)
   }
 
-  async #embedText(item: Extract<ReadyItem, { kind: 'text' }>, work: Work): Promise<TextEmbedding> {
+  async #embedText(item: Extract<ReadyItem, { kind: 'text' }>, run: ItemRun): Promise<TextEmbedding> {
     const { ids, tokens, truncated } = item.tokens
-    const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, work)
-    return { kind: 'text', embedding, tokens, truncated, warnings: textWarnings(item), timings: work.timings }
+    const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, run)
+    return { kind: 'text', embedding, tokens, truncated, warnings: textWarnings(item), timings: run.timings }
   }
 
-  async #embedClip(item: ClipItem, work: Work): Promise<VideoEmbedding> {
-    const memory = work.lease.openMemory()
+  async #embedClip(item: ClipItem, run: ItemRun): Promise<VideoEmbedding> {
+    const memory = run.lease.openMemory()
     try {
-      const { media, borrowed } = await this.#read(item, memory, work)
-      const { binding } = this.#parts
-      const start = () => binding.decodeClip(borrowed ? copyOf(media) : media, this.#clipOptions(item))
-      const { decoded, release } = await this.#decode(start, work)
-      return this.encodeClip(decoded, item.kind, work).finally(release)
+      const { media, borrowed } = await this.#read(item, memory, run)
+      const { binding } = this.#options
+      const start = () => binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item))
+      const { decoded, release } = await this.#decode(start, run)
+      return this.encodeClip(decoded, item.kind, run).finally(release)
     } finally {
       memory.release()
     }
   }
 
-  /** The frames of a video, and the clip, without the model. They are never left in a GPU's memory. */
-  async frames(item: VideoItem, keepImages: boolean, work: Work): Promise<ExtractedFrames> {
-    const memory = work.lease.openMemory()
+  /** Decodes the frames and the clip of a video without encoding them, always into host memory. */
+  async frames(item: VideoItem, keepImages: boolean, run: ItemRun): Promise<ExtractedFrames> {
+    const memory = run.lease.openMemory()
     try {
-      const { media, borrowed } = await this.#read(item, memory, work)
+      const { media, borrowed } = await this.#read(item, memory, run)
       const { gpu: _, ...options } = this.#clipOptions(item)
       const start = () =>
-        this.#parts.binding.decodeClip(borrowed ? copyOf(media) : media, { ...options, keepImages })
-      const { decoded, release } = await this.#decode(start, work)
+        this.#options.binding.decodeClip(borrowed ? copyMedia(media) : media, { ...options, keepImages })
+      const { decoded, release } = await this.#decode(start, run)
       release()
-      return extracted(decoded)
+      return toExtractedFrames(decoded)
     } finally {
       memory.release()
     }
   }
 
-  /** Opens a video once for all its windows. The caller closes the reader. */
+  /** Opens a video for all its windows. The caller closes the reader. */
   async openSegments(
     item: VideoItem,
     windows: { seconds: number; stride: number },
-    work: Work,
+    run: ItemRun,
   ): Promise<NativeSegmentReader> {
-    const { binding } = this.#parts
-    // What was fetched is held to the end of the pass, which ends the lease.
-    const { media, borrowed } = await this.#read(item, work.lease.openMemory(), work)
-    if ('images' in media) throw new InternalError('a video became pictures: this is a bug')
+    const { binding } = this.#options
+    // Fetched bytes are held until the pass ends and releases the lease.
+    const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)
+    if ('images' in media) throw new InternalError('a video was read as pictures: this is a bug')
     const open = () =>
-      binding.openSegments(borrowed ? copyOf(media) : media, this.#clipOptions(item), windows)
-    const { decoded: reader, release } = await this.#decode(open, work)
+      binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
+    const { decoded: reader, release } = await this.#decode(open, run)
     release()
     return reader
   }
 
-  /** The next window; null after the last one. */
-  async nextClip(reader: NativeSegmentReader, work: Work): Promise<WaitingClip | null> {
-    const { decoded, release } = await this.#decode(() => reader.next(), work)
+  /** Decodes the next window. Resolves to null after the last one. */
+  async nextClip(reader: NativeSegmentReader, run: ItemRun): Promise<DecodedWindow | null> {
+    const { decoded, release } = await this.#decode(() => reader.next(), run)
     if (decoded) return { decoded, release }
     release()
     return null
   }
 
-  /** Takes the clip over: it is released whatever happens. */
+  /** Encodes a clip. Takes ownership of the clip and releases it in any case. */
   async encodeClip(
     decoded: NativeDecodedClip,
     kind: VideoEmbedding['kind'],
-    work: Work,
+    run: ItemRun,
   ): Promise<VideoEmbedding> {
     const { clip, frames } = decoded
     const { warnings, openMs, waitMs, decodeMs, convertMs, ...media } = decoded.report
-    const { timings } = work
+    const { timings } = run
     timings.open += openMs
     timings.queue += waitMs
     timings.decode += decodeMs
     timings.convert += convertMs
     try {
-      work.passed('decode')
-      const embedding = await this.#encode({ kind: 'video', length: clip.frames, clip }, work)
+      run.stageDone('decode')
+      const embedding = await this.#encode({ kind: 'video', length: clip.frames, clip }, run)
       return { kind, embedding, frames, media, warnings: mediaWarnings(warnings), timings }
     } finally {
       clip.release()
@@ -185,19 +185,19 @@ export class Pipeline {
 
   async #read(
     item: ClipItem,
-    memory: Memory,
-    work: Work,
+    memory: MemoryReservation,
+    run: ItemRun,
   ): Promise<{ media: Media; borrowed?: true | undefined }> {
-    const { sources } = this.#parts
-    const { signal, priority, timings } = work
+    const { sources } = this.#options
+    const { signal, priority, timings } = run
     const started = performance.now()
-    let waited = 0
+    let slotWaitMs = 0
     const reading = {
       signal,
       priority,
-      room: (bytes: number) => memory.grow(bytes, signal),
-      waited: (milliseconds: number) => {
-        waited = Math.max(waited, milliseconds)
+      reserve: (bytes: number) => memory.grow(bytes, signal),
+      onSlotWait: (milliseconds: number) => {
+        slotWaitMs = Math.max(slotWaitMs, milliseconds)
       },
     }
     const resolved =
@@ -205,30 +205,30 @@ export class Pipeline {
         ? await sources.video(item.source, reading)
         : await sources.frames(item.frames, reading)
     if (isFetched(item)) {
-      timings.queue += waited
-      timings.download += performance.now() - started - waited
-      work.passed('download')
+      timings.queue += slotWaitMs
+      timings.download += performance.now() - started - slotWaitMs
+      run.stageDone('download')
     }
     const { borrowed } = resolved
     if ('media' in resolved) return { media: resolved.media, borrowed }
     const { images } = resolved
     const copies = item.kind === 'frames' ? item.copies : undefined
-    // One picture may stand for all frames; it is read once.
+    // A single picture is read once and stands for all frames.
     const all =
       copies === undefined ? images : Array.from({ length: copies }, () => images[0] as NativeStillImage)
     return { media: { images: all }, borrowed }
   }
 
-  /** Works once there are a decoder and room in front of the engine. The caller gives the room back. */
-  async #decode<T>(start: () => NativeJob<T>, work: Work): Promise<{ decoded: T; release: Release }> {
-    const asked = performance.now()
-    const pass = await this.#decoders.acquire(work.priority, work.signal)
-    work.timings.queue += performance.now() - asked
-    const { gpu, options } = this.#parts
+  /** Runs a decode job once there are a decoder and room in front of the engine. The caller releases the room. */
+  async #decode<T>(start: () => NativeJob<T>, run: ItemRun): Promise<{ decoded: T; release: Release }> {
+    const requested = performance.now()
+    const pass = await this.#decoders.acquire(run.priority, run.signal)
+    run.timings.queue += performance.now() - requested
+    const { gpu, options } = this.#options
     let [ended, failed] = [false, false]
     try {
-      const decoded = await runDecode(start, work.signal, {
-        // Waiting for NVDEC is not the video's time.
+      const decoded = await runDecode(start, run.signal, {
+        // On a GPU only the decoder can measure the time, because waiting for NVDEC does not count.
         maxSeconds: gpu ? undefined : options.decode.limits.maxWallSeconds,
         onEnd: () => {
           ended = true
@@ -239,14 +239,14 @@ export class Pipeline {
       return { decoded, release: pass.release }
     } catch (error) {
       failed = true
-      // A decoder that does not stop keeps its place: it is as busy as before.
+      // A decoder that has not stopped yet is still busy, so it keeps its place until it ends.
       if (ended) pass.release()
       throw error
     }
   }
 
   #clipOptions(item: ClipItem): NativeClipOptions {
-    const { engine, gpu, options } = this.#parts
+    const { engine, gpu, options } = this.#options
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
     const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
@@ -255,7 +255,7 @@ export class Pipeline {
       frames,
       height,
       width,
-      // One thread per clip has no overhead; only a lone clip has idle cores to win from more.
+      // One thread per clip has the least overhead. A clip that is decoded alone uses the idle cores.
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
       ...(gpu !== undefined && { gpu }),
@@ -266,32 +266,33 @@ export class Pipeline {
     }
   }
 
-  async #encode(row: Row, work: Work): Promise<Float32Array> {
+  async #encode(row: Row, run: ItemRun): Promise<Float32Array> {
     const batcher = this.#batchers[row.kind]
-    const { result, queueMs, runMs } = await batcher.submit(row, work.priority, work.signal)
-    work.timings.queue += queueMs
-    work.timings.encode += runMs
-    work.passed('encode')
+    const { result, queueMs, runMs } = await batcher.submit(row, run.priority, run.signal)
+    run.timings.queue += queueMs
+    run.timings.encode += runMs
+    run.stageDone('encode')
     return result
   }
 
-  /** A GPU works on both towers at a time: there a text does not wait for videos. The CPU runs one batch at a time. */
-  #makeBatchers() {
-    const { engine, gpu, options } = this.#parts
-    const make = (lanes: number) =>
+  /** A GPU runs both towers at a time, so that texts do not wait for videos. The CPU runs one batch at a time. */
+  #createBatchers() {
+    const { engine, gpu, options } = this.#options
+    const createBatcher = (lanes: number) =>
       new Batcher<Row, Float32Array>({
         maxBatch: this.maxBatch,
         maxDelayMs: options.batching.maxQueueDelayMs,
         lanes,
         run: (rows, signal) => this.#runBatch(rows, signal),
       })
-    if (gpu) return { video: make(engine.info.videoLanes), text: make(engine.info.textLanes) }
-    const only = make(1)
-    return { video: only, text: only }
+    if (gpu)
+      return { video: createBatcher(engine.info.videoLanes), text: createBatcher(engine.info.textLanes) }
+    const shared = createBatcher(1)
+    return { video: shared, text: shared }
   }
 
   async #runBatch(rows: readonly Row[], signal: AbortSignal): Promise<Float32Array[]> {
-    const { engine, stats } = this.#parts
+    const { engine, stats } = this.#options
     const texts = rows.flatMap((row) => (row.kind === 'text' ? [row.ids] : []))
     const clips = rows.flatMap((row) => (row.kind === 'video' ? [row.clip] : []))
     const vectors = await runNative(
@@ -302,15 +303,15 @@ export class Pipeline {
     const { embeddingDim } = engine.info
     if (vectors.length !== rows.length * embeddingDim) {
       throw new InternalError(
-        `a batch of ${rows.length} gave ${vectors.length} floats, not ${rows.length} × ${embeddingDim}: this is a bug`,
+        `a batch of ${rows.length} returned ${vectors.length} floats, not ${rows.length} × ${embeddingDim}: this is a bug`,
       )
     }
-    // New ones, of this realm: what the addon made may be of another one, as in Jest.
+    // Copies, because the addon's arrays may belong to another realm, as in Jest.
     return rows.map((_, i) => new Float32Array(vectors.subarray(i * embeddingDim, (i + 1) * embeddingDim)))
   }
 }
 
-/** Whether its bytes have yet to be read into memory. A video file is read as it is decoded. */
+/** Whether the item's bytes are read into memory first. Video files are read while they are decoded. */
 function isFetched(item: ClipItem): boolean {
   if (item.kind === 'video') return ['url', 'stream', 'blob'].includes(item.source.type)
   return item.frames.some(({ type }) => type === 'url' || type === 'path' || type === 'blob')

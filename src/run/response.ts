@@ -1,10 +1,10 @@
+/** Composes the documented response of `embed`. */
 import type { EncodingFormat } from '../request/schema.ts'
-import { sumTimings } from './stats.ts'
 import type { EmbedderInfo, EmbedResponse, TextEmbedding, Vector, VideoEmbedding } from '../types.ts'
+import { sumTimings } from './stats.ts'
 
 export type ItemResult = TextEmbedding | VideoEmbedding
 
-/** The documented answer. */
 export function toResponse(
   results: readonly ItemResult[],
   {
@@ -32,7 +32,7 @@ export function toResponse(
   }
 }
 
-/** Little-endian, as every platform that the addon is built for is. */
+/** Little-endian, because all platforms of the addon are. */
 function toBase64(vector: Float32Array): Vector {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
 }

@@ -1,86 +1,90 @@
+/** One pass over a video that yields the vectors of its windows. */
 import type { NativeSegmentReader } from '#binding'
 import type { Call } from '../call/calls.ts'
+import { streamResults } from '../call/item-stream.ts'
 import { CancelledError } from '../errors.ts'
-import { handOut } from '../call/item-stream.ts'
-import type { Pipeline } from './pipeline.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { Lease } from '../schedule/admission.ts'
-import type { Release } from '../schedule/slots.ts'
+import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Segment } from '../types.ts'
-import type { Work } from './work.ts'
+import type { ItemRun } from './item-run.ts'
+import type { Pipeline } from './pipeline.ts'
 
-export interface Windows {
+export interface SegmentWindows {
+  /** Length of a window in seconds. */
   seconds: number
+  /** Seconds between the starts of two windows. */
   stride: number
 }
 
-export interface SegmentPassParts {
-  /** Of one device: the reader and its clips live there. */
+export interface SegmentPassOptions {
+  /** The pipeline of the device that holds the reader and its clips. */
   pipeline: Pipeline
-  /** Ends the stay in it. */
+  /** Removes the pass from the load of the pipeline. */
   leave: Release
   call: Call
-  /** Of the whole pass. */
+  /** Covers the whole pass. */
   lease: Lease
-  newWork: () => Work
+  /** Starts the run of the next window. */
+  startRun: () => ItemRun
   item: VideoItem
-  windows: Windows
+  windows: SegmentWindows
 }
 
 /**
- * One pass over one video. Owns the call, the lease, its stay in the pipeline, the reader and the windows under way:
- * all end with the pass.
+ * One pass over one video. Owns the call, the lease, its place in the pipeline, the reader and the windows in progress, and
+ * ends all of them.
  */
 export class SegmentPass {
-  readonly #parts: SegmentPassParts
+  readonly #options: SegmentPassOptions
   #reader: NativeSegmentReader | undefined
   #encoding: Promise<Segment> | undefined
 
-  constructor(parts: SegmentPassParts) {
-    this.#parts = parts
+  constructor(options: SegmentPassOptions) {
+    this.#options = options
   }
 
   run(): AsyncGenerator<Segment, void, undefined> {
-    return handOut(this.#parts.call, { results: () => this.#results(), ended: () => this.#ended() })
+    return streamResults(this.#options.call, { results: () => this.#results(), ended: () => this.#ended() })
   }
 
   async *#results(): AsyncGenerator<Segment, void, undefined> {
-    const { pipeline, call, newWork, item, windows } = this.#parts
+    const { pipeline, call, startRun, item, windows } = this.#options
     try {
-      let work = newWork()
-      const reader = await counted(work, pipeline.openSegments(item, windows, work))
+      let run = startRun()
+      const reader = await countFailure(run, pipeline.openSegments(item, windows, run))
       this.#reader = reader
       for (;;) {
-        const next = await this.#startNext(reader, work).catch((failure: unknown) => ({ failure }))
-        const former = this.#encoding
+        const next = await this.#startNext(reader, run).catch((failure: unknown) => ({ failure }))
+        const previous = this.#encoding
         this.#encoding = next && 'segment' in next ? next.segment : undefined
-        if (former) yield await former
-        // The windows before a broken one are whole.
+        if (previous) yield await previous
+        // Thrown after the previous window was yielded, because that one is complete.
         if (next && 'failure' in next) throw next.failure
         if (!next) return
         call.signal.throwIfAborted()
-        work = newWork()
+        run = startRun()
       }
     } finally {
       call.fail(new CancelledError('the loop over the segments was left'))
     }
   }
 
-  /** Decodes the next window and starts to encode it; nothing after the last one. */
+  /** Decodes the next window and starts to encode it. Resolves to undefined after the last window. */
   async #startNext(
     reader: NativeSegmentReader,
-    work: Work,
+    run: ItemRun,
   ): Promise<{ segment: Promise<Segment> } | undefined> {
-    const { pipeline } = this.#parts
-    const waiting = await counted(work, pipeline.nextClip(reader, work))
-    if (!waiting) return undefined
-    const { decoded, release } = waiting
+    const { pipeline } = this.#options
+    const next = await countFailure(run, pipeline.nextClip(reader, run))
+    if (!next) return undefined
+    const { decoded, release } = next
     const { start, end } = decoded
-    const segment = work
-      .run(() => pipeline.encodeClip(decoded, 'video', work))
+    const segment = run
+      .finish(() => pipeline.encodeClip(decoded, 'video', run))
       .then((embedding): Segment => ({ start, end, ...embedding }))
       .finally(release)
-    // It may fail while nobody looks yet; the loop, or the end of the pass, will.
+    // Prevents an unhandled rejection until the loop or the end of the pass awaits it.
     segment.catch(() => {})
     return { segment }
   }
@@ -88,16 +92,17 @@ export class SegmentPass {
   async #ended(): Promise<void> {
     this.#reader?.close()
     await this.#encoding?.catch(() => {})
-    this.#parts.leave()
-    this.#parts.lease.release()
+    this.#options.leave()
+    this.#options.lease.release()
   }
 }
 
-async function counted<T>(work: Work, stage: Promise<T>): Promise<T> {
+/** Counts the run as failed if `stage` rejects. */
+async function countFailure<T>(run: ItemRun, stage: Promise<T>): Promise<T> {
   try {
     return await stage
   } catch (failure) {
-    work.failed(failure)
+    run.fail(failure)
     throw failure
   }
 }

@@ -1,10 +1,11 @@
+/** Counts what an embedder does. */
 import { channel } from 'node:diagnostics_channel'
+import type { CallOutcome } from '../call/calls.ts'
 import type { EmbedderStats, ItemEvent, ItemKind, LatencySummary, Timings } from '../types.ts'
 
-export type CallOutcome = 'succeeded' | 'failed' | 'cancelled' | 'rejected'
 export type BatchKind = 'text' | 'video'
-/** What this file counts; the rest of EmbedderStats is read off the queues and the devices. */
-export type Counted = Omit<EmbedderStats, 'inFlight' | 'queues' | 'gpus'>
+/** The counted part of EmbedderStats. The rest is read from the queues and devices. */
+export type CountedStats = Omit<EmbedderStats, 'inFlight' | 'queues' | 'gpus'>
 
 const STAGES = ['download', 'open', 'decode', 'convert', 'queue', 'encode', 'total'] as const
 
@@ -12,7 +13,7 @@ export function noTime(): Timings {
   return { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: 0 }
 }
 
-/** Sums of the stages. `total` is left to the caller, who knows the wall time. */
+/** Sums the stages. `total` stays 0, because only the caller knows the wall time. */
 export function sumTimings(all: Iterable<Timings>): Timings {
   const sum = noTime()
   for (const timings of all) {
@@ -21,28 +22,29 @@ export function sumTimings(all: Iterable<Timings>): Timings {
   return sum
 }
 
-/** Of every embedder of the process: for tools that watch and were not told of any. */
+/** Receives the events of every embedder of the process, for monitoring tools that have no reference to them. */
 const itemChannel = channel('cosmos-embed:item')
 
-/** Counters and latencies of one embedder, since it was made. */
+/** Counters and latencies of one embedder since it was created. */
 export class Stats {
   readonly #started = performance.now()
   readonly #requests = { total: 0, succeeded: 0, failed: 0, cancelled: 0, rejected: 0 }
   readonly #items: Record<ItemKind, number> = { text: 0, video: 0, frames: 0 }
   readonly #errors: Record<string, number> = {}
-  readonly #batches = { text: new Batches(), video: new Batches() }
-  readonly #latencies = Object.fromEntries(STAGES.map((stage) => [stage, new Latencies()])) as Record<
+  readonly #batches = { text: new BatchCounter(), video: new BatchCounter() }
+  readonly #latencies = Object.fromEntries(STAGES.map((stage) => [stage, new LatencyRing()])) as Record<
     keyof Timings,
-    Latencies
+    LatencyRing
   >
   readonly #listeners = new Set<(event: ItemEvent) => void>()
   #cancelled = 0
   #tokens = 0
 
   observe(listener: (event: ItemEvent) => void): () => void {
-    const own = (event: ItemEvent) => listener(event)
-    this.#listeners.add(own)
-    return () => void this.#listeners.delete(own)
+    // A wrapper, because the same function may be registered twice.
+    const entry = (event: ItemEvent) => listener(event)
+    this.#listeners.add(entry)
+    return () => void this.#listeners.delete(entry)
   }
 
   callEnded(outcome: CallOutcome): void {
@@ -54,7 +56,7 @@ export class Stats {
     if (event.outcome === 'ok') {
       this.#items[event.kind]++
       this.#tokens += tokens
-      // A stage that an item did not pass through took it no time, and is no sample of that stage.
+      // A stage that took no time was skipped and is not a sample.
       for (const stage of STAGES)
         if (event.timings[stage] > 0) this.#latencies[stage].add(event.timings[stage])
     } else if (event.outcome === 'cancelled') {
@@ -68,7 +70,7 @@ export class Stats {
       try {
         listener(event)
       } catch (error) {
-        // Like an event target: a listener's fault is the process's to see, not the item's to suffer.
+        // As with event targets, an error in a listener is an uncaught exception and does not fail the item.
         process.nextTick(() => {
           throw error
         })
@@ -80,12 +82,12 @@ export class Stats {
     this.#batches[kind].add(size)
   }
 
-  /** Seconds after which another try may find room: about as long as an item takes from call to answer now. */
+  /** Seconds after which a retry may find room: the current median duration of an item, 1 to 60. */
   retryAfter(): number {
     return Math.min(60, Math.max(1, Math.ceil(this.#latencies.total.summary().p50 / 1000)))
   }
 
-  snapshot(): Counted {
+  snapshot(): CountedStats {
     return {
       uptimeSeconds: (performance.now() - this.#started) / 1000,
       requests: { ...this.#requests },
@@ -101,7 +103,7 @@ export class Stats {
   }
 }
 
-class Batches {
+class BatchCounter {
   readonly #sizes: Record<number, number> = {}
   #count = 0
   #items = 0
@@ -117,8 +119,8 @@ class Batches {
   }
 }
 
-/** A ring of the latest samples. */
-class Latencies {
+/** A ring buffer of the latest samples. */
+class LatencyRing {
   readonly #ring = new Float64Array(1024)
   #count = 0
   #sum = 0

@@ -1,4 +1,4 @@
-/** What is worth knowing about an input whose vector is there all the same. */
+/** Composes the warnings of results. */
 import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import type { Warning } from '../types.ts'
 
@@ -14,13 +14,13 @@ export function textWarnings({
     warnings.push({ code: 'text_truncated', message: `the text was cut to its first ${tokens} tokens` })
   }
   if (looksLike !== undefined) {
-    const message = `the text is ${looksLike} and was embedded as a text: a string is never a path`
+    const message = `the text is ${looksLike} and was embedded as text: a string is never a path`
     warnings.push({ code: 'text_looks_like_media', message })
   }
   return warnings
 }
 
-/** What the addon says of a file. */
+/** Warnings from the addon about a file. */
 export function mediaWarnings(messages: readonly string[]): Warning[] {
   return messages.map((message) => ({ code: 'media', message }))
 }

@@ -1,38 +1,35 @@
-import { onAbort } from '../base/abort.ts'
-import { type Memory, MemoryRoom } from './memory-room.ts'
-import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
+/** Limits what is in flight, over all calls. */
+import { MemoryBudget, type MemoryReservation } from './memory-budget.ts'
+import type { Priority } from './priority-queue.ts'
+import { WaitQueue } from './wait-queue.ts'
 
 export interface Cost {
   items: number
-  /** Of media held in memory. */
+  /** Bytes of media held in memory. */
   bytes: number
 }
 
-/** Admitted work. Its cost counts until it is released. */
+/** Admitted work. Its cost counts as in flight until it is released. */
 export interface Lease {
-  /** For bytes that are not known at the door, such as a download. It ends with the lease, if not before. */
-  openMemory(): Memory
+  /** For bytes whose number is not known at admission, such as those of a download. Ends with the lease at the latest. */
+  openMemory(): MemoryReservation
   /** Idempotent. */
   release(): void
 }
 
-interface Waiter {
+interface Request {
   readonly cost: Cost
   readonly priority: Priority
-  start(): void
 }
 
-/** One part in so many of what may be in flight is kept free for queries, however much bulk work there is. */
+/** One part in this many of what may be in flight is reserved for queries. */
 const RESERVED = 8
 
-/**
- * What may be in flight, over all callers. The rule is the same for one item and for sixty-four: a request is
- * admitted whole or not at all.
- */
+/** Admits requests of any number of items, each as a whole or not at all. */
 export class Admission {
   readonly limits: Readonly<Cost>
-  readonly #waiting = new PriorityQueue<Waiter>()
-  readonly #memory = new MemoryRoom({
+  readonly #queue = new WaitQueue<Request>(({ cost, priority }) => this.#fits(cost, priority))
+  readonly #memory = new MemoryBudget({
     fits: (bytes) => this.#bytes + bytes <= this.limits.bytes,
     take: (bytes) => {
       this.#bytes += bytes
@@ -55,7 +52,7 @@ export class Admission {
   }
 
   get waiting(): number {
-    return this.#waiting.size
+    return this.#queue.size
   }
 
   /** Whether `cost` could be admitted if nothing else were in flight. */
@@ -63,67 +60,45 @@ export class Admission {
     return items <= this.limits.items && bytes <= this.limits.bytes
   }
 
-  /** The lease, or nothing when there is no room now, or when others wait for it whose turn comes before. */
+  /** Returns undefined when there is no room now, or when earlier requests wait. */
   tryAcquire(cost: Cost, priority: Priority): Lease | undefined {
-    const before = priority === 'query' ? this.#waiting.count('query') : this.#waiting.size
-    return before === 0 && this.#fits(cost, priority) ? this.#admit(cost) : undefined
+    const ahead = priority === 'query' ? this.#queue.count('query') : this.#queue.size
+    return ahead === 0 && this.#fits(cost, priority) ? this.#admit(cost) : undefined
   }
 
-  /** Waits its turn. The cost must be one that `couldFit`. Rejects with `signal.reason`. */
-  acquire(cost: Cost, priority: Priority, signal: AbortSignal): Promise<Lease> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-        return
-      }
-      const lease = this.tryAcquire(cost, priority)
-      if (lease) {
-        resolve(lease)
-        return
-      }
-      const waiter: Waiter = {
-        cost,
-        priority,
-        start: () => {
-          forget()
-          resolve(this.#admit(cost))
-        },
-      }
-      const forget = onAbort(signal, () => {
-        this.#waiting.delete(waiter)
-        reject(signal.reason)
-        // A large one at the head may have been what held the others up.
-        this.#startWaiting()
-      })
-      this.#waiting.add(waiter)
-    })
+  /** Waits for room. `couldFit` must hold for the cost. Rejects with `signal.reason`. */
+  async acquire(cost: Cost, priority: Priority, signal: AbortSignal): Promise<Lease> {
+    signal.throwIfAborted()
+    return (
+      this.tryAcquire(cost, priority) ?? this.#queue.wait({ cost, priority }, signal, () => this.#admit(cost))
+    )
   }
 
   #fits({ items, bytes }: Cost, priority: Priority): boolean {
     const { limits } = this
-    // A bulk request that is larger than bulk's share goes alone.
+    // With nothing in flight, bulk may use everything: a request larger than bulk's share could otherwise never start.
     const isFree = priority === 'query' || this.#items === 0
     const share = (limit: number) => (isFree ? limit : limit - Math.floor(limit / RESERVED))
     if (this.#items + items > share(limits.items)) return false
-    // What is admitted already and waits for room comes before what is not.
+    // Admitted work that waits for memory comes before new work that needs some.
     return bytes === 0 || (this.#memory.waiting === 0 && this.#bytes + bytes <= share(limits.bytes))
   }
 
   #admit({ items, bytes }: Cost): Lease {
     this.#items += items
     this.#bytes += bytes
-    const opened: Memory[] = []
+    const reservations: MemoryReservation[] = []
     let held = true
     return {
       openMemory: () => {
-        const memory = this.#memory.open()
-        opened.push(memory)
-        return memory
+        const reservation = this.#memory.open()
+        reservations.push(reservation)
+        return reservation
       },
       release: () => {
         if (!held) return
         held = false
-        for (const memory of opened) memory.release()
+        for (const reservation of reservations) reservation.release()
         this.#give({ items, bytes })
       },
     }
@@ -132,15 +107,7 @@ export class Admission {
   #give({ items, bytes }: Cost) {
     this.#items -= items
     this.#bytes -= bytes
-    this.#memory.startWaiting()
-    this.#startWaiting()
-  }
-
-  #startWaiting() {
-    for (;;) {
-      const [next] = this.#waiting.take(firstIf(({ cost, priority }) => this.#fits(cost, priority)))
-      if (!next) return
-      next.start()
-    }
+    this.#memory.admitWaiting()
+    this.#queue.admitWaiting()
   }
 }

@@ -1,28 +1,29 @@
+/** Gathers items into batches for the engine. */
 import { onAbort } from '../base/abort.ts'
 import { type Priority, PriorityQueue } from './priority-queue.ts'
 
-/** What is batched: items of one kind may share a batch; those of like length share one cheaply. */
+/** An item of a batch. Items of one kind may share a batch; the more similar their lengths, the cheaper it is. */
 export interface Batchable {
   readonly kind: string
   readonly length: number
 }
 
 export interface BatcherOptions<T extends Batchable, R> {
-  /** Answers a batch of one kind, one result per item, in order. */
+  /** Processes a batch of one kind. Resolves to one result per item, in order. */
   run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]>
-  /** ≥ 1. */
+  /** Items per batch of each kind, ≥ 1. */
   maxBatch: Readonly<Record<T['kind'], number>>
-  /** How long a batch that is not full waits for company, from the arrival of its oldest item. 0 = not at all. */
+  /** How long a batch that is not full waits for more items, in milliseconds from the arrival of its oldest one. */
   maxDelayMs: number
   /** Batches that the device works on at a time, ≥ 1. Default 1. */
   lanes?: number
 }
 
-export interface Answer<R> {
+export interface BatchResult<R> {
   result: R
-  /** From submission to the start of the batch. */
+  /** Milliseconds from submission to the start of the batch. */
   queueMs: number
-  /** The whole batch. */
+  /** Milliseconds that the whole batch took. */
   runMs: number
 }
 
@@ -30,26 +31,26 @@ interface Entry<T, R> {
   readonly item: T
   readonly priority: Priority
   readonly arrived: number
-  /** Of the batch, once it runs. */
+  /** The batch that holds the entry, once it runs. */
   batch?: Batch
-  resolve(answer: Answer<R>): void
+  resolve(result: BatchResult<R>): void
   reject(reason: unknown): void
 }
 
 interface Batch {
-  /** Items that somebody still waits for. */
+  /** Items that were not cancelled. */
   wanted: number
   readonly abort: AbortController
 }
 
 /**
- * Gathers what waits into batches for one device. When the device has a free lane it takes what is there, up to the
- * largest batch, so batches grow with the load by themselves.
+ * Gathers waiting items into batches for one device. A free lane takes the items that wait, up to the largest batch, so
+ * batches grow with the load.
  *
- * As many batches are in flight as the device has lanes, and no more: one that is handed over and has to wait could
- * no longer be overtaken by a query, joined by another item or dropped for free.
+ * There are never more batches in flight than the device has lanes. A query could not overtake a batch that waits in the
+ * device, no item could join it, and cancelling its items would no longer be free.
  *
- * A batch holds one kind and one priority: a query does not wait for rows of bulk work computed beside it.
+ * A batch holds items of one kind and one priority, so that a query does not wait for bulk rows computed beside it.
  */
 export class Batcher<T extends Batchable, R> {
   readonly #options: BatcherOptions<T, R>
@@ -75,10 +76,10 @@ export class Batcher<T extends Batchable, R> {
   }
 
   /**
-   * Rejects with `signal.reason` at once when aborted. An item that is cancelled while it waits costs nothing; in a
-   * running batch only its result is dropped, unless it was the last one wanted: then the batch is cancelled.
+   * Rejects with `signal.reason` immediately when aborted. An item cancelled while it waits costs nothing. In a running batch
+   * only its result is dropped; the batch is cancelled with its last item.
    */
-  submit(item: T, priority: Priority, signal: AbortSignal): Promise<Answer<R>> {
+  submit(item: T, priority: Priority, signal: AbortSignal): Promise<BatchResult<R>> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason)
@@ -88,9 +89,9 @@ export class Batcher<T extends Batchable, R> {
         item,
         priority,
         arrived: performance.now(),
-        resolve: (answer) => {
+        resolve: (result) => {
           forget()
-          resolve(answer)
+          resolve(result)
         },
         reject: (reason) => {
           forget()
@@ -108,7 +109,7 @@ export class Batcher<T extends Batchable, R> {
     })
   }
 
-  /** Next turn of the event loop, so that everything submitted in this one can share the batch. */
+  /** Starts a batch in the next turn of the event loop, so that everything submitted in this one can share it. */
   #schedule() {
     const isFree = this.#running.size < this.#lanes
     if (isFree && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
@@ -121,18 +122,19 @@ export class Batcher<T extends Batchable, R> {
     const batch = this.#queue.take((waiting, others) => this.#choose(waiting, others))
     if (batch.length === 0) return
     void this.#run(batch)
-    // Another lane may be free for what is left.
+    // Another lane may be free for the remaining items.
     this.#schedule()
   }
 
   /**
-   * The kind of the oldest, once its batch is full or has waited long enough. The engine never rests for a batch to
-   * gather while there is other work: another full batch goes first, except before a query, which then goes at once.
+   * Chooses the items of the oldest item's kind once their batch is full or has waited long enough. Until then the engine does
+   * not idle while there is other work: a full batch of another kind goes first. When the full batch is bulk and a query
+   * waits, the query goes immediately instead.
    */
   #choose(waiting: ReadonlySet<Entry<T, R>>, others: ReadonlySet<Entry<T, R>>): readonly Entry<T, R>[] {
     const [oldest] = waiting
     if (!oldest) return []
-    // In order of arrival: the first is the oldest's.
+    // Kinds in order of arrival: the first is the oldest item's.
     const kinds = byKind(waiting)
     const [alike = []] = kinds
     const wait = oldest.arrived + this.#options.maxDelayMs - performance.now()
@@ -167,9 +169,7 @@ export class Batcher<T extends Batchable, R> {
       const items = entries.map((entry) => entry.item)
       const results = await this.#options.run(items, batch.abort.signal)
       if (results.length !== items.length) {
-        throw new Error(
-          `A batch of ${items.length} was answered with ${results.length} results. This is a bug.`,
-        )
+        throw new Error(`A batch of ${items.length} returned ${results.length} results. This is a bug.`)
       }
       const runMs = performance.now() - started
       results.forEach((result, i) => {
@@ -196,15 +196,15 @@ function byKind<T extends Batchable, R>(entries: Iterable<Entry<T, R>>): Entry<T
 }
 
 /**
- * The oldest and the `max - 1` entries whose lengths are nearest to its own, since a batch costs what its longest
- * row costs. The oldest is always among them, so nobody starves for being unusual.
+ * The oldest entry and the `max - 1` entries nearest to it in length, because a batch costs as much as its longest row. The
+ * oldest is always included, so that no item starves because of its length.
  */
 function nearestInLength<T extends Batchable, R>(
   entries: Entry<T, R>[],
   oldest: Entry<T, R>,
   max: number,
 ): Entry<T, R>[] {
-  // The sort is stable: among equals the order of arrival stays.
+  // The sort is stable, so entries of equal length stay in order of arrival.
   const sorted = entries.sort((a, b) => a.item.length - b.item.length)
   const at = sorted.indexOf(oldest)
   const length = (i: number) => (sorted[i] as Entry<T, R>).item.length

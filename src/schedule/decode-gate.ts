@@ -1,17 +1,18 @@
-import { onAbort } from '../base/abort.ts'
-import { firstIf, type Priority, PriorityQueue } from './priority-queue.ts'
-import type { Release } from './slots.ts'
+/** Limits how many videos are decoded at a time and how many decoded clips wait for the engine. */
+import type { Priority } from './priority-queue.ts'
+import type { Release } from './priority-semaphore.ts'
+import { WaitQueue } from './wait-queue.ts'
 
 export interface DecodeGateOptions {
-  /** Videos that are decoded at one time. */
+  /** Videos decoded at one time. */
   decoders: number
-  /** Clips that are being decoded or wait for the engine. Decoders that are faster than the engine stop here. */
+  /** Clips that are being decoded or wait for the engine. It stops decoders that are faster than the engine. */
   room: number
-  /** As many more when the next one is a query: it waits for a decoder, but not for an engine that bulk keeps busy. */
+  /** Additional room for queries: they wait for a decoder, but not behind bulk clips that wait for the engine. */
   queryRoom: number
 }
 
-/** A video that may be decoded. */
+/** Permission to decode a video. It holds a decoder and room for the clip. */
 export interface DecodePass {
   /** Gives the decoder back and keeps the room of the clip. Idempotent. */
   decoded(): void
@@ -19,23 +20,20 @@ export interface DecodePass {
   release: Release
 }
 
-interface Waiter {
-  readonly priority: Priority
-  start(): void
-}
-
 /**
- * Where videos wait until there are both a decoder for them and room for their clips. Both are taken at once: whoever
- * held the one while waiting for the other would keep queries from it.
+ * Admits a video once there are both a decoder and room for its clip. Both are taken together, because a bulk video that
+ * held one while waiting for the other would block queries.
  */
 export class DecodeGate {
-  readonly #options: DecodeGateOptions
-  readonly #queue = new PriorityQueue<Waiter>()
+  readonly #queue: WaitQueue<{ priority: Priority }>
   #running = 0
   #held = 0
 
-  constructor(options: DecodeGateOptions) {
-    this.#options = options
+  constructor({ decoders, room, queryRoom }: DecodeGateOptions) {
+    this.#queue = new WaitQueue(
+      ({ priority }) =>
+        this.#running < decoders && this.#held < room + (priority === 'query' ? queryRoom : 0),
+    )
   }
 
   get running(): number {
@@ -48,28 +46,7 @@ export class DecodeGate {
 
   /** Rejects with `signal.reason`. */
   acquire(priority: Priority, signal: AbortSignal): Promise<DecodePass> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-        return
-      }
-      const waiter: Waiter = {
-        priority,
-        start: () => {
-          forget()
-          resolve(this.#admit())
-        },
-      }
-      let forget = () => {}
-      this.#queue.add(waiter)
-      this.#startWaiting()
-      if (this.#queue.has(waiter)) {
-        forget = onAbort(signal, () => {
-          this.#queue.delete(waiter)
-          reject(signal.reason)
-        })
-      }
-    })
+    return this.#queue.wait({ priority }, signal, () => this.#admit())
   }
 
   #admit(): DecodePass {
@@ -80,25 +57,15 @@ export class DecodeGate {
       if (!decoding) return
       decoding = false
       this.#running--
-      this.#startWaiting()
+      this.#queue.admitWaiting()
     }
     const release = () => {
       if (!holding) return
       holding = false
       this.#held--
       if (decoding) decoded()
-      else this.#startWaiting()
+      else this.#queue.admitWaiting()
     }
     return { decoded, release }
-  }
-
-  #startWaiting() {
-    const { decoders, room, queryRoom } = this.#options
-    const hasRoom = ({ priority }: Waiter) => this.#held < room + (priority === 'query' ? queryRoom : 0)
-    while (this.#running < decoders) {
-      const [next] = this.#queue.take(firstIf(hasRoom))
-      if (!next) return
-      next.start()
-    }
   }
 }

@@ -1,13 +1,13 @@
-/** `query` work overtakes `bulk` work. */
+/** Whose turn it is in every queue: `query` overtakes `bulk`. */
 export type Priority = 'query' | 'bulk'
 
 /**
- * How often in a row `query` may overtake a waiting `bulk`. Then one turn is bulk's, so that a steady stream of
+ * How many times in a row `query` may overtake a waiting `bulk` before `bulk` gets a turn, so that a steady stream of
  * queries slows indexing down but never stops it.
  */
 export const MAX_OVERTAKES = 8
 
-/** Entries that wait, in order of arrival within their priority. Any of them may leave at any time. */
+/** Waiting entries, in order of arrival within their priority. Any entry may leave at any time. */
 export class PriorityQueue<T extends { readonly priority: Priority }> {
   readonly #waiting: Record<Priority, Set<T>> = { query: new Set(), bulk: new Set() }
   #overtakes = 0
@@ -33,9 +33,9 @@ export class PriorityQueue<T extends { readonly priority: Priority }> {
   }
 
   /**
-   * Removes and returns what `choose` picks among the entries of the priority whose turn it is, oldest first; the
-   * entries of the other come second, to look at. An empty choice means "not yet" and uses up no turn: a turn that
-   * bulk cannot use goes to the queries.
+   * Removes and returns the entries that `choose` picks from `waiting`, the entries of the priority whose turn it is, oldest
+   * first. `others` are those of the other priority, for information. An empty choice means "not yet" and uses no turn; a
+   * turn that bulk cannot use goes to the queries.
    */
   take(choose: (waiting: ReadonlySet<T>, others: ReadonlySet<T>) => readonly T[]): readonly T[] {
     const { query, bulk } = this.#waiting
@@ -60,7 +60,7 @@ export class PriorityQueue<T extends { readonly priority: Priority }> {
   }
 }
 
-/** A choice for {@link PriorityQueue.take}: the one that came first, if it is `ready`. No later one passes it by. */
+/** A choice for {@link PriorityQueue.take}: the oldest entry if it is `ready`. Later entries never pass it. */
 export function firstIf<T>(ready: (entry: T) => boolean): (waiting: ReadonlySet<T>) => T[] {
   return (waiting) => {
     const { value, done } = waiting.values().next()

@@ -1,20 +1,20 @@
-/** A worker thread of this package: one task at a time, in turn. */
+/** A worker thread that processes one task at a time, by priority. */
 import { Worker } from 'node:worker_threads'
 import { abortable, onAbort } from '../base/abort.ts'
 import { InternalError } from '../errors.ts'
 import type { Priority } from './priority-queue.ts'
-import { Slots } from './slots.ts'
+import { PrioritySemaphore } from './priority-semaphore.ts'
 
 export interface ThreadOptions {
   /** The compiled module that answers each message with one message. */
   file: URL
-  /** For messages: "the thread that …". */
+  /** Completes "the thread that …" in messages. */
   purpose: string
-  /** Given to the module as `workerData`. */
+  /** Passed to the module as `workerData`. */
   data?: unknown
-  /** Megabytes of its heap; a task that needs more fails alone. */
+  /** Heap limit in megabytes. A task that needs more ends the thread and fails alone. */
   maxHeapMegabytes?: number
-  /** Whether an abort ends the thread in the middle of a task. Otherwise the task runs to its end, for nobody. */
+  /** Whether an abort ends the thread during its task. Otherwise the task runs to its end and its result is dropped. */
   endsOnAbort: boolean
 }
 
@@ -26,16 +26,16 @@ export interface TaskOptions {
 
 export class Thread<Task, Result> {
   readonly #options: ThreadOptions
-  readonly #turns = new Slots(1)
+  readonly #turns = new PrioritySemaphore(1)
   #worker: Worker | undefined
 
   constructor(options: ThreadOptions) {
     this.#options = options
   }
 
-  /** Starts the thread with the first task. Rejects with `signal.reason`, or with InternalError when the thread ends. */
+  /** Runs a task; the first one starts the thread. Rejects with `signal.reason`, or with InternalError if the thread ends. */
   run(task: Task, { signal, priority = 'query', transfer = [] }: TaskOptions): Promise<Result> {
-    const turn = this.#turns.run(priority, signal, () => this.#ask(task, signal, transfer))
+    const turn = this.#turns.run(priority, signal, () => this.#send(task, signal, transfer))
     return abortable(turn, signal)
   }
 
@@ -43,7 +43,7 @@ export class Thread<Task, Result> {
     await this.#worker?.terminate()
   }
 
-  #ask(task: Task, signal: AbortSignal, transfer: readonly ArrayBuffer[]): Promise<Result> {
+  #send(task: Task, signal: AbortSignal, transfer: readonly ArrayBuffer[]): Promise<Result> {
     const worker = this.#worker ?? this.#start()
     return new Promise((resolve, reject) => {
       const onMessage = (result: Result) => {
@@ -64,7 +64,7 @@ export class Thread<Task, Result> {
         worker.unref()
       }
       worker.on('message', onMessage).on('error', onEnd).on('exit', onEnd)
-      // Only a task keeps the process alive.
+      // The thread keeps the process alive only during a task.
       worker.ref()
       worker.postMessage(task, [...transfer])
     })
@@ -73,7 +73,7 @@ export class Thread<Task, Result> {
   #start(): Worker {
     const { file, data, maxHeapMegabytes } = this.#options
     const worker = new Worker(file, {
-      // The flags of the process are meant for its own modules.
+      // Flags of the process, such as loaders, are not meant for this module.
       execArgv: [],
       workerData: data,
       ...(maxHeapMegabytes !== undefined && {

@@ -1,29 +1,29 @@
-/** Which network addresses may be dialled. */
+/** Decides which network addresses downloads may connect to. */
 import type { LookupAddress } from 'node:dns'
 import { lookup as systemLookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { BlockedUrlError } from '../errors.ts'
 
-/** All addresses of a name, A and AAAA. A double of it is the only one the tests of downloads need. */
+/** Resolves a host name to all its A and AAAA addresses. Tests replace it. */
 export type Resolve = (hostname: string) => Promise<LookupAddress[]>
 
 export const resolveWithSystem: Resolve = (hostname) => systemLookup(hostname, { all: true })
 
-/** What an operator may open to named origins. Link-local (cloud metadata) stays closed even there. */
+/** Ranges that the `private` rule opens. Link-local, where cloud metadata lives, stays closed even then. */
 const privateRanges: readonly string[] = ['loopback', 'private', 'carrierGradeNat', 'uniqueLocal']
 
-/** All IPv6 that was ever given out. ipaddr.js calls the unassigned rest unicast too, e.g. `::7f00:1`. */
+/** The IPv6 range that is globally assigned. ipaddr.js also classifies unassigned addresses such as `::7f00:1` as unicast. */
 const globalIpv6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /**
- * Inside every virtual machine of Azure, the host's own services: as private as any, though no range says so. What other
- * clouds use is link-local or private already.
+ * Azure's address for host services inside virtual machines. It is private although it lies in a public range. Those of
+ * other clouds are link-local or private anyway.
  */
 const hostServices: readonly string[] = ['168.63.129.16']
 
-/** IPv4 wrapped in IPv6 counts as the IPv4 address that it is. */
-export function mayDial(text: string, privateAllowed: boolean): boolean {
+/** Whether a download may connect to the address. IPv4 addresses mapped into IPv6 are treated as IPv4. */
+export function mayConnect(text: string, privateAllowed: boolean): boolean {
   if (!ipaddr.isValid(text)) return false
   const address = ipaddr.process(text)
   const range = hostServices.includes(address.toString()) ? 'private' : address.range()
@@ -32,8 +32,8 @@ export function mayDial(text: string, privateAllowed: boolean): boolean {
 }
 
 /**
- * The addresses of a URL's host, all of them checked: one that may not be dialled condemns the host.
- * Throws BlockedUrlError, which tells neither the address nor its range.
+ * Resolves a host to its addresses. Rejects with BlockedUrlError if one of them is not allowed; the message reveals neither
+ * the address nor its range.
  */
 export async function checkedAddresses(
   hostname: string,
@@ -45,13 +45,13 @@ export async function checkedAddresses(
   const addresses = family
     ? [{ address: literal, family }]
     : await resolveName(hostname, privateAllowed, resolve)
-  if (addresses.length === 0 || !addresses.every(({ address }) => mayDial(address, privateAllowed))) {
+  if (addresses.length === 0 || !addresses.every(({ address }) => mayConnect(address, privateAllowed))) {
     throw notPublic(hostname)
   }
   return addresses
 }
 
-/** A public name that does not exist is answered as one that exists inside, or a client could find out which do. */
+/** Reports an unknown public name like a blocked one, so that clients cannot probe which internal names exist. */
 async function resolveName(
   hostname: string,
   privateAllowed: boolean,
@@ -70,7 +70,7 @@ function notPublic(hostname: string): BlockedUrlError {
   return new BlockedUrlError(`${hostname} is not a public host`)
 }
 
-/** Whether two spellings name one address. */
+/** Whether two spellings denote the same address. */
 export function sameAddress(a: string, b: string): boolean {
   return (
     ipaddr.isValid(a) && ipaddr.isValid(b) && ipaddr.process(a).toString() === ipaddr.process(b).toString()

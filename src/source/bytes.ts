@@ -1,37 +1,39 @@
-/** Bytes that arrive piece by piece, up to a limit. */
+/** Collects bytes that arrive in chunks, up to a limit. */
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, LimitError, SourceError } from '../errors.ts'
-import { asUint8Array, isBytes, isWebStream } from './given.ts'
 import type { ByteStream } from './source.ts'
+import { asUint8Array, isBytes, isWebStream } from './type-guards.ts'
 
 const firstCapacity = 256 * 1024
 
-/** Asks for room for so many more bytes. */
+/** Reserves memory for `bytes` more bytes. */
 export type Reserve = (bytes: number) => Promise<void>
 
 export interface CollectorOptions {
+  /** Names the input in messages. */
   what: string
+  /** The most bytes to accept. */
   limit: number
-  /** Asked before anything is allocated. */
-  room: Reserve
+  /** Awaited before anything is allocated. */
+  reserve: Reserve
+  /** The announced length in bytes, if known; it saves copying. */
   expected?: number | undefined
 }
 
 export class ByteCollector {
   readonly #limit: number
   readonly #what: string
-  readonly #room: Reserve
+  readonly #reserve: Reserve
   readonly #expected: number | undefined
   #buffer = Buffer.alloc(0)
   #length = 0
 
-  /** `what` names the input in messages; `expected` bytes, when known, spare copying. */
-  constructor({ what, limit, room, expected }: CollectorOptions) {
+  constructor({ what, limit, reserve, expected }: CollectorOptions) {
     this.#what = what
     this.#limit = limit
-    this.#room = room
+    this.#reserve = reserve
     this.#expected = expected
   }
 
@@ -39,7 +41,7 @@ export class ByteCollector {
     return this.#length
   }
 
-  /** Copies the chunk. Rejects with LimitError when the limit would be passed, or as the room does. */
+  /** Appends a copy of the chunk. Rejects with LimitError if it exceeds the limit, or as `reserve` does. */
   async add(chunk: Uint8Array): Promise<void> {
     const length = this.#length + chunk.byteLength
     if (length > this.#limit) throw tooLarge(this.#what, this.#limit)
@@ -50,20 +52,20 @@ export class ByteCollector {
 
   async #enlarge(length: number): Promise<void> {
     const capacity = Math.min(this.#limit, this.#capacityFor(length))
-    await this.#room(capacity - this.#buffer.length)
+    await this.#reserve(capacity - this.#buffer.length)
     const larger = Buffer.allocUnsafeSlow(capacity)
     this.#buffer.copy(larger, 0, 0, this.#length)
     this.#buffer = larger
   }
 
-  /** A length that is only promised is believed when an eighth of it is there. */
+  /** An announced length is allocated only once an eighth of it has arrived, because it may be wrong. */
   #capacityFor(length: number): number {
     const doubled = Math.max(firstCapacity, length, 2 * this.#buffer.length)
     if (this.#expected === undefined || this.#expected < length) return doubled
     return this.#expected <= 8 * length ? this.#expected : Math.min(this.#expected, doubled)
   }
 
-  /** What was added. The collector must not be used afterwards. */
+  /** The collected bytes. The collector must not be used afterwards. */
   take(): Uint8Array {
     return this.#buffer.subarray(0, this.#length)
   }
@@ -76,20 +78,19 @@ export function tooLarge(what: string, limit: number): LimitError {
 }
 
 /**
- * Reads a caller's stream to its end and closes it in any case.
- * Rejects with LimitError, SourceError, or `signal.reason`.
+ * Reads a caller's stream to its end and closes it in any case. Rejects with LimitError, SourceError or `signal.reason`.
  */
 export async function collectStream(
   stream: ByteStream,
   limit: number,
-  room: Reserve,
+  reserve: Reserve,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   signal?.throwIfAborted()
   const readable = toReadable(stream)
   try {
-    // Raced, because a generator that never yields cannot be interrupted.
-    return await abortable(readAll(readable, limit, room), signal)
+    // Races with the signal, because a generator that never yields cannot be interrupted.
+    return await abortable(readAll(readable, limit, reserve), signal)
   } catch (error) {
     if (signal?.aborted || error instanceof CosmosEmbedError) throw error
     throw new SourceError('the input stream failed before its end', { cause: error })
@@ -98,16 +99,16 @@ export async function collectStream(
   }
 }
 
-/** The bytes of a Blob. Rejects as {@link collectStream}. */
+/** Reads the bytes of a Blob. Rejects as {@link collectStream} does. */
 export async function readBlob(
   blob: Blob,
   limit: number,
-  room: Reserve,
+  reserve: Reserve,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   if (blob.size > limit) throw tooLarge(`the Blob (${blob.size} bytes)`, limit)
   if (blob.size === 0) throw new SourceError('the Blob is empty')
-  await room(blob.size)
+  await reserve(blob.size)
   try {
     return new Uint8Array(await abortable(blob.arrayBuffer(), signal))
   } catch (error) {
@@ -116,8 +117,8 @@ export async function readBlob(
   }
 }
 
-async function readAll(readable: Readable, limit: number, room: Reserve): Promise<Uint8Array> {
-  const collector = new ByteCollector({ what: 'the input stream', limit, room })
+async function readAll(readable: Readable, limit: number, reserve: Reserve): Promise<Uint8Array> {
+  const collector = new ByteCollector({ what: 'the input stream', limit, reserve })
   for await (const chunk of readable) {
     if (!isBytes(chunk)) {
       throw new SourceError(`the input stream yields ${typeof chunk}, expected Uint8Array chunks`)
@@ -128,7 +129,7 @@ async function readAll(readable: Readable, limit: number, room: Reserve): Promis
   return collector.take()
 }
 
-/** One kind of stream to deal with, and one that can be destroyed while a read is pending. */
+/** Converts any stream to a `Readable`, which can be destroyed while a read is pending. */
 function toReadable(stream: ByteStream): Readable {
   if (stream instanceof Readable) return stream
   if (isWebStream(stream)) return Readable.fromWeb(stream as unknown as NodeWebStream)

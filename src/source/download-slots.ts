@@ -1,9 +1,9 @@
-/** Caps on concurrent downloads: in total, and per host so that one slow host cannot take them all. */
+/** Limits concurrent downloads in total, and per host so that one slow host cannot occupy all slots. */
 import { onAbort } from '../base/abort.ts'
 import { MAX_OVERTAKES, type Priority } from '../schedule/priority-queue.ts'
 
-export interface Wanted {
-  /** Nothing for what comes from no host, such as a stream of the caller. */
+export interface SlotRequest {
+  /** Undefined for reads without a host, such as a caller's stream. */
   host?: string | undefined
   priority: Priority
   signal: AbortSignal
@@ -37,10 +37,10 @@ export class DownloadSlots {
   }
 
   /**
-   * Resolves to the function that gives the slot back. Among those whose hosts have room a query comes before bulk
-   * work, up to a number of times in a row, and else whoever came first. Rejects with `signal.reason`.
+   * Resolves to a function that gives the slot back. Among the waiting requests whose hosts have room, queries come before
+   * bulk work, at most MAX_OVERTAKES times in a row, and otherwise the oldest comes first. Rejects with `signal.reason`.
    */
-  acquire({ host, priority, signal }: Wanted): Promise<() => void> {
+  acquire({ host, priority, signal }: SlotRequest): Promise<() => void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason)

@@ -1,6 +1,6 @@
 /**
- * Downloads of presigned URLs, guarded against being used as a door into the local network:
- * every hop is checked by the policy, its addresses are checked, and exactly those addresses are dialled.
+ * Downloads presigned URLs without giving access to the local network: the policy and the addresses of every hop are
+ * checked, and the connection is made to exactly the checked addresses.
  */
 import type { LookupAddress } from 'node:dns'
 import { type IncomingMessage, request as requestHttp } from 'node:http'
@@ -13,85 +13,86 @@ import type { Priority } from '../schedule/priority-queue.ts'
 import { checkedAddresses, type Resolve, sameAddress } from './address.ts'
 import { ByteCollector, type Reserve, tooLarge } from './bytes.ts'
 import type { DownloadSlots } from './download-slots.ts'
+import { DownloadTimer } from './download-timer.ts'
 import type { Limits } from './limits.ts'
-import { StageClock } from './stage-clock.ts'
 import { describeUrl, type PermittedUrl, permitUrl, type UrlPolicy } from './url-policy.ts'
 
-export interface Downloads {
+/** What all downloads of an embedder share. */
+export interface DownloadContext {
   policy: UrlPolicy
   limits: Limits
   slots: DownloadSlots
   resolve: Resolve
-  /** The authorities to trust, where they are others than Node's own: read once, since that takes longer than a connection. */
+  /** Authorities to trust, if they differ from Node's. Created once, because parsing them takes longer than a connection. */
   trust: SecureContext | undefined
 }
 
-/** How media is read, with nothing left open. */
-export interface CompleteReading {
+/** How media is read: `ReadOptions` with defaults applied. */
+export interface ResolvedReadOptions {
   signal: AbortSignal
   priority: Priority
-  room: Reserve
-  waited(milliseconds: number): void
+  reserve: Reserve
+  onSlotWait(milliseconds: number): void
 }
 
-/** Waits for a slot; the function that comes back ends the stay in it. */
+/** Waits for a download slot. Resolves to a function that gives it back. */
 export async function enterSlot(
   slots: DownloadSlots,
-  { priority, signal, waited }: CompleteReading,
+  { priority, signal, onSlotWait }: ResolvedReadOptions,
   host?: string,
 ): Promise<() => void> {
-  const asked = performance.now()
+  const requested = performance.now()
   const release = await slots.acquire({ host, priority, signal })
-  waited(performance.now() - asked)
+  onSlotWait(performance.now() - requested)
   return release
 }
 
 /**
- * The body behind a URL, of at most `limit` bytes. Rejects with BlockedUrlError (policy), DownloadError (network, upstream),
- * LimitError, or with `signal.reason`.
+ * Downloads a URL of at most `limit` bytes. Rejects with BlockedUrlError (policy), DownloadError (network or host), LimitError
+ * or `signal.reason`.
  */
 export async function download(
   text: string,
   limit: number,
-  downloads: Downloads,
-  reading: CompleteReading,
+  downloads: DownloadContext,
+  options: ResolvedReadOptions,
 ): Promise<Uint8Array> {
-  const { signal } = reading
+  const { signal } = options
   signal.throwIfAborted()
   const first = permitUrl(text, downloads.policy)
-  const release = await enterSlot(downloads.slots, reading, hostOf(first.url))
-  const clock = new StageClock(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
+  const release = await enterSlot(downloads.slots, options, hostOf(first.url))
+  const timer = new DownloadTimer(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
   try {
-    return await followRedirects(first, { limit, downloads, clock, room: reading.room })
+    return await followRedirects(first, { limit, downloads, timer, reserve: options.reserve })
   } catch (error) {
-    // An abort shows up as some broken socket first; what caused it is what matters.
-    throw clock.signal.aborted ? clock.signal.reason : error
+    // An abort destroys the socket and surfaces as its error, so the reason of the abort replaces that.
+    throw timer.signal.aborted ? timer.signal.reason : error
   } finally {
-    clock.stop()
+    timer.stop()
     release()
   }
 }
 
-/** One host whatever the port, and with or without the dot at the end. */
+/** The host that slots are counted by, without port and trailing dot. */
 function hostOf(url: URL): string {
   return url.hostname.replace(/\.$/, '')
 }
 
 interface Transfer {
-  /** Bytes. */
+  /** The most bytes to accept. */
   limit: number
-  downloads: Downloads
-  clock: StageClock
-  room: Reserve
+  downloads: DownloadContext
+  timer: DownloadTimer
+  reserve: Reserve
 }
 
 async function followRedirects(first: PermittedUrl, transfer: Transfer): Promise<Uint8Array> {
-  const { downloads, clock } = transfer
+  const { downloads, timer } = transfer
   const { policy } = downloads
   const maxRedirects = typeof policy === 'object' ? (policy.maxRedirects ?? 0) : 0
   let target = first
   for (let hop = 0; ; hop++) {
-    const { response, close } = await open(target, downloads, clock)
+    const { response, close } = await open(target, downloads, timer)
     try {
       const location = redirectOf(response)
       if (location === undefined) {
@@ -115,16 +116,20 @@ interface OpenResponse {
   close(): void
 }
 
-/** Resolves, checks, dials and waits for the response headers. */
-async function open(target: PermittedUrl, downloads: Downloads, clock: StageClock): Promise<OpenResponse> {
+/** Resolves and checks the host, connects and waits for the response headers. */
+async function open(
+  target: PermittedUrl,
+  downloads: DownloadContext,
+  timer: DownloadTimer,
+): Promise<OpenResponse> {
   const { limits, resolve, trust } = downloads
   const { url, privateAllowed } = target
-  clock.enter('connect', limits)
+  timer.enter('connect', limits)
   const addresses = await abortable(
     checkedAddresses(url.hostname, privateAllowed, resolve).catch((error) => {
       throw asDownloadError(error, url)
     }),
-    clock.signal,
+    timer.signal,
   )
   const hostname = url.hostname.replace(/^\[|\]$|\.$/g, '')
   const secure = url.protocol === 'https:'
@@ -139,31 +144,31 @@ async function open(target: PermittedUrl, downloads: Downloads, clock: StageCloc
       'user-agent': 'cosmos-embed',
       connection: 'close',
     },
-    // No pool, so no other request's socket, and no proxy of the environment.
+    // No agent: neither a pooled socket of another request nor a proxy from the environment is used.
     agent: false,
-    lookup: answerWith(addresses),
+    lookup: fixedLookup(addresses),
     ...(secure && {
       servername: isIP(hostname) ? '' : hostname,
       rejectUnauthorized: true,
       secureContext: trust,
     }),
   })
-  const forget = onAbort(clock.signal, () => request.destroy())
+  const forget = onAbort(timer.signal, () => request.destroy())
   const close = () => {
     forget()
     request.destroy()
   }
   try {
     const response = await new Promise<IncomingMessage>((resolveResponse, reject) => {
-      // `on`: closing an unfinished response makes the request fail once more, which nobody needs to hear.
+      // `on`, not `once`: closing an unfinished response emits a second error, which would be uncaught.
       request.on('error', reject)
       request.on('response', resolveResponse)
       request.on('socket', (socket) => {
         socket.once('connect', () => {
-          if (!dialled(socket, addresses))
+          if (!isConnectedTo(addresses, socket))
             request.destroy(new BlockedUrlError(`${url.hostname} changed its address`))
         })
-        socket.once(secure ? 'secureConnect' : 'connect', () => clock.enter('headers', limits))
+        socket.once(secure ? 'secureConnect' : 'connect', () => timer.enter('headers', limits))
       })
       request.end()
     })
@@ -174,8 +179,8 @@ async function open(target: PermittedUrl, downloads: Downloads, clock: StageCloc
   }
 }
 
-/** A lookup that knows the checked addresses only, so that the name is not resolved a second time. */
-function answerWith(addresses: LookupAddress[]): LookupFunction {
+/** A lookup that returns the checked addresses, so that the name is not resolved again, possibly to others. */
+function fixedLookup(addresses: LookupAddress[]): LookupFunction {
   return (_hostname, options, callback) => {
     const [first] = addresses
     if (options.all) callback(null, addresses)
@@ -183,7 +188,7 @@ function answerWith(addresses: LookupAddress[]): LookupFunction {
   }
 }
 
-function dialled(socket: Socket, addresses: LookupAddress[]): boolean {
+function isConnectedTo(addresses: LookupAddress[], socket: Socket): boolean {
   const remote = socket.remoteAddress
   return remote !== undefined && addresses.some(({ address }) => sameAddress(address, remote))
 }
@@ -196,15 +201,20 @@ function redirectOf(response: IncomingMessage): string | undefined {
 async function readBody(
   response: IncomingMessage,
   url: URL,
-  { limit, clock, room, downloads: { limits } }: Transfer,
+  { limit, timer, reserve, downloads: { limits } }: Transfer,
 ): Promise<Uint8Array> {
   const expected = checkHeaders(response, url, limit)
   const what = `the body from ${describeUrl(url)}`
-  const collector = new ByteCollector({ what, limit, expected, room: (bytes) => clock.pausing(room(bytes)) })
-  clock.enter('body', limits)
+  const collector = new ByteCollector({
+    what,
+    limit,
+    expected,
+    reserve: (bytes) => timer.pauseWhile(reserve(bytes)),
+  })
+  timer.enter('body', limits)
   try {
     for await (const chunk of response) {
-      clock.received((chunk as Buffer).length)
+      timer.received((chunk as Buffer).length)
       await collector.add(chunk as Buffer)
     }
   } catch (error) {
@@ -218,7 +228,7 @@ async function readBody(
   return collector.take()
 }
 
-/** Throws unless the answer is a plain 200 that may fit; returns its length when it says so. */
+/** Throws unless the response is an unencoded 200 that may fit the limit. Returns its announced length, if any. */
 function checkHeaders(response: IncomingMessage, url: URL, limit: number): number | undefined {
   const status = response.statusCode ?? 0
   if (status !== 200) {
@@ -227,7 +237,7 @@ function checkHeaders(response: IncomingMessage, url: URL, limit: number): numbe
       details: { status },
     })
   }
-  if (!isPlain(response.headers['content-encoding'])) {
+  if (!isUnencoded(response.headers['content-encoding'])) {
     throw new DownloadError(`${describeUrl(url)} sent a compressed body although identity was asked for`, {
       permanent: true,
     })
@@ -239,14 +249,14 @@ function checkHeaders(response: IncomingMessage, url: URL, limit: number): numbe
   return length
 }
 
-/** Storage may keep the name of a transfer, `aws-chunked`, with an object that was sent to it in one, or an empty one. */
-function isPlain(encoding = ''): boolean {
+/** Accepts `aws-chunked` and empty names, which object storage may keep from the upload although the body is not encoded. */
+function isUnencoded(encoding = ''): boolean {
   return encoding
     .split(',')
     .every((name) => ['', 'identity', 'aws-chunked'].includes(name.trim().toLowerCase()))
 }
 
-/** By the error's code alone: its text holds addresses. */
+/** Describes a network error by its code, because its text contains addresses. */
 function asDownloadError(error: unknown, url: URL): unknown {
   if (error instanceof CosmosEmbedError) return error
   const code = (error as NodeJS.ErrnoException | null)?.code ?? 'unknown'

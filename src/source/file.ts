@@ -1,24 +1,24 @@
-/** Local files: checked before the native side opens them, so that a wrong path fails with a clear message. */
+/** Checks local files before native code opens them, so that a wrong path fails with a clear message. */
 import type { Stats } from 'node:fs'
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { SourceError } from '../errors.ts'
 import { type Reserve, tooLarge } from './bytes.ts'
 
-/** The absolute path of a readable regular file. Rejects with SourceError; a FIFO or device is never opened. */
+/** Resolves to the absolute path of a readable regular file. Rejects with SourceError; FIFOs and devices are never opened. */
 export async function checkFile(path: string): Promise<string> {
   return (await describeFile(path)).path
 }
 
-/** The bytes of a small file. Rejects with SourceError or LimitError, or with `signal.reason`. */
+/** Reads a small file. Rejects with SourceError, LimitError or `signal.reason`. */
 export async function readWholeFile(
   path: string,
   limit: number,
-  { signal, room }: { signal: AbortSignal; room: Reserve },
+  { signal, reserve }: { signal: AbortSignal; reserve: Reserve },
 ): Promise<Uint8Array> {
   const file = await describeFile(path)
   if (file.size > limit) throw tooLarge(`${path} (${file.size} bytes)`, limit)
-  await room(file.size)
+  await reserve(file.size)
   try {
     return await readFile(file.path, { signal })
   } catch (error) {

@@ -1,44 +1,47 @@
-/** Every limit on what comes in, with its default, in one place. Decode limits belong to the native side. */
+/** Limits on inputs and on work in flight, with their defaults. Decode limits are in `decode.limits`. */
 import { z } from 'zod'
 
 const MiB = 1024 * 1024
 
+/** Limits on inputs and on work in flight. All are whole numbers, ≥ 1 unless stated otherwise. */
 export interface Limits {
-  /** Items of one request. */
+  /** Items per request. Default 64. */
   maxItems: number
-  /** Items in flight over all calls, at least `maxItems`. An eighth is kept free for queries. */
+  /** Items in flight over all calls, ≥ `maxItems`. Default 512; an eighth of them is reserved for queries. */
   maxItemsInFlight: number
-  /** Bytes of media held in memory over all calls. An eighth is kept free for queries. */
+  /** Bytes of media held in memory over all calls. Default 1 GiB; an eighth of them is reserved for queries. */
   maxBytesInFlight: number
-  /** UTF-16 units of one text. Only the first `maxTextTokens` tokens count anyway. */
+  /** UTF-16 code units per text. Default 65,536. The model sees only the first `maxTextTokens` tokens of a text. */
   maxTextCharacters: number
-  /** Bytes of one item's base64 media, decoded. */
+  /** Decoded bytes of one item's base64 media. Default 32 MiB. */
   maxInlineBytes: number
-  /** Bytes of one item that is downloaded or streamed; the pictures of a clip share it evenly. */
+  /** Bytes of one item that is downloaded or streamed. Default 96 MiB; the pictures of a list share it evenly. */
   maxMediaBytes: number
+  /** UTF-16 code units per URL. Default 8,192. */
   maxUrlCharacters: number
-  /** Downloads at one time, of all callers. */
+  /** Downloads at one time, over all calls. Default 16. */
   maxDownloads: number
-  /** Of them from one host name. */
+  /** Downloads at one time from one host name. Default 8. */
   maxDownloadsPerHost: number
-  /** Milliseconds for name lookup, connection and TLS together. */
+  /** Milliseconds for name lookup, TCP connection and TLS handshake together. Default 10,000. */
   connectTimeoutMs: number
-  /** Milliseconds from the request to the response headers. */
+  /** Milliseconds from sending the request to receiving the response headers. Default 10,000. */
   headersTimeoutMs: number
-  /** Milliseconds between two chunks of the body. */
+  /** Milliseconds between two chunks of the response body. Default 15,000. */
   idleTimeoutMs: number
-  /** Bytes per second that a body must bring, on average over each `idleTimeoutMs`; 0 takes any. */
+  /** Lowest average rate of a response body over each `idleTimeoutMs`, in bytes per second. Default 32,768; 0 disables it. */
   minDownloadRate: number
-  /** Milliseconds for one download, redirects included. */
+  /** Milliseconds for one download, redirects included. Default 300,000. */
   downloadTimeoutMs: number
 }
 
+/** {@link Limits} with every field optional. */
 export type LimitsInput = { [Name in keyof Limits]?: Limits[Name] | undefined }
 
 const count = (fallback: number) => z.int().min(1).default(fallback)
 const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).default(fallback)
 
-/** Every field optional on input, filled with its default. */
+/** Validates {@link LimitsInput} and applies the defaults. */
 export const limitsSchema: z.ZodType<Limits, LimitsInput | undefined> = z
   .strictObject({
     maxItems: count(64),
@@ -61,4 +64,5 @@ export const limitsSchema: z.ZodType<Limits, LimitsInput | undefined> = z
   })
   .prefault({})
 
+/** All limits at their defaults. */
 export const defaultLimits: Readonly<Limits> = limitsSchema.parse(undefined)

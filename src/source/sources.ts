@@ -1,87 +1,88 @@
-/** From a source to what the native side takes: a path to open, or bytes in memory. */
+/** Turns a source into input of the native decoders: a path to open, or bytes in memory. */
 import type { NativeMediaSource, NativeStillImage } from '#binding'
 import { onAbort } from '../base/abort.ts'
+import { checkOptions } from '../base/validate.ts'
 import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import { checkOptions } from '../base/validate.ts'
 import { type Resolve, resolveWithSystem } from './address.ts'
 import { collectStream, type Reserve, readBlob } from './bytes.ts'
-import { type CompleteReading, type Downloads, download, enterSlot } from './download.ts'
+import { type DownloadContext, download, enterSlot, type ResolvedReadOptions } from './download.ts'
 import { DownloadSlots } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
 import { type LimitsInput, limitsSchema } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
-import { trustOf } from './trust.ts'
+import { secureContextOf } from './trust.ts'
 import { type UrlPolicy, urlPolicySchema } from './url-policy.ts'
 
 export interface ResolvedVideo {
   media: NativeMediaSource
-  /** Held in memory; 0 for a file, which is read as it is decoded. */
+  /** Bytes held in memory; 0 for a file, which is read while it is decoded. */
   bytes: number
-  /** The bytes are the caller's: see {@link copyOf}. */
+  /** Set when the bytes belong to the caller and must be copied: see {@link copyMedia}. */
   borrowed?: true
 }
 
 export interface ResolvedFrames {
   images: NativeStillImage[]
   bytes: number
-  /** Some of the bytes are the caller's. */
+  /** Set when some of the bytes belong to the caller. */
   borrowed?: true
 }
 
 export interface SourceOptions {
   urls?: UrlPolicy | undefined
   limits?: LimitsInput | undefined
-  /** Name resolution. Default: the system's. */
+  /** Name resolution. Default: the system resolver. */
   resolve?: Resolve | undefined
 }
 
 const borrowed = { borrowed: true } as const
-/** How one item's media is read. */
-export interface Reading {
+
+/** How the media of one item is read. */
+export interface ReadOptions {
   signal?: AbortSignal | undefined
-  /** Whose downloads come first. Default `query`. */
+  /** Order among waiting downloads. Default `query`. */
   priority?: Priority | undefined
-  /** Asked for room before anything is allocated. Default: there is always room. */
-  room?: Reserve | undefined
-  /** Told how many milliseconds it waited for a slot. */
-  waited?: ((milliseconds: number) => void) | undefined
+  /** Awaited before memory is allocated. Default: no limit. */
+  reserve?: Reserve | undefined
+  /** Called with the milliseconds that a download waited for its slot. */
+  onSlotWait?: ((milliseconds: number) => void) | undefined
 }
 
-/** One per embedder: it owns the caps on concurrent downloads. Holds nothing open between calls. */
+/** Reads the media of one embedder and limits its concurrent downloads. Keeps nothing open between calls. */
 export class Sources {
-  readonly #downloads: Downloads
-
-  /** Downloads, and streams that are read. */
-  queue(): { waiting: number; running: number } {
-    const { waiting, running } = this.#downloads.slots
-    return { waiting, running }
-  }
+  readonly #downloads: DownloadContext
 
   /** Throws InvalidArgumentError. */
   constructor({ urls, limits: givenLimits, resolve = resolveWithSystem }: SourceOptions = {}) {
     const limits = checkOptions(limitsSchema, givenLimits, 'limits')
     const policy = checkOptions(urlPolicySchema, urls, 'urls')
     const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
-    this.#downloads = { policy, limits, slots, resolve, trust: trustOf(policy) }
+    this.#downloads = { policy, limits, slots, resolve, trust: secureContextOf(policy) }
   }
 
-  /** Rejects with SourceError, LimitError, BlockedUrlError or DownloadError, or with `signal.reason`. */
-  async video(source: VideoSource, reading: Reading = {}): Promise<ResolvedVideo> {
-    reading.signal?.throwIfAborted()
+  /** Downloads and streams that wait for a slot, and that are being read. */
+  queue(): { waiting: number; running: number } {
+    const { waiting, running } = this.#downloads.slots
+    return { waiting, running }
+  }
+
+  /** Reads a video. Rejects with SourceError, LimitError, BlockedUrlError, DownloadError or `signal.reason`. */
+  async video(source: VideoSource, options: ReadOptions = {}): Promise<ResolvedVideo> {
+    options.signal?.throwIfAborted()
     if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
-    const bytes = await this.#videoBytes(source, complete(reading))
+    const bytes = await this.#videoBytes(source, withDefaults(options))
     return { media: { bytes }, bytes: bytes.byteLength, ...(source.type === 'bytes' && borrowed) }
   }
 
-  /** As {@link Sources.video}, for the pictures of one clip; order kept. */
-  async frames(sources: readonly FrameSource[], reading: Reading = {}): Promise<ResolvedFrames> {
-    const { signal } = reading
+  /** Reads the pictures of one clip, in order. Rejects as {@link Sources.video} does. */
+  async frames(sources: readonly FrameSource[], options: ReadOptions = {}): Promise<ResolvedFrames> {
+    const { signal } = options
     signal?.throwIfAborted()
-    // The first failure stops the others.
+    // The first failure cancels the other reads.
     const siblings = new AbortController()
     const stop = signal ? onAbort(signal, () => siblings.abort(signal.reason)) : () => {}
-    const own = complete({ ...reading, room: inTurn(reading.room), signal: siblings.signal })
+    const own = withDefaults({ ...options, reserve: serialized(options.reserve), signal: siblings.signal })
     try {
       const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
       const images = await Promise.all(sources.map((source) => this.#frame(source, share, own)))
@@ -98,40 +99,40 @@ export class Sources {
 
   async #videoBytes(
     source: Exclude<VideoSource, { type: 'path' }>,
-    reading: CompleteReading,
+    options: ResolvedReadOptions,
   ): Promise<Uint8Array> {
     const { maxMediaBytes } = this.#downloads.limits
     switch (source.type) {
       case 'bytes':
         return notEmpty(source.bytes)
       case 'blob':
-        return await readBlob(source.blob, maxMediaBytes, reading.room, reading.signal)
+        return await readBlob(source.blob, maxMediaBytes, options.reserve, options.signal)
       case 'stream':
-        return await this.#inSlot(reading, () =>
-          collectStream(source.stream, maxMediaBytes, reading.room, reading.signal),
+        return await this.#inSlot(options, () =>
+          collectStream(source.stream, maxMediaBytes, options.reserve, options.signal),
         )
       case 'url':
-        return await download(source.url, maxMediaBytes, this.#downloads, reading)
+        return await download(source.url, maxMediaBytes, this.#downloads, options)
     }
   }
 
-  async #frame(source: FrameSource, limit: number, reading: CompleteReading): Promise<NativeStillImage> {
+  async #frame(source: FrameSource, limit: number, options: ResolvedReadOptions): Promise<NativeStillImage> {
     switch (source.type) {
       case 'image':
         return source.image
       case 'bytes':
         return notEmpty(source.bytes)
       case 'blob':
-        return await readBlob(source.blob, limit, reading.room, reading.signal)
+        return await readBlob(source.blob, limit, options.reserve, options.signal)
       case 'path':
-        return await readWholeFile(source.path, limit, reading)
+        return await readWholeFile(source.path, limit, options)
       case 'url':
-        return await download(source.url, limit, this.#downloads, reading)
+        return await download(source.url, limit, this.#downloads, options)
     }
   }
 
-  async #inSlot<T>(reading: CompleteReading, read: () => Promise<T>): Promise<T> {
-    const release = await enterSlot(this.#downloads.slots, reading)
+  async #inSlot<T>(options: ResolvedReadOptions, read: () => Promise<T>): Promise<T> {
+    const release = await enterSlot(this.#downloads.slots, options)
     try {
       return await read()
     } finally {
@@ -140,17 +141,17 @@ export class Sources {
   }
 }
 
-function complete(reading: Reading): CompleteReading {
-  const { signal = new AbortController().signal, priority = 'query', waited = () => {} } = reading
-  return { signal, priority, waited, room: reading.room ?? (async () => {}) }
+function withDefaults(options: ReadOptions): ResolvedReadOptions {
+  const { signal = new AbortController().signal, priority = 'query', onSlotWait = () => {} } = options
+  return { signal, priority, onSlotWait, reserve: options.reserve ?? (async () => {}) }
 }
 
-/** The pictures of a clip are one item, which asks for one thing at a time. */
-function inTurn(room: Reserve | undefined): Reserve | undefined {
-  if (!room) return undefined
+/** Serializes reservations, because a memory reservation accepts one at a time and the pictures of a clip share one. */
+function serialized(reserve: Reserve | undefined): Reserve | undefined {
+  if (!reserve) return undefined
   let last: Promise<void> = Promise.resolve()
   return (bytes) => {
-    last = last.then(() => room(bytes))
+    last = last.then(() => reserve(bytes))
     return last
   }
 }

@@ -1,25 +1,26 @@
-/** Which URLs may be fetched. Addresses are checked in `address.ts`, when the name has been resolved. */
+/** Decides which URLs may be fetched. `address.ts` checks the addresses once the host name is resolved. */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { BlockedUrlError } from '../errors.ts'
 import { isCertificates } from './trust.ts'
 
+/** Rules for the URLs that may be fetched. */
 export interface UrlRules {
-  /** Host names that may be fetched from, exact or `*.suffix`. Default: any public one. */
+  /** Host names that may be fetched from: exact names, or `*.suffix` for every name below. Default: all. */
   allow?: readonly string[] | undefined
-  /** Exact origins (`http://host:port`) where plain http is accepted. */
+  /** Origins (`http://host:port`) that may be fetched over plain http. Default: none. */
   http?: readonly string[] | undefined
-  /** Exact origins whose addresses may be private or loopback: storage of your own network, http or https. */
+  /** Origins whose addresses may be private or loopback, such as storage in your own network; http or https. Default: none. */
   private?: readonly string[] | undefined
-  /** Ports besides 443; the ports of `http` and `private` origins need no listing. */
+  /** Ports that are allowed besides 443, 1 to 65,535. The ports of `http` and `private` origins need no entry. */
   ports?: readonly number[] | undefined
-  /** 0 to 3, default 0. Every hop is checked like the first. */
+  /** Redirects to follow, 0 to 3. Default 0. Each target is checked like the first URL. */
   maxRedirects?: number | undefined
-  /** PEM certificates of authorities to trust besides the well-known ones. */
+  /** Certificate authorities to trust besides Node's own, in PEM. */
   ca?: readonly string[] | undefined
 }
 
-/** `off`: nothing is fetched. `public` (the default): https to public addresses, port 443, no redirects. */
+/** `off` fetches nothing. `public`, the default, allows https to public addresses on port 443, without redirects. */
 export type UrlPolicy = 'off' | 'public' | UrlRules
 
 const origin = z
@@ -53,16 +54,16 @@ export const urlPolicySchema: z.ZodType<UrlPolicy, UrlPolicy | undefined> = z
   )
   .default('public')
 
-/** A URL that passed, as it will be dialled. */
+/** A URL that the policy allows. */
 export interface PermittedUrl {
   url: URL
-  /** Whether its addresses may be private. */
+  /** Whether its host may have private addresses. */
   privateAllowed: boolean
 }
 
 /**
- * Parses and checks a URL, or the target of a redirect from `from`.
- * Throws BlockedUrlError, whose message never holds the path or query: a presigned URL is a credential.
+ * Parses a URL, or the target of a redirect from `from`, and checks it against the policy. Throws BlockedUrlError. Its
+ * message never contains the path or query, because a presigned URL is a credential.
  */
 export function permitUrl(text: string, policy: UrlPolicy, from?: URL): PermittedUrl {
   if (policy === 'off') throw new BlockedUrlError('this embedder fetches no URLs (urls: "off")')
@@ -83,7 +84,7 @@ export function permitUrl(text: string, policy: UrlPolicy, from?: URL): Permitte
   return { url, privateAllowed }
 }
 
-/** The host and a hash of the path: enough to find a URL in a log, too little to use it. */
+/** Identifies a URL in messages by its host and a hash of its path, which does not grant access to it. */
 export function describeUrl(url: URL): string {
   const path = createHash('sha256').update(url.pathname).digest('hex').slice(0, 12)
   return `${url.host} (path ${path})`
@@ -99,7 +100,7 @@ function checkScheme(url: URL, listed: boolean, from: URL | undefined): void {
 }
 
 function checkPort(url: URL, { ports = [] }: UrlRules): void {
-  // URL leaves the scheme's own port out, and only https comes here.
+  // `URL` omits the scheme's default port; only https URLs get here.
   if (url.port === '' || ports.includes(Number(url.port))) return
   throw new BlockedUrlError(`port ${url.port} of ${url.hostname} is not among the allowed ports`)
 }
@@ -113,7 +114,7 @@ function checkHost(url: URL, { allow = [] }: UrlRules): void {
   }
 }
 
-/** No path, query or user: listing `http://host/bucket` would promise a restriction that is not made. */
+/** Whether the URL has no path, query or user, because a rule for `http://host/bucket` would not be enforced. */
 function isBareOrigin(text: string): boolean {
   const url = new URL(text)
   return (

@@ -19,9 +19,12 @@ export interface Snippet {
   kind: 'program' | 'client' | 'server' | 'read'
 }
 
-/** Every block of JavaScript of the documentation. Blocks in TypeScript are parts of programs. */
+/** Every block of JavaScript in the documentation. Blocks in TypeScript are parts of programs. */
 export function snippets(): Snippet[] {
-  const files = ['README.md', ...readdirSync(path.join(root, 'docs')).map((file) => path.join('docs', file))]
+  const pages = readdirSync(path.join(root, 'docs'), { recursive: true }) as string[]
+  // docs/api is generated, and shows no programs.
+  const written = pages.filter((file) => !file.startsWith(`api${path.sep}`)).sort()
+  const files = ['README.md', ...written.map((file) => path.join('docs', file))]
   return files
     .filter((file) => file.endsWith('.md'))
     .flatMap((file) => {

@@ -1,4 +1,4 @@
-/** The smallest bundle that loads: for tests in which no graph is run. */
+/** A minimal bundle for tests that run no graph. */
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

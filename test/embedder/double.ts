@@ -1,4 +1,4 @@
-/** A double of the addon: the same promises, no pixels. What it holds can be counted, and its jobs can be held. */
+/** A test double of the addon without pixels. Tests can count what it holds and pause its jobs. */
 import type {
   Binding,
   NativeClip,
@@ -23,15 +23,15 @@ export interface HeldJob {
   unrefed: boolean
 }
 
-/** Where jobs of one kind stop while `held`. */
+/** A gate at which jobs of one kind pause while `held`. */
 export class Gate {
   held = false
-  /** A cancelled job goes on, as a decoder does inside of a picture. */
+  /** Whether a cancelled job goes on, like a decoder within a picture. */
   deaf = false
   /** Started and not yet ended, oldest first. */
   readonly jobs: HeldJob[] = []
 
-  /** Lets everything through, now and from now on. */
+  /** Opens the gate for good. */
   open(): void {
     this.held = false
     for (const job of [...this.jobs]) job.finish()
@@ -46,14 +46,14 @@ export class BindingDouble implements Binding {
   readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
-  /** What it was given to read, clips and segments. */
+  /** The media of clips and segments that it was given. */
   readonly sources: (NativeMediaSource | { images: readonly unknown[] })[] = []
   readonly engineOptions: NativeEngineOptions[] = []
   readonly gpuOptions: NativeOpenGpuOptions[] = []
   readonly decoded: number[] = []
   /** `device` is the GPU's number, or `cpu`. */
   readonly batches: { kind: 'text' | 'video'; size: number; ids: number[]; device: 'cpu' | number }[] = []
-  /** Of this machine: without any there is no driver either. */
+  /** GPUs of this machine. Without any, there is no driver. */
   readonly gpus: NativeGpuInfo[] = []
   driver = '12.8'
   tensorrt = { version: '10.16.1.11', lean: false }
@@ -61,7 +61,7 @@ export class BindingDouble implements Binding {
   maxVideoBatch = 0
   lanes = { video: 2, text: 2 }
   gpusOpen = 0
-  /** What is wrong about the order in which things were closed. */
+  /** Violations of the order in which resources must be closed. */
   readonly misuse: string[] = []
   clipsAlive = 0
   mostClipsAlive = 0
@@ -69,7 +69,7 @@ export class BindingDouble implements Binding {
   enginesOpen = 0
   runningJobs = 0
 
-  /** The first byte of the media says which clip it is; 255 is no video. */
+  /** The first byte of the media identifies the clip; 255 is not a video. */
   decodeClip(
     source: NativeMediaSource | { images: readonly unknown[] },
     options: NativeClipOptions,
@@ -81,7 +81,7 @@ export class BindingDouble implements Binding {
     return this.#job(this.decoding, () => this.#clip(id, options, 0, 1))
   }
 
-  /** The second byte says how many windows there are; a window numbered 255 cannot be decoded. */
+  /** The second byte is the number of windows; window 255 cannot be decoded. */
   openSegments(
     source: NativeMediaSource,
     options: NativeClipOptions,
@@ -288,7 +288,7 @@ export class BindingDouble implements Binding {
       promise,
       cancel: () => {
         job.cancelled = true
-        // As the addon does: not at once, but soon.
+        // Asynchronously, like the addon.
         if (!gate.deaf) setImmediate(() => job.fail({ code: 'cancelled', message: 'cancelled' }))
       },
       unref: () => {
@@ -380,7 +380,7 @@ class ClipDouble implements NativeClip {
   }
 }
 
-/** What the double gives a clip with this first byte, or a text of so many tokens: its bits, at unit length. */
+/** The double's vector for a clip with this first byte, or a text with this many tokens: its bits, at unit length. */
 export function vectorOf(id: number): Float32Array {
   return Float32Array.from({ length: DIM }, (_, bit) => ((id >> bit) & 1 ? -1 : 1) / Math.sqrt(DIM))
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import { nothingLeft, open } from './support.ts'
 
-/** A host that answers when it is told to, under the two names that this machine has. */
+/** A host that responds on request, reachable under two names of this machine. */
 async function serve() {
   const waiting: ServerResponse[] = []
   const server = createServer((request, response) => {
@@ -20,7 +20,7 @@ async function serve() {
   return { waiting, origins, urls: { http: origins, private: origins } }
 }
 
-it('a slow host does not keep others from their downloads', async () => {
+it('a slow host does not delay downloads from others', async () => {
   const { waiting, origins, urls } = await serve()
   const limits = { maxDownloads: 4, maxDownloadsPerHost: 3 }
   const both = await open({ urls, limits })
@@ -38,7 +38,7 @@ it('a slow host does not keep others from their downloads', async () => {
   nothingLeft(both)
 })
 
-it('what is downloaded gives its slot to the next before it is encoded', async () => {
+it('a finished download frees its slot before it is encoded', async () => {
   const { origins, urls } = await serve()
   const both = await open({ urls, limits: { maxDownloads: 1 }, decode: { concurrency: 8 } })
   both.double.encoding.held = true

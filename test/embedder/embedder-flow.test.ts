@@ -50,7 +50,7 @@ describe('abort', () => {
     nothingLeft(both)
   })
 
-  it('of one item leaves the others of its batch alone', async () => {
+  it('of one item does not affect the others of its batch', async () => {
     const both = await open()
     both.double.encoding.held = true
     const controller = new AbortController()
@@ -115,7 +115,7 @@ describe('scheduling', () => {
     expect(double.decoded.indexOf(9)).toBe(1)
   })
 
-  it('gives a lone clip all threads, and one each to several', async () => {
+  it('gives a single clip all threads, and several clips one each', async () => {
     const { embedder, double } = await open({ decode: { concurrency: 4, threads: 6 } })
     await embedder.embedVideo(clip(1))
     double.decoding.held = true
@@ -126,7 +126,7 @@ describe('scheduling', () => {
     expect(double.clipOptions.map(({ threads }) => threads)).toEqual([6, 1, 1, 1])
   })
 
-  it('does not decode ahead of the engine without bound', async () => {
+  it('limits how far decoding runs ahead of the engine', async () => {
     const both = await open({ decode: { concurrency: 3 }, batching: { maxVideoBatch: 2 } })
     both.double.encoding.held = true
     const all = Array.from({ length: 100 }, (_, i) => both.embedder.embedVideo(clip(i), { priority: 'bulk' }))
@@ -139,7 +139,7 @@ describe('scheduling', () => {
     nothingLeft(both)
   })
 
-  it('does not read streams ahead of the decoders without bound', async () => {
+  it('limits how far streams are read ahead of the decoders', async () => {
     const MiB = 1024 * 1024
     const both = await open({ decode: { concurrency: 1 }, limits: { maxBytesInFlight: 10 * MiB } })
     both.double.decoding.held = true
@@ -153,7 +153,7 @@ describe('scheduling', () => {
     await turns(200)
     expect(read).toBeGreaterThan(0)
     expect(read).toBeLessThan(4)
-    // Those that wait for room have begun, and hold a first little piece.
+    // Streams that wait for room have started and hold a first small chunk.
     expect(both.embedder.stats().inFlight.bytes).toBeLessThan(14 * MiB)
     both.double.decoding.open()
     await Promise.all(all)
@@ -174,7 +174,7 @@ describe('scheduling', () => {
 })
 
 describe('admission', () => {
-  it('refuses a request whole, and says when to come back', async () => {
+  it('refuses a request as a whole, and says when to retry', async () => {
     const both = await open({ limits: { maxItemsInFlight: 64 } })
     both.double.encoding.held = true
     const texts = (count: number) =>
@@ -205,7 +205,7 @@ describe('admission', () => {
     nothingLeft(both)
   })
 
-  it('counts bytes, and says of too many that waiting will not help', async () => {
+  it('counts bytes, and refuses too many without suggesting a retry', async () => {
     const both = await open({ limits: { maxBytesInFlight: 100 } })
     both.double.encoding.held = true
     const held = both.embedder.embedVideo(new Uint8Array(60))

@@ -1,4 +1,4 @@
-/** What may be passed, what comes back, and whose error it is. */
+/** Accepted inputs, results and errors. */
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import vm from 'node:vm'
@@ -11,7 +11,7 @@ import { clip, failureOf, nothingLeft, onnxruntime, open, turns } from './suppor
 describe('a string means one thing', () => {
   const strings = ['a.mp4', 'a red circle', 'data:video/mp4;base64,AAAA', 's3://bucket/a.mp4', '-', '']
 
-  it('in process it means nothing: an item says what it is', async () => {
+  it('is refused in process, where items are objects', async () => {
     const both = await open()
     const settled = await both.embedder.embedMany(strings as unknown as ItemInput[])
     expect(settled).toHaveLength(strings.length)
@@ -22,7 +22,7 @@ describe('a string means one thing', () => {
     nothingLeft(both)
   })
 
-  it('in a request it is a text or a data URI, and one that may be a slip is told of', async () => {
+  it('is a text or a data URI in a request, with a warning if it looks like media', async () => {
     const { embedder } = await open()
     const { data, warnings } = await embedder.embed({
       request_type: 'bulk_text',
@@ -50,7 +50,7 @@ describe('a string means one thing', () => {
 })
 
 describe('results', () => {
-  it('tell what they are, and whose', async () => {
+  it('carry their kind and key', async () => {
     const { embedder } = await open()
     const picture = { width: 1, height: 1, data: new Uint8Array(3) }
     const key = { id: 7 }
@@ -67,7 +67,7 @@ describe('results', () => {
     ).toEqual(['text', 'video', 'frames', 'media'])
   })
 
-  it('are typed by what was passed', async () => {
+  it('have a type that follows from the input', async () => {
     const { embedder } = await open()
     const [text] = await embedder.embedMany([{ text: 'a', key: 1 }])
     if (text?.status !== 'fulfilled') throw new Error('expected a vector')
@@ -127,7 +127,7 @@ describe('inputs', () => {
     nothingLeft(both)
   })
 
-  it('one picture is the video in which nothing moves, and is read once', async () => {
+  it('one picture is embedded as a still video, and is read once', async () => {
     const both = await open({ limits: { maxMediaBytes: 100 } })
     const { kind, embedding } = await both.embedder.embedImage(new Blob([new Uint8Array(100)]))
     expect([kind, embedding]).toEqual(['frames', vectorOf(0)])
@@ -148,7 +148,7 @@ describe('options of a call', () => {
     ['segments', (e, options) => e.segments(clip(1, 1), { windowSeconds: 1, ...options }).next()],
     ['dispose', (e, options) => e.dispose(options)],
   ]
-  it.each(calls)('%s refuses what it does not know', async (name, call) => {
+  it.each(calls)('%s refuses unknown options', async (name, call) => {
     const both = await open()
     const wrong: [object, string][] = [
       [{ signals: undefined, nonsense: 1 }, 'unknown field'],
@@ -171,7 +171,7 @@ describe('options of a call', () => {
     await both.embedder.dispose({ drain: true })
   })
 
-  it('a range has no meaning for pictures', async () => {
+  it('a range is refused for pictures', async () => {
     const both = await open()
     const frames = Array(8).fill({ width: 1, height: 1, data: new Uint8Array(3) })
     for (const range of [{ start: 0 }, { end: 1 }, { frameTolerance: 0.1 }]) {
@@ -185,7 +185,7 @@ describe('options of a call', () => {
 })
 
 describe('errors', () => {
-  it('of whatever kind below are of this package above', async () => {
+  it('of every kind become errors of this package', async () => {
     const both = await open()
     both.double.decodeClip = () => {
       throw new RangeError('a bug')
@@ -213,7 +213,7 @@ describe('errors', () => {
     expect(failure).toMatchObject({ code: 'internal', cause: expect.any(TypeError) })
   })
 
-  it('of the caller’s onProgress are what the call rejects with', async () => {
+  it('of the caller’s onProgress reject the call', async () => {
     const both = await open()
     const oops = new Error('listener')
     const onProgress = () => {
@@ -230,7 +230,7 @@ describe('errors', () => {
 describe('streams that wait', () => {
   const missing = () => createReadStream('/no/such/file')
 
-  it('may fail before it is their turn', async () => {
+  it('may fail before their turn', async () => {
     const both = await open({ limits: { maxDownloads: 1 } })
     both.double.decoding.held = true
     const busy = both.embedder.embedVideo(Readable.from([clip(1)]))
@@ -242,7 +242,7 @@ describe('streams that wait', () => {
       failureOf(both.embedder.segments(missing(), { windowSeconds: 1 }).next()),
       failureOf(both.embedder.frames(missing())),
     ]
-    // The error of the stream has come by now, and nobody reads yet.
+    // The stream has failed by now, but nothing reads it yet.
     await new Promise((resolve) => setTimeout(resolve, 50))
     both.double.decoding.open()
     await busy
@@ -253,7 +253,7 @@ describe('streams that wait', () => {
     nothingLeft(both)
   })
 
-  it('are closed when they are refused, whatever for', async () => {
+  it('are closed when they are refused for any reason', async () => {
     const both = await open({ limits: { maxBytesInFlight: 100 } })
     both.double.decoding.held = true
     const busy = both.embedder.embedVideo(new Uint8Array(100))
@@ -286,7 +286,7 @@ describe('streams that wait', () => {
 })
 
 describe('when the limits are reached', () => {
-  it('calls wait, by default', async () => {
+  it('calls wait by default', async () => {
     const both = await open({ limits: { maxItemsInFlight: 64 } })
     let most = 0
     both.embedder.observe(() => {
@@ -298,7 +298,7 @@ describe('when the limits are reached', () => {
     nothingLeft(both)
   })
 
-  it('a call that would rather be refused has cost nothing', async () => {
+  it("a call with whenFull: 'refuse' costs nothing", async () => {
     const both = await open({ limits: { maxBytesInFlight: 4 << 20 } })
     both.double.decoding.held = true
     const busy = both.embedder.embedVideo(new Uint8Array(3 << 20))
@@ -309,7 +309,7 @@ describe('when the limits are reached', () => {
       const refused = both.embedder.embed({ request_type: 'query', input }, { whenFull: 'refuse' })
       expect(await failureOf(refused)).toMatchObject({ code: 'overloaded' })
     }
-    // Fifty times 1.5 MiB is what it would be.
+    // Without the refusal it would be fifty times 1.5 MiB.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(15 << 20)
     both.double.decoding.open()
     await busy

@@ -15,7 +15,7 @@ describe('single items', () => {
     expect(await embedder.embedText('a'.repeat(99))).toMatchObject({ tokens: 32, truncated: true })
   })
 
-  it('embeds a video, and says what was read', async () => {
+  it('embeds a video, and reports what was read', async () => {
     const { embedder } = await open()
     const result = await embedder.embedVideo(clip(7))
     expect(result.embedding).toEqual(vectorOf(7))
@@ -28,7 +28,7 @@ describe('single items', () => {
     ])
   })
 
-  it('hands the range and the tolerance to the decoder', async () => {
+  it('passes the range and the tolerance to the decoder', async () => {
     const { embedder, double } = await open()
     await embedder.embedVideo(clip(1), { start: 1, end: 2.5, frameTolerance: 0.25 })
     await embedder.embedVideo(clip(1))
@@ -45,7 +45,7 @@ describe('single items', () => {
     )
   })
 
-  it('hands the frame rule to the decoder: the call’s, else the embedder’s', async () => {
+  it('passes the frame rule to the decoder: the call’s, otherwise the embedder’s', async () => {
     const ruleOf = async (options: EmbedderOptions, call: VideoOptions) => {
       const { embedder, double } = await open(options)
       await embedder.embedVideo(clip(1), call)
@@ -77,7 +77,7 @@ describe('single items', () => {
     })
   })
 
-  it('says its frame rule, which is part of the fingerprint', async () => {
+  it('reports its frame rule, which is part of the fingerprint', async () => {
     const facts = await Promise.all(
       ([undefined, 'card', 'curator', 'rounded'] as const).map(async (frameRule) => {
         const { embedder } = await open({ frameRule })
@@ -98,7 +98,7 @@ describe('single items', () => {
     expect(embedder.stats().items).toEqual({ text: 0, video: 0, frames: 1 })
   })
 
-  it('reads a stream, and counts what it allocates for it until the clip is decoded', async () => {
+  it('reads a stream, and counts its memory until the clip is decoded', async () => {
     const { embedder, double } = await open()
     const bytes: number[] = []
     const result = embedder.embedVideo(
@@ -119,7 +119,7 @@ describe('single items', () => {
     expect(bytes).toEqual([1_000_002, 0])
   })
 
-  it('rejects with the error of the part that failed', async () => {
+  it('rejects with the error of the stage that failed', async () => {
     const both = await open()
     const failure = await failureOf(both.embedder.embedVideo(clip(255)))
     expect(failure).toBeInstanceOf(MediaError)
@@ -170,7 +170,7 @@ describe('single items', () => {
     nothingLeft(both)
   })
 
-  it('refuses a priority that does not exist', async () => {
+  it('refuses an unknown priority', async () => {
     const { embedder } = await open()
     const failure = await failureOf(embedder.embedText('a', { priority: 'urgent' as 'query' }))
     expect(failure).toMatchObject({ code: 'invalid_argument', message: expect.stringContaining('urgent') })
@@ -178,7 +178,7 @@ describe('single items', () => {
 })
 
 describe('embed', () => {
-  it('answers as documented, in the order of the inputs', async () => {
+  it('returns the documented response, in the order of the inputs', async () => {
     const { embedder } = await open({ servedNames: ['alias'] })
     const response = await embedder.embed({
       request_type: 'bulk_text',
@@ -196,7 +196,7 @@ describe('embed', () => {
     )
   })
 
-  it('answers with base64 of little-endian floats', async () => {
+  it('returns base64 of little-endian floats', async () => {
     const { embedder } = await open()
     const { data } = await embedder.embed({ request_type: 'query', input: 'ab', encoding_format: 'base64' })
     const bytes = Buffer.from(data[0]?.embedding ?? '', 'base64')
@@ -204,7 +204,7 @@ describe('embed', () => {
     expect(Array.from({ length: 16 }, (_, i) => bytes.readFloatLE(4 * i))).toEqual([...vectorOf(4)])
   })
 
-  it('counts videos, and tells of warnings by index', async () => {
+  it('counts videos, and reports warnings by index', async () => {
     const { embedder } = await open()
     const { usage, warnings } = await embedder.embed({
       request_type: 'bulk_video',
@@ -227,7 +227,7 @@ describe('embed', () => {
     expect(double.batches.map(({ size }) => size)).toEqual([64])
   })
 
-  it('is all or nothing: the first failure names its item and stops the others', async () => {
+  it('is all or nothing: the first failure names its item and cancels the others', async () => {
     const both = await open({ decode: { concurrency: 2 } })
     const input = Array.from({ length: 64 }, (_, i) => ({ video: clip(i === 5 ? 255 : i) }))
     const failure = await failureOf(both.embedder.embed({ request_type: 'bulk_video', input }))
@@ -241,7 +241,7 @@ describe('embed', () => {
     })
   })
 
-  it('refuses what the contract refuses, naming the item', async () => {
+  it('refuses what the contract forbids, naming the item', async () => {
     const { embedder } = await open()
     expect(
       await failureOf(embedder.embed({ request_type: 'bulk_text', input: ['a', { video: clip(1) }] })),

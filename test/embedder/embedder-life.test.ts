@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { stopGraceMs } from '../../src/base/native-job.ts'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { EmbedderOptions } from '../../src/index.ts'
-import { overdueMs } from '../../src/base/native-job.ts'
 import { BindingDouble, vectorOf } from './double.ts'
 import { clip, failureOf, model, nothingLeft, onnxruntime, open, turns } from './support.ts'
 
 describe('dispose', () => {
-  it('cancels what runs, frees the engine, and refuses what comes', async () => {
+  it('cancels running calls, frees the engine, and refuses new calls', async () => {
     const both = await open()
     both.double.encoding.held = true
     both.double.decoding.held = true
@@ -32,7 +32,7 @@ describe('dispose', () => {
     }
   })
 
-  it('with drain waits for the window that is waited for, and for no loop that rests', async () => {
+  it('with drain finishes a window that is being waited for, but does not wait for a paused loop', async () => {
     for (const pulled of [0, 1, 3]) {
       const both = await open()
       const segments = both.embedder.segments(clip(10, 9), { windowSeconds: 1 })
@@ -53,7 +53,7 @@ describe('dispose', () => {
     }
   })
 
-  it('with drain lets what runs end first', async () => {
+  it('with drain finishes running calls first', async () => {
     const both = await open()
     both.double.encoding.held = true
     const running = both.embedder.embedText('a')
@@ -70,7 +70,7 @@ describe('dispose', () => {
     expect(both.double.enginesOpen).toBe(0)
   })
 
-  it('without drain overrides an earlier one with it; any number of calls is one end', async () => {
+  it('without drain overrides an earlier one with it; all calls wait for the same end', async () => {
     const both = await open()
     both.double.encoding.held = true
     const running = failureOf(both.embedder.embedText('a'))
@@ -87,11 +87,11 @@ describe('dispose', () => {
   })
 })
 
-describe('a decoder that does not hear', () => {
+describe('a decoder that does not stop', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => void vi.useRealTimers())
 
-  it('keeps neither its caller nor the end waiting, and keeps its place', async () => {
+  it('delays neither its caller nor dispose, and keeps its place', async () => {
     const both = await open({ decode: { concurrency: 1 } })
     const { embedder, double } = both
     Object.assign(double.decoding, { held: true, deaf: true })
@@ -101,7 +101,7 @@ describe('a decoder that does not hear', () => {
     abort.abort('enough')
     await turns()
     expect(double.decoding.jobs).toMatchObject([{ cancelled: true, unrefed: false }])
-    await vi.advanceTimersByTimeAsync(overdueMs)
+    await vi.advanceTimersByTimeAsync(stopGraceMs)
     expect(await aborted).toBe('enough')
     expect(double.decoding.jobs).toMatchObject([{ unrefed: true }])
     expect(vi.getTimerCount(), 'nothing else keeps the process').toBe(0)
@@ -124,7 +124,7 @@ describe('a decoder that does not hear', () => {
     const disposed = embedder.dispose()
     await turns()
     expect(double.enginesOpen).toBe(1)
-    await vi.advanceTimersByTimeAsync(overdueMs)
+    await vi.advanceTimersByTimeAsync(stopGraceMs)
     for (const end of await Promise.all(ends)) expect(end).toMatchObject({ code: 'closed' })
     await disposed
     expect(double.enginesOpen).toBe(0)
@@ -133,13 +133,13 @@ describe('a decoder that does not hear', () => {
     nothingLeft(both)
   })
 
-  it('ends a drain that it is in by its own limit of time', async () => {
+  it('ends a drain by its own time limit', async () => {
     const both = await open({ decode: { limits: { maxWallSeconds: 60 } } })
     Object.assign(both.double.decoding, { held: true, deaf: true })
     const ended = failureOf(both.embedder.embedVideo(clip(1)))
     await turns()
     const disposed = both.embedder.dispose({ drain: true })
-    await vi.advanceTimersByTimeAsync(60_000 + overdueMs - 1)
+    await vi.advanceTimersByTimeAsync(60_000 + stopGraceMs - 1)
     expect(both.double.enginesOpen).toBe(1)
     await vi.advanceTimersByTimeAsync(1)
     expect(await ended).toMatchObject({ code: 'timeout', details: { limit: 60 } })
@@ -152,7 +152,7 @@ describe('a decoder that does not hear', () => {
 })
 
 describe('creation', () => {
-  it('says which option is wrong', async () => {
+  it('names the wrong option', async () => {
     const wrong: [object, string][] = [
       [{ modle: 'x' }, 'modle'],
       [{ device: 'tpu' }, 'options.device'],
@@ -170,7 +170,7 @@ describe('creation', () => {
     }
   })
 
-  it('describes what it made', async () => {
+  it('describes the embedder', async () => {
     const { embedder } = await open({ servedNames: ['alias', 'test/tiny'], batching: { maxVideoBatch: 5 } })
     expect(embedder.info()).toMatchObject({
       model: {
@@ -194,7 +194,7 @@ describe('creation', () => {
     expect(embedder.info().model.servedNames).not.toContain('changed')
   })
 
-  it('can be given up, at any time, and keeps nothing', async () => {
+  it('can be aborted at any time, and leaves nothing open', async () => {
     expect(await failureOf(open({ signal: AbortSignal.abort('early') }))).toBe('early')
     const double = new BindingDouble()
     double.creating.held = true
@@ -202,13 +202,13 @@ describe('creation', () => {
     const creating = failureOf(openEmbedder({ model, onnxruntime, signal: controller.signal }, double))
     while (double.creating.jobs.length === 0) await turns(1)
     controller.abort('late')
-    // The engine may be there before the cancellation is.
+    // The engine may be created before the cancellation takes effect.
     double.creating.open()
     expect(await creating).toBe('late')
     expect([double.enginesOpen, double.runningJobs]).toEqual([0, 0])
   })
 
-  it('has no use for its signal afterwards', async () => {
+  it('ignores its signal afterwards', async () => {
     const controller = new AbortController()
     const { embedder } = await open({ signal: controller.signal })
     controller.abort()
@@ -236,7 +236,7 @@ describe('stats and observers', () => {
     expect(stats.stages.download.count).toBe(0)
   })
 
-  it('tell a listener of every item, until it is taken back', async () => {
+  it('report every item to a listener until it is removed', async () => {
     const { embedder } = await open()
     const seen: string[] = []
     const stop = embedder.observe(({ kind, priority, outcome, code }) =>

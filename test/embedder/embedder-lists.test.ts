@@ -4,7 +4,7 @@ import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
 
 describe('embedMany', () => {
-  it('settles each item by itself, in order', async () => {
+  it('settles each item separately, in order', async () => {
     const { embedder } = await open()
     const settled = await embedder.embedMany([
       { text: 'a' },
@@ -25,7 +25,7 @@ describe('embedMany', () => {
     expect(settled[3]).toMatchObject({ reason: { code: 'invalid_request', index: 3 } })
   })
 
-  it('waits for room instead of failing, and keeps to the limits', async () => {
+  it('waits for room instead of failing, and respects the limits', async () => {
     const both = await open({ limits: { maxItemsInFlight: 64 } })
     both.double.encoding.held = true
     const many = both.embedder.embedMany(Array.from({ length: 300 }, (_, i) => ({ video: clip(i % 200) })))
@@ -38,7 +38,7 @@ describe('embedMany', () => {
     nothingLeft(both)
   })
 
-  it('reads an async iterable no faster than it works', async () => {
+  it('reads an async iterable no faster than it embeds', async () => {
     const both = await open()
     both.double.encoding.held = true
     let read = 0
@@ -80,7 +80,7 @@ describe('embedMany', () => {
     nothingLeft(both)
   })
 
-  it('rejects when the iterable throws, and stops what it had begun', async () => {
+  it('rejects when the iterable throws, and cancels the items in progress', async () => {
     const both = await open()
     both.double.decoding.held = true
     const oops = new Error('disk gone')
@@ -96,7 +96,7 @@ describe('embedMany', () => {
     nothingLeft(both)
   })
 
-  it('refuses what is no list', async () => {
+  it('refuses what is not a list', async () => {
     const { embedder } = await open()
     expect(await failureOf(embedder.embedMany('abc' as unknown as TextInput[]))).toMatchObject({
       code: 'invalid_argument',
@@ -106,7 +106,7 @@ describe('embedMany', () => {
 })
 
 describe('segments', () => {
-  it('gives one vector per window, in order, in one pass', async () => {
+  it('returns one vector per window, in order, in one pass', async () => {
     const both = await open()
     const seen = []
     for await (const segment of both.embedder.segments(clip(10, 5), { windowSeconds: 4, strideSeconds: 2 }))
@@ -123,7 +123,7 @@ describe('segments', () => {
     nothingLeft(both)
   })
 
-  it('decodes the next window while the former is encoded', async () => {
+  it('decodes the next window while the previous one is encoded', async () => {
     const both = await open()
     both.double.encoding.held = true
     const segments = both.embedder.segments(clip(10, 3), { windowSeconds: 1 })
@@ -160,7 +160,7 @@ describe('segments', () => {
     nothingLeft(both)
   })
 
-  it('ends with the reason of the signal, also while its consumer rests', async () => {
+  it('ends with the reason of the signal, also while its consumer is busy', async () => {
     const both = await open()
     const controller = new AbortController()
     const segments = both.embedder.segments(clip(1, 100), { windowSeconds: 1, signal: controller.signal })
@@ -173,7 +173,7 @@ describe('segments', () => {
     expect(both.embedder.stats().requests).toMatchObject({ total: 1, cancelled: 1 })
   })
 
-  it('is closed by dispose while its consumer rests', async () => {
+  it('is closed by dispose while its consumer is busy', async () => {
     const both = await open()
     const segments = both.embedder.segments(clip(1, 100), { windowSeconds: 1 })
     await segments.next()
@@ -183,7 +183,7 @@ describe('segments', () => {
     expect(await failureOf(segments.next())).toMatchObject({ code: 'closed' })
   })
 
-  it('refuses windows of no length', async () => {
+  it('refuses windows of length 0', async () => {
     const { embedder } = await open()
     for (const windowSeconds of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
       const failure = await failureOf(embedder.segments(clip(1, 1), { windowSeconds }).next())
@@ -198,7 +198,7 @@ describe('segments', () => {
     expect(failure).toMatchObject({ message: expect.stringContaining('strideSeconds') })
   })
 
-  it('ends at once for a video without windows', async () => {
+  it('ends immediately for a video without windows', async () => {
     const both = await open()
     expect(await both.embedder.segments(clip(1, 0), { windowSeconds: 1 }).next()).toMatchObject({
       done: true,

@@ -1,4 +1,4 @@
-/** Random arrivals on a machine whose jobs end when the test says so: what a query has to wait for. */
+/** Checks what queries wait for, with random arrivals and jobs that the test ends. */
 import { describe, expect, it } from 'vitest'
 import type { Embedder } from '../../src/index.ts'
 import { MAX_OVERTAKES } from '../../src/schedule/priority-queue.ts'
@@ -6,21 +6,21 @@ import type { BindingDouble } from './double.ts'
 import { random } from './random.ts'
 import { nothingLeft, open, turns } from './support.ts'
 
-// The double knows a clip by its first byte and a text by its number of tokens, which is its letters and two more.
+// The double identifies a clip by its first byte and a text by its number of tokens: its letters plus two.
 const bulkClips = 150
 const isQueryClip = (id: number) => id >= bulkClips
 const isQueryText = (tokens: number) => tokens > 16
 
-/** At one time: as many as admission keeps room for. */
+/** Queries at one time: as many as admission reserves room for. */
 const mostQueries = 6
 
 interface Waiting {
-  /** How many entries had begun when it had come. */
+  /** Number of entries that had started when it arrived. */
   since: number
   began(): number
 }
 
-/** Of the entries that began while it waited, those of bulk. Bulk may take one turn in nine. */
+/** Bulk entries that started while it waited. Bulk may take one turn in nine. */
 function expectPromptness(log: readonly boolean[], { since, began }: Waiting) {
   const meanwhile = log.slice(since, began())
   const bulk = meanwhile.filter((isQuery) => !isQuery).length
@@ -33,7 +33,7 @@ function expectPromptness(log: readonly boolean[], { since, began }: Waiting) {
 class Machine {
   readonly double: BindingDouble
   readonly below: (n: number) => number
-  /** That are not answered yet. */
+  /** Calls without a result yet. */
   queries = 0
   readonly waiting: [log: () => boolean[], waiting: Waiting][] = []
 
@@ -46,12 +46,12 @@ class Machine {
   batches = () =>
     this.double.batches.map(({ kind, ids }) => (kind === 'text' ? isQueryText : isQueryClip)(ids[0] ?? 0))
 
-  /** Ends one job that runs, if any does. */
+  /** Ends one running job, if there is one. */
   async step() {
     const jobs = [...this.double.decoding.jobs, ...this.double.encoding.jobs]
     jobs[this.below(Math.max(1, jobs.length))]?.finish()
     await turns(6)
-    // What waits for company waits for a moment of the clock.
+    // A batch that waits for more items needs the clock to advance.
     if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, 2))
   }
 
@@ -82,7 +82,7 @@ class Machine {
   }
 }
 
-/** Bulk and queries come as they come, and in between a job ends. */
+/** Bulk items and queries arrive at random, and jobs end in between. */
 async function arrivals(embedder: Embedder, machine: Machine): Promise<Promise<unknown>[]> {
   const { below } = machine
   const running: Promise<unknown>[] = []
@@ -108,14 +108,14 @@ async function arrivals(embedder: Embedder, machine: Machine): Promise<Promise<u
   return running
 }
 
-describe('a query is never behind more bulk work than what runs already', () => {
+describe('a query never waits for more bulk work than what already runs', () => {
   const seeds = Array.from({ length: 24 }, (_, seed) => ({ seed }))
   it.each(seeds)('seed $seed', async ({ seed }) => {
     const below = random(seed)
     const both = await open({
       decode: { concurrency: 1 + below(3) },
       batching: { maxVideoBatch: 1 + below(4), maxTextBatch: 1 + below(8), maxQueueDelayMs: below(2) },
-      // So few that bulk fills its share of what may be in flight; the rest is for so many queries.
+      // Limits so low that bulk fills its share of what may be in flight; the rest is for this many queries.
       limits: { maxItems: 8, maxItemsInFlight: 8 * mostQueries },
     })
     const { embedder, double } = both
@@ -131,7 +131,7 @@ describe('a query is never behind more bulk work than what runs already', () => 
   })
 })
 
-it('a full batch does not wait for another one to gather', async () => {
+it('a full batch does not wait for another one to fill', async () => {
   const { embedder, double } = await open({ batching: { maxTextBatch: 3, maxQueueDelayMs: 60_000 } })
   const alone = embedder.embedVideo(Uint8Array.of(1, 0), { priority: 'bulk' })
   await turns(10)
@@ -139,7 +139,7 @@ it('a full batch does not wait for another one to gather', async () => {
   const three = embedder.embedMany(['a', 'b', 'c'].map((text) => ({ text })))
   expect(await three).toHaveLength(3)
   expect(double.batches.map(({ size }) => size)).toEqual([3])
-  // A query does not gather either while bulk could run: it goes first.
+  // A query does not wait for more items either while bulk could run: it goes first.
   const more = embedder.embedMany(['a', 'b', 'c'].map((text) => ({ text })))
   const query = embedder.embedText('query')
   await Promise.all([query, more])

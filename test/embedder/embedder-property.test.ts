@@ -14,7 +14,7 @@ interface Call {
   failure?: unknown
 }
 
-/** A caller who does anything that the API allows, and checks every answer that comes. */
+/** A caller that does anything that the API allows and checks every result. */
 class Caller {
   readonly calls: Call[] = []
   readonly #embedder: Embedder
@@ -95,7 +95,7 @@ class Caller {
   }
 }
 
-/** Opens, holds and steps the double's gates, and lets calls come and go. */
+/** Opens, closes and steps the double's gates while calls start and end. */
 async function live(caller: Caller, double: BindingDouble, below: (n: number) => number, mostClips: number) {
   const gates = [double.decoding, double.encoding, double.opening]
   for (let step = 0; step < 200; step++) {
@@ -123,7 +123,7 @@ async function allEnded({ calls }: Caller) {
   await turn()
 }
 
-/** Once, and with the reason of its own abort or with an error that this life can bring. */
+/** Checks that each call settled once, with its own abort reason or an error that this scenario can cause. */
 function endedWell({ settled, failure, abort }: Call, isLost: boolean) {
   expect(settled).toBe(1)
   if (failure === undefined || (abort.signal.aborted && failure === abort.signal.reason)) return
@@ -131,7 +131,7 @@ function endedWell({ settled, failure, abort }: Call, isLost: boolean) {
   expect(known, String(failure)).toContain((failure as { code?: string }).code)
 }
 
-/** Fails whatever job runs first from now on as a lost GPU does. */
+/** Makes the next job fail as on a lost GPU. */
 async function loseGpu(double: BindingDouble, caller: Caller): Promise<void> {
   const gates = [double.encoding, double.decoding]
   for (const gate of gates) gate.held = true
@@ -158,8 +158,8 @@ describe('any mixture of calls, aborts, slow engines, lost GPUs and dispose', ()
       limits: { maxItemsInFlight: 64 + below(64) },
     })
     const caller = new Caller(embedder, below)
-    // Those that are decoded, those of each batch that runs, and of one that gathers; and of queries as many as are
-    // decoded and one more batch.
+    // Clips being decoded, those of each running batch and of one that gathers, and for queries again as many as are
+    // decoded plus one more batch.
     const mostClips =
       gpus === 0 ? 2 * concurrency + 3 * maxBatch : gpus * (2 * Math.ceil(concurrency / gpus) + 4 * maxBatch)
     const letGo = await live(caller, double, below, mostClips)

@@ -8,7 +8,7 @@ type KeyedVideo = VideoInput & { key: number }
 const videos = (count: number): KeyedVideo[] =>
   Array.from({ length: count }, (_, id) => ({ video: clip(id % 200), key: id }))
 
-/** A source that can be watched. It takes as many microtasks for an item as `delay` says. */
+/** A source that records reads. Each item takes `delay` microtasks. */
 function watched<T>(items: Iterable<T>, delay: () => number = () => 0) {
   const source = {
     read: 0,
@@ -29,7 +29,7 @@ function watched<T>(items: Iterable<T>, delay: () => number = () => 0) {
 }
 
 describe('embedStream', () => {
-  it('hands out each result with its key and its index', async () => {
+  it('yields each result with its key and its index', async () => {
     const both = await open()
     const seen = new Map<number, Settled<KeyedVideo>>()
     const items = [...videos(300), { video: clip(255), key: -1 }, { video: '', key: -2 }]
@@ -43,7 +43,7 @@ describe('embedStream', () => {
     expect(both.embedder.stats().requests).toMatchObject({ total: 1, succeeded: 1 })
   })
 
-  it('does not let a slow item hold up the others, unless they are wanted in order', async () => {
+  it('does not let a slow item delay the others, unless they are ordered', async () => {
     for (const ordered of [false, true]) {
       const both = await open()
       both.double.decoding.held = true
@@ -64,7 +64,7 @@ describe('embedStream', () => {
     }
   })
 
-  it('reads no more than `concurrency` items ahead of its consumer, who may rest', async () => {
+  it('reads at most `concurrency` items ahead of its consumer, even if that pauses', async () => {
     for (const ordered of [false, true]) {
       const both = await open()
       const source = watched(videos(40))
@@ -79,7 +79,7 @@ describe('embedStream', () => {
     }
   })
 
-  it('reads nothing before the first turn of the loop, nor for one who has given up before', async () => {
+  it('reads nothing before the first turn of the loop, and nothing after an earlier abort', async () => {
     const { embedder } = await open()
     const source = watched(videos(3))
     embedder.embedStream(source)
@@ -89,7 +89,7 @@ describe('embedStream', () => {
     expect(source.read).toBe(0)
   })
 
-  it('stops the source and what is under way when the loop is left', async () => {
+  it('stops the source and the items in progress when the loop is left', async () => {
     const both = await open()
     const source = watched(videos(1000))
     for await (const { index } of both.embedder.embedStream(source, { ordered: true })) {
@@ -104,7 +104,7 @@ describe('embedStream', () => {
     expect(both.embedder.stats().requests).toMatchObject({ succeeded: 1, failed: 0, cancelled: 0 })
   })
 
-  it('ends with the reason of the signal, while it works and while its consumer rests', async () => {
+  it('ends with the reason of the signal, while it works and while its consumer is busy', async () => {
     for (const resting of [false, true]) {
       const both = await open()
       const controller = new AbortController()
@@ -113,7 +113,7 @@ describe('embedStream', () => {
       await stream.next()
       both.double.decoding.held = true
       await turns(20)
-      // What was ready is taken first.
+      // Results that were ready are taken first.
       const next = resting ? undefined : failureOf(exhaust(stream))
       await turns(20)
       controller.abort('enough')
@@ -126,7 +126,7 @@ describe('embedStream', () => {
     }
   })
 
-  it('is closed by dispose while its consumer rests, whether that drains or not', async () => {
+  it('is closed by dispose while its consumer is busy, with drain or without', async () => {
     for (const drain of [false, true]) {
       const both = await open()
       const stream = both.embedder.embedStream(videos(1000))
@@ -138,7 +138,7 @@ describe('embedStream', () => {
     }
   })
 
-  it('rejects with what the source throws, with what onProgress throws, and when the device is lost', async () => {
+  it('rejects with what the source or onProgress throws, and when the device is lost', async () => {
     const oops = new Error('the cursor broke')
     const both = await open()
     const broken = (function* () {
@@ -158,7 +158,7 @@ describe('embedStream', () => {
     nothingLeft(both)
   })
 
-  it('tells the key in progress and in events', async () => {
+  it('reports the key in progress and in events', async () => {
     const { embedder } = await open()
     const progress: Progress[] = []
     const events: ItemEvent[] = []
@@ -178,7 +178,7 @@ describe('embedStream', () => {
     expect(events.map(({ key }) => key)).toEqual([7])
   })
 
-  it('refuses what it does not know', async () => {
+  it('refuses unknown options', async () => {
     const { embedder } = await open()
     for (const options of [{ concurrency: 0 }, { concurrency: 1.5 }, { ordered: 1 }, { order: true }]) {
       const stream = embedder.embedStream(videos(1), options as object)
@@ -194,7 +194,7 @@ describe('embedStream', () => {
     expect(await embedder.embedStream([]).next()).toMatchObject({ done: true })
   })
 
-  it('keeps its promises whatever the items, the places and the order', async () => {
+  it('keeps its guarantees whatever the items, the concurrency and the order', async () => {
     for (let seed = 1; seed <= 100; seed++) await keepsItsPromises(seed)
   })
 })

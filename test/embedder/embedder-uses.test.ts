@@ -1,4 +1,4 @@
-/** What vectors are for, and what a process may watch. */
+/** Uses of vectors, and monitoring. */
 import { channel } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openEmbedder } from '../../src/embedder.ts'
@@ -6,10 +6,10 @@ import { CosmosEmbedError, type ItemEvent, rank, similarity } from '../../src/in
 import { BindingDouble } from './double.ts'
 import { clip, failureOf, nothingLeft, onnxruntime, open, turns } from './support.ts'
 
-describe('what vectors are for', () => {
+describe('uses of vectors', () => {
   it('classify ranks labels', async () => {
     const both = await open()
-    // Of the double: a text of n letters has the vector of n + 2 tokens.
+    // In the double, a text of n letters has the vector of n + 2 tokens.
     const labels = ['a', 'bbb', 'ccccc']
     const scores = await both.embedder.classify(clip(7), labels)
     expect(scores[0]).toEqual({ label: 'ccccc', score: expect.closeTo(1, 6) })
@@ -25,7 +25,7 @@ describe('what vectors are for', () => {
     nothingLeft(both)
   })
 
-  it('similarity and rank take vectors from wherever they were kept', () => {
+  it('similarity and rank accept vectors of any array type', () => {
     expect(similarity([1, 0], Float32Array.of(0.5, 0))).toBe(1)
     expect(similarity({ embedding: [1, 1] }, [-2, -2])).toBeCloseTo(-1, 12)
     const ranked = rank(
@@ -56,7 +56,7 @@ describe('what vectors are for', () => {
     }
   })
 
-  it('frames are those that the model would see', async () => {
+  it('frames are those that the model is given', async () => {
     const both = await open()
     const { frames, clip: pixels, media, warnings } = await both.embedder.frames(clip(254), { end: 2 })
     expect(frames).toHaveLength(8)
@@ -70,7 +70,7 @@ describe('what vectors are for', () => {
   })
 })
 
-it('a diagnostics channel tells of the items of every embedder', async () => {
+it('a diagnostics channel reports the items of every embedder', async () => {
   const seen: ItemEvent[] = []
   const items = channel('cosmos-embed:item')
   const listener = (event: unknown) => seen.push(event as ItemEvent)
@@ -85,7 +85,7 @@ it('a diagnostics channel tells of the items of every embedder', async () => {
   ])
 })
 
-it('a demo model that nobody asked for is told of once', async () => {
+it('warns once when the demo model is used because no model was given', async () => {
   const warnings: Error[] = []
   const listener = (warning: Error) => warnings.push(warning)
   process.on('warning', listener)

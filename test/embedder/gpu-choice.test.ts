@@ -1,11 +1,11 @@
-/** Which device is taken, and that nothing is silent about it. */
+/** The choice of a device, and how it is reported. */
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import type { CudaOptions } from '../../src/index.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import type { BuildRequest } from '../../src/tensorrt/engine-builder.ts'
-import { findPlans } from '../../src/tensorrt/engine-plan.ts'
+import { findPlans } from '../../src/tensorrt/plan-files.ts'
 import { placeEngine } from '../unit/engines.ts'
 import { engines, h200, machineWith, tensorrt } from './gpu-support.ts'
 import { failureOf, model, turns } from './support.ts'
@@ -13,7 +13,7 @@ import { failureOf, model, turns } from './support.ts'
 const cache = await engines()
 
 describe('device "auto"', () => {
-  it('takes the GPU when everything is there, and says what', async () => {
+  it('takes the GPU when everything is available, and reports what it uses', async () => {
     const { double, open } = machineWith([h200(0), h200(1)])
     await using embedder = await open({ cuda: { engineCache: cache } })
     const { device, engine } = embedder.info()
@@ -61,7 +61,7 @@ describe('device "auto"', () => {
       kind: 'cpu',
       reason:
         'device: "auto" took the CPU: the NVIDIA driver (libcuda.so.1) was not found: ' +
-        '("cosmos-embed doctor" tells everything that was tried)',
+        '("cosmos-embed doctor" shows everything that was tried)',
     })
     expect(embedder.stats().gpus).toEqual([])
   })
@@ -111,7 +111,7 @@ describe('device "auto"', () => {
 })
 
 describe('device "cpu"', () => {
-  it('does not even look at GPUs', async () => {
+  it('does not look for GPUs', async () => {
     const { double, open } = machineWith([h200(0)])
     double.probe = () => {
       throw new Error('was looked at')
@@ -122,7 +122,7 @@ describe('device "cpu"', () => {
 })
 
 describe('device "cuda"', () => {
-  it('says so', async () => {
+  it('reports that it was requested', async () => {
     const { open } = machineWith([h200(0)])
     await using embedder = await open({ device: 'cuda', cuda: { engineCache: cache } })
     expect(embedder.info().device.reason).toMatch(
@@ -173,7 +173,9 @@ describe('device "cuda"', () => {
     const { double, open } = machineWith([])
     double.probe = () => {
       if (devices) return { driver: { version: '12.8', library: 'libcuda.so.1' }, devices }
-      throw Object.assign(new Error('libcuda.so.1 does not start: CUDA_ERROR_NO_DEVICE'), { code: 'library' })
+      throw Object.assign(new Error('libcuda.so.1 cannot be initialised: CUDA_ERROR_NO_DEVICE'), {
+        code: 'library',
+      })
     }
     const failure = await failureOf(open({ device: 'cuda' }))
     vi.unstubAllEnvs()
@@ -183,7 +185,7 @@ describe('device "cuda"', () => {
     })
   })
 
-  it('can be given up while the driver starts', async () => {
+  it('can be aborted while the driver starts', async () => {
     const { double, open } = machineWith([h200(0)])
     double.probing.held = true
     const controller = new AbortController()
@@ -208,7 +210,7 @@ describe('device "cuda"', () => {
     expect([double.gpusOpen, double.enginesOpen, double.runningJobs, double.misuse]).toEqual([0, 0, 0, []])
   })
 
-  it.each(['openingGpu', 'creating'] as const)('can be given up at %s', async (gate) => {
+  it.each(['openingGpu', 'creating'] as const)('can be aborted at %s', async (gate) => {
     const { double, open } = machineWith([h200(0), h200(1)])
     const controller = new AbortController()
     double[gate].held = true
@@ -216,7 +218,7 @@ describe('device "cuda"', () => {
     const opening = failureOf(open({ device: 'cuda', signal, cuda: { engineCache: cache, devices: [0, 1] } }))
     await vi.waitFor(() => expect(double[gate].jobs).toHaveLength(2))
     controller.abort('enough')
-    // One of them may be there before its cancellation is.
+    // One of them may open before its cancellation takes effect.
     double[gate].jobs[0]?.finish()
     expect(await opening).toBe('enough')
     expect([double.gpusOpen, double.enginesOpen, double.runningJobs, double.misuse]).toEqual([0, 0, 0, []])
@@ -224,7 +226,7 @@ describe('device "cuda"', () => {
 })
 
 describe('a missing engine', () => {
-  it('is built once for GPUs of a kind, and told', async () => {
+  it('is built once for identical GPUs, and the build is reported', async () => {
     const folder = path.join(await engines(), 'new')
     const lines: string[] = []
     const requests: BuildRequest[] = []
@@ -266,7 +268,7 @@ describe('a missing engine', () => {
     expect(double.enginesOpen).toBe(2)
   })
 
-  it('is warned about when nobody listens', async () => {
+  it('is warned about when there is no onBuild', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const build = async (request: BuildRequest) => {
       const { plans } = await findPlans({ ...request, folders: [cache] })
@@ -281,7 +283,7 @@ describe('a missing engine', () => {
     warned.mockRestore()
   })
 
-  it('that cannot be built fails the creation', async () => {
+  it('that cannot be built makes the creation fail', async () => {
     const { double, open } = machineWith([h200(0)], () => Promise.reject(new Error('no trtexec')))
     const cuda = { buildEngine: 'auto' as const, onBuild: () => {} }
     expect(await failureOf(open({ device: 'cuda', cuda }))).toMatchObject({ message: 'no trtexec' })
@@ -299,7 +301,7 @@ describe('options', () => {
     [{ engineBatch: 0 }, 'options.cuda.engineBatch'],
     [{ engineBatch: Number.NaN }, 'options.cuda.engineBatch'],
     [{ engineBatch: 1025 }, 'options.cuda.engineBatch: Too big'],
-    // The word of another limit: what an engine can do at most.
+    // The name of another limit: the engine's largest batch.
     [{ maxBatch: 8 }, 'unknown field "maxBatch"'],
     [{ precision: 'int8' }, 'options.cuda.precision'],
     [{ nvdecWorkers: 0 }, 'options.cuda.nvdecWorkers'],

@@ -1,4 +1,4 @@
-/** Work on GPUs: lanes, several of them, and one that is lost. */
+/** Embedding on GPUs: lanes, several GPUs, and a lost GPU. */
 import { describe, expect, it } from 'vitest'
 import type { EmbedderOptions } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
@@ -17,14 +17,14 @@ async function onGpus(count: number, options: EmbedderOptions = {}) {
   return { embedder, double }
 }
 
-/** How many items each GPU has been given. */
+/** Number of items given to each GPU. */
 const share = (batches: readonly { device: 'cpu' | number; size: number }[], gpus: number) =>
   Array.from({ length: gpus }, (_, device) =>
     batches.reduce((sum, batch) => sum + (batch.device === device ? batch.size : 0), 0),
   )
 
 describe('one GPU', () => {
-  it('makes the clips, and counts the wait for NVDEC as waiting', async () => {
+  it('decodes the clips, and counts the wait for NVDEC as queueing', async () => {
     const both = await onGpus(1)
     const { embedding, media, timings } = await both.embedder.embedVideo(clip(5))
     expect(embedding).toEqual(vectorOf(5))
@@ -39,7 +39,7 @@ describe('one GPU', () => {
     expect(both.embedder.stats().gpus).toMatchObject([{ device: 0, nvdec: 1 }])
   })
 
-  it('answers a text while it is full of videos, and runs two batches of a kind', async () => {
+  it('encodes a text while it is full of videos, and runs two batches of each kind', async () => {
     const both = await onGpus(1, { batching: { maxVideoBatch: 1 } })
     both.double.encoding.held = true
     const videos = [1, 2, 3].map((id) => both.embedder.embedVideo(clip(id)))
@@ -57,7 +57,7 @@ describe('one GPU', () => {
     await both.embedder.dispose()
   })
 
-  it('that runs out of memory fails what it was doing, and goes on', async () => {
+  it('that runs out of memory fails the running items, and continues', async () => {
     const both = await onGpus(1)
     both.double.encoding.held = true
     const failed = failureOf(both.embedder.embedText('a'))
@@ -90,7 +90,7 @@ describe('several GPUs', () => {
     expect([both.double.gpusOpen, both.double.enginesOpen, both.double.misuse]).toEqual([0, 0, []])
   })
 
-  it('get new work where the least is left', async () => {
+  it('get new work where the load is lowest', async () => {
     const both = await onGpus(2)
     both.double.encoding.held = true
     const running = [1, 2].map((id) => both.embedder.embedVideo(clip(id)))
@@ -106,7 +106,7 @@ describe('several GPUs', () => {
     await both.embedder.dispose()
   })
 
-  it('keep a pass over segments where it began', async () => {
+  it('keep a pass over segments on one GPU', async () => {
     const both = await onGpus(2)
     const passes = [10, 50].map(async (first) => {
       const devices = new Set<unknown>()
@@ -132,7 +132,7 @@ describe('several GPUs', () => {
     await both.embedder.dispose()
   })
 
-  it('are one embedder to its limits: downloads, queues, counts', async () => {
+  it('share the embedder’s limits, queues and counters', async () => {
     const both = await onGpus(2, { decode: { concurrency: 2 } })
     both.double.decoding.held = true
     const videos = [1, 2, 3, 4, 5].map((id) => both.embedder.embedVideo(clip(id)))
@@ -148,7 +148,7 @@ describe('several GPUs', () => {
 describe('a GPU that is lost', () => {
   const lost = { code: 'device_lost', message: 'CUDA error 700 on GPU 0' } as const
 
-  it('fails what runs, waits and comes, and says so', async () => {
+  it('fails running, waiting and later calls, and is reported', async () => {
     const both = await onGpus(2, { batching: { maxVideoBatch: 1 } })
     const events: (string | undefined)[] = []
     both.embedder.observe(({ outcome, code }) => events.push(`${outcome} ${code}`))
@@ -184,7 +184,7 @@ describe('a GPU that is lost', () => {
     expect([both.double.gpusOpen, both.double.enginesOpen, both.double.misuse]).toEqual([0, 0, []])
   })
 
-  it('while it decodes is no different', async () => {
+  it('during decoding has the same effect', async () => {
     const both = await onGpus(1)
     both.double.decoding.held = true
     const many = failureOf(both.embedder.embedMany([{ video: clip(1) }]))
@@ -198,7 +198,7 @@ describe('a GPU that is lost', () => {
     await both.embedder.dispose()
   })
 
-  it('ends a loop over segments that was resting', async () => {
+  it('ends a paused loop over segments', async () => {
     const both = await onGpus(1)
     const segments = both.embedder.segments(clip(40, 9), { windowSeconds: 1 })
     await segments.next()

@@ -1,9 +1,9 @@
-/** Machines with GPUs, engines for them, and embedders on those. */
+/** Fake machines with GPUs, engines for them, and embedders on them. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { NativeGpuInfo } from '#binding'
-import type { BuildEngines } from '../../src/device/choice.ts'
+import type { BuildEngines } from '../../src/device/choose-device.ts'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { Embedder, EmbedderOptions } from '../../src/index.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
@@ -11,7 +11,7 @@ import { type PlacedEngine, placeEngine } from '../unit/engines.ts'
 import { BindingDouble } from './double.ts'
 import { model, onnxruntime } from './support.ts'
 
-/** Only its existence is checked before the addon opens it, and here no addon does. */
+/** Only its existence is checked, because no addon opens it here. */
 export const tensorrt = new URL(import.meta.url).pathname
 
 export const h200 = (device: number, more: Partial<NativeGpuInfo> = {}): NativeGpuInfo => ({
@@ -23,7 +23,7 @@ export const h200 = (device: number, more: Partial<NativeGpuInfo> = {}): NativeG
   ...more,
 })
 
-/** A folder with an engine for each tower, made to fit the machine of the double. Removed when the process ends. */
+/** A folder with engines for both towers that match the double's machine. Removed when the process ends. */
 export async function engines(...engine: PlacedEngine[]): Promise<string> {
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-engines-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -43,7 +43,7 @@ export interface Machine {
   open(options?: EmbedderOptions): Promise<Embedder>
 }
 
-/** A machine with so many GPUs. Whatever was opened there must be counted by the test. */
+/** A machine with this many GPUs. The test must check what was opened on it. */
 export function machineWith(gpus: readonly NativeGpuInfo[], build: BuildEngines = noBuild): Machine {
   const double = new BindingDouble()
   double.gpus.push(...gpus)

@@ -1,4 +1,4 @@
-/** The package in processes of every make: none of their flags is meant for the threads of this package. */
+/** The package in processes with various flags, none of which must affect its threads. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ const write = (name: string, code: string) => {
   return file
 }
 
-// A long text is made into tokens by a thread, and the files of the model are hashed anew: the cache is empty.
+// A long text is tokenized in a thread, and the model's files are hashed, because the cache is empty.
 const body = `
   const embedder = await createEmbedder()
   const { embedding } = await embedder.embedText('a red circle '.repeat(4000))

@@ -1,4 +1,4 @@
-/** Mulberry32: a failure names its seed, and the seed brings it back. Gives whole numbers from 0 to below `below`. */
+/** mulberry32, seeded so that failures can be repeated. Returns whole numbers from 0 to `below` − 1. */
 export function random(seed: number): (below: number) => number {
   let state = seed
   return (below) => {

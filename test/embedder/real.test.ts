@@ -1,4 +1,4 @@
-/** The whole thing: encoded files, the addon, ONNX Runtime and the demo model, through the public door. */
+/** End to end through the public API: encoded files, the addon, ONNX Runtime and the demo model. */
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ function ffmpeg(...args: string[]): string {
   return args.at(-1) ?? ''
 }
 
-/** A test picture that moves and changes colour; `hue` makes different ones. */
+/** A test video that moves and changes colour, starting from `hue`. */
 function testVideo(name: string, seconds: number, hue = 0): string {
   return ffmpeg(
     ...['-f', 'lavfi', '-i', `testsrc2=size=192x108:rate=25:duration=${seconds},hue=h=${hue}`],
@@ -38,7 +38,7 @@ function testVideo(name: string, seconds: number, hue = 0): string {
   )
 }
 
-/** Of unit vectors. */
+/** Cosine similarity of unit vectors. */
 function cosine(a: Float32Array | undefined, b: Float32Array | undefined): number {
   if (!a || !b) return Number.NaN
   return a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0)
@@ -54,7 +54,7 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
 describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
   let embedder: Embedder
   let videos: string[]
-  /** Long to decode: an hour of pictures that refer to each other. */
+  /** Takes long to decode: an hour of pictures that reference each other. */
   let endless: string
 
   beforeAll(async () => {
@@ -83,7 +83,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     })
   }
 
-  it('says what it is', () => {
+  it('describes itself', () => {
     const { model, engine, addon, device } = embedder.info()
     expect(model).toMatchObject({ frames: 8, height: 224, width: 224, embeddingDim: 256 })
     expect(engine).toMatchObject({ backend: 'onnxruntime', version: expect.stringMatching(/^\d+\.\d+/) })
@@ -91,7 +91,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     expect(device.kind).toBe('cpu')
   })
 
-  it.skipIf(!existsSync(examples))('lets text find video', async () => {
+  it.skipIf(!existsSync(examples))('finds videos by text', async () => {
     const captions = JSON.parse(readFileSync(path.join(examples, 'captions.json'), 'utf8'))
     const entries = Object.entries(captions as Record<string, { caption: string }>)
     const clips = await embedder.embedMany(entries.map(([file]) => ({ video: path.join(examples, file) })))
@@ -108,7 +108,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     expect(found.length / entries.length).toBeGreaterThanOrEqual(0.75)
   })
 
-  it('gives unit vectors, and the same ones one by one as in bulk', async () => {
+  it('returns unit vectors, the same ones alone and in bulk', async () => {
     const bulk = await embedder.embed({
       request_type: 'bulk_video',
       input: videos.map((video) => ({ video })),
@@ -140,7 +140,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     expect(warnings.map(({ index }) => index)).toEqual([3])
   })
 
-  it('takes the same video by path, URL, bytes, stream and data URI', async () => {
+  it('accepts the same video as path, URL, bytes, stream and data URI', async () => {
     const [video = ''] = videos
     const bytes = readFileSync(video)
     const all = await embedder.embedMany([
@@ -158,7 +158,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     for (const other of others) expect(cosine(first, other)).toBeGreaterThanOrEqual(SAME)
   })
 
-  it('takes pictures as the frames of a clip', async () => {
+  it('accepts pictures as the frames of a clip', async () => {
     const [video = ''] = videos
     ffmpeg(
       '-i',
@@ -177,7 +177,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     const inline = `data:video_frames/png;base64,{${frames.map((frame) => readFileSync(frame).toString('base64')).join(',')}}`
     const { data } = await embedder.embed({ request_type: 'bulk_video', input: [inline] })
     expect(cosine(pictures.embedding, data[0]?.embedding)).toBeGreaterThanOrEqual(SAME)
-    // Frames 0, 3, …, 21 of 25 are those that the video itself is known by.
+    // Frames 0, 3, …, 21 of 25 are those that the rule chooses for the video itself.
     expect(cosine(pictures.embedding, (await embedder.embedVideo(video)).embedding)).toBeGreaterThan(0.95)
   })
 
@@ -231,7 +231,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     nothingLeft()
   })
 
-  it('tells bad files from missing ones, and loses only those', async () => {
+  it('distinguishes bad files from missing ones, and embeds the others', async () => {
     const notVideo = path.join(folder, 'words.mp4')
     writeFileSync(notVideo, 'These are words and not a video. '.repeat(100))
     const missing = path.join(folder, 'nothing.mp4')
@@ -258,7 +258,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
     nothingLeft()
   })
 
-  it('is disposed of in the middle of everything', async () => {
+  it('can be disposed of at any time', async () => {
     const second = await createEmbedder()
     const resting = second.segments(endless, { windowSeconds: 1 })
     await resting.next()
@@ -303,7 +303,7 @@ describe.skipIf(noFfmpeg)('the embedder with the demo model', () => {
       },
     )
 
-  it('lets the process end by itself', async () => {
+  it('does not keep the process alive', async () => {
     expect((await run('exit.mjs')).stdout).toBe('256\nidle\n')
   })
 

@@ -1,4 +1,4 @@
-/** The embedded model through the whole path: rendered scenes, encoded files, the addon, the engine. */
+/** Retrieval quality of the demo model, end to end: rendered scenes, encoded files, the addon, the engine. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,7 +62,7 @@ function swapRedAndBlue({ width, height, data }: RgbImage): RgbImage {
   return { width, height, data: swapped }
 }
 
-/** A shuffle that is the same in every run. */
+/** A deterministic shuffle. */
 function shuffler(): <T>(items: Iterable<T>) => T[] {
   let state = 1
   const random = () => {
@@ -146,7 +146,7 @@ describe.skipIf(!canRender)('text finds video', () => {
       expect(recallAt1(captions, clips, pairs)).toBeGreaterThanOrEqual(0.7)
     })
 
-    test('words in another order do not: which colour belongs to which shape is lost', async () => {
+    test('shuffled words do not: which colour belongs to which shape is lost', async () => {
       const shuffle = shuffler()
       const texts = mixed.map(({ caption }) => ({ text: shuffle(caption.split(' ')).join(' ') }))
       const shuffled = await embed(texts)
@@ -157,7 +157,7 @@ describe.skipIf(!canRender)('text finds video', () => {
       expect(likeness(shuffled)).toBeLessThan(0.4)
     })
 
-    test('letters in another order do not: the tokenizer matters', async () => {
+    test('shuffled letters do not: the tokenizer matters', async () => {
       const shuffle = shuffler()
       const scramble = (caption: string) => caption.split(' ').map((word) => shuffle(word).join(''))
       const scrambled = await embed(mixed.map(({ caption }) => ({ text: scramble(caption).join(' ') })))

@@ -1,4 +1,4 @@
-/** An embedder on a double of the addon, and what must be true when it is done. */
+/** An embedder on a double of the addon, and the checks after each test. */
 import { afterEach, expect } from 'vitest'
 import { openEmbedder } from '../../src/embedder.ts'
 import type { Embedder, EmbedderOptions } from '../../src/index.ts'
@@ -6,7 +6,7 @@ import { tinyBundle } from './bundle.ts'
 import { BindingDouble } from './double.ts'
 
 export const model = tinyBundle()
-// Only its existence is checked before the addon opens it, and here no addon does.
+// Only its existence is checked, because no addon opens it here.
 export const onnxruntime = { library: new URL(import.meta.url).pathname }
 const doubles: BindingDouble[] = []
 
@@ -51,7 +51,7 @@ export function nothingLeft({ embedder, double }: { embedder: Embedder; double: 
   })
 }
 
-/** What a promise has rejected with; fails when it has not. */
+/** The reason of a rejected promise. Fails if the promise was fulfilled. */
 export const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => expect.unreachable('should have failed'),

@@ -1,9 +1,9 @@
-// Failures on demand. COSMOS_FAKE_FAULTS is read at every call, so that a test can set it in its own process:
+// Fault injection. COSMOS_FAKE_FAULTS is read at every call, so that a test can set it in its own process:
 //
 //   COSMOS_FAKE_FAULTS="cuMemAlloc_v2=2@3 enqueueV3=1@1+"
 //
-// The third call of cuMemAlloc_v2 answers 2; every call of enqueueV3 from the first on answers 1. Counting
-// begins anew when the variable changes. What a number means is up to the function.
+// Makes the third call of cuMemAlloc_v2 fail with 2, and every call of enqueueV3 from the first on with 1.
+// Calls are counted anew when the variable changes. Each function defines what a number means.
 #pragma once
 
 #include <algorithm>

@@ -11,7 +11,7 @@ function detached(): Uint8Array {
   return bytes
 }
 
-// What callers without a type checker may pass.
+// Arguments that callers without a type checker may pass.
 const decode =
   (source: unknown, changes: object = {}) =>
   () =>
@@ -109,7 +109,7 @@ describe('wrong arguments are refused at the call, by name', () => {
     expect(failure.message).toMatch(/fixed size .* found one over a resizable ArrayBuffer/)
   })
 
-  it('notices bytes that a later getter transfers away', async () => {
+  it('detects bytes that a later getter transfers away', async () => {
     const bytes = new Uint8Array(8)
     const images = [
       bytes,
@@ -125,7 +125,7 @@ describe('wrong arguments are refused at the call, by name', () => {
     expect((await failureOf(decode({ images }))).message).toMatch(/detached while the arguments were read/)
   })
 
-  it('lets an exception of a getter through as it is', async () => {
+  it('passes on an exception of a getter unchanged', async () => {
     const own = new Error('mine')
     const source = {
       get path() {

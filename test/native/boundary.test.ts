@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url)
 const root = path.join(import.meta.dirname, '../..')
 const addonFile = process.env.COSMOS_EMBED_ADDON ?? (require('node-gyp-build').resolve(root) as string)
 
-// The compiler refuses a name too many or too few here: this is `keyof Binding` at run time.
+// `keyof Binding` at run time. The compiler refuses missing and additional names here.
 const declared = Object.keys({
   decodeClip: true,
   openSegments: true,
@@ -29,7 +29,7 @@ describe('the native boundary', () => {
     expect(Object.keys(binding).sort()).toEqual(declared)
   })
 
-  it('is found in the addon by the two symbols that Node looks up, and shows no other', ({ skip }) => {
+  it('exports only the two symbols that Node looks up', ({ skip }) => {
     const nm = spawnSync('nm', ['-D', '--defined-only', '--format=just-symbols', addonFile], {
       encoding: 'utf8',
     })
@@ -40,7 +40,7 @@ describe('the native boundary', () => {
     ])
   })
 
-  it('says what it was built from and what this FFmpeg can do', () => {
+  it('reports what it was built from and what this FFmpeg supports', () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
     const diagnostics = binding.diagnostics()
     expect(diagnostics).toMatchObject({
@@ -55,7 +55,7 @@ describe('the native boundary', () => {
     expect(diagnostics.ffmpeg.demuxers).toContain('matroska,webm')
   })
 
-  it('is imported without loading anything; the first call loads, or explains', async () => {
+  it('loads nothing on import; the first call loads the addon or explains why it cannot', async () => {
     const child = await runChild('broken-addon.mjs', [path.join(root, 'package.json')])
     expect(child.stderr).toBe('')
     expect(JSON.parse(child.stdout)).toMatchObject({
@@ -68,7 +68,7 @@ describe('the native boundary', () => {
 
 describe('resizeRgb', () => {
   it('resizes as Pillow does', () => {
-    // By hand: one pixel, 3/4 and 1/4, 1/4 and 3/4, the other pixel.
+    // Computed by hand: one pixel, 3/4 and 1/4, 1/4 and 3/4, the other pixel.
     const image = { width: 2, height: 1, data: Uint8Array.of(0, 10, 200, 255, 20, 0) }
     expect(binding.resizeRgb(image, 4, 1)).toEqual({
       width: 4,
@@ -77,7 +77,7 @@ describe('resizeRgb', () => {
     })
   })
 
-  it('reads the part of a buffer that a view shows', () => {
+  it('reads only the part of a buffer that a view covers', () => {
     const whole = Uint8Array.of(9, 9, 9, 1, 2, 3, 9, 9, 9)
     const image = { width: 1, height: 1, data: whole.subarray(3, 6) }
     expect(binding.resizeRgb(image, 1, 2).data).toEqual(Uint8Array.of(1, 2, 3, 1, 2, 3))

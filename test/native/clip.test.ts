@@ -20,7 +20,7 @@ describe('a clip', () => {
     expect([...clip.toBytes()]).toEqual([...frame, ...frame])
   })
 
-  it('gives a copy of its pixels', () => {
+  it('returns a copy of its pixels', () => {
     clip.toBytes().fill(0)
     expect(clip.toBytes()[0]).toBe(200)
   })
@@ -36,7 +36,7 @@ describe('a clip', () => {
     }
   })
 
-  it('is released once, and says so when it is used afterwards', async () => {
+  it('is released once, and throws when it is used afterwards', async () => {
     const released = await makeClip()
     released.release()
     released.release()

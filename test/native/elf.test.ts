@@ -26,7 +26,7 @@ function library() {
 }
 
 describe('a shared library, before it is loaded', () => {
-  it('is fine as it was linked', () => {
+  it('is accepted as it was linked', () => {
     expect(damage(process.execPath)).toBeUndefined()
     expect(damage(file(library()))).toBeUndefined()
   })
@@ -39,7 +39,7 @@ describe('a shared library, before it is loaded', () => {
     expect(damage(file(library().subarray(0, length)))).toMatch(/^is cut short: \d+ bytes/)
   })
 
-  it('is refused when it is something else', () => {
+  it('is refused when it is another kind of file', () => {
     expect(damage(file(Buffer.from('<!DOCTYPE html>'.repeat(10))))).toMatch(/invalid ELF header/)
   })
 

@@ -31,7 +31,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
   })
   afterAll(() => engine.close())
 
-  it('says what it is', () => {
+  it('describes itself', () => {
     expect(engine.info).toMatchObject({
       backend: 'onnxruntime',
       frames: 8,
@@ -44,7 +44,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(Object.isFrozen(engine.info)).toBe(true)
   })
 
-  it('gives one unit vector per clip, the same alone and in a batch, in the order given', async () => {
+  it('returns one unit vector per clip, in order, the same alone and in a batch', async () => {
     const together = rowsOf(await engine.encodeVideo(clips).promise)
     expect(together).toHaveLength(3)
     for (const [i, clip] of clips.entries()) {
@@ -63,7 +63,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(dot(alone, padded as Float32Array)).toBeCloseTo(1, 4)
   })
 
-  it('encodes many jobs at once, each with its own answer', async () => {
+  it('encodes many jobs at once, each with its own result', async () => {
     const expected = rowsOf(await engine.encodeVideo(clips).promise)
     const order = [2, 0, 1, 1, 2, 0]
     const jobs = order.map((i) => engine.encodeVideo([clips[i] as NativeClip]).promise)
@@ -116,7 +116,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     expect(shape.message).toMatch(/64x64.*224x224/)
   })
 
-  it('drops jobs that are cancelled, and answers the others', async () => {
+  it('drops cancelled jobs and completes the others', async () => {
     const jobs = Array.from({ length: 12 }, () => engine.encodeVideo(clips))
     for (const job of jobs.slice(1, -1)) job.cancel()
     const outcomes = await Promise.allSettled(jobs.map(({ promise }) => promise))
@@ -129,7 +129,7 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
       if (outcome.status === 'rejected') expect(outcome.reason.code).toBe('cancelled')
   })
 
-  it('cancels everything when it is closed, once, and says so when it is used afterwards', async () => {
+  it('cancels everything when it is closed, and throws when it is used afterwards', async () => {
     const closing = await binding.createEngine(engineOptions).promise
     const jobs = Array.from({ length: 6 }, () => closing.encodeVideo(clips))
     const outcomes = Promise.allSettled(jobs.map(({ promise }) => promise))
@@ -168,7 +168,7 @@ describe('createEngine', () => {
     expect(failure.message).toContain(problem)
   })
 
-  it('says which library it could not open', async () => {
+  it('names the library that it could not open', async () => {
     for (const call of [
       create({ library: '/no/libonnxruntime.so.1' }),
       () => binding.probeOnnxRuntime('/no/libonnxruntime.so.1'),

@@ -6,7 +6,7 @@ import { hardening } from '../../scripts/check-binary.mjs'
 const addon = path.join(import.meta.dirname, '../../build/Release/cosmos-embed.node')
 
 describe.skipIf(!existsSync(addon))('the addon of this checkout', () => {
-  it('is built as the one in the package is: a mistake in memory ends the process', () => {
+  it('is hardened like the packaged one: a memory error ends the process', () => {
     expect(hardening(addon)).toEqual([])
   })
 })

@@ -23,7 +23,7 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     return Promise.allSettled(jobs.map((job) => job.promise))
   }
 
-  it('gives the clip, the frames it holds and the report', async () => {
+  it('returns the clip, its frames and the report', async () => {
     const { clip, frames, report, ...range } = await binding.decodeClip({ path: short }, options).promise
     expect(clip).toMatchObject({ frames: 4, height: 24, width: 32, byteLength: 4 * 3 * 24 * 32 })
     expect(frames.map(({ index }) => index)).toEqual([0, 6, 12, 19])
@@ -50,7 +50,7 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     for (const other of others) expect(first?.equals(other)).toBe(true)
   })
 
-  it('returns the frames at their own size when asked', async () => {
+  it('returns the frames at their own size on request', async () => {
     const { images } = await binding.decodeClip({ path: short }, { ...options, keepImages: true }).promise
     expect(images).toHaveLength(4)
     for (const image of images ?? []) {
@@ -81,7 +81,7 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     expect((await failureOf(() => job.promise)).code).toBe('cancelled')
   })
 
-  it('is cancelled at once while it waits, ahead of those that run', async () => {
+  it('is cancelled immediately while it waits, before those that run', async () => {
     const running = Array.from({ length: availableParallelism() }, decodeLong)
     const waiting = Array.from({ length: 20 }, decodeLong)
     let ended = 0
@@ -96,7 +96,7 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     await settled(running)
   })
 
-  it('keeps its answer when it is cancelled too late', async () => {
+  it('keeps its result when it is cancelled too late', async () => {
     const job = binding.decodeClip({ path: short }, options)
     const { clip } = await job.promise
     job.cancel()
@@ -104,7 +104,7 @@ describe.skipIf(noFfmpeg)('a decode job', () => {
     expect(clip.toBytes()).toHaveLength(clip.byteLength)
   })
 
-  it('leaves the event loop and the file system to others, however many wait', async () => {
+  it('blocks neither the event loop nor the file system, however many wait', async () => {
     const jobs: NativeJob<NativeDecodedClip>[] = Array.from(
       { length: 4 * availableParallelism() + 8 },
       decodeLong,

@@ -1,4 +1,4 @@
-// What is left when nobody holds on any more: seen from outside, in processes of their own.
+// Memory, exit and crashes, observed from outside in separate processes.
 
 import { beforeAll, describe, expect, it } from 'vitest'
 import { engineOptions, noOnnxRuntime } from './models.ts'
@@ -22,17 +22,17 @@ describe.skipIf(noFfmpeg)('memory', () => {
     >
   }
 
-  it('of clips that are dropped without release() is collected, and before it piles up', async () => {
+  it('of clips dropped without release() is collected before it piles up', async () => {
     const { external, peak } = await leftAfter('clips', video)
     expect(external).toBeLessThan(32 * MiB)
     expect(peak).toBeLessThan(900 * MiB) // of 1440 that went through
   })
 
-  it('of bytes is let go when their job ends', async () => {
+  it('of bytes is released when their job ends', async () => {
     expect((await leftAfter('bytes', video)).arrayBuffers).toBeLessThan(32 * MiB)
   })
 
-  it('of bytes is let go when their reader is collected without close()', async () => {
+  it('of bytes is released when their reader is collected without close()', async () => {
     expect((await leftAfter('readers', video)).arrayBuffers).toBeLessThan(64 * MiB)
   })
 
@@ -50,38 +50,38 @@ describe.skipIf(noFfmpeg)('a process', () => {
     long = repeat(makeVideo('exit-part.mp4', 4, '640x480'), 500)
   })
 
-  it('ends by itself when nothing runs, whatever is still open', async () => {
+  it('exits when nothing runs, whatever is still open', async () => {
     expect(await runChild('exit.mjs', ['idle', short, engine])).toEqual({ ended: 0, stdout: '', stderr: '' })
   })
 
-  it('stays for the answers of its jobs', async () => {
+  it('stays alive for the results of its jobs', async () => {
     expect(await runChild('exit.mjs', ['answers', short, engine])).toMatchObject({
       ended: 0,
       stdout: 'answered\n',
     })
   })
 
-  it('does not stay for a job that was let go', async () => {
+  it('does not stay alive for an unreferenced job', async () => {
     expect(await runChild('exit.mjs', ['unref', long, ''])).toEqual({ ended: 0, stdout: '', stderr: '' })
   })
 
-  it('ends in the middle of jobs by process.exit()', async () => {
+  it('exits during jobs by process.exit()', async () => {
     expect(await runChild('exit.mjs', ['exit', long, engine])).toEqual({ ended: 7, stdout: '', stderr: '' })
   })
 
-  it('ends in the middle of a picture that takes long, and soon', async () => {
+  it('exits soon during a picture that takes long to decode', async () => {
     const began = performance.now()
     expect(await runChild('exit.mjs', ['stuck', '', ''])).toEqual({ ended: 7, stdout: '', stderr: '' })
     expect(performance.now() - began).toBeLessThan(30_000)
   })
 
-  it('ends in the middle of jobs by an exception that nobody catches', async () => {
+  it('exits during jobs by an uncaught exception', async () => {
     const child = await runChild('exit.mjs', ['throw', long, engine])
     expect(child.ended).toBe(1)
     expect(child.stderr).toContain('on purpose')
   })
 
-  it('refuses a job that is begun while it exits', async () => {
+  it('refuses a job that is started while it exits', async () => {
     expect(await runChild('exit.mjs', ['late', short, ''])).toMatchObject({ ended: 0, stdout: 'cancelled\n' })
   })
 })
@@ -92,7 +92,7 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
     video = repeat(makeVideo('workers.mp4', 4, '320x240'), 100)
   })
 
-  it('load the addon side by side and get the same answers', async () => {
+  it('load the addon side by side and get the same results', async () => {
     const child = await runChild('workers.mjs', ['together', video, ''])
     expect(child).toMatchObject({ ended: 0, stderr: '' })
     const answers = JSON.parse(child.stdout) as string[]
@@ -100,13 +100,13 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
     expect(new Set(answers).size).toBe(1)
   })
 
-  it('are terminated in the middle of decoding and encoding, and others go on', async () => {
+  it('are terminated during decoding and encoding, while others go on', async () => {
     const child = await runChild('workers.mjs', ['terminate', video, engine])
     expect(child).toMatchObject({ ended: 0, stderr: '' })
     expect(JSON.parse(child.stdout)).toEqual([Array(6).fill(1), 2 * 3 * 8 * 8])
   })
 
-  it('end, all of them, without pulling the addon from under its threads', async () => {
+  it('end, all of them, without unloading the addon under its threads', async () => {
     expect(await runChild('workers.mjs', ['unload', video, engine])).toEqual({
       ended: 0,
       stdout: 'alive\n',
@@ -114,7 +114,7 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
     })
   })
 
-  it('exit in the middle of jobs by process.exit()', async () => {
+  it('exit during jobs by process.exit()', async () => {
     expect(await runChild('workers.mjs', ['exit', video, engine])).toEqual({
       ended: 0,
       stdout: '[5]\n',

@@ -93,7 +93,7 @@ describe('an addon that does not load', () => {
     expect(explain('?', undefined, { node }).message).not.toMatch(/is not supported/)
   })
 
-  it('names the machine, each path with its own error, and crosses as a NativeFailure', () => {
+  it('names the machine and each path with its own error, as a NativeFailure', () => {
     const error = explainLoadFailure({
       ...healthy,
       attempts: [
@@ -112,7 +112,7 @@ describe('an addon that does not load', () => {
     expect(error.details).toMatchObject({ platform: 'linux', arch: 'x64', node: '20.20.2' })
   })
 
-  it('invents no remedy for what it does not know', () => {
+  it('suggests no remedy for unknown causes', () => {
     expect(explain('something new').message).toMatch(/something new$/)
   })
 })

@@ -1,4 +1,4 @@
-// What a process leaves on its machine and says to others: nothing. ONNX Runtime, left to itself, does both.
+// A process leaves no files and makes no connections, although ONNX Runtime by default does both.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -18,7 +18,7 @@ const child = [
 const noStrace =
   spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status !== 0 || 'LD_PRELOAD' in process.env
 
-/** An environment in which everything that a program may keep lies in a folder of this test. */
+/** An environment in which everything that a program stores goes to a folder of this test. */
 function freshHome(name: string) {
   const home = path.join(folder, name)
   const env: Record<string, string | undefined> = { ...process.env, HOME: home }

@@ -15,7 +15,7 @@ describe.skipIf(noFfmpeg)('a segment reader', () => {
 
   const open = () => binding.openSegments({ path: video }, options, windows).promise
 
-  it('gives one clip per window, then null for ever', async () => {
+  it('returns one clip per window, then always null', async () => {
     const reader = await open()
     const ranges: number[][] = []
     for (let next = await reader.next().promise; next; next = await reader.next().promise) {
@@ -31,12 +31,12 @@ describe.skipIf(noFfmpeg)('a segment reader', () => {
     reader.close()
   })
 
-  it('rejects what cannot be opened', async () => {
+  it('rejects a source that cannot be opened', async () => {
     const job = binding.openSegments({ path: '/no/such.mkv' }, options, windows)
     expect((await failureOf(() => job.promise)).code).toBe('source')
   })
 
-  it('refuses a second next() while one runs, and goes on afterwards', async () => {
+  it('refuses a second next() while one runs, and continues afterwards', async () => {
     const reader = await open()
     const first = reader.next()
     const refused = await failureOf(() => reader.next())
@@ -47,7 +47,7 @@ describe.skipIf(noFfmpeg)('a segment reader', () => {
     reader.close()
   })
 
-  it('is closed once, and says so when it is used afterwards', async () => {
+  it('is closed once, and throws when it is used afterwards', async () => {
     const reader = await open()
     reader.close()
     reader.close()
@@ -64,7 +64,7 @@ describe.skipIf(noFfmpeg)('a segment reader', () => {
     expect((await failureOf(() => next.promise)).code).toBe('cancelled')
   })
 
-  it('is kept by a running next() that nothing else keeps', async () => {
+  it('is kept alive by a running next()', async () => {
     const reader: { now?: NativeSegmentReader } = { now: await open() }
     const next = reader.now?.next()
     delete reader.now

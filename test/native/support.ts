@@ -1,4 +1,4 @@
-// Media made on the spot, and child processes for what must be seen from outside: memory, exit, crashes.
+// Generated media, and child processes for what must be observed from outside: memory, exit, crashes.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -25,7 +25,7 @@ export function makeVideo(name: string, seconds: number, size: string): string {
   return file
 }
 
-/** `video` over and over, without encoding it again: long to decode and quick to make. */
+/** Repeats `video` without encoding it again: quick to create but slow to decode. */
 export function repeat(video: string, times: number): string {
   const file = `${video}.x${times}.mkv`
   ffmpeg('-stream_loop', String(times - 1), '-i', video)('-c', 'copy', file)
@@ -41,7 +41,7 @@ function ffmpeg(...input: string[]): (...output: string[]) => void {
 }
 
 export interface ChildResult {
-  /** Exit status, or the signal that ended it: a crash, or SIGKILL where it hung. */
+  /** Exit status, or the signal that ended it: a crash, or SIGKILL if it hung. */
   ended: number | NodeJS.Signals
   stdout: string
   stderr: string
@@ -62,7 +62,7 @@ export function runChild(script: string, args: string[], nodeFlags: string[] = [
   })
 }
 
-/** What a call throws, or a promise rejects with. */
+/** The error that a call throws or a promise rejects with. */
 export async function failureOf(run: () => unknown): Promise<Error & NativeFailure> {
   try {
     await run()

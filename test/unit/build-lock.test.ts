@@ -13,7 +13,7 @@ import { lockFolder } from ${JSON.stringify(new URL('../../dist/tensorrt/build-l
 if (cluster.isPrimary) {
   const fork = () => cluster.fork().on('message', (word) => console.log(word))
   const first = fork().on('message', (word) => {
-    // The first keeps the lock until the second waits for it, however long that one takes to start.
+    // The first keeps the lock until the second waits for it, however long the second takes to start.
     if (word === 'locked') fork().on('message', function (said) {
       if (said === 'waits') first.send('unlock')
       if (said === 'locked') this.send('unlock')
@@ -34,7 +34,7 @@ if (cluster.isPrimary) {
 }
 `
 
-test('one of the workers of a cluster has the lock, and the next one waits', async () => {
+test('one worker of a cluster holds the lock while the next one waits', async () => {
   const file = join(makeFolder(), 'cluster.mjs')
   writeFileSync(file, program)
   const { stdout } = await promisify(execFile)(process.execPath, [file], { timeout: 30_000 })

@@ -14,7 +14,7 @@ afterEach(removeFolders)
 
 const found = { ...machine.tensorrt, path: '/opt/tensorrt/lib/libnvinfer.so.10', origin: 'system' as const }
 
-describe('the tool is found', () => {
+describe('the build tool is found', () => {
   const never = new AbortController().signal
   const program = (...parts: string[]) => {
     const path = join(...parts)
@@ -28,7 +28,7 @@ describe('the tool is found', () => {
       { environment, packagedTrtexec: join(bin, 'packaged') },
     )
 
-  test('in TENSORRT_ROOT, then PATH, then where Debian has it, then beside the library', async () => {
+  test('in TENSORRT_ROOT, then PATH, then Debian’s folder, then beside the library', async () => {
     const library = join(makeFolder(), 'lib', 'libnvinfer.so.10')
     const tensorrt = { ...found, path: library }
     const beside = program(library, '..', '..', 'bin', 'trtexec')
@@ -45,7 +45,7 @@ describe('the tool is found', () => {
     expect((await find(environment, { tensorrt })).program).toBe(inRoot)
   })
 
-  test('as Python with TensorRT, where there is no trtexec', async () => {
+  test('as Python with TensorRT, if there is no trtexec', async () => {
     const folder = makeFolder()
     program(folder, 'python3')
     expect(await find({ PATH: folder })).toEqual({ kind: 'python', program: join(folder, 'python3') })
@@ -71,6 +71,6 @@ describe('the tool is found', () => {
   test('nowhere: every place is listed', async () => {
     const folder = makeFolder()
     await expect(find({ PATH: folder })).rejects.toThrow(join(folder, 'trtexec'))
-    await expect(find({}, { trtexec: folder })).rejects.toThrow('is no program')
+    await expect(find({}, { trtexec: folder })).rejects.toThrow('is not an executable file')
   })
 })

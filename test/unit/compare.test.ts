@@ -5,10 +5,10 @@ import { setEveryBlockKey } from '../../scripts/compare/edits.mjs'
 import { explain, rows } from '../../scripts/compare/explain.mjs'
 import { differences } from '../../scripts/compare/judge.mjs'
 
-/** The answers about two frames, as both sides give them. */
+/** The results for two frames in the form that both sides use. */
 function answers() {
   return {
-    ours: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
+    library: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
     peer: {
       count: 2,
       tick: 0.001,
@@ -33,23 +33,23 @@ function answers() {
 // biome-ignore lint/suspicious/noExplicitAny: spoiled on purpose
 type Answer = any
 
-function whatDiffers(spoil: (ours: Answer, peer: Answer) => void): string[] {
-  const { ours, peer } = answers()
-  spoil(ours, peer)
-  return differences(ours, peer).map(({ what }) => what)
+function whatDiffers(spoil: (library: Answer, peer: Answer) => void): string[] {
+  const { library, peer } = answers()
+  spoil(library, peer)
+  return differences(library, peer).map(({ what }) => what)
 }
 
-describe('what differs', () => {
-  test('nothing, where both say the same', () => {
+describe('differences', () => {
+  test('are none when both sides agree', () => {
     expect(whatDiffers(() => {})).toEqual([])
   })
 
-  test('a count, and then no times', () => {
-    const spoil = (ours: Answer) => Object.assign(ours.runs[0], { count: 3, times: [0, 9] })
+  test('are a count, and then no times', () => {
+    const spoil = (library: Answer) => Object.assign(library.runs[0], { count: 3, times: [0, 9] })
     expect(whatDiffers(spoil)).toEqual(['count'])
   })
 
-  test('another frame, and a frame that looks otherwise', () => {
+  test('are another frame, or a frame that looks different', () => {
     expect(
       whatDiffers((_, peer) => Object.assign(peer.runs[0].pictures[0], { nearest: 1, mean: 40, max: 200 })),
     ).toEqual(['frames'])
@@ -64,27 +64,29 @@ describe('what differs', () => {
     )
   })
 
-  test('times, to a tick; behind a clock that was reset, to a frame', () => {
-    const late = (ours: Answer) => Object.assign(ours.runs[0], { times: [0, 0.06] })
+  test('are times, to one tick; after a clock reset, to one frame', () => {
+    const late = (library: Answer) => Object.assign(library.runs[0], { times: [0, 0.06] })
     expect(whatDiffers(late)).toEqual(['times'])
     expect(
-      whatDiffers((ours, peer) => {
-        late(ours)
+      whatDiffers((library, peer) => {
+        late(library)
         peer.epochs = 2
       }),
     ).toEqual([])
   })
 
-  test('an error, an end of the process, and what only the library reads', () => {
-    expect(whatDiffers((ours) => Object.assign(ours.runs[0], { error: 'media', message: '' }))).toEqual([
-      'refused',
+  test('are an error, a crash, and a file that only this library reads', () => {
+    expect(whatDiffers((library) => Object.assign(library.runs[0], { error: 'media', message: '' }))).toEqual(
+      ['refused'],
+    )
+    expect(whatDiffers((library) => Object.assign(library, { ended: 'SIGABRT', said: '' }))).toEqual([
+      'crash',
     ])
-    expect(whatDiffers((ours) => Object.assign(ours, { ended: 'SIGABRT', said: '' }))).toEqual(['crash'])
     expect(whatDiffers((_, peer) => Object.assign(peer, { error: 'InvalidDataError' }))).toEqual([
-      'only ours',
+      'only library',
     ])
-    const both = (ours: Answer, peer: Answer) => {
-      ours.runs[0].error = 'media'
+    const both = (library: Answer, peer: Answer) => {
+      library.runs[0].error = 'media'
       peer.error = 'InvalidDataError'
     }
     expect(whatDiffers(both)).toEqual([])
@@ -100,7 +102,7 @@ describe('reasons', () => {
   })
   const known = [{ video: /^cut /, what: ['count'], reason: 'it is cut', avcodec: [59] }]
 
-  test('a known difference has its reason, another one of the same video has none', () => {
+  test('a known difference has a reason, another one of the same video does not', () => {
     const found = explain(
       [result('cut mp4', 'count'), result('cut mkv', 'times'), result('whole mp4')],
       known,
@@ -122,27 +124,27 @@ describe('reasons', () => {
     expect(explain([result('whole mp4')], known, 59).stale).toEqual([])
   })
 
-  test('damage is a reason where the library told of it, as far as it goes', () => {
+  test('reported damage is a reason for as many frames as it covers', () => {
     const damaged = result('from a camera', 'count')
     damaged.peer.corrupt = 1
     expect(explain([damaged], [], 59).unknown).toHaveLength(1)
-    damaged.ours.runs[0].warnings.push('1 packet is damaged')
-    damaged.ours.runs[0].count = 3
+    damaged.library.runs[0].warnings.push('1 packet is damaged')
+    damaged.library.runs[0].count = 3
     expect(explain([damaged], [], 59).unknown).toHaveLength(0)
-    damaged.ours.runs[0].count = 4
+    damaged.library.runs[0].count = 4
     expect(explain([damaged], [], 59).unknown).toHaveLength(1)
   })
 })
 
-describe('the videos that are made', () => {
-  test('are the same for the same seed, and others for another', () => {
+describe('generated videos', () => {
+  test('are the same for the same seed and differ for another', () => {
     const names = (seed: number) => some(400, seed).map(({ name }) => name)
     expect(names(1)).toEqual(names(1))
     expect(names(2)).not.toEqual(names(1))
     expect(new Set(names(1)).size).toBe(400)
   })
 
-  test('have every codec in every container, and everything that happens to files, whatever the seed', () => {
+  test('cover every codec, container and kind of damage, whatever the seed', () => {
     const pairs = (list: ReturnType<typeof all>) =>
       new Set(
         list.flatMap(({ stream, container, treatment }) => [

@@ -1,4 +1,4 @@
-/** What the tests of downloads share: local servers, and the one double, a resolver. */
+/** Shared by the tests of downloads: local servers and a fake resolver. */
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Server as TcpServer } from 'node:net'
@@ -17,7 +17,7 @@ export interface Options {
   resolve?: Resolve
 }
 
-/** What `Sources.video` makes of a URL: the bytes, or its rejection. */
+/** Downloads a URL through `Sources.video`. */
 export async function fetchBytes(
   url: string,
   options: Options = {},
@@ -28,7 +28,7 @@ export async function fetchBytes(
   return media.bytes
 }
 
-/** No message tells what only a log may know: path, query, resolved address. */
+/** Resolves to the error, after checking that its message contains neither path, query nor resolved address. */
 const leaks = /SECRET|secret-path|127\.0\.0\.\d|10\.0\.0/
 
 export async function refusal(promise: Promise<unknown>, leak = leaks): Promise<CosmosEmbedError> {
@@ -56,7 +56,7 @@ export async function listen(server: Server | TcpServer): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** An origin that the policy vouches for, at a name that only the test's resolver knows. */
+/** An origin whose host name only the test's resolver knows. The test's policy allows it. */
 export async function serve(handler: RequestListener): Promise<{ origin: string; port: number }> {
   const port = await listen(createServer(handler))
   return { origin: `http://media.test:${port}`, port }
@@ -69,7 +69,7 @@ export const trusting = (origin: string, rest: Options = {}): Options => ({
   urls: { private: [origin], ...(typeof rest.urls === 'object' ? rest.urls : {}) },
 })
 
-/** Writes until the other side has had enough. */
+/** Writes until the client closes the connection. */
 export async function endless(response: ServerResponse): Promise<void> {
   while (!response.destroyed) {
     response.write('x'.repeat(100))

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ModelBundle } from '../../src/model/bundle.ts'
 import { type BuildRequest, buildEngines } from '../../src/tensorrt/engine-builder.ts'
-import { findPlans } from '../../src/tensorrt/engine-plan.ts'
+import { findPlans } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
-import type { PlanTrial } from '../../src/tensorrt/verify-plans.ts'
+import type { PlanTrial } from '../../src/tensorrt/try-plans.ts'
 import { makeFolder, removeFolders, tokenizerJson } from './bundles.ts'
 import { machine, onnxBundle, placeEngine } from './engines.ts'
 
@@ -14,7 +14,7 @@ let out: string
 let bin: string
 const lines: string[] = []
 const trials: PlanTrial[] = []
-/** As the addon would: the engines are loaded and run. Tests make it fail. */
+/** Stands in for the trial run of new engines. Tests make it fail. */
 let tryPlans: (trial: PlanTrial) => Promise<void> = async () => {}
 
 beforeEach(async () => {
@@ -32,7 +32,7 @@ afterEach(() => {
   removeFolders()
 })
 
-/** A trtexec that writes a plan, and its own arguments and library path beside it, unless it is told otherwise. */
+/** A fake trtexec that writes a plan and records its arguments and library path. */
 function trtexec(instead = ''): string {
   const path = join(bin, 'trtexec')
   const log = JSON.stringify(join(bin, 'calls.jsonl'))
@@ -93,11 +93,11 @@ const build = (more: Partial<BuildRequest> = {}) =>
     },
   })
 
-/** Nothing but what an earlier build wrote, and timings. */
+/** Checks that the folder holds only timings and the results of earlier builds. */
 const leftovers = () => (existsSync(out) ? readdirSync(out).filter((name) => !name.endsWith('.cache')) : [])
 
 describe('building', () => {
-  test('writes plans and sidecars that are then taken', async () => {
+  test('writes plans and sidecars that are then accepted', async () => {
     trtexec()
     const plans = await build()
     expect(readdirSync(out).sort()).toEqual([
@@ -126,7 +126,7 @@ describe('building', () => {
     expect(statSync(plans.video.path).mode & 0o777).toBe(0o644)
   })
 
-  test('gives trtexec what it needs, and no shell', async () => {
+  test('runs trtexec with the right arguments and without a shell', async () => {
     trtexec()
     await build()
     const [video, text] = calls()
@@ -155,7 +155,7 @@ describe('building', () => {
     expect(text?.args).toContain('--maxShapes=input_ids:64x128,attention_mask:64x128')
   })
 
-  test('tells what the tool says, and tries both engines before they are in place', async () => {
+  test('passes on the tool’s output, and tries both engines before putting them in place', async () => {
     trtexec()
     tryPlans = async () => {
       expect(leftovers().filter((name) => name.endsWith('.plan'))).toEqual([])
@@ -172,7 +172,7 @@ describe('building', () => {
     ])
   })
 
-  test('builds nothing that is there, only the tower that is missing, and with force both', async () => {
+  test('builds only the missing tower, and both with force', async () => {
     trtexec()
     placeEngine(out, bundle, { tower: 'text' })
     await build()
@@ -182,10 +182,10 @@ describe('building', () => {
     expect(calls()).toHaveLength(1)
     await build({ force: true })
     expect(calls()).toHaveLength(3)
-    // Each build goes on with the timings of those before.
+    // Each build reuses the timings of earlier ones.
     const timings = readFileSync(join(out, 'timings.NVIDIA-H200.trt10.16.1.11.cache'), 'utf8')
     expect(timings).toBe('video;video;/text;')
-    // Another card's times are not this one's, though its engines run.
+    // Timings of another card are not reused, although its engines run.
     const gpu = { ...request().gpu, name: 'NVIDIA H100' }
     await build({ force: true, gpu })
     expect(readFileSync(join(out, 'timings.NVIDIA-H100.trt10.16.1.11.cache'), 'utf8')).toBe('video;/text;')
@@ -200,7 +200,7 @@ describe('building', () => {
     expect(calls()).toHaveLength(3)
   })
 
-  test('happens once when two ask for it at a time', async () => {
+  test('happens once when two callers need it at the same time', async () => {
     trtexec()
     const [one, two] = await Promise.all([build(), build()])
     expect(calls()).toHaveLength(2)
@@ -251,7 +251,7 @@ describe('a build that fails leaves nothing', () => {
     await build()
   })
 
-  test('the disk cannot take what was built, and the timings are as before', async () => {
+  test('the disk is full, and the timings are unchanged', async () => {
     trtexec()
     tryPlans = async ({ engine }) => {
       mkdirSync(`${engine.video}.json`)
@@ -263,7 +263,7 @@ describe('a build that fails leaves nothing', () => {
     expect(leftovers()).toEqual([])
   })
 
-  test('the real trial, on a machine that has no such GPU', async () => {
+  test('the real trial run, on a machine without such a GPU', async () => {
     trtexec()
     const failure = await buildEngines(request()).catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: expect.stringMatching(/^(library|internal|engine)$/) })
@@ -310,7 +310,7 @@ describe('a build that fails leaves nothing', () => {
     await first
   })
 
-  test('an earlier one that was killed', async () => {
+  test('an earlier build that was killed', async () => {
     trtexec('setInterval(() => {}, 1000)')
     const controller = new AbortController()
     const building = build({ signal: controller.signal }).catch(() => {})
@@ -319,7 +319,7 @@ describe('a build that fails leaves nothing', () => {
     expect(unfinished).toMatch(/^\.building-/)
     controller.abort()
     await building
-    // As SIGKILL would leave it.
+    // The state that SIGKILL leaves behind.
     mkdirSync(join(out, unfinished))
     writeFileSync(join(out, unfinished, 'video.plan'), 'half')
     trtexec()
@@ -328,7 +328,7 @@ describe('a build that fails leaves nothing', () => {
   })
 })
 
-describe('what cannot be built is told before', () => {
+describe('an impossible build is refused before it starts', () => {
   test('a folder that cannot be written', async () => {
     trtexec()
     writeFileSync(join(out, '..', '..', 'file'), '')
@@ -355,18 +355,18 @@ describe('what cannot be built is told before', () => {
     await expect(build({ tensorrt })).rejects.toMatchObject({ code: 'library' })
   })
 
-  test('for larger batches than the graph takes', async () => {
+  test('for larger batches than the graph accepts', async () => {
     trtexec()
     const fixed = { inputs: { videos: [2, 8, 3, 224, 224] } }
     const small = await onnxBundle({ video: fixed }, JSON.stringify(tokenizerJson))
     await expect(build({ bundle: small, wanted: { hostCode: false, maxBatch: 4 } })).rejects.toMatchObject({
       code: 'model',
-      message: expect.stringContaining('takes batches of 2, but 4 are wanted'),
+      message: expect.stringContaining('takes batches of 2, but batches of 4 are required'),
     })
     expect((await build({ bundle: small })).video.sidecar.maxBatch).toBe(2)
   })
 
-  test('in a precision that the graph is not in, with TensorRT 11', async () => {
+  test('in a precision that differs from the graph’s, with TensorRT 11', async () => {
     trtexec()
     const tensorrt = { ...request().tensorrt, version: '11.1.0.5' }
     await expect(build({ tensorrt, wanted: { hostCode: false, precision: 'fp16' } })).rejects.toMatchObject({
@@ -383,7 +383,7 @@ describe('what cannot be built is told before', () => {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    // A zombie is as good as dead: nobody but its parent can take it away.
+    // A zombie counts as ended, because only its parent can reap it.
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false

@@ -1,20 +1,20 @@
-/** Graphs, engines and machines for tests: as small as what reads them allows. */
+/** Minimal graphs, engines and machines for tests. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadBundle, type ModelBundle } from '../../src/model/bundle.ts'
-import type { Machine } from '../../src/tensorrt/engine-plan.ts'
-import { onnxHashes, platform } from '../../src/tensorrt/engine-plan.ts'
+import type { TargetMachine } from '../../src/tensorrt/plan-files.ts'
+import { onnxHashes, platform } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar, Tower } from '../../src/tensorrt/sidecar.ts'
 import { contents, modelJson, sha256, writeBundle } from './bundles.ts'
 
-export const machine: Machine = {
+export const machine: TargetMachine = {
   tensorrt: { version: '10.16.1.11', lean: false },
   gpu: { name: 'NVIDIA H200', computeCapability: '9.0' },
   driver: '12.8',
 }
 
-/** The beginning of a plan as TensorRT writes it. */
+/** The header of a plan as TensorRT writes it. */
 export function planBytes(version = machine.tensorrt.version, rest = 'a plan'): Buffer {
   const header = Buffer.alloc(28)
   header.writeUInt32LE(0x74727466, 0)
@@ -26,11 +26,11 @@ export interface PlacedEngine {
   tower?: Tower
   name?: string
   plan?: Buffer
-  /** Fields that differ from one that fits. */
+  /** Fields that differ from those of a matching engine. */
   sidecar?: Partial<Sidecar>
 }
 
-/** Writes a plan and its sidecar, which fit {@link machine} and the bundle. Returns the plan's path. */
+/** Writes a plan and a sidecar that match {@link machine} and the bundle. Returns the plan's path. */
 export function placeEngine(
   folder: string,
   bundle: ModelBundle,
@@ -64,7 +64,7 @@ export function placeEngine(
   return path
 }
 
-/** Protocol buffers, as far as ONNX needs them here. */
+/** The part of Protocol Buffers that these ONNX files need. */
 const varint = (value: number): number[] =>
   value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
 const bytes = (number: number, content: Uint8Array): Buffer =>
@@ -74,19 +74,19 @@ const text = (field: number, value: string) => bytes(field, Buffer.from(value))
 const message = (field: number, ...parts: Buffer[]) => bytes(field, Buffer.concat(parts))
 
 export interface GraphParts {
-  /** -1 is a dimension with a name. */
+  /** -1 stands for a named dimension. */
   inputs: Record<string, number[]>
-  /** What takes the inputs, which are then bytes. */
-  takers?: string[]
-  /** Kinds of further nodes, of ONNX Runtime's own domain. */
-  ofOnnxRuntime?: string[]
+  /** Operator that consumes the inputs, which are then bytes. */
+  consumers?: string[]
+  /** Operators of further nodes in ONNX Runtime's own domain. */
+  onnxRuntimeOps?: string[]
   /** Element type by ONNX's number, and shape. */
   weights?: { type: number; dims: number[]; packed?: boolean }[]
 }
 
-/** A model file of ONNX: inputs, weights, and things to skip over. */
-export function onnxBytes({ inputs, takers = [], ofOnnxRuntime = [], weights = [] }: GraphParts): Buffer {
-  const type = takers.length > 0 ? 2 : 1
+/** An ONNX file with inputs, weights and fields that a reader must skip. */
+export function onnxBytes({ inputs, consumers = [], onnxRuntimeOps = [], weights = [] }: GraphParts): Buffer {
+  const type = consumers.length > 0 ? 2 : 1
   const value = (name: string, dims: number[]) => {
     const shape = dims.map((size) => message(1, size < 0 ? text(2, 'batch') : number(1, size)))
     return Buffer.concat([text(1, name), message(2, message(1, number(1, type), message(2, ...shape)))])
@@ -99,11 +99,13 @@ export function onnxBytes({ inputs, takers = [], ofOnnxRuntime = [], weights = [
   ]
   const graph = [
     message(1, text(4, 'MatMul')),
-    ...takers.map((kind) => message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind))),
-    ...ofOnnxRuntime.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
+    ...consumers.map((kind) =>
+      message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind)),
+    ),
+    ...onnxRuntimeOps.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
     ...weights.map((weight, i) => message(5, ...tensor(weight, i))),
     ...Object.entries(inputs).map(([name, dims]) => bytes(11, value(name, dims))),
-    // As graphs of old list their weights.
+    // Old graphs also list their weights as inputs.
     ...weights.map((_, i) => bytes(11, value(`weight-${i}`, [1]))),
   ]
   return Buffer.concat([number(1, 10), text(2, 'a test'), message(7, ...graph), message(8, number(2, 17))])
@@ -117,7 +119,7 @@ export const canonical: Record<Tower, GraphParts> = {
   },
 }
 
-/** A bundle whose graphs are ONNX, with a tokenizer that loads when `tokenizer` is one. */
+/** A bundle with ONNX graphs, whose tokenizer loads if `tokenizer` is a valid one. */
 export async function onnxBundle(
   graphs: Partial<Record<Tower, GraphParts>> = {},
   tokenizer = contents['tokenizer.json'] as string,

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { addItemIndex } from '../../src/base/item-errors.ts'
+import { translateNativeFailure } from '../../src/base/native-failure.ts'
 import * as errors from '../../src/errors.ts'
-import { atItem } from '../../src/call/item-errors.ts'
-import { fromNative } from '../../src/base/native-failure.ts'
 
 const { CosmosEmbedError, DownloadError, errorTable, MediaError, OverloadedError } = errors
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const codes = Object.keys(errorTable)
 
-describe('the table', () => {
-  test('is what docs/errors.md says, row by row', () => {
+describe('the error table', () => {
+  test('matches docs/errors.md, row by row', () => {
     const rows = read('docs/errors.md')
       .split('\n')
       .filter((line) => /^\| `\w+` \| `\w+Error` \|/.test(line))
@@ -21,7 +21,7 @@ describe('the table', () => {
     expect(rows).toEqual(expected)
   })
 
-  test('knows every code of the native boundary and of status.cc, which name the same ones', () => {
+  test('has every code of the native boundary and of status.cc, which agree', () => {
     const union = /export type NativeErrorCode =([^;]*?)\n\n/.exec(read('lib/binding.d.ts'))?.[1] ?? ''
     const declared = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code as string)
     const returned = [...read('native/base/status.cc').matchAll(/case StatusCode::k\w+: return "(\w+)"/g)]
@@ -40,7 +40,7 @@ describe('the table', () => {
     expect([...listed].sort()).toEqual(exported.sort())
   })
 
-  test.each(codes)('%s: the class makes an error with the meaning of the row', (code) => {
+  test.each(codes)('%s: the class creates an error with the meaning of its row', (code) => {
     const meaning = errorTable[code as keyof typeof errorTable]
     const options = code.endsWith('_rejected') ? { permanent: true } : {}
     const error = new meaning.class('what happened', options)
@@ -60,7 +60,7 @@ describe('the table', () => {
   })
 })
 
-describe('fromNative', () => {
+describe('translateNativeFailure', () => {
   test.each([
     ['media', 'MediaError', 422],
     ['limit', 'LimitError', 422],
@@ -69,7 +69,7 @@ describe('fromNative', () => {
     ['internal', 'InternalError', 500],
   ])('turns %s into %s', (code, name, status) => {
     const failure = { code, message: 'no frame decodes', details: { codec: 'h264', position: 7 } }
-    expect(fromNative(failure, { index: 3 })).toMatchObject({
+    expect(translateNativeFailure(failure, { index: 3 })).toMatchObject({
       name,
       code,
       status,
@@ -82,25 +82,27 @@ describe('fromNative', () => {
   test("gives back the caller's own reason when the caller aborted", () => {
     const reason = { because: 'the user left' }
     const failure = { code: 'cancelled', message: 'cancelled', details: {} }
-    expect(fromNative(failure, { signal: AbortSignal.abort(reason) })).toBe(reason)
-    expect(fromNative(failure, { signal: new AbortController().signal })).toMatchObject({ code: 'cancelled' })
-    expect(fromNative(failure)).toMatchObject({ code: 'cancelled', status: 499 })
+    expect(translateNativeFailure(failure, { signal: AbortSignal.abort(reason) })).toBe(reason)
+    expect(translateNativeFailure(failure, { signal: new AbortController().signal })).toMatchObject({
+      code: 'cancelled',
+    })
+    expect(translateNativeFailure(failure)).toMatchObject({ code: 'cancelled', status: 499 })
   })
 
-  test('a failure that is not a cancellation is told even when the signal is aborted', () => {
+  test('reports a failure that is not a cancellation even if the signal is aborted', () => {
     const failure = { code: 'media', message: 'damaged', details: {} }
-    expect(fromNative(failure, { signal: AbortSignal.abort() })).toBeInstanceOf(MediaError)
+    expect(translateNativeFailure(failure, { signal: AbortSignal.abort() })).toBeInstanceOf(MediaError)
   })
 
-  test('keeps the lines of what the loader says', () => {
+  test('keeps the line breaks of the loader’s messages', () => {
     const message = 'not loaded\nTried:\n  /a/x.node\n    no such file'
-    const error = fromNative({ code: 'library', message, details: {} }) as errors.CosmosEmbedError
+    const error = translateNativeFailure({ code: 'library', message, details: {} }) as errors.CosmosEmbedError
     expect(error.message).toBe(message)
   })
 
-  test('lets no pointer or control character out, and no novel', () => {
+  test('removes pointers and control characters, and shortens long messages', () => {
     const message = `bad packet at 0x7ffe12AB34cd\n\u0000${'x'.repeat(5000)}`
-    const error = fromNative({ code: 'engine', message, details: {} }) as Error
+    const error = translateNativeFailure({ code: 'engine', message, details: {} }) as Error
     expect(error.message).not.toMatch(/7ffe|\p{Cc}/iu)
     expect(error.message.length).toBeLessThanOrEqual(1000)
   })
@@ -111,22 +113,24 @@ describe('fromNative', () => {
     ['null', null],
     ['a string', 'boom'],
   ])('%s is an internal error that keeps the cause to itself', (_, failure) => {
-    const error = fromNative(failure) as Error
+    const error = translateNativeFailure(failure) as Error
     expect(error).toMatchObject({ code: 'internal' })
     expect(error.cause).toBe(failure)
     expect(error.message).not.toContain('secret')
   })
 
-  test('passes our own errors unchanged', () => {
+  test('returns errors of this package unchanged', () => {
     const error = new MediaError('damaged')
-    expect(fromNative(error)).toBe(error)
+    expect(translateNativeFailure(error)).toBe(error)
   })
 })
 
-describe('atItem', () => {
-  test('copies, so that one failure shared by many items can name each', () => {
+describe('addItemIndex', () => {
+  test('returns a copy, so that one failure can name each of the items that share it', () => {
     const shared = new OverloadedError('full', { retryAfter: 4, details: { limit: 9 }, cause: 'queue' })
-    const [first, second] = [atItem(shared, 0), atItem(shared, 5)] as InstanceType<typeof OverloadedError>[]
+    const [first, second] = [addItemIndex(shared, 0), addItemIndex(shared, 5)] as InstanceType<
+      typeof OverloadedError
+    >[]
     expect(shared.index).toBeUndefined()
     expect(first).toBeInstanceOf(OverloadedError)
     expect([first?.index, second?.index]).toEqual([0, 5])
@@ -134,8 +138,8 @@ describe('atItem', () => {
     expect(second?.stack).toBe(shared.stack)
   })
 
-  test('keeps an index that is already known', () => {
+  test('keeps an index that is already set', () => {
     const blamed = new DownloadError('gone', { index: 2, permanent: true })
-    expect(atItem(blamed, 7)).toBe(blamed)
+    expect(addItemIndex(blamed, 7)).toBe(blamed)
   })
 })

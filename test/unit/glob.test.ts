@@ -46,6 +46,6 @@ test.each([
   expect(found.map((file) => path.relative(folder, file))).toEqual(files)
 })
 
-test.each(['what is this?', 'a red car', 'why?', 'a {curly} text', 'a [b'])('%j is no pattern', (word) => {
+test.each(['what is this?', 'a red car', 'why?', 'a {curly} text', 'a [b'])('%j is not a pattern', (word) => {
   expect(isGlob(word)).toBe(false)
 })

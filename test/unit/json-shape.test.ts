@@ -5,7 +5,7 @@ import { random } from '../embedder/random.ts'
 const any = { depth: 1000, values: 1_000_000 }
 const check = (text: string, limits = any) => checkShape(Buffer.from(text), limits)
 
-/** What a parser would make, counted as the scanner counts: every value, and every name. */
+/** The number of values and names in parsed JSON, counted like the scanner counts them. */
 function count(value: unknown): { depth: number; values: number } {
   if (typeof value !== 'object' || value === null) return { depth: 0, values: 1 }
   const parts = Object.values(value).map(count)
@@ -40,7 +40,7 @@ function anything(below: (n: number) => number, depth = 0): unknown {
 }
 
 describe('checkShape', () => {
-  it('counts what is in a body, whatever its strings hold', () => {
+  it('counts the values of a body, whatever its strings contain', () => {
     const below = random(3)
     for (let round = 0; round < 2000; round++) {
       const value = anything(below)

@@ -31,7 +31,7 @@ it('spreads work over the turns of the event loop, in order', async () => {
   }
 })
 
-it('runs short work at once, and passes on what it throws', async () => {
+it('runs short work immediately, and rethrows what it throws', async () => {
   const share = new LoopShare()
   expect(await share.run(() => 7)).toBe(7)
   await expect(

@@ -36,7 +36,7 @@ function changed(path: string, value: unknown): typeof modelJson {
 }
 
 describe('a bundle', () => {
-  test('loads: absolute paths, square resolution, all files', async () => {
+  test('loads with absolute paths, square resolution and all files', async () => {
     const directory = writeBundle()
     const bundle = await loadBundle(directory)
     const { id, variant, description, frames, height, width, embeddingDim, maxTextTokens } = bundle
@@ -60,7 +60,7 @@ describe('a bundle', () => {
     expect(bundle.source).toEqual({ repository: 'made-up', revision: 7 })
   })
 
-  test('takes [height, width], upper-case hashes, and fields that it does not know', async () => {
+  test('accepts [height, width], upper-case hashes and unknown fields', async () => {
     const json = { ...changed('resolution', [128, 256]), metrics: { recall: 1 } }
     json.files.text.sha256 = json.files.text.sha256.toUpperCase()
     const bundle = await loadBundle(writeBundle(json))
@@ -76,7 +76,7 @@ describe('a bundle', () => {
     expect((await loadBundle(link)).files.video.path).toBe(join(directory, 'video.onnx'))
   })
 
-  test('tells its licence, with and without a file', async () => {
+  test('reports its licence, with and without a file', async () => {
     const { name, path: _, url } = modelJson.license
     expect(await readLicense(await loadBundle(writeBundle()))).toEqual({ name, url, text: 'You may.' })
     const bare = await loadBundle(writeBundle(changed('license', { name })))
@@ -127,7 +127,7 @@ describe('a bundle', () => {
     })
   })
 
-  test('a link out of the folder is followed by nobody', async () => {
+  test('refuses a symbolic link that leads out of the folder', async () => {
     const directory = writeBundle(changed('files.video.path', 'link.onnx'))
     const outside = join(makeFolder(), 'video.onnx')
     writeFileSync(outside, contents['video.onnx'] as string)
@@ -179,12 +179,12 @@ describe('hashes', () => {
     writeFileSync(path, bytes)
   }
 
-  test('a byte that changes is found, also after a good load', async () => {
+  test('detects a changed byte, also after a successful load', async () => {
     for (const name of ['video.onnx', 'weights/video.data']) {
       const directory = writeBundle()
       await loadBundle(directory)
       damage(directory, name)
-      // Another time, in case the clock of the file system is coarse.
+      // Sets a different time, because the file system's clock may be coarse.
       utimesSync(join(directory, name), 1_700_000_000, 1_700_000_000)
       await expect(loadBundle(directory)).rejects.toMatchObject({
         message: expect.stringContaining('SHA-256'),
@@ -192,7 +192,7 @@ describe('hashes', () => {
     }
   })
 
-  test('a file that was cut off is told by its size', async () => {
+  test('detects a truncated file by its size', async () => {
     const directory = writeBundle()
     truncateSync(join(directory, 'weights/video.data'), 1_000_000)
     await expect(loadBundle(directory)).rejects.toMatchObject({
@@ -200,13 +200,13 @@ describe('hashes', () => {
     })
   })
 
-  test('are kept on disk, so that the next process need not compute them', async () => {
+  test('are cached on disk for the next process', async () => {
     const directory = writeBundle()
     await loadBundle(directory)
     const stored = JSON.parse(readFileSync(cacheOf(cache), 'utf8'))
     const paths = Object.keys(stored.sha256).filter((key) => key.startsWith(directory))
     expect(paths).toHaveLength(4)
-    // A new process trusts what is stored: with a false entry, the load must fail.
+    // A new process trusts the stored hashes, so a false entry must make the load fail.
     const lie = Object.fromEntries(Object.keys(stored.sha256).map((key) => [key, 'f'.repeat(64)]))
     writeFileSync(cacheOf(cache), JSON.stringify({ version: 1, sha256: lie }))
     vi.resetModules()
@@ -226,7 +226,7 @@ describe('hashes', () => {
     },
   )
 
-  test('a cache folder that cannot be written is no failure', async () => {
+  test('a cache folder that cannot be written is ignored', async () => {
     vi.stubEnv('XDG_CACHE_HOME', '/proc/nowhere')
     await expect(loadBundle(writeBundle())).resolves.toBeDefined()
     const file = join(makeFolder(), 'file')

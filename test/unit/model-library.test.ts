@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findOnnxRuntime, type Surroundings } from '../../src/device/onnxruntime-library.ts'
+import { findOnnxRuntime, type OnnxRuntimeSearch } from '../../src/device/onnxruntime-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 
 afterEach(removeFolders)
@@ -25,8 +25,8 @@ const places = {
   },
 }
 
-/** Empty folders, and no environment. */
-function nothing(): Required<Omit<Surroundings, 'systemFolders'>> & { systemFolders: string[] } {
+/** Empty folders and an empty environment. */
+function nothing(): Required<Omit<OnnxRuntimeSearch, 'systemFolders'>> & { systemFolders: string[] } {
   return {
     environment: {},
     packageRoot: makeFolder(),
@@ -61,7 +61,7 @@ describe('the library is found', () => {
     })
   })
 
-  test('behind a symbolic link, as the system has it', () => {
+  test('behind a symbolic link, as systems install it', () => {
     const around = nothing()
     const real = put(makeFolder(), 'libonnxruntime.so.1.32.0')
     symlinkSync(real, join(around.systemFolders[0] as string, library))
@@ -77,14 +77,14 @@ describe('the library is found', () => {
 
 describe('the library is missing', () => {
   test.each([
-    ['the option', { path: '/nowhere/x.so' }, {}, /option .* says \/nowhere\/x.so, which is no file/],
+    ['the option', { path: '/nowhere/x.so' }, {}, /option .* names \/nowhere\/x.so, which is not a file/],
     [
       'the variable',
       {},
       { COSMOS_EMBED_ONNXRUNTIME: '/nowhere/y.so' },
-      /COSMOS_EMBED_ONNXRUNTIME says \/nowhere\/y.so/,
+      /COSMOS_EMBED_ONNXRUNTIME names \/nowhere\/y.so/,
     ],
-    ['a folder', { path: '/tmp' }, {}, /says \/tmp, which is no file/],
+    ['a folder', { path: '/tmp' }, {}, /names \/tmp, which is not a file/],
   ])('%s is meant: nothing else is tried', (_, options, environment, message) => {
     const around = { ...nothing(), environment }
     places.addon(around.packageRoot)

@@ -30,7 +30,7 @@ describe('encode', () => {
     expect(() => tokenizer.encode(text)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
   })
 
-  test('keeps the first tokens and [SEP], and says when it cut', async () => {
+  test('keeps the first tokens and [SEP], and reports truncation', async () => {
     for (const max of [3, 4, 7, 128]) {
       const tokenizer = await loadTokenizer(writeTokenizer(), max)
       const words = (n: number) => Array(n).fill('red').join(' ')
@@ -45,7 +45,7 @@ describe('encode', () => {
     }
   })
 
-  test('of a long text gives what encoding all of it would give', async () => {
+  test('of a long text returns what encoding all of it would return', async () => {
     const [short, whole] = await Promise.all(
       [128, 100_000].map((max) => loadTokenizer(writeTokenizer(), max)),
     )
@@ -65,7 +65,7 @@ describe('encode', () => {
 })
 
 describe('the file', () => {
-  test('says which id pads: its padding section, else [PAD]', async () => {
+  test('takes the padding id from its padding section, otherwise from [PAD]', async () => {
     expect((await loadTokenizer(writeTokenizer(), 128)).padTokenId).toBe(PAD)
     const json = { ...tokenizerJson, padding: { pad_id: 4 } }
     expect((await loadTokenizer(writeTokenizer(json), 128)).padTokenId).toBe(4)
@@ -102,7 +102,7 @@ describe('the file', () => {
     })
   })
 
-  test('that is not there is refused', async () => {
+  test('is refused if it does not exist', async () => {
     await expect(loadTokenizer('/nowhere/tokenizer.json', 128)).rejects.toMatchObject({ code: 'model' })
   })
 })

@@ -70,15 +70,15 @@ const beginnings = [
 ]
 const ends = ['', 'x', ',', '}', ' ', '!', '"', ';base64', '.mp4', ',https://b}']
 
-/** Milliseconds; a text that can be read in two ways at every place takes longer than anybody waits. */
+/** Milliseconds. Exponential backtracking would take far longer. */
 const bound = 2_000
 
-test('no string takes a time out of proportion', () => {
+test('parsing any string takes time proportional to its length', () => {
   const below = random(20)
   const pick = (list: readonly string[]) => list[below(list.length)] as string
   for (let round = 0; round < 1500; round++) {
     const unit = Array.from({ length: 1 + below(3) }, () => pick(atoms)).join('')
-    // Squares show in long strings, powers of two in short ones.
+    // Quadratic time shows in long strings, exponential time in short ones.
     const length = [60, 500, 8_000, 100_000][below(4)] as number
     const text = pick(beginnings) + unit.repeat(Math.ceil(length / unit.length)) + pick(ends)
     const began = performance.now()

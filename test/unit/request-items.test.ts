@@ -33,7 +33,7 @@ async function refusal(promise: Promise<unknown>): Promise<CosmosEmbedError> {
   return error as CosmosEmbedError
 }
 
-describe('which form is allowed where', () => {
+describe('forms and request types', () => {
   const allowed: [string, unknown, string[]][] = [
     ['query', 'a red car', ['text']],
     ['query', ['a red car'], ['text']],
@@ -49,7 +49,7 @@ describe('which form is allowed where', () => {
     ['bulk_video', [videoUrl, frameUrls], ['video', 'frames']],
     ['bulk_video', [frames(), frames()], ['frames', 'frames']],
   ]
-  test.each(allowed)('%s takes %j', async (requestType, input, kinds) => {
+  test.each(allowed)('%s accepts %j', async (requestType, input, kinds) => {
     const { items } = await ask(requestType, input)
     expect(items.map(({ kind }) => kind)).toEqual(kinds)
   })
@@ -77,7 +77,7 @@ describe('which form is allowed where', () => {
     expect(error.index).toBe(index)
   })
 
-  test('64 items pass', async () => {
+  test('64 items are accepted', async () => {
     expect((await ask('bulk_text', Array(64).fill('x'))).items).toHaveLength(64)
   })
 })
@@ -85,7 +85,7 @@ describe('which form is allowed where', () => {
 describe('the JSON body', () => {
   const body = { request_type: 'query', input: 'hello', model }
 
-  test('defaults to float; enums in any case', async () => {
+  test('defaults to float and accepts enums in any case', async () => {
     expect(await parseWireRequest(body, rules)).toEqual({
       requestType: 'query',
       encodingFormat: 'float',
@@ -98,7 +98,7 @@ describe('the JSON body', () => {
     })
   })
 
-  test('an alias of the model is the model', async () => {
+  test('accepts an alias of the model', async () => {
     await expect(parseWireRequest({ ...body, model: 'nvidia/cosmos-embed1' }, rules)).resolves.toBeDefined()
   })
 
@@ -140,7 +140,7 @@ describe('the JSON body', () => {
     expect(error.message).not.toContain('passwd')
   })
 
-  test('bad base64 names the item and the frame', async () => {
+  test('names the item and the frame of invalid base64', async () => {
     const list = Array(8).fill('QUJD')
     list[5] = 'QU*D'
     const error = await refusal(ask('bulk_video', [frames(), `data:video_frames/jpg;base64,{${list}}`]))
@@ -148,7 +148,7 @@ describe('the JSON body', () => {
     expect(error.message).toMatch(/video_frames payload 5 is not base64: character "\*" at offset 2/)
   })
 
-  test('inline bytes are capped before they are decoded, all frames of an item together', async () => {
+  test('limits inline bytes before they are decoded, all frames of an item together', async () => {
     const small = { ...rules, limits: { ...defaultLimits, maxInlineBytes: 23 } }
     const request = { request_type: 'bulk_video', input: [frames()], model }
     const error = await refusal(parseWireRequest(request, small))
@@ -158,7 +158,7 @@ describe('the JSON body', () => {
     await expect(parseWireRequest(request, enough)).resolves.toBeDefined()
   })
 
-  test('texts and URLs have their limits', async () => {
+  test('limits the length of texts and URLs', async () => {
     const small = { ...rules, limits: { ...defaultLimits, maxTextCharacters: 5, maxUrlCharacters: 20 } }
     const text = await refusal(parseWireRequest({ ...body, input: 'abcdef' }, small))
     expect(text).toMatchObject({ code: 'limit', details: { found: 6, limit: 5 } })
@@ -167,7 +167,7 @@ describe('the JSON body', () => {
     expect(url.message).not.toContain('sig=')
   })
 
-  test('payloads arrive as bytes and URLs, in order', async () => {
+  test('turns payloads into bytes and URLs, in order', async () => {
     const payloads = Array.from({ length: 8 }, (_, i) => Buffer.from([i, 255 - i]).toString('base64'))
     const { items } = await ask('query', `data:video_frames/jpg;base64,{${payloads}}`)
     const [item] = items
@@ -179,7 +179,7 @@ describe('the JSON body', () => {
     expect(byUrl[0]).toEqual({ kind: 'video', source: { type: 'url', url: 'https://h/a.mp4?sig=1,2' } })
   })
 
-  test('what was parsed before is not parsed again', async () => {
+  test('reuses a request that was already parsed', async () => {
     const parsed = await ask('query', frames())
     const request = { request_type: 'query', input: { text: 'not looked at' } } as const
     rememberParsed(request, parsed)
@@ -268,7 +268,7 @@ describe('in process', () => {
     expect(items.map(heldBytes)).toEqual([0, 0, 0, 3, 0, 3 * 4 + 6])
   })
 
-  test('bytes in memory are welcome in bulk, and a { text } is literal', async () => {
+  test('accepts bytes in bulk requests, and takes { text } literally', async () => {
     const { items } = await parseRequest({
       request_type: 'query',
       input: { text: 'data:video/mp4;base64,AAAA' },
@@ -340,7 +340,7 @@ describe('in process', () => {
     expect(error.index).toBe(index)
   })
 
-  test('parseItem takes objects, and no string: it could be a text or a path', () => {
+  test('parseItem refuses strings, which could be texts or paths', () => {
     expect(parseItem({ text: 'hello' }, rules)).toEqual({ kind: 'text', text: 'hello' })
     expect(parseItem({ text: 'a.mp4', key: 7 }, rules)).toEqual({ kind: 'text', text: 'a.mp4' })
     for (const text of ['hello', 'a.mp4', video(), '']) {
@@ -351,7 +351,7 @@ describe('in process', () => {
     expect(() => parseItem({ video: 'a', end: -1 }, rules)).toThrow(/^input\.end/)
   })
 
-  test('what inline media will take is known before any of it is decoded', async () => {
+  test('the memory of inline media is known before it is decoded', async () => {
     const { cost, items } = planRequest({ request_type: 'bulk_video', input: [frames(), frames()] }, rules)
     expect(cost).toEqual({ items: 2, bytes: 48 })
     expect((await items()).map(heldBytes)).toEqual([24, 24])
@@ -366,7 +366,7 @@ describe('in process', () => {
     })
   })
 
-  test('media of another realm, Blobs and responses are media', async () => {
+  test('accepts media of another realm, Blobs and responses', async () => {
     const realm = vm.createContext({})
     const bytes: Uint8Array = vm.runInContext('Uint8Array.of(1, 2, 3)', realm)
     const buffer: ArrayBuffer = vm.runInContext('Uint8Array.of(1, 2, 3).buffer', realm)
@@ -384,7 +384,7 @@ describe('in process', () => {
     expect(() => parseItem({ video: new Response(null) }, rules)).toThrow(/no body/)
   })
 
-  test('an aborted signal is what they reject with', async () => {
+  test('rejects with the reason of an aborted signal', async () => {
     const signal = AbortSignal.abort('gone')
     const request: EmbedRequest = { request_type: 'query', input: 'a' }
     await expect(parseRequest({ ...request, input: video('QUJD'.repeat(200_000)) }, signal)).rejects.toBe(

@@ -123,7 +123,7 @@ describe('parseInputString', () => {
     expect(() => parseInputString(input, 8)).toThrow(/none of the forms data:video\/<fmt>;base64/)
   })
 
-  test('never shows the payload of a string that it refuses', () => {
+  test('never shows the payload of a refused string', () => {
     expect(() => parseInputString('data:video/mp4;url,https://h/?sig=SECRET', 8)).toThrow(
       expect.not.objectContaining({ message: expect.stringContaining('SECRET') }),
     )
@@ -152,7 +152,7 @@ describe('parseInputString', () => {
     )
   })
 
-  test('splits URLs that hold commas, braces and more, whatever they are', () => {
+  test('splits URLs that contain commas, braces and other separators', () => {
     const pieces = ['a', ',', '%2C', '{', '}', '?k=v', '&', '=', ',http', ',https:', ';', '/', ',ftp://x']
     for (let seed = 1; seed <= 300; seed++) {
       const { next, pick } = random(seed)
@@ -170,7 +170,7 @@ describe('parseInputString', () => {
 describe('Base64Decoder', () => {
   const decode = (text: string, signal?: AbortSignal) => new Base64Decoder(signal).decode(text, 'frame 3')
 
-  test('gives back what was encoded, at every length modulo 3 and over slices', async () => {
+  test('decodes what was encoded, at every length modulo 3 and across slices', async () => {
     const lengths = [1, 2, 3, 4, 5, 100, 393_215, 393_216, 393_217, 1_000_000]
     for (const length of lengths) {
       const { next } = random(length)
@@ -182,7 +182,7 @@ describe('Base64Decoder', () => {
     }
   })
 
-  test('takes line breaks, the URL-safe alphabet and missing padding, wherever slices end', async () => {
+  test('accepts line breaks, the URL-safe alphabet and missing padding, wherever slices end', async () => {
     for (let seed = 1; seed <= 60; seed++) {
       const { next, pick } = random(seed)
       const bytes = Uint8Array.from({ length: 1 + next(seed % 6 === 0 ? 900_000 : 200) }, () => next(256))
@@ -197,7 +197,7 @@ describe('Base64Decoder', () => {
     }
   })
 
-  test('names the first bad character and its place, whatever surrounds it', async () => {
+  test('names the first invalid character and its offset', async () => {
     for (let seed = 1; seed <= 60; seed++) {
       const { next, pick } = random(seed)
       const length = seed % 6 === 0 ? 1_200_000 : 400
@@ -231,7 +231,7 @@ describe('Base64Decoder', () => {
     })
   })
 
-  test('lets other events run in between, also over many small texts', async () => {
+  test('yields to the event loop, also across many small texts', async () => {
     for (const texts of [[long], Array.from({ length: 300 }, () => 'QUJD'.repeat(2000))]) {
       let turns = 0
       const count = () => {

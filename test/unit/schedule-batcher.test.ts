@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type Answer, Batcher } from '../../src/schedule/batcher.ts'
+import { Batcher, type BatchResult } from '../../src/schedule/batcher.ts'
 import { MAX_OVERTAKES, type Priority } from '../../src/schedule/priority-queue.ts'
 
 interface Row {
@@ -18,10 +18,10 @@ interface Run {
 const never = new AbortController().signal
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** Enough for the batcher to hear an answer, in the first turn, and to start the next batch, in the second. */
+/** Two turns of the event loop: the batcher receives a result in the first and starts the next batch in the second. */
 const turns = () => turn().then(turn)
 
-/** A device that answers when it is told to, with the id of each row. */
+/** A device that completes batches on request, with the id of each row as its result. */
 function device(options: { max?: number; maxText?: number; delay?: number; lanes?: number } = {}) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({
@@ -52,7 +52,7 @@ function device(options: { max?: number; maxText?: number; delay?: number; lanes
       priority = 'bulk' as Priority,
       signal = never,
     }: Partial<Row> & { priority?: Priority; signal?: AbortSignal } = {},
-  ): Promise<Answer<number>> => {
+  ): Promise<BatchResult<number>> => {
     const promise = batcher.submit({ kind, length, id: id++ }, priority, signal)
     promise.catch(() => {})
     return promise
@@ -61,7 +61,7 @@ function device(options: { max?: number; maxText?: number; delay?: number; lanes
 }
 
 describe('Batcher', () => {
-  it('puts everything submitted in one turn of the loop into one batch, and answers each with its own', async () => {
+  it('puts everything submitted in one turn of the event loop into one batch, and resolves each item to its own result', async () => {
     const { submit, runs, ids } = device()
     const answers = Promise.all([submit('video'), submit('video'), submit('video')])
     await turn()
@@ -116,7 +116,7 @@ describe('Batcher', () => {
     expect((await bulk).result).toBe(1)
   })
 
-  it('batches texts of like length around the oldest', async () => {
+  it('batches texts of similar length around the oldest', async () => {
     const { submit, runs } = device({ maxText: 3 })
     submit('video')
     await turn()
@@ -130,7 +130,7 @@ describe('Batcher', () => {
     ])
   })
 
-  it('serves the oldest first however odd its length', async () => {
+  it('serves the oldest first, however unusual its length', async () => {
     const { submit, runs } = device({ maxText: 2 })
     submit('video')
     await turn()
@@ -139,7 +139,7 @@ describe('Batcher', () => {
     expect(runs[1]?.batch.map((row) => row.length)).toEqual([3, 128])
   })
 
-  it('forgets a cancelled item that waits, at once', async () => {
+  it('removes a cancelled item from the queue immediately', async () => {
     const { batcher, submit, runs, ids } = device()
     submit('video')
     await turn()
@@ -168,7 +168,7 @@ describe('Batcher', () => {
     expect((await other).result).toBe(1)
   })
 
-  it('cancels the batch when nobody waits for it any more, and then goes on', async () => {
+  it('cancels the batch with its last item, then runs the next one', async () => {
     const { submit, runs } = device({ max: 2 })
     const controllers = [new AbortController(), new AbortController()]
     const doomed = controllers.map(({ signal }) => submit('video', { signal }))
@@ -187,7 +187,7 @@ describe('Batcher', () => {
     expect((await next).result).toBe(2)
   })
 
-  it('rejects every item of a failed batch with its error, and goes on', async () => {
+  it('rejects every item of a failed batch with its error, then runs the next one', async () => {
     const { submit, runs } = device({ max: 2 })
     const answers = [submit('video'), submit('video'), submit('video')]
     await turn()
@@ -199,7 +199,7 @@ describe('Batcher', () => {
     expect((await answers[2])?.result).toBe(2)
   })
 
-  it('takes a wrong number of results for the bug it is', async () => {
+  it('rejects a wrong number of results as a bug', async () => {
     const { submit, runs } = device()
     const answers = [submit('video'), submit('video')]
     await turn()
@@ -209,7 +209,7 @@ describe('Batcher', () => {
 })
 
 describe('Batcher with lanes', () => {
-  it('hands over as many batches as there are lanes, and the next when any of them ends', async () => {
+  it('runs as many batches as there are lanes, and the next when one of them ends', async () => {
     const { batcher, submit, runs, ids } = device({ max: 2, lanes: 2 })
     const answers = Array.from({ length: 7 }, () => submit('video'))
     await turns()
@@ -228,7 +228,7 @@ describe('Batcher with lanes', () => {
     expect([batcher.running, batcher.waiting]).toEqual([0, 0])
   })
 
-  it('gives what comes later a lane of its own at once, and a query before bulk', async () => {
+  it('gives later items a free lane immediately, queries before bulk', async () => {
     const { submit, runs, ids } = device({ max: 4, lanes: 2 })
     submit('video')
     await turn()
@@ -277,7 +277,7 @@ describe('Batcher with maxDelayMs', () => {
     vi.useRealTimers()
   })
 
-  it('waits for company, counted from the oldest', async () => {
+  it('waits for more items, counted from the arrival of the oldest', async () => {
     const { submit, runs } = device({ delay: 10, max: 3 })
     submit('video')
     await vi.advanceTimersByTimeAsync(6)
@@ -297,7 +297,7 @@ describe('Batcher with maxDelayMs', () => {
     expect(runs.map((run) => run.batch.length)).toEqual([2])
   })
 
-  it('waits for company in front of each free lane', async () => {
+  it('waits for more items in front of each free lane', async () => {
     const { submit, runs } = device({ delay: 10, max: 2, lanes: 2 })
     for (let i = 0; i < 3; i++) submit('video')
     await vi.advanceTimersByTimeAsync(3)

@@ -14,7 +14,7 @@ interface Item {
   abort: AbortController
   settled: number
   outcome?: unknown
-  /** Its batch has answered; whether the item knows it yet is a matter of microtasks. */
+  /** Its batch has completed; the item itself may settle a few microtasks later. */
   answered?: true
   /** Batches formed while it waited. */
   passed: number
@@ -41,7 +41,7 @@ class World {
     this.batcher = new Batcher<Item, number>({
       maxBatch: max,
       maxDelayMs: 0,
-      // One lane is what a batcher has that is not told otherwise.
+      // One lane is the default, so the option is left out.
       ...(lanes > 1 && { lanes }),
       run: (batch, signal) => this.#start(batch, signal),
     })
@@ -99,7 +99,7 @@ class World {
   }
 
   async rest() {
-    // Turns of the loop to hear of ends, and one for each lane to start.
+    // Turns of the event loop: some to receive results, and one per lane to start.
     for (let i = 0; i < this.lanes + 2; i++) await turn()
     if (this.waiting.size > 0) expect(this.running.length, 'no lane idles').toBe(this.lanes)
   }
@@ -139,7 +139,7 @@ describe('Batcher, random arrivals, cancellations, failures', () => {
     expect([world.batcher.running, world.batcher.waiting]).toEqual([0, 0])
   })
 
-  it('does not starve an odd length or bulk work under a steady stream of queries', async () => {
+  it('starves neither unusual lengths nor bulk work under a steady stream of queries', async () => {
     const world = new World(7)
     const odd: Item = {
       kind: 'text',

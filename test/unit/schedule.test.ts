@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { onAbort } from '../../src/base/abort.ts'
 import { Admission } from '../../src/schedule/admission.ts'
 import { MAX_OVERTAKES, type Priority, PriorityQueue } from '../../src/schedule/priority-queue.ts'
-import { Slots } from '../../src/schedule/slots.ts'
+import { PrioritySemaphore } from '../../src/schedule/priority-semaphore.ts'
 
 const never = new AbortController().signal
 
@@ -43,7 +43,7 @@ describe('onAbort', () => {
     expect(seen).toEqual([])
   })
 
-  it('takes its listener back when nobody is interested any more, and can start again', () => {
+  it('removes its listener with the last callback, and can subscribe again', () => {
     const controller = new AbortController()
     const remove = vi.spyOn(controller.signal, 'removeEventListener')
     onAbort(controller.signal, () => expect.unreachable())()
@@ -54,7 +54,7 @@ describe('onAbort', () => {
     expect(second).toHaveBeenCalledOnce()
   })
 
-  it('calls at once when the signal has aborted already', () => {
+  it('calls immediately when the signal has already aborted', () => {
     const callback = vi.fn()
     onAbort(AbortSignal.abort(), callback)()
     expect(callback).toHaveBeenCalledOnce()
@@ -76,7 +76,7 @@ describe('PriorityQueue', () => {
     expect(queue.take(one)).toEqual([])
   })
 
-  it('gives bulk every turn after MAX_OVERTAKES, however many queries come', () => {
+  it('gives bulk one turn after every MAX_OVERTAKES queries', () => {
     const queue = new PriorityQueue<{ priority: Priority; id: number }>()
     for (let id = 0; id < 3; id++) queue.add(entry('bulk', id))
     const served: string[] = []
@@ -88,7 +88,7 @@ describe('PriorityQueue', () => {
     expect(served).toEqual([...turn, ...turn, ...turn])
   })
 
-  it('uses up no turn when nothing is chosen', () => {
+  it('uses no turn when nothing is chosen', () => {
     const queue = new PriorityQueue<{ priority: Priority; id: number }>()
     queue.add(entry('bulk', 0))
     queue.add(entry('query', 1))
@@ -97,9 +97,9 @@ describe('PriorityQueue', () => {
   })
 })
 
-describe('Slots', () => {
-  it('lets `capacity` in at once, then the waiting, query first', async () => {
-    const slots = new Slots(2)
+describe('PrioritySemaphore', () => {
+  it('admits `capacity` holders immediately, then the waiting ones, queries first', async () => {
+    const slots = new PrioritySemaphore(2)
     const held = await Promise.all([slots.acquire('bulk', never), slots.acquire('bulk', never)])
     const order: string[] = []
     const enter = async (name: string, priority: Priority) => {
@@ -115,8 +115,8 @@ describe('Slots', () => {
     expect([slots.running, slots.waiting]).toEqual([1, 0])
   })
 
-  it('releases once, however often it is told', async () => {
-    const slots = new Slots(1)
+  it('releases once, however often release() is called', async () => {
+    const slots = new PrioritySemaphore(1)
     const release = await slots.acquire('bulk', never)
     release()
     release()
@@ -127,8 +127,8 @@ describe('Slots', () => {
     next()
   })
 
-  it('lets an aborted one go at once, with the reason, and without a slot', async () => {
-    const slots = new Slots(1)
+  it('rejects an aborted waiter immediately with the reason, and gives it no slot', async () => {
+    const slots = new PrioritySemaphore(1)
     const release = await slots.acquire('bulk', never)
     const controller = new AbortController()
     const waiting = slots.acquire('bulk', controller.signal)
@@ -162,7 +162,7 @@ describe('Admission', () => {
     expect([admission.items, admission.bytes]).toEqual([0, 0])
   })
 
-  it('counts bytes that turn up later, once there is room for them, until the release', async () => {
+  it('counts bytes that are reserved later from when there is room for them until the release', async () => {
     const admission = new Admission({ items: 10, bytes: 100 })
     const lease = admission.tryAcquire({ items: 1, bytes: 10 }, 'query')
     const other = admission.tryAcquire({ items: 1, bytes: 50 }, 'query')
@@ -184,7 +184,7 @@ describe('Admission', () => {
     expect(admission.bytes).toBe(0)
   })
 
-  it('serves those who wait in order, and nobody overtakes them', async () => {
+  it('serves waiting requests in order, without overtaking', async () => {
     const admission = new Admission({ items: 4, bytes: 100 })
     const held = admission.tryAcquire({ items: 4, bytes: 0 }, 'query')
     const large = admission.acquire({ items: 4, bytes: 0 }, 'query', never)
@@ -198,7 +198,7 @@ describe('Admission', () => {
     expect(await state(small)).toBe('resolved')
   })
 
-  it('refuses newcomers while others wait, even where they would fit', async () => {
+  it('refuses new requests while others wait, even if they would fit', async () => {
     const admission = new Admission({ items: 4, bytes: 100 })
     const held = admission.tryAcquire({ items: 2, bytes: 0 }, 'query')
     const controller = new AbortController()
@@ -212,7 +212,7 @@ describe('Admission', () => {
     expect(admission.items).toBe(1)
   })
 
-  it('knows what could never fit', () => {
+  it('couldFit is false for costs above the limits', () => {
     const admission = new Admission({ items: 4, bytes: 100 })
     expect(admission.couldFit({ items: 4, bytes: 100 })).toBe(true)
     expect(admission.couldFit({ items: 5, bytes: 0 })).toBe(false)

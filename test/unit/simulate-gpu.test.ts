@@ -28,7 +28,7 @@ describe('pictures of a clip', () => {
     expect(Math.abs(counted.skipped - skipped)).toBeLessThanOrEqual(2)
   })
 
-  test('are never more with a larger tolerance, and one for each frame where every picture is a keyframe', () => {
+  test('never increase with the tolerance, and are one per frame if every picture is a keyframe', () => {
     for (const gop of [1, 7, 12, 30, 99, 250]) {
       const costs = [0, 0.1, 0.5, 1, 20].map(
         (tolerance) => picturesOfClip({ seconds: 15, fps: 30, gop, tolerance }).decoded,
@@ -40,14 +40,14 @@ describe('pictures of a clip', () => {
 })
 
 describe('the pipeline', () => {
-  test('takes a lone clip as long as its parts', () => {
+  test('takes as long for a single clip as its parts', () => {
     const { p50, p99, meanBatch } = simulate(machine, clip, { callers: 1, clips: 20 }, half)
     expect(p50).toBeCloseTo(20 * 2 + 10 + 5 + 10)
     expect(p99).toBeCloseTo(p50)
     expect(meanBatch).toBe(1)
   })
 
-  test('shares the runs of a lone clip out among engines that idle', () => {
+  test('distributes the runs of a single clip over idle engines', () => {
     const runs = [9, 5, 4, 2].map((decoded) => ({ decoded }))
     const { p50 } = simulate(machine, { decoded: 20, runs }, { callers: 1, clips: 20 }, half)
     expect(p50).toBeCloseTo(9 * 2 + 10 + 5 + 10)
@@ -63,7 +63,7 @@ describe('the pipeline', () => {
     expect(encoder.meanBatch).toBeGreaterThan(7.5)
   })
 
-  test('uses CPU workers where they are done first', () => {
+  test('uses CPU workers when they finish first', () => {
     const load = { callers: 64, clips: 2000 }
     const quick = { ...machine, encodeMs: 0, encodeClipMs: 0.1, cpuWorkers: 4 }
     const alone = simulate({ ...quick, cpuWorkers: 0 }, clip, load, half)
@@ -73,7 +73,7 @@ describe('the pipeline', () => {
   })
 })
 
-test('the command is held to what a card gave, and refuses what is no number', () => {
+test('the command matches a measured card, and refuses values that are not numbers', () => {
   const run = (...args: string[]) =>
     execFileSync(process.execPath, ['scripts/simulate-gpu.mjs', ...args], { encoding: 'utf8', stdio: 'pipe' })
   expect(run('--check')).toContain('the whole path')

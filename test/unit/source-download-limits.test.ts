@@ -40,7 +40,7 @@ describe('a silent or slow host', () => {
     expect(error.message).toContain('connectTimeoutMs 60')
   })
 
-  test('a body that drips for ever: the total counts', async () => {
+  test('a body that trickles for ever exceeds the total time', async () => {
     const { origin } = await serve((_, response) => void endless(response))
     const error = await refusal(
       fetchBytes(
@@ -63,14 +63,14 @@ describe('a body that comes too slowly', () => {
     })
   const limits = { idleTimeoutMs: 300, minDownloadRate: 10_000 }
 
-  test('is given up, however steadily it drips', async () => {
+  test('fails, however steadily it trickles', async () => {
     const { origin } = await drip(20, 20)
     const error = await refusal(fetchBytes(`${origin}/a?${secret}`, trusting(origin, { limits })))
     expect(error).toMatchObject({ code: 'download_failed', retryable: true })
     expect(error.message).toContain('less than minDownloadRate 10000 bytes per second')
   })
 
-  test('is taken with minDownloadRate 0, and so is a slow start and a short one', async () => {
+  test('is accepted with minDownloadRate 0, and so are a slow start and a short body', async () => {
     const { origin } = await serve((_, response) => {
       response.write('x')
       setTimeout(() => response.end('y'.repeat(20_000)), 150)
@@ -89,28 +89,28 @@ describe('a body that comes too slowly', () => {
     expect((await fetchBytes(`${slow}/a`, trusting(slow, { limits: any }))).length).toBe(30)
   })
 
-  test('is not blamed for the time that it waits for room', async () => {
+  test('does not count the time in which it waits for memory', async () => {
     const { origin } = await serve((_, response) => void response.end('x'.repeat(300_000)))
     const sources = createSources(trusting(origin, { limits: { ...limits, idleTimeoutMs: 50 } }))
-    const room = () => new Promise<void>((resolve) => setTimeout(resolve, 200))
-    const { bytes } = await sources.video({ type: 'url', url: `${origin}/a` }, { room })
+    const reserve = () => new Promise<void>((resolve) => setTimeout(resolve, 200))
+    const { bytes } = await sources.video({ type: 'url', url: `${origin}/a` }, { reserve })
     expect(bytes).toBe(300_000)
   })
 })
 
-test('a length that is only promised takes no memory', async () => {
+test('an announced length alone allocates no memory', async () => {
   const { origin } = await serve((_, response) => {
     response.writeHead(200, { 'content-length': 90_000_000 })
     response.write('x'.repeat(1000))
   })
   const asked: number[] = []
   const sources = createSources(trusting(origin, { limits: { idleTimeoutMs: 100 } }))
-  const room = async (bytes: number) => void asked.push(bytes)
-  await refusal(sources.video({ type: 'url', url: `${origin}/a` }, { room }))
+  const reserve = async (bytes: number) => void asked.push(bytes)
+  await refusal(sources.video({ type: 'url', url: `${origin}/a` }, { reserve }))
   expect(asked).toEqual([256 * 1024])
 })
 
-test('queries download before bulk, and not for ever', async () => {
+test('queries download before bulk, but never starve it', async () => {
   const order: string[] = []
   const { origin } = await serve((request, response) => {
     order.push(request.url?.slice(1, 2) ?? '')
@@ -159,7 +159,7 @@ describe('an abort', () => {
     expect(resolve).not.toHaveBeenCalled()
   })
 
-  test('while waiting for its turn leaves the turn to others', async () => {
+  test('while waiting for a slot leaves the slot to others', async () => {
     let answer = () => {}
     const { origin } = await serve((_, response) => {
       answer = () => response.end('ok')
@@ -179,7 +179,7 @@ describe('an abort', () => {
   })
 })
 
-test('downloads at one time are capped, per host and in total', async () => {
+test('concurrent downloads are limited per host and in total', async () => {
   const running = new Map<string, number>()
   const most = { perHost: 0, total: 0 }
   const { port } = await serve((request, response) => {

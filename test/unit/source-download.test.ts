@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 describe('a download', () => {
-  test('brings the bytes, asks for nothing but them, and goes through no proxy', async () => {
+  test('returns the bytes, requests no encoding, and uses no proxy', async () => {
     for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'ALL_PROXY'])
       vi.stubEnv(name, 'http://127.0.0.1:1')
     const body = Buffer.alloc(700_000, 'frame')
@@ -45,7 +45,7 @@ describe('a download', () => {
     expect(resolve).toHaveBeenCalledOnce()
   })
 
-  test('takes a literal address that is vouched for, without resolving', async () => {
+  test('accepts a literal address that the policy allows, without resolving it', async () => {
     const { port } = await serve((_, response) => response.end('ok'))
     const resolve = vi.fn(toLoopback)
     const origin = `http://127.0.0.1:${port}`
@@ -53,7 +53,7 @@ describe('a download', () => {
     expect(resolve).not.toHaveBeenCalled()
   })
 
-  test('dials what was checked: a name that changes its mind afterwards changes nothing', async () => {
+  test('connects to the checked address, even if the name resolves to another one afterwards', async () => {
     const { origin } = await serve((_, response) => response.end('ok'))
     const resolve = vi.fn(toLoopback).mockResolvedValueOnce([{ address: '127.0.0.1', family: 4 }])
     resolve.mockResolvedValue([{ address: '169.254.169.254', family: 4 }])
@@ -155,7 +155,7 @@ describe('a download', () => {
     ).toHaveLength(1000)
   })
 
-  test('nobody there, no such name: worth a retry', async () => {
+  test('an unreachable host and an unknown name are retryable', async () => {
     const port = await listen(createTcpServer())
     await closeServers()
     const origin = `http://media.test:${port}`

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import type { Resolve } from '../../src/source/address.ts'
-import { mayDial } from '../../src/source/address.ts'
+import { mayConnect } from '../../src/source/address.ts'
 import { createSources } from '../../src/source/sources.ts'
 import type { UrlPolicy } from '../../src/source/url-policy.ts'
 import { fetchBytes, refusal, secret, toLoopback } from './downloads.ts'
@@ -9,7 +9,7 @@ describe('addresses', () => {
   test.each(['8.8.8.8', '93.184.216.34', '2606:4700:4700::1111', '::ffff:8.8.8.8'])(
     '%s may be dialled',
     (address) => {
-      expect(mayDial(address, false)).toBe(true)
+      expect(mayConnect(address, false)).toBe(true)
     },
   )
 
@@ -27,8 +27,8 @@ describe('addresses', () => {
     ],
     ['::7f00:1', '4000::1', '', 'localhost', '127.0.0.1.nip.io', '1.2.3.4:80', '010.0.0.1x'],
   ].flat()
-  test.each(never)('%j may never be dialled, vouched for or not', (address) => {
-    expect([mayDial(address, false), mayDial(address, true)]).toEqual([false, false])
+  test.each(never)('%j is never allowed, even for a private origin', (address) => {
+    expect([mayConnect(address, false), mayConnect(address, true)]).toEqual([false, false])
   })
 
   test.each([
@@ -44,11 +44,11 @@ describe('addresses', () => {
     'fd00::1',
     '::ffff:10.0.0.1',
   ])('%s may be dialled for an origin that the operator vouches for only', (address) => {
-    expect([mayDial(address, false), mayDial(address, true)]).toEqual([false, true])
+    expect([mayConnect(address, false), mayConnect(address, true)]).toEqual([false, true])
   })
 })
 
-describe('what is blocked before anything is dialled', () => {
+describe('blocked before any connection is made', () => {
   const literals = [
     [
       '127.0.0.1',

@@ -78,7 +78,7 @@ describe.skipIf(!openssl)('TLS (needs the openssl command)', () => {
     },
   })
 
-  test('dials the address, and asks for and checks the name', async () => {
+  test('connects to the address, and sends and checks the host name', async () => {
     expect(await fetchBytes(`https://media.test:${port}/a`, options('media.test'))).toHaveLength(
       'over TLS'.length,
     )
@@ -98,7 +98,7 @@ describe.skipIf(!openssl)('TLS (needs the openssl command)', () => {
     expect(names).toEqual([])
   })
 
-  test('reads the authorities once, and not for each download', async () => {
+  test('reads the authorities once, not for each download', async () => {
     const made = vi.spyOn(tls, 'createSecureContext')
     syncBuiltinESMExports()
     try {
@@ -124,7 +124,7 @@ describe.skipIf(!openssl)('TLS (needs the openssl command)', () => {
     expect(() => createSources({ urls: { ca } })).toThrow('urls.ca[0]: must be certificates in PEM')
   })
 
-  test('never leads down to http, not even to an origin that may be fetched by itself', async () => {
+  test('never redirects from https to http, not even to an allowed http origin', async () => {
     const error = await refusal(fetchBytes(`https://media.test:${port}/down`, options('media.test')))
     expect(error).toMatchObject({
       code: 'blocked_url',

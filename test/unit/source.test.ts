@@ -52,7 +52,7 @@ describe('a file', () => {
     })
   })
 
-  test('neither a device nor a socket is opened', async () => {
+  test('opens neither devices nor sockets', async () => {
     await expect(video('/dev/zero')).rejects.toMatchObject({ message: expect.stringContaining('a device') })
     const server = createServer().listen(file('socket'))
     await expect(video(file('socket'))).rejects.toMatchObject({
@@ -74,14 +74,14 @@ describe('a file', () => {
 })
 
 describe('bytes', () => {
-  test('are handed on as they are', async () => {
+  test('are passed on unchanged', async () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const resolved = await sources.video({ type: 'bytes', bytes })
     expect(resolved).toEqual({ media: { bytes }, bytes: 3, borrowed: true })
     expect('bytes' in resolved.media && resolved.media.bytes).toBe(bytes)
   })
 
-  test('must be some', async () => {
+  test('must not be empty', async () => {
     const bytes = new Uint8Array()
     await expect(sources.video({ type: 'bytes', bytes })).rejects.toMatchObject({ code: 'source' })
   })
@@ -108,7 +108,7 @@ describe('a stream', () => {
     expect((await collect(make()))?.equals(Buffer.concat(chunks))).toBe(true)
   })
 
-  test('of exactly the limit passes, and one byte more does not; it is closed either way', async () => {
+  test('is accepted up to exactly the limit, and is always closed', async () => {
     const whole = Readable.from([Buffer.alloc(999_999), Buffer.alloc(1)])
     expect(await collect(whole)).toHaveLength(1_000_000)
     let closed = false
@@ -138,7 +138,7 @@ describe('a stream', () => {
       message: expect.stringMatching(message),
     })
   })
-  /** Cannot be interrupted; counts as closed when it was asked for something. */
+  /** Cannot be interrupted; counts as closed once it was read from. */
   async function* stall(asked: () => void): AsyncGenerator<Uint8Array> {
     asked()
     await new Promise(() => {})
@@ -172,7 +172,7 @@ describe('a stream', () => {
 })
 
 describe('the pictures of a clip', () => {
-  test('come from anywhere, in order', async () => {
+  test('may come from different sources, and stay in order', async () => {
     const { origin } = await serve((request, response) => setTimeout(() => response.end(request.url), 20))
     const image = { width: 1, height: 1, data: new Uint8Array(3) }
     const remote = createSources({ resolve: toLoopback, urls: { private: [origin] } })
@@ -200,7 +200,7 @@ describe('the pictures of a clip', () => {
     await expect(frames(3)).rejects.toMatchObject({ code: 'limit', details: { limit: 8 } })
   })
 
-  test('fail together: the others are stopped, not waited for', async () => {
+  test('fail together: one failure cancels the other reads', async () => {
     let closed: (value: unknown) => void = () => {}
     const closing = new Promise((resolve) => {
       closed = resolve
@@ -210,7 +210,7 @@ describe('the pictures of a clip', () => {
     const { origin } = await serve((request, response) => {
       if (request.url === '/missing') refuse = () => response.writeHead(404).end()
       else request.socket.on('close', closed)
-      // Only when both have arrived is one of them answered.
+      // Responds only once both requests have arrived.
       if (++arrived === 2) refuse()
     })
     const remote = createSources({ resolve: toLoopback, urls: { private: [origin] } })
@@ -223,7 +223,7 @@ describe('the pictures of a clip', () => {
     await closeServers()
   })
 
-  test('an abort is what they reject with', async () => {
+  test('reject with the reason of an abort', async () => {
     const frames = sources.frames([{ type: 'path', path: file('clip.mp4') }], {
       signal: AbortSignal.abort('gone'),
     })
@@ -232,7 +232,7 @@ describe('the pictures of a clip', () => {
 })
 
 describe('limits', () => {
-  test('every one has its default, and can be set alone', () => {
+  test('each has a default and can be set alone', () => {
     const defaults = limitsSchema.parse({})
     expect(limitsSchema.parse(undefined)).toEqual(defaults)
     for (const name of Object.keys(defaults)) {

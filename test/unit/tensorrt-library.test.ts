@@ -1,8 +1,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { driverLibraries } from '../../src/device/libraries.ts'
-import { findTensorRt, type TensorRtSurroundings } from '../../src/tensorrt/tensorrt-library.ts'
+import { driverLibraries } from '../../src/device/driver-libraries.ts'
+import { findTensorRt, type TensorRtSearch } from '../../src/tensorrt/tensorrt-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 
 afterEach(removeFolders)
@@ -14,14 +14,14 @@ function put(...parts: string[]): string {
   return path
 }
 
-/** Empty folders, and no environment. */
+/** Empty folders and an empty environment. */
 function nothing() {
   const environment: Record<string, string> = {}
   return {
     environment,
     sitePackages: [makeFolder(), makeFolder()],
     systemFolders: [makeFolder(), makeFolder()],
-  } satisfies TensorRtSurroundings
+  } satisfies TensorRtSearch
 }
 
 describe('TensorRT is found', () => {
@@ -50,14 +50,14 @@ describe('TensorRT is found', () => {
     expect(findTensorRt({ path: given }, around)).toEqual({ path: given, origin: 'option' })
   })
 
-  test('behind a symbolic link, as installations have it', () => {
+  test('behind a symbolic link, as installers create it', () => {
     const around = nothing()
     const real = put(makeFolder(), 'libnvinfer.so.10.16.1')
     symlinkSync(real, join(around.systemFolders[0] as string, 'libnvinfer.so.10'))
     expect(findTensorRt({}, around).path).toBe(real)
   })
 
-  test.each(['python', 'system'])('as a lean runtime of %s only where that is of use', (place) => {
+  test.each(['python', 'system'])('as a lean runtime of %s only if it can be used', (place) => {
     const around = nothing()
     const lean =
       place === 'python'
@@ -92,12 +92,12 @@ describe('TensorRT is found', () => {
 
 describe('TensorRT is missing', () => {
   test.each([
-    ['the option', { path: '/nowhere/x.so' }, {}, /`cuda.libraries.tensorrt` says \/nowhere\/x.so/],
+    ['the option', { path: '/nowhere/x.so' }, {}, /`cuda.libraries.tensorrt` names \/nowhere\/x.so/],
     [
       'the variable',
       {},
       { COSMOS_EMBED_TENSORRT: '/tmp' },
-      /COSMOS_EMBED_TENSORRT says \/tmp, which is no file/,
+      /COSMOS_EMBED_TENSORRT names \/tmp, which is not a file/,
     ],
   ])('%s is meant: nothing else is tried', (_, options, environment, message) => {
     const around = { ...nothing(), environment }
@@ -129,7 +129,7 @@ describe('TensorRT is missing', () => {
 })
 
 describe('the libraries of the driver', () => {
-  test('are left to the loader, unless an option or the environment names them', () => {
+  test('are left to the dynamic loader, unless an option or the environment names them', () => {
     const [one, two] = [put(makeFolder(), 'cuda.so'), put(makeFolder(), 'other.so')]
     expect(driverLibraries({ libraries: {} }, {})).toEqual({})
     expect(driverLibraries({ libraries: {} }, { COSMOS_EMBED_CUDA: one, COSMOS_EMBED_NVCUVID: two })).toEqual(
@@ -141,7 +141,7 @@ describe('the libraries of the driver', () => {
     expect(driverLibraries({ libraries: { cuda: two } }, { COSMOS_EMBED_CUDA: one })).toEqual({ cuda: two })
   })
 
-  test('must be there when they are named', () => {
+  test('must exist when they are named', () => {
     expect(() => driverLibraries({ libraries: { nvcuvid: '/nowhere' } }, {})).toThrow(
       expect.objectContaining({
         code: 'library',

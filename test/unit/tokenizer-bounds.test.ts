@@ -7,7 +7,7 @@ import { removeFolders, tokenizerJson, writeTokenizer } from './bundles.ts'
 afterAll(removeFolders)
 
 const letters = 'abcdefghijklmnopqrstuvwxyz'
-/** Pieces for every letter and many beginnings, so that words of a hundred letters are taken apart letter by letter. */
+/** Pieces for every letter and many prefixes, so that words of a hundred letters are split letter by letter. */
 const json = {
   ...tokenizerJson,
   model: {
@@ -54,7 +54,7 @@ const variants = {
   'not by the rules of BERT': { ...json, pre_tokenizer: { type: 'WhitespaceSplit' } },
 }
 
-/** All of the text at once, by the library alone; then cut. What the bounded way has to give. */
+/** The expected ids: the library encodes the whole text, then the ids are cut. */
 function wholeThenCut(of: Record<string, unknown>, text: string, max: number) {
   const { ids } = makeTokenizer(of).encode(text)
   const truncated = ids.length > max
@@ -148,7 +148,7 @@ function randomText(below: (n: number) => number): string {
   return text
 }
 
-describe('a bounded tokenizer gives what the whole text would give', () => {
+describe('a bounded tokenizer returns the same ids as the whole text', () => {
   test.each(Object.entries(variants))('%s', async (name, of) => {
     const below = random([...name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) >>> 0)
     for (const max of [3, 16, 128]) {
@@ -163,7 +163,7 @@ describe('a bounded tokenizer gives what the whole text would give', () => {
     }
   })
 
-  test('of the demo model, for towers of marks of every kind', async () => {
+  test('of the demo model, for stacks of combining marks of every kind', async () => {
     const path = new URL('../../models/demo/tokenizer.json', import.meta.url).pathname
     const tokenizer = await loadTokenizer(path, 64)
     const raw = makeTokenizer(JSON.parse(readFileSync(path, 'utf8')))

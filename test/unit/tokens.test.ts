@@ -1,4 +1,4 @@
-/** Ids of texts of all scripts, held to those of Hugging Face's own tokenizers: scripts/goldens/make_tokens.py. */
+/** Compares ids of texts in all scripts with those of Hugging Face's tokenizers: scripts/goldens/make_tokens.py. */
 import { readFileSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
 import { loadTokenizer, type TextTokenizer } from '../../src/tokenizer/tokenizer.ts'
@@ -16,7 +16,7 @@ const golden = JSON.parse(readFileSync(new URL('goldens/tokens.json', import.met
 const ranges = golden.ranges.map((range) => range.split('-').map((code) => Number.parseInt(code, 16)))
 const hashes = golden.hashes.flatMap((line) => line.match(/.{5}/g) ?? [])
 
-/** mulberry32, as the script has it. */
+/** mulberry32, identical to the script's. */
 function makeRandom(seed: number): (count: number) => number {
   let state = seed
   return (count) => {
@@ -42,7 +42,7 @@ function textOf(seed: number): string {
   return text
 }
 
-/** Every character of the ranges is a token, so that an id tells what became of each. */
+/** Every character of the ranges is a token, so that the ids show what became of each. */
 function writeCharacters(): string {
   const codes = new Set<number>()
   for (const [first = 0, last = 0] of [...ranges, [0x21, 0x30ff]]) {
@@ -68,7 +68,7 @@ function fnv1a(ids: Iterable<number>): number {
   return value >>> 0
 }
 
-/** A text without a token is refused here; there it is [CLS] [SEP]. */
+/** A text without tokens is refused here, while Hugging Face returns [CLS] [SEP]. */
 function idsOf(tokenizer: TextTokenizer, text: string): Iterable<number> {
   try {
     return tokenizer.encode(text).ids

@@ -12,10 +12,11 @@ namespace {
 constexpr const char* kSoname = "libnvcuvid.so.1";
 
 Status UnusableDecoder(const std::string& library, const std::string& reason) {
-  return Unusable(library, "NVIDIA's video decoder",
-                  reason +
-                      ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
-                      "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video");
+  return UnusableLibrary(
+      library, "NVIDIA's video decoder",
+      reason +
+          ". It comes with the driver; a container has it when NVIDIA_DRIVER_CAPABILITIES holds "
+          "'video', e.g. NVIDIA_DRIVER_CAPABILITIES=compute,utility,video");
 }
 
 std::string ReasonOf(const Status& status) {
@@ -28,7 +29,7 @@ std::string ReasonOf(const Status& status) {
 }  // namespace
 
 Result<const Nvcuvid*> Nvcuvid::Open(const std::string& path) {
-  auto opened = Registry<Nvcuvid>::OfProcess().Get(path, [&] { return Load(path); });
+  auto opened = Registry<Nvcuvid>::Global().Get(path, [&] { return Load(path); });
   if (!opened.ok()) return opened.TakeStatus();
   return opened.value();
 }

@@ -1,4 +1,4 @@
-// A library that looks like an ONNX Runtime too old for us: enough of one to be refused.
+// A library that looks like an ONNX Runtime that is too old.
 #include <cstdint>
 #include <cstdlib>
 
@@ -6,7 +6,7 @@
 
 namespace {
 
-const cosmos::ort::Api* GetApi(std::uint32_t /*version*/) { std::abort(); }  // asking at all is the mistake
+const cosmos::ort::Api* GetApi(std::uint32_t /*version*/) { std::abort(); }  // must not be called
 const char* GetVersionString() { return "1.16.3"; }
 
 constexpr cosmos::ort::ApiBase kBase = {GetApi, GetVersionString};

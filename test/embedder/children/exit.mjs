@@ -1,4 +1,4 @@
-// Embeds with the shared embedder, disposes of nothing, leaves work under way, and must still end by itself.
+// Embeds with the shared embedder, disposes of nothing, leaves work in progress, and must still exit.
 import { createEmbedder, embed } from '../../../dist/index.js'
 
 const [video] = process.argv.slice(2)

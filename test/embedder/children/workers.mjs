@@ -1,4 +1,4 @@
-// Two worker threads embed at the same time; one is terminated in the middle of its work, and the others go on.
+// Two worker threads embed at the same time; one is terminated during its work, and the others go on.
 import { Worker } from 'node:worker_threads'
 import { createEmbedder } from '../../../dist/index.js'
 

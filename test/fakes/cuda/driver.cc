@@ -1,4 +1,4 @@
-// The driver itself, devices and contexts.
+// Initialisation, devices and contexts.
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -66,7 +66,7 @@ std::vector<std::unique_ptr<Context>> AllDevices() {
   return devices;
 }
 
-// As the driver does: the first that names no device ends the list.
+// Like the driver, ends the list at the first entry that names no device.
 std::vector<std::unique_ptr<Context>> VisibleDevices() {
   auto all = AllDevices();
   const char* setting = std::getenv("CUDA_VISIBLE_DEVICES");
@@ -127,7 +127,7 @@ FAKE_CUDA_API cuGetErrorName(CUresult error, const char** name) {
 
 FAKE_CUDA_API cuGetErrorString(CUresult error, const char** text) {
   return Call("cuGetErrorString", Needs::kNothing, [&](State&) {
-    *text = ErrorName(error).empty() ? nullptr : "said by the double of libcuda";
+    *text = ErrorName(error).empty() ? nullptr : "from the fake libcuda";
     return *text ? CUDA_SUCCESS : Error(1);
   });
 }

@@ -1,22 +1,28 @@
-// What the double of libcuda has beyond the driver API. Tests find the plain C functions with dlsym; the
-// doubles of nvcuvid and nvinfer link to the library (target fake_cuda) and also use Enqueue.
+// The fake libcuda: what it has beyond the driver API. Tests find the plain C functions with dlsym; the fakes
+// of nvcuvid and nvinfer link to the library (target fake_cuda) and also use Enqueue.
 //
-// Device memory is host memory: a CUdeviceptr is a pointer. Work on a stream is kept and runs only when
-// something waits for it: cuStreamSynchronize, cuEventSynchronize, a wait of another stream that these reach,
-// or cuEventQuery, which runs one piece of it a call. What touches memory too early meets 0xCD, and what
-// frees it too early is misuse.
+// Rules of the real driver that it enforces: a context is current per thread; streams are asynchronous, and
+// only events order them; handles and memory belong to one device; some calls break a capture; some errors
+// are sticky.
 //
-// Misuse (memory freed under pending work, freed twice, or not ours) ends the process with a message;
+// Device memory is host memory: a CUdeviceptr is a pointer. Queued work runs as late as CUDA allows, only
+// when something waits for it: cuStreamSynchronize, cuEventSynchronize, a stream that these reach through an
+// event, or cuEventQuery, which runs one piece of work per call. Work before a host function
+// (cuLaunchHostFunc) also proceeds by itself, on a thread of this library. Memory reads 0xCD before it is
+// written.
+//
+// Misuse (freeing memory under pending work, twice, or of unknown origin) aborts the process with a message;
 // COSMOS_FAKE_CUDA_KEEP_GOING=1 records it instead.
 //
-// Environment, read at every call unless said otherwise:
-//   COSMOS_FAKE_CUDA_DEVICES   name:capability:MiB of each, ';' between; "" for none. "Fake H200:9.0:8192"
-//   CUDA_VISIBLE_DEVICES       at cuInit; numbers or UUIDs ("GPU-…")
-//   COSMOS_FAKE_CUDA_VERSION   of the driver, 12040
-//   COSMOS_FAKE_CUDA_INTERPRET set: kernels are their PTX, interpreted, and not the host build of their
-//   source COSMOS_FAKE_CUDA_REPORT    a file that at exit gets one line of JSON: what is still allocated
-//   COSMOS_FAKE_FAULTS         see ../faults.h. A function by its symbol (cuMemAlloc_v2), or the work that it
-//                              queued when that runs: "run:cuMemcpyDtoHAsync_v2", "run:" and a kernel's name
+// Environment, read at every call unless noted:
+//   COSMOS_FAKE_CUDA_DEVICES   "name:capability:MiB" of each device, separated by ';'; "" for none.
+//                              Default "Fake H200:9.0:8192". Read at cuInit.
+//   CUDA_VISIBLE_DEVICES       ordinals or UUIDs ("GPU-…"). Read at cuInit.
+//   COSMOS_FAKE_CUDA_VERSION   version of the driver, default 12040
+//   COSMOS_FAKE_CUDA_INTERPRET if set, kernels run by interpreting their PTX instead of the host build
+//   COSMOS_FAKE_CUDA_REPORT    a file that gets one line of JSON at exit: what is still allocated
+//   COSMOS_FAKE_FAULTS         see ../faults.h. Functions by symbol ("cuMemAlloc_v2"); queued work, when it
+//                              runs, as "run:cuMemcpyDtoHAsync_v2" or "run:<kernel>"
 #pragma once
 
 #include <ffnvcodec/dynlink_cuda.h>
@@ -30,34 +36,36 @@
 #define FAKE_CUDA_EXPORT __attribute__((visibility("default")))
 
 extern "C" {
-// Bytes of device memory, by ordinal as cuInit left them; -1 for all devices.
+// Allocated bytes of device memory, by ordinal among the visible devices; -1 for all.
 FAKE_CUDA_EXPORT std::size_t fake_cuda_live_bytes(int device);
 FAKE_CUDA_EXPORT std::size_t fake_cuda_pinned_bytes();
-// Streams, events, modules, graphs and executable graphs that nobody destroyed.
+// Streams, events, modules, graphs and executable graphs that are not destroyed.
 FAKE_CUDA_EXPORT int fake_cuda_live_handles();
-// Pieces of work that wait on streams.
+// Pieces of work that are queued on streams.
 FAKE_CUDA_EXPORT int fake_cuda_pending();
-// How often the function was called since the last reset.
+// Calls of the function since the last reset.
 FAKE_CUDA_EXPORT int fake_cuda_calls(const char* symbol);
-// Misuse so far, a line each; "" when there was none.
+// Recorded misuse, one line each, or "".
 FAKE_CUDA_EXPORT const char* fake_cuda_errors();
-// Forgets misuse, counts of calls, and errors that poisoned a device. Memory and handles stay.
+// Clears misuse, call counts and sticky errors. Memory and handles stay.
 FAKE_CUDA_EXPORT void fake_cuda_reset();
 }
 
 namespace fakes {
 
-// Queues work as an asynchronous call would, also while the stream is captured, in which case it may run any
-// number of times or never. `touches` are addresses (device or page-locked) in what the work reads or writes.
-// Errors as of cuLaunchKernel. `what` is for messages and "run:" faults. The work runs on whatever thread
-// waits for it, under the one lock of this double: it must not wait for a thread that calls the driver.
+// Queues work like an asynchronous call, or adds it to the stream's capture, where it may run any number of
+// times. `touches` are addresses (device or page-locked) in the allocations that it reads or writes; `what`
+// names it in messages and "run:" faults. Fails like cuLaunchKernel. The work runs on the thread that waits
+// for it, under this library's lock: it must not wait for a thread that calls the driver.
 FAKE_CUDA_EXPORT CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> touches,
                                   std::function<void()> work);
-// Whether the stream's work goes into a graph.
+// Whether the stream is being captured.
 FAKE_CUDA_EXPORT bool IsCapturing(CUstream stream);
-// Records misuse.
+// Reports misuse, see above.
 FAKE_CUDA_EXPORT void Misuse(const std::string& what);
-// Whether [address, address + bytes) is device memory that is allocated.
+// Whether work on a stream other than `stream` is pending that touches the allocation at `address`.
+FAKE_CUDA_EXPORT bool IsPendingElsewhere(CUdeviceptr address, CUstream stream);
+// Whether [address, address + bytes) lies in allocated device memory.
 FAKE_CUDA_EXPORT bool IsDeviceMemory(CUdeviceptr address, std::size_t bytes);
 
 }  // namespace fakes

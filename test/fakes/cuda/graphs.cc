@@ -1,4 +1,4 @@
-// Capture of a stream into a graph, and its replay.
+// Capturing a stream into a graph, and replaying it.
 #include "cuda/state.h"
 
 struct CUgraph_st {
@@ -15,12 +15,12 @@ constexpr unsigned kMaxCaptureMode = 2;
 
 template <typename Handle>
 CUresult Destroy(State& state, Handle* handle) {
-  const auto found = state.others.find(handle);
-  if (found == state.others.end() || found->second != Current()) {
-    Misuse("a graph is destroyed that is none of this device");
+  const auto found = state.handles.find(handle);
+  if (found == state.handles.end() || found->second != Current()) {
+    Misuse("a graph is destroyed that does not belong to this device");
     return Error(400);
   }
-  state.others.erase(found);
+  state.handles.erase(found);
   delete handle;
   return CUDA_SUCCESS;
 }
@@ -53,7 +53,7 @@ FAKE_CUDA_API cuStreamEndCapture(CUstream stream, CUgraph_st** graph) {
     if (was == Capture::kBroken) return Error(901);
     *graph = new CUgraph_st{std::move(found->captured)};
     found->captured.clear();
-    state.others[*graph] = Current();
+    state.handles[*graph] = Current();
     return CUDA_SUCCESS;
   });
 }
@@ -61,9 +61,9 @@ FAKE_CUDA_API cuStreamEndCapture(CUstream stream, CUgraph_st** graph) {
 FAKE_CUDA_API cuGraphInstantiateWithFlags(CUgraphExec_st** executable, CUgraph_st* graph,
                                           unsigned long long) {
   return Call("cuGraphInstantiateWithFlags", Needs::kContext, [&](State& state) {
-    if (!state.others.contains(graph)) return Error(400);
+    if (!state.handles.contains(graph)) return Error(400);
     *executable = new CUgraphExec_st{graph->nodes};
-    state.others[*executable] = Current();
+    state.handles[*executable] = Current();
     return CUDA_SUCCESS;
   });
 }
@@ -71,11 +71,11 @@ FAKE_CUDA_API cuGraphInstantiateWithFlags(CUgraphExec_st** executable, CUgraph_s
 FAKE_CUDA_API cuGraphLaunch(CUgraphExec_st* executable, CUstream stream) {
   return Call("cuGraphLaunch", Needs::kContext, [&](State& state) {
     CUstream found = FindStream(stream);
-    if (!found || !state.others.contains(executable)) return Error(400);
+    if (!found || !state.handles.contains(executable)) return Error(400);
     for (const Work& work : executable->nodes) {
-      // Checked when it was captured; since then the memory may have gone.
+      // Valid when it was captured, but may have been freed since then.
       for (const std::uint64_t address : work.touches) {
-        if (state.memory.contains(address) || state.others.contains(reinterpret_cast<const void*>(address)))
+        if (state.memory.contains(address) || state.handles.contains(reinterpret_cast<const void*>(address)))
           continue;
         Misuse("a graph is launched over memory or a module that is gone: " + work.what);
         return Error(1);

@@ -1,6 +1,6 @@
 #include "cuda/kernels.h"
 
-// What CUDA gives a kernel's source.
+// Keywords and variables that CUDA provides to a kernel's source.
 #define __global__
 #define __device__
 #define __forceinline__ inline
@@ -26,7 +26,7 @@ namespace {
 
 Index AsIndex(const Dims& dims) { return {dims[0], dims[1], dims[2]}; }
 
-// Every thread of the grid, one after the other.
+// Calls `visit` for every index below `end`, one after the other.
 template <typename Visit>
 void ForEach(const Index& end, Index& index, Visit visit) {
   for (index.z = 0; index.z < end.z; ++index.z)
@@ -38,8 +38,8 @@ template <typename Parameters, void (*kernel)(Parameters)>
 void Launch(const Dims& grid, const Dims& block, void** parameters) {
   gridDim = AsIndex(grid);
   blockDim = AsIndex(block);
-  const auto& given = *static_cast<const Parameters*>(parameters[0]);
-  ForEach(gridDim, blockIdx, [&] { ForEach(blockDim, threadIdx, [&] { kernel(given); }); });
+  const auto& first = *static_cast<const Parameters*>(parameters[0]);
+  ForEach(gridDim, blockIdx, [&] { ForEach(blockDim, threadIdx, [&] { kernel(first); }); });
 }
 
 template <typename Parameters, void (*kernel)(Parameters)>

@@ -1,4 +1,4 @@
-// Memory, its bounds and its owners; copies.
+// Memory with its bounds and owners, and copies.
 #include <cstdlib>
 #include <cstring>
 
@@ -24,7 +24,7 @@ CUresult Free(State& state, std::uint64_t address, bool pinned) {
   const auto found = state.memory.find(address);
   if (found == state.memory.end() || found->second.pinned != pinned) {
     Misuse(std::string(pinned ? "page-locked" : "device") +
-           " memory is freed that is not allocated: twice, or of somebody else");
+           " memory is freed that is not allocated: freed twice, or not by this library");
     return Error(1);
   }
   if (std::string what; IsPending(address, &what)) {
@@ -42,18 +42,18 @@ CUresult Free(State& state, std::uint64_t address, bool pinned) {
   return CUDA_SUCCESS;
 }
 
-bool IsOurs(CUdeviceptr address, std::size_t bytes) {
+bool IsAccessible(CUdeviceptr address, std::size_t bytes) {
   const auto* found = Find(address, bytes);
   return found && (found->second.pinned || found->second.context == Current());
 }
 
 std::uint64_t Address(const void* memory) { return reinterpret_cast<std::uint64_t>(memory); }
 
-// Both ends are checked; `to_device` and `from_device` must be memory of this device.
+// With `to_device` or `from_device`, that end must be accessible memory of the current device.
 CUresult Copy(const char* symbol, std::uint64_t to, bool to_device, std::uint64_t from, bool from_device,
               std::size_t bytes, CUstream stream) {
   if (bytes == 0) return CUDA_SUCCESS;
-  if ((to_device && !IsOurs(to, bytes)) || (from_device && !IsOurs(from, bytes))) return Error(1);
+  if ((to_device && !IsAccessible(to, bytes)) || (from_device && !IsAccessible(from, bytes))) return Error(1);
   return Enqueue(stream, symbol, {to, from}, [to, from, bytes] {
     std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
   });
@@ -65,7 +65,7 @@ struct Plane {
   bool device;
 };
 
-// Nothing when the memory is of no kind that we know, or out of bounds.
+// Nullopt when the kind of memory is unknown, or the plane is out of bounds.
 std::optional<Plane> PlaneOf(CUmemorytype type, const void* host, CUdeviceptr device, std::size_t x,
                              std::size_t y, std::size_t pitch, const CUDA_MEMCPY2D& copy) {
   if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE) return std::nullopt;
@@ -74,7 +74,7 @@ std::optional<Plane> PlaneOf(CUmemorytype type, const void* host, CUdeviceptr de
   const bool on_device = type == CU_MEMORYTYPE_DEVICE;
   const std::uint64_t start = (on_device ? device : Address(host)) + y * pitch + x;
   const std::size_t bytes = pitch * (copy.Height - 1) + copy.WidthInBytes;
-  if (on_device && !IsOurs(start, bytes)) return std::nullopt;
+  if (on_device && !IsAccessible(start, bytes)) return std::nullopt;
   return Plane{start, pitch, on_device};
 }
 
@@ -98,7 +98,7 @@ FAKE_CUDA_API cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
 
 FAKE_CUDA_API cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes) {
   return Call("cuMemAlloc_v2", Needs::kContext, [&](State&) {
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     if (bytes == 0) return Error(1);
     if (bytes > Current()->total_bytes - Current()->used_bytes) return Error(2);
     void* memory = Allocate(bytes, {bytes, Current(), false});
@@ -111,14 +111,14 @@ FAKE_CUDA_API cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes) {
 
 FAKE_CUDA_API cuMemFree_v2(CUdeviceptr address) {
   return Call("cuMemFree_v2", Needs::kContext, [&](State& state) {
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     return Free(state, address, false);
   });
 }
 
 FAKE_CUDA_API cuMemHostAlloc(void** address, std::size_t bytes, unsigned flags) {
   return Call("cuMemHostAlloc", Needs::kContext, [&](State&) {
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     if (bytes == 0 || flags > kHostFlags) return Error(1);
     *address = Allocate(bytes, {bytes, Current(), true});
     return *address ? CUDA_SUCCESS : Error(2);
@@ -127,7 +127,7 @@ FAKE_CUDA_API cuMemHostAlloc(void** address, std::size_t bytes, unsigned flags) 
 
 FAKE_CUDA_API cuMemFreeHost(void* address) {
   return Call("cuMemFreeHost", Needs::kContext, [&](State& state) {
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     return Free(state, Address(address), true);
   });
 }
@@ -170,7 +170,7 @@ FAKE_CUDA_API cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream stream) {
 FAKE_CUDA_API cuMemsetD8Async(CUdeviceptr address, unsigned char value, std::size_t bytes, CUstream stream) {
   return Call("cuMemsetD8Async", Needs::kContext, [&](State&) {
     if (bytes == 0) return CUDA_SUCCESS;
-    if (!IsOurs(address, bytes)) return Error(1);
+    if (!IsAccessible(address, bytes)) return Error(1);
     return Enqueue(stream, "cuMemsetD8Async", {address},
                    [address, value, bytes] { std::memset(reinterpret_cast<void*>(address), value, bytes); });
   });

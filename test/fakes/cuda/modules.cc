@@ -1,4 +1,4 @@
-// Modules: PTX is read for its version, its target and its entries; what an entry does comes from the host
+// Modules and kernel launches. PTX is parsed for its version, target and entries; a kernel runs as the host
 // build of its source.
 #include <algorithm>
 #include <cctype>
@@ -29,10 +29,10 @@ constexpr unsigned kMaxThreads = 1024;
 constexpr unsigned kMaxGridYz = 65535;
 constexpr std::size_t kMaxParameterBytes = 4096;
 
-// Words; comments are left out, and brackets, commas and semicolons are words of their own.
+// Splits PTX into words without comments. Brackets, commas and semicolons are words of their own.
 std::vector<std::string> Words(std::string_view ptx) {
   std::vector<std::string> words;
-  bool open = false;  // the last word goes on
+  bool open = false;  // the last word is not complete
   for (std::size_t i = 0; i < ptx.size(); ++i) {
     if (ptx.substr(i, 2) == "//") i = std::min(ptx.find('\n', i), ptx.size() - 1);
     const char letter = ptx[i];
@@ -49,7 +49,7 @@ std::vector<std::string> Words(std::string_view ptx) {
   return words;
 }
 
-// What follows the word; empty when it is not there.
+// The word after `word`, or "".
 std::string After(const std::vector<std::string>& words, std::string_view word) {
   const auto found = std::find(words.begin(), words.end(), word);
   return found == words.end() || found + 1 == words.end() ? "" : *(found + 1);
@@ -61,7 +61,7 @@ int Number(std::string_view text) {
   return value;
 }
 
-// Entries with the sizes of their parameters: ".param .align 8 .b8 name[16]" and ".param .u64 name".
+// The entries and their parameter sizes, declared as ".param .align 8 .b8 name[16]" or ".param .u64 name".
 std::map<std::string, CUfunc_st, std::less<>> ReadEntries(const std::vector<std::string>& words) {
   std::map<std::string, CUfunc_st, std::less<>> functions;
   for (auto word = words.begin(); word != words.end(); ++word) {
@@ -88,7 +88,7 @@ void Explain(unsigned options, const CUjit_option* names, void** values, const s
   if (log && bytes > 0) std::snprintf(log, bytes, "%s", text.c_str());
 }
 
-// PTX 7.x came with CUDA 11, 8.x with 12, 9.x with 13; their minor numbers nearly agree.
+// PTX 7.x belongs to CUDA 11, 8.x to 12, 9.x to 13; the minor numbers nearly agree.
 bool TooNew(int major, int minor) {
   const int version = DriverVersion();
   const int newest_major = version / 1000 - 4;
@@ -111,7 +111,7 @@ CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
   }
   if (Number(target.substr(3)) > Current()->major * 10 + Current()->minor) return Error(209);
   *module = new CUmod_st{ptx, ReadEntries(words)};
-  TheState().others[*module] = Current();
+  TheState().handles[*module] = Current();
   for (auto& [name, function] : (*module)->functions) {
     function.module = *module;
     for (const HostKernel& kernel : HostKernels())
@@ -124,7 +124,7 @@ CUresult Load(CUmodule* module, const std::string& ptx, std::string* why) {
 
 std::uint64_t HandleAddress(CUmodule module) { return reinterpret_cast<std::uint64_t>(module); }
 
-// Every address in the parameters that is ours: what the kernel may touch.
+// The allocations that the kernel may touch: those that any address in its parameters points into.
 std::set<std::uint64_t> Touches(const std::vector<std::vector<std::byte>>& parameters) {
   std::set<std::uint64_t> touches;
   for (const auto& parameter : parameters) {
@@ -142,7 +142,7 @@ std::set<std::uint64_t> Touches(const std::vector<std::vector<std::byte>>& param
 FAKE_CUDA_API cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned options, CUjit_option* names,
                                  void** values) {
   return Call("cuModuleLoadDataEx", Needs::kContext, [&](State&) {
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     std::string why;
     const CUresult result = Load(module, static_cast<const char*>(image), &why);
     if (result != CUDA_SUCCESS) Explain(options, names, values, why);
@@ -152,10 +152,10 @@ FAKE_CUDA_API cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned o
 
 FAKE_CUDA_API cuModuleUnload(CUmodule module) {
   return Call("cuModuleUnload", Needs::kContext, [&](State& state) {
-    if (!state.others.contains(module)) return Error(400);
+    if (!state.handles.contains(module)) return Error(400);
     if (std::string what; IsPending(HandleAddress(module), &what))
       Misuse("a module is unloaded while its kernel is pending: " + what);
-    state.others.erase(module);
+    state.handles.erase(module);
     delete module;
     return CUDA_SUCCESS;
   });
@@ -163,7 +163,7 @@ FAKE_CUDA_API cuModuleUnload(CUmodule module) {
 
 FAKE_CUDA_API cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
   return Call("cuModuleGetFunction", Needs::kContext, [&](State& state) {
-    if (!state.others.contains(module)) return Error(400);
+    if (!state.handles.contains(module)) return Error(400);
     const auto found = module->functions.find(name);
     if (found == module->functions.end() || !found->second.kernel) return Error(500);
     *function = &found->second;
@@ -175,8 +175,8 @@ FAKE_CUDA_API cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid
                              unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                              CUstream stream, void** parameters, void** extra) {
   return Call("cuLaunchKernel", Needs::kContext, [&](State& state) {
-    const auto module = state.others.find(function->module);
-    if (module == state.others.end() || module->second != Current()) return Error(400);
+    const auto module = state.handles.find(function->module);
+    if (module == state.handles.end() || module->second != Current()) return Error(400);
     const Dims grid{grid_x, grid_y, grid_z};
     const Dims block{block_x, block_y, block_z};
     const auto is_zero = [](unsigned size) { return size == 0; };

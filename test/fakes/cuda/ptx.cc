@@ -21,14 +21,14 @@ struct Type {
 };
 
 struct Operand {
-  int slot = -1;            // of a register, else:
-  std::uint64_t value = 0;  // an immediate, or what is added to the register of an address
+  int slot = -1;            // of a register; -1 for an immediate
+  std::uint64_t value = 0;  // the immediate, or the offset that an address adds to its register
 };
 
 struct Machine;
 struct Instruction {
   std::string name;
-  std::vector<std::string> parts;  // of the name
+  std::vector<std::string> parts;  // of the name, e.g. "mul", "wide", "s32"
   Type type;
   int guard = -1;
   bool guard_is_negated = false;
@@ -50,7 +50,7 @@ Type TypeOf(std::string_view text) {
   return type;
 }
 
-// As a number of 64 bits.
+// Extends a value of this type to 64 bits.
 std::uint64_t Extend(std::uint64_t value, Type type) {
   if (type.bits == 64) return value;
   const std::uint64_t mask = (std::uint64_t{1} << type.bits) - 1;
@@ -119,7 +119,7 @@ void Convert(Machine& machine, const Instruction& i) {
   Write(machine, i, std::bit_cast<std::uint32_t>(static_cast<float>(value)), to);
 }
 
-// ld.v2 {a, b}, [c] has the operands a, b, c.
+// `ld.v2 {a, b}, [c]` has the operands a, b, c.
 void Load(Machine& machine, const Instruction& i) {
   const auto* from = reinterpret_cast<const std::byte*>(Read(machine, i.operands.back()));
   const std::size_t bytes = i.type.bits / 8;
@@ -172,7 +172,7 @@ const std::map<std::string, void (*)(Machine&, const Instruction&), std::less<>>
   return table;
 }
 
-// The first registers are those that the hardware sets, and the address of the parameters.
+// The first slots hold the special registers and the address of the parameters.
 constexpr std::array kSpecial = {"%tid.x",   "%tid.y",   "%tid.z",   "%ntid.x",   "%ntid.y",   "%ntid.z",
                                  "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z"};
 constexpr int kParameters = kSpecial.size();
@@ -212,7 +212,7 @@ class Program {
 
  private:
   void Add(std::string statement) {
-    if (statement.starts_with('.')) return;  // declares registers
+    if (statement.starts_with('.')) return;  // a declaration of registers
     Instruction i;
     if (statement.starts_with('@')) {
       const std::size_t end = statement.find(' ');
@@ -251,7 +251,7 @@ class Program {
     return slots_.try_emplace(name, static_cast<int>(slots_.size())).first->second;
   }
 
-  // A register, a parameter, a number, or one of the first two "+" a number.
+  // A number, or a register or parameter with an optional "+<number>".
   Operand OperandOf(const std::string& text) {
     if (text.starts_with("0f")) return {-1, std::stoull(text.substr(2), nullptr, 16)};
     if (std::isdigit(static_cast<unsigned char>(text[0])) || text[0] == '-')

@@ -1,5 +1,5 @@
-// Runs the PTX itself, an instruction at a time: slow, and proof that what is committed computes what its
-// source says. Knows the instructions that our kernels have.
+// Interprets PTX, which proves that the committed preprocess.ptx computes what its source does. Slow.
+// Supports the instructions that our kernels use.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace fakes {
 
-// Every thread of the grid, one after the other. `parameters` are the entry's one parameter. What is not
-// known ends in misuse.
+// Runs every thread of the grid, one after the other. `parameters` points to the entry's only parameter. An
+// unknown instruction is misuse.
 void Interpret(std::string_view ptx, std::string_view entry, const Dims& grid, const Dims& block,
                const void* parameters);
 

@@ -70,7 +70,7 @@ void WriteReport() {
 
 }  // namespace
 
-// Never freed: at exit other libraries may still call us.
+// Intentionally leaked: other libraries may still call the driver at exit.
 State& TheState() {
   static State* state = [] {
     std::atexit(WriteReport);
@@ -82,6 +82,11 @@ State& TheState() {
 Context*& Current() {
   thread_local Context* current = nullptr;
   return current;
+}
+
+bool& InHostFunction() {
+  thread_local bool inside = false;
+  return inside;
 }
 
 CUresult Error(int number) { return static_cast<CUresult>(number); }
@@ -104,7 +109,7 @@ void Misuse(const std::string& what) {
   const std::lock_guard lock(state.mutex);
   state.errors += what + "\n";
   if (std::getenv("COSMOS_FAKE_CUDA_KEEP_GOING")) return;
-  std::fprintf(stderr, "libcuda double: %s\n", what.c_str());
+  std::fprintf(stderr, "fake libcuda: %s\n", what.c_str());
   std::abort();
 }
 
@@ -138,7 +143,7 @@ std::size_t fake_cuda_pinned_bytes() {
 
 int fake_cuda_live_handles() {
   const std::lock_guard lock(TheState().mutex);
-  int count = static_cast<int>(TheState().events.size() + TheState().others.size());
+  int count = static_cast<int>(TheState().events.size() + TheState().handles.size());
   for (const CUstream stream : TheState().streams)
     if (!stream->destroyed && stream != stream->context->default_stream) ++count;
   return count;

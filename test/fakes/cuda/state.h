@@ -1,7 +1,8 @@
-// What the parts of the double of libcuda share. Everything is guarded by one lock.
+// Internals of the fake libcuda. One lock guards all state.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,7 +15,7 @@
 
 #include "cuda/fake_cuda.h"
 
-// The driver's handles, which its header leaves incomplete.
+// The driver's handle types, which its header leaves incomplete.
 
 // The primary context of a device.
 struct CUctx_st {
@@ -25,7 +26,7 @@ struct CUctx_st {
   std::size_t total_bytes = 0;
   std::size_t used_bytes = 0;
   bool retained = false;
-  int sticky = 0;  // the error that every call answers, once one has poisoned the context
+  int sticky = 0;  // the sticky error that every call returns; 0 if none
   CUstream default_stream = nullptr;
 };
 
@@ -35,11 +36,11 @@ using Context = CUctx_st;
 
 struct Work {
   std::string what;
-  std::set<std::uint64_t> touches;  // first addresses of allocations; the module of a kernel
+  std::set<std::uint64_t> touches;  // first addresses of allocations, and the module of a kernel
   std::function<void()> run;
 };
 
-// One cuEventRecord.
+// One call of cuEventRecord.
 struct Record {
   CUstream stream = nullptr;
   bool done = false;
@@ -47,8 +48,9 @@ struct Record {
 
 struct Item {
   Work work;
-  std::shared_ptr<Record> records;    // set: reaching it completes this record
-  std::shared_ptr<Record> waits_for;  // set: it cannot run before this record is done
+  std::shared_ptr<Record> records;    // if set, running the item completes this record
+  std::shared_ptr<Record> waits_for;  // if set, the item runs after this record is done
+  std::function<void()> host;         // the function of cuLaunchHostFunc
 };
 
 enum class Capture { kNone, kRunning, kBroken };
@@ -59,7 +61,7 @@ struct CUstream_st {
   fakes::Context* context = nullptr;
   std::deque<fakes::Item> items{};
   fakes::Capture capture = fakes::Capture::kNone;
-  unsigned capture_mode = 0;  // 0 forbids calls of every thread, 1 those of the thread that captures, 2 none
+  unsigned capture_mode = 0;  // forbids unsafe calls of 0: all threads, 1: the capturing thread, 2: none
   std::thread::id capture_thread{};
   std::vector<fakes::Work> captured{};
   bool destroyed = false;
@@ -81,49 +83,53 @@ struct Allocation {
 struct State {
   std::recursive_mutex mutex;
   bool initialised = false;
-  std::vector<std::unique_ptr<Context>> devices;  // those that are visible
+  std::vector<std::unique_ptr<Context>> devices;  // the visible ones
   std::map<std::uint64_t, Allocation> memory;     // by first address
-  std::set<CUstream> streams;                     // also destroyed ones with work left
+  std::set<CUstream> streams;                     // including destroyed ones that have queued work
   std::set<CUevent> events;
-  std::map<const void*, Context*> others;  // modules, graphs, executable graphs
+  std::map<const void*, Context*> handles;  // modules, graphs, executable graphs
   std::map<std::string, int, std::less<>> calls;
   std::string errors;
   std::string errors_copy;
 };
 
 State& TheState();
-Context*& Current();  // of this thread
+Context*& Current();     // the context that is current on this thread
+bool& InHostFunction();  // whether this thread runs a function of cuLaunchHostFunc
 int DriverVersion();
 
 std::optional<CUresult> TakeFault(std::string_view name, Context* context);
 CUresult Error(int number);
-std::string_view ErrorName(int number);  // empty: there is none
+std::string_view ErrorName(int number);  // "" for an unknown number
 
-// The allocation that holds [address, address + bytes), or null.
+// The allocation that contains [address, address + bytes), or null.
 const std::pair<const std::uint64_t, Allocation>* Find(std::uint64_t address, std::size_t bytes);
 
-// Null when the current context has no such stream.
+// The stream of the current context, its default stream for null; null if it has no such stream.
 CUstream FindStream(CUstream stream);
-// Does what a call does that is not allowed while a stream is captured: 900, and the capture is broken.
-// Nothing when this thread may call.
-std::optional<CUresult> RefuseInCapture();
-// Puts work on the stream, or into its capture.
+// For calls that are unsafe during a capture. Breaks every capture that forbids them on this thread and
+// returns the error 900; returns nullopt if there is none.
+std::optional<CUresult> RejectInCapture();
+// Queues work on the stream, or adds it to its capture.
 CUresult Push(CUstream stream, Work work);
-// Runs everything on the stream. The error that it met, if any.
+// Runs all work of the stream and returns the context's sticky error, if any.
 CUresult Drain(CUstream stream);
-// Runs up to and with the work that touches the allocation; whether there was any.
+// Whether queued work touches the allocation; `what` then names that work.
 bool IsPending(std::uint64_t allocation, std::string* what);
+// Runs queued work until none touches the allocation.
 void RunUntilUnused(std::uint64_t allocation);
 
 enum class Needs { kNothing, kDriver, kContext };
 
-// A call of the driver: faults, what it needs, then its body. `on_fault` runs before a fault is answered.
+// A call of the driver: injects faults, checks what the call needs, then runs its body. `on_fault` runs
+// before an injected fault is returned.
 template <typename Body, typename OnFault = void (*)()>
 CUresult Call(
     const char* symbol, Needs needs, Body body, OnFault on_fault = [] {}) {
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   ++state.calls.try_emplace(symbol, 0).first->second;
+  if (InHostFunction()) Misuse(std::string("a host function calls ") + symbol);
   if (const auto fault = TakeFault(symbol, needs == Needs::kContext ? Current() : nullptr)) {
     on_fault();
     return *fault;

@@ -1,12 +1,14 @@
-// Streams that run when something waits for them, and events.
+// Streams, whose work runs only when something waits for it, and events.
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 
 #include "cuda/state.h"
 
 namespace fakes {
 namespace {
 
-// Runs one piece of work that `stream` needs next: its own, or that of the stream that it waits for.
+// Runs the next piece of work of `stream`, or of the stream that it waits for.
 void Step(CUstream stream) {
   Item& first = stream->items.front();
   if (first.waits_for && !first.waits_for->done) {
@@ -17,6 +19,12 @@ void Step(CUstream stream) {
   stream->items.pop_front();
   if (item.work.run && stream->context->sticky == 0) {
     if (!TakeFault("run:" + item.work.what, stream->context)) item.work.run();
+  }
+  // The driver does not call it once the context has failed.
+  if (item.host && stream->context->sticky == 0) {
+    InHostFunction() = true;
+    item.host();
+    InHostFunction() = false;
   }
   if (item.records) item.records->done = true;
   if (stream->destroyed && stream->items.empty()) {
@@ -31,7 +39,7 @@ CUevent FindEvent(CUevent event) {
   return TheState().events.contains(event) && event->context == Current() ? event : nullptr;
 }
 
-// What was queued comes to nothing: a wait that fails tells that earlier work failed, not that it goes on.
+// Drops queued work: a wait that fails reports that earlier work has failed, so it does not go on.
 void Abandon(CUstream stream) {
   if (!stream) return;
   for (const Item& item : stream->items)
@@ -39,17 +47,41 @@ void Abandon(CUstream stream) {
   stream->items.clear();
 }
 
-void AbandonUntil(CUevent event) {
+void AbandonStreamOf(CUevent event) {
   if (Current() && FindEvent(event) && event->last && !event->last->done) Abandon(event->last->stream);
 }
 
-// For calls that no thread may make on a stream while it is captured.
-CUresult RefuseCaptured(CUstream stream) {
+bool HasHostFunction(const CUstream stream) {
+  return std::ranges::any_of(stream->items, [](const Item& item) { return item.host != nullptr; });
+}
+
+// A device that proceeds by itself as far as a host function waits for it. Its thread is never joined: it
+// lives as long as the process.
+void RunDevice(std::condition_variable_any& launched) {
+  std::unique_lock lock(TheState().mutex);
+  for (;;) {
+    const std::vector<CUstream> streams(TheState().streams.begin(), TheState().streams.end());
+    bool waited_for = false;
+    for (CUstream stream : streams) {
+      if (!TheState().streams.contains(stream) || !HasHostFunction(stream)) continue;
+      waited_for = true;
+      Step(stream);
+    }
+    if (waited_for) {
+      launched.wait_for(lock, std::chrono::microseconds(100));
+    } else {
+      launched.wait(lock);
+    }
+  }
+}
+
+// For calls that are forbidden on a stream that is being captured, whatever the thread.
+CUresult BreakCapture(CUstream stream) {
   stream->capture = Capture::kBroken;
   return Error(900);
 }
 
-CUresult StickyOf(const Context* context) { return Error(context->sticky); }
+CUresult StickyError(const Context* context) { return Error(context->sticky); }
 
 }  // namespace
 
@@ -65,16 +97,16 @@ bool IsCapturing(CUstream stream) {
   return found && found->capture != Capture::kNone;
 }
 
-std::optional<CUresult> RefuseInCapture() {
-  std::optional<CUresult> refused;
+std::optional<CUresult> RejectInCapture() {
+  std::optional<CUresult> rejected;
   for (CUstream stream : TheState().streams) {
     if (stream->context != Current() || stream->capture == Capture::kNone) continue;
     const bool forbidden =
         stream->capture_mode == 0 ||
         (stream->capture_mode == 1 && stream->capture_thread == std::this_thread::get_id());
-    if (forbidden) refused = RefuseCaptured(stream);
+    if (forbidden) rejected = BreakCapture(stream);
   }
-  return refused;
+  return rejected;
 }
 
 CUresult Push(CUstream stream, Work work) {
@@ -82,7 +114,7 @@ CUresult Push(CUstream stream, Work work) {
   if (stream->capture == Capture::kRunning) {
     stream->captured.push_back(std::move(work));
   } else {
-    stream->items.push_back({std::move(work), nullptr, nullptr});
+    stream->items.push_back({std::move(work), nullptr, nullptr, nullptr});
   }
   return CUDA_SUCCESS;
 }
@@ -91,7 +123,7 @@ CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> t
                  std::function<void()> run) {
   const std::lock_guard lock(TheState().mutex);
   if (!Current()) return Error(201);
-  if (Current()->sticky != 0) return StickyOf(Current());
+  if (Current()->sticky != 0) return StickyError(Current());
   stream = FindStream(stream);
   if (!stream) return Error(400);
   Work work{std::move(what), {}, std::move(run)};
@@ -102,7 +134,7 @@ CUresult Enqueue(CUstream stream, std::string what, std::vector<std::uint64_t> t
 
 CUresult Drain(CUstream stream) {
   while (!stream->items.empty()) Step(stream);
-  return StickyOf(stream->context);
+  return StickyError(stream->context);
 }
 
 bool IsPending(std::uint64_t allocation, std::string* what) {
@@ -114,6 +146,17 @@ bool IsPending(std::uint64_t allocation, std::string* what) {
     }
   }
   return false;
+}
+
+bool IsPendingElsewhere(CUdeviceptr address, CUstream stream) {
+  const std::lock_guard lock(TheState().mutex);
+  const auto* allocation = Find(address, 1);
+  if (!allocation) return false;
+  return std::ranges::any_of(TheState().streams, [&](const CUstream other) {
+    return other != FindStream(stream) && std::ranges::any_of(other->items, [&](const Item& item) {
+             return Contains(item, allocation->first);
+           });
+  });
 }
 
 void RunUntilUnused(std::uint64_t allocation) {
@@ -135,11 +178,11 @@ FAKE_CUDA_API cuStreamCreate(CUstream* stream, unsigned flags) {
   });
 }
 
-// As the driver: the handle is gone, its work is not.
+// Like the driver, destroys the handle but still runs queued work.
 FAKE_CUDA_API cuStreamDestroy_v2(CUstream stream) {
   return Call("cuStreamDestroy_v2", Needs::kContext, [&](State& state) {
     if (!stream || !FindStream(stream)) {
-      Misuse("a stream is destroyed that is none of this device");
+      Misuse("a stream is destroyed that does not belong to this device");
       return Error(400);
     }
     stream->destroyed = true;
@@ -156,7 +199,7 @@ FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
   const auto synchronize = [&](State&) {
     CUstream found = FindStream(stream);
     if (!found) return Error(400);
-    if (found->capture != Capture::kNone) return RefuseCaptured(found);
+    if (found->capture != Capture::kNone) return BreakCapture(found);
     return Drain(found);
   };
   return Call("cuStreamSynchronize", Needs::kContext, synchronize, [&] {
@@ -164,15 +207,33 @@ FAKE_CUDA_API cuStreamSynchronize(CUstream stream) {
   });
 }
 
+FAKE_CUDA_API cuLaunchHostFunc(CUstream stream, void (*function)(void*), void* data) {
+  static std::condition_variable_any& launched = []() -> std::condition_variable_any& {
+    auto* condition = new std::condition_variable_any;
+    std::thread([condition] { RunDevice(*condition); }).detach();
+    return *condition;
+  }();
+  return Call("cuLaunchHostFunc", Needs::kContext, [&](State&) {
+    CUstream found = FindStream(stream);
+    if (!found) return Error(400);
+    if (function == nullptr) return Error(1);
+    if (found->capture != Capture::kNone)
+      return BreakCapture(found);  // a node of the graph, which is not modelled
+    found->items.push_back({{"cuLaunchHostFunc", {}, {}}, nullptr, nullptr, [=] { function(data); }});
+    launched.notify_one();
+    return CUDA_SUCCESS;
+  });
+}
+
 FAKE_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
   return Call("cuStreamWaitEvent", Needs::kContext, [&](State& state) {
     CUstream found = FindStream(stream);
-    // An event of another device may be waited for.
+    // The event may belong to another device.
     if (!found || !state.events.contains(event)) return Error(400);
     if (flags != 0) return Error(1);
-    if (found->capture != Capture::kNone) return RefuseCaptured(found);
+    if (found->capture != Capture::kNone) return BreakCapture(found);
     if (event->last && !event->last->done)
-      found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last});
+      found->items.push_back({{"cuStreamWaitEvent", {}, {}}, nullptr, event->last, nullptr});
     return CUDA_SUCCESS;
   });
 }
@@ -189,7 +250,7 @@ FAKE_CUDA_API cuEventCreate(CUevent* event, unsigned flags) {
 FAKE_CUDA_API cuEventDestroy_v2(CUevent event) {
   return Call("cuEventDestroy_v2", Needs::kContext, [&](State& state) {
     if (!FindEvent(event)) {
-      Misuse("an event is destroyed that is none of this device");
+      Misuse("an event is destroyed that does not belong to this device");
       return Error(400);
     }
     state.events.erase(event);
@@ -203,9 +264,9 @@ FAKE_CUDA_API cuEventRecord(CUevent event, CUstream stream) {
     CUstream found = FindStream(stream);
     if (!found || !FindEvent(event)) return Error(400);
     if (found->capture == Capture::kBroken) return Error(901);
-    if (found->capture == Capture::kRunning) return CUDA_SUCCESS;  // a node without effect
+    if (found->capture == Capture::kRunning) return CUDA_SUCCESS;  // records a node without effect
     event->last = std::make_shared<Record>(Record{found, false});
-    found->items.push_back({{"cuEventRecord", {}, {}}, event->last, nullptr});
+    found->items.push_back({{"cuEventRecord", {}, {}}, event->last, nullptr, nullptr});
     return CUDA_SUCCESS;
   });
 }
@@ -215,19 +276,19 @@ FAKE_CUDA_API cuEventQuery(CUevent event) {
     if (!FindEvent(event)) return Error(400);
     if (!event->last || event->last->done) return CUDA_SUCCESS;
     Step(event->last->stream);
-    return Current()->sticky != 0 ? StickyOf(Current()) : CUDA_ERROR_NOT_READY;
+    return Current()->sticky != 0 ? StickyError(Current()) : CUDA_ERROR_NOT_READY;
   };
-  return Call("cuEventQuery", Needs::kContext, query, [&] { AbandonUntil(event); });
+  return Call("cuEventQuery", Needs::kContext, query, [&] { AbandonStreamOf(event); });
 }
 
 FAKE_CUDA_API cuEventSynchronize(CUevent event) {
   const auto synchronize = [&](State&) {
     if (!FindEvent(event)) return Error(400);
-    if (const auto refused = RefuseInCapture()) return *refused;
+    if (const auto rejected = RejectInCapture()) return *rejected;
     while (event->last && !event->last->done) Step(event->last->stream);
-    return StickyOf(Current());
+    return StickyError(Current());
   };
-  return Call("cuEventSynchronize", Needs::kContext, synchronize, [&] { AbandonUntil(event); });
+  return Call("cuEventSynchronize", Needs::kContext, synchronize, [&] { AbandonStreamOf(event); });
 }
 
 }  // namespace fakes

@@ -1,10 +1,10 @@
-// What the parser must know of packets beyond what libavcodec tells.
+// Facts about packets that the parser needs and libavcodec does not report.
 #include "nvcuvid/state.h"
 
 namespace fakes {
 namespace {
 
-// Calls `visit` with the position of the start code and of the byte after it.
+// Calls `visit` with the position of each start code and of the byte after it.
 template <typename Visit>
 void ForEachUnit(Bytes data, Visit visit) {
   for (std::size_t i = 0; i + 3 < data.size(); ++i) {
@@ -86,8 +86,8 @@ bool IsReference(AVCodecID codec, Bytes data) {
 std::vector<Bytes> SplitPictures(AVCodecID codec, Bytes data) {
   if (codec == AV_CODEC_ID_VP9) return SplitSuperframe(data);
   if (codec != AV_CODEC_ID_H264) return {data};
-  // A slice whose first macroblock is the picture's first begins a frame or a field; what is between the
-  // slices before it and it belongs to it.
+  // A slice that begins with the picture's first macroblock begins a frame or field. Units between it and the
+  // slices before it belong to it.
   std::vector<std::size_t> starts = {0};
   std::size_t after_slices = 0;
   bool in_picture = false;

@@ -1,4 +1,4 @@
-// What the double can decode.
+// What the fake can decode.
 #include <cstdlib>
 #include <sstream>
 #include <string>

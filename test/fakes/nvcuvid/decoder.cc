@@ -1,4 +1,4 @@
-// NVDEC's decoder, played by another decoder of libavcodec's that sees only the pictures it is handed.
+// The decoder, implemented with a libavcodec decoder that sees only the pictures that it is given.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -14,15 +14,15 @@ namespace fakes {
 namespace {
 
 constexpr std::uint8_t kPoison = 0xDB;
-constexpr std::uint8_t kPadding = 0x77;  // what lies beside the picture in its surface
+constexpr std::uint8_t kPadding = 0x77;  // beside the picture in its surface
 
 using FramePtr = std::shared_ptr<AVFrame>;
 
 struct Picture {
-  FramePtr frame;  // decoded into; null: nothing
+  FramePtr frame;  // null if nothing was decoded
   unsigned serial = 0;
   int status = cuvidDecodeStatus_Invalid;
-  bool asked = false;  // the first answer to a question for its status is that it is in progress
+  bool asked = false;  // the first query of its status returns "in progress"
 };
 
 struct Output {
@@ -50,7 +50,8 @@ Layout LayoutOf(const CUVIDDECODECREATEINFO& info) {
   return layout;
 }
 
-// One plane of a frame into a surface, where samples are `step` apart; those of more than 8 bits move up.
+// Copies one plane of a frame into a surface, with `step` samples from one to the next. Samples of more than
+// 8 bits are shifted to the upper bits.
 void WritePlane(const AVFrame& frame, int component, std::uint8_t* to, const Layout& layout, int step,
                 int offset, int columns, int rows) {
   const AVPixFmtDescriptor* pixels = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
@@ -107,7 +108,7 @@ CUresult CheckInfo(const CUVIDDECODECREATEINFO& info) {
       bad(info.target_rect, info.ulTargetWidth, info.ulTargetHeight))
     return Error(1);
   if (info.DeinterlaceMode != cudaVideoDeinterlaceMode_Weave) Misuse("a decoder deinterlaces");
-  // The double does not scale.
+  // The fake does not scale.
   if (info.ulTargetWidth != info.ulWidth || info.ulTargetHeight != info.ulHeight) return Error(801);
   return CUDA_SUCCESS;
 }
@@ -134,7 +135,7 @@ class Decoder {
   CUcontext context() const { return context_; }
 
   CUresult Allocate() {
-    // A token for the surfaces that pictures are decoded into: the double needs no more.
+    // Stands for the surfaces that pictures are decoded into, which the fake does not use.
     constexpr std::size_t kToken = 4096;
     if (const CUresult error = cuMemAlloc_v2(&surfaces_, kToken * info_.ulNumDecodeSurfaces);
         error != CUDA_SUCCESS)
@@ -168,7 +169,7 @@ class Decoder {
   }
 
   CUresult Decode(const CUVIDPICPARAMS& picture) {
-    const auto& hidden = picture.Reserved;
+    const auto& reserved = picture.Reserved;
     if (picture.CurrPicIdx < 0 || picture.CurrPicIdx >= static_cast<int>(info_.ulNumDecodeSurfaces))
       return Error(1);
     if (static_cast<unsigned>(picture.PicWidthInMbs) != (info_.ulWidth + 15) / 16 ||
@@ -176,16 +177,16 @@ class Decoder {
       Misuse("a picture is decoded by a decoder of another size");
       return Error(1);
     }
-    if (hidden[kStream] != stream_) Begin(hidden[kStream]);
+    if (reserved[kStream] != stream_) Begin(reserved[kStream]);
     if (!codec_) return Error(801);
     if (!picture.second_field) {
-      if (hidden[kReferencesBefore] != references_) Misuse("a picture is decoded whose reference was not");
+      if (reserved[kReferencesBefore] != references_) Misuse("a picture is decoded whose reference was not");
       if (picture.ref_pic_flag) ++references_;
       pictures_[picture.CurrPicIdx] = {};
       ++TheCounters().decoded;
     }
     Picture& current = pictures_[picture.CurrPicIdx];
-    current.serial = hidden[kSerial];
+    current.serial = reserved[kSerial];
     filling_ = &current;
     internal_ = nullptr;
     AVPacket* packet = av_packet_alloc();
@@ -232,10 +233,10 @@ class Decoder {
       Misuse("more surfaces are mapped than the decoder was made for");
       return Error(1);
     }
-    found->second.asked = true;  // mapping waits until it is decoded
+    found->second.asked = true;  // mapping waits until the picture is decoded
     const std::uint64_t use = ++free->use;
     Output* output = &*free;
-    // Post-processing is work on the stream that was named.
+    // Post-processing runs on the caller's stream.
     const CUresult queued =
         Enqueue(processing.output_stream, "cuvidMapVideoFrame64", {output->memory},
                 [frame = found->second.frame, info = info_, output, use] {
@@ -257,7 +258,7 @@ class Decoder {
     for (Output& output : outputs_) {
       if (output.memory != address || output.use % 2 == 0) continue;
       ++output.use;
-      // At once: a copy that has not run yet copies this.
+      // Overwritten at once, so that a copy which has not run yet copies garbage.
       std::memset(reinterpret_cast<void*>(output.memory), kPoison, LayoutOf(info_).bytes());
       --TheCounters().mapped;
       return CUDA_SUCCESS;
@@ -288,7 +289,7 @@ class Decoder {
       auto& decoder = *static_cast<Decoder*>(self->opaque);
       const int error = avcodec_default_get_buffer2(self, frame, flags);
       if (error < 0 || !decoder.filling_) return error;
-      // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
+      // libavcodec allocates stand-ins for missing pictures before the picture itself, for HEVC after it.
       if (decoder.info_.CodecType == cudaVideoCodec_HEVC && decoder.internal_) return 0;
       decoder.filling_->frame = FramePtr(av_frame_clone(frame), [](AVFrame* last) { av_frame_free(&last); });
       decoder.internal_ = frame;
@@ -305,15 +306,16 @@ class Decoder {
   unsigned references_ = 0;
   std::map<int, Picture> pictures_;  // by surface
   Picture* filling_ = nullptr;
-  const AVFrame* internal_ = nullptr;  // libavcodec's own
+  const AVFrame* internal_ = nullptr;  // owned by libavcodec
 };
 
 std::mutex mutex;
 std::set<Decoder*> decoders;
 
-// A call on a decoder. Two threads in one decoder would be misuse that the sanitizer of threads finds.
+// Calls `body` with the decoder of a handle. Concurrent use of one decoder is a race, which ThreadSanitizer
+// reports.
 template <typename Body>
-CUresult With(const char* symbol, CUvideodecoder handle, Body body) {
+CUresult WithDecoder(const char* symbol, CUvideodecoder handle, Body body) {
   CUcontext current = nullptr;
   if (const CUresult refused = Enter(symbol, &current); refused != CUDA_SUCCESS) return refused;
   auto* decoder = static_cast<Decoder*>(handle);
@@ -347,40 +349,41 @@ FAKE_NVCUVID_API cuvidCreateDecoder(CUvideodecoder* created, CUVIDDECODECREATEIN
 
 FAKE_NVCUVID_API cuvidDestroyDecoder(CUvideodecoder handle) {
   CUresult injected = CUDA_SUCCESS;
-  const CUresult result = With("cuvidDestroyDecoder", handle, [](Decoder&) { return CUDA_SUCCESS; });
-  if (result != CUDA_SUCCESS) injected = result;  // a driver that reports an error has let go all the same
+  const CUresult result = WithDecoder("cuvidDestroyDecoder", handle, [](Decoder&) { return CUDA_SUCCESS; });
+  if (result != CUDA_SUCCESS) injected = result;  // a call that reports an error still destroys the decoder
   const std::lock_guard lock(mutex);
   if (decoders.erase(static_cast<Decoder*>(handle)) > 0) delete static_cast<Decoder*>(handle);
   return injected;
 }
 
 FAKE_NVCUVID_API cuvidDecodePicture(CUvideodecoder handle, CUVIDPICPARAMS* picture) {
-  return With("cuvidDecodePicture", handle, [&](Decoder& decoder) { return decoder.Decode(*picture); });
+  return WithDecoder("cuvidDecodePicture", handle,
+                     [&](Decoder& decoder) { return decoder.Decode(*picture); });
 }
 
 FAKE_NVCUVID_API cuvidGetDecodeStatus(CUvideodecoder handle, int index, CUVIDGETDECODESTATUS* status) {
-  return With("cuvidGetDecodeStatus", handle,
-              [&](Decoder& decoder) { return decoder.Status(index, status); });
+  return WithDecoder("cuvidGetDecodeStatus", handle,
+                     [&](Decoder& decoder) { return decoder.Status(index, status); });
 }
 
 FAKE_NVCUVID_API cuvidReconfigureDecoder(CUvideodecoder handle, CUVIDRECONFIGUREDECODERINFO* info) {
-  return With("cuvidReconfigureDecoder", handle,
-              [&](Decoder& decoder) { return decoder.Reconfigure(*info); });
+  return WithDecoder("cuvidReconfigureDecoder", handle,
+                     [&](Decoder& decoder) { return decoder.Reconfigure(*info); });
 }
 
 FAKE_NVCUVID_API cuvidMapVideoFrame64(CUvideodecoder handle, int index, unsigned long long* address,
                                       unsigned* pitch, CUVIDPROCPARAMS* processing) {
-  return With("cuvidMapVideoFrame64", handle,
-              [&](Decoder& decoder) { return decoder.Map(index, address, pitch, *processing); });
+  return WithDecoder("cuvidMapVideoFrame64", handle,
+                     [&](Decoder& decoder) { return decoder.Map(index, address, pitch, *processing); });
 }
 
 FAKE_NVCUVID_API cuvidUnmapVideoFrame64(CUvideodecoder handle, unsigned long long address) {
-  // A call that reports an error has let go all the same.
+  // A call that reports an error still unmaps the surface.
   if (const auto fault = Fault("cuvidUnmapVideoFrame64")) {
     static_cast<Decoder*>(handle)->Unmap(address);
     return Error(*fault);
   }
-  return With("unmap", handle, [&](Decoder& decoder) { return decoder.Unmap(address); });
+  return WithDecoder("unmap", handle, [&](Decoder& decoder) { return decoder.Unmap(address); });
 }
 
 }  // namespace fakes

@@ -1,18 +1,19 @@
-// What the double of libnvcuvid has beyond NVIDIA's interface: plain C functions that tests find with dlsym.
+// The fake libnvcuvid: what it has beyond NVIDIA's interface. Tests find the plain C functions with dlsym.
 //
-// Parser and decoder are two: the parser reads packets with a libavcodec of its own and calls back as
-// NVIDIA's does; the decoder sees only the pictures that it is handed. So a picture that is not decoded is
-// missing, and whatever refers to one is misuse.
+// Rules of the real library that it enforces: streams and sizes lie within the card's capabilities; a decoder
+// has a fixed number of surfaces; references are decoded first; surfaces are unmapped before a decoder is
+// destroyed or reconfigured; post-processing is work on the caller's stream.
 //
-// Misuse goes to fakes::Misuse of the double of libcuda.
+// Parser and decoder are separate, like NVIDIA's. The parser reads packets with its own libavcodec decoder
+// and calls back in NVIDIA's order; the decoder sees only the pictures that it is given. A picture that is
+// not decoded is missing, and decoding one that refers to it is misuse (fake_cuda.h).
 //
 // Environment, read at every call:
-//   COSMOS_FAKE_NVDEC_CAPS         "h264:420:8 hevc:420:10 …"; by default what Hopper decodes
-//   COSMOS_FAKE_NVDEC_ENGINES      7
-//   COSMOS_FAKE_NVDEC_LATE_PARSER  1: CUVID_PKT_ENDOFPICTURE is not understood
-//   COSMOS_FAKE_FAULTS             see ../faults.h: a function by its symbol, "status", the decode status of
-//   the
-//                                  n-th picture, or "timestamp", that of the n-th picture shown
+//   COSMOS_FAKE_NVDEC_CAPS         "h264:420:8 hevc:420:10 …"; default: what Hopper decodes
+//   COSMOS_FAKE_NVDEC_ENGINES      number of NVDEC engines, default 7
+//   COSMOS_FAKE_NVDEC_LATE_PARSER  1: the parser ignores CUVID_PKT_ENDOFPICTURE
+//   COSMOS_FAKE_FAULTS             see ../faults.h. Functions by symbol; "status": the decode status of
+//                                  the n-th picture; "timestamp": that of the n-th displayed picture
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@
 
 extern "C" {
 struct FakeNvcuvidCounts {
-  // Now:
+  // Current:
   int decoders;
   int parsers;
   int mapped;
@@ -30,7 +31,7 @@ struct FakeNvcuvidCounts {
   std::int64_t reconfigured;
   std::int64_t decoded;  // pictures
   std::int64_t maps;
-  std::int64_t caps;  // questions
+  std::int64_t caps;  // calls of cuvidGetDecoderCaps
 };
 FAKE_NVCUVID_EXPORT FakeNvcuvidCounts fake_nvcuvid_counts();
 FAKE_NVCUVID_EXPORT void fake_nvcuvid_reset();

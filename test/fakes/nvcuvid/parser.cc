@@ -1,5 +1,5 @@
-// NVIDIA's parser, played by a decoder of libavcodec's: what that does with its buffers tells in which order
-// pictures are decoded and shown, and which surfaces are free.
+// The parser, implemented with a libavcodec decoder: its use of buffers determines in which order pictures
+// are decoded and displayed, and which surfaces are free.
 #include <cstring>
 #include <map>
 #include <memory>
@@ -16,22 +16,22 @@ struct Surfaces {
   std::vector<bool> busy;
 };
 
-// The buffer of a picture of the parser's decoder: while it lives, its surface is in use.
-struct Held {
+// Attached to the buffer of a picture in the parser's decoder: the surface is busy while the buffer lives.
+struct SurfaceRef {
   std::shared_ptr<Surfaces> surfaces;
   int index = 0;
   AVBufferRef* buffer = nullptr;
 };
 
 void Release(void* opaque, std::uint8_t* /*data*/) {
-  auto* held = static_cast<Held*>(opaque);
-  held->surfaces->busy[static_cast<std::size_t>(held->index)] = false;
-  av_buffer_unref(&held->buffer);
-  delete held;
+  auto* reference = static_cast<SurfaceRef*>(opaque);
+  reference->surfaces->busy[static_cast<std::size_t>(reference->index)] = false;
+  av_buffer_unref(&reference->buffer);
+  delete reference;
 }
 
 int IndexOf(const AVFrame& frame) {
-  return static_cast<const Held*>(av_buffer_get_opaque(frame.buf[0]))->index;
+  return static_cast<const SurfaceRef*>(av_buffer_get_opaque(frame.buf[0]))->index;
 }
 
 std::atomic<unsigned> next_stream = 1;
@@ -50,7 +50,7 @@ class Parser {
 
   bool opened() const { return context_ != nullptr; }
 
-  // False: a callback failed.
+  // Returns false if a callback failed.
   bool Parse(const CUVIDSOURCEDATAPACKET& packet) {
     const char* late = std::getenv("COSMOS_FAKE_NVDEC_LATE_PARSER");
     const bool complete = (packet.flags & CUVID_PKT_ENDOFPICTURE) != 0 && !late;
@@ -74,7 +74,7 @@ class Parser {
   }
 
  private:
-  // Anew: it knows no headers and no pictures.
+  // Starts over, without headers and pictures.
   void Open() {
     avcodec_free_context(&context_);
     context_ = OpenCodec(parameters_.CodecType);
@@ -98,9 +98,9 @@ class Parser {
     const int index = FreeSurface();
     surfaces_->busy[static_cast<std::size_t>(index)] = true;
     times_.erase(index);
-    auto* held = new Held{surfaces_, index, frame->buf[0]};
-    frame->buf[0] = av_buffer_create(held->buffer->data, held->buffer->size, Release, held, 0);
-    // What libavcodec makes up for pictures that are missing comes before the picture, in HEVC after it.
+    auto* reference = new SurfaceRef{surfaces_, index, frame->buf[0]};
+    frame->buf[0] = av_buffer_create(reference->buffer->data, reference->buffer->size, Release, reference, 0);
+    // libavcodec allocates stand-ins for missing pictures before the picture itself, for HEVC after it.
     if (codec_ != AV_CODEC_ID_HEVC || !begun_.frame) begun_ = {frame, index};
     return 0;
   }
@@ -112,7 +112,7 @@ class Parser {
     return static_cast<int>(index);
   }
 
-  // With CUVID_PKT_ENDOFPICTURE NVIDIA's parser drops what follows the packet's first frame or field.
+  // With CUVID_PKT_ENDOFPICTURE, NVIDIA's parser drops everything after the packet's first frame or field.
   bool Flush(bool only_first) {
     if (waiting_.empty()) return true;
     const std::vector<std::uint8_t> data = std::move(waiting_);
@@ -133,7 +133,7 @@ class Parser {
     av_new_packet(packet, static_cast<int>(data.size()));
     std::memcpy(packet->data, data.data(), data.size());
     begun_ = {};
-    // What libavcodec refuses altogether, the parser drops without a word.
+    // The parser silently drops packets that libavcodec rejects.
     const bool accepted = avcodec_send_packet(context_, packet) >= 0;
     av_packet_free(&packet);
     AVFrame* first = av_frame_alloc();
@@ -146,7 +146,7 @@ class Parser {
     bool fine = true;
     if (begun_.frame) {
       current_ = begun_.index;
-      // A picture that is shown at once has left libavcodec's own frame.
+      // A picture that is output at once has been moved out of libavcodec's own frame.
       const AVFrame* frame = begun_.frame;
       for (const AVFrame* other : shown)
         if (IndexOf(*other) == begun_.index) frame = other;
@@ -154,8 +154,8 @@ class Parser {
     } else if (accepted && codec_ == AV_CODEC_ID_H264 && current_ >= 0) {
       fine = CallDecode(data, /*second_field=*/true);
     } else if (announced_ && IsRasl(codec_, data)) {
-      // libavcodec skips it. NVIDIA's parser has it decoded, whatever it refers to, and does not show it;
-      // others refer to it.
+      // libavcodec skips it. NVIDIA's parser requests its decoding, whatever it refers to, but does not
+      // display it; other pictures refer to it.
       current_ = FreeSurface();
       surfaces_->busy[static_cast<std::size_t>(current_)] = true;
       fine = CallDecode(data, /*second_field=*/false);
@@ -178,7 +178,7 @@ class Parser {
     return fine;
   }
 
-  // The sequence callback, when the format is new.
+  // Calls the sequence callback if the format has changed.
   bool Announce(const AVFrame& frame) {
     const AVPixFmtDescriptor* pixels = av_pix_fmt_desc_get(context_->pix_fmt);
     const bool macroblocks = codec_ != AV_CODEC_ID_HEVC && codec_ != AV_CODEC_ID_VP9;
@@ -190,7 +190,7 @@ class Parser {
     format.progressive_sequence = context_->field_order <= AV_FIELD_PROGRESSIVE;
     format.bit_depth_luma_minus8 = static_cast<unsigned char>(pixels->comp[0].depth - 8);
     format.bit_depth_chroma_minus8 = format.bit_depth_luma_minus8;
-    // References and pictures that wait to be shown.
+    // For references and pictures that wait for display.
     format.min_num_decode_surfaces = codec_ == AV_CODEC_ID_H264 || codec_ == AV_CODEC_ID_HEVC ? 18 : 8;
     const int width = frame.width > context_->coded_width ? frame.width : context_->coded_width;
     const int height = frame.height > context_->coded_height ? frame.height : context_->coded_height;
@@ -213,7 +213,7 @@ class Parser {
     colours.color_primaries = static_cast<unsigned char>(context_->color_primaries);
     colours.transfer_characteristics = static_cast<unsigned char>(context_->color_trc);
     colours.matrix_coefficients = static_cast<unsigned char>(context_->colorspace);
-    // As seen with driver 580.159.04: of VP9 it tells nothing, whatever the keyframe says.
+    // As observed with driver 580.159.04: nothing is reported for VP9, whatever the keyframe specifies.
     if (context_->codec_id == AV_CODEC_ID_VP9) {
       colours.video_full_range_flag = 0;
       colours.color_primaries = AVCOL_PRI_UNSPECIFIED;
@@ -252,7 +252,7 @@ class Parser {
     picture.Reserved[kSerial] = serial_;
     picture.Reserved[kReferencesBefore] = references_;
     if (picture.ref_pic_flag && !second_field) ++references_;
-    // The packet's time is that of the first picture in it.
+    // The packet's timestamp belongs to its first picture.
     if (!second_field) times_[current_] = {timestamp_.value_or(expected_), timestamp_.has_value()};
     timestamp_.reset();
     return parameters_.pfnDecodePicture(parameters_.pUserData, &picture) != 0;
@@ -261,7 +261,7 @@ class Parser {
   bool CallDisplay(const AVFrame& frame) {
     CUVIDPARSERDISPINFO shown{};
     shown.picture_index = IndexOf(frame);
-    if (!times_.contains(shown.picture_index)) return true;  // libavcodec made it up
+    if (!times_.contains(shown.picture_index)) return true;  // a stand-in of libavcodec
     shown.progressive_frame = !frame.interlaced_frame;
     shown.top_field_first = frame.top_field_first;
     shown.timestamp = TimeOf(shown.picture_index);
@@ -269,8 +269,8 @@ class Parser {
     return parameters_.pfnDisplayPicture(parameters_.pUserData, &shown) != 0;
   }
 
-  // NVIDIA's parser takes an earlier time of a picture that waits for a sign that it is given times of
-  // decoding. It looks out for that on the first pictures, and once it was so puts all times in order.
+  // If a waiting picture has an earlier time, NVIDIA's parser concludes that it is given decoding times. It
+  // checks the first pictures for that, and once it was the case sorts all times.
   CUvideotimestamp TimeOf(int surface) {
     constexpr CUvideotimestamp kFrame = 10'000'000 / 30;
     Time& time = times_[surface];
@@ -289,10 +289,10 @@ class Parser {
 
   struct Time {
     CUvideotimestamp value = 0;
-    bool waits = false;  // it came with a packet, and the picture was not shown
+    bool waits = false;  // came with a packet, and its picture is not displayed yet
   };
   struct Begun {
-    const AVFrame* frame = nullptr;  // libavcodec's own
+    const AVFrame* frame = nullptr;  // owned by libavcodec
     int index = -1;
   };
 
@@ -311,7 +311,7 @@ class Parser {
   int unsure_ = 16;
   CUVIDEOFORMAT format_{};
   bool announced_ = false;
-  bool refused_ = false;  // the client had no decoder: for good
+  bool refused_ = false;  // the client could not create a decoder; permanent
   int limit_ = 0;
   unsigned stream_ = 0;
   unsigned serial_ = 0;

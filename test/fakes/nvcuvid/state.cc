@@ -37,7 +37,7 @@ AVCodecContext* OpenCodec(cudaVideoCodec codec) {
   if (!context) return nullptr;
   context->thread_count = 1;
   context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
-  // As many pictures are held back as the stream may reorder, not as few as it seems to.
+  // Delays output by as many pictures as the stream may reorder, not only as many as it has reordered so far.
   context->strict_std_compliance = FF_COMPLIANCE_STRICT;
   context->apply_cropping = 0;
   if (avcodec_open2(context, decoder, nullptr) < 0) avcodec_free_context(&context);

@@ -1,4 +1,4 @@
-// What the parts of the double of libnvcuvid share.
+// Internals of the fake libnvcuvid.
 #pragma once
 
 #include <ffnvcodec/dynlink_cuda.h>
@@ -19,7 +19,7 @@ extern "C" {
 #include <libavutil/pixdesc.h>
 }
 
-// Of the double of libcuda, whose header has types only.
+// Functions of the fake libcuda: NVIDIA's header declares only types.
 extern "C" {
 CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total);
 CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes);
@@ -45,27 +45,28 @@ Counters& TheCounters();
 
 constexpr CUresult Error(int number) { return static_cast<CUresult>(number); }
 
-// Every call begins with this: a fault, no current context, or a context that is poisoned.
+// Every call begins with this. Fails with an injected fault, without a current context, or with its sticky
+// error.
 CUresult Enter(const char* symbol, CUcontext* context = nullptr);
 
 AVCodecID CodecOf(cudaVideoCodec codec);
-// Null when there is no such decoder.
+// Null when libavcodec has no such decoder.
 AVCodecContext* OpenCodec(cudaVideoCodec codec);
 
 CUVIDDECODECAPS CapsOf(cudaVideoCodec codec, cudaVideoChromaFormat chroma, unsigned bit_depth);
 
 using Bytes = std::span<const std::uint8_t>;
 bool HasStartCodes(AVCodecID codec);
-// Whether there is a picture in it, and not only headers.
+// Whether the data contains a picture, and not only headers.
 bool HasPicture(AVCodecID codec, Bytes data);
-// Whether it is a picture of HEVC's that refers to what comes before the keyframe it is shown before.
+// Whether it is a RASL picture of HEVC, which may refer to pictures before its keyframe.
 bool IsRasl(AVCodecID codec, Bytes data);
-// Whether other pictures may refer to the picture.
+// Whether other pictures may refer to this one.
 bool IsReference(AVCodecID codec, Bytes data);
-// The fields or frames that a packet holds, headers going with what follows.
+// The fields or frames of a packet; headers belong to the one that follows.
 std::vector<Bytes> SplitPictures(AVCodecID codec, Bytes data);
 
-// What the parser tells the decoder beside NVIDIA's own fields, in CUVIDPICPARAMS::Reserved.
-enum Hidden { kStream, kSerial, kReferencesBefore };
+// What the parser passes to the decoder in CUVIDPICPARAMS::Reserved, beside NVIDIA's own fields.
+enum ReservedField { kStream, kSerial, kReferencesBefore };
 
 }  // namespace fakes

@@ -1,4 +1,4 @@
-// The execution context, and what it computes.
+// The execution context and its computation.
 #include <cmath>
 #include <numeric>
 
@@ -79,9 +79,9 @@ void Compute(const std::vector<Operand>& inputs, const Operand& output) {
 
 }  // namespace
 
-ExecutionContext::ExecutionContext(std::shared_ptr<Model> model) : model_(std::move(model)) {
+ExecutionContext::ExecutionContext(std::shared_ptr<Model> model, bool managed)
+    : model_(std::move(model)), managed_(managed) {
   mImpl = this;
-  if (model_->profiles_in_use.insert(0).second) profile_ = 0;
   for (const PlanTensor& tensor : model_->plan.tensors)
     if (tensor.input) shapes_[tensor.name] = tensor.shape;
   Trace("context");
@@ -89,20 +89,17 @@ ExecutionContext::ExecutionContext(std::shared_ptr<Model> model) : model_(std::m
 
 ExecutionContext::~ExecutionContext() noexcept {
   ++*changes_;
-  model_->profiles_in_use.erase(profile_);
   Trace("~context");
 }
 
 bool ExecutionContext::setOptimizationProfileAsync(std::int32_t profile, CUstream) noexcept {
   if (Fault("setOptimizationProfileAsync") || !model_->OnDevice("setOptimizationProfileAsync")) return false;
   if (profile == profile_) return true;
-  if (profile < 0 || profile >= static_cast<int>(model_->profile_count()) ||
-      !model_->profiles_in_use.insert(profile).second) {
+  if (profile < 0 || profile >= static_cast<int>(model_->profile_count())) {
     model_->Error("IExecutionContext::setOptimizationProfileAsync: Error Code 3: API Usage Error (profile " +
-                  std::to_string(profile) + " is in use or does not exist)");
+                  std::to_string(profile) + " does not exist)");
     return false;
   }
-  model_->profiles_in_use.erase(profile_);
   profile_ = profile;
   ++*changes_;
   warm_ = false;
@@ -133,7 +130,7 @@ bool ExecutionContext::setInputShape(const char* name, const nvinfer1::Dims& dim
   return true;
 }
 
-// The batch of an output is that of the inputs.
+// An output has the batch size of the inputs.
 Shape ExecutionContext::ShapeOf(const PlanTensor& tensor) const {
   if (tensor.input) return shapes_.at(tensor.name);
   Shape shape = tensor.shape;
@@ -162,6 +159,12 @@ std::int64_t ExecutionContext::getMaxOutputSize(const char* name) const noexcept
   return Product(ShapeOf(tensor)) * BytesOf(tensor.type);
 }
 
+void ExecutionContext::setDeviceMemoryV2(void* memory, std::int64_t size) noexcept {
+  memory_ = memory;
+  memory_bytes_ = size;
+  ++*changes_;
+}
+
 bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   const bool captures = IsCapturing(stream);
   const auto fail = [&](const std::string& text) {
@@ -173,11 +176,17 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
   if (fault) return fail("Internal Error (refused)");
   if (const auto refused = captures ? Fault("enqueueV3.capture") : std::nullopt) {
     if (refused == 1) return fail("Cuda Runtime (operation not permitted when stream is capturing)");
-    cuStreamSynchronize(stream);  // which breaks the capture
+    cuStreamSynchronize(stream);  // breaks the capture
   }
   if (captures && !warm_) return fail("Internal Error (captured before it ran with these shapes)");
   if (!model_->OnDevice("enqueueV3")) return false;
-  if (model_->dynamic() && profile_ < 0) return fail("API Usage Error (no optimisation profile)");
+  const auto memory = reinterpret_cast<CUdeviceptr>(memory_);
+  const auto memory_bytes = static_cast<std::size_t>(managed_ ? memory_bytes_ : 0);
+  if (managed_ && (memory_bytes_ < model_->memory_bytes(profile_) || memory % kAlignment != 0 ||
+                   !IsDeviceMemory(memory, memory_bytes)))
+    return fail("API Usage Error (the device memory is too small, not aligned or none)");
+  if (managed_ && IsPendingElsewhere(memory, stream))
+    Misuse("two contexts compute in the same memory at a time");
 
   std::vector<Operand> inputs;
   std::vector<Operand> outputs;
@@ -195,9 +204,12 @@ bool ExecutionContext::enqueueV3(CUstream stream) noexcept {
     if (tensor.input) line.append(" ").append(tensor.name).append("=").append(Text(operand.shape));
     (tensor.input ? inputs : outputs).push_back(std::move(operand));
   }
+  if (managed_) touches.push_back(memory);
   Trace(line);
   warm_ = true;
-  const auto run = [inputs, outputs, captures, changes = changes_, then = *changes_] {
+  const auto run = [inputs, outputs, captures, memory = memory_, memory_bytes, changes = changes_,
+                    then = *changes_] {
+    if (memory_bytes > 0) std::memset(memory, 0x5A, memory_bytes);  // intermediate values
     if (captures && *changes != then)
       Misuse("a graph is replayed whose context has changed since its capture");
     for (const Operand& output : outputs) {

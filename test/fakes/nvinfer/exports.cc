@@ -1,4 +1,4 @@
-// What the library exports.
+// The functions that the library exports.
 #include <cstdio>
 #include <mutex>
 
@@ -13,7 +13,7 @@ struct Record {
   std::string copy;
 };
 
-// Never freed: contexts may end when the process does.
+// Intentionally leaked: contexts may be destroyed during exit.
 Record& TheRecord() {
   static auto* record = new Record;
   return *record;
@@ -38,7 +38,7 @@ void Trace(const std::string& line) {
 namespace nvinfer1 {
 
 void Unexpected(const char* method) {
-  std::fprintf(stderr, "libnvinfer double: %s was called, which cosmos-embed does not call\n", method);
+  std::fprintf(stderr, "fake libnvinfer: %s was called, which cosmos-embed does not call\n", method);
   std::abort();
 }
 
@@ -65,7 +65,7 @@ EXPORT void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) noe
   const auto fault = fakes::Fault("createInferRuntime");
   int devices = 0;
   if (fault == 2 || cuDeviceGetCount(&devices) != CUDA_SUCCESS) {
-    // What the real ones do where there is no driver.
+    // Like the real libraries without a driver.
     log.log(
         Severity::kERROR,
         "createInferRuntime: Error Code 6: API Usage Error (CUDA initialization failure with error: 35 In "
@@ -81,7 +81,7 @@ EXPORT void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) noe
   return static_cast<nvinfer1::IRuntime*>(new fakes::Runtime(log));
 }
 
-// The lines since the last call.
+// The trace since the last call.
 EXPORT const char* fake_nvinfer_trace() {
   fakes::Record& record = fakes::TheRecord();
   const std::lock_guard lock(record.mutex);

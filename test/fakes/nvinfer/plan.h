@@ -1,10 +1,10 @@
-// The toy plan of the TensorRT double. A file of 28 bytes and then lines of text:
+// The toy plan of the fake TensorRT. A file with a header of 28 bytes, followed by lines of text:
 //
 //   bytes 0-3    66 74 72 74 ("ftrt": the tag 0x74727466, little endian)
 //   bytes 4-7    0 (the version of the serialisation)
 //   bytes 8-23   anything
-//   bytes 24-27  major, minor, patch, build of the TensorRT that it is for (the doubles are 10.16.1.11
-//   and 11.1.0.106)
+//   bytes 24-27  major, minor, patch, build of the TensorRT that it is for (by default the fakes are
+//                10.16.1.11 and 11.1.0.106)
 //
 //   gpu 9.0                                       optional: the compute capability that it was built for
 //   host_code                                     optional: needs setEngineHostCodeAllowed(true)
@@ -13,15 +13,13 @@
 //   profile videos 1x8x3x224x224 8x8x3x224x224 16x8x3x224x224      an input's least, best and largest shape;
 //   profile videos …                              the n-th line of an input belongs to the n-th profile
 //
-// Lines may come in any order and empty ones are skipped. Row i of the output depends on row i of the inputs
+// Lines may come in any order; empty ones are skipped. Row i of the output depends on row i of the inputs
 // alone, has D values and is normalised to length 1:
-//   one input    value j = 1 + mean of the j-th of D equal slices of the row's elements (of float32 elements,
-//   times 255) two inputs   ids, then mask: value j = 1 + sum over the tokens k of mask[k] · ids[k] · (1 + (k
-//   + j) % 3)
+//   one input    value j = 1 + the mean of the j-th of D equal slices of the row (float32 elements times 255)
+//   two inputs   ids, then mask: value j = 1 + the sum over tokens k of mask[k] · ids[k] · (1 + (k + j) % 3)
 // Further outputs are filled with zeros. In a shell:
 //
-//   { printf 'ftrt\0\0\0\0................\012\020\001\013'; echo 'input videos uint8 -1x2x3x4x4'; …; } >
-//   video.plan
+//   (printf 'ftrt\0\0\0\0................\012\020\001\013'; echo 'input videos uint8 -1x2x3x4x4'; …) >x.plan
 #pragma once
 
 #include <array>
@@ -72,7 +70,7 @@ inline Shape ParseShape(const std::string& text) {
   return shape;
 }
 
-// Nothing when the bytes are no plan of this version.
+// Nullopt unless the bytes are a plan of this version.
 inline std::optional<Plan> ParsePlan(const void* blob, std::size_t size,
                                      const std::array<std::uint8_t, 4>& version) {
   constexpr std::size_t kHeader = 28;

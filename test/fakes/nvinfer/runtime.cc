@@ -7,7 +7,7 @@ namespace {
 using nvinfer1::DataType;
 using Severity = nvinfer1::ILogger::Severity;
 
-// What TensorRT logs before it returns null, by the number of the fault.
+// What TensorRT logs before deserializeCudaEngine returns null, by the number of the fault.
 constexpr const char* kDeserializeErrors[] = {
     "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion stdVersionRead == "
     "serializationVersion failed.Version tag does not match. Note: Current Version: 213, Serialized Engine "
@@ -20,7 +20,7 @@ constexpr const char* kDeserializeErrors[] = {
     "[leanStubs.cpp::loadRunner::25] Error Code 4: Internal Error (Unexpected call to stub)",
     "[virtualMemoryBuffer.cpp::resizePhysical::154] Error Code 2: OutOfMemory (Requested size was 4294967296 "
     "bytes.)",
-    nullptr,  // not a word
+    nullptr,  // logs nothing
     "Target GPU SM 120 is not supported by this TensorRT release.",
     "[engine.cpp::init::9] Error Code 9: something new at 0x7f3a12345678 in /home/builder/engine.cpp:9",
 };
@@ -30,7 +30,7 @@ constexpr std::pair<const char*, DataType> kTypes[] = {
     {"bool", DataType::kBOOL},     {"uint8", DataType::kUINT8},  {"int64", DataType::kINT64},
 };
 
-// Of the device that is current, or "" when nobody can say.
+// The compute capability of the current device, or "" if there is none.
 std::string Capability() {
   CUcontext current = nullptr;
   int devices = 0;
@@ -65,6 +65,11 @@ std::int64_t BytesOf(const std::string& type) {
 
 std::size_t Model::profile_count() const {
   return plan.profiles.empty() ? 1 : plan.profiles.begin()->second.size();
+}
+
+std::int64_t Model::memory_bytes(int profile) const {
+  if (profile < 0 || profile >= static_cast<int>(profile_count())) return 0;
+  return 1024 * (plan.profiles.empty() ? 1 : plan.profiles.begin()->second[profile].max.at(0));
 }
 
 bool Model::dynamic() const {
@@ -124,11 +129,12 @@ CudaEngine::CudaEngine(std::shared_ptr<Model> model) : model_(std::move(model)) 
 CudaEngine::~CudaEngine() noexcept { Trace("~engine"); }
 
 nvinfer1::IExecutionContext* CudaEngine::createExecutionContext(
-    nvinfer1::ExecutionContextAllocationStrategy) noexcept {
+    nvinfer1::ExecutionContextAllocationStrategy strategy) noexcept {
   const auto fault = Fault("createExecutionContext");
   if (fault == 1) model_->Error(kDeserializeErrors[5]);
   if (fault || !model_->OnDevice("createExecutionContext")) return nullptr;
-  return new ExecutionContext(model_);
+  return new ExecutionContext(model_,
+                              strategy == nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED);
 }
 
 std::int32_t CudaEngine::getNbOptimizationProfiles() const noexcept {
@@ -165,7 +171,7 @@ nvinfer1::TensorIOMode CudaEngine::getTensorIOMode(const char* name) const noexc
 nvinfer1::Dims CudaEngine::getProfileShape(const char* name, std::int32_t profile,
                                            nvinfer1::OptProfileSelector select) const noexcept {
   const auto found = model_->plan.profiles.find(name);
-  if (found == model_->plan.profiles.end()) return getTensorShape(name);  // it has but one shape
+  if (found == model_->plan.profiles.end()) return getTensorShape(name);  // its shape is fixed
   const Profile& shapes = found->second.at(profile);
   if (select == nvinfer1::OptProfileSelector::kMIN) return ToDims(shapes.min);
   return ToDims(select == nvinfer1::OptProfileSelector::kMAX ? shapes.max : shapes.opt);
@@ -177,6 +183,10 @@ std::int32_t CudaEngine::getNbIOTensors() const noexcept {
 
 const char* CudaEngine::getIOTensorName(std::int32_t index) const noexcept {
   return model_->plan.tensors.at(index).name.c_str();
+}
+
+std::int64_t CudaEngine::getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept {
+  return model_->memory_bytes(profile);
 }
 
 }  // namespace fakes

@@ -1,4 +1,4 @@
-// argv: how to end, video, engine options. Leaves things open and ends, or ends while jobs run.
+// argv: how to end, video, engine options. Ends with open resources or running jobs.
 import { setTimeout } from 'node:timers/promises'
 import binding from '#binding'
 
@@ -13,7 +13,7 @@ function work() {
   return [...decodes, ...(engine ? [engine.encodeText(rows), engine.encodeText(rows)] : [])]
 }
 
-/** A progressive JPEG: a walk over all of it for each scan, in which nothing changes. */
+/** A progressive JPEG whose many scans change nothing but take long to decode. */
 function slowPicture(size, scans) {
   const segment = (marker, ...content) => {
     const head = Buffer.from([0xff, marker, 0, 0])
@@ -48,14 +48,14 @@ const endings = {
     await setTimeout(100)
     process.exit(7)
   },
-  /** A decoder that is inside of one picture, and hears nothing until it is done with it. */
+  /** A decoder within one picture, which cannot be cancelled until it is finished. */
   async stuck() {
     const slow = slowPicture(5888, 95)
     binding.decodeClip({ images: Array(16).fill(slow) }, { frames: 16, height: 8, width: 8 })
     await setTimeout(100)
     process.exit(7)
   },
-  /** A job that nobody waits for any more. */
+  /** An unreferenced job. */
   unref() {
     const job = binding.decodeClip({ path: video }, options)
     job.unref()
@@ -66,13 +66,13 @@ const endings = {
     await setTimeout(100)
     throw new Error('on purpose')
   },
-  /** Only jobs keep the process running, and it stays for their answers. */
+  /** Only jobs keep the process alive, until they have completed. */
   async answers() {
     for (const { promise } of [binding.decodeClip({ path: video }, { ...options, frames: 1, end: 1 })]) {
       promise.then(() => console.log('answered'))
     }
   },
-  /** A job that is begun too late is refused. */
+  /** A job that is started too late is refused. */
   async late() {
     binding.diagnostics()
     process.on('exit', () => {

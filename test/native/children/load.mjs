@@ -14,7 +14,7 @@ if (isMainThread) {
   const ended = once(refused, 'exit')
   const [refusal] = await once(refused, 'message')
   await ended
-  // The same numbers each time; the moments that they stand for are the machine's.
+  // Deterministic delays, although the moments they hit depend on the machine.
   let seed = 7
   for (let round = 0; round < rounds; round++) {
     const worker = start('load')

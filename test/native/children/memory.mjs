@@ -22,7 +22,7 @@ const repeated = {
   async clips() {
     for (let i = 0; i < 120; i++) await binding.decodeClip({ path: source }, large).promise
   },
-  /** The pinned buffers, and the readers that hold on to them. */
+  /** Pinned buffers and the readers that hold them. */
   async bytes() {
     for (let i = 0; i < 60; i++) await binding.decodeClip({ bytes: paddedVideo() }, small).promise
   },
@@ -43,7 +43,7 @@ const repeated = {
       await created.encodeText([Int32Array.of(1, 2)]).promise
       if (i % 2 === 0) await created.close()
     }
-    // Only its job keeps this one.
+    // Only its job keeps this one alive.
     const rows = Array.from({ length: 64 }, () => Int32Array.from({ length: 100 }, (_, i) => i))
     const vectors = (await binding.createEngine(engine).promise).encodeText(rows).promise
     gc()
@@ -58,7 +58,7 @@ const watch = setInterval(() => {
 }, 10)
 await repeated[what]()
 clearInterval(watch)
-// A finaliser may post the release of what it held: collect until nothing more comes free.
+// A finalizer may post the release of what it held, so collect until nothing more is freed.
 for (let turn = 0; turn < 20; turn++) {
   gc()
   await setImmediate()

@@ -9,13 +9,13 @@ if (isMainThread) {
   const start = (role) =>
     new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: role })
   const scenarios = {
-    /** Several environments at once, all with the same answers. */
+    /** Several environments at once, all with the same results. */
     async together() {
       const workers = Array.from({ length: 4 }, () => start('decode'))
       const ends = workers.map((worker) => Promise.all([once(worker, 'message'), once(worker, 'exit')]))
       console.log(JSON.stringify((await Promise.all(ends)).map(([[answer]]) => answer)))
     },
-    /** Environments that end in the middle of their jobs, while another goes on, in the main thread. */
+    /** Environments that end during their jobs, while another one in the main thread goes on. */
     async terminate() {
       const { default: binding } = await import('#binding')
       const end = await terminateInTurn()

@@ -1,7 +1,6 @@
-// TensorRT's run-time interface, as much as the double implements: our own declarations, from the order of
-// the methods that section 3 of the reference lists. NV_TENSORRT_MAJOR says of which major.
-// scripts/check-tensorrt-abi compiles the same double against NVIDIA's headers in place of this one, and
-// compares both with native/tensorrt/abi.h.
+// The part of TensorRT's run-time interface that the fake implements, as declarations of our own, for the
+// major NV_TENSORRT_MAJOR. scripts/check-tensorrt-abi.mjs compiles the fake against NVIDIA's headers instead,
+// and compares both with native/tensorrt/abi.h.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +25,7 @@ namespace nvinfer1 {
 
 [[noreturn]] void Unexpected(const char* method);
 
-// A method that nobody may call.
+// A method that cosmos-embed must not call.
 #define SLOT(name) \
   virtual void name##Slot() noexcept { Unexpected(#name); }
 #if NV_TENSORRT_MAJOR == 10
@@ -127,6 +126,14 @@ class VCudaEngine : public VRoot {
   virtual std::int32_t getNbIOTensors() const noexcept = 0;
   virtual const char* getIOTensorName(std::int32_t index) const noexcept = 0;
   SLOT(getHardwareCompatibilityLevel) SLOT(getNbAuxStreams)
+  SLOT(getTensorBytesPerComponentV2) SLOT(getTensorComponentsPerElementV2) SLOT(getTensorFormatV2)
+  SLOT(getTensorFormatDescV2) SLOT(getTensorVectorizedDimV2) SLOT(createSerializationConfig) SLOT(serializeWithConfig)
+  SLOT10(getDeviceMemorySizeForProfile)
+  SLOT(createRefitter)
+  SLOT10(setWeightStreamingBudget) SLOT10(getWeightStreamingBudget) SLOT10(getMinimumWeightStreamingBudget)
+  SLOT(getStreamableWeightsSize) SLOT(isDebugTensor) SLOT(setWeightStreamingBudgetV2) SLOT(getWeightStreamingBudgetV2)
+  SLOT(getWeightStreamingAutomaticBudget) SLOT(getWeightStreamingScratchMemorySize) SLOT(getDeviceMemorySizeV2)
+  virtual std::int64_t getDeviceMemorySizeForProfileV2(std::int32_t profile) const noexcept = 0;
 };
 
 class VExecutionContext : public VRoot {
@@ -147,6 +154,10 @@ class VExecutionContext : public VRoot {
   virtual std::int64_t getMaxOutputSize(const char* name) const noexcept = 0;
   SLOT(setTemporaryStorageAllocator) SLOT(getTemporaryStorageAllocator)
   virtual bool enqueueV3(cudaStream_t stream) noexcept = 0;
+  SLOT(setPersistentCacheLimit) SLOT(getPersistentCacheLimit) SLOT(setNvtxVerbosity) SLOT(getNvtxVerbosity)
+  SLOT(setAuxStreams) SLOT(setDebugListener) SLOT(getDebugListener) SLOT(setTensorDebugState) SLOT(getDebugState)
+  SLOT(setAllTensorsDebugState) SLOT(updateDeviceMemorySizeForShapes)
+  virtual void setDeviceMemoryV2(void* memory, std::int64_t size) noexcept = 0;
 };
 // clang-format on
 

@@ -1,5 +1,5 @@
-// The classes that the double derives from: every method that it does not implement ends the process. Against
-// NVIDIA's headers scripts/check-tensorrt-abi generates this file.
+// Base classes of the fake, in which every method that it does not implement aborts the process. When
+// building against NVIDIA's headers, scripts/check-tensorrt-abi.mjs generates this file.
 #pragma once
 
 #include "NvInferRuntime.h"

@@ -1,0 +1,104 @@
+/** Memory that work needs after it was admitted, such as for a download of unknown size. */
+import { onAbort } from '../base/abort.ts'
+
+/** The bytes that one piece of work holds. */
+export interface MemoryReservation {
+  /** Reserves `bytes` more. To be awaited before they are allocated. Rejects with `signal.reason`. */
+  grow(bytes: number, signal: AbortSignal): Promise<void>
+  /** Gives all bytes back. Idempotent. */
+  release(): void
+}
+
+/** Counts the bytes that all work together holds. */
+export interface MemoryCounter {
+  fits(bytes: number): boolean
+  take(bytes: number): void
+  /** Must also call {@link MemoryBudget.admitWaiting}. */
+  give(bytes: number): void
+}
+
+interface Holder {
+  bytes: number
+  /** The reservation that it waits for. */
+  wanted: { bytes: number; start(): void } | undefined
+}
+
+/**
+ * Serves reservations in order of arrival, with one exception: when everything that holds bytes waits for more, the holder
+ * that was opened first gets its bytes although they do not fit, because otherwise no work would ever finish. The budget is
+ * therefore exceeded by at most what one item may hold.
+ */
+export class MemoryBudget {
+  readonly #counter: MemoryCounter
+  /** In the order in which they were opened. */
+  readonly #holders = new Set<Holder>()
+  /** In the order of their requests. */
+  readonly #waiting = new Set<Holder>()
+
+  constructor(counter: MemoryCounter) {
+    this.#counter = counter
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  open(): MemoryReservation {
+    const holder: Holder = { bytes: 0, wanted: undefined }
+    this.#holders.add(holder)
+    return {
+      grow: (bytes, signal) => this.#grow(holder, bytes, signal),
+      release: () => {
+        if (!this.#holders.delete(holder)) return
+        this.#waiting.delete(holder)
+        this.#counter.give(holder.bytes)
+      },
+    }
+  }
+
+  /** Serves waiting reservations while there is room. To be called whenever bytes are given back. */
+  admitWaiting(): void {
+    for (const holder of this.#waiting) {
+      if (!this.#counter.fits(holder.wanted?.bytes ?? 0)) break
+      this.#start(holder)
+    }
+    const stuck = [...this.#holders].filter(({ bytes }) => bytes > 0)
+    if (this.#waiting.size === 0 || stuck.some(({ wanted }) => wanted === undefined)) return
+    // When no holder has bytes, the first waiting one is served, so that it does not depend on other work for ever.
+    const [first] = stuck.length > 0 ? stuck : this.#waiting
+    if (first) this.#start(first)
+  }
+
+  #grow(holder: Holder, bytes: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const start = () => {
+        forget()
+        resolve()
+      }
+      holder.wanted = { bytes, start }
+      this.#waiting.add(holder)
+      const forget = onAbort(signal, () => {
+        holder.wanted = undefined
+        this.#waiting.delete(holder)
+        reject(signal.reason)
+        // There may be room for the reservations behind it.
+        this.#counter.give(0)
+      })
+      this.admitWaiting()
+    })
+  }
+
+  #start(holder: Holder): void {
+    const { wanted } = holder
+    if (!wanted) return
+    holder.wanted = undefined
+    this.#waiting.delete(holder)
+    holder.bytes += wanted.bytes
+    this.#counter.take(wanted.bytes)
+    wanted.start()
+  }
+}
