@@ -2,7 +2,7 @@
 // missing, a test failed, or a test was skipped for a reason that scripts/ci/skips.mjs does not list.
 //
 //   node scripts/totals.mjs                 every report
-//   node scripts/totals.mjs tests native    those of these stages
+//   node scripts/totals.mjs tests asan      those of these stages
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -17,11 +17,8 @@ process.chdir(root)
 
 /** The reports of each stage of .ci/run. */
 const stages = {
-  tests: () => [['tests.json', fromVitest]],
-  native: () => [
-    ['asan-tests.json', fromVitest],
-    ...shards('native-tests-').map((file) => [file, fromGoogleTest]),
-  ],
+  tests: () => [['tests.json', fromVitest], ...shards('native-tests-').map((file) => [file, fromGoogleTest])],
+  asan: () => [['asan-tests.json', fromVitest]],
   compare: () => [['compare-tests.json', fromVitest]],
   package: () => [['package-tests.json', fromVitest]],
 }

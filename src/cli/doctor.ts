@@ -21,7 +21,7 @@ import {
 import { gpuFindings } from './doctor-gpu.ts'
 import type { Finding } from './finding.ts'
 
-const usage = `Usage: cosmos-embed doctor [--json]
+const usage = `Usage: cosmos-embed doctor [OPTIONS]
 
 Checks what this machine can do, and says what is missing and how to fix it. Exit code 1 if embedding does not work.
 

@@ -2,7 +2,7 @@
 import { type Check, verifyBundle } from '../verify/verify.ts'
 import { type Command, deviceOption, type Io, parse, UsageError } from './command.ts'
 
-const usage = `Usage: cosmos-embed verify --model DIR [--device NAME] [--json]
+const usage = `Usage: cosmos-embed verify --model DIR [OPTIONS]
 
 Checks a model bundle: the sizes and hashes of its files, the graphs' inputs and outputs, unit length, and that stored
 inputs give the vectors of the checkpoint on every device of this machine. Exit code 1 if a check fails.

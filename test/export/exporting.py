@@ -27,8 +27,26 @@ from make import make  # noqa: E402
 
 def convert(folder: Path, out: Path, precision: str = "fp32", *more: str) -> subprocess.CompletedProcess:
     """Runs convert.py in a fork of this process, because importing PyTorch takes longer than the conversion."""
-    arguments = [str(folder), "--out", str(out), "--name", folder.name, "--revision", "local folder", "--id", "standin-canonical",
-                 "--run-code", code_of(folder), "--precision", precision, "--form", "canonical", "--clips", "2", *more]
+    arguments = [
+        str(folder),
+        "--out",
+        str(out),
+        "--name",
+        folder.name,
+        "--revision",
+        "local folder",
+        "--id",
+        "standin-canonical",
+        "--run-code",
+        code_of(folder),
+        "--precision",
+        precision,
+        "--form",
+        "canonical",
+        "--clips",
+        "2",
+        *more,
+    ]
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as told:
         child = os.fork()
         if child == 0:
@@ -97,8 +115,17 @@ class ExportTest(unittest.TestCase):
         self.assertEqual([path.name for path in self.folder.iterdir() if "partial" in path.name], [])
 
     def run_main(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(EXPORT / "main.py"), "--out", str(self.out), *arguments], capture_output=True, text=True,
-                              env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable, "HF_HOME": str(self.folder / "hf"), **environment})
+        return subprocess.run(
+            [sys.executable, str(EXPORT / "main.py"), "--out", str(self.out), *arguments],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "COSMOS_EMBED_PYTHON": sys.executable,
+                "HF_HOME": str(self.folder / "hf"),
+                **environment,
+            },
+        )
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -28,11 +28,21 @@ def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
 class Products(unittest.TestCase):
     """Graphs of a single matrix product in many shapes."""
 
-    def graph(self, rank: int, wide: int, out: int, weight: np.ndarray, takers: tuple[str, ...] = ()) -> onnx.ModelProto:
-        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), *(helper.make_node(kind, ["w", "w"], [f"{kind}.y"]) for kind in takers)]
+    def graph(
+        self, rank: int, wide: int, out: int, weight: np.ndarray, takers: tuple[str, ...] = ()
+    ) -> onnx.ModelProto:
+        nodes = [
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+            *(helper.make_node(kind, ["w", "w"], [f"{kind}.y"]) for kind in takers),
+        ]
         shape = [f"axis{axis}" for axis in range(rank - 1)]
-        graph = helper.make_graph(nodes, "product", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [*shape, wide])],
-                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, [*shape, out])], [numpy_helper.from_array(weight, "w")])
+        graph = helper.make_graph(
+            nodes,
+            "product",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [*shape, wide])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [*shape, out])],
+            [numpy_helper.from_array(weight, "w")],
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
     def quantised(self, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -46,15 +56,21 @@ class Products(unittest.TestCase):
         for seed in range(12):
             random = np.random.default_rng(seed)
             rank, wide, out = (int(random.integers(*ends)) for ends in ((2, 5), (1, 300), (1, 40)))
-            weight = (random.standard_normal((wide, out)) * 10.0 ** random.integers(-4, 4, out)).astype(np.float32)
+            weight = (random.standard_normal((wide, out)) * 10.0 ** random.integers(-4, 4, out)).astype(
+                np.float32
+            )
             rows = random.standard_normal((*random.integers(1, 5, rank - 1), wide)).astype(np.float32)
             rows *= 10.0 ** random.integers(-6, 6, (*rows.shape[:-1], 1))
             rows[(0,) * (rank - 1)] = 0
             weight[:, 0] = 0
             found = session(self.quantised(self.graph(rank, wide, out, weight))).run(None, {"x": rows})[0]
             # Half a quantisation step per factor, times the number of summands.
-            reach = np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * 2 * 0.51 / 127
-            self.assertLessEqual(float((np.abs(found - rows @ weight) - reach).max()), 0, (seed, rank, wide, out))
+            reach = (
+                np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * 2 * 0.51 / 127
+            )
+            self.assertLessEqual(
+                float((np.abs(found - rows @ weight) - reach).max()), 0, (seed, rank, wide, out)
+            )
 
     def test_approximate_them_even_if_pairs_are_added_in_16_bits(self) -> None:
         """Computes in numpy what processors without VNNI compute: ONNX Runtime chooses its kernels by the processor."""
@@ -66,9 +82,13 @@ class Products(unittest.TestCase):
             levels = np.rint(rows / largest * int8.LARGEST_LEVEL).astype(int) + int8.MIDDLE
             stored = int8.to_bytes(weight, scale).astype(int)
             products = levels[:, :, None] * stored
-            pairs = np.clip(products[:, 0::2] + products[:, 1::2], -2**15, 2**15 - 1)
-            found = (pairs.sum(axis=1) - int8.MIDDLE * stored.sum(axis=0)) * scale * largest / int8.LARGEST_LEVEL
-            self.assertLess(float(np.linalg.norm(found - rows @ weight) / np.linalg.norm(rows @ weight)), 0.03, wide)
+            pairs = np.clip(products[:, 0::2] + products[:, 1::2], -(2**15), 2**15 - 1)
+            found = (
+                (pairs.sum(axis=1) - int8.MIDDLE * stored.sum(axis=0)) * scale * largest / int8.LARGEST_LEVEL
+            )
+            self.assertLess(
+                float(np.linalg.norm(found - rows @ weight) / np.linalg.norm(rows @ weight)), 0.03, wide
+            )
 
     def test_a_shared_matrix_is_not_quantised(self) -> None:
         model = self.graph(2, 5, 5, np.eye(5, dtype=np.float32), takers=("Add",))
@@ -95,7 +115,9 @@ class Bundle(ExportTest):
         clip, other = golden_clip(3, 8, 28), np.zeros((8, 3, 28, 28), np.uint8)
         other[::2] = 255
         run = session(BUNDLE / "video.onnx").run
-        alone, together = (run(None, {"videos": np.stack(clips)})[0][0] for clips in ([clip], [clip, other, other]))
+        alone, together = (
+            run(None, {"videos": np.stack(clips)})[0][0] for clips in ([clip], [clip, other, other])
+        )
         np.testing.assert_allclose(alone, together, atol=1e-6)
 
     def test_is_refused_if_one_number_of_a_row_dominates_the_others(self) -> None:
@@ -110,7 +132,13 @@ class Bundle(ExportTest):
         save_file(state, drowned / "model.safetensors", {"format": "pt"})
         self.assertConverted(convert(drowned, self.out))
         self.out = self.folder / "int8"
-        self.assertRefused(convert(drowned, self.out, "int8"), "video: the lowest cosine", "in int8", "expected at least 0.995", "--precision fp32")
+        self.assertRefused(
+            convert(drowned, self.out, "int8"),
+            "video: the lowest cosine",
+            "in int8",
+            "expected at least 0.995",
+            "--precision fp32",
+        )
 
 
 if __name__ == "__main__":
