@@ -72,7 +72,7 @@ export function simulate(machine, clip, load, random) {
   }
 }
 
-/** Sends a clip where it is expected to finish first, as native/media/nvdec/decode_router.cc does. */
+/** Sends a clip where it is expected to finish first, as native/media/decode/decode_router.cc does. */
 class Decoder {
   busyMs = 0
   onCpu = 0

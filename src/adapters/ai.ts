@@ -7,6 +7,7 @@ import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
 import type { ItemInput } from '../types.ts'
 import { type MediaStringOptions, videoFrom } from './media-string.ts'
 
+/** Options of {@link cosmosEmbed}. */
 export interface CosmosEmbedOptions {
   /**
    * Whether video values may be paths and `file:` URLs. Leave it off if users of a website choose the values: they could
@@ -23,6 +24,7 @@ export interface CosmosEmbedProviderOptions {
   input?: 'text' | 'video' | undefined
 }
 
+/** A warning of a call, in the form of the AI SDK. */
 export type CosmosEmbedWarning =
   | { type: 'unsupported'; feature: string; details?: string }
   | { type: 'other'; message: string }

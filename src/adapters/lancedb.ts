@@ -8,6 +8,7 @@ import { isBytes } from '../source/type-guards.ts'
 import type { ItemInput, VideoInput } from '../types.ts'
 import { type MediaStringOptions, videoFrom } from './media-string.ts'
 
+/** Options of {@link cosmosFunction}. */
 export interface CosmosFunctionOptions {
   /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder

@@ -5,11 +5,13 @@
 import type { AnyEmbedder } from '../client/types.ts'
 import type { ItemInput, TextInput, VideoInput } from '../types.ts'
 
+/** Options of {@link CosmosEmbeddings}. */
 export interface CosmosEmbeddingsOptions {
   /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder
 }
 
+/** Options of a single call. */
 export interface CosmosCallOptions {
   /** Cancels the call, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined

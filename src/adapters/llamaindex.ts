@@ -5,6 +5,7 @@
 import type { AnyEmbedder } from '../client/types.ts'
 import type { ItemInput, VideoInput } from '../types.ts'
 
+/** Options of {@link cosmosEmbedding}. */
 export interface CosmosEmbeddingOptions {
   /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder

@@ -11,6 +11,7 @@ import { PartJournal } from './part-journal.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
 
+/** Options of {@link parquetSink}. */
 export interface ParquetSinkOptions {
   /**
    * Rows after which a part is written, ≥ 1. Default 10,000. A part has more if the last video has several windows, and the

@@ -27,6 +27,7 @@ export interface OpenedSources extends AsyncDisposable {
   sources: IndexSource[]
 }
 
+/** Options of {@link openSources}. */
 export interface SourceOptions {
   /** What "-" reads. Default: the standard input of the process. */
   stdin?: AsyncIterable<Uint8Array> | undefined

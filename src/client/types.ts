@@ -37,6 +37,7 @@ export type SettledEmbedded<I extends ItemInput = ItemInput> =
   | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: Embedded }
   | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 
+/** What a client knows about the model of its server. */
 export interface ModelFacts {
   model: {
     /** The name that requests use. */
@@ -112,6 +113,7 @@ export interface EmbedderClient extends AnyEmbedder {
   info(): Promise<ModelFacts>
 }
 
+/** Options of `createClient`. */
 export interface ClientOptions {
   /** Address of the server, such as `http://127.0.0.1:8000`. May include a path in front of `/v1`. */
   url: string | URL

@@ -5,6 +5,7 @@ import type { Embedder } from '../types.ts'
 
 const MiB = 1024 * 1024
 
+/** Limits of the HTTP interface, beside those of the embedder. */
 export interface HttpLimits {
   /** Bytes of one request body. Default 128 MiB. */
   maxBodyBytes: number
@@ -24,6 +25,7 @@ export interface HttpLimits {
   maxSegmentStreams: number
 }
 
+/** Options of the Fastify plugin and of `createServer`. */
 export interface HttpOptions {
   /** Readiness is false until this embedder is loaded and warmed up. The caller disposes it. */
   embedder: Embedder | Promise<Embedder>

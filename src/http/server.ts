@@ -14,6 +14,7 @@ import { Service } from './service.ts'
 /** How long closing waits for responses that are still being sent. */
 const flushMs = 1_000
 
+/** Options of {@link createServer}. */
 export interface ServerOptions extends HttpOptions {
   /** Fastify's `logger`: true, or options for pino. Default: no log. */
   logger?: FastifyServerOptions['logger'] | undefined
@@ -28,6 +29,7 @@ export interface ServerOptions extends HttpOptions {
   receiveTimeoutMs?: number | undefined
 }
 
+/** The address to listen on. */
 export interface ListenOptions {
   /** Default `127.0.0.1`. */
   host?: string | undefined
@@ -35,6 +37,7 @@ export interface ListenOptions {
   port?: number | undefined
 }
 
+/** A server with all routes, made by {@link createServer}. */
 export interface CosmosEmbedServer {
   /** Takes further routes, hooks and plugins before `listen`. */
   readonly app: FastifyInstance

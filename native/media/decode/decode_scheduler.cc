@@ -1,35 +1,35 @@
-#include "media/nvdec/nvdec_scheduler.h"
+#include "media/decode/decode_scheduler.h"
 
 #include <algorithm>
 #include <chrono>
 
 namespace cosmos {
 
-Result<NvdecScheduler::Turn> NvdecScheduler::Begin(const DecodeWork& work, std::optional<DecodePath> path,
-                                                   JobGuard& guard) {
-  // Cancellation wakes nobody here, so whoever waits looks up now and then.
-  constexpr std::chrono::milliseconds kLookEvery{5};
+Result<DecodeScheduler::Turn> DecodeScheduler::Begin(const DecodeWork& work, std::optional<DecodePath> path,
+                                                     JobGuard& guard) {
+  // Cancellation does not signal the condition variable, so the guard is polled.
+  constexpr std::chrono::milliseconds kPollInterval{5};
   const JobGuard::Pause pause(guard);
   std::unique_lock lock(mutex_);
-  const DecodeLoad load{.nvdec_slots = nvdec_slots_,
-                        .nvdec_clips = running_ + static_cast<int>(waiting_.size()),
-                        .nvdec_seconds = seconds_,
+  const DecodeLoad load{.hardware_slots = hardware_slots_,
+                        .hardware_clips = running_ + static_cast<int>(waiting_.size()),
+                        .hardware_seconds = seconds_,
                         .cpu_slots = cpu_slots_,
                         .cpu_clips = on_cpu_};
   Turn turn;
   turn.path_ = path ? *path : router_.Choose(work, load);
-  turn.nvdec_was_busy_ = load.nvdec_clips >= load.nvdec_slots;
+  turn.hardware_was_busy_ = load.hardware_clips >= load.hardware_slots;
   if (turn.path_ == DecodePath::kSoftware) {
     turn.scheduler_ = this;
     ++on_cpu_;
     return turn;
   }
-  turn.seconds_ = work.setup_seconds + router_.Seconds(DecodePath::kNvdec, work);
+  turn.seconds_ = work.setup_seconds + router_.Seconds(DecodePath::kHardware, work);
   seconds_ += turn.seconds_;
   const std::uint64_t ticket = next_ticket_++;
   waiting_.push_back(ticket);
-  const auto my_turn = [&] { return running_ < nvdec_slots_ && waiting_.front() == ticket; };
-  while (!wake_.wait_for(lock, kLookEvery, my_turn)) {
+  const auto my_turn = [&] { return running_ < hardware_slots_ && waiting_.front() == ticket; };
+  while (!wake_.wait_for(lock, kPollInterval, my_turn)) {
     Status status = guard.Check();
     if (status.ok()) continue;
     std::erase(waiting_, ticket);
@@ -44,20 +44,20 @@ Result<NvdecScheduler::Turn> NvdecScheduler::Begin(const DecodeWork& work, std::
   return turn;
 }
 
-std::vector<NvdecScheduler::Turn> NvdecScheduler::TakeFree(int most) {
+std::vector<DecodeScheduler::Turn> DecodeScheduler::TakeFree(int max) {
   const std::lock_guard lock(mutex_);
   std::vector<Turn> turns;
   if (!waiting_.empty()) return turns;
-  for (; most > 0 && running_ < nvdec_slots_; --most) {
+  for (; max > 0 && running_ < hardware_slots_; --max) {
     ++running_;
     Turn& turn = turns.emplace_back();
-    turn.path_ = DecodePath::kNvdec;
+    turn.path_ = DecodePath::kHardware;
     turn.scheduler_ = this;
   }
   return turns;
 }
 
-void NvdecScheduler::End(const Turn& turn) {
+void DecodeScheduler::End(const Turn& turn) {
   const std::lock_guard lock(mutex_);
   if (turn.path_ == DecodePath::kSoftware) {
     --on_cpu_;
@@ -68,17 +68,17 @@ void NvdecScheduler::End(const Turn& turn) {
   wake_.notify_all();
 }
 
-void NvdecScheduler::Learn(DecodePath path, const DecodeWork& work, double seconds) {
+void DecodeScheduler::Learn(DecodePath path, const DecodeWork& work, double seconds) {
   const std::lock_guard lock(mutex_);
   router_.Learn(path, work, seconds);
 }
 
-int NvdecScheduler::running() const {
+int DecodeScheduler::running() const {
   const std::lock_guard lock(mutex_);
   return running_;
 }
 
-int NvdecScheduler::waiting() const {
+int DecodeScheduler::waiting() const {
   const std::lock_guard lock(mutex_);
   return static_cast<int>(waiting_.size());
 }

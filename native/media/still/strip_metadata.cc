@@ -1,4 +1,4 @@
-#include "media/still/picture_file.h"
+#include "media/still/strip_metadata.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@ namespace {
 
 using Span = std::span<const std::uint8_t>;
 
-// Reads a file from its start to its end and keeps some of it.
+// Walks over a file from start to end and copies the parts to keep.
 class Copier {
  public:
   Copier(Span file, std::uint8_t* out) : rest_(file), out_(out) {}
@@ -51,15 +51,15 @@ std::size_t Little32(Span bytes, std::size_t at) {
   return value;
 }
 
-// The critical chunks, and the colour that is transparent.
+// Keeps the critical chunks and the transparent colour.
 std::size_t CopyPng(Span file, std::uint8_t* out) {
   constexpr std::array<std::string_view, 5> kNeeded = {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"};
   constexpr std::size_t kSignature = 8;
-  constexpr std::size_t kFrame = 12;  // length, name and checksum
+  constexpr std::size_t kChunkOverhead = 12;  // length, name and checksum
   Copier copier(file, out);
   copier.Keep(kSignature);
   while (copier.left() > 0) {
-    const std::size_t bytes = kFrame + Big(copier.rest(), 0, 4);
+    const std::size_t bytes = kChunkOverhead + Big(copier.rest(), 0, 4);
     const bool needed =
         std::ranges::any_of(kNeeded, [&](std::string_view name) { return copier.Has(4, name); });
     needed ? copier.Keep(bytes) : copier.Drop(bytes);
@@ -67,7 +67,7 @@ std::size_t CopyPng(Span file, std::uint8_t* out) {
   return copier.kept();
 }
 
-// The picture, its transparency, and the header that announces both.
+// Keeps the image, its transparency, and the header that announces both.
 std::size_t CopyWebp(Span file, std::uint8_t* out) {
   constexpr std::array<std::string_view, 4> kNeeded = {"VP8 ", "VP8L", "VP8X", "ALPH"};
   constexpr std::size_t kHeader = 12;
@@ -82,14 +82,15 @@ std::size_t CopyWebp(Span file, std::uint8_t* out) {
     needed ? copier.Keep(bytes) : copier.Drop(bytes);
     if (!needed) dropped += bytes;
   }
-  // A file that was cut off still says so.
+  // Reduces the stated size instead of recomputing it, so that a truncated file stays recognisable.
   const std::size_t size = Little32(file, 4);
   const std::size_t rest = size > dropped ? size - dropped : 0;
   for (std::size_t i = 0; i < 4; ++i) out[4 + i] = static_cast<std::uint8_t>(rest >> 8 * i);
   return copier.kept();
 }
 
-// From the second byte on: where the next marker is that is not one of a scan's own.
+// The number of bytes to the next marker, from the second byte on. Escaped bytes and restart markers belong
+// to a scan and are skipped.
 std::size_t BytesToMarker(Span rest) {
   for (std::size_t at = 1; at < rest.size(); at += 2) {
     const void* found = std::memchr(rest.data() + at, 0xff, rest.size() - at);
@@ -101,17 +102,17 @@ std::size_t BytesToMarker(Span rest) {
   return rest.size();
 }
 
-// Without application notes but JFIF's and Adobe's, which say what the numbers of a pixel mean.
+// Drops application segments except JFIF's and Adobe's, which define the colour space.
 std::size_t CopyJpeg(Span file, std::uint8_t* out) {
   Copier copier(file, out);
   while (copier.left() > 0) {
     const std::size_t marker = copier.rest()[0] == 0xff ? Big(copier.rest(), 1, 1) : 0;
     const std::size_t bytes = 2 + Big(copier.rest(), 2, 2);
-    const bool note = marker >= 0xe0 && marker <= 0xef;
-    if (note && marker != 0xe0 && marker != 0xee) {
+    const bool application = marker >= 0xe0 && marker <= 0xef;
+    if (application && marker != 0xe0 && marker != 0xee) {
       copier.Drop(bytes);
-    } else if (note || marker == 0xfe || marker == 0xc4 || marker == 0xdb) {
-      copier.Keep(bytes);  // what is in a note, a comment or a table is no marker
+    } else if (application || marker == 0xfe || marker == 0xc4 || marker == 0xdb) {
+      copier.Keep(bytes);  // markers inside a segment, a comment or a table are data
     } else {
       copier.Keep(BytesToMarker(copier.rest()));
     }
@@ -119,40 +120,40 @@ std::size_t CopyJpeg(Span file, std::uint8_t* out) {
   return copier.kept();
 }
 
-// A decoder walks over the whole picture for each scan, and builds a table for each that is defined. A
-// picture that is not progressive has a scan for each component at most. One that is has ten; as many as
-// there are coefficients and bits of them would be a few hundred, and nobody writes those. Decoders look for
-// markers where they should be none, so all are counted, wherever they stand.
+// Bounds a decoder's work: it walks over the whole image for each scan, and builds every table. A sequential
+// image has at most one scan per component. A progressive one usually has ten; a few hundred are possible,
+// one for each bit of each coefficient, but no encoder writes them. All markers count, wherever they are,
+// because decoders also look for markers where there should be none.
 Status CheckJpeg(Span file) {
-  constexpr std::size_t kMostProgressive = 100;
-  constexpr std::size_t kMostSequential = 16;
-  constexpr std::size_t kMostPictures = 8;  // two fields, previews
-  constexpr std::size_t kMostTableBytes = 256 * 1024;
+  constexpr std::size_t kMaxProgressive = 100;
+  constexpr std::size_t kMaxSequential = 16;
+  constexpr std::size_t kMaxFrames = 8;  // two fields, previews
+  constexpr std::size_t kMaxTableBytes = 256 * 1024;
   std::size_t scans = 0;
-  std::size_t most_scans = kMostProgressive;
-  std::size_t pictures = 0;
+  std::size_t max_scans = kMaxProgressive;
+  std::size_t frames = 0;
   std::size_t table_bytes = 0;
   for (std::size_t at = 0; at < file.size(); at += BytesToMarker(file.subspan(at))) {
     const std::size_t marker = file[at] == 0xff ? Big(file, at + 1, 1) : 0;
     if (marker == 0xda) ++scans;
-    if (marker >= 0xc0 && marker <= 0xc3) ++pictures;
-    if (marker == 0xc0 || marker == 0xc1 || marker == 0xc3) most_scans = kMostSequential;
+    if (marker >= 0xc0 && marker <= 0xc3) ++frames;
+    if (marker == 0xc0 || marker == 0xc1 || marker == 0xc3) max_scans = kMaxSequential;
     if (marker == 0xc4 || marker == 0xdb) table_bytes += Big(file, at + 2, 2);
   }
-  const auto refuse = [](std::size_t most, const char* what) {
-    return Status(StatusCode::kLimit, "a JPEG picture with more than " + std::to_string(most) + what +
-                                          ", which is the most that is read")
-        .With("limit", static_cast<double>(most));
+  const auto refuse = [](std::size_t max, const char* what) {
+    return Status(StatusCode::kLimit,
+                  "a JPEG picture has more than the limit of " + std::to_string(max) + what)
+        .With("limit", static_cast<double>(max));
   };
-  if (scans > most_scans) return refuse(most_scans, " scans");
-  if (pictures > kMostPictures) return refuse(kMostPictures, " frames");
-  if (table_bytes > kMostTableBytes) return refuse(kMostTableBytes, " bytes of tables");
+  if (scans > max_scans) return refuse(max_scans, " scans");
+  if (frames > kMaxFrames) return refuse(kMaxFrames, " frames");
+  if (table_bytes > kMaxTableBytes) return refuse(kMaxTableBytes, " bytes of tables");
   return {};
 }
 
 }  // namespace
 
-Result<std::size_t> CopyPixels(ImageFormat format, Span file, std::uint8_t* out) {
+Result<std::size_t> StripMetadata(ImageFormat format, Span file, std::uint8_t* out) {
   switch (format) {
     case ImageFormat::kPng: return CopyPng(file, out);
     case ImageFormat::kWebp: return CopyWebp(file, out);
