@@ -1,9 +1,9 @@
-// Compares the tables of native/tensorrt/abi.h with NVIDIA's headers, and runs the native TensorRT tests against a double
+// Compares the tables of native/tensorrt/abi.h with NVIDIA's headers, and runs the native TensorRT tests against a fake
 // whose tables the compiler laid out from those headers. The headers are read in place; nothing is linked.
 //
 //   TENSORRT_ROOT=/path node scripts/check-tensorrt-abi.mjs [/more/paths …]   folders with, or with include/, NvInferRuntime.h
 //   … --tables        only the tables, which takes seconds
-//   … --self-test     uses the double's own declarations and checks that a wrong table is found; needs no headers
+//   … --self-test     uses the fake's own declarations and checks that a wrong table is found; needs no headers
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -49,7 +49,7 @@ function checkHeaders(folder) {
   const { ok, output, version } = compareTables(native, ['-isystem', include])
   report(ok, output)
   if (ok && !flags.has('--tables'))
-    report(runSuite(include, version), `the native TensorRT tests on a double of ${version}`)
+    report(runSuite(include, version), `the native TensorRT tests on a fake of ${version}`)
 }
 
 /** Compiles and runs scripts/tensorrt/check_abi.cc on `abiRoot`/tensorrt/abi.h. */
@@ -77,7 +77,7 @@ function compareTables(abiRoot, compilerFlags) {
   return { ok: ran.status === 0, output: ran.stdout.trimEnd() || `it ended by ${ran.signal}`, version }
 }
 
-/** Builds the doubles with the headers' interfaces and runs the tests of their major on them. */
+/** Builds the fakes with the headers' interfaces and runs the tests of their major on them. */
 function runSuite(include, version) {
   const build = path.join(cache, version)
   mkdirSync(path.join(build, 'stubs'), { recursive: true })
@@ -112,7 +112,7 @@ function runSuite(include, version) {
   })
 }
 
-/** Classes that implement every method of NVIDIA's abstract ones, for the double to derive from. */
+/** Classes that implement every method of NVIDIA's abstract ones, for the fake to derive from. */
 function generateStubs(include) {
   const text = readFileSync(path.join(include, 'NvInferImpl.h'), 'utf8').replaceAll(/\/\/.*/g, '')
   const stubs = ['Runtime', 'CudaEngine', 'ExecutionContext'].map((name) => {
@@ -141,7 +141,7 @@ function selfTest() {
   for (const major of [10, 11]) {
     const compilerFlags = [`-DNV_TENSORRT_MAJOR=${major}`, `-I${ownHeaders}`]
     const right = compareTables(native, compilerFlags)
-    report(right.ok, `the double's own declarations: ${right.output}`)
+    report(right.ok, `the fake's own declarations: ${right.output}`)
     for (const [what, from, to] of mistakes(abi, major)) {
       const changed = path.join(cache, 'mistake')
       mkdirSync(path.join(changed, 'tensorrt'), { recursive: true })

@@ -9,7 +9,7 @@ import {
 } from '../../src/index.ts'
 import { buildEngines, clips, type Major, noFakes, onGpu, tensorrt, toyModel, versions } from './support.ts'
 
-// The double of the driver reads this once per process, when it is initialised.
+// The fake of the driver reads this once per process, when it is initialised.
 process.env.COSMOS_FAKE_CUDA_DEVICES = 'Fake H200:9.0:8192;Fake H200:9.0:8192'
 
 const faults = (setting: string) => {

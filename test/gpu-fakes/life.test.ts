@@ -28,7 +28,7 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     const { ended, stdout, stderr, report } = await end(how)
     expect({ ended, stderr }).toEqual({ ended: 0, stderr: '' })
     expect(stdout).toContain('reached the end')
-    // The doubles abort the process if GPU memory is misused.
+    // The fakes abort the process if GPU memory is misused.
     expect(report()).toEqual({ liveBytes: 0, pinnedBytes: 0, liveHandles: 0, pending: 0 })
   })
 

@@ -1,4 +1,4 @@
-// Runs the suite for machines with a GPU (npm run test:gpu) on the doubles, so that it is known to work without one.
+// Runs the suite for machines with a GPU (npm run test:gpu) on the fakes, so that it is known to work without one.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
   const model = noFakes ? '' : toyModel('suite')
   beforeAll(() => buildEngines(model, 11))
 
-  it('passes on the doubles without skips', async () => {
+  it('passes on the fakes without skips', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
     const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
       ...withoutVitest(environment(11)),

@@ -1,4 +1,4 @@
-// The production addon on doubles of NVIDIA's libraries, with a model whose toy plans compute the same as its graphs.
+// The production addon on fakes of NVIDIA's libraries, with a model whose toy plans compute the same as its graphs.
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -22,7 +22,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 export const noFakes = !existsSync(path.join(fakes, 'cuda', 'libcuda.so.1'))
 if (noFakes)
-  console.warn('skipped: tests on the doubles, because build-fakes is not there (scripts/setup.mjs --test)')
+  console.warn('skipped: tests on the fakes, because build-fakes is not there (scripts/setup.mjs --test)')
 
 export const versions = { 10: '10.16.1.11', 11: '11.1.0.106' } as const
 export type Major = keyof typeof versions
@@ -36,10 +36,10 @@ export function tensorrt(major: Major): string {
   return path.join(fakes, 'nvinfer', `libnvinfer.so.${major}`)
 }
 
-/** Value of LD_LIBRARY_PATH with which the dynamic loader finds the doubles by name. */
+/** Value of LD_LIBRARY_PATH with which the dynamic loader finds the fakes by name. */
 export const loaderPath = ['cuda', 'nvcuvid', 'nvinfer'].map((name) => path.join(fakes, name)).join(':')
 
-/** Eight frames of 64×64, eight values; graphs for ONNX Runtime that agree with the double's toy plans. */
+/** Eight frames of 64×64, eight values; graphs for ONNX Runtime that agree with the fake's toy plans. */
 export function toyModel(name: string): string {
   const model = mkdtempSync(path.join(folder, `${name}-`))
   const files = {
@@ -70,7 +70,7 @@ export function toyModel(name: string): string {
   return model
 }
 
-/** Environment in which a process finds the doubles without any option. */
+/** Environment in which a process finds the fakes without any option. */
 export function environment(major: Major): NodeJS.ProcessEnv {
   return {
     ...process.env,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A stand-in for trtexec: accepts the flags of its major version, and writes a toy plan for the double of TensorRT
+// A stand-in for trtexec: accepts the flags of its major version, and writes a toy plan for the fake of TensorRT
 // (test/fakes/nvinfer/plan.h), for the version that COSMOS_FAKE_TENSORRT names.
 
 import { writeFileSync } from 'node:fs'
