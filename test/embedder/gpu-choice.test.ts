@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { CudaOptions } from '../../src/index.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import type { BuildRequest } from '../../src/tensorrt/engine-builder.ts'
-import { findPlans } from '../../src/tensorrt/engine-plan.ts'
+import { findPlans } from '../../src/tensorrt/plan-files.ts'
 import { placeEngine } from '../unit/engines.ts'
 import { engines, h200, machineWith, tensorrt } from './gpu-support.ts'
 import { failureOf, model, turns } from './support.ts'
@@ -61,7 +61,7 @@ describe('device "auto"', () => {
       kind: 'cpu',
       reason:
         'device: "auto" took the CPU: the NVIDIA driver (libcuda.so.1) was not found: ' +
-        '("cosmos-embed doctor" tells everything that was tried)',
+        '("cosmos-embed doctor" shows everything that was tried)',
     })
     expect(embedder.stats().gpus).toEqual([])
   })
@@ -173,7 +173,9 @@ describe('device "cuda"', () => {
     const { double, open } = machineWith([])
     double.probe = () => {
       if (devices) return { driver: { version: '12.8', library: 'libcuda.so.1' }, devices }
-      throw Object.assign(new Error('libcuda.so.1 cannot be initialised: CUDA_ERROR_NO_DEVICE'), { code: 'library' })
+      throw Object.assign(new Error('libcuda.so.1 cannot be initialised: CUDA_ERROR_NO_DEVICE'), {
+        code: 'library',
+      })
     }
     const failure = await failureOf(open({ device: 'cuda' }))
     vi.unstubAllEnvs()
