@@ -350,7 +350,7 @@ class Scanner {
   bool head_was_decoded_ = false;
   bool seen_keyframe_ = false;
   bool first_is_closed_ = false;  // the first keyframe starts a closed GOP
-  bool drops_rasl_ = false;       // the last keyframe drops its leading pictures
+  bool drops_rasl_ = false;       // the last keyframe drops its RASL pictures
 };
 
 }  // namespace
