@@ -173,7 +173,9 @@ describe('device "cuda"', () => {
     const { double, open } = machineWith([])
     double.probe = () => {
       if (devices) return { driver: { version: '12.8', library: 'libcuda.so.1' }, devices }
-      throw Object.assign(new Error('libcuda.so.1 cannot be initialised: CUDA_ERROR_NO_DEVICE'), { code: 'library' })
+      throw Object.assign(new Error('libcuda.so.1 cannot be initialised: CUDA_ERROR_NO_DEVICE'), {
+        code: 'library',
+      })
     }
     const failure = await failureOf(open({ device: 'cuda' }))
     vi.unstubAllEnvs()
