@@ -1,15 +1,15 @@
-/** What one ELF file breaks of the promises in docs/packaging.md, and a line about it. */
+/** The promises of docs/packaging.md that one ELF file breaks, and a line about the file. */
 export function checkFile(
   file: string,
   options: { arch: string; siblings: readonly string[] },
 ): { problems: string[]; line: string }
 
-/** What a file of ours lacks of the checks that end a process whose memory is damaged. */
+/** The hardening that a file which we compiled lacks. */
 export function hardening(file: string): string[]
 
-/** The same of a whole prebuilds/linux-<arch>, and what its build.json says of it. */
+/** The same for a whole prebuilds/linux-<arch>, checked against its build.json. */
 export function checkFolder(folder: string, options?: { say?: (line: string) => void }): string[]
-/** The newest version of each family of symbol versions that a system of glibc 2.28 has. */
+/** The newest version of each symbol family on a system with glibc 2.28. */
 export const ceilings: Record<string, string>
-/** Of dotted numbers: negative where `a` is the older. */
+/** Compares dotted version numbers: negative where `a` is older. */
 export function compare(a: string, b: string): number

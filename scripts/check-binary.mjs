@@ -2,7 +2,7 @@
 //
 //   node scripts/check-binary.mjs [--arch x64|arm64]     (default: every folder in prebuilds/)
 //
-// Prints one line per file; exit code 1 and every broken promise when one is broken.
+// Prints one line per file. Where a promise is broken, prints each one that is and exits with 1.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -15,15 +15,15 @@ import { architectures } from './prebuild/toolchain.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-// What Debian 10 and RHEL 8, the oldest systems that Node.js's own binaries run on, have.
+// The newest symbol versions of Debian 10 and RHEL 8, the oldest systems that Node.js's own binaries run on.
 export const ceilings = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' }
 const glibcLibraries = ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1']
 const loaders = ['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1']
 const addonSymbols = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
-// Node.js's own binary needs these two as well, so they are there.
+// Node.js's own binary needs these two as well, so every system has them.
 const onnxRuntimeLibraries = ['libstdc++.so.6', 'libgcc_s.so.1']
 
-/** { problems, line } of one ELF file. `siblings`: SONAMEs that the folder holds. */
+/** @returns { problems, line } of one ELF file. `siblings` are the SONAMEs in its folder. */
 export function checkFile(file, { arch, siblings }) {
   const name = path.basename(file)
   const elf = readElf(file)
@@ -73,19 +73,19 @@ export function checkFile(file, { arch, siblings }) {
   }
 }
 
-// The instruction that a function which may be jumped to begins with.
+// The instruction at the start of every function that may be the target of an indirect jump.
 const landings = {
   [architectures.x64.elf]: Buffer.from('f30f1efa', 'hex'), // endbr64
   [architectures.arm64.elf]: Buffer.from('3f2303d5', 'hex'), // paciasp
 }
 
-/** Problems of a file of ours, as any compiler that can do it builds it. */
+/** @returns what a file that we compiled lacks of the hardening that any capable compiler can give it. */
 export function hardening(file, elf = readElf(file)) {
   const problems = []
   const must = (condition, says) => condition || problems.push(`${path.basename(file)}: ${says}`)
   must(elf.relro && elf.bindNow, `has ${elf.relro ? 'partial' : 'no'} RELRO`)
   must(elf.imported.includes('__stack_chk_fail'), 'is built without the stack protector')
-  // The addon itself makes no call that could be checked.
+  // The addon makes no call that _FORTIFY_SOURCE could check.
   must(
     !/^libav/.test(path.basename(file)) || elf.imported.some((symbol) => /^__\w+_chk$/.test(symbol)),
     'is built without _FORTIFY_SOURCE: no call of it checks a length',
@@ -94,13 +94,13 @@ export function hardening(file, elf = readElf(file)) {
   const bytes = readFileSync(file)
   let found = 0
   for (let at = bytes.indexOf(landing); at >= 0; at = bytes.indexOf(landing, at + 4)) found += 1
-  // At least one for each function that others call; the addon exports next to none, and has many all the same.
+  // At least one for each exported function. The addon exports almost none and still has many.
   const least = file.endsWith('.node') ? 20 : Math.min(20, elf.exported.length)
   must(found >= least, `has ${found} places that a jump may land on: it is built without branch protection`)
   return problems
 }
 
-/** Problems of one prebuilds/linux-<arch>. */
+/** @returns the problems of one prebuilds/linux-<arch>. */
 export function checkFolder(folder, { say = () => {} } = {}) {
   const arch = path.basename(folder).replace('linux-', '')
   const files = readdirSync(folder).filter((file) => !file.endsWith('.json'))
@@ -121,7 +121,7 @@ export function checkFolder(folder, { say = () => {} } = {}) {
   return problems
 }
 
-/** What readelf says of a file. */
+/** Parses the output of readelf. */
 function readElf(file) {
   const readelf = (...options) => {
     const result = spawnSync('readelf', ['-W', ...options, file], {
@@ -170,7 +170,7 @@ function readElf(file) {
   }
 }
 
-/** Of dotted numbers: negative where `a` is the older. */
+/** Compares dotted version numbers: negative where `a` is older. */
 export function compare(a, b) {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number))
   for (let i = 0; i < Math.max(left.length, right.length); i++) {

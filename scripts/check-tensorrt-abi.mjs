@@ -1,9 +1,9 @@
-// Holds the tables of native/tensorrt/abi.h against NVIDIA's headers, and runs the native TensorRT tests against a double
-// whose tables the compiler laid out from those headers. The headers stay where they are; nothing is linked.
+// Compares the tables of native/tensorrt/abi.h with NVIDIA's headers, and runs the native TensorRT tests against a double
+// whose tables the compiler laid out from those headers. The headers are read in place; nothing is linked.
 //
 //   TENSORRT_ROOT=/path node scripts/check-tensorrt-abi.mjs [/more/paths …]   folders with, or with include/, NvInferRuntime.h
 //   … --tables        only the tables, which takes seconds
-//   … --self-test     against the double's own declarations, and that a wrong table is noticed; needs no headers
+//   … --self-test     uses the double's own declarations and checks that a wrong table is found; needs no headers
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ const folders = [process.env.TENSORRT_ROOT ?? '', ...args.filter((arg) => !arg.s
 )
 
 mkdirSync(cache, { recursive: true })
-// All that TensorRT's headers want from a CUDA toolkit.
+// The only types that TensorRT's headers need from a CUDA toolkit.
 writeFileSync(
   path.join(cache, 'cuda_runtime_api.h'),
   '#pragma once\ntypedef struct CUstream_st* cudaStream_t;\ntypedef struct CUevent_st* cudaEvent_t;\n',
@@ -153,7 +153,7 @@ function selfTest() {
   }
 }
 
-/** Each method's slot off by one, a wrong signature, and a mistake of every other kind. */
+/** Tables with one mistake each: a slot that is off by one, a wrong signature, and every other kind. */
 function* mistakes(abi, major) {
   for (const [line, name, slot10, slot11] of abi.matchAll(/M\(\w+, (\w+), (\d+), (\d+), .*/g)) {
     const wrong =

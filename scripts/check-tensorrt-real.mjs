@@ -1,6 +1,6 @@
-// NVIDIA's lean runtimes of both majors, from PyPI into .cache, opened by the code of the addon on a machine without a
-// GPU: versions are read, their log lines arrive, and it ends in one typed error. Skips with its reason when they cannot
-// be had.
+// Opens NVIDIA's lean runtimes of both majors, which it downloads from PyPI into .cache, with the addon's code on a machine
+// without a GPU: it reads their versions, receives their log lines, and ends in one typed error. Prints the reason and
+// exits with 0 where they cannot be downloaded.
 //
 //   node scripts/check-tensorrt-real.mjs
 
@@ -28,14 +28,14 @@ const result = spawnSync(
     env: {
       ...process.env,
       COSMOS_REAL_TENSORRT: libraries.join(':'),
-      // The libraries keep what they allocated.
+      // The libraries never free some of their memory.
       ASAN_OPTIONS: 'detect_leaks=0',
     },
   },
 )
 process.exit(result.status ?? 1)
 
-/** The path of the package's library, fetched once. */
+/** Downloads the package unless that is done. @returns the path of its library */
 function fetchLibrary({ name, version, major }) {
   const folder = path.join(cache, `${name}-${version}`)
   const library = path.join(folder, 'tensorrt_lean_libs', `libnvinfer_lean.so.${major}`)
@@ -69,7 +69,7 @@ function runPython(...args) {
   process.exit(0)
 }
 
-/** Through the addon itself, where it has been built. */
+/** Opens them through the addon too, where it has been built. */
 async function probe() {
   if (
     !existsSync(path.join(root, 'build', 'Release', 'cosmos-embed.node')) &&

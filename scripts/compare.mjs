@@ -1,5 +1,5 @@
-// npm run compare -- [OPTIONS] [FOLDER or FILE…]: chosen frames, counts, times and pictures of videos, held against PyAV,
-// which decodes every frame with an FFmpeg of its own. Prints what differs, with the reason where one is known.
+// npm run compare -- [OPTIONS] [FOLDER or FILE…]: compares chosen frames, counts, times and pictures of videos with PyAV,
+// which decodes every frame with its own FFmpeg. Prints the differences, with the reason where one is known.
 
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { videoFiles } from '../dist/bulk/video-files.js'
+import { videoFiles } from '../dist/bulk/walk-videos.js'
 import { table } from '../dist/cli/table.js'
 import binding from '../lib/binding.js'
 import { all, some } from './compare/combinations.mjs'
@@ -33,7 +33,7 @@ Ends with 0 where nothing differs or every difference is a known one, with 1 oth
 `
 const here = fileURLToPath(new URL('.', import.meta.url))
 const secondsPerVideo = 300
-/** The one of the videos made here that nothing can be wrong about: the self-test needs it. */
+/** The plainest of the generated videos, for the self-test. */
 const plainest = 'h264-p mp4 plain'
 const lanes = availableParallelism()
 const report = path.join(here, '..', '.cache', 'compare-tests.json')
@@ -76,7 +76,7 @@ async function main() {
   }
 }
 
-/** [{ name, file, runs }]: names begin with the last part of the folder that was given. */
+/** @returns [{ name, file, runs }]; names begin with the last part of the given folder's path */
 async function named(places, { frames, only }) {
   const runs = [{ frames: Number(frames) }]
   const found = []
@@ -90,7 +90,7 @@ async function named(places, { frames, only }) {
   return found.filter(({ name }) => name.includes(only))
 }
 
-/** The same for videos made here: sparse frames, all frames, and a range are asked for. */
+/** The same for generated videos, with three runs each: sparse frames, all frames, and a range. */
 async function generated({ combinations, all: everything, seed, only, frames }) {
   const version = ffmpegVersion()
   const { decoders } = binding.diagnostics().ffmpeg
@@ -122,7 +122,7 @@ async function compare(videos, scratch) {
   const folder = path.join(here, 'compare')
   const requirements = path.join(folder, 'requirements.txt')
   const pairs = Array.from({ length: Math.min(lanes, videos.length) }, () => ({
-    ours: new Worker(process.execPath, [path.join(folder, 'ours.mjs')], { seconds: secondsPerVideo }),
+    library: new Worker(process.execPath, [path.join(folder, 'library.mjs')], { seconds: secondsPerVideo }),
     peer: new Worker(python, [environment, requirements, path.join(folder, 'peer.py')], {
       seconds: secondsPerVideo,
       greets: true,
@@ -134,13 +134,18 @@ async function compare(videos, scratch) {
     const sound = videos.find(({ name }) => name === plainest)
     if (sound) await selfTest((spoil) => askBoth(sound, first, path.join(scratch, 'spoiled'), spoil))
     await inLanes(videos, lanes, async (video, lane, index) => {
-      const { ours, peer } = await askBoth(video, pairs[lane], path.join(scratch, `${lane}`))
-      results[index] = { ...video, ours, peer, differs: [...differences(ours, peer), ...made(video, peer)] }
+      const { library, peer } = await askBoth(video, pairs[lane], path.join(scratch, `${lane}`))
+      results[index] = {
+        ...video,
+        library,
+        peer,
+        differs: [...differences(library, peer), ...made(video, peer)],
+      }
       if (process.stderr.isTTY) process.stderr.write(`\r${index + 1} of ${videos.length}`)
     })
   } finally {
-    for (const { ours, peer } of pairs) {
-      ours.close()
+    for (const { library, peer } of pairs) {
+      library.close()
       peer.close()
     }
   }
@@ -148,21 +153,21 @@ async function compare(videos, scratch) {
   return { results, peer: first?.peer.greeting ?? {} }
 }
 
-/** The library first: its pictures are compared where numpy is. `spoil` changes its answer to a run, for the self-test. */
+/** Runs the library first; pictures are compared in Python, which has numpy. `spoil` changes its answers, for the self-test. */
 async function askBoth({ file, bars, runs }, pair, pictures, spoil = () => {}) {
-  const ours = await pair.ours.ask({
+  const library = await pair.library.ask({
     file,
     runs: runs.map((run, number) => ({ ...run, pictures: `${pictures}-${number}` })),
   })
-  for (const run of ours.runs ?? []) if (!run.error) await spoil(run)
+  for (const run of library.runs ?? []) if (!run.error) await spoil(run)
   const asked = runs.map((run, number) => {
-    const answer = ours.runs?.[number]
-    return answer && !answer.error ? { ...run, ours: answer } : run
+    const answer = library.runs?.[number]
+    return answer && !answer.error ? { ...run, library: answer } : run
   })
-  return { ours, peer: await pair.peer.ask({ file, bars, runs: asked }) }
+  return { library, peer: await pair.peer.ask({ file, bars, runs: asked }) }
 }
 
-/** A comparison of garbage with garbage proves nothing: where every picture is to be shown once, the peer must show it. */
+/** Guards against comparing garbage with garbage: where every picture must be shown once, the peer must show it. */
 function made({ whole }, { numbers }) {
   if (!whole || !numbers) return []
   const wrong = numbers.length !== picture.frames || numbers.some((number, index) => number !== index)
@@ -175,7 +180,8 @@ async function conclude(results, peer, { json, generated: isGenerated }) {
   const { avcodec } = binding.diagnostics().ffmpeg
   const { same, known: explained, unknown, stale } = explain(results, known, Number.parseInt(avcodec, 10))
   const differing = rows([...explained, ...unknown])
-  if (differing.length > 0) say(`${table([['video', 'differs', 'ours', 'asked', 'reason'], ...differing])}`)
+  if (differing.length > 0)
+    say(`${table([['video', 'differs', 'library', 'asked', 'reason'], ...differing])}`)
   for (const { video, reason } of stale) {
     say(`no longer differs, so take it out of scripts/compare/known.mjs: ${video} (${reason})`)
   }

@@ -1,5 +1,5 @@
-// `npm run demo`: text finds video, with the embedded default model, on the clips of examples/clips.
-// Prints the rankings and writes a page with the frames that the model saw and the similarity of every pair.
+// `npm run demo`: searches the clips of examples/clips by text, with the bundled demo model. Prints the rankings and writes
+// a page with the frames that the model saw and the similarity of every pair.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'

@@ -1,7 +1,7 @@
-// Builds native code under AddressSanitizer and UBSan and tests it.
+// Builds the native code with AddressSanitizer and UBSan, and runs its tests.
 //
-//   node scripts/native-test.mjs [--no-sanitize] [GoogleTest flags …]   the native tests: no Node inside
-//   node scripts/native-test.mjs --addon [files …]                      the addon inside Node: test/native
+//   node scripts/native-test.mjs [--no-sanitize] [GoogleTest flags …]   the GoogleTest program, without Node
+//   node scripts/native-test.mjs --addon [files …]                      the addon in Node: test/native
 
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -32,8 +32,8 @@ run('cmake', ['--build', build, '--parallel', '2', ...(addon ? ['--target', 'add
 mkdirSync(path.join(root, '.cache'), { recursive: true })
 if (addon) {
   process.env.COSMOS_EMBED_ADDON = path.join(build, 'cosmos-embed.node')
-  // Node comes without the sanitizer, so it must be there first. Node keeps memory to its end: test/native/lifetime.test.ts
-  // measures what the addon leaves.
+  // Node is not built with the sanitizer, so its runtime must be preloaded. Leaks are not looked for, because Node frees
+  // little at exit; test/native/lifetime.test.ts measures the addon's own.
   process.env.LD_PRELOAD = read('g++', ['-print-file-name=libasan.so'])
   process.env.ASAN_OPTIONS = 'detect_leaks=0'
   run(path.join(root, 'node_modules', '.bin', 'vitest'), [
@@ -42,11 +42,11 @@ if (addon) {
     ...(rest.length > 0 ? rest : ['test/native']),
   ])
 } else {
-  process.env.SVT_LOG ??= '1' // the AV1 encoder that makes clips says errors only
+  process.env.SVT_LOG ??= '1' // the AV1 encoder that makes test clips logs errors only
   // ONNX Runtime keeps a few bytes that it never frees.
   process.env.LSAN_OPTIONS ??= `suppressions=${path.join(root, 'test', 'native', 'lsan.supp')}:print_suppressions=0`
-  // Named tests are for somebody who watches; all of them share the cores, and are counted. A run of some must leave the
-  // reports of all alone.
+  // A whole run uses a process per group and writes reports. A run with GoogleTest flags is for a person: it uses one
+  // process, and leaves the reports of the last whole run.
   const stale =
     rest.length > 0 ? [] : readdirSync(report('.')).filter((name) => name.startsWith('native-tests'))
   for (const name of stale) rmSync(report(name))
@@ -58,14 +58,16 @@ if (addon) {
   }
 }
 
-/** In processes of their own: two cores have two to do, and LeakSanitizer crashes now and then where too many doubles
- * were opened. */
+/**
+ * One process per group keeps two cores busy. It also avoids a LeakSanitizer crash that occurs now and then after many test
+ * doubles have been opened.
+ */
 function groupsOfTests() {
   const groups = ['*TensorRt*', '*Cuda*:*Nvdec*:BufferPool*', '*GeneratedClip*:*SharedMedia*']
   return [...groups, `-${groups.join(':')}`].map((filter) => [`--gtest_filter=${filter}`])
 }
 
-/** @returns how it failed, or "". */
+/** @returns why it failed, or "" */
 function runTests(filter, index) {
   const file = report(`native-tests-${index}.json`)
   const child = spawn(
@@ -84,7 +86,7 @@ function runTests(filter, index) {
       if (code === 0) return resolve('')
       if (rest.length === 0 && tail.includes('LeakSanitizer has encountered a fatal error') && passed(file)) {
         console.error(
-          'native tests: these passed, and LeakSanitizer itself crashed after them: no leaks were looked for',
+          'native tests: they passed, but LeakSanitizer itself crashed afterwards, so leaks were not checked',
         )
         return resolve('')
       }

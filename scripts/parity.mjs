@@ -1,6 +1,6 @@
-// `npm run parity -- --videos DIR --texts FILE --model DIR`: the library against a second implementation of the whole
-// path (scripts/reference: PyAV, Pillow, ONNX Runtime, Hugging Face tokenizers), which shares no code with it.
-// Compares frames, pictures, clips, tokens and vectors. Exit code 1 when a vector's cosine is below 0.9999 or a choice differs.
+// `npm run parity -- --videos DIR --texts FILE --model DIR`: compares the library with a second implementation of the whole
+// path that shares no code with it (scripts/reference: PyAV, Pillow, ONNX Runtime, Hugging Face tokenizers): frames,
+// pictures, clips, tokens and vectors. Exits with 1 when a vector's cosine is below 0.9999 or a chosen frame differs.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -9,10 +9,10 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { videoFiles } from '../dist/bulk/video-files.js'
+import { videoFiles } from '../dist/bulk/walk-videos.js'
 import { table } from '../dist/cli/table.js'
-import { extractFrames } from '../dist/run/frames.js'
 import { createEmbedder } from '../dist/index.js'
+import { extractFrames } from '../dist/run/frames.js'
 import { loadTokenizer } from '../dist/tokenizer/tokenizer.js'
 
 const lowestCosine = 0.9999
@@ -149,13 +149,13 @@ function print(videos, texts) {
   return all.length > 0 && agree === all.length
 }
 
-/** What a decoder makes of damage is its own affair: a file that the library warns of need not come out the same. */
+/** Decoders conceal damage differently, so files that the library warns about may differ. */
 function verdict({ ok, found }) {
   if (ok) return 'ok'
   return found?.warnings.length > 0 ? 'damaged' : 'DIFFERS'
 }
 
-/** Of 8-bit levels. */
+/** In 8-bit levels. */
 function difference(a, b) {
   if (a.length !== b.length) return { mean: Number.NaN, max: Number.NaN }
   let sum = 0

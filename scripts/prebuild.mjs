@@ -3,8 +3,8 @@
 //   npm run prebuild -- [--arch x64|arm64] [--strict] [--update-sources] [--check-reproducible]
 //
 //   --strict               refuse other versions of the sources than scripts/prebuild/sources.json names
-//   --update-sources       take the newest and write them there
-//   --check-reproducible   build a second time, elsewhere and from nothing, and compare every file
+//   --update-sources       take the newest sources and write their versions there
+//   --check-reproducible   build a second time, from scratch in another folder, and compare every file
 //
 // FFmpeg is built once per set of inputs and kept in .cache/prebuild. docs/packaging.md says why each step is there.
 
@@ -81,7 +81,7 @@ async function main() {
   if (problems.length > 0) throw new PrebuildError(problems.join('\n'))
 }
 
-/** Builds what is not in `folder` yet. Returns the folder of the finished files. */
+/** Builds the parts that `folder` lacks. @returns the folder of the finished files */
 function build({ arch, sources, tools, wanted, checkout, folder, zigCache }) {
   const env = writeCompilers(tools, { arch, build: folder, root: checkout, zigCache })
   const record = path.join(folder, 'libraries.json')
@@ -124,7 +124,7 @@ function build({ arch, sources, tools, wanted, checkout, folder, zigCache }) {
   return stage
 }
 
-/** prebuildify takes the addon and the libraries beside it; its own build step has nothing left to do. */
+/** Has prebuildify collect the addon and the libraries beside it. Everything is built by now, so its build step does nothing. */
 async function assemble(stage, { arch, target }) {
   const work = path.join(stage, 'out')
   rmSync(work, { recursive: true, force: true })
@@ -149,7 +149,7 @@ async function assemble(stage, { arch, target }) {
   renameSync(made, target)
 }
 
-/** The same from a copy of the checkout, with nothing of the first build, in folders of other lengths. */
+/** Builds again from a copy of the checkout, without any result of the first build, in folders whose paths have other lengths. */
 function checkReproducible(stage, inputsOfAll) {
   const work = path.join(cache, 'again')
   const checkout = path.join(work, 'a-checkout-elsewhere')
@@ -177,13 +177,13 @@ function checkReproducible(stage, inputsOfAll) {
   rmSync(work, { recursive: true, force: true })
 }
 
-/** onnxruntime-node is a development dependency: of its 288 MB only the library travels, as it is. */
+/** Of onnxruntime-node's 288 MB, only the library is packaged, unchanged. The package itself is a development dependency. */
 function onnxRuntime(arch) {
   const folder = path.dirname(require.resolve('onnxruntime-node/package.json'))
   return path.join(folder, 'bin', 'napi-v6', 'linux', arch, 'libonnxruntime.so.1')
 }
 
-/** Everything that FFmpeg's build depends on. */
+/** A hash of everything that FFmpeg's build depends on. */
 function inputs({ arch, sources, wanted, versions }) {
   const hash = createHash('sha256').update(
     JSON.stringify({ arch, sources: sources.map(({ files }) => files), wanted, versions }),

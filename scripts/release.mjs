@@ -1,5 +1,5 @@
-// Makes the files of a release from prebuilds/: the package, the sources of its libraries, its list of parts, the prebuild
-// for arm64 where there is one, and the sha256 of all. Publishes nothing.
+// Makes the files of a release from prebuilds/: the package, the sources of its libraries, the SBOM, the arm64 prebuild
+// where there is one, and their SHA-256 sums. Publishes nothing.
 //
 //   node scripts/release.mjs [folder] [--repository https://github.com/OWNER/cosmos-embed]
 //
@@ -56,13 +56,13 @@ function repositoryOf(named) {
   return url
 }
 
-/** Returns the sums. */
+/** @returns the lines of SHA256SUMS */
 function makeRelease(folder, repository) {
   const { name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
 
-  // The published package has room for one platform (docs/packaging.md).
+  // The published package holds one platform (docs/packaging.md).
   for (const platform of [
     'linux-x64',
     ...(existsSync(path.join(prebuilds, 'linux-arm64')) ? ['linux-arm64'] : []),

@@ -1,5 +1,5 @@
-// Writes prebuilds/linux-<arch>/sbom.cdx.json: what the package is made of, as CycloneDX 1.6, from the build.json beside
-// it and package-lock.json. The same inputs give the same bytes.
+// Writes prebuilds/linux-<arch>/sbom.cdx.json, the components of the package as CycloneDX 1.6, from the build.json beside it
+// and package-lock.json. The output is reproducible.
 //
 //   node scripts/sbom.mjs     for every folder in prebuilds/
 
@@ -105,7 +105,7 @@ function unique(components) {
   return [...new Map(components.map((component) => [component['bom-ref'], component])).values()]
 }
 
-/** A name-based UUID, so that the document says nothing about when it was made. */
+/** A name-based UUID: a random one would make the document irreproducible. */
 function uuid(text) {
   const hex = createHash('sha256').update(text).digest('hex')
   return [

@@ -1,11 +1,11 @@
-// Makes a fresh clone ready: system packages, npm packages, the native addon, TypeScript.
-// Every step is skipped when nothing that it reads has changed. Plain Node, since nothing is installed yet.
+// Prepares a fresh clone: system packages, npm packages, the native addon, TypeScript. A step is skipped when its inputs have
+// not changed. This script uses Node.js alone, because nothing is installed yet.
 //
-//   node scripts/setup.mjs            what the demo needs
-//   node scripts/setup.mjs --test     and what the tests need
-//   node scripts/setup.mjs --browser  and the browser that the page is tested in
-//   node scripts/setup.mjs --lint     and what the linters need
-//   node scripts/setup.mjs --prebuild and what `npm run prebuild` needs
+//   node scripts/setup.mjs             what the demo needs
+//   node scripts/setup.mjs --test      also what the tests need
+//   node scripts/setup.mjs --browser   also the browser that tests the pages
+//   node scripts/setup.mjs --lint      also the linters
+//   node scripts/setup.mjs --prebuild  also what `npm run prebuild` needs
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const stampFile = path.join(root, '.cache', 'setup.json')
 
-// Debian package → how to see that what it brings is there, whoever installed it.
+// Debian package → a test for what it provides, which may have been installed in another way.
 const systemPackages = {
   build: {
     'g++': () => answers('g++', ['--version']),
@@ -68,7 +68,7 @@ try {
     ['node_modules/.package-lock.json'],
     [
       'npm',
-      // Scripts stay off: onnxruntime-node's would download CUDA libraries that nothing here uses.
+      // onnxruntime-node's install script would download CUDA libraries, which nothing here uses.
       ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
     ],
   )
@@ -105,7 +105,7 @@ try {
 
 function checkPlatform() {
   if (process.platform !== 'linux') {
-    throw new SetupError(`this builds on Linux; found ${process.platform}.`)
+    throw new SetupError(`cosmos-embed is built on Linux; this is ${process.platform}.`)
   }
   const [major, minor] = process.versions.node.split('.').map(Number)
   const recentEnough = (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22
@@ -123,7 +123,7 @@ function installSystemPackages(wanted) {
   const byHand = `install these and run the command again:\n  sudo apt-get install -y ${missing.join(' ')}`
   if (!answers('apt-get', ['--version'])) {
     throw new SetupError(
-      `no apt-get here. Install what brings ${missing.join(', ')} on Debian and run the command again.`,
+      `there is no apt-get. Install the equivalents of Debian's ${missing.join(', ')} and run the command again.`,
     )
   }
   const asRoot = process.getuid() === 0 ? [] : answers('sudo', ['-n', 'true']) ? ['sudo', '-n'] : null
@@ -135,11 +135,11 @@ function installSystemPackages(wanted) {
       quiet: true,
     })
   if (apt('update') !== 0 || apt('install', '-y', '--no-install-recommends', ...missing) !== 0) {
-    throw new SetupError(`apt-get failed (its output is above). Otherwise ${byHand}`)
+    throw new SetupError(`apt-get failed (its output is above). To do it by hand, ${byHand}`)
   }
 }
 
-/** Runs commands unless their inputs are as they were when they last succeeded and their outputs are there. */
+/** Runs the commands unless the outputs exist and the inputs have not changed since the commands last succeeded. */
 function step(name, inputs, outputs, ...commands) {
   const fingerprint = createHash('sha256').update(process.version)
   for (const input of inputs) hashInto(fingerprint, path.join(root, input))
@@ -183,7 +183,7 @@ function answers(command, args) {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** The exit status. With `quiet`, output is shown only when the command fails. */
+/** @returns the exit status. With `quiet`, output is shown only when the command fails. */
 function run(command, args, { quiet }) {
   const result = spawnSync(command, args, {
     cwd: root,

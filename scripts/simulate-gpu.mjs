@@ -1,8 +1,8 @@
-// npm run simulate-gpu: a model of the way from videos to vectors on a card. Its constants are measured on an H100
-// (scripts/simulate/machines.mjs); --check holds it to what that card gave for the whole path.
+// npm run simulate-gpu: a queueing model of the path from videos to vectors on a GPU. Its constants were measured on an H100
+// (scripts/simulate/machines.mjs); --check compares its results with that GPU's throughput for the whole path.
 //
 //   node scripts/simulate-gpu.mjs [options]    one row: clips/s, latency, the bottleneck
-//   node scripts/simulate-gpu.mjs --questions  which GOP and tolerance reach 100 clips/s; what CPU workers and batches do
+//   node scripts/simulate-gpu.mjs --questions  which GOP and tolerance reach 100 clips/s; the effect of CPU workers and batches
 //   node scripts/simulate-gpu.mjs --check
 //
 //   --gop N --tolerance SECONDS --seconds N --fps N    of the videos; 30, 0, 15, 30
@@ -48,7 +48,7 @@ if (values.check) check()
 else if (values.questions) questions()
 else console.table([row({})])
 
-/** One simulation with `changes` to what was asked for. */
+/** Runs one simulation of the machine and load on the command line, with `changes`. */
 function result(changes) {
   const wanted = { ...given, ...changes }
   const machine = {
@@ -103,7 +103,7 @@ function questions() {
   )
 }
 
-/** Fails when the model is further than a tenth from a card's throughput. */
+/** Fails when the model is off by more than a tenth from the measured throughput. */
 function check() {
   const rows = measured.map(({ gop, tolerance, perSecond }) => {
     const model = result({ gop, tolerance, 'clips-per-engine': 1 }).perSecond
@@ -138,7 +138,7 @@ function number(name, text) {
   process.exit(2)
 }
 
-/** The same numbers for the same seed (mulberry32). */
+/** A seeded generator of numbers in [0, 1): mulberry32. */
 function generator(seed) {
   let state = seed >>> 0
   return () => {

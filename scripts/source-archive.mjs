@@ -1,6 +1,6 @@
-// The complete source of the libraries in prebuilds/, as their licence (LGPL 2.1) asks for beside them: this checkout, with
-// the distribution's source packages where `npm run prebuild` looks for them. Unpacked, that command makes the same files
-// again. The same inputs give the same bytes.
+// Archives the complete source of the libraries in prebuilds/, which their licence (LGPL 2.1) requires: this checkout, with
+// the distribution's source packages where `npm run prebuild` looks for them. In the unpacked archive that command makes the
+// same files again. The archive is reproducible.
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { fetchSources } from './prebuild/sources.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Writes a .tar whose one folder is named like it. */
+/** Writes a .tar with one folder, which has the archive's name. */
 export function archiveSources(archive) {
   const sources = fetchSources(path.join(root, '.cache', 'prebuild'))
   for (const platform of readdirSync(path.join(root, 'prebuilds'))) {

@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
 import { VERSION } from './base/version.ts'
-import type { DeviceChoice } from './device/choice.ts'
-import type { OpenDevice } from './device/open.ts'
+import type { DeviceChoice } from './device/choose-device.ts'
+import type { OpenDevice } from './device/open-devices.ts'
 import type { ModelBundle } from './model/bundle.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { DevicePipelines } from './run/device-pipelines.ts'
-import type { EnginePlan } from './tensorrt/engine-plan.ts'
+import type { PlanFile } from './tensorrt/plan-files.ts'
 import type { EmbedderInfo, EngineFacts, GpuFacts, NamedFrameRule } from './types.ts'
 
 export interface EmbedderFacts {
@@ -80,7 +80,7 @@ function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
   ]
 }
 
-function describeEngine({ path, sidecar }: EnginePlan): EngineFacts {
+function describeEngine({ path, sidecar }: PlanFile): EngineFacts {
   const { precision, maxBatch, built, gpu, driver, tensorrt } = sidecar
   return { path, precision, maxBatch, built: { at: built.at, gpu, driver, tensorrt } }
 }

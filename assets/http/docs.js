@@ -1,11 +1,11 @@
-// Shows openapi.json for people, and sends requests to this server. Nothing comes from elsewhere.
+// The API reference: renders openapi.json and sends requests to this server only.
 import { element, prose, scrolling } from './elements.js'
 import { fieldsOf, fieldTable } from './fields.js'
 import { pretty } from './json.js'
 import { failureOf, hasKey, request } from './server.js'
 
 const byId = (id) => document.getElementById(id)
-/** Under which the routes are, if this server is part of another: the reference itself is at …/docs. */
+/** The path prefix of the routes. This page is at PREFIX/docs. */
 const prefix = location.pathname.replace(/\/docs\/?$/, '')
 
 let api
@@ -25,10 +25,10 @@ function show() {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
   )
-  byId('operations').append(...operations.map(describe), errors(operations))
+  byId('operations').append(...operations.map(operationSection), errorSection(operations))
 }
 
-function describe({ method, path, operation }) {
+function operationSection({ method, path, operation }) {
   const box = element('details', { className: 'operation', open: method === 'post' })
   const summary = element(
     'summary',
@@ -39,33 +39,33 @@ function describe({ method, path, operation }) {
   )
   box.append(
     summary,
-    ...fields(path, operation),
+    ...requestFields(path, operation),
     ...tryIt(method, path, operation),
-    ...answer(path, operation),
+    ...responseFields(path, operation),
   )
   return box
 }
 
-function fields(path, { requestBody }) {
+function requestFields(path, { requestBody }) {
   const { schema } = bodyOf(requestBody) ?? {}
   return schema ? [heading('Fields'), fieldTable(schema, resolve, `Fields of the request to ${path}`)] : []
 }
 
-function answer(path, { responses }) {
+function responseFields(path, { responses }) {
   const { schema } = bodyOf(responses[200]) ?? {}
   const others = Object.keys(responses).filter((status) => status !== '200')
   const hasFields = schema && fieldsOf(schema, resolve).length > 0
   return [
-    heading('Answer'),
+    heading('Response'),
     hasFields
-      ? fieldTable(schema, resolve, `Fields of the answer of ${path}`)
-      : element('p', { textContent: 'A text.' }),
+      ? fieldTable(schema, resolve, `Fields of the response of ${path}`)
+      : element('p', { textContent: 'Plain text.' }),
     ...(others.length === 0
       ? []
       : [
           element(
             'p',
-            { className: 'soft', textContent: `Otherwise ${others.join(', ')}: see ` },
+            { className: 'soft', textContent: `Other statuses: ${others.join(', ')}. See ` },
             element('a', { href: '#errors', textContent: 'Errors' }),
             '.',
           ),
@@ -73,8 +73,8 @@ function answer(path, { responses }) {
   ]
 }
 
-/** Once for all operations: the statuses, and the one body. */
-function errors(operations) {
+/** The statuses and the body of errors, once for all operations. */
+function errorSection(operations) {
   const responses = operations.flatMap(({ operation }) =>
     Object.entries(operation.responses).filter(([status]) => status !== '200'),
   )
@@ -103,7 +103,9 @@ function errors(operations) {
     element(
       'p',
       {},
-      ...prose('One body for all of them. `x-should-retry` says whether the same request may succeed later.'),
+      ...prose(
+        'All errors have the same body. `x-should-retry` says whether the same request may succeed later.',
+      ),
     ),
     scrolling(element('table', {}, ...rows), 'Statuses of errors'),
     ...(body ? [fieldTable(body, resolve, 'Fields of an error')] : []),
@@ -129,7 +131,7 @@ function tryIt(method, path, { requestBody, security = api.security ?? [] }) {
   })
   const command = element('pre', { tabIndex: 0, className: 'curl' })
   const refresh = () => {
-    command.textContent = curl(url(), options(), security.length > 0)
+    command.textContent = curlCommand(url(), options(), security.length > 0)
   }
   const choices = Object.values(content?.examples ?? {}).map(({ summary, value }) => {
     const choose = element('button', { type: 'button', className: 'quiet', textContent: summary })
@@ -162,14 +164,14 @@ async function showAnswer(output, url, options) {
   try {
     const answer = await request(url, options)
     const text = await answer.text()
-    output.replaceChildren(`${answer.status} ${answer.statusText}\n\n`, ...readable(text))
+    output.replaceChildren(`${answer.status} ${answer.statusText}\n\n`, ...formatted(text))
   } catch (error) {
     output.textContent = error.message
   }
 }
 
-/** JSON, a line of JSON each, or whatever else it is. */
-function readable(text) {
+/** Formats JSON, or lines of JSON. Other text stays as it is. */
+function formatted(text) {
   try {
     return pretty(JSON.parse(text))
   } catch {}
@@ -183,8 +185,8 @@ function readable(text) {
   }
 }
 
-/** For a POSIX shell. A key is not written where others could read it. */
-function curl(url, { method, headers = {}, body }, secured) {
+/** A command for a POSIX shell. The key is read from the environment, so that it does not appear on the screen. */
+function curlCommand(url, { method, headers = {}, body }, secured) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
   const key = secured || hasKey() ? ['-H "authorization: Bearer $COSMOS_EMBED_API_KEY"'] : []
   return [
@@ -199,12 +201,12 @@ function copyButton(source) {
   const copy = element('button', { type: 'button', className: 'quiet', textContent: 'Copy as curl' })
   copy.addEventListener('click', async () => {
     try {
-      // There is no clipboard for pages over plain HTTP, unless they are of this machine.
+      // Browsers offer the clipboard over HTTPS and on localhost only.
       await navigator.clipboard.writeText(source.textContent)
       copy.textContent = 'Copied'
     } catch {
       getSelection().selectAllChildren(source)
-      copy.textContent = 'Selected: copy it'
+      copy.textContent = 'Selected: press Ctrl+C'
     }
     setTimeout(() => {
       copy.textContent = 'Copy as curl'
@@ -213,7 +215,7 @@ function copyButton(source) {
   return copy
 }
 
-/** Examples may name the model that the interface is known for; this server may have another. */
+/** Replaces the model of an example, which may have been written before the model was loaded, by the served one. */
 function withServedName(value, { schema }) {
   if (!('model' in value)) return value
   const { oneOf: [first] = [schema] } = resolve(schema)
@@ -221,9 +223,9 @@ function withServedName(value, { schema }) {
   return { ...value, model: served }
 }
 
-/** The media type of a request or an answer: there is one. */
-function bodyOf(described) {
-  return Object.values(described?.content ?? {})[0]
+/** The body of a request or response. Each has a single media type. */
+function bodyOf(message) {
+  return Object.values(message?.content ?? {})[0]
 }
 
 function resolve(schema) {

@@ -1,9 +1,9 @@
-// JSON Schema as tables of fields, for people.
+// Renders a JSON Schema as a table of fields.
 import { element, prose, scrolling } from './elements.js'
 
 const maxDepth = 2
 
-/** A table of the fields of `schema`; `resolve` follows a `$ref`. Variants of a `oneOf` share the fields that are the same. */
+/** A table of the fields of `schema`. `resolve` follows a `$ref`. A field that all variants of a `oneOf` share is one row. */
 export function fieldTable(schema, resolve, label) {
   const rows = fieldsOf(schema, resolve).map(({ name, required, type, description, when }) => {
     const about = [when && `with ${when}`, description].filter(Boolean).join(': ')
@@ -16,7 +16,7 @@ export function fieldTable(schema, resolve, label) {
       element('td', {}, ...prose(about)),
     )
   })
-  const head = ['field', 'what it is', 'always', 'about'].map((name) =>
+  const head = ['field', 'type', 'required', 'description'].map((name) =>
     element('th', { scope: 'col', textContent: name }),
   )
   return scrolling(element('table', {}, element('tr', {}, ...head), ...rows), label)
@@ -24,7 +24,7 @@ export function fieldTable(schema, resolve, label) {
 
 export function fieldsOf(schema, resolve, prefix = '', depth = 0) {
   const { oneOf, properties = {}, required = [] } = resolve(schema)
-  if (oneOf) return ofVariants(oneOf.map(resolve), resolve)
+  if (oneOf) return fieldsOfVariants(oneOf.map(resolve), resolve)
   return Object.entries(properties).flatMap(([name, given]) => {
     const property = resolve(given)
     const field = {
@@ -40,8 +40,8 @@ export function fieldsOf(schema, resolve, prefix = '', depth = 0) {
   })
 }
 
-/** A field that is the same in every variant is one row; else there is a row for each, with the constant that tells it. */
-function ofVariants(variants, resolve) {
+/** A field that differs between variants gets a row for each, labelled with the constant that tells the variants apart. */
+function fieldsOfVariants(variants, resolve) {
   const [tag] = Object.keys(variants[0].properties).filter((name) =>
     variants.every(({ properties }) => properties[name] && 'const' in properties[name]),
   )
@@ -64,9 +64,9 @@ function ofVariants(variants, resolve) {
   })
 }
 
-/** In words: "text or a list of 1 to 64: text". */
-function typeOf(given, resolve) {
-  const schema = resolve(given)
+/** Describes a type in words, e.g. "text or a list of 1 to 64: text". */
+function typeOf(unresolved, resolve) {
+  const schema = resolve(unresolved)
   if ('const' in schema) return JSON.stringify(schema.const)
   if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(' or ')
   const options = schema.anyOf ?? schema.oneOf

@@ -1,11 +1,11 @@
-// JSON for people: long lists and long texts are folded, and unfold when they are clicked.
+// Pretty-prints JSON. Long lists and strings are folded and unfold on a click.
 import { element } from './elements.js'
 
 const maxNumbers = 3
 const maxItems = 8
 const maxCharacters = 200
 
-/** The nodes that show `value`, for a `pre`. */
+/** Returns the nodes that show `value` inside a `pre`. */
 export function pretty(value, indent = '') {
   if (typeof value === 'string' && value.length > maxCharacters) {
     const shown = JSON.stringify(value.slice(0, maxCharacters)).slice(0, -1)
@@ -42,11 +42,11 @@ const inLine = (items) => items.flatMap((nodes, at) => (at === 0 ? nodes : [', '
 const inLines = (items, indent) =>
   items.flatMap((nodes, at) => (at === 0 ? nodes : [`,\n${indent}`, ...nodes]))
 
-/** A button that gives way to what `unfolded` makes. */
+/** A button that a click replaces by the nodes that `unfolded` returns. */
 function fold(label, unfolded) {
   const button = element('button', { type: 'button', className: 'fold', textContent: label })
   button.addEventListener('click', () => {
-    // The keyboard stays where it was: what had the focus is gone, and what took its place can be scrolled.
+    // The focused button disappears, so the focus moves to the surrounding block.
     button.closest('pre')?.focus({ preventScroll: true })
     button.replaceWith(...unfolded())
   })

@@ -1,4 +1,4 @@
-// Drop videos, type text, watch the ranking. Vectors come from POST v1/embeddings, frames from POST page/clip.
+// The page: ranks dropped videos by a text. Vectors come from POST v1/embeddings, frames from POST page/clip.
 import { element, scrolling } from './elements.js'
 import { cosine, makeRow, similarities } from './rows.js'
 import { Failure, failureOf, hasKey, request } from './server.js'
@@ -6,18 +6,19 @@ import { Failure, failureOf, hasKey, request } from './server.js'
 const byId = (id) => document.getElementById(id)
 const ranking = byId('ranking')
 
-/** A caption and its own video are far above this, in the demo model (0.6) and in NVIDIA's (0.4); other texts are at 0. */
-const anyLikeness = 0.1
+/** A lower score is no match. A matching caption scores about 0.6 in the demo model and 0.4 in NVIDIA's; others score 0. */
+const minMatchScore = 0.1
 
 /** @type {{ name: string, file: File, vector: Float32Array, element: HTMLElement, score: number }[]} */
 const videos = []
-/** What is searched for: its text and its vector. */
+/** The text that is searched for and its vector. */
 let query
-let latest = 0
+/** The number of the last search. */
+let latestSearch = 0
 let queue = Promise.resolve()
 
 listen()
-/** What is dropped or typed before the model is there waits for it. */
+/** Files and texts that arrive before the model is loaded wait for this. */
 const served = describeModel()
 showExamples()
 
@@ -28,7 +29,7 @@ function listen() {
     target.value = ''
   })
   const drop = byId('drop')
-  // Anywhere on the page: a file dropped beside the frame would replace the page by the video.
+  // Listens on the whole page: the browser would otherwise open a file that is dropped outside the frame.
   addEventListener('dragover', (event) => {
     event.preventDefault()
     drop.classList.add('over')
@@ -42,7 +43,7 @@ function listen() {
   byId('text').addEventListener('input', debounce(search, 200))
 }
 
-/** Resolves with the names and limits of what is served. */
+/** Waits for the model, shows what it is, and resolves with its name and the size limit of files. */
 async function describeModel() {
   for (;;) {
     const response = await request('v1/metadata').catch(() => undefined)
@@ -51,10 +52,10 @@ async function describeModel() {
       byId('model').textContent =
         `${model.servedNames.join(', ')} · ${model.embeddingDim} numbers per vector · ${runtime.device.kind}`
       byId('demo').hidden = model.variant !== 'demo'
-      // A link carries no key.
+      // Links cannot send the key.
       byId('links').hidden = hasKey()
       const { maxBodyBytes } = limits.request
-      // Base64 makes four bytes of three.
+      // Base64 turns three bytes into four.
       return {
         name: model.servedNames[0],
         maxBytes: Math.min(limits.input.maxInlineBytes, (maxBodyBytes / 4) * 3),
@@ -66,21 +67,21 @@ async function describeModel() {
 }
 
 async function reasonOf(response) {
-  if (!response) return 'The server does not answer.'
+  if (!response) return 'The server does not respond.'
   return response.status === 503 ? 'The model is loading …' : (await failureOf(response)).message
 }
 
-/** Clips that the package brings: the demo model knows nothing else. */
+/** Offers the example clips of the package. */
 async function showExamples() {
   const response = await request('page/clips/captions.json').catch(() => undefined)
-  // An installation may go without them.
+  // The clips may not be installed.
   if (!response?.ok) return
   const captions = Object.entries(await response.json())
   const load = async (name) => new File([await (await request(`page/clips/${name}`)).blob()], name)
   const button = (label, names, title) => {
-    const made = element('button', { type: 'button', className: 'quiet', textContent: label, title })
-    made.addEventListener('click', () => addFiles(names.map((name) => ({ name, load: () => load(name) }))))
-    return made
+    const node = element('button', { type: 'button', className: 'quiet', textContent: label, title })
+    node.addEventListener('click', () => addFiles(names.map((name) => ({ name, load: () => load(name) }))))
+    return node
   }
   byId('clips').append(
     button(
@@ -95,19 +96,19 @@ async function showExamples() {
   byId('examples').hidden = false
 }
 
-/** Takes files, and what `load` makes one of. One after the other: the server is shared. */
-function addFiles(given) {
+/** Adds files, or sources whose `load` resolves with one. One at a time, to leave the server to others. */
+function addFiles(sources) {
   byId('failures').replaceChildren()
-  given.forEach((source, at) => {
-    const told = `${source.name} (${at + 1} of ${given.length})`
+  sources.forEach((source, at) => {
+    const label = `${source.name} (${at + 1} of ${sources.length})`
     queue = queue.then(async () => {
       try {
-        byId('progress').textContent = `${told} waits for the model …`
+        byId('progress').textContent = `${label} waits for the model …`
         const { name, maxBytes } = await served
-        byId('progress').textContent = `Reading ${told} …`
+        byId('progress').textContent = `Reading ${label} …`
         await addVideo(source.load ? await source.load() : source, name, maxBytes)
       } catch (error) {
-        tell(error, source.name)
+        showFailure(error, source.name)
       }
     })
   })
@@ -120,7 +121,7 @@ async function addVideo(file, model, maxBytes) {
   if (file.size > maxBytes) {
     const most = Math.floor(maxBytes / 2 ** 20)
     throw new Failure(
-      `It has ${Math.ceil(file.size / 2 ** 20)} MiB, and this server takes ${most} MiB at most.`,
+      `It has ${Math.ceil(file.size / 2 ** 20)} MiB, and this server accepts ${most} MiB at most.`,
     )
   }
   const vector = await embed(`data:video/mp4;base64,${await toBase64(file)}`, model)
@@ -145,7 +146,7 @@ function remove(video) {
   video.element.remove()
   rank()
   drawTable()
-  // Whoever removes by keyboard goes on where they are, and the page does not move under anybody.
+  // The focus moves to the next row, so that removing by keyboard can go on, and the page does not scroll.
   const next = videos[Math.min(at, videos.length - 1)]
   const focused = next ? next.element.querySelector('.head > button:last-child') : byId('choose')
   focused.focus({ preventScroll: true })
@@ -163,20 +164,20 @@ async function embed(input, model) {
 
 async function search() {
   const text = byId('text').value.trim()
-  const mine = ++latest
+  const thisSearch = ++latestSearch
   try {
     const vector = text === '' ? undefined : await embed(text, (await served).name)
-    // A slow answer must not overwrite that of a later text.
-    if (mine !== latest) return
+    // A slow response must not overwrite the result of a later search.
+    if (thisSearch !== latestSearch) return
     byId('unsearched').replaceChildren()
     query = vector && { text, vector }
     rank()
   } catch (error) {
-    if (mine === latest) tell(error, text, byId('unsearched'))
+    if (thisSearch === latestSearch) showFailure(error, text, byId('unsearched'))
   }
 }
 
-/** Best match first. Rows that are in their place stay untouched, and what plays there goes on. */
+/** Sorts by score. Does not touch rows that stay in place, since moving one would stop its video. */
 function rank() {
   for (const video of videos) video.score = query ? cosine(query.vector, video.vector) : 0
   if (query) videos.sort((a, b) => b.score - a.score)
@@ -188,23 +189,23 @@ function rank() {
     row.querySelector('.bar').hidden = !query
   })
   byId('empty').hidden = videos.length > 0
-  byId('said').textContent = verdict()
+  byId('said').textContent = searchResult()
 }
 
-function verdict() {
+function searchResult() {
   const [best] = videos
   if (!query || !best) return ''
-  if (best.score >= anyLikeness) return `Best match: ${best.name}`
+  if (best.score >= minMatchScore) return `Best match: ${best.name}`
   return `Nothing here matches “${query.text}”: the best score is ${best.score.toFixed(3)}.`
 }
 
 function drawTable() {
   byId('similar').hidden = videos.length < 2
-  byId('table').replaceChildren(scrolling(similarities(videos), 'How alike the videos are'))
+  byId('table').replaceChildren(scrolling(similarities(videos), 'Similarity of the videos'))
 }
 
-/** Says what went wrong with `what`, in place of what was said of it before. */
-function tell(error, what, where = byId('failures')) {
+/** Shows what went wrong with `what`: a file, or the text of a search, whose failure replaces the one before. */
+function showFailure(error, what, where = byId('failures')) {
   const close = element('button', { type: 'button', className: 'quiet', textContent: 'Close' })
   close.ariaLabel = `Close the message about ${what}`
   const message = element(
@@ -214,9 +215,9 @@ function tell(error, what, where = byId('failures')) {
     ` ${error.message}`,
   )
   const box = element('div', { className: 'failure' }, message, close)
-  if (error.said) {
-    const details = element('details', {}, element('summary', { textContent: 'What the server said' }))
-    details.append(element('p', { className: 'soft', textContent: error.said }))
+  if (error.serverMessage) {
+    const details = element('details', {}, element('summary', { textContent: 'Message of the server' }))
+    details.append(element('p', { className: 'soft', textContent: error.serverMessage }))
     message.after(details)
   }
   close.addEventListener('click', () => {

@@ -1,9 +1,9 @@
-// What the page shows of a video: its frames as the model sees them, the video itself, and how alike it is to the others.
+// What the page shows of a video: its frames as the model sees them, a player, and its similarity to the other videos.
 import { element } from './elements.js'
 
-/** A row of the ranking, for a video in `file`; `removed` is called when its reader takes it away. */
-export function makeRow({ name, file }, about, pixels, removed) {
-  const { frames, width, height, duration, size } = about
+/** A row of the ranking for the video in `file`. `onRemove` is called when the user removes it. */
+export function makeRow({ name, file }, clip, pixels, onRemove) {
+  const { frames, width, height, duration, size } = clip
   const play = element('button', { className: 'quiet', type: 'button', textContent: 'Play' })
   play.ariaLabel = `Play ${name}`
   const remove = element('button', { className: 'quiet', type: 'button', textContent: 'Remove' })
@@ -13,7 +13,7 @@ export function makeRow({ name, file }, about, pixels, removed) {
   strip.append(
     ...frames.map(({ pts }, at) => {
       const canvas = draw(pixels.subarray(at * 3 * size * size), size)
-      // The model sees a square; people see the shape of the video.
+      // The model sees a square; the page shows the aspect ratio of the video.
       canvas.style.aspectRatio = `${width} / ${height}`
       canvas.role = 'img'
       canvas.ariaLabel = `Frame at ${pts.toFixed(2)} seconds`
@@ -38,12 +38,12 @@ export function makeRow({ name, file }, about, pixels, removed) {
   const player = makePlayer(row, play, file, name)
   remove.addEventListener('click', () => {
     player.close()
-    removed()
+    onRemove()
   })
   return row
 }
 
-/** Opens and closes the video under its frames. */
+/** Opens and closes a player below the frames. */
 function makePlayer(row, button, file, name) {
   let video
   const close = () => {
@@ -62,8 +62,7 @@ function makePlayer(row, button, file, name) {
       close()
       button.disabled = true
       button.textContent = 'Cannot be played'
-      button.title =
-        'This browser does not know how this video is encoded. The frames are what the model sees.'
+      button.title = 'This browser cannot decode this video. The frames show what the model sees.'
     })
     video.src = URL.createObjectURL(file)
     row.append(video)
@@ -74,7 +73,7 @@ function makePlayer(row, button, file, name) {
   return { close }
 }
 
-/** Planar RGB to a canvas. */
+/** Draws planar RGB into a canvas. */
 function draw(planes, size) {
   const canvas = element('canvas', { width: size, height: size })
   const image = new ImageData(size, size)
@@ -89,7 +88,7 @@ function draw(planes, size) {
   return canvas
 }
 
-/** A table of every video against every other. */
+/** A table with the similarity of each pair of videos. */
 export function similarities(videos) {
   const header = ({ name }, scope) => element('th', { textContent: name, scope })
   return element(
@@ -105,7 +104,7 @@ export function similarities(videos) {
   )
 }
 
-/** Both are unit vectors. */
+/** Cosine similarity of two unit vectors. */
 export function cosine(a, b) {
   return a.reduce((sum, value, at) => sum + value * b[at], 0)
 }

@@ -1,5 +1,5 @@
-// Status and Result: how all native code below napi/ reports failure. Its functions throw nothing but
-// std::bad_alloc; napi/ turns a Status into a JavaScript error.
+// Status and Result: how all native code below napi/ reports failure. It throws no exceptions of its own,
+// though containers may throw std::bad_alloc; napi/ turns a Status into a JavaScript error.
 #pragma once
 
 #include <optional>

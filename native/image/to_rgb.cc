@@ -330,7 +330,7 @@ RgbImage RgbConverter::ConvertByTable(const AVFrame& frame) const {
 }
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
-  if (Status status = Prepare(GeometryOf(frame)); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(Prepare(GeometryOf(frame)));
   if (!level_table_.empty()) return ConvertByTable(frame);
   Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
   const AVFrame* source = &frame;

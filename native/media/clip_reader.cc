@@ -24,7 +24,7 @@ class VideoClipReader final : public ClipReader {
   Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override;
 
  private:
-  // A frame of a clip that a packet's picture goes to.
+  // One use of a packet's picture: as frame `slot` of a clip.
   struct Use {
     int place = 0;
     int clip = 0;
@@ -35,6 +35,8 @@ class VideoClipReader final : public ClipReader {
     std::vector<FrameInfo> frames;
     int missing = 0;
     int damaged = 0;
+    bool from_hardware = false;  // the hardware decoded some of the frames
+    bool from_cpu = false;       // the CPU decoded some of the frames
   };
 
   Status OpenVideo(MediaSource source, const std::optional<Windows>& windows);
@@ -42,12 +44,12 @@ class VideoClipReader final : public ClipReader {
   Result<std::optional<DecodedClip>> NextClip();
   Status TakePictures();
   Status TakePicture();
-  Status Place(const WantedPicture& picture);
-  Result<OpenClip*> ClipOf(int clip);
+  Status AddPicture(const WantedPicture& picture);
+  Result<OpenClip*> OpenClipAt(int clip);
   const ClipWindow& WindowOf(int clip) const { return windows_[window_of_clip_[clip]]; }
-  Result<DecodedClip> Finish();
-  DecodedClip Repeat();
-  DecodeReport Report(bool by_nvdec);
+  Result<DecodedClip> FinishClip();
+  DecodedClip RepeatClip();
+  DecodeReport Report(bool by_hardware);
   Status NothingDecoded() const;
 
   const ClipRequest request_;
@@ -62,13 +64,13 @@ class VideoClipReader final : public ClipReader {
   Orientation orientation_;
   RgbConverter to_rgb_;
 
-  int window_ = 0;                     // the next to be delivered
-  std::vector<int> window_of_clip_;    // the first that shows it: windows that repeat another share its clip
-  int clip_ = 0;                       // the next to be made
+  int window_ = 0;                     // the next to return
+  std::vector<int> window_of_clip_;    // the first window of each clip; windows that repeat it share the clip
+  int clip_ = 0;                       // the next to finish
   std::deque<OpenClip> open_;          // clip_, clip_ + 1, ...
-  std::optional<DecodedClip> shared_;  // the last one, while the next window repeats it
-  DecodeReport spent_;                 // on all clips so far
-  DecodeReport reported_;              // of which on those delivered
+  std::optional<DecodedClip> shared_;  // the last clip, while the next window repeats it
+  DecodeReport spent_;                 // the cost so far
+  DecodeReport reported_;              // the part of it that is in the reports of returned clips
   int reported_damage_ = 0;
   Status error_;
 };
@@ -105,7 +107,7 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
   const Stopwatch stopwatch;
   if (Status status = CheckRequest(request_, windows); !status.ok()) return status;
   Status status = OpenVideo(std::move(source), windows);
-  // What FFmpeg lacked memory for comes out as damage, or goes unnoticed.
+  // FFmpeg may take a failed allocation for damage, or ignore it.
   COSMOS_RETURN_IF_ERROR(guard_.memory().Check());
   if (!status.ok()) return status;
   spent_.open_ms = stopwatch.Milliseconds();
@@ -125,7 +127,7 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
   return {};
 }
 
-// One plan over the union of all windows: a frame in several is decoded once.
+// Makes one plan over the union of all windows, so that a frame in several windows is decoded once.
 void VideoClipReader::PlanUses() {
   const std::vector<int> ranks = AllRanks(windows_);
   plan_ =
@@ -149,7 +151,7 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
   auto clip = NextClip();
   if (Status status = guard_.memory().Check(); !status.ok()) clip = std::move(status);
   if (!clip.ok()) error_ = clip.status();
-  // Nobody knows when the caller lets go of this: what others wait for is given back now.
+  // The caller may keep this reader for long, so the decoder and its hardware are released now.
   if (!clip.ok() || window_ == static_cast<int>(windows_.size())) {
     decoder_.reset();
     open_.clear();
@@ -160,14 +162,14 @@ Result<std::optional<DecodedClip>> VideoClipReader::Next(CancelTokenPtr cancel) 
 
 Result<std::optional<DecodedClip>> VideoClipReader::NextClip() {
   if (window_ == static_cast<int>(windows_.size())) return std::optional<DecodedClip>();
-  if (windows_[window_].repeats) return std::optional(Repeat());
-  COSMOS_ASSIGN_OR_RETURN(auto open, ClipOf(clip_));
+  if (windows_[window_].repeats) return std::optional(RepeatClip());
+  COSMOS_ASSIGN_OR_RETURN(auto open, OpenClipAt(clip_));
   if (!open->writer.complete()) COSMOS_RETURN_IF_ERROR(TakePictures());
-  COSMOS_ASSIGN_OR_RETURN(auto clip, Finish());
+  COSMOS_ASSIGN_OR_RETURN(auto clip, FinishClip());
   return std::optional(std::move(clip));
 }
 
-// All that the next clip lacks.
+// Decodes until the next clip is complete.
 Status VideoClipReader::TakePictures() {
   const int clips = static_cast<int>(window_of_clip_.size());
   if (Status status = decoder_->Begin(plan_, clips); !status.ok()) return status;
@@ -185,14 +187,14 @@ Status VideoClipReader::TakePicture() {
   if (!picture.ok()) return picture.TakeStatus();
   if (!picture.value()) return NothingDecoded();
   const Stopwatch converting;
-  Status status = Place(*picture.value());
+  Status status = AddPicture(*picture.value());
   spent_.convert_ms += converting.Milliseconds();
   return status;
 }
 
-// Puts a picture wherever it belongs. One in host memory is converted and resized once, here; those in the
-// GPU's are when their clip is complete.
-Status VideoClipReader::Place(const WantedPicture& picture) {
+// Adds a picture to every clip that uses it. A picture in host memory is converted and resized here, once;
+// device frames are converted when their clip is complete.
+Status VideoClipReader::AddPicture(const WantedPicture& picture) {
   const bool on_device = IsDeviceFrame(*picture.frame);
   RgbImage image;
   if (!on_device) {
@@ -209,9 +211,11 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   const std::span<const Use> uses(begin, end);
   const Use& first = uses.front();
   const int rank = scan_.index.rank(picture.place);
+  const bool from_hardware = decoder_->IsFromHardware(picture);
   for (const Use& use : uses) {
-    COSMOS_ASSIGN_OR_RETURN(auto open, ClipOf(use.clip));
+    COSMOS_ASSIGN_OR_RETURN(auto open, OpenClipAt(use.clip));
     OpenClip& clip = *open;
+    (from_hardware ? clip.from_hardware : clip.from_cpu) = true;
     if (on_device) {
       clip.writer.Write(use.slot, picture.frame);
     } else if (&use == &first) {
@@ -230,11 +234,11 @@ Status VideoClipReader::Place(const WantedPicture& picture) {
   return {};
 }
 
-// Windows that overlap are open together.
-Result<VideoClipReader::OpenClip*> VideoClipReader::ClipOf(int clip) {
+// Overlapping windows have their clips open at the same time.
+Result<VideoClipReader::OpenClip*> VideoClipReader::OpenClipAt(int clip) {
   const auto place = static_cast<std::size_t>(clip - clip_);
-  const std::int64_t largest = request_.limits.max_bytes / static_cast<std::int64_t>(request_.shape.bytes());
-  if (static_cast<std::int64_t>(place) > std::max<std::int64_t>(largest, 1)) {
+  const std::int64_t most = request_.limits.max_bytes / static_cast<std::int64_t>(request_.shape.bytes());
+  if (static_cast<std::int64_t>(place) > std::max<std::int64_t>(most, 1)) {
     return Status(StatusCode::kLimit, "the windows overlap so much that " + std::to_string(place + 1) +
                                           " clips are made at once, which needs more memory than the limit "
                                           "maxBytes of " +
@@ -248,8 +252,8 @@ Result<VideoClipReader::OpenClip*> VideoClipReader::ClipOf(int clip) {
   return &open_[place];
 }
 
-// The clip of the window before, once more.
-DecodedClip VideoClipReader::Repeat() {
+// Returns the clip of the previous window again.
+DecodedClip VideoClipReader::RepeatClip() {
   const ClipWindow& window = windows_[window_++];
   const bool again = window_ < static_cast<int>(windows_.size()) && windows_[window_].repeats;
   DecodedClip clip = again ? *shared_ : *std::exchange(shared_, std::nullopt);
@@ -258,34 +262,33 @@ DecodedClip VideoClipReader::Repeat() {
   return clip;
 }
 
-Result<DecodedClip> VideoClipReader::Finish() {
+Result<DecodedClip> VideoClipReader::FinishClip() {
   OpenClip& done = open_.front();
   const ClipWindow& window = windows_[window_];
-  const bool by_nvdec = done.writer.has_device_frames();
-  const bool all_by_nvdec = by_nvdec && !done.writer.has_host_frames();
+  const bool on_device = done.writer.has_device_frames();
   const Stopwatch converting;
-  if (by_nvdec) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
+  if (on_device) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
   COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu, decoder_->stream(), orientation_));
-  if (by_nvdec) spent_.convert_ms += converting.Milliseconds();
-  if (request_.gpu) request_.gpu->CountClip(by_nvdec);
+  if (on_device) spent_.convert_ms += converting.Milliseconds();
+  if (request_.gpu) request_.gpu->CountClip(done.from_hardware);
   DecodedClip clip{.clip = std::move(pixels),
                    .start = window.start,
                    .end = window.end,
                    .frames = std::move(done.frames),
                    .images = done.writer.TakeImages(),
-                   .report = Report(by_nvdec)};
-  if (request_.gpu && !all_by_nvdec) clip.report.decoder_reason = decoder_->reason();
+                   .report = Report(done.from_hardware)};
+  if (request_.gpu && done.from_cpu) clip.report.decoder_reason = decoder_->reason();
   clip.report.frame_count = window.frame_count;
   clip.report.damaged = done.missing + done.damaged;
   if (done.damaged > 0) {
     clip.report.warnings.push_back(std::to_string(done.damaged) + " of " +
                                    std::to_string(request_.shape.frames) +
-                                   " frames are damaged: patched up, or decoded after pictures that are");
+                                   " frames are damaged, or were decoded after damaged pictures");
   }
   if (done.missing > 0) {
     clip.report.warnings.push_back(std::to_string(done.missing) + " of " +
                                    std::to_string(request_.shape.frames) +
-                                   " frames could not be decoded; the nearest that could stand in for them");
+                                   " frames could not be decoded and were replaced by the nearest ones");
   }
   open_.pop_front();
   ++clip_;
@@ -300,14 +303,14 @@ Result<DecodedClip> VideoClipReader::Finish() {
   return clip;
 }
 
-// What this clip cost, over what those before it had cost.
-DecodeReport VideoClipReader::Report(bool by_nvdec) {
+// The cost of this clip: the total so far less what earlier reports covered.
+DecodeReport VideoClipReader::Report(bool by_hardware) {
   const DecodeCounts counts = decoder_->counts();
   spent_.decoded = counts.decoded;
   spent_.discarded = counts.discarded;
   spent_.seeks = decoder_->seeks();
   spent_.wait_ms = decoder_->waited_ms();
-  spent_.bytes_read = demuxer_->bytes_read() + decoder_->more_bytes_read();
+  spent_.bytes_read = demuxer_->bytes_read() + decoder_->parallel_bytes_read();
 
   DecodeReport report = spent_;
   report.decoded -= reported_.decoded;
@@ -322,9 +325,9 @@ DecodeReport VideoClipReader::Report(bool by_nvdec) {
 
   report.container = demuxer_->container();
   report.codec = demuxer_->codec();
-  report.decoder = by_nvdec ? "nvdec" : "software";
+  report.decoder = by_hardware ? request_.gpu->backend()->id() : "software";
   report.rotation = orientation_.degrees();
-  // A joined recording says how long one of its parts is.
+  // The container of a joined recording states the duration of one part only.
   const bool joined = demuxer_->may_be_concatenated() &&
                       (scan_.index.has_clock_resets() || scan_.EndSeconds() > demuxer_->duration());
   report.duration = demuxer_->duration() > 0 && !joined ? demuxer_->duration() : scan_.EndSeconds();

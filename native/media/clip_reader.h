@@ -1,4 +1,4 @@
-// From media to clips: the door of media/. Everything else in this folder is behind it.
+// The entry point of media/: reads clips from videos and still images.
 #pragma once
 
 #include <memory>
@@ -12,20 +12,20 @@
 
 namespace cosmos {
 
-// Reads one clip (no windows) or one clip per window, in order, in one pass over the source.
-// Not thread-safe: one thread at a time calls into it. Calls block; run them on a worker.
+// Reads one clip, or one clip per window in order, in one pass over the source. Not thread-safe. Calls block,
+// so run them on a worker thread.
 class ClipReader {
  public:
   static Result<std::unique_ptr<ClipReader>> Open(MediaSource source, const ClipRequest& request,
                                                   std::optional<Windows> windows, CancelTokenPtr cancel);
   virtual ~ClipReader() = default;
 
-  // The next clip, or nothing when there are no more. After an error every call returns that error.
+  // The next clip, or nothing after the last. After an error every call returns that error.
   virtual Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) = 0;
 };
 
-// A clip from still pictures (encoded JPEG, PNG, WebP, or raw RGB): picture floor(i·(n−1)/(T−1)) of n becomes
-// frame i, whatever the request's rule for videos.
+// Makes a clip of T frames from n still images (encoded JPEG, PNG or WebP, or raw RGB): image
+// floor(i·(n−1)/(T−1)) becomes frame i. The request's frame rule is for videos and is ignored.
 using StillImage = std::variant<MediaBytes, RgbImage>;
 Result<DecodedClip> ClipFromImages(std::span<const StillImage> images, const ClipRequest& request,
                                    CancelTokenPtr cancel);

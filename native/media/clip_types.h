@@ -1,4 +1,4 @@
-// What goes into media/ and what comes out: sources, requests, limits, clips and reports.
+// The inputs and outputs of media/: sources, requests, limits, clips and reports.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace cosmos {
 
 class Gpu;
 
-// Bytes owned by somebody else; `owner` keeps them alive for as long as any copy of this lives.
+// Bytes in memory. `owner` keeps them alive as long as any copy of this struct exists.
 struct MediaBytes {
   std::span<const std::uint8_t> data;
   std::shared_ptr<const void> owner;
@@ -27,33 +27,34 @@ struct MediaPath {
 };
 using MediaSource = std::variant<MediaPath, MediaBytes>;
 
-// What one video may cost. A request can lower these, never raise them.
+// Limits on what one video may cost. A request may lower them, never raise them.
 struct DecodeLimits {
-  // Of one coded picture: what the highest levels of H.264, HEVC and AV1 allow. Converting a picture takes
-  // ten bytes a pixel beside those that the decoder holds.
+  // Pixels of a coded picture: the highest levels of H.264, HEVC and AV1 allow this many. Converting a
+  // picture takes ten bytes per pixel in addition to the decoder's own memory.
   std::int64_t max_pixels = std::int64_t{8192} * 4352;
   int max_streams = 16;
   int max_packets_without_frame = 20000;
   double max_wall_seconds = 300;
-  std::int64_t max_bytes = std::int64_t{2} << 30;  // allocated for decoded pictures and packets
+  std::int64_t max_bytes = std::int64_t{2} << 30;  // of decoded pictures and packets
 };
 
 struct ClipRequest {
   ClipShape shape;
-  // Presentation time in seconds from the first displayed frame; nothing = to the end.
+  // Seconds of presentation time after the first displayed frame. No `end`: to the end of the video.
   double start = 0;
   std::optional<double> end;
   FrameRule frame_rule;
-  // A wanted frame may move by up to this many seconds to one that is cheaper to decode. 0 = exactly these.
+  // Seconds by which a chosen frame may move to one that is cheaper to decode. 0: never.
   double frame_tolerance = 0;
-  int threads = 1;           // of the decoder, >= 1
+  int threads = 1;           // of the CPU's decoder, 1 or more
   bool keep_images = false;  // also return the chosen frames at their own size; decodes on the CPU
-  std::shared_ptr<Gpu> gpu;  // decode with its NVDEC where that works and is not slower; null: on the CPU
+  // Decodes with the GPU's hardware where that works and is estimated to be faster. Null: on the CPU.
+  std::shared_ptr<Gpu> gpu;
   DecodeLimits limits;
 };
 
-// One clip per window of `seconds`, every `stride` seconds, over [request.start, request.end).
-// The last window may be shorter; one shorter than half a window is dropped unless it is the only one.
+// One clip per window of `seconds`, every `stride` seconds, over [request.start, request.end). The last
+// window may be shorter; it is dropped when shorter than half a window, unless it is the only one.
 struct Windows {
   double seconds = 8;
   double stride = 8;
@@ -65,36 +66,36 @@ struct FrameInfo {
   bool keyframe = false;
 };
 
-// What it took, and anything the caller ought to know.
+// How a clip was decoded and what that cost.
 struct DecodeReport {
   std::string container;
   std::string codec;
   std::string pixel_format;
-  std::string decoder;         // "software" | "nvdec" | "image"
-  std::string decoder_reason;  // why that one, where a GPU was given and NVDEC did not decode all of it
+  std::string decoder;         // "software" | the backend's id, "nvdec" | "image"
+  std::string decoder_reason;  // why the CPU decoded all or some of it, although there is a GPU
   int width = 0;               // of the displayed picture, after rotation
   int height = 0;
   int rotation = 0;              // degrees clockwise that were applied: 0, 90, 180, 270
-  double duration = 0;           // seconds, of the whole video where known, else of the range
+  double duration = 0;           // seconds, of the whole video if known, else of the range
   std::int64_t frame_count = 0;  // displayable frames in the range
-  std::int64_t decoded = 0;      // pictures that the decoder was asked for
-  std::int64_t discarded = 0;    // packets that went in and were skipped as unwanted non-reference pictures
+  std::int64_t decoded = 0;      // decoded pictures
+  std::int64_t discarded = 0;    // packets that were sent and skipped, unwanted and not referred to
   int seeks = 0;
   std::int64_t bytes_read = 0;
   double open_ms = 0;     // open, probe, index
-  double wait_ms = 0;     // for an NVDEC engine
+  double wait_ms = 0;     // for a slot of the hardware
   double decode_ms = 0;   // demux and decode
   double convert_ms = 0;  // to RGB, rotate, resize
-  int damaged = 0;        // frames of the clip that are stand-ins, patched up or decoded after damage
+  int damaged = 0;        // frames of the clip that are substitutes, concealed or decoded after damage
   std::vector<std::string> warnings;
 };
 
 struct DecodedClip {
   ClipPtr clip;
-  double start = 0;  // seconds; the window for segments, the range for one clip
+  double start = 0;  // seconds, of the window or the range
   double end = 0;
-  std::vector<FrameInfo> frames;  // shape.frames of them, duplicates possible
-  std::vector<RgbImage> images;   // as `frames`, when keep_images
+  std::vector<FrameInfo> frames;  // one per frame of the clip; a short video repeats frames
+  std::vector<RgbImage> images;   // parallel to `frames`, with keep_images
   DecodeReport report;
 };
 

@@ -1,4 +1,4 @@
-// ClipFromImages: still pictures as the frames of a clip.
+// Makes clips from still images.
 #include <string>
 #include <utility>
 
@@ -19,7 +19,7 @@ Result<DecodedImage> Load(const StillImage& still, const DecodeLimits& limits, c
   if (raw.width < 1 || raw.height < 1 || raw.data.size() != expected) {
     return Status(StatusCode::kInvalidArgument,
                   "a raw picture of " + std::to_string(raw.width) + " x " + std::to_string(raw.height) +
-                      " has " + std::to_string(raw.data.size()) + " bytes; 3 per pixel are needed");
+                      " has " + std::to_string(raw.data.size()) + " bytes; it must have 3 per pixel");
   }
   if (std::int64_t{raw.width} * raw.height > limits.max_pixels) {
     return Status(StatusCode::kLimit,
@@ -30,7 +30,7 @@ Result<DecodedImage> Load(const StillImage& still, const DecodeLimits& limits, c
   return DecodedImage{raw, "rawvideo", "rgb24"};
 }
 
-// The same Status, saying which picture it is about.
+// Adds the number of the picture to an error.
 Status AtPicture(const Status& status, int picture) {
   Status located(status.code(), "picture " + std::to_string(picture) + ": " + status.message());
   for (const auto& [key, value] : status.details()) located = Status(std::move(located).With(key, value));

@@ -1,4 +1,4 @@
-// Headers of H.264, bit by bit, the most significant first.
+// Writes headers of H.264 bit by bit, most significant bit first.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ class BitWriter {
   BitWriter& Put(unsigned value, int bits);
   BitWriter& Golomb(std::initializer_list<unsigned> values);
   void Align() { used_ = 0; }
-  // What was written as a NAL unit between start codes.
+  // The written bits as a NAL unit with a start code.
   std::vector<std::uint8_t> Unit(std::uint8_t header);
 
  private:

@@ -16,7 +16,7 @@ using View = std::span<const std::uint8_t>;
 
 void Append(Bytes& bytes, View more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
 
-// How many bytes stand before the children of a box; nothing for one without.
+// The number of bytes before the children of a box; nothing for a box without children.
 std::optional<std::size_t> HeadOf(const std::string& type) {
   constexpr std::size_t kVideoSampleEntry = 78;
   static const std::map<std::string, std::size_t> heads = {{"moov", 0},
@@ -35,7 +35,7 @@ std::optional<std::size_t> HeadOf(const std::string& type) {
   return found == heads.end() ? std::nullopt : std::optional(found->second);
 }
 
-// A table whose entries are `entry` bytes and whose count stands before them.
+// A table with entries of `entry` bytes after their count.
 void AppendTable(Box& table, const Box& more, std::size_t entry) {
   const std::size_t count_at = table.type == "stsz" ? 8 : 4;
   PutBig32(table.head, count_at, Big32(table.head, count_at) + Big32(more.head, count_at));
@@ -101,7 +101,7 @@ void VoidReferences(Bytes& bytes, std::size_t begin, std::size_t end, int& count
   }
 }
 
-// With a size of eight bytes.
+// With a size field of eight bytes.
 Bytes WriteElement(std::initializer_list<std::uint8_t> id, View body) {
   Bytes bytes(id);
   bytes.push_back(1);
@@ -213,7 +213,7 @@ Bytes JoinMp4(const std::vector<std::filesystem::path>& files) {
     AppendTable(SampleTable(tables, "stco"), places, 4);
     AppendTable(SampleTable(tables, "stsc"), runs, 12);
   }
-  // Version 0, where durations are of 32 bits.
+  // Version 0, with 32-bit durations.
   const auto lengthen = [&](std::initializer_list<std::string> path, std::size_t at) {
     const std::vector<std::string> steps(path);
     Box& box = FindBox(tables, steps);

@@ -1,4 +1,4 @@
-// Small edits of files that the ffmpeg command made, for what it does not write itself.
+// Edits files made by the ffmpeg command into what it does not write itself.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ std::filesystem::path WriteFile(const std::string& name, std::span<const std::ui
 std::uint32_t Big32(std::span<const std::uint8_t> bytes, std::size_t at);
 void PutBig32(Bytes& bytes, std::size_t at, std::uint32_t value);
 
-// A box of an mp4: what stands before its children, or all of it where it has none.
+// An mp4 box: the bytes before its children, or all of its bytes if it has none.
 struct Box {
   std::string type;
   Bytes head;
@@ -30,17 +30,17 @@ Box& FindBox(std::vector<Box>& boxes, std::span<const std::string> path);
 Box& SampleTable(std::vector<Box>& file, const std::string& table);
 Box& SampleEntry(std::vector<Box>& file);
 
-// The mp4 files one behind the other in one track, each with a sample entry of its own. Without audio, edits
-// and B frames, `moov` behind `mdat`, and of one time scale.
+// Concatenates mp4 files into one track, each with its own sample entry. The files have no audio, edits or B
+// frames, `moov` after `mdat`, and one time scale.
 Bytes JoinMp4(const std::vector<std::filesystem::path>& files);
 
-// FLV files one behind the other, each with the sequence header that it has, in running time.
+// Concatenates FLV files, each with its sequence header, with continuous times.
 Bytes JoinFlv(const std::vector<std::filesystem::path>& files, std::uint32_t milliseconds_each);
 
-// Every ReferenceBlock of a Matroska file made void: the muxer of an alpha channel that leaves them out.
+// Voids every ReferenceBlock of a Matroska file, as some muxers of alpha channels leave them out.
 Bytes WithoutReferences(Bytes matroska);
 
-// A Matroska file whose first track says that it is encrypted; it has no index and an unknown size.
+// Marks the first track of a Matroska file as encrypted; the result has no index and unknown sizes.
 Bytes MarkedEncrypted(const Bytes& matroska);
 
 }  // namespace cosmos::test

@@ -27,7 +27,7 @@ TEST(ChooseFrames, FollowsTheRule) {
   EXPECT_EQ(ChooseFrames(2'000'000'000, 2), (Frames{0, 1'999'999'999}));
 }
 
-// A stream as an encoder would make it, with what each picture refers to, which the planner is not told.
+// A stream as an encoder would make it. The planner does not see the references.
 struct Stream {
   std::vector<IndexedPacket> packets;
   std::vector<std::vector<int>> references;  // places, per place
@@ -37,8 +37,7 @@ struct Stream {
   }
 };
 
-// Adds the pictures strictly between two that are decoded already: a pyramid when `pyramid`, else plain B
-// pictures.
+// Adds the pictures strictly between two decoded ones: a B pyramid when `pyramid`, else plain B pictures.
 void AddBetween(Stream& stream, std::int64_t left, std::int64_t right, int left_place, int right_place,
                 bool pyramid) {
   if (right - left < 2) return;
@@ -91,24 +90,24 @@ Stream RandomStream(std::mt19937& random) {
   return stream;
 }
 
-// Which places a decoder gets right when it carries out the plan: those all of whose references it got right
-// since it was last reset. It drops what is neither wanted nor referred to.
+// The places that a decoder reconstructs correctly when it follows the plan: those whose references were all
+// reconstructed since its last reset. It drops pictures that are neither wanted nor references.
 std::set<int> Decode(const Stream& stream, const DecodePlan& plan) {
   std::set<int> right;
   for (const DecodeRun& run : plan.runs) {
-    std::set<int> held;
+    std::set<int> decoded;
     for (int place = run.first; place <= run.last; ++place) {
       if (!plan.wants(place) && !stream.IsReference(place)) continue;
       const auto& needs = stream.references[place];
-      if (std::ranges::all_of(needs, [&](int reference) { return held.contains(reference); }))
-        held.insert(place);
+      if (std::ranges::all_of(needs, [&](int reference) { return decoded.contains(reference); }))
+        decoded.insert(place);
     }
-    right.insert(held.begin(), held.end());
+    right.insert(decoded.begin(), decoded.end());
   }
   return right;
 }
 
-TEST(DecodePlan, GetsEveryWantedPictureRightInRandomStreams) {
+TEST(DecodePlan, DecodesEveryWantedPictureCorrectlyInRandomStreams) {
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
     const Stream stream = RandomStream(random);
@@ -137,7 +136,7 @@ TEST(DecodePlan, GetsEveryWantedPictureRightInRandomStreams) {
   }
 }
 
-// 10 GOPs of 30 packets, all shown in the order of decoding.
+// 10 GOPs of 30 packets, shown in decoding order.
 FrameIndex PlainStream() {
   std::vector<IndexedPacket> packets(300);
   for (int i = 0; i < 300; ++i)
@@ -153,7 +152,7 @@ TEST(DecodePlan, SeeksOnlyWhereItSkipsMoreThanTheDecoderHoldsBack) {
   EXPECT_EQ(PlanDecode(index, ranks, {.decoder_delay = 34}).runs, (Runs{{0, 62}}));
 }
 
-TEST(DecodePlan, ToleranceGoesToTheNearestKeyframeWithinIt) {
+TEST(DecodePlan, ToleranceSelectsTheNearestKeyframeWithinIt) {
   const FrameIndex index = PlainStream();
   const std::vector<int> ranks = {0, 42, 85, 128, 170, 213, 256, 299};
   const DecodePlan exact = PlanDecode(index, ranks, {});
@@ -187,7 +186,7 @@ TEST(FrameIndex, PacketsThatAreNotShownHaveNoRank) {
   EXPECT_EQ(index.KeyframeFor(2), 0);
 }
 
-TEST(FrameIndex, AClockThatStartsOverIsAJoinedRecording) {
+TEST(FrameIndex, AClockResetContinuesTheTimeline) {
   const FrameIndex index(
       {{.pts = 100, .keyframe = true}, {.pts = 110}, {.pts = 0, .keyframe = true}, {.pts = 10}});
   EXPECT_FALSE(index.seekable());
@@ -196,7 +195,7 @@ TEST(FrameIndex, AClockThatStartsOverIsAJoinedRecording) {
   for (int rank = 1; rank < 4; ++rank) EXPECT_LT(index.time(rank - 1), index.time(rank));
 }
 
-TEST(FrameIndex, TimesAtTheEndsOfTheirRangeAddUp) {
+TEST(FrameIndex, ExtremeTimesDoNotOverflow) {
   std::vector<IndexedPacket> packets;
   for (int gop = 0; gop < 20; ++gop) {
     packets.push_back({.pts = -kMaxTime, .dts = -kMaxTime, .keyframe = true});
@@ -210,8 +209,8 @@ TEST(FrameIndex, TimesAtTheEndsOfTheirRangeAddUp) {
   }
 }
 
-// Decoding order I0 P2 b1 P4 b3, and a container that gives times of decoding.
-TEST(FrameIndex, TimesAreDealtOutInTheOrderOfDisplay) {
+// Decoding order I0 P2 b1 P4 b3, in a container that stores decoding times only.
+TEST(FrameIndex, TimesAreAssignedInDisplayOrder) {
   const std::vector<IndexedPacket> packets = {{.pts = 10, .dts = 10, .keyframe = true, .shown = false},
                                               {.pts = 20, .dts = 20},
                                               {.pts = 30, .dts = 30},
@@ -229,7 +228,7 @@ TEST(FrameIndex, TimesAreDealtOutInTheOrderOfDisplay) {
   EXPECT_EQ(index.PlaceOf(40), 3);
 }
 
-TEST(FrameIndex, AClockThatStepsBackWithinAGroupIsNoReordering) {
+TEST(FrameIndex, AClockThatStepsBackWithinAGopIsNotReordering) {
   std::vector<IndexedPacket> packets;
   std::vector<int> display;
   for (int place = 0; place < 200; ++place) {
@@ -243,7 +242,7 @@ TEST(FrameIndex, AClockThatStepsBackWithinAGroupIsNoReordering) {
   for (int rank = 1; rank < 200; ++rank) EXPECT_EQ(index.time(rank), index.time(rank - 1) + 1);
 }
 
-TEST(PlanWindows, AsManyListsAsMemoryAllows) {
+TEST(PlanWindows, StopsWhereTheListsExceedTheMemoryLimit) {
   VideoScan scan;
   scan.index = PlainStream();
   scan.tick = 0.1;
@@ -257,8 +256,8 @@ TEST(PlanWindows, AsManyListsAsMemoryAllows) {
   EXPECT_EQ(many.status().code(), StatusCode::kLimit);
 }
 
-// A clock too coarse to tell the pictures apart: nothing began anew.
-TEST(FrameIndex, AKeyframeWithTheTimeOfTheFrameBeforeItIsNoReset) {
+// The clock is too coarse to tell the pictures apart, but was not reset.
+TEST(FrameIndex, AKeyframeWithThePreviousFramesTimeIsNoReset) {
   std::vector<IndexedPacket> packets;
   for (int place = 0; place < 12; ++place) packets.push_back({.pts = place / 4, .keyframe = place % 3 == 0});
   const FrameIndex index(packets);
@@ -269,8 +268,8 @@ TEST(FrameIndex, AKeyframeWithTheTimeOfTheFrameBeforeItIsNoReset) {
   }
 }
 
-// I2 b0 b1 P5 b3 b4, and the first two b lean on what was cut off.
-TEST(FrameIndex, PicturesThatAreNotShownUseUpTimesOfDecoding) {
+// I2 b0 b1 P5 b3 b4, where the first two b refer to pictures that were cut off.
+TEST(FrameIndex, HiddenPicturesConsumeDecodingTimes) {
   const std::vector<int> display = {1, 2, 0, 4, 5, 3};
   const auto index_of = [&](std::span<const std::int64_t> times) {
     std::vector<IndexedPacket> packets;
@@ -280,7 +279,7 @@ TEST(FrameIndex, PicturesThatAreNotShownUseUpTimesOfDecoding) {
     return FrameIndex(packets, /*synthetic_times=*/false, display);
   };
   const FrameIndex decoding = index_of(std::array<std::int64_t, 6>{0, 1, 2, 3, 4, 5});
-  // As muxers write what was shown before the first time there is.
+  // As muxers write pictures that were shown before the first time they can store.
   const FrameIndex showing = index_of(std::array<std::int64_t, 6>{0, 1, 2, 3, 1, 2});
   ASSERT_EQ(decoding.frame_count(), 4);
   ASSERT_EQ(showing.frame_count(), 4);
@@ -289,7 +288,7 @@ TEST(FrameIndex, PicturesThatAreNotShownUseUpTimesOfDecoding) {
     EXPECT_EQ(showing.time(rank), rank);
     EXPECT_EQ(showing.place(rank), display[2 + static_cast<std::size_t>(rank)]);
   }
-  EXPECT_FALSE(showing.joined());
+  EXPECT_FALSE(showing.has_clock_resets());
 }
 
 TEST(FrameIndex, EqualTimesAreNotSeekable) {

@@ -8,23 +8,24 @@ namespace cosmos::test {
 namespace {
 
 constexpr int kColumns = 4;    // macroblocks
-constexpr int kFieldRows = 2;  // of a field
-constexpr int kGroup = 3;      // pictures
+constexpr int kFieldRows = 2;  // macroblock rows per field
+constexpr int kGroup = 3;      // pictures per GOP
 
 Bytes ParameterSets() {
   BitWriter sequence;
   sequence.Put(77 << 16 | 30, 24);  // Main profile, level 3
-  sequence.Golomb({0, 0, 2, 1});    // number, frame numbers of 4 bits, shown as decoded, one reference
+  sequence.Golomb({0, 0, 2, 1});    // id, 4-bit frame_num, shown as decoded, one reference
   sequence.Put(0, 1);
   sequence.Golomb({kColumns - 1, kFieldRows - 1});
   sequence.Put(0b00100, 5);  // fields, not adaptive, direct 8 x 8, no cropping, no VUI
   Bytes sets = sequence.Unit(0x67);
-  const Bytes second = PictureSet();
+  const Bytes second = DeblockingPps();
   sets.insert(sets.end(), second.begin(), second.end());
   return sets;
 }
 
-// Every third picture begins with an IDR field; all others are P, though nothing in them is predicted.
+// Every third picture begins with an IDR field. All others are P fields, although nothing in them is
+// predicted.
 Bytes Field(int picture, bool bottom) {
   const bool idr = picture % kGroup == 0 && !bottom;
   BitWriter slice;
@@ -35,7 +36,7 @@ Bytes Field(int picture, bool bottom) {
     slice.Golomb({static_cast<unsigned>(picture / kGroup % 2)});
     slice.Put(0, 2);
   } else {
-    slice.Put(0, 3);  // the usual references, in the usual order, kept as usual
+    slice.Put(0, 3);  // default reference count, order and marking
   }
   slice.Golomb({0, 1});
   PutMacroblocks(slice, kColumns * kFieldRows, static_cast<unsigned>(40 + 15 * picture + (bottom ? 70 : 0)),

@@ -1,5 +1,4 @@
-// Which frames: each rule against what its publishers' own arithmetic gives
-// (scripts/goldens/make_frame_rules.py).
+// Compares each frame rule with the arithmetic of its publishers (scripts/goldens/make_frame_rules.py).
 #include "media/plan/frame_rule.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +17,7 @@
 namespace cosmos::test {
 namespace {
 
-// A constant: a table of vectors would be code that a compiler with sanitizers works on for minutes.
+// A constexpr table: compilers with sanitizers take minutes for the code of a table of vectors.
 class FrameList {
  public:
   constexpr FrameList(std::initializer_list<int> frames) : size_(frames.size()) {
@@ -36,12 +35,12 @@ struct FrameRuleGolden {
   std::uint32_t seed;
   int count;
   int wanted;
-  FrameList curator;  // none: refused
+  FrameList curator;  // empty: refused
   FrameList rounded;
 };
 #include "goldens/frame_rules.inc"
 
-// mulberry32, as the script has it.
+// mulberry32, as in the script.
 class Mulberry {
  public:
   explicit Mulberry(std::uint32_t seed) : state_(seed) {}
@@ -103,7 +102,7 @@ Video VideoOf(std::uint32_t seed) {
   return video;
 }
 
-TEST(FrameRule, IsThatOfItsPublishers) {
+TEST(FrameRule, MatchesItsPublishers) {
   for (const FrameRuleGolden& golden : kFrameRules) {
     const Video video = VideoOf(golden.seed);
     const ShownFrames frames = video.Frames();
@@ -114,7 +113,7 @@ TEST(FrameRule, IsThatOfItsPublishers) {
         << "seed " << golden.seed;
     if (golden.curator.empty()) {
       EXPECT_EQ(curator.status().code(), StatusCode::kMedia);
-      EXPECT_NE(curator.status().message().find("\"card\" takes any video"), std::string::npos);
+      EXPECT_NE(curator.status().message().find("\"card\" works for any video"), std::string::npos);
     }
     EXPECT_EQ(ChooseFrames(NamedFrameRule::kRounded, frames, golden.wanted).value(), golden.rounded.vector())
         << "seed " << golden.seed;
@@ -123,8 +122,8 @@ TEST(FrameRule, IsThatOfItsPublishers) {
   }
 }
 
-// Times out of a hostile file: samples that nobody could count.
-TEST(FrameRule, TimesMayBeAnything) {
+// Times from a hostile file, which would yield too many samples to count.
+TEST(FrameRule, AcceptsArbitraryTimes) {
   for (const double last : {0.0, 1e-300, 1e9, 1e18, 4e38, 1e300}) {
     const auto time = [last](int frame) { return frame == 0 ? 0.0 : last; };
     const ShownFrames frames{.count = 2, .seconds = time, .clock = time, .start = 0, .end = last};
@@ -149,7 +148,7 @@ TEST(FrameRule, TakesTheCallersFrames) {
   for (int frame = 0; frame + 1 < frames.count; ++frame) {
     const double shown = frames.seconds(frame);
     const double next = frames.seconds(frame + 1);
-    // As it was printed with six digits, and somewhere before the next.
+    // A time printed with six digits, and one between two frames.
     const double printed = std::stod(std::to_string(shown));
     EXPECT_EQ(ChooseFrames(FrameTimes{{shown, printed, shown + 0.9 * (next - shown)}}, frames, 3).value(),
               (std::vector<int>(3, frame)));
@@ -159,7 +158,7 @@ TEST(FrameRule, TakesTheCallersFrames) {
   }
 }
 
-// When each frame is shown, by the container's clock, as ffprobe says.
+// When each frame is shown on the container's clock, according to ffprobe.
 std::vector<double> TimesOf(const std::filesystem::path& path) {
   const auto output = RunShell(
       "ffprobe -v error -select_streams v -show_entries frame=pts_time -of csv=p=0 '" + path.string() + "'");
@@ -175,8 +174,8 @@ struct File {
   std::string arguments;
 };
 
-// A whole video by its own clock, a part of it by one that begins with its first frame.
-TEST(FrameRule, HoldsForFilesPartsAndWindows) {
+// A whole video uses its own clock, a part of it a clock that begins with its first frame.
+TEST(FrameRule, AppliesToFilesRangesAndWindows) {
   const std::string moving = "-f lavfi -i testsrc2=s=64x48:r=25:d=6 ";
   for (const File& file :
        {File{"rule.mp4", moving + "-c:v libx264 -bf 2 -g 25"},
@@ -223,7 +222,7 @@ TEST(FrameRule, HoldsForFilesPartsAndWindows) {
   }
 }
 
-TEST(FrameRule, ACallersFramesAreDecodedInTheirOrder) {
+TEST(FrameRule, ReturnsTheCallersFramesInTheirOrder) {
   const auto path = MakeClip("rule.mp4", "-f lavfi -i testsrc2=s=64x48:r=25:d=6 -c:v libx264 -bf 2 -g 25");
   const DecodedClip all = ReadClip(MediaPath{path.string()}, Frames(150));
   ClipRequest request = Frames(5);

@@ -1,4 +1,4 @@
-// What a hostile file may cost.
+// Bounds the time and memory that a hostile file may cost.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace cosmos::test {
 
-// The process's largest size so far, in MiB, counted anew from `forget` on.
+// The peak size of the process in MiB, since the last call with `forget`.
 inline long PeakMiB(bool forget = false) {
   if (forget) std::ofstream("/proc/self/clear_refs") << 5;
   std::ifstream status("/proc/self/status");
@@ -23,7 +23,7 @@ inline long PeakMiB(bool forget = false) {
   return 0;
 }
 
-// What reading `file` costs. The bounds are wide: what is looked for takes ten times as much.
+// Checks what reading `file` costs. The bounds are wide: the attacks cost ten times as much.
 class Cost {
  public:
   Cost() : before_(PeakMiB(true)) {}

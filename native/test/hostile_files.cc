@@ -159,11 +159,11 @@ Bytes MatroskaFile(const Bytes& more, const Bytes& tracks) {
 }
 
 Bytes PngChunk(std::string_view type, const Bytes& content) {
-  return Big(content.size(), 4) + Bytes(type) + content + Zeros(4);  // decoders do not look at checksums
+  return Big(content.size(), 4) + Bytes(type) + content + Zeros(4);  // decoders ignore the checksum
 }
 
 Bytes PngFile(const Bytes& before_pixels) {
-  // A zlib stream of one stored block: 8 rows of 8 grey pixels, each after its filter.
+  // A zlib stream of one stored block: 8 rows of 8 grey pixels, each after its filter byte.
   Bytes rows;
   for (int row = 0; row < 8; ++row) rows += Zeros(1) + Bytes(8, '\x80');
   const Bytes stored = "\x78\x01\x01"s + Little(rows.size(), 2) + Little(~rows.size() & 0xffff, 2) + rows;
@@ -178,7 +178,7 @@ Bytes PngFile(const Bytes& before_pixels) {
 }
 
 Bytes Deflated(std::uint64_t bytes) {
-  // Fixed codes: one letter, and then 258 times the same from a distance of one, 13 bits each.
+  // Fixed codes: one literal, then matches of length 258 and distance 1, 13 bits each.
   std::vector<bool> bits = {true, true, false};
   const auto code = [&](int length, std::uint32_t value) {
     for (int bit = length - 1; bit >= 0; --bit) bits.push_back((value >> bit & 1) != 0);
@@ -205,7 +205,7 @@ Bytes JpegSegment(int marker, const Bytes& content) {
 
 Bytes JpegFile(int width, int height, int scans, const Bytes& before_frame) {
   const int blocks = ((width + 7) / 8) * ((height + 7) / 8);
-  // One code each: no difference, and the end of 2^14 blocks and more.
+  // One code each: a DC difference of zero, and an end-of-band run of at least 2^14 blocks.
   const Bytes one_code = "\1"s + Zeros(15);
   const Bytes file = "\xff\xd8"s + JpegSegment(0xdb, Zeros(1) + Bytes(64, '\1')) + before_frame +
                      JpegSegment(0xc2, "\x08"s + Big(height, 2) + Big(width, 2) + "\1\1\x11\0"s) +

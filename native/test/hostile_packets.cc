@@ -60,7 +60,7 @@ Bytes H264Pps() {
 Bytes H264Intra(int width, int height) {
   BitWriter bits;
   bits.Golomb({0, 7, 0}).Put(0, 4).Golomb({0}).Put(0, 2).Golomb({0});
-  // Predicted from what is around it, with nothing added.
+  // Intra prediction from the neighbours without a residual.
   for (int block = 0; block < width * height; ++block) bits.Golomb({3, 0, 0}).Put(1, 1);
   return Nal(bits, 0x65);
 }
@@ -75,7 +75,7 @@ Bytes H264Skip(int width, int height, int first, bool reference) {
 std::vector<Bytes> H264Skips(int width, int height, int count, bool reference) {
   std::vector<Bytes> slices;
   for (int i = 0; i < count; ++i) {
-    // In an order that is that of one picture, from which a parser cuts packets.
+    // The units are ordered so that a parser cuts them into packets of one picture.
     slices.push_back(H264Skip(width, height, std::min(i, width * height - 1), reference));
   }
   return slices;
@@ -116,7 +116,7 @@ Bytes H264ProgramStream(const std::vector<Bytes>& units) {
     stream += "\0\0\1\xba\x44\0\4\0\4\1\0\3\xff\xf8"s;
     for (std::size_t at = 0; at < picture.size(); at += kLongest) {
       const Bytes part = picture.substr(at, kLongest);
-      // Its time, in units of which there are 3600 in a picture, with a marker bit in each sixteen.
+      // The time, 3600 units per picture, with a marker bit after every 15 bits.
       const auto time = static_cast<std::uint64_t>(3600) * static_cast<std::uint64_t>(i + 1);
       const Bytes head = at > 0
                              ? "\x80\0\0"s
@@ -129,7 +129,7 @@ Bytes H264ProgramStream(const std::vector<Bytes>& units) {
 }
 
 Bytes H264Flv(const Bytes& sps, const std::vector<Bytes>& units) {
-  Bytes file = "FLV\1\0\0\0\0\x09\0\0\0\0"s;  // and says of no stream that it is there
+  Bytes file = "FLV\1\0\0\0\0\x09\0\0\0\0"s;  // declares no streams
   const auto tag = [&](int time, const Bytes& data) {
     file += "\x09"s + Number(data.size(), 3) + Number(static_cast<std::size_t>(time), 3) + Bytes(4, '\0') +
             data + Number(data.size() + 11, 4);

@@ -1,4 +1,4 @@
-// Packets of a few bytes that make a decoder work for hours, and containers to send them in.
+// Builds packets of a few bytes that keep a decoder busy for hours, and containers for them.
 #pragma once
 
 #include <vector>
@@ -7,32 +7,32 @@
 
 namespace cosmos::test {
 
-// NAL units of H.264, without start codes: pictures of so many macroblocks in each direction.
+// NAL units of H.264 without start codes, for pictures of the given size in macroblocks.
 Bytes H264Sps(int width, int height);
 Bytes H264Pps();
-// The parameter sets as MP4 and Matroska have them.
+// The parameter sets in avcC form, for MP4 and Matroska.
 Bytes H264Configuration(const Bytes& sps);
-// A picture that no decoder gets far in.
+// A picture that every decoder gives up on early.
 Bytes H264DamagedIntra();
-// A grey picture: seven bits a macroblock.
+// A grey picture of seven bits per macroblock.
 Bytes H264Intra(int width, int height);
-// A slice in which nothing changes, from macroblock `first` to the picture's end: some bytes, however large
-// the picture is. `reference`: what others may be predicted from.
+// A slice of skipped macroblocks from `first` to the end of the picture: a few bytes, however large the
+// picture is. `reference`: others may be predicted from it.
 Bytes H264Skip(int width, int height, int first, bool reference);
-// `count` of those, each of which walks over the picture but for its first macroblocks.
+// `count` such slices, each of which covers all but the first macroblocks.
 std::vector<Bytes> H264Skips(int width, int height, int count, bool reference);
 
-// As a decoder takes them: behind start codes, or behind their lengths.
+// Packets for a decoder: with start codes or with length fields.
 Bytes WithStartCodes(const std::vector<Bytes>& units);
 Bytes WithLengths(const std::vector<Bytes>& units);
 
-// A Matroska file of one H.264 stream of what `sps` says, said to be of 64 x 64 pixels.
+// A Matroska file of one H.264 stream with this `sps`, declared as 64 x 64 pixels.
 Bytes H264Matroska(const Bytes& sps, const std::vector<Bytes>& packets);
-// One whose streams are known only from its packets. `units` is one picture, which comes twenty times.
+// A file whose streams are known only from its packets. `units` is one picture, repeated twenty times.
 Bytes H264ProgramStream(const std::vector<Bytes>& units);
 Bytes H264Flv(const Bytes& sps, const std::vector<Bytes>& units);
 
-// An Ogg file of one stream, a page for each 255 segments.
+// An Ogg file of one stream, with one page per 255 lacing values.
 Bytes OggFile(const std::vector<Bytes>& packets);
 
 }  // namespace cosmos::test

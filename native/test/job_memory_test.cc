@@ -1,5 +1,5 @@
-// The meter on what FFmpeg allocates, driven as FFmpeg does: it is linked into these tests, whose FFmpeg
-// knows nothing of it. test/package has the two together.
+// Tests the meter of FFmpeg's allocations by calling it as FFmpeg does: it is linked into these tests, whose
+// FFmpeg does not use it. test/package tests both together.
 #include "media/limits/job_memory.h"
 
 #include <gtest/gtest.h>
@@ -34,23 +34,23 @@ class Meter {
   cosmos_meter* meter_;
 };
 
-class Entered {
+class MeterScope {
  public:
-  explicit Entered(const Meter& meter) : before_(cosmos_meter_enter(meter.get())) {}
-  ~Entered() { cosmos_meter_enter(before_); }
-  Entered(const Entered&) = delete;
-  Entered& operator=(const Entered&) = delete;
+  explicit MeterScope(const Meter& meter) : before_(cosmos_meter_enter(meter.get())) {}
+  ~MeterScope() { cosmos_meter_enter(before_); }
+  MeterScope(const MeterScope&) = delete;
+  MeterScope& operator=(const MeterScope&) = delete;
 
  private:
   cosmos_meter* before_;
 };
 
-TEST(JobMeter, CountsWhatIsHeld) {
+TEST(JobMeter, CountsAllocatedBytes) {
   const Meter meter(1 << 20);
   void* outside = cosmos_malloc(1000);
   EXPECT_EQ(meter.bytes(), 0U);
   {
-    const Entered entered(meter);
+    const MeterScope scope(meter);
     void* block = cosmos_malloc(1000);
     EXPECT_GE(meter.bytes(), 1000U);
     EXPECT_LT(meter.bytes(), 1100U);
@@ -67,7 +67,8 @@ TEST(JobMeter, CountsWhatIsHeld) {
   EXPECT_FALSE(meter.exceeded());
 }
 
-// A seeded walk over blocks of two jobs and of none, against what they ought to hold.
+// Runs seeded random operations on blocks of two jobs and of no job, and compares the counts with the
+// expected ones.
 TEST(JobMeter, BlocksKeepTheirBytesTheirAlignmentAndTheirJob) {
   struct Block {
     std::uint8_t* data;
@@ -131,11 +132,11 @@ TEST(JobMeter, BlocksKeepTheirBytesTheirAlignmentAndTheirJob) {
   EXPECT_EQ(jobs[0].bytes() + jobs[1].bytes(), 0U);
 }
 
-TEST(JobMeter, RefusesWhatIsLargeBeyondTheLimit) {
+TEST(JobMeter, RefusesLargeBlocksBeyondTheLimit) {
   constexpr std::size_t kMiB = 1 << 20;
   const Meter meter(10 * kMiB);
   const Meter other(10 * kMiB);
-  const Entered entered(meter);
+  const MeterScope scope(meter);
   void* block = cosmos_malloc(6 * kMiB);
   ASSERT_TRUE(block);
   EXPECT_FALSE(meter.exceeded());
@@ -148,15 +149,15 @@ TEST(JobMeter, RefusesWhatIsLargeBeyondTheLimit) {
   EXPECT_TRUE(block) << "it shrinks";
   cosmos_free(block);
   EXPECT_EQ(meter.bytes(), 0U);
-  const Entered neighbour(other);
+  const MeterScope neighbour(other);
   cosmos_free(cosmos_malloc(6 * kMiB));
   EXPECT_FALSE(other.exceeded());
 }
 
-TEST(JobMeter, GivesSmallBlocksAWhileSoThatTheJobCanEnd) {
+TEST(JobMeter, GrantsSmallBlocksBeyondTheLimitUpToAReserve) {
   constexpr std::size_t kMiB = 1 << 20;
   const Meter meter(kMiB);
-  const Entered entered(meter);
+  const MeterScope scope(meter);
   std::vector<void*> blocks;
   while (void* block = cosmos_malloc(kMiB)) blocks.push_back(block);
   EXPECT_TRUE(meter.exceeded());
@@ -173,7 +174,7 @@ TEST(JobMeter, SizesThatOverflowAreRefused) {
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
   for (const std::size_t size : {kMost, kMost - 16, kMost - 63}) {
     const Meter meter(kMost);
-    const Entered entered(meter);
+    const MeterScope scope(meter);
     void* small = cosmos_malloc(1);
     EXPECT_EQ(cosmos_realloc(small, size), nullptr);
     cosmos_free(small);
@@ -193,19 +194,19 @@ struct Work {
   void* block = nullptr;
 };
 
-void* AllocateAndWait(void* given) {
-  auto& work = *static_cast<Work*>(given);
+void* AllocateAndWait(void* argument) {
+  auto& work = *static_cast<Work*>(argument);
   work.block = cosmos_malloc(5000);
   work.allocated.count_down();
   work.may_end.wait();
-  return given;
+  return argument;
 }
 
-// A thread of the meter's job, which has allocated and waits.
+// A thread of the meter's job that has allocated a block and waits.
 pthread_t Start(Work& work, const Meter& meter) {
   pthread_t thread = 0;
   {
-    const Entered entered(meter);
+    const MeterScope scope(meter);
     EXPECT_EQ(cosmos_pthread_create(&thread, nullptr, AllocateAndWait, &work), 0);
   }
   work.allocated.wait();
@@ -222,11 +223,11 @@ TEST(JobMeter, ThreadsCountForTheJobThatStartedThem) {
   pthread_join(thread, &result);
   EXPECT_EQ(result, &work);
   EXPECT_LT(meter.bytes(), 5100U) << "nothing is left of the thread itself";
-  cosmos_free(work.block);  // by another thread, which is in no job
+  cosmos_free(work.block);  // by a thread without a job
   EXPECT_EQ(meter.bytes(), 0U);
 }
 
-TEST(JobMeter, OutlivesItsJobForAsLongAsThreadsAndBlocksNeedIt) {
+TEST(JobMeter, OutlivesItsJobWhileThreadsAndBlocksNeedIt) {
   Work work;
   const pthread_t thread = Start(work, Meter(1 << 20));
   work.may_end.count_down();
@@ -236,12 +237,12 @@ TEST(JobMeter, OutlivesItsJobForAsLongAsThreadsAndBlocksNeedIt) {
   cosmos_free(work.block);
 }
 
-TEST(JobMeter, ManyThreadsAtOnce) {
+TEST(JobMeter, CountsManyConcurrentThreads) {
   const Meter meter(1 << 16);
   std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&meter, i] {
-      const Entered entered(meter);
+      const MeterScope scope(meter);
       std::mt19937 random(static_cast<std::uint32_t>(i));
       std::vector<void*> blocks;
       for (int step = 0; step < 5000; ++step) {
@@ -258,7 +259,7 @@ TEST(JobMeter, ManyThreadsAtOnce) {
   EXPECT_FALSE(meter.exceeded());
 }
 
-TEST(JobMemory, AJobBeyondItIsStoppedByItsGuard) {
+TEST(JobMemory, AJobBeyondItsLimitIsStoppedByItsGuard) {
   JobGuard guard(1e9, 1 << 20);
   const auto allocate = [&](std::int64_t bytes) {
     const JobGuard::Call call(guard, nullptr);

@@ -1,4 +1,4 @@
-// What containers say, and what they keep to themselves: parameter sets, slots, clocks, encryption, ends.
+// Tests what containers declare and omit: parameter sets, slots, clocks, encryption, ends.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 
 const std::string kMoving = "-f lavfi -i testsrc2=s=96x64:r=25:d=2 ";
 
-// The picture of every frame that was chosen, against all frames of the video in the order shown.
+// Compares every chosen frame with all frames of the video in presentation order.
 void ExpectFrames(const std::filesystem::path& path, const std::vector<std::string>& expected) {
   for (const int threads : {1, 3}) {
     SCOPED_TRACE(testing::Message() << path.filename() << ", " << threads << " threads");
@@ -32,7 +32,7 @@ void ExpectFrames(const std::filesystem::path& path, const std::vector<std::stri
   }
 }
 
-// A range has the frames of the whole that are shown within it, with their times.
+// A range has the frames of the whole video that are shown within it, with their times.
 void ExpectRanges(const std::filesystem::path& path, double length) {
   const int count = static_cast<int>(ReadClip(MediaPath{path.string()}, Frames(1)).report.frame_count);
   const DecodedClip all = ReadClip(MediaPath{path.string()}, Frames(count));
@@ -44,20 +44,20 @@ void ExpectRanges(const std::filesystem::path& path, double length) {
     request.end = start + length / 5;
     SCOPED_TRACE(testing::Message() << path.filename() << " from " << start << " to " << *request.end);
     const DecodedClip part = ReadClip(MediaPath{path.string()}, request);
-    std::vector<std::size_t> inside;
+    std::vector<std::size_t> in_range;
     for (std::size_t i = 0; i < all.frames.size(); ++i) {
-      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < *request.end - 1e-6) inside.push_back(i);
+      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < *request.end - 1e-6) in_range.push_back(i);
     }
-    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(inside.size()));
+    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(in_range.size()));
     for (int i = 0; i < 4; ++i) {
-      const std::size_t frame = inside[static_cast<std::size_t>(part.frames[i].index)];
+      const std::size_t frame = in_range[static_cast<std::size_t>(part.frames[i].index)];
       EXPECT_NEAR(part.frames[i].pts, all.frames[frame].pts, 1e-6);
       EXPECT_EQ(Hash(part.images[i]), Hash(all.images[frame]));
     }
   }
 }
 
-std::vector<std::string> Together(const std::vector<std::filesystem::path>& files) {
+std::vector<std::string> HashesOfAll(const std::vector<std::filesystem::path>& files) {
   std::vector<std::string> hashes;
   for (const auto& file : files) {
     const auto more = ReferenceHashes(file);
@@ -66,7 +66,7 @@ std::vector<std::string> Together(const std::vector<std::filesystem::path>& file
   return hashes;
 }
 
-TEST(MediaParameterSets, OfASequenceHeaderInMidStreamAreThereAfterASeek) {
+TEST(MediaParameterSets, FromAMidStreamSequenceHeaderApplyAfterASeek) {
   const std::string encode = kMoving + "-c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
   const std::string other = "-f lavfi -i testsrc=s=96x64:r=25:d=2 -c:v libx264 -bf 0 -g 12 -sc_threshold 0 ";
   const std::string larger =
@@ -80,13 +80,13 @@ TEST(MediaParameterSets, OfASequenceHeaderInMidStreamAreThereAfterASeek) {
          {std::vector{a, b}, std::vector{b, a}, std::vector{a, b, a}, std::vector{a, c, b}}) {
       const Bytes joined = suffix == ".flv" ? JoinFlv(files, 2000) : JoinMp4(files);
       const auto path = WriteFile("sets" + std::to_string(++number) + suffix, joined);
-      ExpectFrames(path, Together(files));
+      ExpectFrames(path, HashesOfAll(files));
       ExpectRanges(path, 2.0 * static_cast<double>(files.size()));
     }
   }
 }
 
-TEST(MediaParameterSets, InFrontOfKeyframesAreThereAfterASeek) {
+TEST(MediaParameterSets, BeforeKeyframesApplyAfterASeek) {
   const auto a = MakeClip("sets_a.h264", kMoving + "-c:v libx264 -bf 0 -g 12 -sc_threshold 0");
   const auto b = MakeClip("sets_b.h264",
                           "-f lavfi -i testsrc=s=128x80:r=25:d=2 -pix_fmt yuv420p -c:v libx264 -bf 0 "
@@ -99,11 +99,11 @@ TEST(MediaParameterSets, InFrontOfKeyframesAreThereAfterASeek) {
   }
   const auto raw = WriteFile("sets.h264", joined);
   for (const std::string name : {"sets_in_band.mkv", "sets_in_band.ts", "sets_in_band.mp4"}) {
-    ExpectFrames(MakeClip(name, "-r 25 -i '" + raw.string() + "' -c copy"), Together(files));
+    ExpectFrames(MakeClip(name, "-r 25 -i '" + raw.string() + "' -c copy"), HashesOfAll(files));
   }
 }
 
-TEST(MediaParameterSets, OfHevcAreThereAfterASeek) {
+TEST(MediaParameterSets, OfHevcApplyAfterASeek) {
   const auto a =
       MakeClip("hevc_sets_a.mp4",
                kMoving + "-c:v libx265 -x265-params log-level=none:bframes=0:keyint=12 -tag:v hvc1");
@@ -111,7 +111,7 @@ TEST(MediaParameterSets, OfHevcAreThereAfterASeek) {
                           "-f lavfi -i testsrc=s=96x64:r=25:d=2 -pix_fmt yuv420p -c:v libx265 -x265-params "
                           "log-level=none:bframes=0:keyint=12:ctu=16:no-sao=1 -tag:v hvc1");
   const std::vector files = {a, b, a};
-  ExpectFrames(WriteFile("hevc_sets.mp4", JoinMp4(files)), Together(files));
+  ExpectFrames(WriteFile("hevc_sets.mp4", JoinMp4(files)), HashesOfAll(files));
 }
 
 TEST(MediaSlots, AnAviShowsEachPictureInItsSlot) {
@@ -134,7 +134,7 @@ TEST(MediaSlots, AnAviShowsEachPictureInItsSlot) {
   }
 }
 
-TEST(MediaJoined, ARangeOfAJoinedRecordingIsOnTheJoinedTimeline) {
+TEST(MediaJoined, ARangeOfAConcatenatedRecordingIsOnTheJoinedTimeline) {
   const std::string other = "-f lavfi -i testsrc=s=96x64:r=25:d=2 -pix_fmt yuv420p ";
   for (const auto& [suffix, codec] :
        {std::pair{".ts", "-c:v libx264 -bf 2 -g 12"}, std::pair{".mpg", "-c:v mpeg2video -bf 2 -g 12"},
@@ -149,14 +149,14 @@ TEST(MediaJoined, ARangeOfAJoinedRecordingIsOnTheJoinedTimeline) {
     }
     if (suffix == std::string(".flv")) joined = JoinFlv(files, 0);
     const auto path = WriteFile(std::string("joined") + suffix, joined);
-    ExpectFrames(path, Together(files));
+    ExpectFrames(path, HashesOfAll(files));
     ExpectRanges(path, 6);
   }
 }
 
 std::string CodeOf(const Status& status) { return std::string(StatusCodeName(status.code())); }
 
-TEST(MediaEncrypted, CommonEncryptionIsRefusedAsThat) {
+TEST(MediaEncrypted, CommonEncryptionIsReported) {
   const auto clear = MakeClip("clear.mp4", kMoving + "-c:v libx264 -g 12");
   const auto whole = MakeClip("cenc.mp4", "-i '" + clear.string() +
                                               "' -c copy -encryption_scheme cenc-aes-ctr -encryption_key "
@@ -166,7 +166,7 @@ TEST(MediaEncrypted, CommonEncryptionIsRefusedAsThat) {
   EXPECT_EQ(CodeOf(status), "encrypted") << status.message();
   EXPECT_NE(status.message().find("encrypted"), std::string::npos);
 
-  // As a player's library marks it: the kind of the sample entry, with or without boxes that FFmpeg knows.
+  // Marked as DRM libraries do: by the type of the sample entry, with or without boxes that FFmpeg knows.
   for (const std::string arguments : {"", "-movflags frag_keyframe+empty_moov+default_base_moof"}) {
     const auto file = MakeClip("clear" + std::to_string(arguments.size()) + ".mp4",
                                "-i '" + clear.string() + "' -c copy " + arguments);
@@ -180,7 +180,7 @@ TEST(MediaEncrypted, CommonEncryptionIsRefusedAsThat) {
   }
 }
 
-TEST(MediaEncrypted, WindowsMediaDrmIsRefusedAsThat) {
+TEST(MediaEncrypted, WindowsMediaDrmIsReported) {
   const auto clear = MakeClip("clear.asf", kMoving + "-c:v mpeg4");
   EXPECT_TRUE(ReadError(MediaPath{clear.string()}).ok());
   Bytes bytes = ReadFile(clear);
@@ -206,7 +206,7 @@ TEST(MediaEncrypted, WindowsMediaDrmIsRefusedAsThat) {
   EXPECT_EQ(CodeOf(ReadError(Borrow(bytes))), "encrypted");
 }
 
-TEST(MediaEncrypted, EncryptedMatroskaIsRefusedAsThat) {
+TEST(MediaEncrypted, EncryptedMatroskaIsReported) {
   const auto clear = MakeClip("clear.webm", kMoving + "-c:v libvpx -live 1");
   EXPECT_TRUE(ReadError(MediaPath{clear.string()}).ok());
   const Bytes marked = MarkedEncrypted(ReadFile(clear));
@@ -214,8 +214,8 @@ TEST(MediaEncrypted, EncryptedMatroskaIsRefusedAsThat) {
   EXPECT_EQ(CodeOf(status), "encrypted") << status.message();
 }
 
-TEST(MediaDamage, ALastPictureThatIsCutOffIsNotAFrame) {
-  std::mt19937 random(11);  // NOLINT(cert-msc51-cpp): the same cuts each time
+TEST(MediaDamage, ATruncatedLastPictureIsNotAFrame) {
+  std::mt19937 random(11);  // NOLINT(cert-msc51-cpp): fixed seed
   const std::string codec = kMoving + "-c:v libx264 -bf 2 -g 12 ";
   for (const auto& [name, arguments, must_warn] :
        {std::tuple{"ends.mp4", codec + "-movflags +faststart", true},
@@ -257,7 +257,7 @@ std::vector<double> TimesOf(const std::filesystem::path& path) {
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && line[0] != 'N') times.push_back(std::stod(line));
   }
-  // A decoder that was told to hide pictures hands out some of the others late.
+  // A decoder that is told to hide pictures returns some of the others late.
   std::ranges::sort(times);
   const double first = times.empty() ? 0 : times[0];
   for (double& time : times) time -= first;
@@ -303,7 +303,7 @@ TEST(MediaEdits, SeveralEditsAreOneTimeline) {
   }
 }
 
-TEST(MediaFragments, ThatComeAgainAreShownAsFfmpegShowsThem) {
+TEST(MediaFragments, RepeatedOnesAreShownAsFfmpegShowsThem) {
   const auto whole = MakeClip("again.mp4", kMoving +
                                                "-c:v libx264 -bf 2 -g 10 -sc_threshold 0 "
                                                "-movflags frag_keyframe+empty_moov+default_base_moof");
@@ -325,7 +325,7 @@ TEST(MediaFragments, ThatComeAgainAreShownAsFfmpegShowsThem) {
   }
 }
 
-TEST(MediaFrames, AMatrixALittleOffARightAngleRotates) {
+TEST(MediaFrames, AMatrixCloseToARightAngleRotates) {
   const auto upright = MakeClip("off_upright.mp4", kMoving + "-c:v libx264 -bf 0");
   const std::map<int, std::string> filters = {
       {0, ""}, {90, ",transpose=clock"}, {180, ",hflip,vflip"}, {270, ",transpose=cclock"}};
@@ -353,7 +353,7 @@ TEST(MediaFrames, AMatrixALittleOffARightAngleRotates) {
   }
 }
 
-TEST(MediaFrames, BlockGroupsThatNameNoReferenceAreNotAllKeyframes) {
+TEST(MediaFrames, BlockGroupsWithoutReferencesAreNotAllKeyframes) {
   for (const auto& [name, codec] :
        {std::pair{"alpha_vp8.webm", "-c:v libvpx -auto-alt-ref 0 -g 20"},
         std::pair{"alpha_vp9.webm", "-c:v libvpx-vp9 -cpu-used 8 -auto-alt-ref 0 -g 20"}}) {

@@ -1,4 +1,4 @@
-// Pictures whose two fields are coded one after the other: one frame each, however they are packed.
+// Pictures whose two fields are coded separately are one frame each, however they are packed.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(MediaFields, FieldCodedVideo,
 TEST(MediaFields, AFieldAloneIsNotJoinedToTheKeyframeAfterIt) {
   const auto whole = ReadFile(FieldCoded("h264", 6, false));
   const auto path = ScratchFolder() / "begins-with-a-field.h264";
-  // Start codes: of two parameter sets, of the first field, which is left out, of the second.
+  // Start codes of two parameter sets, of the first field, which is dropped, and of the second.
   std::vector<std::size_t> codes;
   for (std::size_t i = 0; codes.size() < 4; ++i) {
     if (whole[i] == 0 && whole[i + 1] == 0 && whole[i + 2] == 0 && whole[i + 3] == 1) codes.push_back(i);

@@ -1,4 +1,4 @@
-// Frames of generated clips against the ffmpeg command's, which decodes everything.
+// Compares frames of generated clips with those of the ffmpeg command, which decodes everything.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -49,7 +49,7 @@ TEST_P(GeneratedClip, HasTheFramesOfDecodingEverything) {
   }
 }
 
-TEST_P(GeneratedClip, IsTheSameFromMemory) {
+TEST_P(GeneratedClip, HasTheSameFramesFromMemory) {
   const std::vector<std::uint8_t> bytes = ReadFile(path_);
   ExpectChosenFrames(ReadClip(Borrow(bytes)));
 }
@@ -63,16 +63,16 @@ TEST_P(GeneratedClip, HasTheSameFramesWithinARange) {
     request.start = start;
     request.end = end;
     const DecodedClip part = ReadClip(MediaPath{path_.string()}, request);
-    std::vector<std::size_t> inside;
+    std::vector<std::size_t> in_range;
     for (std::size_t i = 0; i < all.frames.size(); ++i) {
-      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < end - 1e-6) inside.push_back(i);
+      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < end - 1e-6) in_range.push_back(i);
     }
-    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(inside.size()));
-    const auto chosen = ChooseFrames(static_cast<int>(inside.size()), 5);
+    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(in_range.size()));
+    const auto chosen = ChooseFrames(static_cast<int>(in_range.size()), 5);
     for (int i = 0; i < 5; ++i) {
       EXPECT_EQ(part.frames[i].index, chosen[i]);
-      EXPECT_NEAR(part.frames[i].pts, all.frames[inside[chosen[i]]].pts, 1e-9);
-      EXPECT_EQ(Hash(part.images[i]), Hash(all.images[inside[chosen[i]]]));
+      EXPECT_NEAR(part.frames[i].pts, all.frames[in_range[chosen[i]]].pts, 1e-9);
+      EXPECT_EQ(Hash(part.images[i]), Hash(all.images[in_range[chosen[i]]]));
     }
   }
 }
@@ -158,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-TEST(MediaFrames, AnEditListCutsWhatIsNotShown) {
+TEST(MediaFrames, AnEditListHidesFrames) {
   const auto whole = MakeClip("whole.mp4", kMoving + "-c:v libx264 -bf 2 -g 50 -sc_threshold 0");
   const auto cut = MakeClip("cut.mp4", "-ss 1 -i '" + whole.string() + "' -c copy");
   const auto expected = ReferenceHashes(cut);
@@ -168,7 +168,7 @@ TEST(MediaFrames, AnEditListCutsWhatIsNotShown) {
   EXPECT_EQ(clip.frames[0].pts, 0);
 }
 
-// libavcodec would keep up to 31 columns that a stream crops on the left, for the sake of its alignment.
+// By default libavcodec keeps up to 31 left-cropped columns for alignment.
 TEST(MediaFrames, ACropIsExactOnEverySide) {
   const struct {
     std::string format;
@@ -190,7 +190,7 @@ TEST(MediaFrames, ACropIsExactOnEverySide) {
       const RgbImage& image = clip.images[i];
       ASSERT_EQ(image.width, 160 - crop.left - crop.right);
       ASSERT_EQ(image.height, 96 - crop.top - crop.bottom);
-      // At its edges chroma has other neighbours.
+      // Chroma has other neighbours at the edges of the crop.
       for (int y = 1; y + 1 < image.height; ++y) {
         const auto* line = &image.data[std::size_t{3} * image.width * y];
         const auto* same = &expected.images[i].data[3 * (std::size_t{160} * (y + crop.top) + crop.left)];
@@ -210,7 +210,7 @@ TEST(MediaFrames, RotationIsAppliedOnce) {
     const auto turned =
         MakeClip("turned" + std::to_string(tag) + ".mp4",
                  "-i '" + upright.string() + "' -c copy -metadata:s:v rotate=" + std::to_string(tag));
-    // ffprobe counts the other way round.
+    // ffprobe reports rotation in the opposite direction.
     const auto counted = RunShell("ffprobe -v error -show_entries stream_side_data=rotation -of csv=p=0 '" +
                                   turned.string() + "'");
     const int clockwise = (360 - std::atoi(counted->c_str())) % 360;
@@ -245,7 +245,7 @@ TEST(MediaFrames, SkippingAndSeekingSaveWork) {
   EXPECT_LT(report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)) * 2 / 3);
 }
 
-TEST(MediaFrames, ARangeReadsLittleMoreThanItself) {
+TEST(MediaFrames, ReadingARangeReadsLittleMore) {
   for (const std::string file : {"noise.mp4", "noise.mkv"}) {
     SCOPED_TRACE(file);
     const auto path =
@@ -261,8 +261,8 @@ TEST(MediaFrames, ARangeReadsLittleMoreThanItself) {
   }
 }
 
-// A recording that was cut out of a longer one leans, at its beginning, on what was cut off.
-TEST(MediaFrames, ACutRecordingBeginsWithItsFirstWholePicture) {
+// A recording that was cut out of a longer one refers at its beginning to pictures that were cut off.
+TEST(MediaFrames, ACutRecordingBeginsWithItsFirstCompletePicture) {
   for (const auto& [file, codec] :
        {std::pair{"tail_h264.ts", "libx264 -bf 3 -g 10 -sc_threshold 0 -x264opts open-gop=1"},
         std::pair{"tail_mpeg2.ts", "mpeg2video -bf 2 -g 12"}}) {

@@ -1,5 +1,5 @@
-// Files of a few bytes that ask for gigabytes or hours. Each ends soon, in an error that says why, or in a
-// clip.
+// Files of a few bytes that demand gigabytes or hours. Each must quickly end in a clip or in an error that
+// gives the reason.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ Bytes Number(int value) {
   return std::string(7 - digits.size(), '0') + digits;
 }
 
-TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
+TEST(HostileMp4, TablesThatClaimMoreThanTheFileHolds) {
   constexpr std::uint32_t kMany = 80'000'000;
   for (const auto& [name, change] : std::vector<std::pair<std::string, void (*)(SampleTable&)>>{
            {"stsz", [](SampleTable& table) { table = PlainTable(kMany); }},
@@ -51,7 +51,7 @@ TEST(HostileMp4, TablesThatCountMoreThanTheFileHolds) {
   }
 }
 
-TEST(HostileMp4, TablesInPlacesWhereFfmpegFindsThemToo) {
+TEST(HostileMp4, TablesInUnusualPlacesThatFfmpegAccepts) {
   const Bytes table = PlainTable(80'000'000).sizes;
   const Bytes track = Mp4Track(PlainTable(16));
   const Bytes handler = FullBox("hdlr", Bytes(20, '\0'));
@@ -83,7 +83,7 @@ TEST(HostileMp4, FragmentsAndEdits) {
   ExpectRefused("elst", Mp4File(Mp4Track(edited)), kRefusals);
 }
 
-TEST(HostileMp4, HeadersThatUnpack) {
+TEST(HostileMp4, CompressedHeaders) {
   const Bytes movie = Box("cmov", Box("dcom", "zlib") + Box("cmvd", Big(1U << 30, 4) + Deflated(1U << 30)));
   ExpectRefused("cmov", Box("ftyp", "qt  \0\0\0\0qt  "s) + Box("moov", movie), kRefusals);
 }
@@ -119,7 +119,7 @@ TEST(HostileMatroska, Lists) {
   ExpectRefused("chapters", MatroskaFile(chapters), kOverLimit);
   ExpectRefused("tracks", MatroskaFile({}, empty_tracks), kOverLimit);
   ExpectRefused("attachments", MatroskaFile(files), kOverLimit);
-  // Where only a seek head, or damage, leads.
+  // Where only a seek head or damage leads.
   ExpectRefused("in a void", MatroskaFile(Ebml(0xec, tag)), kOverLimit);
   Bytes unknown_size = MatroskaFile(tag);
   const std::size_t at = unknown_size.find("\x12\x54\xc3\x67"s) + 4;
@@ -127,7 +127,7 @@ TEST(HostileMatroska, Lists) {
   ExpectRefused("of unknown size", unknown_size, kOverLimit);
 }
 
-TEST(HostileMetadata, NamesThatAreSearchedForEachOther) {
+TEST(HostileMetadata, NamesInListsThatAreSearched) {
   constexpr int kMany = 100'000;
   const Bytes flv = Repeat(kMany, [](int i) { return Big(7, 2) + Number(i) + "\1\1"s; });
   ExpectRefused("flv", FlvFile("\x08"s + Big(kMany, 4) + flv + "\0\0\x09"s), kOverLimit);
@@ -149,7 +149,7 @@ TEST(HostileProbe, PicturesAreMeteredWhileStreamsAreProbed) {
   ExpectRefused("16000 x 16000", TransportStream(1, 1000), kOverLimit);
 }
 
-TEST(HostileStreams, OneTooManyIsALimit) {
+TEST(HostileStreams, TooManyAreALimitError) {
   ExpectRefused("mp4", Mp4File(Repeat(17, [](int i) { return Mp4Track(PlainTable(1), i + 1); })), kOverLimit);
   ExpectRefused("mpegts", TransportStream(60, 4), kOverLimit);
   ExpectRefused(
@@ -175,7 +175,7 @@ Status ReadPicture(const Bytes& file, std::vector<RgbImage>* images = nullptr) {
   return {};
 }
 
-TEST(HostilePictures, WhatIsNotPixelsIsNotUnpacked) {
+TEST(HostilePictures, CompressedMetadataIsNotDecompressed) {
   const Bytes bomb = Deflated(std::uint64_t{512} << 20);
   const Bytes texts = Repeat(100'000, [](int i) { return PngChunk("tEXt", Number(i) + "\0x"s); });
   std::vector<RgbImage> plain;
@@ -193,14 +193,14 @@ TEST(HostilePictures, WhatIsNotPixelsIsNotUnpacked) {
   }
 }
 
-TEST(HostilePictures, JpegsOfAsManyScansAsFitAreRefused) {
+TEST(HostilePictures, JpegsWithTooManyScansAreRefused) {
   EXPECT_TRUE(ReadPicture(JpegFile(256, 256, 20)).ok());
   EXPECT_EQ(ReadPicture(JpegFile(8192, 8192, 2000)).code(), StatusCode::kLimit);
   EXPECT_EQ(ReadPicture(JpegFile(64, 64, 200'000)).code(), StatusCode::kLimit);
   const Bytes tables =
       Repeat(200'000, [](int) { return JpegSegment(0xc4, "\0\1"s + Bytes(15, '\0') + "\0"s); });
   EXPECT_EQ(ReadPicture(JpegFile(64, 64, 0, tables)).code(), StatusCode::kLimit);
-  // The most that is let through is bounded too.
+  // The largest accepted file is bounded too.
   EXPECT_TRUE(ReadPicture(JpegFile(8192, 8192, 95)).ok());
 }
 
@@ -213,15 +213,15 @@ TEST(HostilePictures, ExifIsNotFollowed) {
   EXPECT_EQ(Hash(images.at(0)), Hash(plain.at(0)));
 }
 
-TEST(HostilePictures, NeitherInAVideo) {
+TEST(HostilePictures, TheSameHoldsWithinAVideo) {
   EXPECT_TRUE(ReadBytes(AviFile({JpegFile(64, 64, 3), JpegFile(64, 64, 3)}, 64, 64)).ok());
   EXPECT_TRUE(ReadBytes(AviFile({JpegFile(64, 64, 0, HostileExif()), JpegFile(64, 64, 0)}, 64, 64)).ok());
   EXPECT_EQ(ReadBytes(AviFile({JpegFile(4096, 4096, 20'000), JpegFile(64, 64, 0)}, 64, 64)).code(),
             StatusCode::kLimit);
 }
 
-// A recording whose clock jumps by a day in the middle.
-TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
+// A recording whose clock jumps ahead by a day in the middle.
+TEST(HostileWindows, WindowsOverAGapShareTheirClip) {
   const auto path = MakeClip("gap.mkv",
                              "-f lavfi -i testsrc2=s=64x48:r=10:d=4 -c:v libx264 -g 5 "
                              "-vf \"setpts=if(gte(N\\,20)\\,N+800000\\,N)\" -fps_mode passthrough");
@@ -247,7 +247,7 @@ TEST(HostileSegments, WindowsOverAGapShareTheirClip) {
   EXPECT_LE(distinct.size(), 4U);
 }
 
-TEST(HostileSegments, WindowsThatAllOverlapAreALimit) {
+TEST(HostileWindows, TooManyOverlappingWindowsAreALimitError) {
   const auto path =
       MakeClip("overlap.mkv", "-f lavfi -i testsrc2=s=64x48:r=25:d=40 -c:v libx264 -preset ultrafast");
   const Cost cost;
@@ -264,8 +264,8 @@ TEST(HostileSegments, WindowsThatAllOverlapAreALimit) {
   EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
 }
 
-// Counts and sizes of real files, anything in their place. Sanitizers watch.
-TEST(HostileMutations, NoCountAndNoSizeCostsMuch) {
+// Overwrites counts and sizes of real files with arbitrary values. The sanitizers watch.
+TEST(HostileMutations, NoCountOrSizeCostsMuch) {
   const std::string source = "-f lavfi -i testsrc2=s=64x48:r=25:d=1 ";
   const std::vector<std::filesystem::path> paths = {
       MakeClip("counts.mp4", source + "-c:v libx264 -bf 2 -g 10"),
@@ -288,7 +288,7 @@ TEST(HostileMutations, NoCountAndNoSizeCostsMuch) {
     for (int round = 0; round < 40; ++round) {
       std::vector<std::uint8_t> bytes = whole;
       for (int changes = 1 + round % 3; changes > 0; --changes) {
-        // Tables are at either end.
+        // Tables are at either end of the file.
         const std::size_t from = round % 2 == 0 ? 0 : bytes.size() - head;
         const std::size_t at = from + random() % (head - 4);
         const std::uint32_t value = kValues[random() % kValues.size()];

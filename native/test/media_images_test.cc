@@ -1,4 +1,4 @@
-// Still pictures.
+// Clips of still images.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -51,7 +51,7 @@ TEST(StillImages, DecodeAsTheFfmpegCommandDoes) {
   }
 }
 
-// Where the ffmpeg command comes out one too bright: full range of 4:4:4, and 16 bits.
+// Cases where the ffmpeg command is one too bright: full-range 4:4:4, and 16 bits.
 TEST(StillImages, HaveTheLevelsOfTheStandards) {
   const std::string source = "-f lavfi -i testsrc2=s=98x71 -frames:v 1 ";
   const auto raw = [](const std::filesystem::path& path, const std::string& format) {
@@ -97,7 +97,7 @@ TEST(StillImages, SevenPicturesFillEightFrames) {
   }
 }
 
-TEST(StillImages, RefusalsSayWhichPictureAndWhy) {
+TEST(StillImages, ErrorsNameThePictureAndTheReason) {
   const auto path = MakeClip(
       "still.png", "-f lavfi -i testsrc2=s=100x72,crop=99:71:0:0:exact=1 -frames:v 1 -pix_fmt rgb24");
   const auto png = ReadFile(path);

@@ -1,6 +1,6 @@
-// What containers say wrongly, or not at all, about which pictures there are and in which order. The ffmpeg
-// command, which decodes the whole file, decides what is right; every picture of the source has its number in
-// it, so no two are alike.
+// Containers that declare wrongly, or not at all, which pictures they hold and in which order. The ffmpeg
+// command, which decodes the whole file, is the oracle. Every picture of the source shows its number, so all
+// differ.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ const std::string kX265 = kMoving + kX265Options;
 struct Oddity {
   std::string name;
   std::function<std::filesystem::path(const std::string& name)> make;
-  // Pictures are shown that lean on others which are not in the file, and FFmpeg says so in its log only.
+  // Some shown pictures refer to others that are not in the file, which FFmpeg only reports in its log.
   bool leans = false;
 };
 
@@ -31,14 +31,14 @@ std::filesystem::path Base(const std::string& codec) {
   if (codec == "h264") return MakeClip("index_h264.mp4", kX264);
   if (codec == "h264_p") return MakeClip("index_h264_p.mp4", kMoving + "-c:v libx264 -bf 0 -g 20");
   if (codec == "h264_slices") return MakeClip("index_h264_slices.mp4", kX264 + "-slices 4");
-  // Scene changes too close to a keyframe are intra pictures that others are predicted across.
+  // Scene changes close to a keyframe become intra pictures across which others are predicted.
   if (codec == "h264_scenes") {
     return MakeClip("index_h264_scenes.mp4",
                     "-f lavfi -i testsrc2=s=192x144:r=25:d=4,negate=enable='lt(mod(n\\,8)\\,4)' "
                     "-c:v libx264 -bf 2 -refs 4 -g 60 -keyint_min 60");
   }
   if (codec == "h264_open") return MakeClip("index_h264_open.mp4", kX264 + "-x264opts open-gop=1");
-  // With parameter sets before every keyframe, and not only before an IDR picture.
+  // With parameter sets before every keyframe, not only before IDR pictures.
   if (codec == "h264_stream") return MakeClip("index_h264_open.ts", kX264 + "-x264opts open-gop=1");
   if (codec == "hevc_stream") return MakeClip("index_hevc_open.ts", kX265 + ":open-gop=1");
   if (codec == "hevc") return MakeClip("index_hevc.mp4", kX265 + ":open-gop=0");
@@ -67,7 +67,7 @@ Oddity AllKeys(const std::string& codec, const std::string& container) {
           }};
 }
 
-// Some packets are flagged that should not be, and some that should be are not.
+// Some packets are wrongly flagged as keyframes, and some keyframes are not flagged.
 Oddity SomeKeys(const std::string& codec, const std::string& container) {
   return {"some_keys_" + codec + "." + container, [codec](const std::string& name) {
             return Remux(Base(codec), name, [](AVPacket& packet, int number, const auto& write) {
@@ -99,7 +99,7 @@ Oddity Cut(const std::string& codec, int first, const std::string& container) {
           codec == "hevc"};
 }
 
-// A segment that begins with the third keyframe, as DASH and HLS have it.
+// A segment that begins with the third keyframe, as in DASH and HLS.
 Oddity Segment(const std::string& codec, const std::string& container) {
   return {"segment_" + codec + "." + container, [codec](const std::string& name) {
             int keyframes = 0;
@@ -110,7 +110,7 @@ Oddity Segment(const std::string& codec, const std::string& container) {
           }};
 }
 
-// The container gives times of decoding only.
+// The container stores decoding times only.
 Oddity DecodeTimes(const std::string& codec, const std::string& container) {
   return {"decode_times_" + codec + "." + container, [codec](const std::string& name) {
             return Remux(Base(codec), name, [](AVPacket& packet, int, const auto& write) {
@@ -120,7 +120,7 @@ Oddity DecodeTimes(const std::string& codec, const std::string& container) {
           }};
 }
 
-// Between pictures come packets without one.
+// Packets without a picture come between pictures.
 Oddity WithoutPicture(const std::string& codec, const std::string& container,
                       std::vector<std::uint8_t> unit) {
   return {"without_picture_" + std::to_string(unit.size()) + "_" + codec + "." + container,
@@ -137,7 +137,7 @@ Oddity WithoutPicture(const std::string& codec, const std::string& container,
           }};
 }
 
-// More pictures than the container's clock can tell apart.
+// More pictures than the container's clock can distinguish.
 Oddity Encoded(const std::string& file, const std::string& codec) {
   return {file, [codec](const std::string& name) {
             return MakeClip(name, "-f lavfi -i testsrc2=s=192x144:r=2000:d=0.05 " + codec);
@@ -189,13 +189,13 @@ TEST_P(OddClip, HasTheSameFramesWithinARange) {
     request.start = start;
     request.end = end;
     const DecodedClip part = ReadClip(MediaPath{path_.string()}, request);
-    std::vector<std::size_t> inside;
+    std::vector<std::size_t> in_range;
     for (std::size_t i = 0; i < all.frames.size(); ++i) {
-      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < end - 1e-6) inside.push_back(i);
+      if (all.frames[i].pts >= start - 1e-6 && all.frames[i].pts < end - 1e-6) in_range.push_back(i);
     }
-    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(inside.size()));
-    const auto chosen = ChooseFrames(static_cast<int>(inside.size()), 5);
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(Hash(part.images[i]), Hash(all.images[inside[chosen[i]]]));
+    ASSERT_EQ(part.report.frame_count, static_cast<std::int64_t>(in_range.size()));
+    const auto chosen = ChooseFrames(static_cast<int>(in_range.size()), 5);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(Hash(part.images[i]), Hash(all.images[in_range[chosen[i]]]));
   }
 }
 

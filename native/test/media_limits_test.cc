@@ -1,4 +1,4 @@
-// Limits, cancellation, damage, and inputs that are not what they say.
+// Tests limits, cancellation, damage, and inputs that are not what they claim to be.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -39,7 +39,7 @@ TEST(MediaErrors, SourcesThatCannotBeRead) {
   EXPECT_EQ(ReadError(MediaPath{fifo.string()}).code(), StatusCode::kSource);
 }
 
-TEST(MediaErrors, BytesThatHoldNoVideo) {
+TEST(MediaErrors, BytesWithoutAVideo) {
   const std::vector<std::uint8_t> none;
   EXPECT_EQ(ReadError(Borrow(none)).code(), StatusCode::kMedia);
   EXPECT_EQ(
@@ -51,14 +51,14 @@ TEST(MediaErrors, BytesThatHoldNoVideo) {
   EXPECT_NE(status.message().find("no video stream"), std::string::npos) << status.message();
 }
 
-TEST(MediaErrors, ACoverPictureIsNotAVideo) {
+TEST(MediaErrors, CoverArtIsNotAVideo) {
   const auto cover = MakeClip("cover.png", "-f lavfi -i testsrc2=s=64x64 -frames:v 1");
   const auto song = MakeClip("song.mp4", "-f lavfi -i sine=d=1 -i '" + cover.string() +
                                              "' -map 0 -map 1 -c:a aac -c:v png -disposition:v attached_pic");
   EXPECT_EQ(ReadError(MediaPath{song.string()}).code(), StatusCode::kMedia);
 }
 
-// A file may not make us open another one.
+// A file must not make the decoder open another one.
 TEST(MediaErrors, PlaylistsAreRefused) {
   const auto target = Small();
   const std::string name = target.filename().string();
@@ -79,7 +79,7 @@ TEST(MediaErrors, CodecsThatAreNotAllowedAreNamed) {
   EXPECT_NE(status.message().find("huffyuv"), std::string::npos) << status.message();
 }
 
-TEST(MediaErrors, RequestsThatMakeNoSense) {
+TEST(MediaErrors, InvalidRequests) {
   const MediaPath source{Small().string()};
   const auto error = [&](auto change) {
     ClipRequest request;
@@ -115,7 +115,7 @@ TEST(MediaLimits, EachNamesItsLimit) {
   EXPECT_TRUE(enough.ok()) << enough.message();
 }
 
-TEST(MediaLimits, APictureIsNoLargerThanTheHighestLevelsOfTheCodecs) {
+TEST(MediaLimits, PicturesBeyondTheHighestLevelsOfTheCodecsAreRefused) {
   const auto path =
       MakeClip("huge.mkv", "-f lavfi -i color=s=8192x4400:r=1:d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p");
   const Status status = ReadError(MediaPath{path.string()});
@@ -150,8 +150,8 @@ TEST(MediaLimits, CancellingFromAnotherThreadEndsALongDecode) {
   canceller.join();
 }
 
-// What is cut off is missing; what is there is used.
-TEST(MediaDamage, ATruncatedFileGivesTheFramesThatAreThere) {
+// The frames that are there are used.
+TEST(MediaDamage, ATruncatedFileYieldsItsRemainingFrames) {
   for (const std::string file : {"cut.mkv", "cut.ts", "cut.h264", "cut.avi"}) {
     SCOPED_TRACE(file);
     const auto path = MakeClip(file, "-f lavfi -i testsrc2=s=96x64:r=25:d=4 -c:v libx264 -bf 2 -g 25");
@@ -167,7 +167,7 @@ TEST(MediaDamage, MissingFramesAreReplacedAndReported) {
   const auto path = MakeClip(
       "faststart.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=4 -c:v libx264 -bf 2 -g 25 -movflags +faststart");
   std::vector<std::uint8_t> bytes = ReadFile(path);
-  bytes.resize(bytes.size() * 7 / 10);  // the tables at the front promise all of it
+  bytes.resize(bytes.size() * 7 / 10);  // the tables at the front still list all of it
   const DecodedClip clip = ReadClip(Borrow(bytes));
   for (std::size_t i = 1; i < clip.frames.size(); ++i)
     EXPECT_LE(clip.frames[i - 1].index, clip.frames[i].index);
@@ -182,13 +182,13 @@ TEST(MediaDamage, ZeroedPicturesAreReplacedAndReported) {
   ClipRequest request = Frames(8);
   const DecodedClip clip = ReadClip(Borrow(bytes), request);
   EXPECT_EQ(clip.images.size(), 8U);
-  // Not all of what was zeroed is noticed by MPEG-4's decoder, but that something was is told.
+  // MPEG-4's decoder does not detect every zeroed picture, but reports that there was damage.
   EXPECT_GT(clip.report.damaged, 0);
   EXPECT_FALSE(clip.report.warnings.empty());
   EXPECT_EQ(ReadClip(MediaPath{path.string()}, request).report.damaged, 0);
 }
 
-TEST(MediaDamage, NothingThatDecodesIsAnErrorWithTheFacts) {
+TEST(MediaDamage, AFileWithoutADecodableFrameIsAnErrorWithDetails) {
   const auto path = MakeClip("ruined.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=1 -c:v libx264 -g 25");
   std::vector<std::uint8_t> bytes = ReadFile(path);
   const std::string mark = "mdat";
@@ -202,7 +202,7 @@ TEST(MediaDamage, NothingThatDecodesIsAnErrorWithTheFacts) {
   }
 }
 
-// Damage must end in a clip or an error, whatever it is. Sanitizers watch.
+// Any damage must end in a clip or an error. The sanitizers watch.
 TEST(MediaDamage, TruncationsAndBitFlipsNeverCrash) {
   const std::string source = "-f lavfi -i testsrc2=s=64x48:r=25:d=1 ";
   const std::vector<std::filesystem::path> paths = {
@@ -226,7 +226,7 @@ TEST(MediaDamage, TruncationsAndBitFlipsNeverCrash) {
     for (int round = 0; round < 40; ++round) {
       std::vector<std::uint8_t> bytes = whole;
       if (round % 3 == 0) bytes.resize(random() % bytes.size());
-      // Half of the flips hit the first kilobyte, where the structure is.
+      // Half of the flips hit the first kilobyte, which holds the structure.
       for (int flips = round % 3 == 0 ? 0 : 1 + static_cast<int>(random() % 20); flips > 0; --flips) {
         const std::size_t reach = flips % 2 == 0 ? bytes.size() : std::min<std::size_t>(bytes.size(), 1024);
         bytes[random() % reach] ^= static_cast<std::uint8_t>(1U << random() % 8);
@@ -241,7 +241,7 @@ TEST(MediaDamage, TruncationsAndBitFlipsNeverCrash) {
   }
 }
 
-TEST(Capabilities, NamesWhatIsThere) {
+TEST(Capabilities, ListsWhatFfmpegSupports) {
   const FfmpegCapabilities capabilities = DescribeFfmpeg();
   EXPECT_FALSE(capabilities.avcodec.empty());
   EXPECT_TRUE(std::ranges::count(capabilities.decoders, "h264"));

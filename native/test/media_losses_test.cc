@@ -1,5 +1,4 @@
-// Packets that are gone, all others whole: libavcodec takes other pictures for those that are missing, and
-// says so in its log only.
+// Files with missing packets: libavcodec substitutes other pictures for them and only reports it in its log.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,26 +20,26 @@ class LostPacket : public testing::TestWithParam<Loss> {};
 constexpr int kGroup = 15;
 constexpr int kFrames = 45;
 
-struct Remains {
+struct DamagedClip {
   std::filesystem::path path;
-  std::vector<std::string> expected;  // the frames that would be shown if nothing leant on the lost one
+  std::vector<std::string> expected;  // the frames if no picture referred to the lost one
 };
 
-Remains WithoutPacket(const std::filesystem::path& whole, const std::string& name, int lost) {
+DamagedClip WithoutPacket(const std::filesystem::path& whole, const std::string& name, int lost) {
   std::vector<std::int64_t> times;
   const auto path = Remux(whole, name, [&](AVPacket& packet, int number, const auto& write) {
     times.push_back(packet.pts);
     if (number != lost) write(packet);
   });
-  Remains remains{path, ReferenceHashes(whole)};
+  DamagedClip damaged{path, ReferenceHashes(whole)};
   const std::int64_t time = times[lost];
   const auto rank = std::ranges::count_if(times, [&](std::int64_t other) { return other < time; });
-  remains.expected.erase(remains.expected.begin() + rank);
-  return remains;
+  damaged.expected.erase(damaged.expected.begin() + rank);
+  return damaged;
 }
 
-// Every frame that is not what was recorded is counted, and none where all are.
-TEST_P(LostPacket, IsToldOfWhereOthersLeanOnIt) {
+// Every frame that differs from the recording is counted, and no other.
+TEST_P(LostPacket, IsReportedWhenOthersReferToIt) {
   const std::string name = GetParam().name;
   const auto whole = MakeClip("loss_" + name + ".mp4",
                               "-f lavfi -i testsrc2=s=96x64:r=25:d=1.8 " + std::string(GetParam().codec));

@@ -1,4 +1,4 @@
-// Orders of display that no encoder here makes, and times that no video has.
+// Presentation orders that the encoders of the tests cannot produce, and implausible times.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +13,8 @@
 namespace cosmos::test {
 namespace {
 
-// Each picture's number is when it is shown, so the ffmpeg command and the numbers must agree.
+// Each picture's number is its position in presentation order, so the ffmpeg command and the numbers must
+// agree.
 void ExpectAllInOrder(const std::filesystem::path& path, int count) {
   const std::vector<std::string> expected = ReferenceHashes(path);
   ASSERT_EQ(expected.size(), static_cast<std::size_t>(count));
@@ -38,7 +39,7 @@ void ExpectAllInOrder(const std::filesystem::path& path, int count) {
 void ExpectInEveryContainer(const std::string& name, const std::vector<WrittenPicture>& pictures) {
   for (const std::string container : {"mp4", "matroska", "mpegts", "flv", "h264", "avi"}) {
     for (const WrittenTimes times : {WrittenTimes::kRight, WrittenTimes::kOfDecoding}) {
-      // An AVI has no times, and says nothing else if it is told them.
+      // An AVI stores no times, so both kinds give the same file.
       if (container == "avi" && times == WrittenTimes::kRight) continue;
       const std::string file = name + (times == WrittenTimes::kRight ? "." : "_of_decoding.") + container;
       SCOPED_TRACE(file);
@@ -47,8 +48,9 @@ void ExpectInEveryContainer(const std::string& name, const std::vector<WrittenPi
   }
 }
 
-// As camcorders write it: what follows the IDR picture and is shown before it leans on that picture only.
-TEST(MediaOrder, PicturesThatFollowAnIdrPictureAndAreShownBeforeItAreWhole) {
+// As camcorders write it: pictures that follow the IDR picture and are shown before it refer only to that
+// picture.
+TEST(MediaOrder, LeadingPicturesOfAnIdrPictureAreComplete) {
   std::vector<WrittenPicture> pictures;
   for (int first = 0; first < 24; first += 6) {
     pictures.push_back({.number = first + 2, .frame = 0, .order = 4, .idr = true});
@@ -61,8 +63,8 @@ TEST(MediaOrder, PicturesThatFollowAnIdrPictureAndAreShownBeforeItAreWhole) {
   ExpectInEveryContainer("leading", pictures);
 }
 
-// Memory management operation 5: numbers begin anew without an IDR picture.
-TEST(MediaOrder, NumbersThatBeginAnewAtNoIdrPictureAreFollowed) {
+// memory_management_control_operation 5: numbering restarts without an IDR picture.
+TEST(MediaOrder, NumberingMayRestartWithoutAnIdrPicture) {
   std::vector<WrittenPicture> pictures;
   for (int first = 0; first < 24; first += 4) {
     pictures.push_back({.number = first,
@@ -77,9 +79,9 @@ TEST(MediaOrder, NumbersThatBeginAnewAtNoIdrPictureAreFollowed) {
   ExpectInEveryContainer("anew", pictures);
 }
 
-// Times that say that pictures are reordered by more than any decoder holds back, that repeat, or that step
-// back anywhere: the bitstream says the order, and no number of the container's ends the process.
-TEST(MediaTimes, OfAnyOrderNeitherEndTheProcessNorChangeAFrame) {
+// Times that claim more reordering than any decoder supports, that repeat, or that step back anywhere: the
+// order comes from the bitstream, and no time of the container crashes the process.
+TEST(MediaTimes, InAnyOrderNeitherCrashNorChangeAFrame) {
   const std::string moving = "-f lavfi -i testsrc2=s=96x64:r=25:d=3.2 ";
   const std::vector<std::function<int(int number, std::mt19937& random)>> kinds = {
       [](int number, auto&) { return number - number % 40 + 39 - number % 40; },
@@ -93,12 +95,12 @@ TEST(MediaTimes, OfAnyOrderNeitherEndTheProcessNorChangeAFrame) {
     const auto whole = MakeClip(std::string("order_") + name + ".mkv", moving + codec);
     const auto expected = ReferenceHashes(whole);
     for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
-      std::mt19937 random(static_cast<unsigned>(kind));  // NOLINT(cert-msc51-cpp): the same times each time
+      std::mt19937 random(static_cast<unsigned>(kind));  // NOLINT(cert-msc51-cpp): fixed seed
       const std::string file =
           "order_" + std::to_string(kind) + "_" + name + (kind % 2 == 0 ? ".mp4" : ".mkv");
       SCOPED_TRACE(file);
       const auto path = Remux(whole, file, [&](AVPacket& packet, int number, const auto& write) {
-        constexpr int kLater = 1000;  // a muxer wants no picture shown before it is decoded
+        constexpr int kLater = 1000;  // muxers reject pictures shown before they are decoded
         packet.pts = 40 * (kLater + kinds[kind](number, random));
         packet.dts = 40 * number;
         write(packet);
@@ -117,8 +119,8 @@ TEST(MediaTimes, OfAnyOrderNeitherEndTheProcessNorChangeAFrame) {
   }
 }
 
-// Of Ogg whose first second was cut off; FFmpeg reads them as unsigned.
-TEST(MediaTimes, BelowZeroAreNotFarInTheFuture) {
+// In an Ogg file whose first second was cut off; FFmpeg reads its times as unsigned.
+TEST(MediaTimes, NegativeOnesAreNotFarInTheFuture) {
   for (const int group : {5, 15, 200}) {
     const std::string name = "below_" + std::to_string(group);
     const auto whole =

@@ -1,5 +1,5 @@
-// What one packet may cost: slices that walk over a picture again and again, pictures that grow, lengths that
-// are lies.
+// Bounds the cost of one packet: slices that cover a picture again and again, pictures that grow, false
+// lengths.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -35,14 +35,14 @@ Bytes SlicesInMatroska(int count, bool reference) {
                                               WithLengths(H264Skips(kWide, kHigh, count, reference))});
 }
 
-TEST(HostilePackets, SlicesThatWalkOverThePictureAgain) {
+TEST(HostilePackets, SlicesThatCoverThePictureRepeatedly) {
   for (const bool reference : {false, true}) {
     SCOPED_TRACE(reference);
     const Status few = ReadBytes(SlicesInMatroska(20, reference));
     EXPECT_TRUE(few.ok()) << few.message();
     ExpectRefused("too many", SlicesInMatroska(kTooMany, reference), kOverLimit);
   }
-  // Behind start codes where lengths were declared, which libavcodec notices.
+  // With start codes where lengths are declared, which libavcodec detects.
   ExpectRefused(
       "start codes",
       H264Matroska(H264Sps(kWide, kHigh), {WithLengths({H264Intra(kWide, kHigh)}),
@@ -50,11 +50,11 @@ TEST(HostilePackets, SlicesThatWalkOverThePictureAgain) {
       kOverLimit);
 }
 
-// Here FFmpeg's own decoders are the first to see them.
-TEST(HostilePackets, NeitherWhileStreamsAreProbed) {
+// Here the decoders of FFmpeg's probing see the packets first.
+TEST(HostilePackets, TheSameHoldsWhileStreamsAreProbed) {
   std::vector<Bytes> units = WholePicture();
   std::ranges::move(H264Skips(kWide, kHigh, kTooMany, false), std::back_inserter(units));
-  // Fewer than that may be in a picture of this size.
+  // Pictures of this size may have fewer slices than that.
   std::vector<Bytes> fewer = WholePicture();
   std::ranges::move(H264Skips(kWide, kHigh, 200, false), std::back_inserter(fewer));
   const Status allowed = ReadBytes(WithStartCodes(fewer));
@@ -64,11 +64,11 @@ TEST(HostilePackets, NeitherWhileStreamsAreProbed) {
   ExpectRefused("flv", H264Flv(H264Sps(kWide, kHigh), units), kOverLimit);
 }
 
-TEST(HostilePackets, StreamsThatAppearLateAreUnderTheLimitOfPixels) {
+TEST(HostilePackets, StreamsThatAppearLateObeyThePixelLimit) {
   const std::vector<Bytes> large = {H264Sps(1000, 1000), H264Pps(), H264DamagedIntra()};
   ExpectRefused("mpeg", H264ProgramStream(large), kOverLimit);
   ExpectRefused("flv", H264Flv(large[0], large), kOverLimit);
-  // And what they are in order is read.
+  // Valid packets are read.
   for (const Bytes& file :
        {H264ProgramStream(WholePicture()), H264Flv(H264Sps(kWide, kHigh), {H264Intra(kWide, kHigh)})}) {
     const Status status = ReadBytes(file);
@@ -89,7 +89,7 @@ TEST(HostilePackets, PicturesThatGrowInMidStream) {
     const Status status = ReadBytes(H264Matroska(H264Sps(4, 4), {small, larger, small}), request);
     EXPECT_EQ(status.code(), StatusCode::kLimit) << status.message();
     EXPECT_NE(status.message().find("maxPixels"), std::string::npos) << status.message();
-    // So large that the decoder takes it for damage.
+    // So large that the decoder treats it as damage.
     const Bytes file = H264Matroska(H264Sps(4, 4), {small, picture(1000, 1000, H264DamagedIntra()), small});
     const Cost cost;
     const DecodedClip clip = ReadClip(Lend(file), request);
@@ -97,8 +97,8 @@ TEST(HostilePackets, PicturesThatGrowInMidStream) {
   }
 }
 
-// A packet that takes many seconds, and less than is refused.
-TEST(HostilePackets, ADecoderIsStoppedInsideOfAPacket) {
+// A packet that takes many seconds to decode but is below the limit.
+TEST(HostilePackets, ADecoderIsStoppedWithinAPacket) {
   const Bytes file = SlicesInMatroska(2000, false);
   for (const int threads : {1, 2}) {
     SCOPED_TRACE(threads);
@@ -137,7 +137,7 @@ std::int64_t SlicesOf(AVCodecID codec, const Bytes& data, const Bytes& extradata
   return slices;
 }
 
-TEST(HostilePackets, WhatIsCountedInEachCodec) {
+TEST(HostilePackets, SlicesAreCountedInEachCodec) {
   const std::vector<Bytes> slices = H264Skips(8, 8, 300, true);
   EXPECT_EQ(SlicesOf(AV_CODEC_ID_H264, WithStartCodes(slices)), 300);
   EXPECT_EQ(SlicesOf(AV_CODEC_ID_H264, WithLengths(slices)), 300) << "lengths that nobody declared";
@@ -154,13 +154,13 @@ TEST(HostilePackets, WhatIsCountedInEachCodec) {
   EXPECT_EQ(SlicesOf(AV_CODEC_ID_MPEG4, vc1), 1);
 }
 
-// So many pictures of AV1, none of them shown, are decoded before one packet's picture comes.
-TEST(HostilePackets, PicturesOfAv1ThatNobodySees) {
+// A packet whose picture follows this many AV1 pictures that are decoded but not shown.
+TEST(HostilePackets, HiddenAv1Pictures) {
   const auto path =
       MakeClip("hidden.ivf", "-f lavfi -i testsrc2=s=64x64:r=10:d=0.3 -c:v libsvtav1 -preset 10");
   Bytes file(std::filesystem::file_size(path), '\0');
   std::ifstream(path, std::ios::binary).read(file.data(), std::ssize(file));
-  // The first packet once more, with the frame in it a thousand times.
+  // The first packet again, with its frame a thousand times.
   constexpr std::size_t kHeader = 32;
   Bytes first = file.substr(kHeader + 12, static_cast<std::uint8_t>(file[kHeader]) |
                                               static_cast<std::uint8_t>(file[kHeader + 1]) << 8);
@@ -170,7 +170,7 @@ TEST(HostilePackets, PicturesOfAv1ThatNobodySees) {
   ExpectRefused("av1", hostile, kOverLimit);
 }
 
-// As a file with a hole: no byte of it is on the disk.
+// A sparse file: none of these bytes is on the disk.
 std::filesystem::path Sparse(const std::string& name, const Bytes& head) {
   const auto path = ScratchFolder() / name;
   std::ofstream(path, std::ios::binary) << head;
@@ -178,7 +178,7 @@ std::filesystem::path Sparse(const std::string& name, const Bytes& head) {
   return path;
 }
 
-TEST(HostilePackets, OneOfTwoThousandMillionBytes) {
+TEST(HostilePackets, APacketOfTwoGigabytes) {
   constexpr std::uint64_t kLong = 0x7fffff00;
   const auto avi_of = [](std::uint64_t size) {
     Bytes avi = AviFile({"x"}, 64, 64);
@@ -220,7 +220,7 @@ TEST(HostilePackets, OneOfTwoThousandMillionBytes) {
   }
 }
 
-// Of these codecs a comment is known by its place only.
+// Comments of these codecs are known only by their position.
 TEST(HostileMetadata, OggComments) {
   constexpr int kMany = 100'000;
   Bytes comments = Little(1, 4) + "x"s + Little(kMany, 4);

@@ -1,4 +1,4 @@
-// Real and awkward files, where they are at hand: frames equal to the ffmpeg command's for the same indices.
+// Real and awkward files, if available: frames equal those of the ffmpeg command at the same indices.
 #include <gtest/gtest.h>
 
 #include "media_support.h"
@@ -63,8 +63,7 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-// The ffmpeg command would scale all pictures to the first size, so only ours are looked at.
-// out.
+// The ffmpeg command would scale all pictures to the first size, so there is nothing to compare with.
 TEST(SharedFiles, ASizeThatChangesInMidStream) {
   const auto path = SharedFolder() / "resolution_change.h264";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not here; set COSMOS_SHARED_MEDIA";
@@ -77,7 +76,7 @@ TEST(SharedFiles, ASizeThatChangesInMidStream) {
   }
 }
 
-TEST(SharedFiles, ADamagedFileIsTheSameWhateverTheThreads) {
+TEST(SharedFiles, ADamagedFileDecodesTheSameWithAnyThreadCount) {
   const auto path = SharedFolder() / "corrupted.mp4";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not here; set COSMOS_SHARED_MEDIA";
   std::vector<std::string> first;

@@ -46,12 +46,11 @@ const std::filesystem::path& ScratchFolder() {
 
 std::filesystem::path SharedFolder() {
   const char* named = std::getenv("COSMOS_SHARED_MEDIA");
-  return named ? std::filesystem::path(named)
-               : std::filesystem::path(__FILE__).parent_path() / "../../../shared/media";
+  return named ? std::filesystem::path(named) : std::filesystem::path(COSMOS_SOURCES) / "../shared/media";
 }
 
 std::optional<std::string> RunShell(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");  // NOLINT(cert-env33-c): a test's own commands
+  FILE* pipe = popen(command.c_str(), "r");  // NOLINT(cert-env33-c): runs only the tests' own commands
   if (!pipe) return std::nullopt;
   std::string output;
   std::array<char, 65536> buffer{};
@@ -82,7 +81,7 @@ namespace {
 struct Stream {
   int width = 0;
   int height = 0;
-  std::string whole_luma;  // filters that give an odd size the pixels that its last samples of chroma cover
+  std::string whole_luma;  // pads an odd size to whole chroma samples
 };
 
 Stream Probe(const std::filesystem::path& path, const std::string& stream) {
@@ -96,7 +95,7 @@ Stream Probe(const std::filesystem::path& path, const std::string& stream) {
   format = format.substr(0, format.find(','));
   const bool is_odd = found.width % 2 != 0 || found.height % 2 != 0;
   if (is_odd && (format.find("420") != std::string::npos || format.find("422") != std::string::npos)) {
-    // By itself the command's scaler stretches the chroma of such sizes, and its padding covers some of it.
+    // By itself the command's scaler stretches the chroma of such sizes, and its padding covers part of it.
     found.whole_luma =
         "extractplanes=y+u+v[y][u][v];[y]pad=iw+mod(iw\\,2):ih+mod(ih\\,2)[w];[w][u][v]"
         "mergeplanes=0x001020:" +
@@ -111,7 +110,7 @@ std::vector<std::string> ReferenceHashes(const std::filesystem::path& path, cons
   const std::string colours = "in_color_matrix=" + options.matrix + ":in_range=" + options.range +
                               ":out_color_matrix=" + options.matrix +
                               ":flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp";
-  // The same two steps as in image/to_rgb.h: full chroma first, then RGB.
+  // The same two steps as image/to_rgb.h: to full chroma, then to RGB.
   const Stream stream = Probe(path, options.stream);
   const std::string full_chroma =
       stream.whole_luma + "scale=" + colours + ":out_range=" + options.range + ",format=yuv444p16le,";

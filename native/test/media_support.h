@@ -1,4 +1,4 @@
-// What the media tests share: clips made by the ffmpeg command, and its own idea of their frames.
+// Shared by the media tests: clips made by the ffmpeg command, and the frames it decodes from them.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@
 
 namespace cosmos::test {
 
-// A folder that is removed at the end of the process.
+// A folder that is removed when the process ends.
 const std::filesystem::path& ScratchFolder();
 
-// Where the shared test media are, if they are here.
+// The folder of the shared test media, if available.
 std::filesystem::path SharedFolder();
 
-// Runs a command line of /bin/sh and returns its standard output; nothing when it fails.
+// Runs a command line with /bin/sh and returns its standard output; nothing when it fails.
 std::optional<std::string> RunShell(const std::string& command);
 
 // Makes `name` in the scratch folder with `ffmpeg ARGUMENTS name`, once per process. Fails the test when it
@@ -36,13 +36,13 @@ struct ReferenceOptions {
   bool yuv = true;          // false: RGB or grey, which is converted in one step
   std::string filter = {};  // appended, e.g. ",transpose=clock"
 };
-// SHA-256 of every frame in 8-bit RGB at its own size as the ffmpeg command decodes and converts it, one
-// thread, everything decoded, in the order shown.
+// SHA-256 of every frame in 8-bit RGB at its own size, in presentation order, as the ffmpeg command decodes
+// (everything, on one thread) and converts it.
 std::vector<std::string> ReferenceHashes(const std::filesystem::path& path,
                                          const ReferenceOptions& options = {});
 std::string Hash(const RgbImage& image);
 
-// A request for this many tiny frames: for tests that look at `images`.
+// A request for this many tiny frames, for tests that only look at `images`.
 ClipRequest Frames(int frames);
 
 // All clips of a source; fails the test on an error.
@@ -50,7 +50,7 @@ std::vector<DecodedClip> ReadClips(const MediaSource& source, const ClipRequest&
                                    std::optional<Windows> windows = {});
 // The one clip of a source with its images.
 DecodedClip ReadClip(const MediaSource& source, ClipRequest request = {});
-// The error that opening or reading ends with; ok when there is none.
+// The error of opening or reading; ok when there is none.
 Status ReadError(const MediaSource& source, const ClipRequest& request = {});
 
 }  // namespace cosmos::test

@@ -1,4 +1,4 @@
-// Clips made by ffmpeg through NVDEC's double: GOPs, windows, ranges, what is decoded and what is not.
+// Generated clips through NVDEC's double: codecs, GOPs, windows, ranges, and which pictures are decoded.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class NvdecClips : public testing::Test {
     fake_.ExpectNothingLeft();
   }
 
-  // Both ways, compared; the clips of the GPU.
+  // Reads the clips on the CPU and the GPU, expects them to be equal, and returns those of the GPU.
   std::vector<DecodedClip> Check(const std::filesystem::path& path, ClipRequest request = {},
                                  std::optional<Windows> windows = {}) {
     request.gpu = nullptr;
@@ -33,7 +33,7 @@ class NvdecClips : public testing::Test {
     for (std::size_t i = 0; i < std::min(clips.size(), cpu.size()); ++i) {
       SCOPED_TRACE(testing::Message() << path.filename() << " clip " << i);
       ExpectSameClip(clips[i], cpu[i]);
-      // libavcodec decodes some pictures of HEVC that none refers to.
+      // The sum, because libavcodec decodes some HEVC pictures that no other refers to.
       EXPECT_EQ(clips[i].report.decoded + clips[i].report.discarded,
                 cpu[i].report.decoded + cpu[i].report.discarded);
     }
@@ -99,8 +99,7 @@ TEST_F(NvdecClips, EveryCodecAndGopGivesTheClipOfTheCpu) {
   }
 }
 
-// NVIDIA's parser does not tell the colours of VP9, which stand in every keyframe and not always in the
-// container.
+// NVIDIA's parser does not report the colours of VP9. Every keyframe has them, the container not always.
 TEST_F(NvdecClips, ColoursOfVp9AreThoseOfItsKeyframes) {
   const std::string vp9 =
       "-f lavfi -i testsrc2=size=160x144:rate=25:duration=1 -pix_fmt yuv420p -c:v libvpx-vp9 "
@@ -112,7 +111,7 @@ TEST_F(NvdecClips, ColoursOfVp9AreThoseOfItsKeyframes) {
     std::string name = "vp9 " + tags;
     std::ranges::replace(name, ' ', '-');
     ExpectAllByNvdec(Check(MakeClip(name + ".webm", vp9 + tags)));
-    // A container without any word about colours.
+    // IVF does not store colours.
     ExpectAllByNvdec(Check(MakeClip(name + ".ivf", vp9 + tags)));
   }
 }
@@ -143,8 +142,7 @@ TEST_F(NvdecClips, OddSizesCropsAndRotation) {
       ExpectAllByNvdec(Check(MakeClip("even.mp4", source + "-pix_fmt yuv420p -c:v libx264")));
     }
   }
-  // The crop begins inside the picture.
-  // libavcodec crops on the left by its alignment only, so that is left to it.
+  // The crop begins inside the picture. A left crop is decoded by the CPU.
   const auto left =
       Check(MakeClip("cropped-left.mp4", kSource + "-c:v libx264 -bsf:v h264_metadata=crop_left=6"));
   EXPECT_EQ(left.at(0).report.decoder_reason, "the pictures are cropped on the left");
@@ -160,8 +158,8 @@ TEST_F(NvdecClips, OddSizesCropsAndRotation) {
   }
 }
 
-// A stream that leaves open what is to be cut off, in a container that says it.
-TEST_F(NvdecClips, PicturesOfAnotherSizeThanTheContainersAreLeftToTheCpu) {
+// The stream does not state its crop, but the container does.
+TEST_F(NvdecClips, PicturesWhoseSizeDiffersFromTheContainersGoToTheCpu) {
   const auto cropped = MakeClip("crop180.mp4",
                                 "-f lavfi -i testsrc2=size=320x180:rate=10:duration=1 "
                                 "-pix_fmt yuv420p -c:v libx264");
@@ -171,7 +169,7 @@ TEST_F(NvdecClips, PicturesOfAnotherSizeThanTheContainersAreLeftToTheCpu) {
   EXPECT_EQ(clips[0].report.decoder_reason, "the pictures are 320 x 192, the file says 320 x 180");
 }
 
-TEST_F(NvdecClips, ColoursThatChangeInMidStreamAreThoseOfTheCpu) {
+TEST_F(NvdecClips, ColoursThatChangeInMidStreamMatchTheCpu) {
   const auto half = [](const std::string& matrix) {
     return MakeClip(matrix + ".h264",
                     "-f lavfi -i testsrc2=size=320x240:rate=10:duration=1 -pix_fmt yuv420p "
@@ -182,7 +180,7 @@ TEST_F(NvdecClips, ColoursThatChangeInMidStreamAreThoseOfTheCpu) {
                                                      half("smpte170m").string() + "' -c copy");
   ClipRequest request;
   request.shape = {.frames = 4, .height = 64, .width = 64};
-  // On the first side, across, on the other side.
+  // Before the change, across it, and after it.
   const Windows windows{.seconds = 0.4, .stride = 0.8};
   const auto cpu = ReadClips(MediaPath{path.string()}, request, windows);
   request.gpu = gpu_;
@@ -198,8 +196,8 @@ TEST_F(NvdecClips, ColoursThatChangeInMidStreamAreThoseOfTheCpu) {
   EXPECT_EQ(clips[2].report.decoder_reason, "");
 }
 
-// What cannot be decoded of an open GOP's other half does not spoil what can.
-TEST_F(NvdecClips, PicturesAfterAnOpenGopsKeyframeAreWhole) {
+// Leading pictures that cannot be decoded do not count as damage to those that can.
+TEST_F(NvdecClips, PicturesAfterTheKeyframeOfAnOpenGopAreComplete) {
   const auto path = MakeClip("hevc-leading.mkv", kSource +
                                                      "-c:v libx265 -preset ultrafast -x265-params "
                                                      "log-level=none:keyint=20:min-keyint=20:scenecut=0:"
@@ -212,7 +210,7 @@ TEST_F(NvdecClips, PicturesAfterAnOpenGopsKeyframeAreWhole) {
 }
 
 TEST_F(NvdecClips, OnlyWantedPicturesAreMappedAndUnwantedNonReferencesAreNotDecoded) {
-  // One GOP in which every other picture is a B picture that none refers to.
+  // One GOP in which every other picture is a B picture that no other refers to.
   const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");
   ClipRequest request;
   request.shape = {.frames = 3, .height = 32, .width = 32};
@@ -229,7 +227,7 @@ TEST_F(NvdecClips, OnlyWantedPicturesAreMappedAndUnwantedNonReferencesAreNotDeco
   EXPECT_EQ(report.decoded + report.discarded, 100);
 }
 
-TEST_F(NvdecClips, AParserThatLagsIsNoticedAndNothingIsSkipped) {
+TEST_F(NvdecClips, DetectsALaggingParserAndSkipsNothing) {
   const ScopedVariable late("COSMOS_FAKE_NVDEC_LATE_PARSER", "1");
   const auto path = MakeClip("skip.mp4", kSource + "-c:v libx264 -bf 1 -b_strategy 0 -sc_threshold 0 -g 500");
   ClipRequest request;
@@ -257,7 +255,7 @@ TEST_F(NvdecClips, FramesAtTheirOwnSizeComeFromTheCpu) {
   EXPECT_NE(clips.at(0).report.decoder_reason, "");
 }
 
-TEST_F(NvdecClips, LimitsAreThoseOfTheCpu) {
+TEST_F(NvdecClips, LimitsMatchTheCpu) {
   const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
   for (const bool bytes : {false, true}) {
     ClipRequest request;
@@ -272,7 +270,7 @@ TEST_F(NvdecClips, LimitsAreThoseOfTheCpu) {
     EXPECT_EQ(status.code(), StatusCode::kLimit);
     EXPECT_EQ(status.message(), cpu.message());
   }
-  // More than NVDEC's surfaces take is not too much for the CPU.
+  // Too little memory for NVDEC's surfaces, enough for the CPU.
   ClipRequest request;
   request.limits.max_bytes = 2'500'000;
   EXPECT_EQ(Check(path, request).at(0).report.decoder, "software");

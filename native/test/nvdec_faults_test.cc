@@ -1,4 +1,4 @@
-// Whatever fails, at whichever call: the right clip or the right error, and nothing left behind.
+// Any failure at any call gives the right clip or the right error, and leaves nothing behind.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -47,7 +47,7 @@ constexpr std::array kNvcuvid = {
     "cuvidDestroyDecoder",    "cuvidDecodePicture",     "cuvidGetDecodeStatus",    "cuvidReconfigureDecoder",
     "cuvidMapVideoFrame64",   "cuvidUnmapVideoFrame64", "cuvidGetDecoderCaps"};
 
-// What NVDEC cannot do the CPU does, whatever the error and whenever it comes.
+// The CPU replaces NVDEC after any error at any time.
 TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
@@ -66,7 +66,7 @@ TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndSaysWhy) {
+TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidCreateDecoder",
@@ -86,7 +86,8 @@ TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndSaysWhy) {
 }
 
 TEST_F(NvdecFaults, StickyErrorsLoseTheDevice) {
-  // The driver's double poisons its context, as the driver does; so the last test of such a device.
+  // The double poisons its context until it is reset, as the driver does, so this test uses a device of its
+  // own.
   const auto path = Clip();
   for (const char* function :
        {"cuvidCreateDecoder", "cuvidDecodePicture", "cuvidMapVideoFrame64", "cuvidParseVideoData"}) {
@@ -129,7 +130,7 @@ TEST_F(NvdecFaults, AnyFailureOfTheDriverGivesTheClipOrATypedError) {
   }
 }
 
-TEST_F(NvdecFaults, PicturesThatNvdecCallsDamagedAreDecodedByTheCpu) {
+TEST_F(NvdecFaults, PicturesThatNvdecReportsAsDamagedAreDecodedByTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const int status : {8, 9}) {
@@ -172,7 +173,7 @@ TEST_F(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
+TEST_F(NvdecFaults, AMissingLibraryIsNoErrorAndTheReasonHelps) {
   GpuOptions options;
   options.cuda_library = fake_.cuda_path;
   options.nvcuvid_library = "/nowhere/libnvcuvid.so.1";
@@ -186,7 +187,7 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_EQ(clip.value().report.decoder, "software");
   EXPECT_EQ(clip.value().report.decoder_reason, gpu.value()->nvdec_reason());
 
-  options.nvcuvid_library = fake_.cuda_path;  // a library, but another one
+  options.nvcuvid_library = fake_.cuda_path;  // a library without the functions
   gpu = Gpu::Open(options);
   ASSERT_TRUE(gpu.ok());
   EXPECT_NE(gpu.value()->nvdec_reason().find("does not export cuvidGetDecoderCaps"), std::string::npos);
@@ -199,7 +200,7 @@ TEST_F(NvdecFaults, NoLibraryIsNoFailureAndTheReasonHelps) {
   EXPECT_NE(gpu.value()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
+TEST_F(NvdecFaults, ACodecUnknownToTheDriverIsUnsupported) {
   const ScopedFaults faults("cuvidGetDecoderCaps=1@4");
   const auto gpu = fake_.Open();
   ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
@@ -208,7 +209,7 @@ TEST_F(NvdecFaults, ACodecThatTheDriverDoesNotKnowIsNoneOfTheCards) {
   EXPECT_NE(fake_.Open()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, CapabilitiesAreAskedOnceAndDecide) {
+TEST_F(NvdecFaults, CapabilitiesAreQueriedOnceAndDecide) {
   const auto gpu = fake_.Open();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
   for (const NvdecCapability& capability : gpu->capabilities()) {
@@ -264,26 +265,26 @@ TEST_F(NvdecFaults, SeveralGpus) {
   EXPECT_EQ(none.status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(NvdecFaults, ABusyNvdecLeavesClipsToTheCpuIfItMay) {
+TEST_F(NvdecFaults, ClipsMayGoToTheCpuWhileNvdecIsBusy) {
   const auto gpu = fake_.Open({.nvdec_workers = 1, .cpu_workers = 1});
   JobGuard guard(1e9, 1 << 30);
   const JobGuard::Call call(guard, nullptr);
-  // Somebody decodes a very long video.
-  auto turn =
-      gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13}, DecodePath::kNvdec, guard);
+  // Another clip is a very long video.
+  auto turn = gpu->nvdec()->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = 1e13},
+                                              DecodePath::kHardware, guard);
   auto clip = Read(Clip(), Small(gpu));
   ASSERT_TRUE(clip.ok());
   EXPECT_EQ(clip.value().report.decoder, "software");
   EXPECT_EQ(clip.value().report.decoder_reason, "NVDEC was busy: the CPU was estimated to finish first");
 }
 
-TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
+TEST_F(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   auto cancel = std::make_shared<CancelToken>();
   {
     JobGuard guard(1e9, 1 << 30);
     const JobGuard::Call call(guard, nullptr);
-    auto turn = gpu->nvdec()->scheduler().Begin({}, DecodePath::kNvdec, guard);
+    auto turn = gpu->nvdec()->scheduler().Begin({}, DecodePath::kHardware, guard);
     Status status;
     std::thread waits([&] { status = Read(Clip(), Small(gpu), cancel).status(); });
     while (gpu->stats().nvdec_waiting != 1) std::this_thread::yield();
@@ -295,13 +296,13 @@ TEST_F(NvdecFaults, WhoWaitsForNvdecCanBeCancelledAndTheWaitIsReported) {
     std::thread patient([&] { waited = Read(Clip(), Small(gpu)).value().report.wait_ms; });
     while (gpu->stats().nvdec_waiting != 1) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    turn = NvdecScheduler::Turn();
+    turn = DecodeScheduler::Turn();
     patient.join();
     EXPECT_GE(waited, 25);
   }
 }
 
-TEST_F(NvdecFaults, CancelledInTheMiddleNothingIsLeft) {
+TEST_F(NvdecFaults, CancellationLeavesNothingBehind) {
   const auto path = Clip("long.mp4", "-g 1000");
   const auto gpu = fake_.Open();
   for (const int microseconds : {0, 500, 2000, 5000, 12000}) {
@@ -317,7 +318,7 @@ TEST_F(NvdecFaults, CancelledInTheMiddleNothingIsLeft) {
   EXPECT_EQ(gpu->stats().nvdec_running, 0);
 }
 
-TEST_F(NvdecFaults, AReaderThatFailedOrIsDoneHoldsNothing) {
+TEST_F(NvdecFaults, AFailedOrFinishedReaderReleasesEverything) {
   const auto gpu = fake_.Open();
   const int idle = fake_.cuda().live_handles();
   auto cancel = std::make_shared<CancelToken>();
@@ -325,7 +326,7 @@ TEST_F(NvdecFaults, AReaderThatFailedOrIsDoneHoldsNothing) {
                                  Windows{.seconds = 0.8, .stride = 0.8}, cancel);
   ASSERT_TRUE(reader.ok());
   ASSERT_TRUE(reader.value()->Next(cancel).ok());
-  EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips others have their turn
+  EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips the slot is free for others
   EXPECT_GT(fake_.cuda().live_handles(), idle);
   cancel->Cancel();
   EXPECT_EQ(reader.value()->Next(cancel).status().code(), StatusCode::kCancelled);

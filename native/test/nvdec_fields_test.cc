@@ -1,4 +1,4 @@
-// Pictures whose two fields are coded one after the other, in NVDEC.
+// Pictures coded as two fields, decoded by NVDEC.
 #include <gtest/gtest.h>
 
 #include "field_coded.h"
@@ -26,7 +26,7 @@ TEST(NvdecFields, BothFieldsOfAPacketAreDecoded) {
     EXPECT_EQ(clips[0].report.decoder_reason, "");
     EXPECT_EQ(clips[0].report.frame_count, 6);
     EXPECT_EQ(fake.counts().decoded, 6);
-    // Every other line is the other field's.
+    // The other field has the odd lines.
     std::vector<std::uint8_t> pixels(clips[0].clip->shape().bytes());
     ASSERT_TRUE(clips[0].clip->CopyTo(pixels.data()).ok());
     EXPECT_GT(pixels[kFieldCodedSize], pixels[0] + 50);

@@ -1,4 +1,4 @@
-// A clip that is alone uses several of NVDEC's engines, and is the same clip.
+// A clip that is alone uses several of NVDEC's engines and comes out the same.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -39,7 +39,7 @@ class NvdecParallel : public testing::Test {
     return *std::move(clip).value();
   }
 
-  // A GPU whose pool has a decoder for every engine.
+  // A GPU whose pool has an idle decoder for every engine.
   std::shared_ptr<Gpu> Warm(const MediaSource& source) const {
     auto gpu = fake_.Open({.nvdec_workers = kEngines});
     for (int i = 0; i < kEngines; ++i) EXPECT_TRUE(Read(source, Request(gpu)).ok());
@@ -50,7 +50,7 @@ class NvdecParallel : public testing::Test {
   const FakeNvdec& fake_ = FakeNvdec::Get();
 };
 
-TEST_F(NvdecParallel, AloneItUsesOneDecoderMoreEachTimeAndIsTheSameClip) {
+TEST_F(NvdecParallel, ALoneClipUsesOneMoreDecoderEachTimeAndComesOutTheSame) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   const auto gpu = fake_.Open({.nvdec_workers = kEngines});
@@ -66,14 +66,14 @@ TEST_F(NvdecParallel, AloneItUsesOneDecoderMoreEachTimeAndIsTheSameClip) {
   }
 }
 
-TEST_F(NvdecParallel, BytesInMemoryAreReadByEveryLane) {
+TEST_F(NvdecParallel, EveryPartReadsBytesInMemory) {
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(ReadFile(Clip()));
   const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};
   const auto gpu = Warm(source);
   ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
 }
 
-TEST_F(NvdecParallel, ManyClipsAtATimeTakeNoPlaceFromEachOther) {
+TEST_F(NvdecParallel, ConcurrentClipsDoNotTakeEachOthersSlots) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   const auto gpu = Warm(path);
@@ -89,14 +89,14 @@ TEST_F(NvdecParallel, ManyClipsAtATimeTakeNoPlaceFromEachOther) {
   EXPECT_EQ(fake_.counts().created, kEngines);
 }
 
-TEST_F(NvdecParallel, WithOnePlaceTheRunsAreDecodedOneAfterTheOther) {
+TEST_F(NvdecParallel, WithOneSlotTheRunsAreDecodedInSequence) {
   const MediaPath path{Clip().string()};
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Read(path, Request(gpu)).ok());
   EXPECT_EQ(fake_.counts().created, 1);
 }
 
-TEST_F(NvdecParallel, DamageIsTheCpusAsEver) {
+TEST_F(NvdecParallel, DamageIsDecodedByTheCpu) {
   const auto whole = ReadFile(Clip());
   auto damaged = whole;
   for (std::size_t i = damaged.size() / 2; i < damaged.size() / 2 + 400; ++i) damaged[i] ^= 0x5a;
@@ -106,7 +106,7 @@ TEST_F(NvdecParallel, DamageIsTheCpusAsEver) {
   ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
 }
 
-TEST_F(NvdecParallel, AnyFailureInALaneGivesTheClipOfTheCpu) {
+TEST_F(NvdecParallel, AFailureInAnyPartGivesTheClipOfTheCpu) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidDecodePicture",

@@ -1,4 +1,4 @@
-// The decoders of a GPU: who gets which again.
+// The pool of NVDEC decoders: reuse, reconfiguration and bounds.
 #include "media/nvdec/nvdec_pool.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ DecoderShape Shape(int width, int height) {
   return shape;
 }
 
-Status GoOn() { return {}; }
+Status Continue() { return {}; }
 
 class NvdecPoolTest : public testing::Test {
  protected:
@@ -38,11 +38,11 @@ class NvdecPoolTest : public testing::Test {
     fake_.ExpectNothingLeft();
   }
   void Make(const NvdecPool::Limits& limits) {
-    pool_ = std::make_unique<NvdecPool>(*library_, *device_, limits, [this] { ++rooms_; });
+    pool_ = std::make_unique<NvdecPool>(*library_, *device_, limits, [this] { ++room_requests_; });
   }
-  // Takes one and gives it back: its handle.
+  // Takes a decoder, returns it to the pool, and returns its handle.
   CUvideodecoder Use(const DecoderShape& shape) {
-    auto lease = pool_->Take(shape, GoOn);
+    auto lease = pool_->Take(shape, Continue);
     EXPECT_TRUE(lease.ok());
     return lease.ok() ? lease.value().handle() : nullptr;
   }
@@ -58,14 +58,14 @@ class NvdecPoolTest : public testing::Test {
   cuda::Device* device_ = nullptr;
   const Nvcuvid* library_ = nullptr;
   std::unique_ptr<NvdecPool> pool_;
-  int rooms_ = 0;
+  int room_requests_ = 0;
 };
 
-TEST_F(NvdecPoolTest, EqualShapesReuseOthersReconfigureWithinTheirMaximum) {
+TEST_F(NvdecPoolTest, ReusesEqualShapesAndReconfiguresOthersUpToTheirMaximum) {
   const CUvideodecoder first = Use(Shape(640, 480));
   EXPECT_EQ(Use(Shape(640, 480)), first);
   ExpectCounts(1, 1, 0);
-  EXPECT_EQ(Use(Shape(1280, 720)), first);  // there is room for this in a small decoder
+  EXPECT_EQ(Use(Shape(1280, 720)), first);  // small decoders are created with room for this size
   ExpectCounts(1, 1, 1);
   EXPECT_NE(Use(Shape(1920, 1088)), first);
   ExpectCounts(2, 1, 1);
@@ -73,7 +73,7 @@ TEST_F(NvdecPoolTest, EqualShapesReuseOthersReconfigureWithinTheirMaximum) {
   ExpectCounts(2, 2, 1);
 }
 
-TEST_F(NvdecPoolTest, EveryPartOfTheShapeCounts) {
+TEST_F(NvdecPoolTest, EveryFieldOfTheShapeMatters) {
   const DecoderShape shape = Shape(640, 480);
   const CUvideodecoder handle = Use(shape);
   DecoderShape cropped = shape;
@@ -98,7 +98,7 @@ TEST_F(NvdecPoolTest, EveryPartOfTheShapeCounts) {
   ExpectCounts(4, 0, 2);
 }
 
-TEST_F(NvdecPoolTest, TheLongestUnusedGoesFirst) {
+TEST_F(NvdecPoolTest, DestroysTheLeastRecentlyUsedFirst) {
   Make({.max_idle = 2});
   DecoderShape h264 = Shape(640, 480);
   DecoderShape hevc = h264;
@@ -120,7 +120,7 @@ TEST_F(NvdecPoolTest, IdleBytesAreBounded) {
   Make({.max_idle = 100, .max_idle_bytes = 3 * Shape(640, 480).bytes()});
   {
     std::vector<NvdecPool::Lease> leases;
-    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(640, 480), GoOn).value());
+    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(640, 480), Continue).value());
     EXPECT_EQ(fake_.counts().decoders, 5);
   }
   EXPECT_EQ(fake_.counts().decoders, 3);
@@ -128,15 +128,15 @@ TEST_F(NvdecPoolTest, IdleBytesAreBounded) {
   EXPECT_EQ(fake_.counts().decoders, 0);
 }
 
-TEST_F(NvdecPoolTest, SpoiltDecodersAreNotGivenAgain) {
+TEST_F(NvdecPoolTest, FailedDecodersAreNotLentAgain) {
   {
-    auto lease = pool_->Take(Shape(640, 480), GoOn);
-    lease.value().Spoil();
+    auto lease = pool_->Take(Shape(640, 480), Continue);
+    lease.value().MarkFailed();
   }
   EXPECT_EQ(fake_.counts().decoders, 0);
 }
 
-TEST_F(NvdecPoolTest, WithoutMemoryTheIdleGoAndItIsTriedOnceMore) {
+TEST_F(NvdecPoolTest, OutOfMemoryDestroysIdleDecodersAndRetriesOnce) {
   Use(Shape(640, 480));
   DecoderShape hevc = Shape(640, 480);
   hevc.codec = cudaVideoCodec_HEVC;
@@ -144,17 +144,17 @@ TEST_F(NvdecPoolTest, WithoutMemoryTheIdleGoAndItIsTriedOnceMore) {
     const ScopedFaults faults("cuvidCreateDecoder=2@1");
     Use(hevc);
   }
-  EXPECT_EQ(rooms_, 1);
+  EXPECT_EQ(room_requests_, 1);
   EXPECT_EQ(fake_.counts().decoders, 1);
   pool_->Trim();
   const ScopedFaults faults("cuvidCreateDecoder=2@1+");
-  auto lease = pool_->Take(hevc, GoOn);
+  auto lease = pool_->Take(hevc, Continue);
   ASSERT_FALSE(lease.ok());
   EXPECT_EQ(lease.status().code(), StatusCode::kOutOfMemory);
-  EXPECT_EQ(rooms_, 2);
+  EXPECT_EQ(room_requests_, 2);
 }
 
-TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredGoesBeforeAnotherIsMade) {
+TEST_F(NvdecPoolTest, DestroysADecoderThatCannotBeReconfiguredBeforeCreatingAnother) {
   int left = -1;
   pool_ = std::make_unique<NvdecPool>(*library_, *device_, NvdecPool::Limits(),
                                       [&] { left = fake_.counts().decoders; });
@@ -164,7 +164,7 @@ TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredGoesBeforeAnotherIsMade) {
   EXPECT_EQ(left, 0);
 }
 
-TEST_F(NvdecPoolTest, OneThatCannotBeReconfiguredIsReplaced) {
+TEST_F(NvdecPoolTest, ReplacesADecoderThatCannotBeReconfigured) {
   Use(Shape(640, 480));
   const ScopedFaults faults("cuvidReconfigureDecoder=999@1");
   Use(Shape(320, 240));
@@ -178,9 +178,9 @@ TEST_F(NvdecPoolTest, ManyThreadsLeaveNothingBehind) {
     threads.emplace_back([&, i] {
       ASSERT_TRUE(device_->MakeCurrent().ok());
       for (int round = 0; round < 20; ++round) {
-        auto lease = pool_->Take(Shape(320 + 16 * ((i + round) % 3), 240), GoOn);
+        auto lease = pool_->Take(Shape(320 + 16 * ((i + round) % 3), 240), Continue);
         ASSERT_TRUE(lease.ok());
-        if (round % 7 == i % 7) lease.value().Spoil();
+        if (round % 7 == i % 7) lease.value().MarkFailed();
       }
     });
   }

@@ -1,5 +1,4 @@
-// Real and awkward files through NVDEC's double: the same clip as the CPU's, from the decoder that one
-// expects.
+// Real and unusual files through NVDEC's double: the same clip as on the CPU, and the expected decoder.
 #include <gtest/gtest.h>
 
 #include "nvdec_support.h"
@@ -10,8 +9,8 @@ namespace {
 struct SharedFile {
   std::string file;
   std::string decoder = "nvdec";
-  std::string reason = {};  // is part of the reason
-  bool always = true;       // false: where the frames of this one clip are does not matter
+  std::string reason = {};  // part of decoder_reason
+  bool always = true;       // false: the decoder depends on the frames of the clip
 };
 
 void PrintTo(const SharedFile& file, std::ostream* out) { *out << file.file; }
@@ -37,7 +36,7 @@ TEST_P(NvdecShared, GivesTheClipOfTheCpu) {
       request.start = start;
       const MediaPath source{path_.string()};
       if (start > 0 && ReadError(source, request).code() == StatusCode::kMedia)
-        continue;  // shorter than that
+        continue;  // the file is shorter
       const auto cpu = ReadClips(source, request);
       request.gpu = gpu;
       const auto clips = ReadClips(source, request);

@@ -12,8 +12,8 @@
 namespace cosmos::test {
 namespace {
 
-// The name under which the double of libcuda is known to the loader becomes another: other tests load copies
-// of it too, and that of nvcuvid must find ours.
+// Changes the soname of the libcuda double, so that the double of libnvcuvid finds this copy and not one that
+// another test loaded.
 std::string CopyRenamed(const std::string& from, const std::string& to) {
   constexpr std::string_view kName = "libcuda.so.1";
   constexpr std::string_view kOther = "libcuda.so.N";

@@ -1,4 +1,4 @@
-// What the tests of NVDEC share: the doubles of libcuda and libnvcuvid, and clips compared with the CPU's.
+// Shared by the NVDEC tests: the doubles of libcuda and libnvcuvid, and comparison of clips.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace cosmos::test {
 
-// Both doubles as files of their own for this process, with two GPUs; the one of nvcuvid uses that of cuda.
+// Private copies of both doubles, with two GPUs. The double of libnvcuvid uses that of libcuda.
 class FakeNvdec {
  public:
   static const FakeNvdec& Get();
@@ -23,9 +23,9 @@ class FakeNvdec {
   const FakeCuda& cuda() const { return *cuda_; }
   void Reset() const;
 
-  // A Gpu on the doubles. Fails the test when it does not open.
+  // Opens a Gpu on the doubles. Fails the test when that fails.
   std::shared_ptr<Gpu> Open(GpuOptions options = {}) const;
-  // After a test: nobody misused anything, and nothing is left of what a Gpu had.
+  // After a test: no misuse was recorded, and everything that a Gpu created is gone.
   void ExpectNothingLeft() const;
 
  private:
@@ -37,11 +37,11 @@ class FakeNvdec {
 
 struct Difference {
   std::int64_t samples = 0;
-  std::int64_t off = 0;  // by more than 1 of 255
+  std::int64_t off = 0;  // samples that differ by more than 1 of 255
   int most = 0;
 };
 Difference Compare(const Clip& a, const Clip& b);
-// The same clip: pixels within 1 of 255 on 99.9 % of samples, and the same frames and warnings.
+// Expects 99.9 % of the samples to be within 1 of 255, and the same frames and warnings.
 void ExpectSameClip(const DecodedClip& gpu, const DecodedClip& cpu);
 
 }  // namespace cosmos::test

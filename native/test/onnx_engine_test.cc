@@ -34,7 +34,7 @@ using std::filesystem::path;
 constexpr ClipShape kShape{2, 4, 4};
 
 std::string Graph(const std::string& name) {
-  return path(__FILE__).parent_path() / "goldens" / (name + ".onnx");
+  return path(COSMOS_SOURCES) / "native/test/goldens" / (name + ".onnx");
 }
 
 std::string RuntimePath() {
@@ -43,8 +43,8 @@ std::string RuntimePath() {
 #else
   const char* architecture = "x64";
 #endif
-  return path(__FILE__).parent_path().parent_path().parent_path() /
-         "node_modules/onnxruntime-node/bin/napi-v6/linux" / architecture / "libonnxruntime.so.1";
+  return path(COSMOS_SOURCES) / "node_modules/onnxruntime-node/bin/napi-v6/linux" / architecture /
+         "libonnxruntime.so.1";
 }
 
 OnnxOptions Options(const std::string& video, const std::string& text) {

@@ -1,5 +1,4 @@
-// The packets of a clip in another container, edited on the way: what muxers do that the ffmpeg command does
-// not.
+// Remuxes a clip and edits its packets on the way, to do what muxers do but the ffmpeg command does not.
 #pragma once
 
 #include <filesystem>
@@ -10,12 +9,12 @@
 
 namespace cosmos::test {
 
-// Takes a packet, its number, and what writes one.
+// Takes a packet, its number, and a function that writes a packet.
 using PacketEdit =
     std::function<void(AVPacket& packet, int number, const std::function<void(AVPacket&)>& write)>;
 
-// Makes `name` in the scratch folder, in the container that the name asks for, once per process. Fails the
-// test when it cannot.
+// Makes `name` in the scratch folder, in the container of its extension, once per process. Fails the test
+// when it cannot.
 std::filesystem::path Remux(const std::filesystem::path& from, const std::string& name,
                             const PacketEdit& edit);
 

@@ -12,7 +12,7 @@
 namespace cosmos {
 namespace {
 
-// The algorithm, as plainly as it can be written: the oracle for sizes that no golden covers.
+// The plain algorithm, as the oracle for sizes without goldens.
 std::vector<int> PlainWeights(int in, int out_size, int out, int* first) {
   const double scale = static_cast<double>(in) / out_size;
   const double support = std::max(scale, 1.0);
@@ -117,7 +117,7 @@ RgbImage Noise(int width, int height, std::uint32_t seed) {
 }
 
 TEST(Resize, EqualsThePlainAlgorithmForRandomSizes) {
-  std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same sizes every time
+  std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): fixed seed
   std::uniform_int_distribution<int> size(1, 90);
   for (int i = 0; i < 400; ++i) {
     const RgbImage src = Noise(size(random), size(random), i);

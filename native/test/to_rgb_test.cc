@@ -1,5 +1,5 @@
-// Pictures of every layout against the arithmetic of ITU-R BT.601, 709, 2020 and H.273, in doubles: FFmpeg's
-// own conversion shares our means and its mistakes, so it cannot be the judge.
+// Compares the conversion of every pixel layout with the arithmetic of ITU-R BT.601, 709, 2020 and H.273 in
+// doubles. FFmpeg's own conversion would share our code and its mistakes.
 #include "image/to_rgb.h"
 
 #include <gtest/gtest.h>
@@ -28,10 +28,10 @@ const AVPixFmtDescriptor& DescriptorOf(const AVFrame& frame) {
 struct Samples {
   int width = 0;
   int height = 0;
-  double largest = 0;  // of its bits
+  double largest = 0;  // maximum for its bit depth
   std::vector<std::uint16_t> values;
 
-  // Between the samples, which repeat beyond the edges.
+  // Interpolates between the samples, which repeat beyond the edges.
   double At(double x, double y) const {
     const auto value = [&](int column, int row) {
       return values[(std::size_t{1} * std::clamp(row, 0, height - 1) * width) +
@@ -72,8 +72,8 @@ Samples Read(const AVFrame& frame, int component) {
   return samples;
 }
 
-// Waves, differently in each component, and now and then noise. Of limited range nothing beyond its white and
-// its strongest colours: where those are exceeded together swscale's sums run over, and ours must follow.
+// Waves that differ per component, with occasional noise. Limited range stays below its white and strongest
+// colours: where both are exceeded, swscale's sums overflow, and ours must do the same.
 void Fill(AVFrame& frame, bool full, Random& random) {
   const AVPixFmtDescriptor& format = DescriptorOf(frame);
   const bool rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
@@ -105,7 +105,7 @@ ff::Frame MakeBlank(AVPixelFormat format, int width, int height, Random& random)
   frame->height = height;
   frame->format = format;
   EXPECT_EQ(av_frame_get_buffer(frame.get(), 0), 0);
-  // The padding is somebody's too: nothing may come of it.
+  // The padding must not affect the result.
   for (const AVBufferRef* buffer : frame->buf)
     if (buffer) std::memset(buffer->data, random(0, 255), buffer->size);
   const AVPixFmtDescriptor& descriptor = DescriptorOf(*frame);
@@ -137,7 +137,7 @@ constexpr std::array kMatrices = {
     Matrix{AVCOL_SPC_BT709, 0.2126, 0.0722},     Matrix{AVCOL_SPC_SMPTE240M, 0.212, 0.087},
     Matrix{AVCOL_SPC_BT2020_NCL, 0.2627, 0.0593}};
 
-// H.273: levels of n bits to 0..1 and -0.5..0.5.
+// H.273: maps levels of n bits to 0..1 and -0.5..0.5.
 double Luma(double level, double largest, bool full) {
   const double unit = (largest + 1) / 256;
   return full ? level / largest : (level / unit - 16) / 219;
@@ -156,7 +156,7 @@ std::vector<double> Expected(const AVFrame& frame, const Matrix& matrix, bool fu
   std::vector<double> rgb;
   for (int y = 0; y < frame.height; ++y) {
     for (int x = 0; x < frame.width; ++x) {
-      // A sample of chroma lies in the middle of the pixels that it covers.
+      // A chroma sample lies in the middle of the pixels that it covers.
       const double column = (x + 0.5) / (1 << format.log2_chroma_w) - 0.5;
       const double row = (y + 0.5) / (1 << format.log2_chroma_h) - 0.5;
       const double light = Luma(luma.At(x, y), luma.largest, full);
@@ -184,23 +184,23 @@ std::vector<double> ExpectedRgb(const AVFrame& frame) {
 
 struct Error {
   double worst = 0;
-  double mean = 0;  // signed: what is too bright is so everywhere
+  double mean = 0;  // signed: reveals a constant bias
 };
 
 Error ErrorOf(const RgbImage& image, const std::vector<double>& expected) {
   Error error;
   EXPECT_EQ(image.data.size(), expected.size());
   if (image.data.size() != expected.size()) return error;
-  std::int64_t inside = 0;
+  std::int64_t unclipped = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double difference = image.data[i] - expected[i];
     error.worst = std::max(error.worst, std::abs(difference));
-    // At the ends clipping would hide it.
+    // Clipping would hide a bias at the ends.
     if (expected[i] < 1 || expected[i] > 254) continue;
     error.mean += difference;
-    ++inside;
+    ++unclipped;
   }
-  if (inside > 0) error.mean /= static_cast<double>(inside);
+  if (unclipped > 0) error.mean /= static_cast<double>(unclipped);
   return error;
 }
 
@@ -213,8 +213,8 @@ constexpr std::array kYuvFormats = {
     AV_PIX_FMT_YUV440P10LE, AV_PIX_FMT_YUV411P,     AV_PIX_FMT_YUV410P,     AV_PIX_FMT_YUVA420P,
     AV_PIX_FMT_YUVA422P,    AV_PIX_FMT_YUVA444P,    AV_PIX_FMT_YUVA444P10LE};
 
-// Of random sizes, odd ones and even, more than a few samples of chroma large.
-TEST(ToRgb, IsTheArithmeticOfTheStandards) {
+// Random odd and even sizes of at least a few chroma samples.
+TEST(ToRgb, MatchesTheArithmeticOfTheStandards) {
   Random random(20);
   for (const AVPixelFormat format : kYuvFormats) {
     Error most;
@@ -243,7 +243,7 @@ TEST(ToRgb, IsTheArithmeticOfTheStandards) {
   }
 }
 
-TEST(ToRgb, GreyHasARangeToo) {
+TEST(ToRgb, HonoursTheRangeOfGrey) {
   Random random(21);
   for (const AVPixelFormat format :
        {AV_PIX_FMT_GRAY8, AV_PIX_FMT_GRAY10LE, AV_PIX_FMT_GRAY12LE, AV_PIX_FMT_GRAY16LE}) {
@@ -266,7 +266,7 @@ TEST(ToRgb, GreyHasARangeToo) {
   }
 }
 
-TEST(ToRgb, RgbStaysAsItIs) {
+TEST(ToRgb, LeavesRgbUnchanged) {
   Random random(22);
   for (const AVPixelFormat format : {AV_PIX_FMT_RGB24, AV_PIX_FMT_BGR24, AV_PIX_FMT_RGBA, AV_PIX_FMT_BGRA,
                                      AV_PIX_FMT_GBRP, AV_PIX_FMT_GBRAP, AV_PIX_FMT_GBRP10LE,
@@ -287,7 +287,7 @@ TEST(ToRgb, RgbStaysAsItIs) {
   }
 }
 
-// The last pixel of an odd size has a sample of its own; stretched chroma would take half of it from the
+// The last pixel of an odd size has its own chroma sample; stretched chroma would take half of it from the
 // neighbour.
 TEST(ToRgb, TheChromaOfAnOddSizeIsNotStretched) {
   for (const AVPixelFormat format : {AV_PIX_FMT_YUV420P, AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P10LE}) {
@@ -295,7 +295,7 @@ TEST(ToRgb, TheChromaOfAnOddSizeIsNotStretched) {
     const ff::Frame odd = MakePicture(format, 101, 51, false, random);
     const auto image = RgbConverter().Convert(*odd);
     ASSERT_TRUE(image.ok());
-    // The same samples with a column and a line more of luma: what is in both must be equal.
+    // The same samples with one more column and line of luma: the common part must be equal.
     const ff::Frame even = MakeBlank(format, 102, 52, random);
     for (int component = 0; component < 3; ++component) {
       const Samples samples = Read(*odd, component);

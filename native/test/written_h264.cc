@@ -15,15 +15,15 @@ constexpr int kSide = 4;  // macroblocks
 Bytes ParameterSets() {
   BitWriter sequence;
   sequence.Put(77 << 16 | 30, 24);   // Main profile, level 3
-  sequence.Golomb({0, 0, 0, 4, 4});  // number, frame numbers of 4 bits, orders of 8, four references
-  sequence.Put(0, 1);                // none is left out
+  sequence.Golomb({0, 0, 0, 4, 4});  // id, 4-bit frame_num, 8-bit POC, four references
+  sequence.Put(0, 1);                // no gaps in frame_num
   sequence.Golomb({kSide - 1, kSide - 1});
-  sequence.Put(0b1101, 4);       // frames only, direct 8 x 8, no cropping, more follows
-  sequence.Put(0b000000001, 9);  // of which only how pictures are reordered
+  sequence.Put(0b1101, 4);       // frame_mbs_only, direct_8x8, no cropping, VUI follows
+  sequence.Put(0b000000001, 9);  // only the bitstream restrictions
   sequence.Put(1, 1);
   sequence.Golomb({0, 0, 16, 16, 2, 4});
   Bytes sets = sequence.Unit(0x67);
-  const Bytes second = PictureSet();
+  const Bytes second = DeblockingPps();
   sets.insert(sets.end(), second.begin(), second.end());
   return sets;
 }
@@ -37,7 +37,7 @@ Bytes Picture(const WrittenPicture& picture) {
   if (picture.idr) {
     slice.Put(0, 2);
   } else {
-    slice.Put(0, 2);  // the usual references, in the usual order
+    slice.Put(0, 2);  // default reference count and order
     if (picture.reference) slice.Put(picture.resets ? 1 : 0, 1);
     if (picture.resets) slice.Golomb({5, 0});
   }
@@ -48,7 +48,7 @@ Bytes Picture(const WrittenPicture& picture) {
 
 }  // namespace
 
-Bytes PictureSet() {
+Bytes DeblockingPps() {
   return BitWriter()
       .Golomb({0, 0})
       .Put(0, 2)
@@ -64,7 +64,7 @@ void PutMacroblocks(BitWriter& slice, int count, unsigned luma, bool intra) {
     if (intra) {
       slice.Golomb({25});
     } else {
-      slice.Golomb({0, 30});  // none skipped before it
+      slice.Golomb({0, 30});  // mb_skip_run, mb_type I_PCM
     }
     slice.Align();
     for (int i = 0; i < 256; ++i) slice.Put(luma + 5 * static_cast<unsigned>(macroblock), 8);
@@ -94,7 +94,7 @@ std::filesystem::path WriteH264(const std::string& name, const std::string& cont
   EXPECT_GE(avformat_write_header(file, &options), 0);
   av_dict_free(&options);
   for (const WrittenPacket& written : packets) {
-    // Without a container, the sets are in front of keyframes.
+    // Without a container, the sets precede keyframes.
     Bytes data = container == "h264" && written.keyframe ? sets : Bytes();
     data.insert(data.end(), written.data.begin(), written.data.end());
     const ff::Packet packet(av_packet_alloc());

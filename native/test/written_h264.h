@@ -1,4 +1,5 @@
-// H.264 that no encoder here makes, written by hand: every macroblock uncompressed, nothing predicted.
+// Writes H.264 bit by bit that the encoders of the tests cannot produce: every macroblock is uncompressed
+// (I_PCM), nothing is predicted.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,13 @@ namespace cosmos::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// A picture parameter set of number 0, with which slices say how edges are smoothed.
-Bytes PictureSet();
+// A PPS with id 0 that lets slices control the deblocking filter.
+Bytes DeblockingPps();
 
-// Grey macroblocks, each a little brighter than the one before. `intra`: of a slice that says so.
+// Grey macroblocks, each a little brighter than the one before. `intra`: in an I slice.
 void PutMacroblocks(BitWriter& slice, int count, unsigned luma, bool intra);
 
-// A packet on its way into a file, its times in units of the file's `rate`.
+// A packet to be muxed, with times in units of the file's `rate`.
 struct WrittenPacket {
   Bytes data;
   int pts = 0;
@@ -26,18 +27,19 @@ struct WrittenPacket {
   bool keyframe = false;
 };
 
-// Makes `name` in the scratch folder. `container` is FFmpeg's name of a muxer; `sets` are parameter sets.
+// Makes `name` in the scratch folder. `container` is the name of an FFmpeg muxer; `sets` are the parameter
+// sets.
 std::filesystem::path WriteH264(const std::string& name, const std::string& container, int size,
                                 const Bytes& sets, const std::vector<WrittenPacket>& packets, int rate);
 
 // A picture, in decoding order.
 struct WrittenPicture {
-  int number = 0;      // what it looks like, and when it is shown
-  unsigned frame = 0;  // its number among the pictures that others refer to
-  unsigned order = 0;  // its number in the order of presentation
+  int number = 0;      // determines its content and when it is shown
+  unsigned frame = 0;  // frame_num
+  unsigned order = 0;  // picture order count
   bool idr = false;
   bool reference = true;
-  bool resets = false;  // drops all references, and numbers begin anew
+  bool resets = false;  // memory_management_control_operation 5
 };
 
 enum class WrittenTimes { kRight, kOfDecoding };

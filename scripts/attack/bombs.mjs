@@ -1,4 +1,4 @@
-// Small files that ask for much: gigabytes of tables, hours of lists, thousands of scans.
+// Small files that demand much: gigabytes of tables, hours of list searches, thousands of scans.
 
 import { blank, box, element, full, jpegSegment, png, pngChunk, squeezed, u16, u32 } from './boxes.mjs'
 import { lateStream, oggComments, rawSlices, slices } from './packets.mjs'
@@ -48,7 +48,7 @@ function track(id, tables, edits = Buffer.alloc(0)) {
 
 const movie = (...parts) => Buffer.concat([ftyp, box('moov', mvhd, ...parts), box('mdat', blank(64))])
 
-/** Tables of one size for all samples: twenty bytes, whatever they count. */
+/** Sample tables that give one size for all samples: they stay small, whatever the count. */
 const oneSize = (count, bytes = 1) =>
   Buffer.concat([
     full('stts', 0, u32(1, count, 1)),
@@ -72,7 +72,7 @@ function fragment(entries, tracks) {
   return Buffer.concat([ftyp, moov, box('moof', full('mfhd', 0, u32(1)), ...trafs), box('mdat', blank(64))])
 }
 
-/** Every edit shows all samples again. */
+/** An edit list in which every entry shows all samples again. */
 function edits(count, samples) {
   const entry = u32(samples, 0, 0x10000)
   const list = box('edts', full('elst', 0, u32(count), Buffer.concat(Array(count).fill(entry))))
@@ -106,7 +106,7 @@ function matroska({ more = Buffer.alloc(0), tracks } = {}) {
   return Buffer.concat([head, element('18538067', info, tracks ?? element('1654ae6b', one), more, cluster)])
 }
 
-/** FFmpeg's dictionary is a list, which is searched for each name. */
+/** FFmpeg keeps tags in a list, which it searches for every new name. */
 function tags(count) {
   const names = Array.from({ length: count }, (_, at) =>
     element('67c8', element('45a3', at.toString(16).padStart(6, '0')), element('4487', '1')),
@@ -129,12 +129,12 @@ const emptyLists = (count) => {
   })
 }
 
-/** A progressive picture that is walked over again and again, for some bytes each time. */
+/** A progressive JPEG whose scans take few bytes each, and make the decoder walk the whole picture. */
 function scans(side, count) {
   const blocks = Math.ceil(side / 8) ** 2
   const code = (symbol) => [Buffer.from([1]), blank(15), Buffer.from([symbol])]
   const scan = (start, end, data) => [jpegSegment(0xda, Buffer.from([1, 1, 0, start, end, 0])), data]
-  // One code, a zero bit, for every DC value; an end-of-band run of 16384 blocks is a zero bit and fourteen more.
+  // Every DC value has the one-bit code 0. An end-of-band run of 16384 blocks takes that bit and fourteen more.
   const runs = Math.ceil(blocks / 16_384)
   const ac = scan(1, 63, blank(Math.ceil((runs * 15) / 8)))
   return Buffer.concat([
@@ -152,7 +152,7 @@ function scans(side, count) {
 const manyTexts = (count) =>
   png(...Array.from({ length: count }, (_, at) => pngChunk('tEXt', at.toString(16).padStart(6, '0'), '\0x')))
 
-/** By name: how to make one, and whether it is a picture. */
+/** By name: how to make the file, whether it is a picture, and whether the short run includes it. */
 export const bombs = {
   'stsz of 10 million samples': { make: () => movie(track(1, oneSize(10_000_000))) },
   'stsz of 170 million samples': { make: () => movie(track(1, oneSize(170_000_000))), short: true },
@@ -169,7 +169,7 @@ export const bombs = {
   'a compressed moov of 512 MiB': { make: () => compressedMovie(512 * MiB) },
   '50,000 tags': { make: () => tags(50_000), short: true },
   'a million empty tracks': { make: () => emptyTracks(1_000_000), short: true },
-  'lists of a million empty things': { make: () => emptyLists(1_000_000) },
+  'lists of a million empty elements': { make: () => emptyLists(1_000_000) },
   'a zTXt chunk of 512 MiB': {
     make: () => png(pngChunk('zTXt', 'k\0\0', squeezed(512 * MiB))),
     picture: true,
@@ -183,7 +183,7 @@ export const bombs = {
   'a JPEG of 40,000 scans': { make: () => scans(8192, 40_000), picture: true },
   'a packet of 20,000 slices': { make: () => slices(20_000), short: true },
   'a packet of 2,000 slices': { make: () => slices(2_000) },
-  '5,000 slices in a stream that is probed': { make: () => rawSlices(5_000) },
+  '5,000 slices in a stream that FFmpeg probes': { make: () => rawSlices(5_000) },
   'a late stream of 256 megapixels': { make: lateStream },
   '100,000 comments of Speex': { make: () => oggComments(100_000), short: true },
   'a sample of 2,147,483,647 bytes': { make: () => movie(track(1, oneSize(2, 0x7fffffff))) },

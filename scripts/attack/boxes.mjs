@@ -1,4 +1,4 @@
-// The parts of which containers are made: MP4 boxes, EBML elements, PNG chunks, JPEG segments.
+// The building blocks of containers: MP4 boxes, EBML elements, PNG chunks, JPEG segments.
 
 import { crc32, deflateSync, constants as zlib } from 'node:zlib'
 
@@ -24,7 +24,7 @@ export function box(kind, ...parts) {
   return join([u32(8 + data.length), kind, data])
 }
 
-/** One with a version and flags. */
+/** An MP4 box with a version and flags. */
 export const full = (kind, flags, ...parts) => box(kind, u32(flags), ...parts)
 
 /** An EBML element; `id` in hexadecimal. */
@@ -40,7 +40,7 @@ export function pngChunk(kind, ...parts) {
   return join([u32(data.length - 4), data, u32(crc32(data))])
 }
 
-/** A small picture with more chunks than it needs. */
+/** A small PNG with the `extra` chunks. */
 export function png(...extra) {
   const [width, height] = [8, 8]
   const row = Buffer.concat([blank(1), Buffer.alloc(3 * width, 0x80)])
@@ -53,7 +53,7 @@ export function png(...extra) {
   ])
 }
 
-/** So many equal bytes, a thousand to one. */
+/** That many equal bytes, compressed about a thousand times. */
 export const squeezed = (bytes) => deflateSync(Buffer.alloc(bytes, 'a'), { level: zlib.Z_BEST_COMPRESSION })
 
 export const jpegSegment = (marker, ...parts) => {

@@ -1,11 +1,11 @@
-// Clients that behave as badly as they like.
+// HTTP and raw socket clients, for requests that a well-behaved client would not send.
 
 import http from 'node:http'
 import { connect } from 'node:net'
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
 
-/** Posts a body of any kind. Resolves with `{ status, text }`; with the status 0 when the connection broke. */
+/** Posts any body. Resolves with `{ status, text }`; the status is 0 when the connection broke. */
 export function post(url, body, { route = '/v1/embeddings', headers = {}, signal } = {}) {
   return new Promise((resolve) => {
     const request = http.request(
@@ -37,7 +37,7 @@ export function post(url, body, { route = '/v1/embeddings', headers = {}, signal
 export const query = (input, type = 'query') =>
   JSON.stringify({ request_type: type, input, model: 'cosmos-embed-demo' })
 
-/** The status of what a server answers to these bytes, or 0. */
+/** Sends these bytes. Resolves with the status of the answer, or 0 without one. */
 export function raw(url, text) {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {
@@ -55,7 +55,7 @@ export function raw(url, text) {
   })
 }
 
-/** An open socket that has written `text`, and goes on writing `drip` every so many milliseconds. */
+/** Opens a socket, writes `text`, and then writes `drip` every `everyMs`. */
 export function openSocket(url, text = '', { drip, everyMs = 100 } = {}) {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {

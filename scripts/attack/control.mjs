@@ -1,4 +1,4 @@
-// A server that does nothing but answer: what liveness takes on this machine at this moment, whoever is to blame for it.
+// A server that only answers. Its latency is what any liveness probe takes on this machine at this moment.
 
 import http from 'node:http'
 import process from 'node:process'

@@ -1,9 +1,9 @@
-// Storage that is slow, or promises what it does not keep.
+// Storage that is slow, or sends less than its content-length.
 
 import http from 'node:http'
 import { post, query } from './client.mjs'
 
-/** A server of bad storage. Its paths say what it does. */
+/** A storage server whose paths choose its misbehaviour. */
 export async function serveStorage() {
   const server = http.createServer((request, response) => {
     if (request.url.startsWith('/fast')) {
@@ -17,7 +17,7 @@ export async function serveStorage() {
   await new Promise((resolve) => server.listen(0, resolve))
   const { port } = server.address()
   return {
-    // Two hosts, as far as a downloader can tell.
+    // Two names, so that the downloader counts two hosts.
     slow: `http://127.0.0.1:${port}`,
     fast: `http://localhost:${port}`,
     close: () => {
@@ -40,7 +40,7 @@ const slowStorage =
     const other = await post(url, query(video(`${storage.fast}/fast`)))
     const waited = performance.now() - began
     await Promise.all(slow)
-    // What the fast host sent is no video: 422. Having waited for the slow one is a failure.
+    // The fast host sends no video: 422. An answer that waited for the slow host is a failure.
     return [waited < 1_500 ? other : { status: 0, text: '' }]
   }
 

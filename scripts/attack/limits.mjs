@@ -1,4 +1,4 @@
-// What the attacked server is told to stay within, and what may come of that at most.
+// The limits that the attacked server is given, and the memory that follows from them.
 
 const MiB = 1024 * 1024
 
@@ -14,8 +14,8 @@ export const limits = {
 }
 
 /**
- * Bytes over those of the idle process: the bodies, of which two are parsed at a time into texts of twice their size and
- * then again, the media that are admitted, and the decoders.
+ * Bytes above the idle process: the bodies in flight; two bodies that are parsed at a time, each as text of twice its size
+ * and as values; the admitted media; the decoders.
  */
 export const memoryBound =
   limits.bodyBytesInFlight +

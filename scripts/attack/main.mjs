@@ -1,6 +1,6 @@
-// Attacks a server of this checkout, started for the occasion, on loopback: `npm run attack [-- --short] [--only TEXT]`.
-// A table says for each attack what was answered, how long liveness took meanwhile, and the most memory that the process
-// held. The exit status is 1 when one of them passed its bounds.
+// Starts a server of this checkout on loopback and attacks it: `npm run attack [-- --short] [--only TEXT]`.
+// Prints for each attack the answers, the latency of liveness probes during it, and the server's peak memory. Exits with 1
+// when an attack exceeded its bounds.
 
 import { fork } from 'node:child_process'
 import process from 'node:process'
@@ -21,12 +21,12 @@ const attacks = [textAttacks, bodyAttacks, socketAttacks, downloadAttacks, media
   .flat()
   .filter(({ name, short }) => (values.only ? name.includes(values.only) : size === 'long' || short))
 
-/** Milliseconds for liveness at the 99th percentile, on top of twice what a server takes that does nothing. */
+/** The bound on liveness at the 99th percentile, added to twice the control server's. */
 const livenessMs = 100
-/** Where that one takes this long itself, the machine is too busy for more than to tell a freeze. */
+/** Where the control server itself takes this long, the machine is so busy that only a freeze can be told. */
 const busyMs = 100
 const freezeMs = 5_000
-/** The share of its questions that may fail: while hundreds of sockets are opened, some are turned away. */
+/** The share of probes that may fail: while hundreds of sockets are opened, the server refuses some. */
 const unansweredShare = 0.2
 const MiB = 1024 * 1024
 
@@ -35,13 +35,13 @@ const control = await start('control.mjs')
 const server = await start('server.mjs', { origins: [storage.slow, storage.fast] })
 let failures = 0
 try {
-  await useOrdinarily()
+  await warmUp()
   const rest = await measured(() => new Promise((resolve) => setTimeout(resolve, 2_000, [])))
   const idle = residentOf(server.child.pid)
   const bound = idle + memoryBound
   row('attack', 'status', 'seconds', 'live p99', 'longest', 'control', 'peak', '')
   row('(nothing)', '', '', ms(rest.p99), ms(rest.longest), ms(rest.control), mib(rest.peak), '')
-  for (const attack of attacks) await tryOne(attack, bound)
+  for (const attack of attacks) await runAttack(attack, bound)
   console.log(
     `bounds: liveness ${ms(livenessMs)} over twice the control at the 99th percentile, memory ${mib(bound)}; ` +
       `${attacks.length - failures} of ${attacks.length} attacks stayed within them`,
@@ -56,8 +56,8 @@ try {
 }
 process.exit(failures === 0 ? 0 : 1)
 
-/** A server that nobody has used yet compiles its code during the first attack. */
-async function useOrdinarily() {
+/** Warms the server up: a fresh one would compile its code during the first attack. */
+async function warmUp() {
   for (let round = 0; round < 10; round++) {
     const texts = Array.from({ length: 8 }, (_, at) => `a red circle moving left, ${at}`)
     await Promise.all(texts.map((text) => post(server.url, query([text, text], 'bulk_text'))))
@@ -65,7 +65,7 @@ async function useOrdinarily() {
   }
 }
 
-async function tryOne({ name, statuses, seconds, answerBytes = 16 * MiB, run }, bound) {
+async function runAttack({ name, statuses, seconds, answerBytes = 16 * MiB, run }, bound) {
   const began = performance.now()
   const seen = await measured(() => run({ url: server.url, storage, size }))
   const took = (performance.now() - began) / 1000
@@ -89,6 +89,7 @@ async function tryOne({ name, statuses, seconds, answerBytes = 16 * MiB, run }, 
     took.toFixed(1),
     ms(seen.p99),
     ms(seen.longest),
+    ms(seen.control),
     mib(seen.peak),
     faults.join(', ') || 'ok',
   )
@@ -99,7 +100,7 @@ function livenessBound(control) {
   return control < busyMs ? livenessMs + 2 * control : freezeMs
 }
 
-/** Runs a task and tells what the server looked like meanwhile. */
+/** Runs a task. Resolves with its answers and what `watch` saw of the server meanwhile. */
 async function measured(task) {
   const stop = await watch({ url: server.url, pid: server.child.pid, control: control.url })
   const answers = await task()

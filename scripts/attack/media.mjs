@@ -1,4 +1,4 @@
-// Media that cost a decoder more than their length, one at a time and all decoders at once.
+// Media that cost a decoder more than their length suggests, sent so often that every decoder is busy with one.
 
 import { bombs } from './bombs.mjs'
 import { post, query } from './client.mjs'
@@ -11,7 +11,7 @@ const asFrames = (bytes) =>
 export const mediaAttacks = Object.entries(bombs).map(([name, { make, picture = false, short = false }]) => ({
   name: `media: ${name}`,
   short,
-  // It may be decoded, refused, or given up after its time.
+  // The server may decode it, refuse it, or time out.
   statuses: [200, 413, 422, 504],
   seconds: 2 * limits.decodeSeconds + 5,
   run: ({ url }) => {

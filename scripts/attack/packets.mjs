@@ -1,4 +1,4 @@
-// Packets of some kilobytes that make a decoder work for hours, and the containers around them.
+// Packets of a few kilobytes that keep a decoder busy for hours, and the containers around them.
 
 import { blank, element, u16, u32 } from './boxes.mjs'
 
@@ -6,7 +6,7 @@ import { blank, element, u16, u32 } from './boxes.mjs'
 const large = { wide: 120, high: 68 }
 const pps = Buffer.from('68ce3880', 'hex')
 
-/** Bits, the most significant first. */
+/** Writes bits, the most significant first. */
 class Bits {
   #bits = []
 
@@ -20,7 +20,7 @@ class Bits {
     return this.u(length, 0).u(length + 1, value + 1)
   }
 
-  /** With the stop bit and emulation prevention. */
+  /** @returns the NAL unit, with the stop bit and emulation prevention bytes */
   nal(header) {
     this.u(1, 1)
     while (this.#bits.length % 8 !== 0) this.u(1, 0)
@@ -56,14 +56,14 @@ const parameters = ({ wide, high }) =>
     .u(2, 0)
     .nal(0x67)
 
-/** A grey picture. */
+/** An intra-coded grey picture. */
 function intra({ wide, high }) {
   const bits = new Bits().ue(0).ue(7).ue(0).u(4, 0).ue(0).u(2, 0).ue(0)
   for (let block = 0; block < wide * high; block++) bits.ue(3).ue(0).ue(0).u(1, 1)
   return bits.nal(0x65)
 }
 
-/** Slices in which nothing changes, each to the picture's end. */
+/** Slices of skipped macroblocks, each from its start to the end of the picture. */
 const skips = ({ wide, high }, count) =>
   Array.from({ length: count }, (_, at) => {
     const first = Math.min(at, wide * high - 1)
@@ -79,7 +79,7 @@ function configuration(sps) {
   return Buffer.concat([...head, u16(sps.length), sps, Buffer.from([1]), u16(pps.length), pps])
 }
 
-/** A Matroska file whose second picture is a packet of so many slices. */
+/** A Matroska file whose second picture has `count` slices. */
 export function slices(count) {
   const head = element('1a45dfa3', element('4282', 'matroska'), element('4287', '\x04'))
   const info = element('1549a966', element('2ad7b1', Buffer.from('0f4240', 'hex')))
@@ -99,12 +99,12 @@ export function slices(count) {
   return Buffer.concat([head, element('18538067', info, element('1654ae6b', track), cluster)])
 }
 
-/** The same as a stream that FFmpeg must decode to know what it is. */
+/** The same as a raw stream, which FFmpeg decodes to probe it. */
 export function rawSlices(count) {
   return withStartCodes([parameters(large), pps, intra(large), ...skips(large, count)])
 }
 
-/** An FLV that says of no stream that it is there, and then has one of 16000 by 16000 pixels. */
+/** An FLV whose header announces no stream, followed by one of 16000 by 16000 pixels. */
 export function lateStream() {
   const sps = parameters({ wide: 1000, high: 1000 })
   const tag = (data) => {
@@ -117,7 +117,7 @@ export function lateStream() {
   return Buffer.concat([head, ...tag(sequence), ...Array.from({ length: 20 }, () => tag(picture)).flat()])
 }
 
-/** Comments of Speex, which are known by their place only. */
+/** An Ogg file with Speex comments, which only their position identifies. */
 export function oggComments(count) {
   const little = (value) => Buffer.from(Uint32Array.of(value).buffer)
   const speex = blank(80)

@@ -1,4 +1,4 @@
-// Asks for liveness at a fixed rate, whether it is answered or not, so that a stall counts for as long as it lasts.
+// Probes liveness at a fixed rate, without waiting for answers, so that a stall counts for its whole duration.
 
 import http from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -32,16 +32,16 @@ function probeBoth() {
   )
 }
 
-/** Over a connection of its own, as a supervisor asks. */
+/** Uses a new connection, as a supervisor does. */
 async function probe(address, onAnswer, onFailure) {
   const began = performance.now()
-  const one = new Promise((resolve, reject) => {
+  const answer = new Promise((resolve, reject) => {
     const request = http.get(address, { agent: false }, (response) => {
       response.resume().on('end', resolve).on('error', reject)
     })
     request.on('error', reject)
   }).then(() => onAnswer(performance.now() - began), onFailure)
-  underWay.add(one)
-  await one
-  underWay.delete(one)
+  underWay.add(answer)
+  await answer
+  underWay.delete(answer)
 }

@@ -1,4 +1,4 @@
-// The server that is attacked, in a process of its own: the demo model, and limits small enough to be reached.
+// The attacked server, in its own process: the demo model, with limits that an attack can reach.
 
 import process from 'node:process'
 import { createEmbedder, demoModel } from '../../dist/embedder.js'

@@ -1,4 +1,4 @@
-// Connections that are held, dripped on, or come from pages of other sites.
+// Connections that stay open, send byte by byte, or come from pages of other sites.
 
 import { openSocket, post, query, raw } from './client.mjs'
 import { limits } from './limits.mjs'
@@ -6,8 +6,8 @@ import { limits } from './limits.mjs'
 const host = (url) => new URL(url).host
 const get = (url, target) => raw(url, `GET ${target} HTTP/1.1\r\nhost: ${host(url)}\r\n\r\n`)
 
-/** Holds as many sockets as it is told while `ask` runs. */
-async function holding(open, count, ask) {
+/** Keeps `count` sockets open while `ask` runs. */
+async function withSockets(open, count, ask) {
   const sockets = await Promise.all(Array.from({ length: count }, open))
   try {
     await new Promise((resolve) => setTimeout(resolve, 3_000))
@@ -17,7 +17,7 @@ async function holding(open, count, ask) {
   }
 }
 
-/** What a supervisor sees who asks until it is answered, for ten seconds at most: sockets that are refused take a moment to go. */
+/** Asks for readiness until there is an answer, for ten seconds at most: refused sockets take a moment to close. */
 async function health(url) {
   const end = performance.now() + 10_000
   for (;;) {
@@ -32,12 +32,12 @@ const head = (url) =>
 
 export const socketAttacks = [
   {
-    name: 'idle sockets, more than there may be',
+    name: 'more idle sockets than the server allows',
     short: true,
     statuses: [200],
     seconds: 20,
     run: ({ url }) =>
-      holding(
+      withSockets(
         () => openSocket(url),
         limits.connections + 100,
         () => health(url),
@@ -49,7 +49,7 @@ export const socketAttacks = [
     statuses: [200],
     seconds: 20,
     run: ({ url }) =>
-      holding(
+      withSockets(
         () => openSocket(url, 'GET /v1/mo', { drip: 'd' }),
         limits.connections + 100,
         () => health(url),
@@ -61,7 +61,7 @@ export const socketAttacks = [
     statuses: [200],
     seconds: 20,
     run: ({ url }) =>
-      holding(
+      withSockets(
         () => openSocket(url, head(url), { drip: ' ' }),
         limits.connections + 100,
         () => health(url),
@@ -84,7 +84,7 @@ export const socketAttacks = [
       ),
   },
   {
-    name: 'pages of other sites, and names that are not ours',
+    name: 'pages of other sites, and foreign host names',
     short: true,
     statuses: [403],
     seconds: 10,
@@ -100,7 +100,7 @@ export const socketAttacks = [
       ]),
   },
   {
-    name: 'a clip as text, and no host',
+    name: 'a clip as text/plain, and a request without host',
     short: true,
     statuses: [400, 415],
     seconds: 10,

@@ -1,4 +1,4 @@
-// Texts that cost a tokenizer more than their length.
+// Texts that cost a tokenizer more than their length suggests.
 
 import { post, query } from './client.mjs'
 
@@ -40,7 +40,7 @@ const many = [
   ],
 }))
 
-/** As many callers, each calling again as soon as it is answered. */
+/** Runs `callers` at once, each of which calls again as soon as it has its answer. */
 async function closedLoop(call, { callers, seconds }) {
   const end = performance.now() + 1000 * seconds
   const answers = []

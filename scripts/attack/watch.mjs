@@ -1,19 +1,19 @@
-// What an attack does to the server meanwhile: how long liveness takes to answer, and the most memory that it holds.
+// Watches a server during an attack: the latency of liveness probes, and its peak memory.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 
 /**
- * Starts to watch the server of process `pid`, and beside it one that does nothing. Where the machine has other things to do
- * than this, what the main thread waited for a processor is not the server's delay: `p99` is without that share.
+ * Watches the server of process `pid`, and the control server. On a busy machine the main thread also waits for a processor,
+ * which is not the server's delay: `p99` leaves that share out.
  *
- * The function that comes back ends it and resolves with what was seen.
+ * @returns a function that stops watching and resolves with the measurements
  */
 export async function watch({ url, pid, control }) {
   forgetPeak(pid)
   const before = scheduled(pid)
-  // In a thread of its own: the making of an attack must not count as the server's delay.
+  // A thread of its own: the work of making an attack must not count as the server's delay.
   const file = fileURLToPath(new URL('./prober.mjs', import.meta.url))
   const prober = new Worker(file, { workerData: { url, control } })
   await new Promise((resolve) => prober.once('message', resolve))
@@ -39,13 +39,13 @@ function at(latencies, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
 }
 
-/** Nanoseconds for which the main thread ran, and waited to run. */
+/** Nanoseconds for which the main thread ran, and for which it waited for a processor. */
 function scheduled(pid) {
   const [ran, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ').map(Number)
   return { ran, waited }
 }
 
-/** Linux forgets the highest resident size of a process when asked to. */
+/** Resets the peak resident size, which Linux allows through clear_refs. */
 function forgetPeak(pid) {
   writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }

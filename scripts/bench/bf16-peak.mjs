@@ -1,5 +1,5 @@
-// What the card really reaches in dense bf16: eight matrix products in a row, run by trtexec, or by PyTorch where
-// there is no trtexec.
+// Measures the dense bf16 throughput that a GPU really reaches: eight matrix products in a row, run by trtexec, or by
+// PyTorch where there is no trtexec.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ const layers = 8
 const BFLOAT16 = 16
 
 /**
- * Of one GPU, by the trtexec that belongs to this libnvinfer, else by the PyTorch of the `python3` on PATH.
+ * Uses the trtexec that belongs to this libnvinfer, or else the PyTorch of the `python3` on PATH.
  * @returns {{ tflops: number, by: string } | { reason: string }}
  */
 export async function bf16Peak({ library, device }) {
@@ -46,7 +46,7 @@ export async function bf16Peak({ library, device }) {
 
 function byPyTorch(device) {
   const script = fileURLToPath(new URL('bf16_peak.py', import.meta.url))
-  // PyTorch brings CUDA libraries of its own, which a LD_LIBRARY_PATH that was set for TensorRT must not replace.
+  // PyTorch brings its own CUDA libraries; an LD_LIBRARY_PATH set for TensorRT must not replace them.
   const { LD_LIBRARY_PATH: _, ...env } = process.env
   const { status, stdout } = spawnSync('python3', [script, String(device)], { encoding: 'utf8', env })
   const tflops = Number(stdout)
@@ -57,7 +57,7 @@ function byPyTorch(device) {
 
 /** An ONNX model, written field by field: x → x·w → x·w·w → …, [size, size], bf16. */
 export function matrixProducts() {
-  // Small numbers that stay small: 2^-13 times a row of 8192 ones.
+  // Values must not grow: 2^-13 times a row of 8192 ones is 1.
   const weights = Buffer.alloc(2 * size * size)
   for (let i = 0; i < weights.length; i += 2) weights.writeUInt16LE(0x3900, i)
   const name = (i) => (i === 0 ? 'x' : i === layers ? 'y' : `x${i}`)

@@ -1,6 +1,6 @@
-"""What a card really reaches in dense bf16, by PyTorch's matrix products. Prints TFLOP/s.
+"""Measures the dense bf16 throughput of a GPU with PyTorch's matrix products. Prints TFLOP/s.
 
-    python3 scripts/bench/bf16_peak.py DEVICE
+python3 scripts/bench/bf16_peak.py DEVICE
 """
 
 import sys

@@ -1,4 +1,4 @@
-// One measurement of the addon's decoder in a process of its own, so that its peak memory is its own.
+// Takes one measurement of the addon's decoder in its own process, so that the peak memory is that of this decoder alone.
 //   node decode-worker.mjs '{"file", "clips", "concurrency", "threads", "tolerance", "keep"}'
 
 import { writeFileSync } from 'node:fs'

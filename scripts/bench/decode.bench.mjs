@@ -1,8 +1,8 @@
-// npm run bench decode: eight frames out of a video, ours and, where Python is at hand, PyAV and torchcodec beside it.
+// npm run bench decode: takes eight frames out of a video; with --peers, PyAV and torchcodec do so too.
 //
-// "alone" is one clip at a time with the library's choice of threads; "busy" is as many one-threaded clips at once as
-// there are cores. Everything of one row runs interleaved in the same call; ratios are medians of pairs. The processor's
-// seconds, of ours, are what to look at on a machine that does something else as well.
+// "alone" is one clip at a time with the library's choice of threads; "busy" is one single-threaded clip per core. The
+// decoders of one clip and mode take turns, and ratios are medians of pairs. On a machine that does other work too, compare
+// the CPU seconds of our own decoder.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -27,7 +27,7 @@ const usage = `npm run bench decode -- [OPTIONS]
   --clips N        clips of one measurement (default 4)
   --runs N         measurements of each (default 3)
   --tolerance LIST also ours with frameTolerance, in seconds
-  --addon NAME=FILE also another build of the addon, under that name; may be given several times
+  --addon NAME=FILE also another build of the addon, under that name; repeatable
   --peers          make a Python environment with PyAV and torchcodec if there is none, and compare`
 
 export async function run(argv) {
@@ -119,7 +119,7 @@ async function measure({ peer, tolerance, addon }, { file, mode, clips, keep }) 
     const env = addon === undefined ? process.env : { ...process.env, COSMOS_EMBED_ADDON: addon }
     return await worker(process.execPath, [path.join(here, 'decode-worker.mjs'), JSON.stringify(job)], env)
   }
-  // Python runs one process per core when busy: the interpreter's lock must not be what is measured.
+  // When busy, Python runs one process per core, so that the interpreter's lock is not what is measured.
   const processes = mode === 'busy' ? cores : 1
   const threads = mode === 'busy' ? 1 : 0
   const share = Math.max(1, Math.round(clips / processes))
@@ -150,7 +150,7 @@ function worker(command, args, env = process.env) {
   })
 }
 
-/** Which peers can be imported, in an environment of their own that is made at the first use. */
+/** @returns the peers that can be imported from their virtual environment, which the first use creates */
 async function peerEnvironment() {
   const python = path.join(venv, 'bin/python')
   if (!existsSync(python)) {

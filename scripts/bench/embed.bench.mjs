@@ -1,4 +1,4 @@
-// npm run bench embed: the whole path in one process, and what it does to the event loop.
+// npm run bench embed: measures the whole path in one process, and the delay of its event loop.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import process from 'node:process'
@@ -68,7 +68,7 @@ export async function run(argv) {
   }
 }
 
-/** Runs callers in closed loops for a while. The last kind of caller is the one whose latency is shown. */
+/** Runs callers in closed loops for `seconds`. The latency shown is that of the last kind of caller. */
 async function measure(embedder, { load, callers }, seconds) {
   const batches = () =>
     Object.values(embedder.stats().batches).reduce(

@@ -1,4 +1,4 @@
-// The whole path on a GPU: files and texts to vectors, by many callers at once, and where the time goes meanwhile.
+// Measures the whole path on a GPU, from files and texts to vectors, with many callers at once, and the time of each stage.
 
 import { spawn } from 'node:child_process'
 import { createEmbedder } from '../../dist/index.js'
@@ -8,8 +8,8 @@ import { percentile, round } from './report.mjs'
 const stages = ['open', 'decode', 'convert', 'queue', 'encode']
 
 /**
- * Items per second, by decoder mix, keyframe distance and tolerance. Every case has `callers` that call again as soon as
- * they are answered.
+ * Measures items per second by decoder mix, keyframe distance and tolerance. Each of the `callers` calls again as soon as it
+ * has its answer.
  * @returns {Promise<{ rows: object[], device: object }>}
  */
 export async function wholePath({ model, device, codec, gop, seconds, callers }) {
@@ -33,7 +33,7 @@ export async function wholePath({ model, device, codec, gop, seconds, callers })
   return { rows, device: about }
 }
 
-/** What is asked: videos of 15 s at 1080p, and texts, which no decoder changes. */
+/** The loads: 15 s videos at 1080p, and texts, which are measured once since they need no decoder. */
 function loads({ codec, gop, mix }) {
   const videos = codec.split(',').flatMap((name) =>
     gop
@@ -104,13 +104,13 @@ function counts(embedder) {
   return { nvdec, software, batches: video.count + text.count, items: video.items + text.items }
 }
 
-/** Means of what nvidia-smi samples each second: the share of the time in which kernels ran, and in which NVDEC worked. */
+/** Samples nvidia-smi each second. Means: the share of the time in which kernels ran, and in which NVDEC worked. */
 function watchUse(uuid) {
   let printed = ''
   const child = spawn('nvidia-smi', ['dmon', '-s', 'u', '-d', '1', '-i', uuid], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
-  child.on('error', () => {}) // Not every machine has it; the columns stay empty.
+  child.on('error', () => {}) // Where nvidia-smi is missing, the columns stay empty.
   child.stdout?.on('data', (chunk) => {
     printed += chunk
   })

@@ -1,8 +1,8 @@
-// npm run bench gpu: what one GPU does. Decoding needs the driver alone; encoding also TensorRT and engines of the model
-// (`cosmos-embed build-engine`); the share of the card's bf16 peak also trtexec or PyTorch, which measures the peak in
+// npm run bench gpu: measures one GPU. Decoding needs the driver alone. Encoding also needs TensorRT and engines of the model
+// (`cosmos-embed build-engine`). The share of the GPU's bf16 peak also needs trtexec or PyTorch, which measures that peak in
 // the same run.
 //
-// What is compared runs in turns, a slice of its time each, in this one process.
+// The cases of a comparison take turns in this process, a slice of their time each.
 
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -24,7 +24,7 @@ const usage = `npm run bench gpu -- [OPTIONS]
   --codec LIST     of the decoded videos (default h264)
   --gop LIST       keyframe distances (default 30,250)
   --seconds N      how long each measurement runs (default 8)
-  --workers LIST   decode: also with so many videos in NVDEC at a time (default: default)
+  --workers LIST   decode: numbers of videos in NVDEC at a time; "default" is the library's choice (default: default)
   --callers N      of the whole path at a time (default 64)
   --only PART      decode, encode, path or latency`
 
@@ -62,14 +62,14 @@ export async function run(argv) {
     try {
       await measure(options)
     } catch (error) {
-      // Of a machine that lacks something for this part.
+      // The machine lacks what this part needs.
       if (!['library', 'model', 'media_missing'].includes(error.code)) throw error
       console.log(`${part}: skipped: ${error.message}`)
     }
   }
 }
 
-/** Videos per second of 15 s at 1080p, by who decodes them. */
+/** Measures 15 s videos at 1080p per second, by decoder. */
 async function decoding({ device, codec, gop, seconds, workers }) {
   const cores = availableParallelism()
   const rows = []
@@ -90,7 +90,7 @@ async function decoding({ device, codec, gop, seconds, workers }) {
         const callers = fixed ?? (gpu ? 2 * gpu.info.nvdecWorkers + settings.cpuWorkers : cores)
         mixes.push({ decoder, gpu, call, callers })
       }
-      // A clip that is alone makes one decoder more each time, until every engine has one.
+      // A lone clip creates one more decoder each time, until every engine has one: nine warm-ups do.
       for (const { of, count, elapsed, times } of await inTurns(mixes, seconds, 9)) {
         const { nvdec, software } = of.gpu?.stats() ?? { nvdec: 0, software: count }
         rows.push({
@@ -109,7 +109,7 @@ async function decoding({ device, codec, gop, seconds, workers }) {
   report('gpu-decode', rows, { gpu: about })
 }
 
-/** Many callers by who decodes, and one caller on one engine and on all of them. */
+/** The cases: many callers for each decoder, and one caller on one engine and on all engines. */
 function decoders({ workers, cores }) {
   const settings = (count) => (count === 'default' ? {} : { nvdecWorkers: Number(count) })
   return [
@@ -125,7 +125,7 @@ function decoders({ workers, cores }) {
   ]
 }
 
-/** Clips per second of the video tower by precision and batch, from clips that already lie in the card's memory. */
+/** Measures the video tower's clips per second by precision and batch size, with clips that are already in GPU memory. */
 async function encoding({ model, precision, device, flops, seconds }) {
   const found = []
   for (const each of precision.split(',')) found.push(await enginesOf({ model, precision: each, device }))
@@ -168,7 +168,7 @@ async function encoding({ model, precision, device, flops, seconds }) {
   gpu.close()
 }
 
-/** What an embedder would open for this precision, or for any when it is "". */
+/** @returns the engines that an embedder would open for this precision; "" is any */
 async function enginesOf({ model, precision, device }) {
   const wanted = { devices: [device], buildEngine: 'never', ...(precision && { precision }) }
   const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
@@ -190,13 +190,13 @@ function batches(most) {
   return [...sizes, most]
 }
 
-/** Many callers: what a bulk job gets, and where its time goes. */
+/** Many callers: the throughput of a bulk job, and the time of its stages. */
 async function path(options) {
   const { rows, device } = await wholePath(options)
   report('gpu-path', rows, { device })
 }
 
-/** One caller: what a search box waits for. */
+/** One caller: the latency of an interactive search. */
 async function latency({ model, device, seconds }) {
   const file = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: 15 })
   const wanted = { devices: [device], buildEngine: 'never' }
@@ -219,9 +219,9 @@ function quantiles(times, digits = 2) {
 }
 
 /**
- * Every case gets `seconds`, in slices that take turns, so that what changes meanwhile (clocks, neighbours) meets all of
- * them. Its `callers` call again as soon as they are answered. Before it all, each of them calls `warmUps` times: from its
- * third use on a shape is replayed as a CUDA graph.
+ * Runs every case for `seconds`, in slices that take turns, so that changing clocks and other load affect all cases alike.
+ * Each caller calls again as soon as it has its answer. Before measuring, each calls `warmUps` times: a shape is replayed as
+ * a CUDA graph from its third use on.
  */
 async function inTurns(cases, seconds, warmUps = 3) {
   const results = cases.map((of) => ({ of, count: 0, elapsed: 0, times: [] }))

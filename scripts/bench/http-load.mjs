@@ -1,8 +1,8 @@
-// A client for benchmarks: closed loops over kept connections, or arrivals at a fixed rate.
+// An HTTP client for benchmarks: closed loops over keep-alive connections, or arrivals at a fixed rate.
 
 import http from 'node:http'
 
-/** Posts one body; resolves with the status and milliseconds. */
+/** Posts one body. Resolves with the status and the milliseconds. */
 export function post(url, body, agent) {
   const began = performance.now()
   return new Promise((resolve, reject) => {
@@ -17,7 +17,7 @@ export function post(url, body, agent) {
   })
 }
 
-/** `loops` callers, each calling again as soon as it is answered, for `seconds`. Resolves with milliseconds per call. */
+/** Runs `loops` callers for `seconds`, each calling again as soon as it has its answer. Resolves with milliseconds per call. */
 export async function closedLoop(call, loops, seconds) {
   const latencies = []
   const began = performance.now()
@@ -34,7 +34,7 @@ export async function closedLoop(call, loops, seconds) {
   return { latencies, elapsed: (performance.now() - began) / 1000 }
 }
 
-/** `rate` calls per second, answered or not, for `seconds`. Resolves with what `call` resolved with. */
+/** Makes `rate` calls per second for `seconds`, without waiting for answers. Resolves with the results of `call`. */
 export async function openLoop(call, rate, seconds) {
   const calls = []
   const began = performance.now()

@@ -1,5 +1,5 @@
-// npm run bench http: what the HTTP interface adds to the library, and what it does under too much load.
-// Clients and server share the machine's cores, so a server of its own does better than this.
+// npm run bench http: measures what the HTTP interface adds to the library, and its behaviour under overload. Clients and
+// server share the machine's cores, so a dedicated server does better.
 
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -46,7 +46,7 @@ export async function run(argv) {
   report('http-overload', await overload(values.model, calls, seconds, capacity, values['in-flight']))
 }
 
-/** By load, without HTTP: what the others are compared with. */
+/** Measures the same loads without HTTP, as the baseline. */
 async function inProcess(model, { text, video }, seconds) {
   const embedder = await createEmbedder({ model })
   const found = new Map()
@@ -103,12 +103,12 @@ async function overHttp(model, { text, video }, seconds, library) {
   return rows
 }
 
-/** Text queries while one client sends 32 MiB of inline media again and again. */
+/** Measures text queries while one client keeps sending 32 MiB of inline media. */
 async function besideInline(model, { text, video }, seconds) {
   const server = await startServer(model, ['--max-inline-bytes', String(33 * MiB)])
   const agent = new http.Agent({ keepAlive: true })
   const query = bodyOf(server.model, text)
-  // A real clip with padding behind it: what is measured is the body, not the decoding of a long video.
+  // A small clip with padding: the body is measured, not the decoding of a long video.
   const large = bodyOf(server.model, inline(Buffer.concat([video, Buffer.alloc(32 * MiB - video.length)])))
   const rows = []
   try {
@@ -145,7 +145,7 @@ async function besideInline(model, { text, video }, seconds) {
   return rows
 }
 
-/** Videos arriving at twice the rate that the server can embed. */
+/** Sends videos at twice the rate that the server can embed. */
 async function overload(model, { video }, seconds, capacity, inFlight) {
   const server = await startServer(model, ['--max-items-in-flight', inFlight])
   const agent = new http.Agent({ keepAlive: true, maxSockets: 512 })
@@ -201,7 +201,7 @@ async function startServer(model, flags = []) {
   return {
     url,
     model: data[0].id,
-    /** Peak so far, MiB. */
+    /** Peak resident memory so far, in MiB. */
     memory: () => {
       const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
       return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)[1]) / 1024)

@@ -1,6 +1,6 @@
-"""Writes a bundle of float32 graphs once more with products in 8 bits, by the exporter's own rewriting, unproven: for measuring.
+"""Rewrites the float32 graphs of a bundle to 8-bit products with the exporter's code, without its proof, for benchmarks.
 
-    python3 scripts/export/environment.py scripts/export/requirements.txt scripts/bench/int8.py BUNDLE OUT
+python3 scripts/export/environment.py scripts/export/requirements.txt scripts/bench/int8.py BUNDLE OUT
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "export"))
 
-import int8  # noqa: E402  (beside this folder)
-import weights  # noqa: E402
-from files import sha256  # noqa: E402
-from shapes import move_constants  # noqa: E402
+import int8
+import weights
+from files import sha256
+from shapes import move_constants
 
 
 def main(bundle: Path, out: Path) -> None:
@@ -32,7 +32,10 @@ def main(bundle: Path, out: Path) -> None:
         files |= {f"{name}{'Data' * index}": file for index, file in enumerate(written)}
     files["tokenizer"] = Path(shutil.copy(bundle / manifest["files"]["tokenizer"]["path"], out))
     manifest["id"] += "-int8"
-    manifest["files"] = {name: {"path": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for name, file in files.items()}
+    manifest["files"] = {
+        name: {"path": file.name, "sha256": sha256(file), "bytes": file.stat().st_size}
+        for name, file in files.items()
+    }
     manifest["license"].pop("path", None)
     (out / "model.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 

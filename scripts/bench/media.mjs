@@ -1,4 +1,4 @@
-// Generated clips for the benchmarks, made once by the ffmpeg command and kept in .cache/bench-media.
+// Generates clips for the benchmarks with the ffmpeg command, once, and keeps them in .cache/bench-media.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 const folder = fileURLToPath(new URL('../../.cache/bench-media', import.meta.url))
 const sizes = { '1080p': '1920x1080', '720p': '1280x720' }
 
-// Encoders at settings that files in the wild have: B-frames, several references.
+// Encoder settings that are common in real files: B-frames, several references.
 const encoders = {
   h264: { args: ['-c:v', 'libx264', '-preset', 'medium', '-b:v', '11M'], extension: 'mp4' },
   hevc: {
@@ -24,7 +24,7 @@ const encoders = {
 
 export const codecs = Object.keys(encoders)
 
-/** The path of a clip of busy content: a zoom into the Mandelbrot set at 30 frames a second. */
+/** @returns the path of a clip with much detail and motion: a zoom into the Mandelbrot set at 30 frames per second */
 export function benchClip({ codec, size, gop, seconds }) {
   const { args, extension } = encoders[codec]
   const file = path.join(folder, `${codec}-${size}-gop${gop}-${seconds}s.${extension}`)

@@ -1,4 +1,4 @@
-// npm run bench precision: what bundles of one checkpoint in several precisions cost on a CPU, and how far their vectors are apart.
+// npm run bench precision: compares the CPU cost and the vectors of bundles that hold one checkpoint in several precisions.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -10,8 +10,8 @@ import { median, report, round } from './report.mjs'
 import { scenes } from './scenes.mjs'
 
 const usage = `npm run bench precision -- --model DIR --model DIR... [OPTIONS]
-  --model DIR      bundle; the first is what the others are held against
-  --videos DIR     its files (default: rendered clips with captions, for which the search by caption is measured too)
+  --model DIR      bundle; the others are compared with the first
+  --videos DIR     folder of videos (default: rendered clips with captions, which also measure retrieval)
   --count N        how many clips at most (default 32)
   --seed N         of the rendered clips (default 7)
   --threads N      engine threads (default: the embedder's own choice)`
@@ -51,7 +51,7 @@ export async function run(argv) {
     for (const { file } of media) {
       const { clip } = await first.frames(file, { images: false })
       const frames = pictures(clip, first.info().model)
-      // One after the other, so that what else the machine does falls on all of them alike.
+      // The models take turns, so that other load on the machine affects all of them alike.
       for (const each of models) {
         each.clips.push(await timed(() => each.embedder.embedVideo({ frames })))
       }
@@ -96,7 +96,7 @@ function row({ model, clips, texts }, first, hasCaptions) {
   }
 }
 
-/** Wall time and the time of all of this process's threads, in ms; the latter does not mind what else runs. */
+/** Wall time and CPU time of this process in ms; other load on the machine hardly affects the latter. */
 async function timed(call) {
   const cpu = process.cpuUsage()
   const began = performance.now()
@@ -114,7 +114,7 @@ function listed(folder, count) {
     .map((name) => ({ file: path.join(folder, name) }))
 }
 
-/** Planes as the model takes them → pictures, which are then of its size already. */
+/** Converts the planes of a clip to pictures, which need no further resize. */
 function pictures(clip, { frames, height, width }) {
   const size = height * width
   return Array.from({ length: frames }, (_, time) => {

@@ -1,4 +1,4 @@
-// What every benchmark prints: the machine, a table, and a JSON file with the same numbers.
+// Reports the results of a benchmark: the machine, a table, and a JSON file with the same numbers.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
@@ -21,8 +21,16 @@ export function machine() {
   }
 }
 
+let onReport = () => {}
+
+/** Has `listener` called with the name and rows of every report. */
+export function listen(listener) {
+  onReport = listener
+}
+
 /** Prints `rows` (objects with the same keys) and writes them with `extra` to bench-output/NAME.json. */
 export function report(name, rows, extra = {}) {
+  onReport(name, rows)
   const { cpu, cores, memoryGiB, node, version, date } = machine()
   console.log(
     `\n${name}: cosmos-embed ${version}, ${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}, ${date}\n`,
@@ -42,7 +50,7 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The value below which the share `p` (0 to 1) of them lies. */
+/** The `p` quantile (0 to 1) by the nearest-rank method. */
 export function percentile(values, p) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)]

@@ -1,4 +1,4 @@
-// Rendered clips of moving shapes with their captions, made once and kept in .cache/bench-media.
+// Renders clips of moving shapes with captions, once, and keeps them in .cache/bench-media.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// npm run bench stream: what embedStream and embedMany hold in memory, by the number of texts.
+// npm run bench stream: measures the memory that embedStream and embedMany hold, by the number of texts.
 
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -16,7 +16,7 @@ export async function run(argv) {
     args: argv,
     options: {
       counts: { type: 'string', default: '10000,100000,1000000' },
-      // Collected results of more than this are not for every machine's memory.
+      // The results of more texts than this would not fit the memory of every machine.
       collected: { type: 'string', default: '100000' },
     },
   })
@@ -50,7 +50,7 @@ async function collected(embedder, count, held) {
   if (results.some(({ status }) => status === 'rejected')) throw new Error('a text failed')
 }
 
-/** `run` is given the function that looks at how much lives. */
+/** `run` receives a function that collects garbage and records how much is still alive. */
 async function measured(method, count, run) {
   collectGarbage()
   const before = process.memoryUsage()

@@ -1,4 +1,4 @@
-// npm run bench tolerance: what frameTolerance does to the vectors, on rendered clips with known captions.
+// npm run bench tolerance: measures the effect of frameTolerance on vectors and retrieval, on rendered clips with captions.
 
 import { parseArgs } from 'node:util'
 

@@ -1,9 +1,9 @@
-// Which of the comparison's own videos are made: a seeded choice among all that make sense.
+// Chooses the videos that the comparison generates: a seeded selection from all sensible combinations.
 
 import { containers, streams } from './streams.mjs'
 import { treatments } from './treatments.mjs'
 
-/** Every stream in every container that takes it, treated in every way that makes sense there. `decoders`: those at hand. */
+/** Every stream in every container that takes it, with every treatment that applies. `decoders`: the available ones. */
 export function all(decoders) {
   const decodable = Object.values(streams).filter(({ decoder }) => !decoders || decoders.includes(decoder))
   return decodable.flatMap((stream) =>
@@ -25,8 +25,8 @@ export function all(decoders) {
 }
 
 /**
- * `count` of them, shuffled by `seed`: first those that bring the most pairs of stream and container, container and
- * treatment or codec and treatment that are not there yet, so that every pair is among them where there is room.
+ * Selects `count` of them, shuffled by `seed`. Combinations that add the most new pairs (stream and container, container and
+ * treatment, codec and treatment) come first, so that every pair is covered if `count` allows.
  */
 export function some(count, seed, decoders) {
   let left = shuffle(all(decoders), seed)
@@ -61,7 +61,7 @@ function shuffle(items, seed) {
   return items
 }
 
-/** A small generator of pseudo-random numbers in [0, 1) with 32 bits of state. */
+/** A pseudo-random generator of numbers in [0, 1) with 32 bits of state. */
 function mulberry32(seed) {
   let state = seed >>> 0
   return () => {

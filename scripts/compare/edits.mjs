@@ -1,6 +1,6 @@
-// Changes to finished files that no muxer makes.
+// Edits finished files in ways that no muxer offers.
 
-/** An MP4's boxes of this kind become free space, which readers skip. */
+/** Turns the boxes of this kind in an MP4 into free space, which readers skip. */
 export function hide(kind) {
   return (bytes) => {
     const changed = Buffer.from(bytes)
@@ -9,7 +9,7 @@ export function hide(kind) {
   }
 }
 
-/** Every track of an MP4 is shown a quarter turn clockwise. */
+/** Sets the rotation of every track of an MP4 to a quarter turn clockwise. */
 export function rotate(bytes) {
   const changed = Buffer.from(bytes)
   for (const at of boxes(changed, 'tkhd')) {
@@ -20,7 +20,7 @@ export function rotate(bytes) {
   return changed
 }
 
-/** Where the names of the boxes below moov are. A box's name lies behind its length. */
+/** @returns the offsets of the names of the boxes in moov; a box's name follows its length */
 function boxes(bytes, kind) {
   const found = []
   const moov = bytes.indexOf('moov', 0, 'latin1')
@@ -31,8 +31,8 @@ function boxes(bytes, kind) {
 }
 
 /**
- * Behind every slice of an Annex B HEVC stream the same as one of layer 1, as the second view of a phone's spatial video
- * lies there. Whoever shows one view shows layer 0.
+ * Adds a copy of every slice of an Annex B HEVC stream as layer 1, where spatial video from phones has its second view. A
+ * decoder that shows one view must show layer 0.
  */
 export function addLayer(bytes) {
   const parts = []
@@ -53,7 +53,7 @@ export function addLayer(bytes) {
   return Buffer.concat(parts)
 }
 
-/** What is left when a recording is joined late. Transport packets stay whole, as every receiver sees to that. */
+/** Drops the start, as in a recording that was joined late. Transport packets stay whole, as a receiver keeps them. */
 export function cutStart(share) {
   return (bytes) => {
     const at = Math.floor(bytes.length * share)
@@ -86,7 +86,7 @@ export function setEveryBlockKey(bytes) {
   return changed
 }
 
-/** EBML's variable-length numbers: leading zero bits say how many bytes. */
+/** Reads an EBML number, whose leading zero bits give its length. */
 function number(bytes, at, { keepMarker = false }) {
   const length = Math.clz32(bytes[at]) - 23
   let value = keepMarker ? bytes[at] : bytes[at] & (0xff >> length)

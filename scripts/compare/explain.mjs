@@ -1,10 +1,11 @@
-// Which differences are known ones, and the table of them all. Pure.
+// Finds the reasons for differences among the known ones, and makes a table of all. Pure functions.
 
-import { isToldDamage } from './judge.mjs'
+import { isReportedDamage } from './judge.mjs'
 
 /**
- * Gives every difference of every result its `reason`, '' where none is known. `avcodec`: the library's major version of it.
- * Returns { same, known, unknown: results, stale: entries of `known` that fit videos of which none differs any more }.
+ * Sets the `reason` of every difference, '' where none is known. `avcodec` is the major version of the library's libavcodec.
+ *
+ * @returns { same, known, unknown, stale }: results, and the entries of `known` whose videos no longer differ
  */
 export function explain(results, known, avcodec) {
   const fitting = new Set()
@@ -30,12 +31,12 @@ export function explain(results, known, avcodec) {
   }
 }
 
-/** Of videos that were made here it is known what is right, so damage is no excuse there. */
-function damage({ bars, ours, peer }, difference) {
-  return !bars && isToldDamage(difference, ours, peer) ? 'damaged, and the warnings say so' : ''
+/** Generated videos are excluded: what they must show is known, so damage explains nothing there. */
+function damage({ bars, library, peer }, difference) {
+  return !bars && isReportedDamage(difference, library, peer) ? 'damaged, and the warnings say so' : ''
 }
 
-/** Rows for a table: a line for each kind of difference of a video, with the first that was found of it. */
+/** Rows of a table: one for each kind of difference of a video, with the first of that kind. */
 export function rows(results) {
   return results.flatMap(({ name, runs, differs }) =>
     groups(differs).map((alike) => {

@@ -4,6 +4,6 @@ export interface Difference {
   run?: number
   reason?: string
 }
-/** What ours.mjs and peer.py answered: JSON. */
-// biome-ignore lint/suspicious/noExplicitAny: of two programs
-export function differences(ours: any, peer: any): Difference[]
+/** Takes the answers of library.mjs and peer.py, which are JSON. */
+// biome-ignore lint/suspicious/noExplicitAny: the answers are unchecked JSON of two programs
+export function differences(library: any, peer: any): Difference[]

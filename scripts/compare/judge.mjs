@@ -1,52 +1,55 @@
-// What of a video differs between the library and its peer. Pure: facts in, differences out.
+// Finds what differs between the answers of the library and of its peer about one video. Pure functions.
 
-/** Both decode the same bits; they round to RGB in their own ways. Of 255. */
+/** Both decode the same bits but round differently on the way to RGB. In 8-bit levels. */
 const limits = { mean: 0.75, max: 4 }
 
 /**
- * `ours`: what ours.mjs answered, or { ended, said } when that ended the process. `peer`: what peer.py answered.
- * Returns [{ what: 'crash' | 'refused' | 'only ours' | 'count' | 'frames' | 'last frame' | 'times' |
- * 'pictures', run, detail }].
+ * `library`: the answer of library.mjs, or { ended, said } when its process ended. `peer`: the answer of peer.py.
+ *
+ * @returns [{ what: 'crash' | 'refused' | 'only library' | 'count' | 'frames' | 'last frame' | 'times' | 'pictures', run,
+ *   detail }]
  */
-export function differences(ours, peer) {
-  if (ours.ended) return [{ what: 'crash', detail: `${ours.ended}: ${ours.said.split('\n').at(-1)}` }]
+export function differences(library, peer) {
+  if (library.ended)
+    return [{ what: 'crash', detail: `${library.ended}: ${library.said.split('\n').at(-1)}` }]
   if (peer.ended) return [{ what: 'peer crash', detail: `${peer.ended}: ${peer.said.split('\n').at(-1)}` }]
   if (peer.error) {
-    const read = ours.runs.filter(({ error }) => !error)
-    return read.length === 0 ? [] : [{ what: 'only ours', detail: `PyAV: ${peer.error}` }]
+    const read = library.runs.filter(({ error }) => !error)
+    return read.length === 0 ? [] : [{ what: 'only library', detail: `PyAV: ${peer.error}` }]
   }
-  return ours.runs.flatMap((run, index) =>
+  return library.runs.flatMap((run, index) =>
     ofRun(run, peer.runs[index], peer).map((difference) => ({ ...difference, run: index })),
   )
 }
 
-function ofRun(ours, wanted, { count, tick, step, epochs }) {
-  if (wanted.count === null) return [] // a range of a video without times
-  if (ours.error) {
-    return wanted.count === 0 ? [] : [{ what: 'refused', detail: `${ours.error}: ${ours.message}` }]
+function ofRun(library, wanted, { count, tick, step, epochs }) {
+  if (wanted.count === null) return [] // a range needs times, and this video has none
+  if (library.error) {
+    return wanted.count === 0 ? [] : [{ what: 'refused', detail: `${library.error}: ${library.message}` }]
   }
   const found = []
-  if (ours.count !== wanted.count) found.push({ what: 'count', detail: `${ours.count}, not ${wanted.count}` })
+  if (library.count !== wanted.count)
+    found.push({ what: 'count', detail: `${library.count}, not ${wanted.count}` })
   found.push(
     ...ofPictures(
       (wanted.pictures ?? []).filter((picture) => !isSame(picture)),
       count - 1,
     ),
   )
-  // With another count other frames are meant, and their times say nothing new.
+  // A different count implies different frames, so comparing their times would add nothing.
   if (wanted.times && found.every(({ what }) => what !== 'count')) {
-    // Behind a clock that was reset there is no true time, only one that follows: within a frame.
+    // After a clock reset no time is exact: each reset may shift the following times by a frame.
     const tolerance = tick + 1e-4 + (epochs > 1 ? 2 * step * (epochs - 1) : 0)
-    const off = ours.times.findIndex((time, slot) => Math.abs(time - wanted.times[slot]) > tolerance)
+    const off = library.times.findIndex((time, slot) => Math.abs(time - wanted.times[slot]) > tolerance)
     if (off >= 0) {
-      const detail = `${ours.times[off].toFixed(3)}, not ${wanted.times[off].toFixed(3)} (frame ${wanted.indices[off]})`
+      const detail = `${library.times[off].toFixed(3)}, not ${wanted.times[off].toFixed(3)} (frame ${wanted.indices[off]})`
       found.push({ what: 'times', detail })
     }
   }
   return found
 }
 
-/** `different`: pictures that are not the same. A file that is cut off ends in one of which every decoder shows something else. */
+/** `different`: pictures that are not the same. Decoders conceal the last picture of a truncated file differently. */
 function ofPictures(different, last) {
   const others = different.filter(({ nearest, wanted }) => nearest !== wanted)
   const unlike = different.filter(({ nearest, wanted }) => nearest === wanted)
@@ -72,12 +75,12 @@ function isSame({ mean, max }) {
 }
 
 /**
- * Whether a difference is one about damage that the peer saw and the library told of: what a decoder makes of damage is
- * its own affair, up to as many frames as are damaged.
+ * Whether damage explains the difference: the peer saw damage, the library warned of it, and the counts differ by no more
+ * frames than are damaged. Decoders conceal damage differently.
  */
-export function isToldDamage({ what, run }, ours, peer) {
+export function isReportedDamage({ what, run }, library, peer) {
   if (run === undefined || !(peer.corrupt > 0)) return false
-  const { error, warnings = [], count } = ours.runs[run]
+  const { error, warnings = [], count } = library.runs[run]
   if (error || warnings.length === 0) return false
   return what !== 'count' || Math.abs(count - peer.runs[run].count) <= peer.corrupt
 }

@@ -1,9 +1,9 @@
-// Differences from the peer that are known, and why. One that no longer shows fails the comparison: take it out then.
-// `chance` is for what comes and goes with what lies in memory: it may show.
+// The known differences from the peer, with reasons. The comparison fails when one no longer occurs: remove its entry then.
+// `chance` marks differences that depend on uninitialised memory, which may or may not occur.
 
 /**
- * [{ video: what it is called in the table, as a regular expression; what: kinds of differences, see judge.mjs; reason;
- *    avcodec?: majors of libavcodec in the library that it holds for, default all; chance? }]
+ * [{ video: matches its name in the table; what: kinds of differences, see judge.mjs; reason;
+ *    avcodec?: major versions of the library's libavcodec, default all; chance? }]
  */
 export const known = [
   {

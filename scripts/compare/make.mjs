@@ -1,5 +1,5 @@
-// Makes the comparison's own videos: few streams are encoded, many files are made of them by copying. Everything is kept
-// in .cache/compare under a hash of how it was made.
+// Generates videos for the comparison: a few streams are encoded, and many files are made from them by copying. Everything
+// is kept in .cache/compare under a hash of its recipe.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -13,14 +13,14 @@ import { picture } from './streams.mjs'
 const folder = fileURLToPath(new URL('../../.cache/compare', import.meta.url))
 const edits = readFileSync(new URL('edits.mjs', import.meta.url))
 
-/** The first line of `ffmpeg -version`; other versions make other files. */
+/** The first line of `ffmpeg -version`: it is part of the hash, since versions make different files. */
 export function ffmpegVersion() {
   const { stdout, error } = spawnSync('ffmpeg', ['-version'], { encoding: 'utf8' })
   if (error) throw new Error(`there is no ffmpeg program to make videos with: ${error.message}`)
   return stdout.split('\n', 1)[0]
 }
 
-/** Returns the file of a stream, encoded unless it is there. */
+/** Encodes a stream unless its file exists. @returns the file */
 export async function makeStream(stream, version) {
   const pixels = path.join(folder, `${digest(drawing())}.yuv`)
   mkdirSync(folder, { recursive: true })
@@ -44,7 +44,7 @@ export async function makeStream(stream, version) {
   return await made(digest(version, pixels, ...stream.args), 'nut', args)
 }
 
-/** Returns the file of one combination, made unless it is there. */
+/** Makes the file of one combination unless it exists. @returns the file */
 export async function makeFile({ stream, container, treatment }, source, version) {
   const { input = [], output = [], pipe = false, sound = false, joined = false, edit } = treatment
   const args = [...input]
@@ -110,7 +110,7 @@ function digest(...parts) {
   return hash.digest('hex').slice(0, 16)
 }
 
-/** yuv420p frames: moving waves in all three planes, and each frame's number as bars across the upper quarter. */
+/** yuv420p frames with moving waves in all planes, and the frame's number as bars across the upper quarter. */
 function drawing() {
   const { width, height, frames, bars } = picture
   const half = { width: width / 2, height: height / 2 }

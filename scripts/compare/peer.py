@@ -1,8 +1,8 @@
-"""What PyAV makes of videos, in the plainest way: every frame is decoded, in order, by one thread.
+"""PyAV's side of a comparison, in the plainest way: one thread decodes every frame, in order.
 
-    python peer.py      reads jobs, one JSON a line, and answers each with one line; scripts/compare.mjs has the questions
+    python peer.py      reads jobs from scripts/compare.mjs as JSON lines and answers each with one line
 
-A job: { file, bars?, runs: [{ frames, start?, end?, ours?: { indices, sizes, pictures } }] }. `pictures` is a file with the
+A job: { file, bars?, runs: [{ frames, start?, end?, library?: { indices, sizes, pictures } }] }. `pictures` is a file with the
 library's pictures, RGB, one after the other; it is compared here, where numpy is.
 """
 
@@ -37,7 +37,7 @@ class Video:
         self.kept: dict[int, np.ndarray] = {}
 
     def read(self, guess: set[int]) -> None:
-        """`guess`: the frames that are likely to be asked for, so that one pass may do."""
+        """`guess`: the frames that runs will probably ask for, so that one pass is usually enough."""
         for index, frame in enumerate(self.displayed(self.packets)):
             self.stamps.append(self.signed(frame.pts))
             self.thumbs.append(thumb_of_frame(frame).astype(np.float16))
@@ -48,7 +48,7 @@ class Video:
                 self.kept[index] = to_rgb(frame)
 
     def signed(self, stamp: int | None) -> int | None:
-        """FFmpeg reads the numbers of Ogg's pages as unsigned: a time below zero is a power of two too large."""
+        """Corrects negative times in Ogg, which FFmpeg reads as unsigned: they are too large by a power of two."""
         if stamp is None or self.container != "ogg" or stamp < 1 << 32:
             return stamp
         return stamp - (1 << round(math.log2(stamp)))
@@ -65,8 +65,10 @@ class Video:
             self.errors = errors
         return self.kept
 
-    def displayed(self, packets_seen: list[tuple[int | None, int | None]] | None = None) -> Iterator[VideoFrame]:
-        """The frames that a player would show, in the order in which the decoder gives them, which is theirs."""
+    def displayed(
+        self, packets_seen: list[tuple[int | None, int | None]] | None = None
+    ) -> Iterator[VideoFrame]:
+        """The frames that a player would show, in the decoder's output order, which is the display order."""
         with av.open(str(self.path)) as container:
             stream = container.streams.best("video")
             if stream is None:
@@ -139,28 +141,32 @@ def chosen(count: int, frames: int) -> list[int]:
 
 
 def of_range(count: int, times: list[float] | None, step: float, run: dict) -> range | None:
-    """The frames that a run is about. None where that cannot be said, for want of times."""
+    """The frames of a run, or None for a range in a video without times."""
     start, end = run.get("start"), run.get("end")
     if start is None and end is None:
         return range(count)
     if times is None:
         return None
-    inside = [index for index, time in enumerate(times) if time >= (start or 0) and (end is None or time < end)]
+    inside = [
+        index for index, time in enumerate(times) if time >= (start or 0) and (end is None or time < end)
+    ]
     if inside:
         return range(inside[0], inside[-1] + 1)
     before = [index for index, time in enumerate(times) if time < (start or 0)]
     is_over = start >= times[-1] + step
-    return range(0) if is_over else range(before[-1], before[-1] + 1)  # no frame begins in it: the one before is seen
+    return (
+        range(0) if is_over else range(before[-1], before[-1] + 1)
+    )  # no frame begins in it: the one before is seen
 
 
-def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
+def compare(video: Video, wanted: list[int], library: dict) -> list[dict]:
     """Per picture of the library's: how far it is from the wanted one, and which frame it looks like."""
-    data = np.fromfile(ours["pictures"], np.uint8)
+    data = np.fromfile(library["pictures"], np.uint8)
     own = video.pictures(set(wanted))
     thumbs = np.stack(video.thumbs).reshape(len(video.thumbs), -1).astype(np.float32)
     results, at = [], 0
-    for index, (width, height) in zip(wanted, ours["sizes"]):
-        image = data[at:at + 3 * width * height].reshape(height, width, 3)
+    for index, (width, height) in zip(wanted, library["sizes"]):
+        image = data[at : at + 3 * width * height].reshape(height, width, 3)
         at += image.size
         found: dict = {"wanted": index}
         if image.shape != own[index].shape:
@@ -177,12 +183,12 @@ def compare(video: Video, wanted: list[int], ours: dict) -> list[dict]:
 
 def answer(job: dict) -> dict:
     video = Video(Path(job["file"]), job.get("bars", 0))
-    guess = {index for run in job["runs"] for index in run.get("ours", {}).get("indices", [])}
+    guess = {index for run in job["runs"] for index in run.get("library", {}).get("indices", [])}
     try:
         video.read(guess)
         if not video.stamps:
             raise ValueError("no frame could be decoded")
-    except Exception as error:  # whatever PyAV raises is what it has to say about the file
+    except Exception as error:  # any exception of PyAV is its answer about the file
         return {"file": job["file"], "error": f"{type(error).__name__}: {error}"}
     times = video.times()
     runs = []
@@ -193,17 +199,36 @@ def answer(job: dict) -> dict:
             continue
         indices = chosen(len(frames), run["frames"])
         wanted = [frames[index] for index in indices]
-        result = {"count": len(frames), "indices": indices, "times": [times[index] for index in wanted] if times else None}
-        if "ours" in run:
-            result["pictures"] = compare(video, wanted, run["ours"])
+        result = {
+            "count": len(frames),
+            "indices": indices,
+            "times": [times[index] for index in wanted] if times else None,
+        }
+        if "library" in run:
+            result["pictures"] = compare(video, wanted, run["library"])
         runs.append(result)
-    return {"file": job["file"], "container": video.container, "codec": video.codec, "pixelFormat": video.pixel_format,
-            "count": len(video.stamps), "errors": video.errors, "corrupt": video.corrupt, "epochs": getattr(video, "epochs", 1),
-            "tick": float(video.time_base), "step": 1 / video.rate, "numbers": video.numbers, "runs": runs}
+    return {
+        "file": job["file"],
+        "container": video.container,
+        "codec": video.codec,
+        "pixelFormat": video.pixel_format,
+        "count": len(video.stamps),
+        "errors": video.errors,
+        "corrupt": video.corrupt,
+        "epochs": getattr(video, "epochs", 1),
+        "tick": float(video.time_base),
+        "step": 1 / video.rate,
+        "numbers": video.numbers,
+        "runs": runs,
+    }
 
 
 def main() -> None:
-    versions = {"PyAV": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "ffmpeg": av.ffmpeg_version_info}
+    versions = {
+        "PyAV": av.__version__,
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "ffmpeg": av.ffmpeg_version_info,
+    }
     print(json.dumps(versions), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

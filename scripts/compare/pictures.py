@@ -1,6 +1,6 @@
-"""A decoded picture as RGB, by numpy alone, and small pictures of it to tell frames apart by.
+"""Converts decoded pictures to RGB with numpy alone, and to small pictures that tell frames apart.
 
-Nothing of libswscale is in it: what both FFmpeg and the library get wrong would not be seen otherwise.
+It does not use libswscale, so that the comparison also finds a mistake that FFmpeg and the library share.
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from av.video.reformatter import ColorRange
 
 HD_LINES = 720  # an untagged picture of so many lines is BT.709, a smaller one BT.601
 # AVColorSpace → the weights of red and blue in luma.
-WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),
-           9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
 THUMB = 32
 
 
@@ -24,7 +31,9 @@ def to_rgb(frame: VideoFrame) -> np.ndarray:
     else:
         bits = frame.format.components[0].bits
         is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        luma, blue, red = (unit(plane, bits, is_full, is_chroma) for plane, is_chroma in zip(planes, (False, True, True)))
+        luma, blue, red = (
+            unit(plane, bits, is_full, is_chroma) for plane, is_chroma in zip(planes, (False, True, True))
+        )
         blue, red = (interpolated(plane, luma.shape) for plane in (blue, red))
         in_red, in_blue = WEIGHTS.get(int(frame.colorspace), WEIGHTS[1 if frame.height >= HD_LINES else 5])
         red, blue = luma + 2 * (1 - in_red) * red, luma + 2 * (1 - in_blue) * blue
@@ -38,7 +47,7 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 
 def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
-    """Y, Cb and Cr as they were decoded; grey has flat chroma. None for what is not planar, or not YUV."""
+    """The decoded planes Y, Cb and Cr; grey gets flat chroma. None for a format that is not planar YUV."""
     name = frame.format.name
     if name.startswith("gray"):
         luma = plane_of(frame, 0)
@@ -53,7 +62,7 @@ def plane_of(frame: VideoFrame, index: int) -> np.ndarray:
     plane, component = frame.planes[index], frame.format.components[index]
     sample = np.uint16 if component.bits > 8 else np.uint8
     rows = np.frombuffer(plane, sample).reshape(-1, plane.line_size // np.dtype(sample).itemsize)
-    return rows[:component.height, :component.width]
+    return rows[: component.height, : component.width]
 
 
 def unit(plane: np.ndarray, bits: int, is_full: bool, is_chroma: bool) -> np.ndarray:
@@ -92,24 +101,26 @@ def thumb_of_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def thumb(luma: np.ndarray) -> np.ndarray:
-    """Means of blocks, freed of range and contrast: two are alike when their product is near 1."""
-    rows, columns = (np.unique(np.linspace(0, size, THUMB, endpoint=False).astype(int)) for size in luma.shape)
+    """Block means, normalised for brightness and contrast: pictures are alike when their dot product is near 1."""
+    rows, columns = (
+        np.unique(np.linspace(0, size, THUMB, endpoint=False).astype(int)) for size in luma.shape
+    )
     blocks = np.add.reduceat(np.add.reduceat(luma.astype(np.float64), rows, axis=0), columns, axis=1)
     area = np.outer(np.diff([*rows, luma.shape[0]]), np.diff([*columns, luma.shape[1]]))
     small = np.zeros((THUMB, THUMB), np.float32)
-    small[:len(rows), :len(columns)] = blocks / area
+    small[: len(rows), : len(columns)] = blocks / area
     small -= small.mean()
     return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
 def barcode(frame: VideoFrame, bars: int) -> int:
-    """The number that a generated picture has across its upper quarter, least bit first."""
+    """Reads the number in the upper quarter of a generated picture, least significant bit first."""
     luma = plane_of(frame, 0).astype(np.float32)
     middle = 128 << (frame.format.components[0].bits - 8)
     height, width = luma.shape[0] // 4, luma.shape[1] / bars
     number = 0
     for bit in range(bars):
         left, right = int((bit + 0.25) * width), int((bit + 0.75) * width)
-        if luma[height // 4:height * 3 // 4, left:right].mean() > middle:
+        if luma[height // 4 : height * 3 // 4, left:right].mean() > middle:
             number |= 1 << bit
     return number

@@ -1,4 +1,4 @@
-// Whether a comparison would find what it is for: the library's true answer about one video, spoiled in one way at a time.
+// Tests the comparison itself: it must find each of several mistakes that are put into the library's answer about a video.
 
 import { readFile, writeFile } from 'node:fs/promises'
 
@@ -29,17 +29,22 @@ const spoiled = {
   },
 }
 
-/** `ask(spoil)` answers { ours, peer } about a video, where `spoil(run)` changes the library's answer first. Throws where one is not found. */
+/**
+ * `ask(spoil)` resolves with { library, peer } for a sound video; `spoil(run)` has changed the library's answer by then.
+ * Throws when the comparison misses a change.
+ */
 export async function selfTest(ask) {
   const untouched = await ask(() => {})
-  const found = differences(untouched.ours, untouched.peer)
+  const found = differences(untouched.library, untouched.peer)
   if (found.length > 0) throw new Error(`self-test: a sound video differs: ${JSON.stringify(found)}`)
   for (const [what, spoil] of Object.entries(spoiled)) {
-    const { ours, peer } = await ask(spoil)
-    const kinds = [...new Set(differences(ours, peer).map((difference) => difference.what))]
+    const { library, peer } = await ask(spoil)
+    const kinds = [...new Set(differences(library, peer).map((difference) => difference.what))]
     if (`${kinds}` !== what)
-      throw new Error(`self-test: with other ${what} the comparison finds: ${kinds.join(', ') || 'nothing'}`)
+      throw new Error(
+        `self-test: with spoiled ${what} the comparison finds: ${kinds.join(', ') || 'nothing'}`,
+      )
   }
   const [crash] = differences({ ended: 'SIGABRT', said: '' }, untouched.peer)
-  if (crash?.what !== 'crash') throw new Error('self-test: a process that was ended is not found')
+  if (crash?.what !== 'crash') throw new Error('self-test: the comparison misses a crash')
 }

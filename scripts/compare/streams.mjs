@@ -1,5 +1,5 @@
-// The elementary streams that the comparison's own files are made of: one short clip, coded in every way that files in the
-// wild are. Each picture has its number as a barcode across its top.
+// The elementary streams from which the comparison's files are made: one short clip, coded in the ways that real files are.
+// Each picture shows its number as a barcode at the top.
 
 export const picture = { width: 144, height: 96, frames: 60, rate: 25, bars: 8 }
 
@@ -12,12 +12,12 @@ const x265 = (...options) => [
 const noSceneCut = ['-sc_threshold', '1000000000']
 const bits10 = ['-pix_fmt', 'yuv420p10le']
 const fullRange709 = ['-color_range', 'pc', '-colorspace', 'bt709']
-/** Chroma of odd sizes: its last sample covers one pixel. */
+/** An odd size: the last chroma sample covers one pixel. */
 const odd = ['-vf', 'crop=143:95:0:0:exact=1']
 
 /**
- * name → { codec: as the containers below name it, decoder: FFmpeg's name of it, args: of the ffmpeg command,
- * reorders: has B-frames, intra: of keyframes only }.
+ * name → { codec: its name in the containers below, decoder: FFmpeg's, args: of the ffmpeg command, reorders: has B-frames,
+ * intra: has keyframes only }.
  */
 export const streams = {
   'h264-p': h264('-bf', '0', '-g', gop, ...x264()),
@@ -119,8 +119,8 @@ const editing = ['prores', 'ffv1', 'raw']
 const except = (...codecs) => general.filter((codec) => !codecs.includes(codec))
 
 /**
- * name → { codecs that it takes, extension, muxer of the ffmpeg command, audio: codec of a sound beside, times: keeps any
- * times, reorders: may have B-frames, default true, bytes: one file after the other is a file }.
+ * name → { codecs that it takes, extension, muxer of the ffmpeg command, audio: codec of a sound track, times: stores any
+ * timestamps, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
  */
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
@@ -163,7 +163,7 @@ export const containers = {
     bytes: true,
   },
   flv: { codecs: ['h264'], extension: 'flv', muxer: 'flv', audio: 'aac', times: true },
-  // Its one time is the picture's for the muxer and the decoder's for the demuxer: a file with B-frames has no right times.
+  // It stores one time: a presentation time to the muxer, a decode time to the demuxer. B-frames have no right times then.
   asf: {
     codecs: ['mpeg4', 'mjpeg', 'wmv'],
     extension: 'asf',

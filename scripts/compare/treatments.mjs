@@ -1,11 +1,11 @@
-// What happens to a stream on its way into a container: cut, joined, fragmented, without an index, at other times, …
-// Nothing here is encoded again.
+// The treatments of a stream on its way into a container: cut, joined, fragmented, without an index, at other times, …
+// No treatment encodes again.
 
 import { addLayer, cutStart, hide, rotate, setEveryBlockKey } from './edits.mjs'
 
-/** Times that come ever more slowly, in order whatever the muxer's clock: t + t²/8, in ticks. */
+/** Growing intervals, monotonic for any time base: t + t²/8, in ticks. */
 const slower = (time) => `${time}+floor(${time}*${time}*TB/8)`
-/** Three seconds in which nothing is shown. */
+/** A gap of three seconds without a frame. */
 const gap = (time) => `${time}+if(gte(${time}*TB,1.2),3/TB,0)`
 const setTimes = (pts, dts) => ['-bsf:v', `setts=pts='${pts}':dts='${dts}'`]
 const isMp4 = ({ name }) => name === 'mp4' || name === 'mov'
@@ -14,11 +14,11 @@ const any = () => true
 
 /**
  * name → {
- *   takes(container, stream): whether it makes sense there,
- *   input, output: arguments of the ffmpeg command before and behind `-i stream`,
- *   pipe: written to a pipe, so that the muxer cannot go back and write an index,
- *   sound: with a sound track, joined: behind itself, edit(bytes): the finished file changed,
- *   whole: every picture is shown once and in order
+ *   takes(container, stream): whether the treatment applies,
+ *   input, output: arguments of the ffmpeg command before and after `-i stream`,
+ *   pipe: the file is written to a pipe, so that the muxer cannot go back and write an index,
+ *   sound: adds a sound track, joined: the stream follows itself, edit(bytes): edits the finished file,
+ *   whole: every picture must be shown once and in order
  * }
  */
 export const treatments = {

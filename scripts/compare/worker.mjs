@@ -1,4 +1,4 @@
-// A child process that answers JSON lines with JSON lines, one at a time, and is started again when one ends it.
+// A child process that answers JSON lines with JSON lines, one at a time. It is started again after a crash.
 
 import { spawn } from 'node:child_process'
 import process from 'node:process'
@@ -15,7 +15,7 @@ export class Worker {
   /** The first line of a child that `greets`. */
   greeting
 
-  /** `seconds`: how long one answer may take. */
+  /** `seconds` is the time limit of one answer. */
   constructor(command, args, { seconds, greets = false }) {
     this.#command = command
     this.#args = args
@@ -23,7 +23,7 @@ export class Worker {
     this.#greets = greets
   }
 
-  /** What the child answers, or { ended: 'SIGABRT' | 'no answer in 60 s' | …, said } when it ends over the question. */
+  /** @returns the child's answer, or { ended: 'SIGABRT' | 'no answer in 60 s' | …, said } when the question ended it */
   async ask(question) {
     if (!this.#child) await this.#start()
     this.#child.stdin.write(`${JSON.stringify(question)}\n`)
@@ -31,7 +31,7 @@ export class Worker {
   }
 
   async #start() {
-    // In the order of their coming, so that a child's last words are those about the question that ended it.
+    // The end of stderr is kept, because it is about the question that ended the child.
     this.#child = spawn(this.#command, this.#args, { stdio: ['pipe', 'pipe', 'pipe'] })
     this.#child.on('error', () => {})
     this.#child.stdin.on('error', () => {})
@@ -72,7 +72,7 @@ export class Worker {
   }
 }
 
-/** Runs `work` on every item, `width` at a time; each lane has its index. */
+/** Runs `work` on every item, `width` at a time; it receives the item, the index of its lane, and the item's index. */
 export async function inLanes(items, width, work) {
   let next = 0
   await Promise.all(

@@ -1,10 +1,10 @@
-"""Holds native/cuda/abi.h, the types that it takes from nv-codec-headers, and the error numbers of native/cuda/driver.cc
-against NVIDIA's own cuda.h, of two major versions, with the C++ compiler.
+"""Compares native/cuda/abi.h, the types that it takes from nv-codec-headers, and the error numbers of native/cuda/driver.cc
+with NVIDIA's cuda.h of two major versions, by means of the C++ compiler.
 
     python3 scripts/cuda/check_abi.py
 
-Fails on any difference, and when it does not notice differences that it makes itself. The headers are NVIDIA's wheels on
-PyPI; where they cannot be had, it says so and ends with 0.
+Fails on any difference, and when it misses a difference that it makes itself. The headers come from NVIDIA's wheels on
+PyPI; where they cannot be installed, it prints the reason and exits with 0.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def prototypes(abi: str) -> list[tuple[str, str]]:
 
 
 def enumerators(dynlink: str) -> list[str]:
-    """Those of nv-codec-headers that native/ uses."""
+    """The types of nv-codec-headers that native/ uses."""
     defined = set(re.findall(r"^\s+(CU(?:DA)?_\w+)\s*=", dynlink, flags=re.MULTILINE))
     used: set[str] = set()
     for file in [*NATIVE.rglob("*.cc"), *NATIVE.rglob("*.h")]:
@@ -78,12 +78,13 @@ def enumerators(dynlink: str) -> list[str]:
 
 def errors(driver: str) -> list[tuple[str, str]]:
     return re.findall(r"case (\d+):\s*// (\w+)", driver) + [
-        (number, "OUT_OF_MEMORY") for number in re.findall(r"kOutOfMemoryError = static_cast<CUresult>\((\d+)\)", driver)
+        (number, "OUT_OF_MEMORY")
+        for number in re.findall(r"kOutOfMemoryError = static_cast<CUresult>\((\d+)\)", driver)
     ]
 
 
 class Sources:
-    """What is checked, as text, so that a copy with a mistake can be checked too."""
+    """The declarations to check, as text, so that a copy with a mistake can be checked too."""
 
     def __init__(self, dynlink: Path) -> None:
         self.abi = (NATIVE / "cuda" / "abi.h").read_text()
@@ -102,14 +103,16 @@ class Sources:
         ]
         lines.append(NAMESPACE)
         for structure in STRUCTURES:
-            body = re.search(rf"typedef struct {structure}_st {{(.*?)}} {structure};", self.dynlink, flags=re.DOTALL)
+            body = re.search(
+                rf"typedef struct {structure}_st {{(.*?)}} {structure};", self.dynlink, flags=re.DOTALL
+            )
             lines.append(f"SIZE({structure});")
             lines += [f"MEMBER({structure}, {member});" for member in re.findall(r"(\w+);", body[1])]
         lines += [f"ENUMERATOR({name});" for name in enumerators(self.dynlink)]
         return "\n".join(lines) + "\n"
 
     def compile(self, header: Path) -> list[str]:
-        """The assertions that fail. Ends with the compiler's words when it fails otherwise."""
+        """The assertions that fail. Exits with the compiler's output when it fails for another reason."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for path, text in (("cuda/abi.h", self.abi), ("ffnvcodec/dynlink_cuda.h", self.dynlink)):
@@ -118,7 +121,17 @@ class Sources:
             (folder / "unit.cc").write_text(self.unit(header.read_text()))
             compiler = os.environ.get("CXX", "c++")
             result = subprocess.run(
-                [compiler, "-std=c++20", "-fsyntax-only", "-fmax-errors=0", "-I", folder, "-isystem", header.parent, folder / "unit.cc"],
+                [
+                    compiler,
+                    "-std=c++20",
+                    "-fsyntax-only",
+                    "-fmax-errors=0",
+                    "-I",
+                    folder,
+                    "-isystem",
+                    header.parent,
+                    folder / "unit.cc",
+                ],
                 capture_output=True,
                 text=True,
             )
@@ -129,10 +142,12 @@ class Sources:
 
 
 def assert_notices_mistakes(header: Path, dynlink: Path) -> int:
-    """Every prototype with a parameter too many, a member of another size, an error's number that is another's."""
+    """Copies with one mistake each: an extra parameter, a member of another size, two errors with exchanged numbers."""
     sources = Sources(dynlink)
     sources.abi = re.sub(r"\)\)(?= *(?:\\|$))", ", int))", sources.abi, flags=re.MULTILINE)
-    sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace("MAJOR = 75", "MAJOR = 74")
+    sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace(
+        "MAJOR = 75", "MAJOR = 74"
+    )
     sources.driver = sources.driver.replace("case 700:", "case 708:")
     failed = set(sources.compile(header))
     expected = {f"prototype {symbol}" for _, symbol in prototypes(sources.abi)}
@@ -154,9 +169,13 @@ def main() -> None:
     for package in HEADERS:
         header = toolkit.file_of(package, r"cuda\.h")
         if failed := sources.compile(header):
-            raise SystemExit(f"{package} {toolkit.version_of(package)}: {len(failed)} differences: {', '.join(failed)}")
+            raise SystemExit(
+                f"{package} {toolkit.version_of(package)}: {len(failed)} differences: {', '.join(failed)}"
+            )
         version = re.search(r"#define CUDA_VERSION (\d+)", header.read_text())[1]
-        unknown = [name for _, name in errors(sources.driver) if f"CUDA_ERROR_{name} " not in header.read_text()]
+        unknown = [
+            name for _, name in errors(sources.driver) if f"CUDA_ERROR_{name} " not in header.read_text()
+        ]
         if unknown and package == HEADERS[-1]:
             raise SystemExit(f"errors that cuda.h does not have: {', '.join(unknown)}")
         print(

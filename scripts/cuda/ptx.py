@@ -1,9 +1,10 @@
 """Compiles native/cuda/preprocess.cu to native/cuda/preprocess.ptx.
 
     python3 scripts/cuda/ptx.py             writes it
-    python3 scripts/cuda/ptx.py --check     compares, and assembles it for every architecture that we promise
+    python3 scripts/cuda/ptx.py --check     compares, and assembles it for every supported architecture
 
-Compiler and assembler are NVIDIA's wheels on PyPI; where they cannot be had, --check says so and ends with 0.
+Compiler and assembler come from NVIDIA's wheels on PyPI; where they cannot be installed, --check prints the reason and
+exits with 0.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ import ctypes
 import hashlib
 import re
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 import toolkit
 
@@ -31,7 +30,7 @@ ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
 def source_hash() -> str:
-    """Of what the PTX depends on. test/unit/ptx.test.ts computes it too."""
+    """The hash of the sources of the PTX. test/unit/ptx.test.ts computes it too."""
     return hashlib.sha256(HEADER.read_bytes() + SOURCE.read_bytes()).hexdigest()
 
 
@@ -55,9 +54,19 @@ class Nvrtc:
         program = ctypes.c_void_p()
         headers = (ctypes.c_char_p * 1)(HEADER.read_bytes())
         names = (ctypes.c_char_p * 1)(str(HEADER.relative_to(NATIVE)).encode())
-        self.call("nvrtcCreateProgram", ctypes.byref(program), SOURCE.read_bytes(), SOURCE.name.encode(), 1, headers, names)
+        self.call(
+            "nvrtcCreateProgram",
+            ctypes.byref(program),
+            SOURCE.read_bytes(),
+            SOURCE.name.encode(),
+            1,
+            headers,
+            names,
+        )
         options = [f"--gpu-architecture=compute_{TARGET}".encode(), b"--std=c++17"]
-        code = self.library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+        code = self.library.nvrtcCompileProgram(
+            program, len(options), (ctypes.c_char_p * len(options))(*options)
+        )
         log = self.text(program, "ProgramLog").strip()
         if code != 0 or log:
             raise SystemExit(f"{SOURCE.name} does not compile without a word:\n{log}")
@@ -65,7 +74,7 @@ class Nvrtc:
 
 
 def build() -> str:
-    """The file's text. It is written for an older PTX than the compiler's, so that older drivers take it."""
+    """The text of the file, with an older PTX version than the compiler's, so that older drivers accept it."""
     ptx = Nvrtc().compile()
     body = ptx[ptx.index(".version") :]
     body, count = re.subn(r"^\.version .*$", f".version {PTX_VERSION}", body, count=1, flags=re.MULTILINE)
@@ -83,8 +92,17 @@ def assemble(architecture: int) -> list[str]:
     """Registers and spills of each kernel, as the assembler reports them. Any warning is an error."""
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [str(toolkit.file_of("nvidia-cuda-nvcc-cu12", "ptxas")), f"--gpu-name=sm_{architecture}", "--verbose"]
-            + ["--warn-on-spills", "--warn-on-local-memory-usage", "--warn-on-double-precision-use", "--warning-as-error"]
+            [
+                str(toolkit.file_of("nvidia-cuda-nvcc-cu12", "ptxas")),
+                f"--gpu-name=sm_{architecture}",
+                "--verbose",
+            ]
+            + [
+                "--warn-on-spills",
+                "--warn-on-local-memory-usage",
+                "--warn-on-double-precision-use",
+                "--warning-as-error",
+            ]
             + [str(PTX), f"--output-file={folder}/cubin"],
             capture_output=True,
             text=True,
@@ -103,7 +121,9 @@ def assemble(architecture: int) -> list[str]:
 
 def check() -> None:
     if build() != PTX.read_text():
-        raise SystemExit(f"{PTX.relative_to(toolkit.ROOT)} is not what its source gives; run: python3 scripts/cuda/ptx.py")
+        raise SystemExit(
+            f"{PTX.relative_to(toolkit.ROOT)} is not what its source gives; run: python3 scripts/cuda/ptx.py"
+        )
     print(f"{PTX.name} is what {SOURCE.name} gives (NVRTC {toolkit.version_of('nvidia-cuda-nvrtc-cu12')})")
     for architecture in ARCHITECTURES:
         print(f"sm_{architecture}: no spills, no warnings; {', '.join(assemble(architecture))}")
@@ -111,7 +131,9 @@ def check() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     if not toolkit.enter(optional=arguments.check):

@@ -1,4 +1,4 @@
-"""NVIDIA's tools from their wheels on PyPI, in a virtual environment of their own."""
+"""Provides NVIDIA's tools from their wheels on PyPI, in their own virtual environment."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ import environment  # noqa: E402
 
 
 def enter(optional: bool) -> bool:
-    """Goes on in the interpreter that has the wheels. Where they cannot be had: false if that is `optional`."""
+    """Restarts the script in the interpreter that has the wheels. Returns false where `optional` wheels cannot be installed."""
     if os.environ.get(ENTERED):
         return True
     try:
-        python = environment.python_for(HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)")
+        python = environment.python_for(
+            HERE / "requirements.txt", "NVIDIA's compiler, assembler and headers (100 MB, from PyPI)"
+        )
     except SystemExit as error:
         if not optional:
             raise

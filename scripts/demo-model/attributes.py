@@ -20,13 +20,34 @@ COLOURS = {
 }
 
 # The first eight become another motion when the frames run backwards.
-MOTIONS = ("left", "right", "up", "down", "growing", "shrinking", "clockwise", "anticlockwise",
-           "spinning", "swinging", "still")
+MOTIONS = (
+    "left",
+    "right",
+    "up",
+    "down",
+    "growing",
+    "shrinking",
+    "clockwise",
+    "anticlockwise",
+    "spinning",
+    "swinging",
+    "still",
+)
 
 # What each motion is most easily taken for: the same one backwards, or another that stays where it is.
-OPPOSITES = {"left": "right", "right": "left", "up": "down", "down": "up", "growing": "shrinking", "shrinking": "growing",
-             "clockwise": "anticlockwise", "anticlockwise": "clockwise", "spinning": "still", "swinging": "still",
-             "still": "swinging"}
+OPPOSITES = {
+    "left": "right",
+    "right": "left",
+    "up": "down",
+    "down": "up",
+    "growing": "shrinking",
+    "shrinking": "growing",
+    "clockwise": "anticlockwise",
+    "anticlockwise": "clockwise",
+    "spinning": "still",
+    "swinging": "still",
+    "still": "swinging",
+}
 
 BACKGROUNDS = {
     "black": (18, 18, 20),
@@ -43,7 +64,7 @@ DIRECTIONAL_MOTIONS = MOTIONS[:8]
 
 
 def is_drawable(shape: str, colour: str, motion: str, background: str) -> bool:
-    """False for what an eye could not see: a turning disc, white on white."""
+    """False for what cannot be seen: a spinning disc, white on white."""
     if motion == "spinning" and shape in ("circle", "ring"):
         return False
     return not (colour == "white" and background == "white")

@@ -1,4 +1,4 @@
-"""Training data, drawn as it is needed: clips with everything the renderer knows about them, and captions with codes."""
+"""Training data, drawn on demand: clips with everything that the renderer knows about them, and captions with codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from codes import table_row
 from render import draw_objects
 from towers import FRAMES, GRID, SMALL
 
-TURN_SYMMETRY = {"circle": 0, "ring": 0, "square": 4, "cross": 4, "triangle": 3, "star": 5, "heart": 1, "crescent": 1}
+TURN_SYMMETRY = {
+    "circle": 0,
+    "ring": 0,
+    "square": 4,
+    "cross": 4,
+    "triangle": 3,
+    "star": 5,
+    "heart": 1,
+    "crescent": 1,
+}
 OBJECTS = 2
 LITTLE_WORDS = ("a", "an", "the", "one", "of", "that", "which", "is", "shape", "thing")
 
@@ -71,7 +80,9 @@ def clip_batch(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
         scene = scenes.random_scene(rng, objects, background)
         backdrop = scene.backdrop(SMALL, SMALL)
         softness = rng.uniform(0.7, 1.8)
-        last = int(rng.integers(14, 90))  # the eight frames are rounded down to frame numbers: not quite even in time
+        last = int(
+            rng.integers(14, 90)
+        )  # the eight frames are rounded down to frame numbers: not quite even in time
         moments = [i * last // (FRAMES - 1) / last for i in range(FRAMES)]
         pictures = np.empty((FRAMES, SMALL, SMALL, 3), np.float32)
         for t, u in enumerate(moments):
@@ -83,8 +94,11 @@ def clip_batch(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
                 x, y, size, turn = item.at(u, min(scene.width, scene.height))
                 batch["position"][n, t, k] = 2 * x / scene.width - 1, 2 * y / scene.height - 1
                 symmetry = TURN_SYMMETRY[item.shape]
-                batch["size_and_turn"][n, t, k] = (np.log(size / np.sqrt(scene.width * scene.height)) + 1.8,
-                                                   np.cos(symmetry * turn), np.sin(symmetry * turn))
+                batch["size_and_turn"][n, t, k] = (
+                    np.log(size / np.sqrt(scene.width * scene.height)) + 1.8,
+                    np.cos(symmetry * turn),
+                    np.sin(symmetry * turn),
+                )
         batch["pictures"][n] = _as_filmed(rng, pictures, scene.noise)
         batch["background"][n] = BACKGROUND_NAMES.index(background)
         for k, (shape, colour, motion) in enumerate(objects):
@@ -97,7 +111,8 @@ def clip_batch(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
-    """A text, and the objects and the background it names. Four in five say everything; the others, what people also type."""
+    """A text with the objects and the background that it names. Four in five texts say everything; the others are shorter, as
+    typed queries are."""
     objects, background = draw_trained(rng, 2 if rng.random() < 0.45 else 1)
     named = background if rng.random() < 0.5 else None
     kind = rng.random()
@@ -110,7 +125,9 @@ def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
             objects = objects[:1]
     text = captions.sentence(rng, objects, named)
 
-    if kind < 0.05 and len(objects) == 1 and named is None and said.any():  # the bare words, as in a search box
+    if (
+        kind < 0.05 and len(objects) == 1 and named is None and said.any()
+    ):  # the bare words, as in a search box
         text = " ".join(word for word in text.split() if word not in LITTLE_WORDS)
     if kind > 0.95:  # the background only, or, below, something else
         objects = []
@@ -125,7 +142,9 @@ def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
             words, objects, named = shuffled, [], None
     elif rng.random() < 0.1:  # one unknown word changes nothing
         words.insert(int(rng.integers(len(words) + 1)), captions.stranger(rng))
-    elif len(objects) == 1 and len(words) > 3 and rng.random() < 0.06:  # nor does one slip of the order, with one object
+    elif (
+        len(objects) == 1 and len(words) > 3 and rng.random() < 0.06
+    ):  # nor does one slip of the order, with one object
         slip = int(rng.integers(len(words) - 1))
         words[slip], words[slip + 1] = words[slip + 1], words[slip]
     return " ".join(words) + ("." if rng.random() < 0.2 else ""), objects, named
@@ -134,4 +153,6 @@ def _caption(rng: np.random.Generator) -> tuple[str, list[tuple], str | None]:
 def caption_batch(rng: np.random.Generator, count: int) -> tuple[list[str], np.ndarray]:
     """Captions and the table rows of their codes."""
     drawn = [_caption(rng) for _ in range(count)]
-    return [text for text, _, _ in drawn], np.stack([table_row(objects, named) for _, objects, named in drawn])
+    return [text for text, _, _ in drawn], np.stack(
+        [table_row(objects, named) for _, objects, named in drawn]
+    )

@@ -16,50 +16,115 @@ SHAPE_WORDS = {
 }
 
 COLOUR_WORDS = {
-    "red": ("red",), "orange": ("orange",), "yellow": ("yellow",), "green": ("green",),
-    "cyan": ("cyan", "cyan", "turquoise"), "blue": ("blue",), "purple": ("purple", "purple", "violet"),
-    "pink": ("pink",), "white": ("white",),
+    "red": ("red",),
+    "orange": ("orange",),
+    "yellow": ("yellow",),
+    "green": ("green",),
+    "cyan": ("cyan", "cyan", "turquoise"),
+    "blue": ("blue",),
+    "purple": ("purple", "purple", "violet"),
+    "pink": ("pink",),
+    "white": ("white",),
 }
 
 # Each entry is (what follows "a red circle", what follows "a red circle that" or "the red circle").
 MOTION_PHRASES = {
-    "left": (("moving left", "moves left"), ("moving to the left", "moves to the left"), ("going left", "goes left"),
-             ("sliding to the left", "slides to the left"), ("moving from right to left", "moves from right to left"),
-             ("travelling leftwards", "travels leftwards")),
-    "right": (("moving right", "moves right"), ("moving to the right", "moves to the right"), ("going right", "goes right"),
-              ("sliding to the right", "slides to the right"), ("moving from left to right", "moves from left to right"),
-              ("travelling rightwards", "travels rightwards")),
-    "up": (("moving up", "moves up"), ("rising", "rises"), ("going up", "goes up"), ("moving upwards", "moves upwards"),
-           ("moving from bottom to top", "moves from bottom to top"), ("climbing", "climbs")),
-    "down": (("moving down", "moves down"), ("falling", "falls"), ("going down", "goes down"),
-             ("moving downwards", "moves downwards"), ("moving from top to bottom", "moves from top to bottom"),
-             ("sinking", "sinks")),
-    "growing": (("growing", "grows"), ("getting bigger", "gets bigger"), ("becoming larger", "becomes larger"),
-                ("growing from small to big", "grows from small to big"), ("expanding", "expands")),
-    "shrinking": (("shrinking", "shrinks"), ("getting smaller", "gets smaller"), ("becoming smaller", "becomes smaller"),
-                  ("shrinking from big to small", "shrinks from big to small"), ("contracting", "contracts")),
-    "clockwise": (("circling clockwise", "circles clockwise"), ("moving in a clockwise circle", "moves in a clockwise circle"),
-                  ("going round clockwise", "goes round clockwise"), ("orbiting clockwise", "orbits clockwise")),
-    "anticlockwise": (("circling anticlockwise", "circles anticlockwise"),
-                      ("circling counterclockwise", "circles counterclockwise"),
-                      ("moving in a counterclockwise circle", "moves in a counterclockwise circle"),
-                      ("going round anticlockwise", "goes round anticlockwise"),
-                      ("orbiting counterclockwise", "orbits counterclockwise")),
-    "spinning": (("spinning", "spins"), ("rotating", "rotates"), ("turning around itself", "turns around itself"),
-                 ("spinning in place", "spins in place")),
-    "swinging": (("swinging from side to side", "swings from side to side"),
-                 ("moving back and forth", "moves back and forth"), ("swaying", "sways"),
-                 ("shaking from side to side", "shakes from side to side")),
-    "still": (("standing still", "stands still"), ("not moving", "does not move"), ("staying still", "stays still"),
-              ("resting", "rests"), ("staying in place", "stays in place")),
+    "left": (
+        ("moving left", "moves left"),
+        ("moving to the left", "moves to the left"),
+        ("going left", "goes left"),
+        ("sliding to the left", "slides to the left"),
+        ("moving from right to left", "moves from right to left"),
+        ("travelling leftwards", "travels leftwards"),
+    ),
+    "right": (
+        ("moving right", "moves right"),
+        ("moving to the right", "moves to the right"),
+        ("going right", "goes right"),
+        ("sliding to the right", "slides to the right"),
+        ("moving from left to right", "moves from left to right"),
+        ("travelling rightwards", "travels rightwards"),
+    ),
+    "up": (
+        ("moving up", "moves up"),
+        ("rising", "rises"),
+        ("going up", "goes up"),
+        ("moving upwards", "moves upwards"),
+        ("moving from bottom to top", "moves from bottom to top"),
+        ("climbing", "climbs"),
+    ),
+    "down": (
+        ("moving down", "moves down"),
+        ("falling", "falls"),
+        ("going down", "goes down"),
+        ("moving downwards", "moves downwards"),
+        ("moving from top to bottom", "moves from top to bottom"),
+        ("sinking", "sinks"),
+    ),
+    "growing": (
+        ("growing", "grows"),
+        ("getting bigger", "gets bigger"),
+        ("becoming larger", "becomes larger"),
+        ("growing from small to big", "grows from small to big"),
+        ("expanding", "expands"),
+    ),
+    "shrinking": (
+        ("shrinking", "shrinks"),
+        ("getting smaller", "gets smaller"),
+        ("becoming smaller", "becomes smaller"),
+        ("shrinking from big to small", "shrinks from big to small"),
+        ("contracting", "contracts"),
+    ),
+    "clockwise": (
+        ("circling clockwise", "circles clockwise"),
+        ("moving in a clockwise circle", "moves in a clockwise circle"),
+        ("going round clockwise", "goes round clockwise"),
+        ("orbiting clockwise", "orbits clockwise"),
+    ),
+    "anticlockwise": (
+        ("circling anticlockwise", "circles anticlockwise"),
+        ("circling counterclockwise", "circles counterclockwise"),
+        ("moving in a counterclockwise circle", "moves in a counterclockwise circle"),
+        ("going round anticlockwise", "goes round anticlockwise"),
+        ("orbiting counterclockwise", "orbits counterclockwise"),
+    ),
+    "spinning": (
+        ("spinning", "spins"),
+        ("rotating", "rotates"),
+        ("turning around itself", "turns around itself"),
+        ("spinning in place", "spins in place"),
+    ),
+    "swinging": (
+        ("swinging from side to side", "swings from side to side"),
+        ("moving back and forth", "moves back and forth"),
+        ("swaying", "sways"),
+        ("shaking from side to side", "shakes from side to side"),
+    ),
+    "still": (
+        ("standing still", "stands still"),
+        ("not moving", "does not move"),
+        ("staying still", "stays still"),
+        ("resting", "rests"),
+        ("staying in place", "stays in place"),
+    ),
 }
 
 BACKGROUND_WORDS = {
-    "black": ("black",), "grey": ("grey", "gray"), "white": ("white",),
-    "dark red": ("dark red",), "dark green": ("dark green",), "dark blue": ("dark blue",),
+    "black": ("black",),
+    "grey": ("grey", "gray"),
+    "white": ("white",),
+    "dark red": ("dark red",),
+    "dark green": ("dark green",),
+    "dark blue": ("dark blue",),
 }
-BACKGROUND_SUFFIXES = ("on a {} background", "over a {} background", "in front of a {} background", "against a {} background",
-                       "with a {} background", "on {}")
+BACKGROUND_SUFFIXES = (
+    "on a {} background",
+    "over a {} background",
+    "in front of a {} background",
+    "against a {} background",
+    "with a {} background",
+    "on {}",
+)
 OPENINGS = ("", "", "", "", "a video of ", "a clip of ", "a video showing ", "there is ", "this clip shows ")
 JOINTS = (" and ", " and ", " while ", ", ", " next to ", " together with ")
 
@@ -73,7 +138,7 @@ def article(words: str) -> str:
 
 
 def thing(rng, shape: str | None, colour: str | None, participle: str = "") -> str:
-    """"a red circle"; without a shape "a red shape"; without a colour "a circle"; "a spinning red circle"."""
+    """ "a red circle"; without a shape "a red shape"; without a colour "a circle"; "a spinning red circle"."""
     words = [participle] if participle else []
     if colour:
         words.append(pick(rng, COLOUR_WORDS[colour]))
@@ -116,8 +181,10 @@ def stranger(rng: np.random.Generator) -> str:
     if rng.random() < 0.3:
         return pick(rng, ("the", "a", "in", "of", "with", "and", "is", "on"))
     consonants, vowels = "bcdfghjklmnprstvwz", "aeiou"
-    return "".join(pick(rng, consonants) + pick(rng, vowels) + (pick(rng, consonants) if rng.random() < 0.4 else "")
-                   for _ in range(rng.integers(1, 4)))
+    return "".join(
+        pick(rng, consonants) + pick(rng, vowels) + (pick(rng, consonants) if rng.random() < 0.4 else "")
+        for _ in range(rng.integers(1, 4))
+    )
 
 
 def is_salad(words: list[str], shuffled: list[str]) -> bool:
@@ -133,4 +200,11 @@ def vocabulary() -> list[str]:
         phrases += [words for options in table.values() for words in options]
     phrases += [words for options in MOTION_PHRASES.values() for pair in options for words in pair]
     phrases += [*BACKGROUND_SUFFIXES, *OPENINGS, *JOINTS]
-    return sorted({word for phrase in phrases for word in phrase.replace(",", " ").replace(".", " ").split() if word != "{}"})
+    return sorted(
+        {
+            word
+            for phrase in phrases
+            for word in phrase.replace(",", " ").replace(".", " ").split()
+            if word != "{}"
+        }
+    )

@@ -17,8 +17,15 @@ C, S, M, B = len(COLOUR_NAMES), len(SHAPES), len(MOTIONS), len(BACKGROUND_NAMES)
 
 # Weight and length of each block of directions, in the order of a table row. "other" is for text about anything else:
 # no clip ever points there.
-BLOCKS = {"colour": (0.6, C), "shape": (0.6, S), "motion": (0.6, M), "colour_shape": (1.0, C * S),
-          "colour_motion": (1.0, C * M), "background": (0.7, B), "other": (1.0, 1)}
+BLOCKS = {
+    "colour": (0.6, C),
+    "shape": (0.6, S),
+    "motion": (0.6, M),
+    "colour_shape": (1.0, C * S),
+    "colour_motion": (1.0, C * M),
+    "background": (0.7, B),
+    "other": (1.0, 1),
+}
 OFFSETS = dict(zip(BLOCKS, np.cumsum([0] + [length for _, length in BLOCKS.values()]).tolist()))
 ROW = sum(length for _, length in BLOCKS.values())
 assert ROW <= DIMENSION

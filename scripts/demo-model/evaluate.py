@@ -29,12 +29,27 @@ FRAMES, RESOLUTION = 8, 224
 
 def eight_frames(path: Path, width: int, height: int) -> np.ndarray:
     """uint8 [8, 3, 224, 224]: frames floor(i(N-1)/7), squashed by Pillow's antialiased bilinear filter."""
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-fps_mode", "passthrough",
-               "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        str(path),
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "pipe:1",
+    ]
     raw = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     frames = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
     chosen = [frames[i * (len(frames) - 1) // (FRAMES - 1)] for i in range(FRAMES)]
-    small = [Image.fromarray(frame).resize((RESOLUTION, RESOLUTION), Image.Resampling.BILINEAR) for frame in chosen]
+    small = [
+        Image.fromarray(frame).resize((RESOLUTION, RESOLUTION), Image.Resampling.BILINEAR) for frame in chosen
+    ]
     return np.stack([np.asarray(frame) for frame in small]).transpose(0, 3, 1, 2)
 
 
@@ -44,18 +59,23 @@ class Model:
         options.intra_op_num_threads = threads
         self.video_session, self.text_session = (
             onnxruntime.InferenceSession(str(bundle / name), options, providers=["CPUExecutionProvider"])
-            for name in ("video.onnx", "text.onnx"))
+            for name in ("video.onnx", "text.onnx")
+        )
         self.tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
 
     def video(self, clips: np.ndarray) -> np.ndarray:
-        parts = [self.video_session.run(None, {"videos": np.ascontiguousarray(clips[i:i + 16])})[0]
-                 for i in range(0, len(clips), 16)]
+        parts = [
+            self.video_session.run(None, {"videos": np.ascontiguousarray(clips[i : i + 16])})[0]
+            for i in range(0, len(clips), 16)
+        ]
         return np.concatenate(parts)
 
     def text(self, texts: list[str]) -> np.ndarray:
-        """One at a time: slower than a padded batch, and free of padding."""
+        """Embeds texts one at a time, which is slower than a padded batch but needs no padding."""
         ids = [np.array([self.tokenizer.encode(text).ids], np.int64) for text in texts]
-        return np.concatenate([self.text_session.run(None, {"input_ids": i, "attention_mask": np.ones_like(i)})[0] for i in ids])
+        return np.concatenate(
+            [self.text_session.run(None, {"input_ids": i, "attention_mask": np.ones_like(i)})[0] for i in ids]
+        )
 
 
 def recall(text: np.ndarray, video: np.ndarray, among: np.ndarray | None = None) -> str:
@@ -67,8 +87,24 @@ def recall(text: np.ndarray, video: np.ndarray, among: np.ndarray | None = None)
 
 
 def render(out: Path, seed: int, count: int, share: float, container: str) -> list[dict]:
-    subprocess.run([sys.executable, HERE / "render.py", "--seed", str(seed), "--count", str(count), "--two-object-share", str(share),
-                    "--format", container, "--out", out], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            sys.executable,
+            HERE / "render.py",
+            "--seed",
+            str(seed),
+            "--count",
+            str(count),
+            "--two-object-share",
+            str(share),
+            "--format",
+            container,
+            "--out",
+            out,
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return [json.loads(line) for line in (out / "captions.jsonl").read_text().splitlines()]
 
 
@@ -81,8 +117,10 @@ def binding(model: Model, lines: list[dict], video: np.ndarray, part: str) -> st
             continue
         exchanged = [dict(obj) for obj in objects]
         exchanged[0][part], exchanged[1][part] = objects[1][part], objects[0][part]
-        own, other = (captions.sentence(np.random.default_rng(index), [tuple(obj.values()) for obj in version], None)
-                      for version in (objects, exchanged))
+        own, other = (
+            captions.sentence(np.random.default_rng(index), [tuple(obj.values()) for obj in version], None)
+            for version in (objects, exchanged)
+        )
         scores = model.text([own, other]) @ video[index]
         right, total = right + int(scores[0] > scores[1]), total + 1
     return f"{right}/{total}"
@@ -96,7 +134,9 @@ def evaluate_set(model: Model, work: Path, seed: int, count: int, share: float, 
     rng = np.random.default_rng(seed)
     two = np.array([len(line["attributes"]["objects"]) == 2 for line in lines])
     held_out = np.array([line["heldOut"] for line in lines])
-    directional = np.array([all(obj["motion"] in DIRECTIONAL_MOTIONS for obj in line["attributes"]["objects"]) for line in lines])
+    directional = np.array(
+        [all(obj["motion"] in DIRECTIONAL_MOTIONS for obj in line["attributes"]["objects"]) for line in lines]
+    )
 
     title = "one object" if share == 0 else f"{share:.0%} with two objects"
     print(f"\n| {container}, {title}, {count} clips | R@1 |\n|---|---|")
@@ -106,14 +146,20 @@ def evaluate_set(model: Model, work: Path, seed: int, count: int, share: float, 
     if two.any():
         print(f"| captions with two objects | {recall(text, video, two)} |")
         for part in ("shape", "motion"):
-            print(f"| two objects: own caption above the one with their {part}s exchanged | {binding(model, lines, video, part)} |")
+            print(
+                f"| two objects: own caption above the one with their {part}s exchanged | {binding(model, lines, video, part)} |"
+            )
     print(f"| red and blue swapped | {recall(text, model.video(clips[:, :, ::-1]))} |")
     print(f"| frames reversed | {recall(text, model.video(clips[:, ::-1]))} |")
-    print(f"| frames reversed, captions of directed motion | {recall(text, model.video(clips[:, ::-1]), directional)} |")
+    print(
+        f"| frames reversed, captions of directed motion | {recall(text, model.video(clips[:, ::-1]), directional)} |"
+    )
     shuffled = model.text([" ".join(rng.permutation(caption.split())) for caption in texts])
     print(f"| words of each caption shuffled | {recall(shuffled, video)} |")
     cosines = [float((version * video).sum(1).mean()) for version in (text, shuffled)]
-    print(f"| mean cosine of caption and clip, words in order / shuffled | {cosines[0]:.2f} / {cosines[1]:.2f} |")
+    print(
+        f"| mean cosine of caption and clip, words in order / shuffled | {cosines[0]:.2f} / {cosines[1]:.2f} |"
+    )
     if two.any():
         print(f"| words shuffled, captions with two objects | {recall(shuffled, video, two)} |")
 

@@ -33,7 +33,9 @@ def draw_objects(rng: np.random.Generator, count: int) -> tuple[list[tuple[str, 
     while True:
         background = captions.pick(rng, BACKGROUND_NAMES)
         colours = rng.permutation(len(COLOUR_NAMES))[:count]
-        objects = [(captions.pick(rng, SHAPES), COLOUR_NAMES[c], captions.pick(rng, MOTIONS)) for c in colours]
+        objects = [
+            (captions.pick(rng, SHAPES), COLOUR_NAMES[c], captions.pick(rng, MOTIONS)) for c in colours
+        ]
         if all(is_drawable(*obj, background) for obj in objects):
             return objects, background
 
@@ -59,14 +61,18 @@ def plan(seed: int, count: int, two_object_share: float) -> list[dict]:
     pairs = round(count * two_object_share)
     chosen: list[tuple[list, str]] = []
     in_pairs, singles = set(), set()
-    for attempt in range(1000 * count):
+    for _ in range(1000 * count):
         if len(chosen) == count:
             break
         room = (pairs if len(chosen) < pairs else count) - len(chosen)
         objects, background = draw_objects(rng, 2 if len(chosen) < pairs else 1)
         both = [objects, twin(objects)]
         shown = [obj for version in both for obj in version]
-        if len(set(shown)) < len(shown) or not in_pairs.isdisjoint(shown) or not all(is_drawable(*obj, background) for obj in shown):
+        if (
+            len(set(shown)) < len(shown)
+            or not in_pairs.isdisjoint(shown)
+            or not all(is_drawable(*obj, background) for obj in shown)
+        ):
             continue
         if len(objects) == 2:
             in_pairs.update(shown)
@@ -76,22 +82,26 @@ def plan(seed: int, count: int, two_object_share: float) -> list[dict]:
             singles.update((obj, background) for obj in shown[:room])
         chosen += [(version, background) for version in both[:room]]
     if len(chosen) < count:
-        raise SystemExit(f"there are not enough combinations for {count} distinct clips with this share of two objects")
+        raise SystemExit(
+            f"there are not enough combinations for {count} distinct clips with this share of two objects"
+        )
 
     clips = []
     for index in rng.permutation(count):
         objects, background = chosen[index]
         shared = sum(obj == objects[0] for obj, _ in singles) > 1
         named = background if shared or rng.random() < 0.5 else None
-        clips.append({
-            "caption": captions.sentence(rng, objects, named),
-            "attributes": {
-                "objects": [dict(zip(("shape", "colour", "motion"), obj)) for obj in objects],
-                "background": background,
-                "backgroundNamed": named is not None,
-            },
-            "heldOut": any(is_held_out(*obj) for obj in objects),
-        })
+        clips.append(
+            {
+                "caption": captions.sentence(rng, objects, named),
+                "attributes": {
+                    "objects": [dict(zip(("shape", "colour", "motion"), obj)) for obj in objects],
+                    "background": background,
+                    "backgroundNamed": named is not None,
+                },
+                "heldOut": any(is_held_out(*obj) for obj in objects),
+            }
+        )
     return clips
 
 
@@ -100,12 +110,45 @@ def encoder_arguments(container: str, bt709: bool, noise_floor: int) -> list[str
     matrix = "bt709" if bt709 else "bt601"
     arguments = ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv", "-pix_fmt", "yuv420p"]
     if bt709:
-        arguments += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+        arguments += [
+            "-colorspace",
+            "bt709",
+            "-color_primaries",
+            "bt709",
+            "-color_trc",
+            "bt709",
+            "-color_range",
+            "tv",
+        ]
     if container == "webm":
-        return arguments + ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-row-mt", "0",
-                            "-b:v", "0", "-crf", str(34 + noise_floor), "-threads", "1"]
-    return arguments + ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(22 + noise_floor), "-threads", "1",
-                        "-movflags", "+faststart"]
+        return arguments + [
+            "-c:v",
+            "libvpx-vp9",
+            "-deadline",
+            "realtime",
+            "-cpu-used",
+            "8",
+            "-row-mt",
+            "0",
+            "-b:v",
+            "0",
+            "-crf",
+            str(34 + noise_floor),
+            "-threads",
+            "1",
+        ]
+    return arguments + [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-crf",
+        str(22 + noise_floor),
+        "-threads",
+        "1",
+        "-movflags",
+        "+faststart",
+    ]
 
 
 def render(job: dict) -> dict:
@@ -117,17 +160,40 @@ def render(job: dict) -> dict:
     fps = int(captions.pick(rng, FRAME_RATES))
     frames = min(MAX_FRAMES, round(fps * rng.uniform(*SECONDS)))
     bt709, noise_floor = bool(rng.random() < 0.5), int(rng.integers(0, 8))
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-               "-s", f"{scene.width}x{scene.height}", "-r", str(fps), "-i", "pipe:0",
-               *encoder_arguments(path.suffix[1:], bt709, noise_floor), str(path)]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-y",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{scene.width}x{scene.height}",
+        "-r",
+        str(fps),
+        "-i",
+        "pipe:0",
+        *encoder_arguments(path.suffix[1:], bt709, noise_floor),
+        str(path),
+    ]
     encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
     for frame in scenes.clip_frames(scene, frames):
         encoder.stdin.write(frame.tobytes())
     encoder.stdin.close()
     if encoder.wait() != 0:
         raise RuntimeError(f"ffmpeg could not write {path}")
-    return {"file": path.name, **clip, "width": scene.width, "height": scene.height, "fps": fps, "frames": frames,
-            "colour": "bt709" if bt709 else "untagged"}
+    return {
+        "file": path.name,
+        **clip,
+        "width": scene.width,
+        "height": scene.height,
+        "fps": fps,
+        "frames": frames,
+        "colour": "bt709" if bt709 else "untagged",
+    }
 
 
 def main() -> None:
@@ -144,7 +210,14 @@ def main() -> None:
     jobs = []
     for index, clip in enumerate(plan(args.seed, args.count, args.two_object_share)):
         container = ("mp4", "webm")[index % 2] if args.format == "mixed" else args.format
-        jobs.append({"clip": clip, "seed": args.seed, "index": index, "path": str(args.out / f"clip-{index:04d}.{container}")})
+        jobs.append(
+            {
+                "clip": clip,
+                "seed": args.seed,
+                "index": index,
+                "path": str(args.out / f"clip-{index:04d}.{container}"),
+            }
+        )
     with multiprocessing.Pool(args.jobs) as pool:
         lines = pool.map(render, jobs, chunksize=4)
     (args.out / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

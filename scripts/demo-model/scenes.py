@@ -18,6 +18,7 @@ REACH = 1.1  # no shape reaches further than this many half-sizes from its centr
 
 # --- shapes: signed distance in half-sizes, negative inside, y downwards ------------------------------------------
 
+
 def _box(x, y, w, h):
     return np.maximum(np.abs(x) - w, np.abs(y) - h)
 
@@ -29,7 +30,9 @@ def _triangle(x, y):
 
 def _star(x, y):
     radius, tips = np.hypot(x, y), 5
-    angle = np.abs((np.arctan2(x, -y) + TAU / 2 / tips) % (TAU / tips) - TAU / 2 / tips)  # folded onto half a tip
+    angle = np.abs(
+        (np.arctan2(x, -y) + TAU / 2 / tips) % (TAU / tips) - TAU / 2 / tips
+    )  # folded onto half a tip
     outer, inner = 1.08, 0.44
     ix, iy = inner * np.cos(TAU / 2 / tips), inner * np.sin(TAU / 2 / tips)
     ex, ey = ix - outer, iy
@@ -40,7 +43,7 @@ def _heart(x, y):
     px, py = np.abs(x) / 1.75, 0.55 - y / 1.75
     lobe = np.hypot(px - 0.25, py - 0.75) - np.sqrt(2) / 4
     foot = 0.5 * np.maximum(px + py, 0)
-    point = np.sqrt(np.minimum(px ** 2 + (py - 1) ** 2, (px - foot) ** 2 + (py - foot) ** 2)) * np.sign(px - py)
+    point = np.sqrt(np.minimum(px**2 + (py - 1) ** 2, (px - foot) ** 2 + (py - foot) ** 2)) * np.sign(px - py)
     return 1.75 * np.where(px + py > 1, lobe, point)
 
 
@@ -58,14 +61,16 @@ SHAPE_DISTANCE = {
 
 # --- motion -------------------------------------------------------------------------------------------------------
 
+
 @dataclass
 class Track:
     """Where a thing is: offset from its base position in short sides of the picture, size factor, turn in radians."""
+
     kind: str
-    amount: float       # travel, growth, orbit radius or turn, by kind
+    amount: float  # travel, growth, orbit radius or turn, by kind
     phase: float
-    drift: float        # a little motion across the main direction, so that no path is exactly straight
-    ease: float         # 0: even speed; towards 1: starts and ends slowly
+    drift: float  # a little motion across the main direction, so that no path is exactly straight
+    ease: float  # 0: even speed; towards 1: starts and ends slowly
 
     def at(self, u: float) -> tuple[float, float, float, float]:
         u = (1 - self.ease) * u + self.ease * u * u * (3 - 2 * u)
@@ -103,12 +108,13 @@ def random_track(rng: np.random.Generator, motion: str, crowded: bool) -> Track:
 
 # --- scenes -------------------------------------------------------------------------------------------------------
 
+
 @dataclass
 class Item:
     shape: str
     colour: str
-    rgb: np.ndarray     # float, the colour as it is drawn
-    x: float            # base position and half-size in pixels of the full-size picture
+    rgb: np.ndarray  # float, the colour as it is drawn
+    x: float  # base position and half-size in pixels of the full-size picture
     y: float
     size: float
     tilt: float
@@ -126,7 +132,7 @@ class Scene:
     height: int
     background: str
     items: list[Item]
-    gradient: np.ndarray        # 2x3: change of brightness per colour from left to right and from top to bottom
+    gradient: np.ndarray  # 2x3: change of brightness per colour from left to right and from top to bottom
     base_rgb: np.ndarray
     noise: float
     texture_seed: int
@@ -136,7 +142,9 @@ class Scene:
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
         return (self.base_rgb + x * self.gradient[0] + y * self.gradient[1]).astype(np.float32)
 
-    def frame(self, u: float, backdrop: np.ndarray, softness: float = 1.0, masks: list | None = None) -> np.ndarray:
+    def frame(
+        self, u: float, backdrop: np.ndarray, softness: float = 1.0, masks: list | None = None
+    ) -> np.ndarray:
         """The float picture at time u, the size of `backdrop`; `masks` receives each item's coverage of the pixels."""
         height, width = backdrop.shape[:2]
         sx, sy = self.width / width, self.height / height
@@ -170,20 +178,30 @@ def random_scene(rng: np.random.Generator, objects: list[tuple[str, str, str]], 
     width, height = (2 * max(60, round(np.sqrt(area * ratio) / 2)) for ratio in (aspect, 1 / aspect))
     gain = rng.uniform(0.88, 1.08)
     base = np.array(BACKGROUNDS[background], np.float32) * rng.uniform(0.85, 1.1) + rng.normal(0, 3, 3)
-    scene = Scene(width, height, background, [], rng.normal(0, 7, 2)[:, None] * np.ones(3) + rng.normal(0, 2, (2, 3)),
-                  (base * gain).astype(np.float32), rng.uniform(0, 5), int(rng.integers(2 ** 31)))
+    scene = Scene(
+        width,
+        height,
+        background,
+        [],
+        rng.normal(0, 7, 2)[:, None] * np.ones(3) + rng.normal(0, 2, (2, 3)),
+        (base * gain).astype(np.float32),
+        rng.uniform(0, 5),
+        int(rng.integers(2**31)),
+    )
     crowded = len(objects) > 1
-    for attempt in range(200):
+    for _ in range(200):
         scene.items = [_random_item(rng, scene, *obj, gain, crowded) for obj in objects]
         if not crowded or _apart(scene):
             return scene
-    scene.items[0].x, scene.items[1].x = 0.25 * width, 0.75 * width  # last resort: far apart, come what may
+    scene.items[0].x, scene.items[1].x = 0.25 * width, 0.75 * width  # last resort: far apart
     return scene
 
 
 def _random_item(rng, scene: Scene, shape: str, colour: str, motion: str, gain: float, crowded: bool) -> Item:
     short = min(scene.width, scene.height)
-    size = np.sqrt(scene.width * scene.height) * (rng.uniform(0.11, 0.16) if crowded else rng.uniform(0.12, 0.23))
+    size = np.sqrt(scene.width * scene.height) * (
+        rng.uniform(0.11, 0.16) if crowded else rng.uniform(0.12, 0.23)
+    )
     track = random_track(rng, motion, crowded)
     # Keep the whole path inside the picture where it fits; otherwise centre it.
     path = np.array([track.at(u)[:3] for u in np.linspace(0, 1, 9)])
@@ -192,7 +210,9 @@ def _random_item(rng, scene: Scene, shape: str, colour: str, motion: str, gain: 
     for axis, extent in ((0, scene.width), (1, scene.height)):
         low, high = (reach - path[:, axis] * short).max(), extent - (reach + path[:, axis] * short).max()
         position.append(rng.uniform(low, high) if low < high else (low + high) / 2)
-    rgb = np.clip(np.array(COLOURS[colour], np.float32) * gain + rng.normal(0, 7, 3), 0, 255).astype(np.float32)
+    rgb = np.clip(np.array(COLOURS[colour], np.float32) * gain + rng.normal(0, 7, 3), 0, 255).astype(
+        np.float32
+    )
     return Item(shape, colour, rgb, position[0], position[1], size, np.radians(rng.uniform(-14, 14)), track)
 
 
@@ -214,5 +234,5 @@ def clip_frames(scene: Scene, count: int):
     for index in range(count):
         picture = scene.frame(index / max(1, count - 1), backdrop)
         ox, oy = rng.integers(0, 32, 2)  # a shifted view of one noise tile is far cheaper than new noise
-        picture += tile[oy:oy + scene.height, ox:ox + scene.width, None]
+        picture += tile[oy : oy + scene.height, ox : ox + scene.width, None]
         yield np.clip(picture + 0.5, 0, 255).astype(np.uint8)

@@ -49,9 +49,11 @@ class Captions:
     def __call__(self, rng: np.random.Generator, size: int) -> dict[str, torch.Tensor]:
         texts, rows = caption_batch(rng, size)
         encoded = self.tokenizer.encode_batch(texts)
-        return {"input_ids": torch.tensor([e.ids for e in encoded]),
-                "attention_mask": torch.tensor([e.attention_mask for e in encoded]),
-                "code": torch.from_numpy(code(rows, self.basis))}
+        return {
+            "input_ids": torch.tensor([e.ids for e in encoded]),
+            "attention_mask": torch.tensor([e.attention_mask for e in encoded]),
+            "code": torch.from_numpy(code(rows, self.basis)),
+        }
 
 
 def video_loss(tower: VideoTower, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
@@ -61,7 +63,7 @@ def video_loss(tower: VideoTower, batch: dict[str, torch.Tensor]) -> tuple[torch
     seen = {name: value.float() for name, value in clip["frames"].items()}
     clip = {name: value.float() for name, value in clip.items() if name != "frames"}
 
-    n, k = torch.nonzero(batch["colour"] >= 0, as_tuple=True)   # every object there is, and its slot
+    n, k = torch.nonzero(batch["colour"] >= 0, as_tuple=True)  # every object there is, and its slot
     slot = batch["colour"][n, k]
     shape, motion = batch["shape"][n, k], batch["motion"][n, k]
     length = seen["shape"].shape[1]
@@ -73,16 +75,22 @@ def video_loss(tower: VideoTower, batch: dict[str, torch.Tensor]) -> tuple[torch
         "segment": segment.mean() * 2,
         "presence": F.binary_cross_entropy_with_logits(clip["presence"], batch["presence"]),
         "position": F.smooth_l1_loss(seen["position"][n, :, slot], batch["position"][n, :, k], beta=0.1),
-        "size": F.smooth_l1_loss(seen["size_and_turn"][n, :, slot], batch["size_and_turn"][n, :, k], beta=0.2) * 0.5,
+        "size": F.smooth_l1_loss(seen["size_and_turn"][n, :, slot], batch["size_and_turn"][n, :, k], beta=0.2)
+        * 0.5,
         "shape": F.cross_entropy(clip["shape"][n, slot], shape),
-        "frame_shape": F.cross_entropy(seen["shape"][n, :, slot].flatten(0, 1), shape.repeat_interleave(length)) * 0.5,
+        "frame_shape": F.cross_entropy(
+            seen["shape"][n, :, slot].flatten(0, 1), shape.repeat_interleave(length)
+        )
+        * 0.5,
         "motion": F.cross_entropy(clip["motion"][n, slot], motion),
         "background": F.cross_entropy(clip["background"], batch["background"]),
     }
-    right = {"shape": (clip["shape"][n, slot].argmax(1) == shape).float().mean(),
-             "motion": (clip["motion"][n, slot].argmax(1) == motion).float().mean(),
-             "background": (clip["background"].argmax(1) == batch["background"]).float().mean(),
-             "colours": ((clip["presence"] > 0) == (batch["presence"] > 0.5)).all(1).float().mean()}
+    right = {
+        "shape": (clip["shape"][n, slot].argmax(1) == shape).float().mean(),
+        "motion": (clip["motion"][n, slot].argmax(1) == motion).float().mean(),
+        "background": (clip["background"].argmax(1) == batch["background"]).float().mean(),
+        "colours": ((clip["presence"] > 0) == (batch["presence"] > 0.5)).all(1).float().mean(),
+    }
     return sum(losses.values()), {name: value.item() for name, value in right.items()}
 
 
@@ -98,7 +106,8 @@ def train(name: str, tower: torch.nn.Module, loss_of, stream: Stream, rate: floa
     steps, begin = stream.steps, time.monotonic()
     optimizer = torch.optim.AdamW(tower.parameters(), rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / 50, 1.0, 1 - 0.98 * (s / steps - 0.6) / 0.4))
+        optimizer, lambda s: min((s + 1) / 50, 1.0, 1 - 0.98 * (s / steps - 0.6) / 0.4)
+    )
     recent: dict[str, float] = {}
     tower.train()
     for step, batch in enumerate(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)):
@@ -125,22 +134,33 @@ def main() -> None:
     parser.add_argument("--caption-steps", type=int, default=2500, help="of 128 captions each")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tower", choices=("video", "text", "both"), default="both")
-    parser.add_argument("--out", type=Path, default=Path("checkpoint.pt"), help="a tower not trained now is kept as it is there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("checkpoint.pt"),
+        help="a tower not trained now is kept as it is there",
+    )
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     state = torch.load(args.out) if args.out.exists() else {}
     captions = Captions()
-    runs = {"video": (VideoTower, video_loss, Stream(clips, args.seed, 64, args.clip_steps), 3e-3),
-            "text": (lambda: TextTower(captions.tokenizer.get_vocab_size()), text_loss,
-                     Stream(captions, args.seed, 128, args.caption_steps), 2e-3)}
+    runs = {
+        "video": (VideoTower, video_loss, Stream(clips, args.seed, 64, args.clip_steps), 3e-3),
+        "text": (
+            lambda: TextTower(captions.tokenizer.get_vocab_size()),
+            text_loss,
+            Stream(captions, args.seed, 128, args.caption_steps),
+            2e-3,
+        ),
+    }
     for name, (build, loss_of, stream, rate) in runs.items():
         if args.tower not in (name, "both"):
             continue
         torch.manual_seed(args.seed)
         tower = build()
 
-        def keep() -> None:
+        def keep(name: str = name, tower: torch.nn.Module = tower, stream: Stream = stream) -> None:
             state[name] = tower.state_dict()
             state[f"{name}_training"] = {"seed": args.seed, "steps": stream.steps}
             torch.save(state, args.out)

@@ -1,4 +1,4 @@
-"""Builds one TensorRT engine, as `cosmos-embed build-engine` asks for it where there is no trtexec.
+"""Builds one TensorRT engine. `cosmos-embed build-engine` runs it where there is no trtexec.
 
 Its one argument is JSON, made by src/tensorrt/build-tool.ts. TensorRT 10 and 11; no other package is needed.
 """
@@ -22,7 +22,7 @@ def build(request: dict[str, Any]) -> None:
     builder = trt.Builder(logger)
     network = builder.create_network(network_flags(trt, request["lowerTo"]))
     parser = trt.OnnxParser(network, logger)
-    # By its path, because its weights may lie in files beside it.
+    # Parsed by path, because its weights may be in files beside it.
     if not parser.parse_from_file(request["onnx"]):
         errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise SystemExit(f"{request['onnx']} cannot be parsed: {errors}")
@@ -35,7 +35,7 @@ def build(request: dict[str, Any]) -> None:
         for name, shape in request["shapes"].items():
             profile.set_shape(name, tuple(shape["min"]), tuple(shape["opt"]), tuple(shape["max"]))
         config.add_optimization_profile(profile)
-    # None is for timings that are damaged.
+    # create_timing_cache returns None for damaged timings.
     cache = config.create_timing_cache(read(request["timingCache"])) or config.create_timing_cache(b"")
     config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)

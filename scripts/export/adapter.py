@@ -1,4 +1,4 @@
-"""LoRA adapters: merged into the weights that they were trained on, when they are meant."""
+"""Merges LoRA adapters into the weights that they were trained on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ KIND = "LORA"
 
 def describe(folder: Path) -> str:
     config = read_json(folder / ADAPTER_CONFIG)
-    return (f"{config.get('peft_type', 'an adapter')}, rank {config.get('r', 'unknown')}, "
-            f"trained on {config.get('base_model_name_or_path') or 'an unnamed base'}")
+    return (
+        f"{config.get('peft_type', 'an adapter')}, rank {config.get('r', 'unknown')}, "
+        f"trained on {config.get('base_model_name_or_path') or 'an unnamed base'}"
+    )
 
 
 def merge(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
-    """@returns the model with the adapter in its weights; raises Refused when not all of it found its place."""
+    """@returns the model with the adapter merged into its weights; raises Refused when part of the adapter fits no weight."""
     from peft import PeftModel
 
     config = read_json(folder / ADAPTER_CONFIG)
     if config.get("peft_type") != KIND:
-        raise Refused(f'{ADAPTER_CONFIG}: peft_type is "{config.get("peft_type")}"; only {KIND} can be merged into weights')
+        raise Refused(
+            f'{ADAPTER_CONFIG}: peft_type is "{config.get("peft_type")}"; only {KIND} can be merged into weights'
+        )
     try:
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False, torch_device="cpu")
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -34,7 +38,9 @@ def merge(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
     placed = {name.replace(".default", "") for name in adapted.state_dict()}
     lost = sorted(name for name in held if name.replace(".default", "") not in placed)
     if lost:
-        raise Refused(f"the adapter holds {listed(lost)}, which the model has no place for: it was trained on another model")
+        raise Refused(
+            f"the adapter holds {listed(lost)}, which the model has no place for: it was trained on another model"
+        )
     made = [name for name in placed if ".lora_" in name]
     empty = sorted(name for name in made if name not in held)
     if empty:

@@ -16,8 +16,10 @@ from proof import LOWEST_COSINE, Proof, Reference
 from rounding import by_layer
 
 LICENSE_OF = {
-    "nvidia/Cosmos-Embed1": {"name": "NVIDIA Open Model License",
-                             "url": "https://www.nvidia.com/en-us/agreements/enterprise-software/nvidia-open-model-license/"},
+    "nvidia/Cosmos-Embed1": {
+        "name": "NVIDIA Open Model License",
+        "url": "https://www.nvidia.com/en-us/agreements/enterprise-software/nvidia-open-model-license/",
+    },
 }
 
 
@@ -28,20 +30,33 @@ def write_golden(path: Path, reference: Reference, precision: str) -> None:
     content = {
         "rule": RULE,
         "lowestCosine": LOWEST_COSINE[precision],
-        "clips": [{"seed": clip.seed, "vector": vector} for clip, vector in zip(reference.clips, packed(reference.video)) if clip.seed is not None],
-        "texts": [{"text": text, "ids": ids, "vector": vector}
-                  for text, ids, vector in zip(reference.texts, reference.ids, packed(reference.text))],
+        "clips": [
+            {"seed": clip.seed, "vector": vector}
+            for clip, vector in zip(reference.clips, packed(reference.video))
+            if clip.seed is not None
+        ],
+        "texts": [
+            {"text": text, "ids": ids, "vector": vector}
+            for text, ids, vector in zip(reference.texts, reference.ids, packed(reference.text))
+        ],
     }
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def write_proof(path: Path, proofs: dict[str, Proof], warnings: list[str]) -> None:
-    """What the export measured: for people, and for whoever compares two conversions."""
-    path.write_text(json.dumps({
-        "warnings": warnings,
-        "cosines": {name: proof.cosines for name, proof in proofs.items()},
-        "largestMagnitudes": {name: by_layer(proof.largest) for name, proof in proofs.items()},
-    }, indent=1, ensure_ascii=False) + "\n")
+    """The measurements of the export, for people who read or compare conversions."""
+    path.write_text(
+        json.dumps(
+            {
+                "warnings": warnings,
+                "cosines": {name: proof.cosines for name, proof in proofs.items()},
+                "largestMagnitudes": {name: by_layer(proof.largest) for name, proof in proofs.items()},
+            },
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
 
 
 def find_license(checkpoint_name: str, folder: Path, out: Path) -> dict[str, str]:
@@ -69,10 +84,13 @@ def front_matter(text: str) -> list[str]:
     lines = text.splitlines()
     if not lines or lines[0] != "---" or "---" not in lines[1:]:
         return []
-    return lines[1:lines.index("---", 1)]
+    return lines[1 : lines.index("---", 1)]
 
 
 def write_manifest(out: Path, files: dict[str, Path], **fields: Any) -> None:
-    entries = {name: {"path": path.name, "sha256": sha256(path), "bytes": path.stat().st_size} for name, path in files.items()}
+    entries = {
+        name: {"path": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
+        for name, path in files.items()
+    }
     manifest = {"formatVersion": 1, **fields, "files": entries}
     (out / "model.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

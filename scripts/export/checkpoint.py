@@ -26,7 +26,7 @@ class Checkpoint:
     max_text_tokens: int
 
     def encode_video(self, clips) -> torch.Tensor:
-        """uint8 [B, T, 3, H, W] → float32 [B, D], all of it the checkpoint's own doing."""
+        """uint8 [B, T, 3, H, W] → float32 [B, D], by the checkpoint's own code alone."""
         with torch.no_grad():
             return vectors(self.model.get_video_embeddings(**self.processor(videos=clips)), "visual_proj")
 
@@ -55,7 +55,9 @@ def load(folder: Path, adapter: Path | None = None) -> tuple[Checkpoint, list[st
     parameters.check_values(model)
     for name in ("get_video_embeddings", "get_text_embeddings"):
         if not callable(getattr(model, name, None)):
-            raise Refused(f"{type(model).__name__} has no {name}(): this is not a checkpoint of Cosmos-Embed1's form")
+            raise Refused(
+                f"{type(model).__name__} has no {name}(): this is not a checkpoint of Cosmos-Embed1's form"
+            )
     processor = load_processor(folder)
     resolution = config.resolution
     if not isinstance(resolution, int):
@@ -63,7 +65,9 @@ def load(folder: Path, adapter: Path | None = None) -> tuple[Checkpoint, list[st
         if height != width:
             raise Refused(f"config.json: resolution is {height}x{width}; only square ones can be converted")
         resolution = height
-    return Checkpoint(model, processor, processor.num_video_frames, resolution, config.embed_dim, config.max_txt_len), notes
+    return Checkpoint(
+        model, processor, processor.num_video_frames, resolution, config.embed_dim, config.max_txt_len
+    ), notes
 
 
 def place_modules(folder: Path) -> None:
@@ -81,16 +85,23 @@ def load_model(folder: Path, config: Any) -> tuple[torch.nn.Module, list[str]]:
     if name is None:
         raise Refused('config.json: auto_map has no "AutoModel", the class that holds the weights')
     kind = get_class_from_dynamic_module(name, str(folder))
-    # A class may ask to be told of nothing. What may be left out is decided here, by name.
+    # A class may suppress reports of missing weights. Which may be missing is decided here, by name.
     kind._keys_to_ignore_on_load_missing = kind._keys_to_ignore_on_load_unexpected = None
     torch.manual_seed(0)
-    model, info = kind.from_pretrained(folder, config=config, torch_dtype=torch.float32, output_loading_info=True,
-                                       ignore_mismatched_sizes=True)  # they are told below, by name
+    model, info = kind.from_pretrained(
+        folder,
+        config=config,
+        torch_dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )  # they are reported below, by name
     if info["mismatched_keys"]:
         shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
         names = sorted(entry if isinstance(entry, str) else entry[0] for entry in info["mismatched_keys"])
-        raise Refused("config.json and the weights disagree about the shape of "
-                      + parameters.listed([f"{name} ({shapes.get(name)} by config.json)" for name in names]))
+        raise Refused(
+            "config.json and the weights disagree about the shape of "
+            + parameters.listed([f"{name} ({shapes.get(name)} by config.json)" for name in names])
+        )
     harmless = parameters.check(info["missing_keys"], info["unexpected_keys"])
     notes = [f"differs without effect on the vectors: {parameters.listed(harmless)}"] if harmless else []
     return model, notes
@@ -101,5 +112,7 @@ def load_processor(folder: Path) -> Any:
     for file in ("processor_config.json", "config.json"):
         name = read_json(folder / file).get("auto_map", {}).get("AutoProcessor")
         if name is not None:
-            return get_class_from_dynamic_module(name, str(folder)).from_pretrained(folder, trust_remote_code=True)
+            return get_class_from_dynamic_module(name, str(folder)).from_pretrained(
+                folder, trust_remote_code=True
+            )
     return AutoProcessor.from_pretrained(folder, trust_remote_code=True)

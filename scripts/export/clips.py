@@ -1,4 +1,4 @@
-"""What the graphs are proven on: clips made from seeds, hard ones, and the user's own videos."""
+"""The clips on which the graphs are proven: generated from seeds, extreme ones, and the user's videos."""
 
 from __future__ import annotations
 
@@ -11,14 +11,29 @@ from PIL import Image
 from files import Refused
 from golden_clips import golden_clip
 
-ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".ogv", ".gif", ".jpg", ".jpeg", ".png"}
+ENDINGS = {
+    ".mp4",
+    ".mov",
+    ".m4v",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".mpg",
+    ".mpeg",
+    ".ogv",
+    ".gif",
+    ".jpg",
+    ".jpeg",
+    ".png",
+}
 MOST_VIDEOS = 16
 
 
 @dataclass
 class Clip:
     name: str
-    pixels: np.ndarray       # uint8 [T, 3, R, R]
+    pixels: np.ndarray  # uint8 [T, 3, R, R]
     seed: int | None = None  # of those that a bundle can make again
 
 
@@ -27,7 +42,7 @@ def seeded(count: int, frames: int, resolution: int) -> list[Clip]:
 
 
 def hard(frames: int, resolution: int) -> list[Clip]:
-    """The ends of the scale: every pixel on its own, and whole pictures that jump from black to white."""
+    """Extreme clips: independent pixels, and whole pictures that jump from black to white."""
     noise = np.random.default_rng(7).integers(0, 256, (frames, 3, resolution, resolution), np.uint8)
     flashes = np.zeros((frames, 3, resolution, resolution), np.uint8)
     flashes[::2] = 255
@@ -35,12 +50,16 @@ def hard(frames: int, resolution: int) -> list[Clip]:
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
-    """Files as they are named, and the videos directly in folders; at most MOST_VIDEOS of them, spread evenly."""
+    """The named files, and the videos directly in named folders; at most MOST_VIDEOS, evenly spread."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise Refused(f"--videos {path}: there is no such file or folder")
-        found += sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+        found += (
+            sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS)
+            if path.is_dir()
+            else [path]
+        )
     if paths and not found:
         raise Refused(f"--videos {', '.join(map(str, paths))}: no video in it")
     if len(found) <= MOST_VIDEOS:
@@ -62,7 +81,9 @@ def decoded(path: Path, frames: int, resolution: int) -> Clip:
         with av.open(str(path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
-                    picture = Image.fromarray(frame.to_ndarray(format="rgb24")).resize((resolution, resolution), Image.Resampling.BILINEAR)
+                    picture = Image.fromarray(frame.to_ndarray(format="rgb24")).resize(
+                        (resolution, resolution), Image.Resampling.BILINEAR
+                    )
                     pictures[index] = np.asarray(picture).transpose(2, 0, 1)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise Refused(f"--videos {path} cannot be decoded: {error}") from error

@@ -1,6 +1,6 @@
-"""Second half of the export: from a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
+"""Second half of the export: converts a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
 
-Runs the checkpoint's code, so it is started without tokens, and sees of the network what offline.py lets it see.
+It runs the checkpoint's code, so it is started without tokens, and offline.py limits its network access.
 """
 
 from __future__ import annotations
@@ -41,24 +41,27 @@ from towers import FORMS, Form, trace_text, trace_video
 from view import make_view
 
 PINNED_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
-MOST_ROUNDS = 3  # of widening: what is kept wide can only push its neighbours over the end
+MOST_ROUNDS = 3  # rounds of widening: a tensor that is kept wide may push its neighbours over the limit
 
 
 @dataclass
 class Tower:
-    """A traced graph, in float32, and how to hold it against the checkpoint."""
+    """A traced graph in float32, and how to compare it with the checkpoint."""
+
     name: str
     model: onnx.ModelProto
     folder: Path  # of its weights
     check: Callable[[proof.Run, str], dict[str, float]]
-    large: dict[str, float]  # tensors that were seen to pass the end of float16
+    large: dict[str, float]  # tensors that exceeded the range of float16
 
 
 def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub) -> None:
     form = FORMS[args.form]
     found = fingerprint(list_files(args.folder))
     if found != args.run_code:
-        raise Refused(f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile")
+        raise Refused(
+            f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile"
+        )
     steps = Steps(6)
     steps.next("loading the checkpoint")
     checkpoint, notes = load(make_view(args.folder, scratch / "view"), args.adapter)
@@ -68,22 +71,38 @@ def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub
         say(f"note: it loaded, but {hub.explain()}")
     steps.next("asking its processor what it does to pictures and texts")
     measured = preprocessing.measure(checkpoint)
-    say(f"pictures: level × {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}, off by {measured.largest_error:.1e}; "
-        f"sizes: {measured.resize.told}")
+    say(
+        f"pictures: level × {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}, off by {measured.largest_error:.1e}; "
+        f"sizes: {measured.resize.told}"
+    )
     cautions = [measured.resize.warning()] if measured.resize.warning() else []
     (out / "tokenizer.json").write_text(preprocessing.tokenizer_json(checkpoint))
     sources = proven_on(args, checkpoint)
     steps.next(f"asking the checkpoint for the vectors of {len(sources)} clips and {len(proof.TEXTS)} texts")
     reference = proof.ask(checkpoint, sources)
-    say(f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)")
+    say(
+        f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)"
+    )
     steps.next("tracing both towers")
-    sizes = {"frames": checkpoint.frames, "resolution": checkpoint.resolution, "embeddingDim": checkpoint.embedding_dim,
-             "maxTextTokens": checkpoint.max_text_tokens}
+    sizes = {
+        "frames": checkpoint.frames,
+        "resolution": checkpoint.resolution,
+        "embeddingDim": checkpoint.embedding_dim,
+        "maxTextTokens": checkpoint.max_text_tokens,
+    }
     towers = [
-        traced("video", partial(trace_video, checkpoint, measured, form), scratch,
-               lambda run, precision: proof.check_video(run, reference, precision, form.float_channels_first)),
-        traced("text", partial(trace_text, checkpoint, form), scratch,
-               lambda run, precision: proof.check_text(run, reference, precision, sizes["maxTextTokens"])),
+        traced(
+            "video",
+            partial(trace_video, checkpoint, measured, form),
+            scratch,
+            lambda run, precision: proof.check_video(run, reference, precision, form.float_channels_first),
+        ),
+        traced(
+            "text",
+            partial(trace_text, checkpoint, form),
+            scratch,
+            lambda run, precision: proof.check_text(run, reference, precision, sizes["maxTextTokens"]),
+        ),
     ]
     del checkpoint  # the proof needs its memory
     steps.next(f"writing the graphs in {' or '.join(args.precision)} and proving them")
@@ -95,26 +114,49 @@ def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub
     bundle.write_golden(out / "golden.json", reference, precision)
     bundle.write_proof(out / "proof.json", proofs, cautions)
     bundle.write_manifest(
-        out, {**files, "tokenizer": out / "tokenizer.json", "golden": out / "golden.json", "proof": out / "proof.json"},
-        id=args.id, variant=f"{sizes['resolution']}p", description=f"{args.name} converted to {precision} graphs ({args.form} form).",
-        **sizes, license=bundle.find_license(args.name, args.folder, out),
+        out,
+        {
+            **files,
+            "tokenizer": out / "tokenizer.json",
+            "golden": out / "golden.json",
+            "proof": out / "proof.json",
+        },
+        id=args.id,
+        variant=f"{sizes['resolution']}p",
+        description=f"{args.name} converted to {precision} graphs ({args.form} form).",
+        **sizes,
+        license=bundle.find_license(args.name, args.folder, out),
         source={
-            "checkpoint": args.name, "revision": args.revision, "code": args.run_code, "precision": precision, "form": args.form,
+            "checkpoint": args.name,
+            "revision": args.revision,
+            "code": args.run_code,
+            "precision": precision,
+            "form": args.form,
             **({"adapter": args.adapter_name} if args.adapter else {}),
-            "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}", "resize": measured.resize.told,
+            "pictures": f"level * {measured.scale.round(8).tolist()} + {measured.offset.round(6).tolist()}",
+            "resize": measured.resize.told,
             "lowestCosine": ", ".join(f"{name} {each.cosine:.7f}" for name, each in proofs.items()),
             **({"warnings": cautions} if cautions else {}),
             **{package: importlib.metadata.version(package) for package in PINNED_PACKAGES},
-        })
+        },
+    )
 
 
 def proven_on(args: argparse.Namespace, checkpoint: Checkpoint) -> list[clip_sources.Clip]:
     frames, resolution = checkpoint.frames, checkpoint.resolution
     videos = clip_sources.find_videos(args.videos)
-    decoded = [clip_sources.decoded(path, frames, resolution) for path in counted(videos, len(videos), "video")]
+    decoded = [
+        clip_sources.decoded(path, frames, resolution) for path in counted(videos, len(videos), "video")
+    ]
     if not decoded:
-        say("no --videos were given, so the proof is over made clips; with videos of your own it also covers what you have")
-    return [*clip_sources.seeded(args.clips, frames, resolution), *clip_sources.hard(frames, resolution), *decoded]
+        say(
+            "no --videos were given, so the proof is over made clips; with videos of your own it also covers what you have"
+        )
+    return [
+        *clip_sources.seeded(args.clips, frames, resolution),
+        *clip_sources.hard(frames, resolution),
+        *decoded,
+    ]
 
 
 def traced(name: str, trace: Callable[[Path], onnx.ModelProto], scratch: Path, check) -> Tower:
@@ -140,9 +182,13 @@ def first_that_holds(towers: list[Tower], wanted: list[str], form: Form, out: Pa
     raise AssertionError("no precision was wanted")
 
 
-def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch: Path) -> tuple[list[Path], proof.Proof]:
+def write_and_prove(
+    tower: Tower, precision: str, form: Form, out: Path, scratch: Path
+) -> tuple[list[Path], proof.Proof]:
     half = precisions.HALF.get(precision)
-    if half == onnx.TensorProto.FLOAT16 and (large := weights.too_large(tower.model, tower.folder, rounding.LARGEST[half])):
+    if half == onnx.TensorProto.FLOAT16 and (
+        large := weights.too_large(tower.model, tower.folder, rounding.LARGEST[half])
+    ):
         tower.large |= large
         if precision != "mixed":
             raise proof.Overflow(f"{tower.name}, weights", large)
@@ -152,34 +198,51 @@ def write_and_prove(tower: Tower, precision: str, form: Form, out: Path, scratch
         keep = set(tower.large) if precision == "mixed" else set()
         changes = rewrite(model, tower.folder, precision, keep)
         if keep:
-            say(f"{tower.name}: {len(keep)} results of {len(set(map(rounding.layer_of, keep)))} layers and what touches them stay in 32 bits")
+            say(
+                f"{tower.name}: {len(keep)} results of {len(set(map(rounding.layer_of, keep)))} layers and what touches them stay in 32 bits"
+            )
         say(f"writing {tower.name}.onnx in {precision}")
-        model.producer_name, model.producer_version = "cosmos-embed export", importlib.metadata.version("torch")
+        model.producer_name, model.producer_version = (
+            "cosmos-embed export",
+            importlib.metadata.version("torch"),
+        )
         path = out / f"{tower.name}.onnx"
-        for stale in (path, path.with_name(f"{path.name}.data")):  # of a precision that did not hold
+        for stale in (
+            path,
+            path.with_name(f"{path.name}.data"),
+        ):  # left by a precision that could not be proven
             stale.unlink(missing_ok=True)
         written = weights.save(model, tower.folder, path, changes)
         onnx.checker.check_model(str(path), full_check=True)
         say(f"proving {tower.name}.onnx")
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             try:
-                found = proof.prove(tower.name, path, precision, Path(folder), lambda run: tower.check(run, precision))
+                found = proof.prove(
+                    tower.name, path, precision, Path(folder), lambda run: tower.check(run, precision)
+                )
             except proof.Overflow as error:
                 tower.large |= error.large
                 if precision != "mixed":
                     raise
                 if attempt == MOST_ROUNDS - 1:
-                    raise Refused(f"{tower.name}: results still pass the end of fp16 with {len(tower.large)} of them in 32 bits: use bf16") from error
+                    raise Refused(
+                        f"{tower.name}: results still pass the end of fp16 with {len(tower.large)} of them in 32 bits: use bf16"
+                    ) from error
                 say(f"{tower.name}: {len(error.large)} more results pass the end of fp16")
                 continue
-            fused = "" if precision != "fp32" or len(written) > 1 else \
-                f"; ONNX Runtime fuses {proof.fusions(path, Path(folder) / 'optimised.onnx')}"
+            fused = (
+                ""
+                if precision != "fp32" or len(written) > 1
+                else f"; ONNX Runtime fuses {proof.fusions(path, Path(folder) / 'optimised.onnx')}"
+            )
         say(f"{tower.name}: lowest cosine {found.cosine:.7f}{fused}")
         return written, found
     raise AssertionError("every round ends above")
 
 
-def rewrite(model: onnx.ModelProto, folder: Path, precision: str, keep: set[str]) -> dict[str, weights.Change]:
+def rewrite(
+    model: onnx.ModelProto, folder: Path, precision: str, keep: set[str]
+) -> dict[str, weights.Change]:
     """Brings a traced graph to `precision`, in place. @returns how its weights are to be stored."""
     if precision == "int8":
         return int8.quantise(model, folder)
@@ -196,16 +259,22 @@ def headroom(proofs: dict[str, proof.Proof], precision: str) -> list[str]:
             tensor, value = max(each.largest.items(), key=lambda entry: entry[1])
             say(f"{name}: the largest result in 16 bits is {value:,.4g}, in {rounding.layer_of(tensor)}")
         if half == onnx.TensorProto.FLOAT16 and rounding.overflowing(each.largest, half, rounding.HEADROOM):
-            told.append(f"{name}: results reach {value:,.0f} in {rounding.layer_of(tensor)}, and fp16 ends at 65504; other videos may pass it, "
-                        "which bf16 or mixed would not mind")
+            told.append(
+                f"{name}: results reach {value:,.0f} in {rounding.layer_of(tensor)}, and fp16 ends at 65504; other videos may pass it, "
+                "which bf16 or mixed would not mind"
+            )
     return told
 
 
 def describe(error: Exception, folder: Path, out: Path) -> str:
-    """Any failure as a sentence: what went wrong and, in the checkpoint's code, where."""
+    """Describes any failure in a sentence: what went wrong and, in the checkpoint's code, where."""
     if isinstance(error, Refused):
         return str(error)
-    if isinstance(error, MemoryError) or "bad allocation" in str(error) or "can't allocate memory" in str(error):
+    if (
+        isinstance(error, MemoryError)
+        or "bad allocation" in str(error)
+        or "can't allocate memory" in str(error)
+    ):
         return "memory ran out; convert on a machine with more, or stop what else needs it"
     if isinstance(error, ImportError):
         return missing_package(error)
@@ -213,7 +282,11 @@ def describe(error: Exception, folder: Path, out: Path) -> str:
         return sentence(error, out)
     if "No space left" in str(error):
         return sentence(OSError(28, "No space left on device"), out)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if (folder / Path(frame.filename).name).is_file()]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (folder / Path(frame.filename).name).is_file()
+    ]
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     whose = "the checkpoint's code" if frames else "converting"
     text = " ".join(str(error).split())
@@ -223,10 +296,14 @@ def describe(error: Exception, folder: Path, out: Path) -> str:
 def missing_package(error: ImportError) -> str:
     names = error.name or " ".join(str(error).split())
     if "transformer_engine" in str(error):
-        return ('the checkpoint asks for transformer_engine, which needs a card: set "transformer_engine" and "use_fp8" to false in its '
-                "config.json, which changes no weight")
-    return (f"the checkpoint's code needs a Python package that the exporter does not bring ({names}): install it beside the packages of "
-            "scripts/export/requirements.txt into an environment of your own, and name that one's interpreter with COSMOS_EMBED_PYTHON")
+        return (
+            'the checkpoint asks for transformer_engine, which needs a card: set "transformer_engine" and "use_fp8" to false in its '
+            "config.json, which changes no weight"
+        )
+    return (
+        f"the checkpoint's code needs a Python package that the exporter does not bring ({names}): install it beside the packages of "
+        "scripts/export/requirements.txt into an environment of your own, and name that one's interpreter with COSMOS_EMBED_PYTHON"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -243,10 +320,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--allow", action="append", default=[], help="NAME=FOLDER of another repository")
     args = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
-    transformers.logging.set_verbosity_error()  # what its warnings say is refused below, by name
+    transformers.logging.set_verbosity_error()  # its warnings are superseded by the checks below, which name what they refuse
     torch.set_grad_enabled(False)
-    hub = offline.install({name: Path(folder) for name, folder in (entry.split("=", 1) for entry in args.allow)})
-    # Written beside the goal and renamed at the end: there is a whole and proven bundle, or none.
+    hub = offline.install(
+        {name: Path(folder) for name, folder in (entry.split("=", 1) for entry in args.allow)}
+    )
+    # Written beside the destination and renamed at the end, so that there is a whole and proven bundle or none.
     unproven = args.out.with_name(f".{args.out.name}.partial-{os.getpid()}")
     try:
         unproven.mkdir(parents=True)

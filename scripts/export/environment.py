@@ -1,6 +1,6 @@
 """A virtual environment per set of pinned requirements, made on first use. Standard library only.
 
-    python3 environment.py REQUIREMENTS ARGUMENTS…      runs that environment's python with ARGUMENTS
+python3 environment.py REQUIREMENTS ARGUMENTS…      runs that environment's python with ARGUMENTS
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ OLDEST, NEWEST = (3, 11), (3, 13)  # what the pinned packages have wheels for
 
 
 def python_for(requirements: Path, needs: str, disk: float = 0.0) -> Path:
-    """The interpreter that has `requirements`. `needs` is told before anything is fetched; `disk`: bytes that it takes.
+    """The interpreter that has `requirements`. `needs` is printed before anything is downloaded; `disk`: bytes that it takes.
 
-    COSMOS_EMBED_PYTHON names an interpreter that has them already; nothing is made then.
+    COSMOS_EMBED_PYTHON names an interpreter that has them already; no environment is made then.
     """
     given = os.environ.get("COSMOS_EMBED_PYTHON")
     if given:
@@ -30,27 +30,47 @@ def python_for(requirements: Path, needs: str, disk: float = 0.0) -> Path:
         return Path(given)
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "cosmos-embed" / f"{requirements.parent.name}-{sys.version_info[0]}.{sys.version_info[1]}-{digest}"
+    folder = (
+        cache
+        / "cosmos-embed"
+        / f"{requirements.parent.name}-{sys.version_info[0]}.{sys.version_info[1]}-{digest}"
+    )
     python = folder / "bin" / "python"
     if python.exists():
         return python
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        raise SystemExit(f"Python {sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}) cannot run the pinned packages; expected "
-                         f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}: name such an interpreter with --python, for example "
-                         "--python python3.12, or one that has the packages with COSMOS_EMBED_PYTHON")
+        raise SystemExit(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}) cannot run the pinned packages; expected "
+            f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}: name such an interpreter with --python, for example "
+            "--python python3.12, or one that has the packages with COSMOS_EMBED_PYTHON"
+        )
     place = next(parent for parent in folder.parents if parent.exists())
     free = shutil.disk_usage(place).free
     if free < disk:
-        raise SystemExit(f"the disk of {place} has {free / 1e9:.1f} GB free, the Python packages take {disk / 1e9:.0f} GB; free some, or "
-                         "set XDG_CACHE_HOME to a folder on another disk")
+        raise SystemExit(
+            f"the disk of {place} has {free / 1e9:.1f} GB free, the Python packages take {disk / 1e9:.0f} GB; free some, or "
+            "set XDG_CACHE_HOME to a folder on another disk"
+        )
     print(f"first use: making a virtual environment in {folder}\n{needs}", file=sys.stderr, flush=True)
     # Made under another name and renamed when whole: only bin/python is used, which does not mind.
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     try:
-        run([sys.executable, "-m", "venv", str(partial)],
-            "on Debian and Ubuntu install python3-venv, or name another interpreter with --python")
-        run([str(partial / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)],
-            "pip's words above say why; run again when that is mended")
+        run(
+            [sys.executable, "-m", "venv", str(partial)],
+            "on Debian and Ubuntu install python3-venv, or name another interpreter with --python",
+        )
+        run(
+            [
+                str(partial / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "-r",
+                str(requirements),
+            ],
+            "pip's words above say why; run again when that is mended",
+        )
         if not python.exists():  # else another process was faster
             partial.rename(folder)
     finally:
@@ -59,7 +79,7 @@ def python_for(requirements: Path, needs: str, disk: float = 0.0) -> Path:
 
 
 def run(command: list[str], advice: str) -> None:
-    # pip's progress belongs to the person, not to whoever reads our output.
+    # pip's progress goes to stderr: stdout is for the program that reads our output.
     code = subprocess.run(command, stdout=sys.stderr).returncode
     if code != 0:
         raise SystemExit(f"{' '.join(command[:4])} … ended with code {code}: {advice}")

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hub
-from files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, Refused, fingerprint, is_code, list_files, read_json, table
+from files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    WEIGHTS,
+    Refused,
+    fingerprint,
+    is_code,
+    list_files,
+    read_json,
+    table,
+)
 from folder import INDEX, Contents, check_configuration, check_weights, shards_of
 from pins import LIST, Pin, check_pinned, is_pinned_code, pinned_revision, read_pins
 from space import available_memory, gigabytes, require_disk, sentence
@@ -28,6 +38,7 @@ def say(text: str) -> None:
 @dataclass
 class Source:
     """A checkpoint's folder; of a hub's one, only the small files are there at first."""
+
     name: str
     revision: str
     folder: Path
@@ -40,13 +51,21 @@ def open_source(checkpoint: str, asked: str | None, pins: dict[str, Pin]) -> Sou
     local = Path(checkpoint)
     if local.is_dir():
         folder = local.resolve()
-        return Source(folder.name, "local folder", folder, check_weights(folder), sum(path.stat().st_size for path in folder.glob("*" + WEIGHTS)))
+        return Source(
+            folder.name,
+            "local folder",
+            folder,
+            check_weights(folder),
+            sum(path.stat().st_size for path in folder.glob("*" + WEIGHTS)),
+        )
     revision = pinned_revision(pins, checkpoint, asked)
     say(f"{checkpoint} at {revision}: code and configuration")
     repository = hub.Repository(checkpoint, revision)
     names = repository.names(hub.is_weights)
     if not names:
-        raise Refused(f"{checkpoint} at {revision} has no *{WEIGHTS} file; other formats run code when they are opened, and are not read")
+        raise Refused(
+            f"{checkpoint} at {revision} has no *{WEIGHTS} file; other formats run code when they are opened, and are not read"
+        )
     check_pinned(pins, checkpoint, revision, repository.listed_weights())
     folder = repository.download(lambda name: not hub.is_weights(name), "code and configuration")
     contents = Contents([name for name in names if name != ADAPTER_WEIGHTS], ADAPTER_WEIGHTS in names)
@@ -65,13 +84,17 @@ def with_base(source: Source, args: argparse.Namespace, pins: dict[str, Pin]) ->
         return source, None
     if source.contents.weights:
         if args.adapter is None:
-            raise Refused(f"{source.name} has an adapter beside whole weights, and the vectors with and without it are others: say --adapter merge "
-                          "if the weights are those that it was trained on, or --adapter ignore if they are to be converted as they are")
+            raise Refused(
+                f"{source.name} has an adapter beside whole weights, and the vectors with and without it are others: say --adapter merge "
+                "if the weights are those that it was trained on, or --adapter ignore if they are to be converted as they are"
+            )
         return source, source if args.adapter == "merge" else None
     base = args.base or read_json(source.folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not base or not (args.base or base in pins):
-        raise Refused(f"{source.name} is only an adapter, trained on {base or 'an unnamed checkpoint'}: name the checkpoint with --base, "
-                      "a hub id or a folder")
+        raise Refused(
+            f"{source.name} is only an adapter, trained on {base or 'an unnamed checkpoint'}: name the checkpoint with --base, "
+            "a hub id or a folder"
+        )
     say(f"{source.name} is an adapter of {base}")
     found = open_source(base, None if base in pins else args.base_revision, pins)
     if not found.contents.weights:
@@ -88,7 +111,10 @@ def tell_needs(weight_bytes: int, args: argparse.Namespace, downloads: list[hub.
         needs.append((hub.cache(), max(left, 0), f"downloading {repository.name}"))
     told = require_disk(needs)
     memory, available = 4 * weight_bytes + 1e9, available_memory()
-    say(f"needs about {told}, and {gigabytes(memory)} of memory" + (f" ({gigabytes(available)} available)" if available is not None else ""))
+    say(
+        f"needs about {told}, and {gigabytes(memory)} of memory"
+        + (f" ({gigabytes(available)} available)" if available is not None else "")
+    )
     if available is not None and available < memory:
         say("warning: that is less memory than it is likely to take; the system may stop it")
 
@@ -108,7 +134,9 @@ def fetch(args: argparse.Namespace) -> int:
         if args.yes_run_code:
             say(f"--yes-run-code {args.yes_run_code} accepts other code than this")
         count = sum(is_code(file.name) for file in files)
-        say(f"converting runs the {count} Python files above on this machine. If you trust them, run again with --yes-run-code {found}")
+        say(
+            f"converting runs the {count} Python files above on this machine. If you trust them, run again with --yes-run-code {found}"
+        )
         print(json.dumps({"fingerprint": found, "files": count}))
         return NOT_ACCEPTED
     sources = [base] if adapted in (None, base) else [base, adapted]
@@ -119,11 +147,19 @@ def fetch(args: argparse.Namespace) -> int:
             each.repository.download(hub.is_weights, "weights")
             check_weights(each.folder)
     allowed = dict(hub.fetch_allowed(entry) for entry in args.allow)
-    print(json.dumps({
-        "folder": str(base.folder), "name": source.name, "revision": source.revision, "code": found,
-        "adapter": None if adapted is None else str(adapted.folder), "adapterName": f"merged into {base.name} at {base.revision}",
-        "allowed": {name: str(folder) for name, folder in allowed.items()},
-    }))
+    print(
+        json.dumps(
+            {
+                "folder": str(base.folder),
+                "name": source.name,
+                "revision": source.revision,
+                "code": found,
+                "adapter": None if adapted is None else str(adapted.folder),
+                "adapterName": f"merged into {base.name} at {base.revision}",
+                "allowed": {name: str(folder) for name, folder in allowed.items()},
+            }
+        )
+    )
     return 0
 
 

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WEIGHTS = ".safetensors"
-WANTED = (".py", ".json", ".txt", ".md", WEIGHTS)  # never pickles: unpickling runs code that nobody was shown
+WANTED = (
+    ".py",
+    ".json",
+    ".txt",
+    ".md",
+    WEIGHTS,
+)  # never pickles: unpickling runs code that was not shown to the user
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Refused(Exception):
-    """The export will not go on; the message says why and what would be right."""
+    """Stops the export; the message says why and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def list_files(folder: Path) -> list[File]:
 
 
 def fingerprint(files: list[File]) -> str:
-    """Sixteen hex digits that stand for exactly this code: they change with any byte of any Python file."""
+    """Sixteen hex digits that identify this code: they change with any byte of any Python file."""
     listing = "".join(f"{file.sha256}  {file.name}\n" for file in files if is_code(file.name))
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
@@ -70,18 +76,26 @@ def local_classes(content: dict, folder: Path, file: str) -> dict:
     means: fetch the code of that repository. Only what was listed may run, so the folder's own file is taken, and a
     class whose file is not in the folder is refused.
     """
+
     def local(key: str, name: str | None) -> str | None:
         if not name or "--" not in name:
             return name
         repository, reference = name.split("--", 1)
         module = reference.rsplit(".", 1)[0] + ".py"
         if not (folder / module).is_file():
-            raise Refused(f'{file}: auto_map["{key}"] is "{name}", code of another repository; expected {module} in this folder: '
-                          f"copy the Python files of {repository} beside the weights")
+            raise Refused(
+                f'{file}: auto_map["{key}"] is "{name}", code of another repository; expected {module} in this folder: '
+                f"copy the Python files of {repository} beside the weights"
+            )
         return reference
 
     names = content.get("auto_map")
     if not isinstance(names, dict):
         return content
-    return {**content, "auto_map": {key: [local(key, name) for name in value] if isinstance(value, list) else local(key, value)
-                                    for key, value in names.items()}}
+    return {
+        **content,
+        "auto_map": {
+            key: [local(key, name) for name in value] if isinstance(value, list) else local(key, value)
+            for key, value in names.items()
+        },
+    }

@@ -16,7 +16,8 @@ LFS_POINTER = b"version https://git-lfs"
 
 @dataclass(frozen=True)
 class Contents:
-    """Which weights a folder has. `weights`: whole models; `adapter`: a LoRA beside them or alone."""
+    """The weights in a folder. `weights`: whole models; `adapter`: a LoRA, beside them or alone."""
+
     weights: list[str]
     adapter: bool
 
@@ -28,14 +29,24 @@ def check_configuration(folder: Path) -> None:
     for path in sorted(folder.glob("*.json")):
         if path.read_bytes().startswith(LFS_POINTER):
             raise Refused(pointer(path))
-        if path.name in ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json", INDEX):
+        if path.name in (
+            "config.json",
+            "processor_config.json",
+            "preprocessor_config.json",
+            "tokenizer_config.json",
+            INDEX,
+        ):
             local_classes(read_json(path), folder, path.name)
     if not (folder / "processor_config.json").is_file():
-        raise Refused(f"{folder} has no processor_config.json, which says how pictures and texts are prepared; copy it from the checkpoint "
-                      "that this one was tuned from")
+        raise Refused(
+            f"{folder} has no processor_config.json, which says how pictures and texts are prepared; copy it from the checkpoint "
+            "that this one was tuned from"
+        )
     if "auto_map" not in read_json(folder / "config.json"):
-        raise Refused("config.json has no auto_map, which names the checkpoint's own classes; copy it from the checkpoint that this one was "
-                      "tuned from, with its Python files")
+        raise Refused(
+            "config.json has no auto_map, which names the checkpoint's own classes; copy it from the checkpoint that this one was "
+            "tuned from, with its Python files"
+        )
 
 
 def check_weights(folder: Path) -> Contents:
@@ -52,7 +63,9 @@ def check_weights(folder: Path) -> Contents:
     if (folder / INDEX).is_file():
         check_index(folder, weights)
     if not found:
-        raise Refused(f"{folder} has no *{WEIGHTS} file; other formats run code when they are opened, and are not read")
+        raise Refused(
+            f"{folder} has no *{WEIGHTS} file; other formats run code when they are opened, and are not read"
+        )
     return Contents(weights, adapter)
 
 
@@ -68,11 +81,15 @@ def check_index(folder: Path, present: list[str]) -> None:
     shards = shards_of(folder / INDEX)
     missing = [name for name in shards if name not in present]
     if missing:
-        raise Refused(f"{folder} lacks {', '.join(missing)}, which {INDEX} names: the download is not complete")
+        raise Refused(
+            f"{folder} lacks {', '.join(missing)}, which {INDEX} names: the download is not complete"
+        )
     tensors = {file: tensor_names(folder / file) for file in shards}
     for name, file in read_json(folder / INDEX)["weight_map"].items():
         if name not in tensors[file]:
-            raise Refused(f"{file} has no {name}, which {INDEX} says it has: the files are of different checkpoints")
+            raise Refused(
+                f"{file} has no {name}, which {INDEX} says it has: the files are of different checkpoints"
+            )
 
 
 def check_shard(path: Path) -> None:
@@ -85,7 +102,9 @@ def check_shard(path: Path) -> None:
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
-        raise Refused(f"{path.name} has {size:,} bytes, its header says {wanted:,}: it was cut short or damaged; fetch it again")
+        raise Refused(
+            f"{path.name} has {size:,} bytes, its header says {wanted:,}: it was cut short or damaged; fetch it again"
+        )
 
 
 def tensor_names(path: Path) -> set[str]:
@@ -103,7 +122,15 @@ def read_header(path: Path) -> tuple[dict, int]:
             for name, entry in header.items():
                 if name != "__metadata__":
                     int(entry["data_offsets"][1])
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (
+        struct.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:
         raise Refused(f"{path.name} is not a whole safetensors file ({error}): fetch it again") from error
     return header, length
 

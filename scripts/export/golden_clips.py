@@ -21,7 +21,9 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 def golden_clip(seed: int, frames: int, resolution: int) -> np.ndarray:
     """uint8 [frames, 3, resolution, resolution]."""
-    constants = (mix(np.arange(12) + 12 * seed) & 255).astype(np.int64).reshape(3, 4)  # per channel: level, x, y, time
+    constants = (
+        (mix(np.arange(12) + 12 * seed) & 255).astype(np.int64).reshape(3, 4)
+    )  # per channel: level, x, y, time
     level, along_x, along_y, in_time = (constants[None, :, k, None, None] for k in range(4))
     x, y = np.arange(resolution)[None, None, None, :], np.arange(resolution)[None, None, :, None]
     time = np.arange(frames)[:, None, None, None]

@@ -10,19 +10,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# Set before the import that reads them. The hub's newer protocol cannot continue a download that broke off; plain HTTP can.
+# Set before the import that reads them. Plain HTTP can resume an interrupted download; the hub's newer protocol cannot.
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from huggingface_hub import HfApi, constants, snapshot_download  # noqa: E402
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError  # noqa: E402
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from files import WEIGHTS, File, Refused, is_code, is_wanted, sha256  # noqa: E402
-from space import sentence  # noqa: E402
-from steps import watched  # noqa: E402
+from files import WEIGHTS, File, Refused, is_code, is_wanted, sha256
+from space import sentence
+from steps import watched
 
 
-constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # what a broken connection loses at most
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # at most this much is lost when a connection breaks
 
 
 def cache() -> Path:
@@ -43,7 +48,9 @@ class Repository:
         except GatedRepoError as error:
             raise Refused(f"{name}: access must be asked for on its page; then set HF_TOKEN") from error
         except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-            raise Refused(f"{name} at {revision}: the hub has no such repository or revision, or HF_TOKEN may not read it") from error
+            raise Refused(
+                f"{name} at {revision}: the hub has no such repository or revision, or HF_TOKEN may not read it"
+            ) from error
         except (HfHubHTTPError, OSError) as error:
             raise Refused(f"{name}: the hub did not answer: {error}") from error
         except ValueError as error:
@@ -56,15 +63,18 @@ class Repository:
         return sorted(name for name in self.entries if choose(name))
 
     def listed_weights(self) -> list[File]:
-        """What the hub says of the weights, before they are fetched."""
-        return [File(name, self.entries[name].size or 0, self.entries[name].lfs.sha256)
-                for name in self.names(is_weights) if self.entries[name].lfs is not None]
+        """The hub's metadata of the weights, read before they are downloaded."""
+        return [
+            File(name, self.entries[name].size or 0, self.entries[name].lfs.sha256)
+            for name in self.names(is_weights)
+            if self.entries[name].lfs is not None
+        ]
 
     def bytes(self, choose: Callable[[str], bool]) -> int:
         return sum(self.entries[name].size or 0 for name in self.names(choose))
 
     def bytes_here(self, choose: Callable[[str], bool]) -> int:
-        """Of those files, what lies in the cache already, whole or in part."""
+        """Bytes of those files that are in the cache already, whole or in part."""
         blobs = cache() / f"models--{self.name.replace('/', '--')}" / "blobs"
         total = 0
         for name in self.names(choose):
@@ -79,7 +89,7 @@ class Repository:
         return total
 
     def download(self, choose: Callable[[str], bool], what: str) -> Path:
-        """Fetches what is not there yet and continues what broke off. @returns the folder, the same for every choice."""
+        """Downloads what is missing and resumes what was interrupted. @returns the folder, the same for every choice."""
         names = self.names(choose)
         if not names:
             raise Refused(f"{self.name} at {self.revision}: no {what} in it")
@@ -89,9 +99,13 @@ class Repository:
         except OSError as error:
             if error.errno is not None:
                 raise Refused(f"{self.name}: {sentence(error, cache())}; run again to continue") from error
-            raise Refused(f"{self.name}: the download broke off: {error}; run again to continue it") from error
+            raise Refused(
+                f"{self.name}: the download broke off: {error}; run again to continue it"
+            ) from error
         except HfHubHTTPError as error:
-            raise Refused(f"{self.name}: the download broke off: {error}; run again to continue it") from error
+            raise Refused(
+                f"{self.name}: the download broke off: {error}; run again to continue it"
+            ) from error
         for name in names:
             self._check(folder / name)
         return folder
@@ -104,7 +118,9 @@ class Repository:
             data = path.read_bytes()
             wanted, found = entry.blob_id, hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         if wanted != found:
-            raise Refused(f"{path.name}: the hub lists {wanted}, what arrived is {found}; delete {path.resolve()} and run again")
+            raise Refused(
+                f"{path.name}: the hub lists {wanted}, what arrived is {found}; delete {path.resolve()} and run again"
+            )
 
 
 def fetch_allowed(entry: str) -> tuple[str, Path]:

@@ -1,8 +1,8 @@
-"""Rewrites a float32 graph so that a CPU does its products with weights in 8 bits: smaller, and faster.
+"""Rewrites a float32 graph to 8-bit matrix products with weights: smaller, and faster on a CPU.
 
 Every column of a weight matrix gets a scale of its own, once. Every row that meets it, a token's vector, gets one while the
-graph runs. ONNX Runtime's own tool (`quantize_dynamic`) takes one scale for all rows of a batch: then the loudest clip decides
-how finely its neighbours are read, and a clip's vector depends on what it was batched with. Here it depends on the clip alone.
+graph runs. ONNX Runtime's own tool (`quantize_dynamic`) takes one scale for all rows of a batch: then the row with
+the largest values decides the resolution of all others, and a clip's vector depends on its batch. Here it depends on the clip alone.
 
 What is no product with a weight matrix stays in float32: the patches' convolution, scores and softmax, norms, projections of
 a single row. The product itself is `MatMulIntegerToFloat`, of ONNX Runtime's own operators; no other engine has it.
@@ -44,18 +44,33 @@ def quantise(model: onnx.ModelProto, folder: Path) -> dict[str, Change]:
             nodes += row_levels(source, *rows[source])
         levels, largest = rows[source]
         unscaled = f"{node.output[0]}.unscaled"
-        nodes.append(helper.make_node("MatMulIntegerToFloat", [levels, weight, "int8.step", f"{weight}.scale", "int8.middle"], [unscaled],
-                                      name=node.name, domain=DOMAIN))
+        nodes.append(
+            helper.make_node(
+                "MatMulIntegerToFloat",
+                [levels, weight, "int8.step", f"{weight}.scale", "int8.middle"],
+                [unscaled],
+                name=node.name,
+                domain=DOMAIN,
+            )
+        )
         nodes.append(helper.make_node("Mul", [unscaled, largest], [node.output[0]]))
     del graph.node[:]
     graph.node.extend(nodes)
     constants = {
-        "int8.step": np.float32(1 / LARGEST_LEVEL), "int8.middle": np.uint8(MIDDLE), "int8.smallest": np.float32(SMALLEST_ROW),
-        "int8.last": np.array([-1], np.int64), **{f"{weight}.scale": scale for weight, scale in scales.items()},
+        "int8.step": np.float32(1 / LARGEST_LEVEL),
+        "int8.middle": np.uint8(MIDDLE),
+        "int8.smallest": np.float32(SMALLEST_ROW),
+        "int8.last": np.array([-1], np.int64),
+        **{f"{weight}.scale": scale for weight, scale in scales.items()},
     }
-    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
     model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    return {weight: Change(np.dtype(np.int8), lambda values, scale=scale: to_bytes(values, scale)) for weight, scale in scales.items()}
+    return {
+        weight: Change(np.dtype(np.int8), lambda values, scale=scale: to_bytes(values, scale))
+        for weight, scale in scales.items()
+    }
 
 
 def weight_matrices(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
@@ -64,8 +79,13 @@ def weight_matrices(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
     for node in graph.node:
         for place, name in enumerate(node.input):
             uses[name].add((node.op_type, place))
-    return [tensor for tensor in graph.initializer
-            if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 2 and uses[tensor.name] == {("MatMul", 1)}]
+    return [
+        tensor
+        for tensor in graph.initializer
+        if tensor.data_type == TensorProto.FLOAT
+        and len(tensor.dims) == 2
+        and uses[tensor.name] == {("MatMul", 1)}
+    ]
 
 
 def row_levels(source: str, levels: str, largest: str) -> list[onnx.NodeProto]:

@@ -31,26 +31,56 @@ ENVIRONMENT_BYTES = 8e9
 NEEDS = "it takes about 4 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and some minutes"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 PRECISIONS = ("auto", "fp32", "fp16", "mixed", "bf16", "int8")
-BF16_CAPABILITY = 8.0  # of the cards that compute bfloat16
+BF16_CAPABILITY = 8.0  # compute capability of the first GPUs with bfloat16
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("positional", nargs="?", metavar="CHECKPOINT", help="hub id (owner/name) or folder")
     parser.add_argument("--checkpoint", help="the same")
-    parser.add_argument("--out", type=Path, help="the bundle's folder (default: models/ and the checkpoint's name)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="default: bf16 where every card computes it, else fp16, else mixed")
+    parser.add_argument(
+        "--out", type=Path, help="the bundle's folder (default: models/ and the checkpoint's name)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="default: bf16 where every card computes it, else fp16, else mixed",
+    )
     parser.add_argument("--revision", help="commit of a hub checkpoint, 40 hex digits (default: a known one)")
-    parser.add_argument("--yes-run-code", default="", help="fingerprint of the checkpoint's code that may run")
-    parser.add_argument("--videos", action="append", default=[], help="a video or a folder of videos to prove the conversion with as well")
-    parser.add_argument("--adapter", choices=("merge", "ignore"), help="what to do with a LoRA adapter beside the weights")
+    parser.add_argument(
+        "--yes-run-code", default="", help="fingerprint of the checkpoint's code that may run"
+    )
+    parser.add_argument(
+        "--videos",
+        action="append",
+        default=[],
+        help="a video or a folder of videos to prove the conversion with as well",
+    )
+    parser.add_argument(
+        "--adapter", choices=("merge", "ignore"), help="what to do with a LoRA adapter beside the weights"
+    )
     parser.add_argument("--base", help="the checkpoint that an adapter alone was trained on")
     parser.add_argument("--base-revision", help="its commit")
-    parser.add_argument("--allow", action="append", default=[], help="NAME@COMMIT of a hub repository whose files the checkpoint's code may ask for")
-    parser.add_argument("--pinned", type=Path, default=LIST, help="list of known checkpoints (default: pinned.json)")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        help="NAME@COMMIT of a hub repository whose files the checkpoint's code may ask for",
+    )
+    parser.add_argument(
+        "--pinned", type=Path, default=LIST, help="list of known checkpoints (default: pinned.json)"
+    )
     parser.add_argument("--id", help="the bundle's id in model.json (default: the checkpoint's name)")
-    parser.add_argument("--form", choices=("canonical", "vss", "tao"), default="canonical", help=argparse.SUPPRESS)
-    parser.add_argument("--clips", type=int, default=4, help="made clips to prove the conversion with, at least 2 (default: 4)")
+    parser.add_argument(
+        "--form", choices=("canonical", "vss", "tao"), default="canonical", help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=4,
+        help="made clips to prove the conversion with, at least 2 (default: 4)",
+    )
     args = parser.parse_args()
     if args.positional and args.checkpoint and args.positional != args.checkpoint:
         parser.error(f"the checkpoint is named twice: {args.positional} and {args.checkpoint}")
@@ -61,7 +91,9 @@ def arguments() -> argparse.Namespace:
         parser.error(f"--clips is {args.clips}; expected at least 2")
     for entry in args.allow:
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?@[0-9a-f]{40}", entry):
-            parser.error(f'--allow is "{entry}"; expected NAME@COMMIT with a commit of 40 hex digits, since a name can move')
+            parser.error(
+                f'--allow is "{entry}"; expected NAME@COMMIT with a commit of 40 hex digits, since a name can move'
+            )
     args.out = (args.out or Path("models") / slug(args.checkpoint)).absolute()
     return args
 
@@ -72,7 +104,7 @@ def slug(checkpoint: str) -> str:
 
 
 def check_early(args: argparse.Namespace) -> None:
-    """All that can be known before gigabytes of packages and weights are fetched. Raises Refused."""
+    """Checks all that can be checked before gigabytes of packages and weights are downloaded. Raises Refused."""
     check_out(args.out)
     pins = read_pins(args.pinned)
     local = Path(args.checkpoint)
@@ -81,14 +113,19 @@ def check_early(args: argparse.Namespace) -> None:
         if contents.weights:
             check_configuration(local)
         return
-    is_name = re.fullmatch(r"[\w.-]+/[\w.-]+", args.checkpoint) is not None and not args.checkpoint.startswith(".")
+    is_name = re.fullmatch(
+        r"[\w.-]+/[\w.-]+", args.checkpoint
+    ) is not None and not args.checkpoint.startswith(".")
     if args.checkpoint not in pins and (not is_name or local.parent.is_dir() and str(local.parent) != "."):
-        raise Refused(f"{args.checkpoint}: there is no such folder" + ("" if is_name else ", and it is not a hub id of the form owner/name"))
+        raise Refused(
+            f"{args.checkpoint}: there is no such folder"
+            + ("" if is_name else ", and it is not a hub id of the form owner/name")
+        )
     pinned_revision(pins, args.checkpoint, args.revision)
 
 
 def precisions(asked: str) -> list[str]:
-    """What to try, in this order. On its own: what the cards of this machine are best at, and fp16 where there is none."""
+    """The precisions to try, in order. By default the best for this machine's GPUs, or fp16 where there is none."""
     if asked != "auto":
         return [asked]
     return ["bf16", "fp16", "mixed"] if cards_compute_bf16() else ["fp16", "mixed"]
@@ -96,7 +133,12 @@ def precisions(asked: str) -> list[str]:
 
 def cards_compute_bf16() -> bool:
     try:
-        listed = subprocess.run(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], capture_output=True, text=True, timeout=20)
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
         found = [float(line) for line in listed.stdout.split()]
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return False
@@ -110,14 +152,21 @@ def is_done(args: argparse.Namespace, wanted: list[str]) -> bool:
         source, files = manifest["source"], manifest["files"].values()
         revision = args.revision or read_pins(args.pinned)[args.checkpoint].revision
         whole = all((args.out / file["path"]).stat().st_size == file["bytes"] for file in files)
-        return whole and source["checkpoint"] == args.checkpoint and source["revision"] == revision and source["precision"] in wanted \
-            and source["form"] == args.form and "adapter" not in source and (args.id or slug(args.checkpoint)) == manifest["id"]
+        return (
+            whole
+            and source["checkpoint"] == args.checkpoint
+            and source["revision"] == revision
+            and source["precision"] in wanted
+            and source["form"] == args.form
+            and "adapter" not in source
+            and (args.id or slug(args.checkpoint)) == manifest["id"]
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
 def remove_stale(out: Path) -> None:
-    """What runs left that were killed and could not clean up."""
+    """Removes the leftovers of runs that were killed."""
     for path in out.parent.glob(f".{out.name}.partial-*"):
         pid = path.name.rsplit("-", 1)[-1]
         if pid.isdigit() and not Path("/proc", pid).exists():
@@ -141,35 +190,95 @@ def main() -> int:
         return 1
     remove_stale(args.out)
     python = str(python_for(HERE / "requirements.txt", NEEDS, ENVIRONMENT_BYTES))
-    given = [("--revision", args.revision), ("--base", args.base), ("--base-revision", args.base_revision), ("--adapter", args.adapter),
-             *(("--allow", entry) for entry in args.allow)]
-    fetched = run([python, "fetch.py", "--checkpoint", args.checkpoint, "--out", str(args.out), "--precision", ",".join(wanted),
-                   "--pinned", str(args.pinned), "--yes-run-code", args.yes_run_code,
-                   *(word for name, value in given if value is not None for word in (name, value))], args.out, stdout=subprocess.PIPE)
+    given = [
+        ("--revision", args.revision),
+        ("--base", args.base),
+        ("--base-revision", args.base_revision),
+        ("--adapter", args.adapter),
+        *(("--allow", entry) for entry in args.allow),
+    ]
+    fetched = run(
+        [
+            python,
+            "fetch.py",
+            "--checkpoint",
+            args.checkpoint,
+            "--out",
+            str(args.out),
+            "--precision",
+            ",".join(wanted),
+            "--pinned",
+            str(args.pinned),
+            "--yes-run-code",
+            args.yes_run_code,
+            *(word for name, value in given if value is not None for word in (name, value)),
+        ],
+        args.out,
+        stdout=subprocess.PIPE,
+    )
     if fetched.returncode != 0:
         print(fetched.stdout, end="", flush=True)
         return fetched.returncode
     found = json.loads(fetched.stdout)
     with tempfile.TemporaryDirectory() as home:
-        return run([python, "convert.py", found["folder"], "--out", str(args.out), "--name", found["name"], "--revision", found["revision"],
-                    "--id", args.id or slug(args.checkpoint), "--run-code", found["code"], "--precision", ",".join(wanted),
-                    "--form", args.form, "--clips", str(args.clips),
-                    *(word for path in args.videos for word in ("--videos", os.path.abspath(path))),
-                    *(word for name, folder in found["allowed"].items() for word in ("--allow", f"{name}={folder}")),
-                    *(("--adapter", found["adapter"], "--adapter-name", found["adapterName"]) if found["adapter"] else ())],
-                   args.out, env=closed(home)).returncode
+        return run(
+            [
+                python,
+                "convert.py",
+                found["folder"],
+                "--out",
+                str(args.out),
+                "--name",
+                found["name"],
+                "--revision",
+                found["revision"],
+                "--id",
+                args.id or slug(args.checkpoint),
+                "--run-code",
+                found["code"],
+                "--precision",
+                ",".join(wanted),
+                "--form",
+                args.form,
+                "--clips",
+                str(args.clips),
+                *(word for path in args.videos for word in ("--videos", os.path.abspath(path))),
+                *(
+                    word
+                    for name, folder in found["allowed"].items()
+                    for word in ("--allow", f"{name}={folder}")
+                ),
+                *(
+                    ("--adapter", found["adapter"], "--adapter-name", found["adapterName"])
+                    if found["adapter"]
+                    else ()
+                ),
+            ],
+            args.out,
+            env=closed(home),
+        ).returncode
 
 
 def closed(home: str) -> dict[str, str]:
     """The environment of the process that runs the checkpoint's code: no tokens, no card, and a cache of its own that holds nothing yet."""
     kept = {key: value for key, value in os.environ.items() if key not in (*SECRETS, "HF_ENDPOINT")}
-    return {**kept, "HF_HOME": home, "HF_HUB_CACHE": os.path.join(home, "hub"), "HF_MODULES_CACHE": os.path.join(home, "modules"),
-            "CUDA_VISIBLE_DEVICES": "", "HF_TOKEN_PATH": os.devnull, "HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0",
-            "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return {
+        **kept,
+        "HF_HOME": home,
+        "HF_HUB_CACHE": os.path.join(home, "hub"),
+        "HF_MODULES_CACHE": os.path.join(home, "modules"),
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_TOKEN_PATH": os.devnull,
+        "HF_HUB_OFFLINE": "0",
+        "TRANSFORMERS_OFFLINE": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
 
 
 def run(command: list[str], out: Path, **options) -> subprocess.CompletedProcess:
-    """Runs one of the two halves. When this is stopped the half is asked to stop, and given time to clean up."""
+    """Runs one of the two halves. When this process is stopped, the half is asked to stop and given time to clean up."""
     command = [command[0], str(HERE / command[1]), *command[2:]]
     with subprocess.Popen(command, text=True, **options) as half:
         try:
@@ -183,9 +292,15 @@ def run(command: list[str], out: Path, **options) -> subprocess.CompletedProcess
             raise
     if half.returncode < 0:
         left = available_memory()
-        why = f"probably because memory ran out ({gigabytes(left)} are available now)" if half.returncode == -signal.SIGKILL and left is not None \
+        why = (
+            f"probably because memory ran out ({gigabytes(left)} are available now)"
+            if half.returncode == -signal.SIGKILL and left is not None
             else "which it did not expect"
-        print(f"nothing was written: {Path(command[1]).name} was ended by signal {-half.returncode}, {why}", file=sys.stderr)
+        )
+        print(
+            f"nothing was written: {Path(command[1]).name} was ended by signal {-half.returncode}, {why}",
+            file=sys.stderr,
+        )
         shutil.rmtree(out.with_name(f".{out.name}.partial-{half.pid}"), ignore_errors=True)
         return subprocess.CompletedProcess(command, 1, "")
     return subprocess.CompletedProcess(command, half.returncode, output)

@@ -1,7 +1,7 @@
-"""What the process that runs the checkpoint's code sees of the network: a hub of a few known files, and nothing else.
+"""Limits the network of the process that runs the checkpoint's code to a hub with a few known files.
 
-Code descended from BLIP-2 asks the hub for BERT's configuration while it loads. That answer is known and lies here. Whatever
-else is asked for is written down and refused, so that a person reads what was wanted instead of a lost connection.
+Code descended from BLIP-2 asks the hub for BERT's configuration while it loads. That answer is known and kept here. Any
+other request is recorded and refused, so that the error names the request instead of a lost connection.
 """
 
 from __future__ import annotations
@@ -24,12 +24,29 @@ from requests.adapters import BaseAdapter
 
 # The published configuration of bert-base-uncased. Its weights are not needed: the checkpoint holds its own.
 BERT_BASE = {
-    "architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": False, "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1, "hidden_size": 768, "initializer_range": 0.02, "intermediate_size": 3072, "layer_norm_eps": 1e-12,
-    "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 0,
-    "position_embedding_type": "absolute", "type_vocab_size": 2, "use_cache": True, "vocab_size": 30522,
+    "architectures": ["BertForMaskedLM"],
+    "attention_probs_dropout_prob": 0.1,
+    "gradient_checkpointing": False,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 512,
+    "model_type": "bert",
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 0,
+    "position_embedding_type": "absolute",
+    "type_vocab_size": 2,
+    "use_cache": True,
+    "vocab_size": 30522,
 }
-KNOWN = {name: {"config.json": json.dumps(BERT_BASE, indent=2).encode()} for name in ("bert-base-uncased", "google-bert/bert-base-uncased")}
+KNOWN = {
+    name: {"config.json": json.dumps(BERT_BASE, indent=2).encode()}
+    for name in ("bert-base-uncased", "google-bert/bert-base-uncased")
+}
 NO_COMMIT = "0" * 40  # of the files above, which come from no commit
 ESSENTIAL = (".safetensors", ".bin", "vocab.txt", "tokenizer.json")
 FILE = re.compile(r"/(?P<repository>[^/]+(?:/[^/]+)?)/resolve/[^/]+/(?P<name>.+)")
@@ -37,7 +54,7 @@ LISTING = re.compile(r"/api/models/(?P<repository>[^/]+(?:/[^/]+)?)/(?:tree|revi
 
 
 class Hub(BaseAdapter):
-    """Stands between huggingface_hub and the network. `allowed`: folders of other repositories, by name."""
+    """Replaces the network under huggingface_hub. `allowed`: folders of other repositories, by name."""
 
     def __init__(self, allowed: dict[str, Path]):
         super().__init__()
@@ -53,12 +70,23 @@ class Hub(BaseAdapter):
             start = re.fullmatch(r"bytes=(\d+)-.*", request.headers.get("Range", ""))
             file.seek(int(start[1]) if start else 0)
             tag = hashlib.sha256(f"{path} {length}".encode()).hexdigest()
-            return answer(request, 200, {"ETag": f'"{tag}"', "X-Repo-Commit": NO_COMMIT, "Content-Length": str(length)}, file)
+            return answer(
+                request,
+                200,
+                {"ETag": f'"{tag}"', "X-Repo-Commit": NO_COMMIT, "Content-Length": str(length)},
+                file,
+            )
         is_known = asked is not None and (asked["repository"] in KNOWN or asked["repository"] in self.allowed)
         # A small file that a repository does not have is an ordinary answer: the hub's own client asks for what may be there.
         if not is_known or asked["name"].endswith(ESSENTIAL):
-            self.note(f"{asked['repository']}: {asked['name'] if asked.re is FILE else 'its list of files'}" if asked else path)
-        return answer(request, 404, {"X-Error-Code": "EntryNotFound" if is_known else "RepoNotFound"}, io.BytesIO())
+            self.note(
+                f"{asked['repository']}: {asked['name'] if asked.re is FILE else 'its list of files'}"
+                if asked
+                else path
+            )
+        return answer(
+            request, 404, {"X-Error-Code": "EntryNotFound" if is_known else "RepoNotFound"}, io.BytesIO()
+        )
 
     def find(self, repository: str, name: str) -> BinaryIO | None:
         file = self.allowed[repository] / name if repository in self.allowed else None
@@ -75,20 +103,30 @@ class Hub(BaseAdapter):
         pass
 
     def explain(self) -> str:
-        """What was asked for in vain and how to allow it; empty when nothing was."""
+        """Names the refused requests and how to allow them; empty when there were none."""
         if not self.refused:
             return ""
         advice = []
         repositories = sorted({what.split(": ")[0] for what in self.refused if ": " in what})
         if repositories:
-            advice.append("allow one with " + " ".join(f"--allow {name}@COMMIT" for name in repositories)
-                          + ", which brings its configuration, tokenizer and safetensors of that commit and no code")
+            advice.append(
+                "allow one with "
+                + " ".join(f"--allow {name}@COMMIT" for name in repositories)
+                + ", which brings its configuration, tokenizer and safetensors of that commit and no code"
+            )
         if any(": " not in what for what in self.refused):
-            advice.append("a file that torch fetches from a web address is found when you put it into TORCH_HOME/hub/checkpoints yourself")
-        return f"the checkpoint's code asked the network for {'; '.join(self.refused)}, which it does not get here; " + "; ".join(advice)
+            advice.append(
+                "a file that torch fetches from a web address is found when you put it into TORCH_HOME/hub/checkpoints yourself"
+            )
+        return (
+            f"the checkpoint's code asked the network for {'; '.join(self.refused)}, which it does not get here; "
+            + "; ".join(advice)
+        )
 
 
-def answer(request: requests.PreparedRequest, status: int, headers: dict[str, str], body: BinaryIO) -> requests.Response:
+def answer(
+    request: requests.PreparedRequest, status: int, headers: dict[str, str], body: BinaryIO
+) -> requests.Response:
     response = requests.Response()
     response.request, response.url, response.status_code = request, request.url, status
     response.headers.update(headers)
@@ -97,7 +135,7 @@ def answer(request: requests.PreparedRequest, status: int, headers: dict[str, st
 
 
 def install(allowed: dict[str, Path]) -> Hub:
-    """Closes this process's network, all but the known files. For good: an audit hook cannot be taken away."""
+    """Blocks the network of this process, except for the known files. It cannot be undone, as an audit hook cannot be removed."""
     hub = Hub(allowed)
 
     def session() -> requests.Session:
@@ -111,7 +149,9 @@ def install(allowed: dict[str, Path]) -> Hub:
     def refuse(event: str, arguments: tuple) -> None:
         for target in targets(event, arguments):
             hub.note(target)
-            raise ConnectionRefusedError(f"the exporter keeps the checkpoint's code off the network; it asked for {target}")
+            raise ConnectionRefusedError(
+                f"the exporter keeps the checkpoint's code off the network; it asked for {target}"
+            )
 
     sys.addaudithook(refuse)
     return hub

@@ -20,9 +20,11 @@ NARROWING = {torch.Tensor.half: torch.Tensor.float, torch.Tensor.bfloat16: torch
 
 
 class Float32(TorchFunctionMode):
-    """Answers every wish for 16 bits with 32."""
+    """Answers every request for 16 bits with 32."""
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         widened = {name: widen(value) for name, value in (kwargs or {}).items()}
         return NARROWING.get(function, function)(*(widen(value) for value in args), **widened)
 
@@ -45,8 +47,16 @@ def float32() -> Iterator[None]:
         autocast.__enter__, autocast.__exit__, checkpoint.checkpoint, checkpoint.checkpoint_sequential = kept
 
 
-def call(function: Callable, *args: Any, use_reentrant: Any = None, context_fn: Any = None, determinism_check: Any = None,
-         debug: Any = None, preserve_rng_state: Any = None, **kwargs: Any) -> Any:
+def call(
+    function: Callable,
+    *args: Any,
+    use_reentrant: Any = None,
+    context_fn: Any = None,
+    determinism_check: Any = None,
+    debug: Any = None,
+    preserve_rng_state: Any = None,
+    **kwargs: Any,
+) -> Any:
     return function(*args, **kwargs)
 
 

@@ -18,10 +18,12 @@ BETWEEN_SCORE_AND_SOFTMAX = {"Add", "Sub", "Mul", "Div", "Where", "Cast", "Max",
 
 
 def accepts(node: onnx.NodeProto, opset: int, half: int) -> bool:
-    """Whether ONNX defines the node for this type; before opset 22, for example, there is no convolution of bfloat16."""
+    """Whether ONNX defines the node for this type; before opset 22, for example, bfloat16 has no convolution."""
     name = f"tensor({helper.tensor_dtype_to_string(half).removeprefix('TensorProto.').lower()})"
     constraints = onnx.defs.get_schema(node.op_type, opset, node.domain).type_constraints
-    return all(name in each.allowed_type_strs for each in constraints if "tensor(float)" in each.allowed_type_strs)
+    return all(
+        name in each.allowed_type_strs for each in constraints if "tensor(float)" in each.allowed_type_strs
+    )
 
 
 def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozenset()) -> set[int]:
@@ -29,11 +31,16 @@ def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozense
     graph, opset = model.graph, next(entry.version for entry in model.opset_import if entry.domain == "")
     initializers = {tensor.name for tensor in graph.initializer}
     producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
-    wide = {index for index, node in enumerate(graph.node)
-            if node.op_type in ALWAYS_WIDE or not accepts(node, opset, half) or too_large.intersection((*node.input, *node.output))}
+    wide = {
+        index
+        for index, node in enumerate(graph.node)
+        if node.op_type in ALWAYS_WIDE
+        or not accepts(node, opset, half)
+        or too_large.intersection((*node.input, *node.output))
+    }
 
     untouched = {entry.name for entry in graph.input}  # by any weight matrix: preprocessing, the mask
-    normalised: set[str] = set()                       # after the first norm of a vector
+    normalised: set[str] = set()  # after the first norm of a vector
     for index, node in enumerate(graph.node):
         data = {name for name in node.input if name and name not in initializers}
         if data and data <= untouched and node.op_type not in MEETS_WEIGHTS:
@@ -47,7 +54,11 @@ def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozense
     while waiting:
         for name in waiting.pop().input:
             index = producers.get(name)
-            if index is not None and graph.node[index].op_type in BETWEEN_SCORE_AND_SOFTMAX and index not in wide:
+            if (
+                index is not None
+                and graph.node[index].op_type in BETWEEN_SCORE_AND_SOFTMAX
+                and index not in wide
+            ):
                 wide.add(index)
                 waiting.append(graph.node[index])
     return wide
@@ -57,16 +68,27 @@ def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozens
     """Rewrites the graph in place, all but the weights' bytes. @returns the initializers to store in half precision."""
     graph, half = model.graph, HALF[precision]
     wide = wide_nodes(model, half, too_large)
-    types = {entry.name: entry.type.tensor_type.elem_type for entry in (*graph.input, *graph.value_info, *graph.output)}
+    types = {
+        entry.name: entry.type.tensor_type.elem_type
+        for entry in (*graph.input, *graph.value_info, *graph.output)
+    }
     made_wide = {name: index in wide for index, node in enumerate(graph.node) for name in node.output}
     made_wide.update({entry.name: True for entry in graph.input})
     for entry in graph.output:
         if not made_wide[entry.name]:
-            raise Refused(f"{entry.name}: the graph does not end in a normalisation, so its output would be {precision}")
+            raise Refused(
+                f"{entry.name}: the graph does not end in a normalisation, so its output would be {precision}"
+            )
 
     weights = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
     wanted_wide = {name for index in wide for name in graph.node[index].input if name in weights}
-    wanted_half = {name for index, node in enumerate(graph.node) if index not in wide for name in node.input if name in weights}
+    wanted_half = {
+        name
+        for index, node in enumerate(graph.node)
+        if index not in wide
+        for name in node.input
+        if name in weights
+    }
     for tensor in [tensor for tensor in graph.initializer if tensor.name in wanted_wide & wanted_half]:
         copy = graph.initializer.add()
         copy.CopyFrom(tensor)
@@ -79,7 +101,9 @@ def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozens
         result = f"{name}.{'fp32' if to_wide else precision}"
         if result not in casts:
             casts.add(result)
-            nodes.append(helper.make_node("Cast", [name], [result], to=TensorProto.FLOAT if to_wide else half))
+            nodes.append(
+                helper.make_node("Cast", [name], [result], to=TensorProto.FLOAT if to_wide else half)
+            )
         return result
 
     for index, node in enumerate(graph.node):
@@ -93,7 +117,9 @@ def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozens
             if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
                 attribute.i = half
             elif node.op_type == "ConstantOfShape" and attribute.t.data_type == TensorProto.FLOAT:
-                attribute.t.CopyFrom(helper.make_tensor("value", half, [1], numpy_helper.to_array(attribute.t).ravel()))
+                attribute.t.CopyFrom(
+                    helper.make_tensor("value", half, [1], numpy_helper.to_array(attribute.t).ravel())
+                )
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
@@ -101,4 +127,3 @@ def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozens
         if entry.type.tensor_type.elem_type == TensorProto.FLOAT and not made_wide[entry.name]:
             entry.type.tensor_type.elem_type = half
     return wanted_half
-

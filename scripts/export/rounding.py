@@ -1,7 +1,7 @@
-"""Runs a half-precision graph as a card would round it, on a CPU, and measures how large the numbers in it become.
+"""Runs a half-precision graph on a CPU with the rounding of a GPU, and measures how large its numbers become.
 
 ONNX Runtime computes float16 on a CPU in float32 and has no bfloat16 there at all: a residual of 100,000, which is
-infinity on a card, passes unseen. So the graph is rewritten to compute in float32 and to round every result.
+infinity on a GPU, passes unseen. So the graph is rewritten to compute in float32 and to round every result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 LARGEST = {TensorProto.FLOAT16: 65504.0, TensorProto.BFLOAT16: 3.38e38}
-HEADROOM = 4.0  # clips that nobody tried may be this much larger than those that were
+HEADROOM = 4.0  # values of untried clips may be larger than those of the tried ones by this factor
 SUFFIX = ".largest"
 
 
@@ -28,7 +28,9 @@ def emulate(model: onnx.ModelProto, half: int, rounds: bool = True) -> list[str]
     for tensor in graph.initializer:
         if tensor.data_type == half:
             types[tensor.name] = half
-            nodes.append(helper.make_node("Cast", [tensor.name], [f"{tensor.name}.wide"], to=TensorProto.FLOAT))
+            nodes.append(
+                helper.make_node("Cast", [tensor.name], [f"{tensor.name}.wide"], to=TensorProto.FLOAT)
+            )
 
     def watch(name: str, tensor: str) -> None:
         watched.append(name)
@@ -82,7 +84,7 @@ def layer_of(tensor: str) -> str:
     parts = [part for part in tensor.split("/")[1:-1] if part != "model"]
     for index, part in enumerate(parts):
         if re.search(r"\.\d+$|^\d+$", part):
-            return "/".join(parts[:index + 1])
+            return "/".join(parts[: index + 1])
     return "/".join(parts[:2]) or "input and output"
 
 

@@ -46,14 +46,16 @@ class Walk:
         if node.op_type == "Shape":
             dims = np.array(self.shape(node.input[0]), np.int64)
             limits = {a.name: a.i for a in node.attribute}
-            outputs = [dims[limits.get("start", 0):limits.get("end", len(dims))]]
+            outputs = [dims[limits.get("start", 0) : limits.get("end", len(dims))]]
         elif all(name in self.values for name in node.input if name) and self._is_small(node):
             outputs = self._evaluate(node)
         else:
             return self._infer(node)
         for name, value in zip(node.output, outputs):
             self.values[name] = np.asarray(value)
-            self.types[name] = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(self.values[name].dtype), self.values[name].shape)
+            self.types[name] = helper.make_tensor_type_proto(
+                helper.np_dtype_to_tensor_dtype(self.values[name].dtype), self.values[name].shape
+            )
 
     def _is_small(self, node: onnx.NodeProto) -> bool:
         """Whether the outputs are worth computing: shapes decide the size before anything is allocated."""
@@ -62,21 +64,41 @@ class Walk:
 
     def _evaluate(self, node: onnx.NodeProto) -> list[np.ndarray]:
         feeds = {name: self.values[name] for name in node.input if name}
-        graph = helper.make_graph([node], "node", [helper.make_value_info(name, self.types[name]) for name in feeds],
-                                  [helper.make_empty_tensor_value_info(name) for name in node.output])
-        model = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
+        graph = helper.make_graph(
+            [node],
+            "node",
+            [helper.make_value_info(name, self.types[name]) for name in feeds],
+            [helper.make_empty_tensor_value_info(name) for name in node.output],
+        )
+        model = helper.make_model(
+            graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version
+        )
         return ReferenceEvaluator(model).run(None, feeds)
 
     def _infer(self, node: onnx.NodeProto) -> None:
         schema = onnx.defs.get_schema(node.op_type, self.opsets[node.domain], node.domain)
-        data = {name: numpy_helper.from_array(self.values[name], name) for name in node.input if name in self.values}
+        data = {
+            name: numpy_helper.from_array(self.values[name], name)
+            for name in node.input
+            if name in self.values
+        }
         known = {name: self.types[name] for name in node.input if name}
         try:
-            self.types.update(onnx.shape_inference.infer_node_outputs(
-                schema, node, known, data, opset_imports=list(self.model.opset_import), ir_version=self.model.ir_version))
+            self.types.update(
+                onnx.shape_inference.infer_node_outputs(
+                    schema,
+                    node,
+                    known,
+                    data,
+                    opset_imports=list(self.model.opset_import),
+                    ir_version=self.model.ir_version,
+                )
+            )
         except onnx.shape_inference.InferenceError as error:
             shapes = " and ".join(str(self.shape(name)) for name in known)
-            raise Refused(f"{node.name} cannot take {shapes} when {self.sizes}: tracing took a size for a constant") from error
+            raise Refused(
+                f"{node.name} cannot take {shapes} when {self.sizes}: tracing took a size for a constant"
+            ) from error
 
 
 def shape_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -98,7 +120,7 @@ def reshape_target(inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]
         return None
     target, leading = [], True
     for axis, sizes in enumerate(zip(*outputs)):
-        leading = leading and all(shape[axis:axis + 1] == (size,) for shape, size in zip(inputs, sizes))
+        leading = leading and all(shape[axis : axis + 1] == (size,) for shape, size in zip(inputs, sizes))
         target.append(0 if leading else sizes[0] if len(set(sizes)) == 1 else -1)
     return np.array(target, np.int64) if target.count(-1) <= 1 and all(outputs[0]) else None
 
@@ -109,8 +131,10 @@ def specialise(model: onnx.ModelProto, sizes: list[dict[str, int]]) -> None:
     for output in model.graph.output:
         for walk in walks:
             if walk.shape(output.name)[0] != walk.sizes["batch"]:
-                raise Refused(f"{output.name} has {walk.shape(output.name)[0]} rows for a batch of {walk.sizes['batch']}: "
-                                 "tracing took the batch size for a constant")
+                raise Refused(
+                    f"{output.name} has {walk.shape(output.name)[0]} rows for a batch of {walk.sizes['batch']}: "
+                    "tracing took the batch size for a constant"
+                )
     move_constants(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     constants: dict[str, np.ndarray] = {}
@@ -127,7 +151,11 @@ def specialise(model: onnx.ModelProto, sizes: list[dict[str, int]]) -> None:
                 replaced[name] = constant(found[0], f"{name}.constant")
     for node in model.graph.node:
         # Shapes are known by the names of the trace, so they are looked up before a name is replaced.
-        shapes = [[walk.shape(name) for walk in walks] for name in (node.input[0], node.output[0])] if node.op_type == "Reshape" else []
+        shapes = (
+            [[walk.shape(name) for walk in walks] for name in (node.input[0], node.output[0])]
+            if node.op_type == "Reshape"
+            else []
+        )
         for index, name in enumerate(node.input):
             node.input[index] = replaced.get(name, name)
         if shapes:
@@ -162,7 +190,11 @@ def name_axes(model: onnx.ModelProto, walks: list[Walk]) -> None:
     for name in (name for node in model.graph.node for name in node.output if name and name not in outputs):
         shape = []
         for values in zip(*(walk.shape(name) for walk in walks)):
-            same = [axis for axis in walks[0].sizes if all(value == walk.sizes[axis] for value, walk in zip(values, walks))]
+            same = [
+                axis
+                for axis in walks[0].sizes
+                if all(value == walk.sizes[axis] for value, walk in zip(values, walks))
+            ]
             shape.append(same[0] if same else values[0] if len(set(values)) == 1 else None)
         kind = walks[0].types[name].tensor_type.elem_type
         model.graph.value_info.append(helper.make_tensor_value_info(name, kind, shape))

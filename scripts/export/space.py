@@ -1,4 +1,4 @@
-"""Disk and memory: what is there, and a refusal in one sentence before it runs out. Standard library only."""
+"""Checks disk space and memory, and refuses with one sentence before they run out. Standard library only."""
 
 from __future__ import annotations
 
@@ -61,9 +61,11 @@ def check_out(out: Path) -> None:
 
 
 def sentence(error: OSError, place: Path) -> str:
-    """What an operating system's error means here."""
+    """Explains an error of the operating system."""
     where = error.filename or place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(existing(place)).free
-        return f"the disk is full: {where} could not be written ({gigabytes(free)} free on the disk of {place})"
+        return (
+            f"the disk is full: {where} could not be written ({gigabytes(free)} free on the disk of {place})"
+        )
     return f"{where}: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""What a person sees while it works: which step of how many, how long, how much memory, and how long still."""
+"""Progress for the user: the step, the elapsed time, the memory, and the remaining time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Steps:
 
 
 def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Passes `items` on, and says now and then how many are left and for how long."""
+    """Yields `items`, and prints from time to time how many are left and how long they will take."""
     started = told = time.monotonic()
     for index, item in enumerate(items):
         yield item
@@ -50,7 +50,7 @@ def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 @contextmanager
 def watched(measure: Callable[[], int], total: int, what: str) -> Iterator[None]:
-    """While the block runs, says how many of `total` bytes `measure` finds, how fast they come and how long it will take."""
+    """While the block runs, prints how many of `total` bytes `measure` finds, their rate and the remaining time."""
     stop, started, first = threading.Event(), time.monotonic(), measure()
 
     def watch() -> None:

@@ -17,12 +17,13 @@ from shapes import specialise
 
 @dataclass(frozen=True)
 class Form:
-    """Whose conventions the graphs follow. The other builders' forms are for showing that their graphs load too."""
+    """The conventions of the graphs. The forms of other builders are for tests that their graphs load too."""
+
     opset: int
     video_output: str
     text_output: str
     float_channels_first: bool  # videos as float [B, 3, T, R, R] in 0..1 instead of uint8 [B, T, 3, R, R]
-    as_traced: bool             # leaves the shape computations in, as those builders do
+    as_traced: bool  # leaves the shape computations in, as those builders do
 
 
 FORMS = {
@@ -39,7 +40,9 @@ class VideoTower(nn.Module):
         self.key, self.channels_first, self.form = preprocessing.key, preprocessing.channels_first, form
         shape = (3, 1, 1)
         per_level = 255.0 if form.float_channels_first else 1.0
-        self.register_buffer("scale", torch.tensor(preprocessing.scale * per_level, dtype=torch.float32).reshape(shape))
+        self.register_buffer(
+            "scale", torch.tensor(preprocessing.scale * per_level, dtype=torch.float32).reshape(shape)
+        )
         self.register_buffer("offset", torch.tensor(preprocessing.offset, dtype=torch.float32).reshape(shape))
         self.is_plain = bool(abs(preprocessing.offset).max() < 1e-7)
 
@@ -64,23 +67,40 @@ class TextTower(nn.Module):
         return F.normalize(vectors(output, "text_proj"), dim=-1)
 
 
-def trace(tower: nn.Module, inputs: dict[str, Tensor], axes: list[str], output: str, form: Form, sizes: list[dict[str, int]],
-          path: Path) -> onnx.ModelProto:
+def trace(
+    tower: nn.Module,
+    inputs: dict[str, Tensor],
+    axes: list[str],
+    output: str,
+    form: Form,
+    sizes: list[dict[str, int]],
+    path: Path,
+) -> onnx.ModelProto:
     """Writes the traced graph to `path`, weights beside it where they do not fit, and returns it with shapes made plain.
 
     Traced, not compiled: tracing follows whatever Python the checkpoint's code does.
     """
     dynamic = {name: dict(enumerate(axes)) for name in inputs} | {output: {0: "batch"}}
     with torch.no_grad():
-        torch.onnx.export(tower, tuple(inputs.values()), str(path), input_names=list(inputs), output_names=[output],
-                          dynamic_axes=dynamic, opset_version=form.opset, dynamo=False)
+        torch.onnx.export(
+            tower,
+            tuple(inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes=dynamic,
+            opset_version=form.opset,
+            dynamo=False,
+        )
     model = onnx.load(path, load_external_data=False)
     if not form.as_traced:
         specialise(model, sizes)
     return model
 
 
-def trace_video(checkpoint: Checkpoint, preprocessing: Preprocessing, form: Form, path: Path) -> onnx.ModelProto:
+def trace_video(
+    checkpoint: Checkpoint, preprocessing: Preprocessing, form: Form, path: Path
+) -> onnx.ModelProto:
     shape = (2, checkpoint.frames, 3, checkpoint.resolution, checkpoint.resolution)
     videos = torch.zeros(shape, dtype=torch.uint8)
     if form.float_channels_first:
@@ -93,5 +113,12 @@ def trace_video(checkpoint: Checkpoint, preprocessing: Preprocessing, form: Form
 def trace_text(checkpoint: Checkpoint, form: Form, path: Path) -> onnx.ModelProto:
     tokens = torch.ones(2, 9, dtype=torch.int64)
     sizes = [{"batch": batch, "sequence": length} for batch, length in ((1, 5), (3, 5), (7, 23))]
-    return trace(TextTower(checkpoint).eval(), {"input_ids": tokens, "attention_mask": tokens}, ["batch", "sequence"],
-                 form.text_output, form, sizes, path)
+    return trace(
+        TextTower(checkpoint).eval(),
+        {"input_ids": tokens, "attention_mask": tokens},
+        ["batch", "sequence"],
+        form.text_output,
+        form,
+        sizes,
+        path,
+    )

@@ -11,13 +11,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
-ALIGNMENT = 4096                # bytes; lets an engine map a weight instead of copying it
-SMALLEST_EXTERNAL = 1024        # bytes; what shapes are made of stays in the graph
+ALIGNMENT = 4096  # bytes; lets an engine map a weight instead of copying it
+SMALLEST_EXTERNAL = 1024  # bytes; what shapes are made of stays in the graph
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a weight is stored otherwise than it was traced."""
+    """How the stored form of a weight differs from the traced one."""
+
     dtype: np.dtype
     of: Callable[[np.ndarray], np.ndarray]
 
@@ -38,7 +39,9 @@ def too_large(model: onnx.ModelProto, folder: Path, largest: float) -> dict[str,
     return found
 
 
-def save(model: onnx.ModelProto, folder: Path, path: Path, changes: dict[str, Change] | None = None) -> list[Path]:
+def save(
+    model: onnx.ModelProto, folder: Path, path: Path, changes: dict[str, Change] | None = None
+) -> list[Path]:
     """Writes `model`, whose external weights lie in `folder`; those named in `changes` are stored as these say.
 
     @returns the files written: `path`, and `path` + ".data" when one file would be too large.
@@ -49,7 +52,9 @@ def save(model: onnx.ModelProto, folder: Path, path: Path, changes: dict[str, Ch
         change = changes.get(tensor.name)
         return (change.dtype if change else helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
 
-    total = sum(width(tensor) * int(np.prod(tensor.dims, dtype=np.int64)) for tensor in model.graph.initializer)
+    total = sum(
+        width(tensor) * int(np.prod(tensor.dims, dtype=np.int64)) for tensor in model.graph.initializer
+    )
     if total <= EMBEDDED_LIMIT:
         for tensor in model.graph.initializer:
             replace(tensor, stored(tensor, folder, changes))
@@ -65,8 +70,12 @@ def save(model: onnx.ModelProto, folder: Path, path: Path, changes: dict[str, Ch
             file.write(bytes(-file.tell() % ALIGNMENT))
             place = {"location": data.name, "offset": str(file.tell()), "length": str(values.nbytes)}
             file.write(values.tobytes())
-            reference = TensorProto(name=tensor.name, dims=values.shape, data_location=TensorProto.EXTERNAL,
-                                    data_type=helper.np_dtype_to_tensor_dtype(values.dtype))
+            reference = TensorProto(
+                name=tensor.name,
+                dims=values.shape,
+                data_location=TensorProto.EXTERNAL,
+                data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
+            )
             for key, value in place.items():
                 reference.external_data.add(key=key, value=value)
             tensor.CopyFrom(reference)

@@ -1,4 +1,4 @@
-"""Writes native/test/goldens/frame_rules.inc: which frames NVIDIA's curators and its Video Search and Summarization take.
+"""Writes native/test/goldens/frame_rules.inc: the frames that NVIDIA's curators and its Video Search and Summarization choose.
 
     python3 -m venv .venv && .venv/bin/pip install numpy==2.4.6
     .venv/bin/python scripts/goldens/make_frame_rules.py
@@ -15,13 +15,25 @@ import numpy as np
 OUT = Path(__file__).resolve().parents[2] / "native/test/goldens/frame_rules.inc"
 VIDEOS = 400
 CLOCKS = (1000, 12800, 15360, 24000, 30000, 90000)
-RATES = ((25, 1), (30, 1), (30000, 1001), (24, 1), (24000, 1001), (50, 1), (60, 1), (20, 1), (10, 1), (15, 2), (1, 1))
+RATES = (
+    (25, 1),
+    (30, 1),
+    (30000, 1001),
+    (24, 1),
+    (24000, 1001),
+    (50, 1),
+    (60, 1),
+    (20, 1),
+    (10, 1),
+    (15, 2),
+    (1, 1),
+)
 LENGTHS = (4, 12, 60, 400, 4000)
 WANTED = (8, 8, 8, 4, 16, 1)
 
 
 class Random:
-    """mulberry32, which the test has too."""
+    """mulberry32; the test implements it too."""
 
     def __init__(self, seed):
         self.state = seed
@@ -54,7 +66,11 @@ def video_of(seed):
 def nearest(times, rate):
     interval = 1.0 / rate
     samples = np.arange(times[0], times[-1] + interval * 0.5, interval, dtype=np.float32)
-    right = np.clip(np.searchsorted(times, samples), 1, max(len(times) - 1, 1)) if len(times) > 1 else np.zeros(len(samples), int)
+    right = (
+        np.clip(np.searchsorted(times, samples), 1, max(len(times) - 1, 1))
+        if len(times) > 1
+        else np.zeros(len(samples), int)
+    )
     if len(times) == 1:
         return right
     left = right - 1
@@ -84,7 +100,10 @@ lines = ["// Written by scripts/goldens/make_frame_rules.py. No frames: refused.
 lines += ["constexpr FrameRuleGolden kFrameRules[] = {"]
 for seed in range(VIDEOS):
     ticks, clock, wanted = video_of(seed)
-    row = ", ".join("{" + ", ".join(map(str, frames)) + "}" for frames in (curator(ticks, clock, wanted), rounded(len(ticks), wanted)))
+    row = ", ".join(
+        "{" + ", ".join(map(str, frames)) + "}"
+        for frames in (curator(ticks, clock, wanted), rounded(len(ticks), wanted))
+    )
     lines += [f"    {{{seed}, {len(ticks)}, {wanted}, {row}}},"]
 lines += ["};", "// clang-format on"]
 OUT.write_text("\n".join(lines) + "\n")

@@ -3,7 +3,7 @@
     python3 -m venv .venv && .venv/bin/pip install onnx==1.23.2 numpy==2.4.6
     .venv/bin/python scripts/goldens/make_models.py
 
-They embed nothing sensible, but checkably: for clips of T = 2 frames of 4 x 4, the vector is the mean red, green and
+Their embeddings mean nothing but are easy to check: for clips of T = 2 frames of 4 x 4, the vector is the mean red, green and
 blue of frame 0 and the mean red of frame 1 (0..1), normalised; for text, the sum of the unmasked ids, their
 number, the length of the padded row and 1, normalised.
 """
@@ -49,10 +49,16 @@ def normalised(source, output, dtype=F32):
 
 def means(videos, layout):
     """[B, 4]: means of three channels of frame 0 and of the first one of frame 1."""
-    perm = [] if layout == "BTCHW" else [helper.make_node("Transpose", [videos], ["btchw"], perm=[0, 2, 1, 3, 4])]
+    perm = (
+        []
+        if layout == "BTCHW"
+        else [helper.make_node("Transpose", [videos], ["btchw"], perm=[0, 2, 1, 3, 4])]
+    )
     nodes = [
         *perm,
-        helper.make_node("ReduceMean", ["btchw" if perm else videos, "pixel_axes"], ["per_channel"], keepdims=0),
+        helper.make_node(
+            "ReduceMean", ["btchw" if perm else videos, "pixel_axes"], ["per_channel"], keepdims=0
+        ),
         helper.make_node("Reshape", ["per_channel", "flat_shape"], ["flat"]),
         helper.make_node("Slice", ["flat", "zero", "four", "one"], ["features"]),
     ]
@@ -104,16 +110,22 @@ def text(name, batch="batch", length="tokens", output="text_embeddings", id_type
 
 
 def slow_video(name):
-    """Loops for as long as nobody stops it (2^40 rounds), adding nothing to a zero that is added to the clip's means."""
+    """Loops until it is cancelled (2^40 rounds), and adds zero to the clip's means."""
     body = helper.make_graph(
-        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Add", ["sum", "step"], ["next_sum"])],
+        [
+            helper.make_node("Identity", ["on"], ["still_on"]),
+            helper.make_node("Add", ["sum", "step"], ["next_sum"]),
+        ],
         "round",
         [
             helper.make_tensor_value_info("round_number", I64, []),
             helper.make_tensor_value_info("on", BOOL, []),
             helper.make_tensor_value_info("sum", F32, [1]),
         ],
-        [helper.make_tensor_value_info("still_on", BOOL, []), helper.make_tensor_value_info("next_sum", F32, [1])],
+        [
+            helper.make_tensor_value_info("still_on", BOOL, []),
+            helper.make_tensor_value_info("next_sum", F32, [1]),
+        ],
         [constant("step", [0], np.float32)],
     )
     loop = [
@@ -122,14 +134,25 @@ def slow_video(name):
     ]
     mean_nodes, mean_constants = means("floats", "BTCHW")
     unit_nodes, unit_constants = normalised("features", "video_unit")
-    constants = [constant("rounds", 2**40), constant("start", [0], np.float32), *mean_constants, *unit_constants]
+    constants = [
+        constant("rounds", 2**40),
+        constant("start", [0], np.float32),
+        *mean_constants,
+        *unit_constants,
+    ]
     cast = helper.make_node("Cast", ["videos"], ["floats"], to=F32)
     nodes = [cast, *mean_nodes, *unit_nodes, *loop]
-    save(name, nodes, [("videos", U8, ["batch", T, 3, R, R])], [("video_embeddings", F32, ["batch", D])], constants)
+    save(
+        name,
+        nodes,
+        [("videos", U8, ["batch", T, 3, R, R])],
+        [("video_embeddings", F32, ["batch", D])],
+        constants,
+    )
 
 
 def toy_plan_twins():
-    """What the TensorRT double's toy plans compute (test/fakes/nvinfer/plan.h), for 8 frames of 64 x 64 and 8 values."""
+    """Computes what the TensorRT double's toy plans do (test/fakes/nvinfer/plan.h), for 8 frames of 64 x 64 and 8 values."""
     frames, side, dim, tokens = 8, 64, 8, 128
     unit_nodes, unit_constants = normalised("features", "video_embeddings")
     nodes = [
@@ -139,7 +162,10 @@ def toy_plan_twins():
         helper.make_node("Add", ["means", "one"], ["features"]),
         *unit_nodes,
     ]
-    constants = [constant("slices", [-1, dim, frames * 3 * side * side // dim]), constant("one", 1, np.float32)]
+    constants = [
+        constant("slices", [-1, dim, frames * 3 * side * side // dim]),
+        constant("one", 1, np.float32),
+    ]
     inputs = [("videos", U8, ["batch", frames, 3, side, side])]
     outputs = [("video_embeddings", F32, ["batch", dim])]
     save("toy_video", nodes, inputs, outputs, constants + unit_constants)
@@ -155,7 +181,11 @@ def toy_plan_twins():
         *unit_nodes,
     ]
     weights = [[1 + (token + value) % 3 for value in range(dim)] for token in range(tokens)]
-    constants = [constant("weights", weights, np.float32), constant("zero", [0]), constant("one", 1, np.float32)]
+    constants = [
+        constant("weights", weights, np.float32),
+        constant("zero", [0]),
+        constant("one", 1, np.float32),
+    ]
     inputs = [(name, I64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")]
     outputs = [("text_embeddings", F32, ["batch", dim])]
     save("toy_text", nodes, inputs, outputs, constants + unit_constants)

@@ -1,4 +1,4 @@
-"""Writes native/test/goldens/resize.inc: what Pillow makes of generated pictures.
+"""Writes native/test/goldens/resize.inc: generated pictures, resized by Pillow.
 
     python3 -m venv .venv && .venv/bin/pip install pillow==12.1.0 numpy==2.4.6
     .venv/bin/python scripts/goldens/make_resize.py
@@ -55,7 +55,10 @@ def row(values):
     return "{" + ", ".join(str(v) for v in values) + "}"
 
 
-lines = [f"// Written by scripts/goldens/make_resize.py with Pillow {PIL.__version__}.", "// clang-format off"]
+lines = [
+    f"// Written by scripts/goldens/make_resize.py with Pillow {PIL.__version__}.",
+    "// clang-format off",
+]
 lines += ["constexpr HashedGolden kHashed[] = {"]
 for size in HASHED:
     hash_ = fnv1a(resize(generate(*size[:2]), *size[2:]).tobytes())

@@ -1,10 +1,10 @@
 """Asks Hugging Face's own tokenizers what BERT's text rules are, character by character, and writes
 
-    src/tokenizer/bert-characters.ts       the classes of characters that they tell apart
-    test/unit/goldens/tokens.json      10,000 texts of all scripts, made from seeds, and a hash of the ids of each
+src/tokenizer/bert-characters.ts       the classes of characters that they tell apart
+test/unit/goldens/tokens.json      10,000 texts of all scripts, made from seeds, and a hash of the ids of each
 
-    python3 -m venv .venv && .venv/bin/pip install tokenizers==0.23.3
-    .venv/bin/python scripts/goldens/make_tokens.py
+python3 -m venv .venv && .venv/bin/pip install tokenizers==0.23.3
+.venv/bin/python scripts/goldens/make_tokens.py
 """
 
 import json
@@ -21,7 +21,7 @@ GOLDENS = ROOT / "test/unit/goldens/tokens.json"
 
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
-# Where the texts' characters come from: letters of many scripts, marks, signs, Han of every plane, what is
+# The characters of the texts: letters of many scripts, marks, signs, Han of every plane, what is
 # invisible, what is unassigned.
 RANGES = [
     (0x20, 0x7E), (0x20, 0x7E), (0x00, 0x1F), (0x7F, 0xA0), (0xA1, 0x24F), (0x250, 0x2FF), (0x300, 0x36F), (0x370, 0x3FF),
@@ -46,7 +46,7 @@ TEXTS = 10_000
 
 
 class Random:
-    """mulberry32, which the test has too."""
+    """mulberry32; the test implements it too."""
 
     def __init__(self, seed):
         self.state = seed
@@ -75,9 +75,11 @@ def text_of(seed):
 
 
 def tokenizer_json():
-    """Every character of the ranges is a token, so that an id tells what became of each."""
+    """Makes every character of the ranges a token, so that the ids tell what became of each."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    characters = sorted({code for first, last in RANGES for code in range(first, last + 1)} | set(range(0x21, 0x3100)))
+    characters = sorted(
+        {code for first, last in RANGES for code in range(first, last + 1)} | set(range(0x21, 0x3100))
+    )
     vocab = {token: number for number, token in enumerate(special)}
     for code in characters:
         for token in (chr(code), "##" + chr(code)):
@@ -114,7 +116,9 @@ def fnv1a(ids):
 def classes():
     clean = BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
     han = BertNormalizer(clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False)
-    accents = BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    accents = BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False
+    )
     nfd, words = NFD(), BertPreTokenizer()
 
     def around(normalizer, character):
@@ -127,7 +131,15 @@ def classes():
                 return True
         return False
 
-    found = {"removed": [], "spaces": [], "han": [], "accents": [], "decomposed": [], "punctuation": [], "separators": []}
+    found = {
+        "removed": [],
+        "spaces": [],
+        "han": [],
+        "accents": [],
+        "decomposed": [],
+        "punctuation": [],
+        "separators": [],
+    }
     for code in CODE_POINTS:
         character = chr(code)
         cleaned = around(clean, character)
@@ -157,33 +169,36 @@ def pattern(codes):
             ranges[-1][1] = code
         else:
             ranges.append([code, code])
-    escape = lambda code: f"\\u{{{code:x}}}"  # noqa: E731
+
+    def escape(code):
+        return f"\\u{{{code:x}}}"
+
     return "".join(escape(a) if a == b else escape(a) + "-" + escape(b) for a, b in ranges)
 
 
 def write_classes():
-    about = {
-        "removed": "What `clean_text` takes out. A lone surrogate, which no Rust string holds, goes too.",
-        "spaces": "What `clean_text` makes a space of.",
-        "han": "What `handle_chinese_chars` puts spaces around.",
-        "accents": "Marks that `strip_accents` takes out, once the text is decomposed.",
-        "decomposed": "What has a decomposition, and marks that are put in order. Nothing else is touched by it.",
-        "punctuation": "What is a word by itself.",
-        "separators": "What parts words.",
+    descriptions = {
+        "removed": "Characters that `clean_text` removes, and lone surrogates, which a Rust string cannot contain.",
+        "spaces": "Characters that `clean_text` replaces by a space.",
+        "han": "Characters that `handle_chinese_chars` puts spaces around.",
+        "accents": "Marks that `strip_accents` removes after decomposition.",
+        "decomposed": "Characters that NFD changes: those with a decomposition, and marks that it reorders.",
+        "punctuation": "Characters that are words by themselves.",
+        "separators": "Characters that separate words.",
     }
     found = classes()
     lines = [
         "/**",
-        f" * Which characters BERT's text rules tell apart, as Hugging Face's tokenizers {tokenizers.__version__} do: asked of it one by",
-        " * one by scripts/goldens/make_tokens.py, which writes this file. Its tables are older than the Unicode of Node, and stay.",
-        " * Each is the inside of a character class.",
+        f" * The character classes of BERT's text rules in Hugging Face's tokenizers {tokenizers.__version__}. Written by",
+        " * scripts/goldens/make_tokens.py, which queries that library for every character: its Unicode tables are older than Node's.",
+        " * Each string is the inside of a character class in a regular expression.",
         " */",
     ]
     for name, codes in found.items():
         text = pattern(codes)
         if name == "removed":
             text += "\\ud800-\\udfff"
-        lines += ["", f"/** {about[name]} */", f"export const {name}: string ="]
+        lines += ["", f"/** {descriptions[name]} */", f"export const {name}: string ="]
         rows = []
         while text:
             cut = min(len(text), 100)

@@ -1,12 +1,12 @@
-// npm run gpu-bundle: one folder that runs the GPU suite and `bench gpu` on a bare Linux machine with nothing but the
-// driver: Node, the prebuilt addon with its libraries, the model, clips, tests. `npm run prebuild` comes first.
+// npm run gpu-bundle: makes a folder that runs the GPU suite and `bench gpu` on a Linux machine that has only the driver. It
+// holds Node.js, the prebuilt addon with its libraries, the model, clips and tests. Run `npm run prebuild` first.
 //
 //   node scripts/gpu/bundle.mjs [--out DIR] [--model DIR] [--bench] [--check]
 //
-//   --out DIR    default .cache/gpu-bundle; beside it DIR.tar.xz, at most 60 MiB
-//   --model DIR  another bundle than models/demo, with its engines/ (the size is then up to the model)
-//   --bench      also the clips of `bench gpu`
-//   --check      runs the bundle here, in an empty environment: it must start and say why it skips
+//   --out DIR    default .cache/gpu-bundle; DIR.tar.xz, at most 60 MiB, is written beside it
+//   --model DIR  another model bundle than models/demo, with its engines/ (without the limit on the size)
+//   --bench      include the clips of `bench gpu` (without the limit on the size)
+//   --check      run the bundle here with an empty environment: without a GPU it must start and say why it skips
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const out = path.resolve(values.out)
 const prebuild = path.join(root, 'prebuilds', `linux-${process.arch}`)
 if (!existsSync(prebuild)) fail(`there is no ${path.relative(root, prebuild)}: run "npm run prebuild" first`)
-// What runs on the card must be what is here.
+// The prebuild must come from the sources of this checkout.
 run(path.join(root, 'node_modules', '.bin', 'tsc'), ['-p', path.join(root, 'tsconfig.json')])
 const built = statSync(path.join(prebuild, 'build.json')).mtimeMs
 const changed = nativeSources().find((file) => statSync(path.join(root, file)).mtimeMs > built)
@@ -64,7 +64,7 @@ for (const part of [
 ]) {
   cpSync(path.join(root, part), path.join(out, part), { recursive: true })
 }
-if (values.model) cpSync(path.resolve(values.model), path.join(out, 'models', 'given'), { recursive: true })
+if (values.model) cpSync(path.resolve(values.model), path.join(out, 'models', 'chosen'), { recursive: true })
 for (const name of productionModules()) {
   cpSync(path.join(root, name), path.join(out, name), { recursive: true })
 }
@@ -76,7 +76,7 @@ writeFileSync(
 # ./run doctor …   and every other command of cosmos-embed
 cd "$(dirname "$0")" || exit 1
 export PREBUILDS_ONLY=1
-${values.model ? 'export COSMOS_EMBED_GPU_MODEL="$PWD/models/given"\n' : ''}if [ "$1" = bench ]; then shift; exec bin/node scripts/bench/main.mjs gpu "$@"; fi
+${values.model ? 'export COSMOS_EMBED_GPU_MODEL="$PWD/models/chosen"\n' : ''}if [ "$1" = bench ]; then shift; exec bin/node scripts/bench/main.mjs gpu "$@"; fi
 if [ $# -gt 0 ]; then exec bin/node dist/cli/bin.js "$@"; fi
 exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed.test.mjs
 `,
@@ -103,7 +103,7 @@ function nativeSources() {
     .concat('CMakeLists.txt')
 }
 
-/** The packages that the published one depends on, and theirs. */
+/** The folders of the production dependencies, transitive ones included. */
 function productionModules() {
   const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
     cwd: root,

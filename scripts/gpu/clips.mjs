@@ -1,4 +1,4 @@
-// Short clips of every codec and oddity that the GPU suite compares decoders on, made by the ffmpeg command.
+// Makes the short clips on which the GPU suite compares decoders, of every codec and special case, with the ffmpeg command.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
@@ -8,7 +8,7 @@ const x264 = ['-c:v', 'libx264', '-preset', 'medium']
 const x265 = ['-c:v', 'libx265', '-preset', 'fast', '-x265-params', 'log-level=error']
 const full = ['-vf', 'scale=out_range=full', '-color_range', 'pc']
 
-// Name with extension → size, encoder. The source moves, and has detail and saturated colours.
+// Name with extension → size and encoder. The source has motion, detail and saturated colours.
 const recipes = {
   'h264-b-frames.mp4': ['1280x720', [...x264, '-bf', '3', '-g', '60']],
   'h264-1080p.mp4': ['1920x1080', [...x264, '-g', '30']],
@@ -42,7 +42,7 @@ const recipes = {
   'mjpeg.avi': ['640x480', ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-q:v', '4']],
 }
 
-/** Makes what is missing. Returns the paths of those that this ffmpeg can make, or why there is none. */
+/** Makes the clips that are missing. @returns the paths of all that this ffmpeg can make, or the reason for having none */
 export function gpuClips(folder) {
   if (spawnSync('ffmpeg', ['-version']).status !== 0) {
     return existsSync(folder)
@@ -60,7 +60,7 @@ export function gpuClips(folder) {
       ...['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=24:duration=4`],
       ...[...pixels, ...args, partial],
     ])
-    // An encoder that this ffmpeg lacks makes one clip fewer.
+    // This ffmpeg may lack the encoder; then there is one clip fewer.
     if (made.status === 0) renameSync(partial, file)
     else console.error(`not made: ${name} (${String(made.stderr).trim().split('\n').at(-1)})`)
   }

@@ -1,11 +1,11 @@
-// Builds the addon for one target against our FFmpeg.
+// Builds the addon for one target against the packaged FFmpeg.
 
 import path from 'node:path'
 import { prefix, suffix } from './libraries.mjs'
 import { jobs, run } from './run.mjs'
 import { architectures } from './toolchain.mjs'
 
-/** Returns the addon's file. cmake-js rebuilds what changed. */
+/** Builds what changed. @returns the addon's file */
 export function buildAddon({ root, arch, build, sysroot, headers, env }) {
   const output = path.join(build, 'addon')
   run(
@@ -26,7 +26,7 @@ export function buildAddon({ root, arch, build, sysroot, headers, env }) {
       `--CDCMAKE_TOOLCHAIN_FILE=${path.join(root, 'scripts', 'prebuild', 'zig.cmake')}`,
       `--CDCOSMOS_FFMPEG_SUFFIX=${suffix}`,
       `--CDFFNVCODEC_DIR=${headers}`,
-      // ccache would answer with what another version of zig made.
+      // ccache does not tell versions of zig apart, and would reuse objects of another one.
       '--CDCCACHE=OFF',
     ],
     {

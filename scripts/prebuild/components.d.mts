@@ -1,4 +1,4 @@
-/** Names as FFmpeg's configure takes them, read from native/media. */
+/** Names as FFmpeg's configure takes them, read from native/ffmpeg. */
 export function components(root: string): {
   demuxers: string[]
   probes: string[]

@@ -1,4 +1,4 @@
-// Builds dav1d and zlib (static), FFmpeg (shared, with both inside) and what they allocate through (shared) for one target.
+// Builds for one target: dav1d and zlib (static), FFmpeg (shared, with both inside), and the allocator that they use (shared).
 
 import {
   cpSync,
@@ -16,16 +16,16 @@ import { unpack } from './sources.mjs'
 import { architectures } from './toolchain.mjs'
 
 const parts = ['avutil', 'swscale', 'avcodec', 'avformat']
-// Files and symbol versions of our own, so that our FFmpeg and another one in the same process never meet.
+// Distinct file names and symbol versions keep this FFmpeg apart from another one in the same process.
 export const suffix = '-cosmos'
 export const prefix = '/opt/cosmos-embed'
-// Nothing that a debugger or a linker of programs wants, and every address bound before the first call.
+// Strips the libraries, and binds every address at load so that the tables become read-only.
 const linking = ['-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack']
-// native/memory: it counts for each job what FFmpeg, dav1d and the threads that they start allocate.
+// native/memory counts the allocations of FFmpeg, dav1d and their threads for each job.
 const memory = { library: `memory${suffix}`, soname: `libmemory${suffix}.so.1`, functions: 'cosmos_' }
 const counted = (...functions) => functions.map((name) => `-D${name}=${memory.functions}${name}`)
 
-/** Returns { sysroot, libraries: files named by SONAME, configure: FFmpeg's configure line }. */
+/** @returns { sysroot, libraries: [{ soname, file }], configure: FFmpeg's configure line } */
 export function buildLibraries({ root, sources, arch, build, env, wanted }) {
   const sysroot = path.join(build, 'sysroot')
   const installed = path.join(sysroot, prefix)
@@ -74,7 +74,7 @@ export function buildLibraries({ root, sources, arch, build, env, wanted }) {
   return { sysroot, libraries, configure }
 }
 
-// Linked as C, without the C++ library, of which it uses only headers.
+// Linked as C: of the C++ library it uses only headers.
 function buildMemory(root, { build, lib, env, log }) {
   const source = path.join(root, 'native', 'memory', 'job_meter')
   const object = path.join(build, 'job_meter.o')
@@ -193,14 +193,14 @@ function buildFfmpeg(folder, { sysroot, build, arch, wanted, env, log }) {
   return options.join(' ')
 }
 
-/** configure links against stubs, and so finds functions that the headers of this glibc do not declare. */
+/** Undoes a detection: configure links against stubs, and finds functions that the headers of this glibc do not declare. */
 function forget(header, macro) {
   const text = readFileSync(header, 'utf8')
   const line = new RegExp(`^#define ${macro} 1$`, 'm')
   if (line.test(text)) writeFileSync(header, text.replace(line, `#define ${macro} 0`))
 }
 
-/** What configure leaves out without a word when one of its tests fails. */
+/** Throws where configure has silently left something out because one of its tests failed. */
 function expect(header, macros) {
   const lines = readFileSync(header, 'utf8').split('\n')
   const missing = macros.filter((macro) => !lines.includes(`#define ${macro}`))

@@ -1,5 +1,5 @@
-// apt-get with a configuration of its own: the package archives that this machine already trusts, other lists, another
-// cache. Nothing on the system changes, no root is needed, and signatures are checked as always.
+// Runs apt-get with its own configuration: the archives that this machine trusts, but separate lists and cache. It changes
+// nothing on the system, needs no root, and checks signatures as usual.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -9,9 +9,10 @@ import { PrebuildError, read } from './run.mjs'
 const etc = '/etc/apt'
 
 /**
- * `type`: 'deb' | 'deb-src'. `suite`: another release of the same distribution, e.g. 'bullseye', without its updates
- * unless `updates`, since the archive drops those of old releases first.
- * `arch`: of the packages, as the distribution names it, e.g. 'arm64'; default: this machine's.
+ * @param options.type 'deb' | 'deb-src'
+ * @param options.suite another release of the same distribution, e.g. 'bullseye'
+ * @param options.updates also its update suites, which archives drop first for old releases
+ * @param options.arch of the packages, in the distribution's words, e.g. 'arm64'; default: this machine's
  */
 export function privateApt(folder, { type, suite, updates = false, arch }) {
   for (const name of ['lists/partial', 'archives/partial'])
@@ -31,15 +32,15 @@ export function privateApt(folder, { type, suite, updates = false, arch }) {
     [
       `Dir::Etc::sourcelist "${sources}";`,
       'Dir::Etc::sourceparts "-";',
-      // As on a machine where nothing is installed: else apt would look for the installed versions.
+      // Without this, apt would also consider the installed versions.
       `Dir::State::status "${path.join(folder, 'status')}";`,
       `Dir::State::lists "${path.join(folder, 'lists')}";`,
       `Dir::Cache "${folder}";`,
       `Dir::Cache::archives "${path.join(folder, 'archives')}";`,
-      // What is downloaded lies in this folder, which a separate user of apt's cannot write to.
+      // apt's sandbox user could not write to this folder.
       'APT::Sandbox::User "";',
       ...(arch ? [`APT::Architecture "${arch}";`, `APT::Architectures { "${arch}"; };`] : []),
-      // Hooks of the machine are for the machine's own lists.
+      // The machine's hooks expect the machine's lists.
       '#clear APT::Update::Post-Invoke;',
       '#clear APT::Update::Post-Invoke-Success;',
       '',
@@ -48,17 +49,17 @@ export function privateApt(folder, { type, suite, updates = false, arch }) {
   const env = { APT_CONFIG: configuration, LC_ALL: 'C' }
   return {
     update: () => read('apt-get', ['-qq', 'update'], { env }),
-    /** What the archives hold of a source package, newest first: its versions and the sha256 of their files. */
+    /** The versions of a source package in the archives, newest first, with the sha256 of their files. */
     sourceVersions: (name) =>
       newestFirst(parseSources(read('apt-cache', ['showsrc', '--only-source', name], { env }))),
     downloadSource: (spec, cwd) =>
       read('apt-get', ['-qq', '--only-source', '--download-only', 'source', spec], { env, cwd }),
-    /** Puts the .deb into `cwd`. */
+    /** Downloads the .deb into `cwd`. */
     download: (name, cwd) => read('apt-get', ['-qq', 'download', name], { env, cwd }),
   }
 }
 
-/** The archives of this machine's distribution, of both formats that apt knows. */
+/** Reads the archives of this machine's distribution, in both formats of apt. */
 function stanzas() {
   const files = [path.join(etc, 'sources.list'), ...list(path.join(etc, 'sources.list.d'))]
   const found = files.flatMap((file) => {
@@ -101,7 +102,7 @@ function isMainArchive({ Suites }) {
   return Suites.split(' ').some((suite) => !suite.includes('-'))
 }
 
-/** The same archives with another release in the names of their suites: 'bookworm-security' becomes 'trixie-security'. */
+/** Replaces the release in the names of the suites: 'bookworm-security' becomes 'trixie-security'. */
 function ofRelease(suite, machine) {
   const release = machine
     .find(isMainArchive)

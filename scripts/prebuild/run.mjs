@@ -1,4 +1,4 @@
-// Child processes of the prebuild: their output goes to a log file and is shown when they fail.
+// Runs the child processes of the prebuild. Their output goes to a log file, whose end is shown when one fails.
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import process from 'node:process'
 
 export const jobs = Number(process.env.COSMOS_JOBS ?? availableParallelism())
 
-/** A failure that its message explains: printed without a stack. */
+/** A failure that is explained by its message and printed without a stack. */
 export class PrebuildError extends Error {}
 
 /** Runs a command to its end; throws PrebuildError with the end of its output when it fails. */
@@ -30,7 +30,7 @@ export function run(command, args, { cwd, env = {}, log }) {
   }
 }
 
-/** What a command prints on stdout. */
+/** @returns the stdout of a command. Throws PrebuildError when it fails. */
 export function read(command, args, { cwd, env = {} } = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd,
@@ -44,7 +44,7 @@ export function read(command, args, { cwd, env = {} } = {}) {
   )
 }
 
-/** Says how long `work` takes. */
+/** Runs `work` and prints how long it took. */
 export function timed(name, work) {
   const began = performance.now()
   const result = work()

@@ -1,5 +1,6 @@
-// The sources of FFmpeg and of what is linked into it: the distribution's source packages, its patches applied. They may be
-// of another release than this machine's: sources.json names it, which versions were reviewed and what their files hash to.
+// Fetches the sources of FFmpeg and of the libraries linked into it: the distribution's source packages with its patches.
+// sources.json names the distribution's release, which may differ from this machine's, the reviewed versions, and the sha256
+// of their files.
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,9 +12,10 @@ import { PrebuildError, run } from './run.mjs'
 const lockFile = fileURLToPath(new URL('sources.json', import.meta.url))
 
 /**
- * Downloads what is not in `folder` yet. Without `strict`, a version that the archive no longer has (a security update
- * came) gives way to the newest, and is said; with `update`, the newest are taken and written to sources.json.
- * Returns [{ name, version, files: { file: sha256 }, folder }].
+ * Downloads the sources that `folder` lacks. When a security update has replaced a version in the archive, takes the newest
+ * and prints so, or throws with `strict`. With `update`, takes the newest versions and writes them to sources.json.
+ *
+ * @returns [{ name, version, files: { file: sha256 }, folder }]
  */
 export function fetchSources(folder, { strict = false, update = false } = {}) {
   const { suite, packages } = JSON.parse(readFileSync(lockFile, 'utf8'))
@@ -58,7 +60,7 @@ export function fetchSources(folder, { strict = false, update = false } = {}) {
   return sources
 }
 
-/** The source tree with the distribution's patches, in `into`. */
+/** Unpacks the source tree into `into` and applies the distribution's patches. */
 export function unpack({ folder }, into, log) {
   const files = readdirSync(folder)
   const [upstream, debian] = [/\.orig\.tar\.\w+$/, /\.debian\.tar\.\w+$/].map((pattern) =>
@@ -66,7 +68,7 @@ export function unpack({ folder }, into, log) {
   )
   mkdirSync(into, { recursive: true })
   run('tar', ['-xf', upstream, '--no-same-owner', '--strip-components=1', '-C', into], { log })
-  // Whole, since a package without patches has no folder of them to ask for.
+  // Unpacks the whole folder, because naming debian/patches would fail for a package without patches.
   run('tar', ['-xf', debian, '--no-same-owner', '-C', into, 'debian'], { log })
   const series = path.join(into, 'debian', 'patches', 'series')
   const patches = existsSync(series) ? readFileSync(series, 'utf8').split('\n') : []
@@ -89,7 +91,7 @@ function isComplete(folder, files) {
   })
 }
 
-/** An epoch's colon would be in the way in PATH-like variables. */
+/** Replaces the colon of an epoch, which separates entries in PATH-like variables. */
 function place(folder, name, { version }) {
   return path.join(folder, 'sources', name, version.replaceAll(':', '_'))
 }

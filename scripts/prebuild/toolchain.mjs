@@ -1,5 +1,5 @@
-// The compiler: clang and libc++ of the ziglang package, which brings the stubs of every glibc and so links against an
-// old one anywhere. Everything lives in the cache folder.
+// The compiler: clang and libc++ of the ziglang package, whose stubs of every glibc let any machine link against an old one.
+// Everything is installed in the cache folder.
 
 import { createHash } from 'node:crypto'
 import {
@@ -19,14 +19,14 @@ import { privateApt } from './private-apt.mjs'
 import { PrebuildError, read, run } from './run.mjs'
 
 const requirements = fileURLToPath(new URL('requirements.txt', import.meta.url))
-// nv-codec-headers: NVIDIA's decoder and driver API, which the addon is compiled with.
+// nv-codec-headers: the headers of NVIDIA's decoder and driver APIs.
 const headers = 'libffmpeg-nvenc-dev'
 const packages = ['nasm', headers]
 
 // The oldest glibc that Node.js's own binaries run on.
 export const glibc = '2.28'
 
-// `landings`: jumps go only where the compiler says so, and the processor sees to it.
+// `landings`: has the processor check that indirect jumps reach only places that the compiler marked.
 export const architectures = {
   x64: {
     triple: 'x86_64-linux-gnu',
@@ -42,12 +42,12 @@ export const architectures = {
   },
 }
 
-// What makes a mistake in memory end the process instead of running on as somebody else's code. CMakeLists.txt has the
-// same for the addon of a source checkout.
+// Ends the process on memory corruption, before an attacker can use it. CMakeLists.txt sets the same flags for a build from
+// a checkout.
 const hardening = '-fstack-protector-strong -fstack-clash-protection'
 const fortify = '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 
-/** Installs what is missing. Returns { zig, nasm, bin, versions, headers: { folder, package, version } }. */
+/** Installs the tools that are missing. @returns { zig, nasm, bin, versions, headers: { folder, package, version } } */
 export function installTools(cache) {
   const pinned = createHash('sha256').update(readFileSync(requirements)).update(packages.join()).digest('hex')
   const folder = path.join(cache, 'tools', pinned.slice(0, 16))
@@ -85,7 +85,7 @@ export function installTools(cache) {
   }
 }
 
-/** From the distribution's packages, without installing them. Returns { package: version }. */
+/** Unpacks the distribution's packages without installing them. @returns { package: version } */
 function unpackPackages(apt, into, log) {
   const archive = privateApt(apt, { type: 'deb' })
   archive.update()
@@ -103,9 +103,9 @@ function unpackPackages(apt, into, log) {
 }
 
 /**
- * A shell script: nasm, which expands all macros again in each of its six or seven passes. Here they are expanded once and
- * the result is assembled, in a sixth of the time and to the same code. Only padding depends on where it is, and is left to
- * the second step. A file that does otherwise, of which dav1d has one, is assembled as always.
+ * A shell script around nasm, which expands all macros in each of its six or seven passes. The script expands them once and
+ * assembles the result, which gives the same code in a sixth of the time. Padding depends on its address, so it is left to
+ * the second step. A file that cannot be assembled this way, of which dav1d has one, is assembled by nasm alone.
  */
 function expandOnce(nasm) {
   const padding = String.raw`times \(\(\(([0-9]+)\) - \(\([$]-[$][$]\) % \(\1\)\)\) % \(\1\)\) nop`
@@ -126,8 +126,10 @@ function expandOnce(nasm) {
 }
 
 /**
- * Writes compiler commands for one target into `build`/bin and returns the environment that finds them.
- * Paths below `build` and `root` are cut from what the compiler writes, so that a build's folder leaves no trace.
+ * Writes compiler commands for one target into `build`/bin. They cut `build` and `root` from the paths in their output, so
+ * that the folder of a build leaves no trace.
+ *
+ * @returns the environment that finds the commands
  */
 export function writeCompilers(tools, { arch, build, root, zigCache }) {
   const bin = path.join(build, 'bin')
@@ -145,15 +147,15 @@ export function writeCompilers(tools, { arch, build, root, zigCache }) {
       name,
       [
         `target=${triple}.${glibc}`,
-        // Make, configure and the shell would each eat a dollar sign.
+        // Set here, because make, configure and the shell would each consume a dollar sign.
         `for argument; do [ "$argument" = -shared ] && set -- "$@" '-Wl,-rpath,$ORIGIN' && break; done`,
-        // With input from a pipe, as configure scripts give it, zig refuses a target that names its glibc.
+        // zig refuses a target that names its glibc when the input is a pipe, as in configure scripts.
         `for argument; do [ "$argument" = - ] && target=${triple}; done`,
-        // The headers complain where nothing is optimised, and some tests of configure scripts take that for an answer.
+        // Without optimisation, fortified headers print warnings, which some configure tests take for failures.
         'fortify=',
         `for argument; do case "$argument" in -O[123s]) fortify='${fortify}' ;; esac; done`,
         `exec '${tools.zig}' ${language} -target "$target" -fno-sanitize=undefined \\`,
-        // Everything is stripped in the end; zig would make debug information, which takes a third of the time.
+        // zig would emit debug information by default, a third of the build time, although everything is stripped.
         `  -g0 ${hardening} ${landings} $fortify \\`,
         `  '-ffile-prefix-map=${build}=.' '-ffile-prefix-map=${root}=.' "$@"`,
       ].join('\n'),
@@ -166,11 +168,11 @@ export function writeCompilers(tools, { arch, build, root, zigCache }) {
     PATH: [bin, tools.bin, process.env.PATH].join(path.delimiter),
     ZIG_GLOBAL_CACHE_DIR: zigCache,
     ZIG_LOCAL_CACHE_DIR: zigCache,
-    // Dates and host details that build systems like to write down.
+    // Fixes the dates and host details that build systems record.
     SOURCE_DATE_EPOCH: '1700000000',
     LC_ALL: 'C',
     TZ: 'UTC',
-    // FFmpeg asks git for its version and would find the repository around the build folder.
+    // FFmpeg asks git for its version, and would find the repository around the build folder.
     GIT_DIR: '/dev/null',
   }
 }

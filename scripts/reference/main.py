@@ -20,12 +20,17 @@ from model import Model
 def video(model: Model, path: Path, out: Path, number: int) -> dict:
     try:
         clip = read_clip(path, model.frames, model.resolution)
-    except Exception as error:  # whatever PyAV raises is what it has to say about the file
+    except Exception as error:  # any exception of PyAV is its answer about the file
         return {"file": str(path), "error": f"{type(error).__name__}: {error}"}
     (out / f"{number}.clip").write_bytes(clip.pixels.tobytes())
     (out / f"{number}.images").write_bytes(b"".join(image.tobytes() for image in clip.images))
-    return {"file": str(path), "count": clip.count, "indices": clip.indices, "sizes": [[image.shape[1], image.shape[0]] for image in clip.images],
-            "vector": model.encode_clip(clip.pixels).tolist()}
+    return {
+        "file": str(path),
+        "count": clip.count,
+        "indices": clip.indices,
+        "sizes": [[image.shape[1], image.shape[0]] for image in clip.images],
+        "vector": model.encode_clip(clip.pixels).tolist(),
+    }
 
 
 def text(model: Model, sample: str) -> dict:

@@ -1,4 +1,4 @@
-"""A bundle's two graphs and its tokenizer, by ONNX Runtime and Hugging Face's tokenizers."""
+"""Runs the two graphs and the tokenizer of a bundle with ONNX Runtime and Hugging Face's tokenizers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ class Model:
         self.frames, self.resolution = self.manifest["frames"], self.manifest["resolution"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.video, self.text = (onnxruntime.InferenceSession(str(folder / self.manifest["files"][name]["path"]), options,
-                                                              providers=["CPUExecutionProvider"]) for name in ("video", "text"))
+        self.video, self.text = (
+            onnxruntime.InferenceSession(
+                str(folder / self.manifest["files"][name]["path"]),
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+            for name in ("video", "text")
+        )
         self.tokenizer = Tokenizer.from_file(str(folder / self.manifest["files"]["tokenizer"]["path"]))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.manifest["maxTextTokens"])
@@ -32,4 +38,6 @@ class Model:
     def encode_text(self, text: str) -> tuple[list[int], np.ndarray]:
         """The token ids, and float32 [D]."""
         ids = self.tokenizer.encode(text).ids
-        return ids, self.text.run(None, {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)})[0][0]
+        return ids, self.text.run(
+            None, {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
+        )[0][0]

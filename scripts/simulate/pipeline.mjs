@@ -1,22 +1,22 @@
-// The way of a clip through decoders and encoder, event by event.
+// A discrete-event simulation of clips on their way through decoders and encoder.
 
 /**
  * @typedef {object} Machine
- * @property {number} engines NVDEC's
- * @property {number} clipsPerEngine that may have a place at a time
- * @property {number} pictureMs what an engine takes for one picture; skipped ones cost nothing
- * @property {number} hostMs of a clip beside its engine's work: opening, demuxing, copying
- * @property {number} cpuWorkers clips that the CPU decodes at a time
- * @property {number} cpuPictureMs what one of them takes for a picture
- * @property {number} encodeMs of a batch, whatever its size
- * @property {number} encodeClipMs of each clip in it
+ * @property {number} engines NVDEC engines
+ * @property {number} clipsPerEngine clips that an engine works on at a time
+ * @property {number} pictureMs time of an engine per decoded picture; skipped ones cost nothing
+ * @property {number} hostMs time of a clip outside the engine: opening, demuxing, copying
+ * @property {number} cpuWorkers clips that the CPU decodes at a time, in one thread each
+ * @property {number} cpuPictureMs time of such a thread per picture
+ * @property {number} encodeMs fixed time of a batch
+ * @property {number} encodeClipMs additional time per clip in the batch
  * @property {number} maxBatch
- * @property {number} batchesInFlight they take turns on the card
+ * @property {number} batchesInFlight batches that take turns on the GPU
  *
  * @typedef {object} Load
- * @property {number} [callers] each asks again when it is answered
- * @property {number} [rate] clips a second that come by chance (Poisson), in place of callers
- * @property {number} clips how many are simulated; the first tenth is not counted
+ * @property {number} [callers] each sends its next clip when it has its answer
+ * @property {number} [rate] clips per second with Poisson arrivals, instead of callers
+ * @property {number} clips number of simulated clips; the first tenth is not counted
  */
 
 /**
@@ -46,7 +46,7 @@ export function simulate(machine, clip, load, random) {
     )
   }
   if (load.rate === undefined) {
-    // Not all at the same moment, which no crowd of callers does.
+    // Real callers do not all start at the same moment.
     for (let i = 0; i < load.callers; i++) events.after(random() * 100, ask)
   } else {
     const arrive = () => {
@@ -72,7 +72,7 @@ export function simulate(machine, clip, load, random) {
   }
 }
 
-/** A clip takes the path that it is done first on, as native/media/nvdec/decode_router.cc has it. */
+/** Sends a clip where it is expected to finish first, as native/media/decode/decode_router.cc does. */
 class Decoder {
   busyMs = 0
   onCpu = 0
@@ -85,7 +85,7 @@ class Decoder {
     this.machine = machine
     this.clip = clip
     this.events = events
-    this.#engines = Array.from({ length: machine.engines }, () => 0) // when each is free
+    this.#engines = Array.from({ length: machine.engines }, () => 0) // the time at which each is free
   }
 
   add(done) {
@@ -112,7 +112,7 @@ class Decoder {
     const { engines, clipsPerEngine, pictureMs, hostMs } = this.machine
     while (this.#waiting.length > 0 && this.#places < engines * clipsPerEngine) {
       const done = this.#waiting.shift()
-      // A clip that is alone shares its runs out among the engines that idle.
+      // A lone clip distributes its runs among the idle engines.
       const idle = engines * clipsPerEngine - this.#places
       const lanes = this.#waiting.length === 0 ? Math.min(idle, engines, this.clip.runs.length) : 1
       const shares = share(this.clip.runs, lanes)
@@ -135,7 +135,7 @@ class Decoder {
   }
 }
 
-/** The longest run first, each to the lane that has the least to do. */
+/** Distributes the runs, the longest first, each to the lane with the least work. */
 function share(runs, lanes) {
   const sums = Array.from({ length: lanes }, () => 0)
   for (const { decoded } of [...runs].sort((a, b) => b.decoded - a.decoded)) {
@@ -144,7 +144,7 @@ function share(runs, lanes) {
   return sums
 }
 
-/** Takes what waits when a lane is free. The card works on one batch after the other. */
+/** Forms a batch of the waiting clips when fewer than `batchesInFlight` are under way. The GPU runs one batch at a time. */
 class Encoder {
   busyMs = 0
   batches = 0
@@ -180,7 +180,7 @@ class Encoder {
   }
 }
 
-/** A clock that jumps to whatever comes next. */
+/** The event queue: the clock jumps to the next event. */
 class Events {
   now = 0
   #queue = []

@@ -1,5 +1,6 @@
-// Holds native/tensorrt/abi.h against NVIDIA's headers, on which scripts/check-tensorrt-abi compiles it. A signature that
-// differs does not compile; everything else is counted here. Prints a line for each difference, then the count.
+// Holds native/tensorrt/abi.h against NVIDIA's headers, on which scripts/check-tensorrt-abi compiles it. A
+// signature that differs does not compile; everything else is counted here. Prints a line for each
+// difference, then the count.
 #include <NvInferRuntime.h>
 
 #include <cstdio>
@@ -41,10 +42,10 @@ template <typename T>
 struct Map<const T> {
   using Type = const typename Map<T>::Type;
 };
-#define MAP(Ours, Theirs)         \
-  template <>                     \
-  struct Map<ours::Ours> {        \
-    using Type = theirs::Theirs;  \
+#define MAP(Ours, Theirs)        \
+  template <>                    \
+  struct Map<ours::Ours> {       \
+    using Type = theirs::Theirs; \
   };
 MAP(CudaEngine, ICudaEngine)
 MAP(ExecutionContext, IExecutionContext)
@@ -125,7 +126,8 @@ void CheckLogger() {
   Logger<Base>* logger = new Logger<Base>;
   void* volatile opaque = static_cast<Base*>(logger);
   auto* their_logger = static_cast<theirs::ILogger*>(opaque);
-  for (const auto severity : {theirs::ILogger::Severity::kINTERNAL_ERROR, theirs::ILogger::Severity::kVERBOSE}) {
+  for (const auto severity :
+       {theirs::ILogger::Severity::kINTERNAL_ERROR, theirs::ILogger::Severity::kVERBOSE}) {
     their_logger->log(severity, "some text");
     Expect("ILogger: severity", logger->last_severity, static_cast<int>(severity));
     Expect("ILogger: text", logger->last_text == "some text", 1);
@@ -175,12 +177,12 @@ int main() {
   Expect("Dims: d", offsetof(ours::Dims, d), offsetof(theirs::Dims, d));
   Expect("Dims: most", ours::Dims{}.d.size(), theirs::Dims::MAX_DIMS);
   static_assert(std::is_same_v<decltype(ours::Dims::rank), decltype(theirs::Dims::nbDims)>);
-  static_assert(std::is_same_v<decltype(ours::Dims::d)::value_type,
-                               std::remove_extent_t<decltype(theirs::Dims::d)>>);
+  static_assert(
+      std::is_same_v<decltype(ours::Dims::d)::value_type, std::remove_extent_t<decltype(theirs::Dims::d)>>);
 
-#define VALUE(Ours, our_value, Theirs, their_value)                                                 \
-  static_assert(sizeof(ours::Ours) == sizeof(theirs::Theirs));                                      \
-  Expect(#Theirs "::" #their_value, static_cast<int>(ours::Ours::our_value),                        \
+#define VALUE(Ours, our_value, Theirs, their_value)                          \
+  static_assert(sizeof(ours::Ours) == sizeof(theirs::Theirs));               \
+  Expect(#Theirs "::" #their_value, static_cast<int>(ours::Ours::our_value), \
          static_cast<int>(theirs::Theirs::their_value));
   VALUE(DataType, kFloat, DataType, kFLOAT)
   VALUE(DataType, kHalf, DataType, kHALF)

@@ -1,47 +1,55 @@
 /**
- * A provider for the AI SDK. It follows version 3 of the SDK's interface, which AI SDK 6 and 7 both take. The types are
- * written out here, so that neither this package nor its types need one of the SDK.
+ * `cosmos-embed/ai`: a provider for the AI SDK. It implements version 3 of the SDK's provider interface, which AI SDK 6 and
+ * 7 accept. The types are written out here, so that this package does not depend on the SDK.
  */
 import type { AnyEmbedder } from '../client/types.ts'
 import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
 import type { ItemInput } from '../types.ts'
 import { type MediaStringOptions, videoFrom } from './media-string.ts'
 
+/** Options of {@link cosmosEmbed}. */
 export interface CosmosEmbedOptions {
   /**
-   * Whether values that are videos may be paths and `file:` URLs. Leave it off where users of a website choose the
-   * values. Default false.
+   * Whether video values may be paths and `file:` URLs. Leave it off if users of a website choose the values: they could
+   * read files of the server. Default false.
    */
   files?: boolean | undefined
 }
 
-/** What `providerOptions.cosmosEmbed` may hold. */
+/** The options in `providerOptions.cosmosEmbed` of a call. */
 export interface CosmosEmbedProviderOptions {
-  /** Whether the values are texts, or videos: https URLs, `data:` URIs with base64, or files where allowed. Default `text`. */
+  /**
+   * What the values are: `text`, or `video` for https URLs, base64 `data:` URIs and, with `files`, paths. Default `text`.
+   */
   input?: 'text' | 'video' | undefined
 }
 
+/** A warning of a call, in the form of the AI SDK. */
 export type CosmosEmbedWarning =
   | { type: 'unsupported'; feature: string; details?: string }
   | { type: 'other'; message: string }
 
+/** What the SDK passes to {@link CosmosEmbedModel.doEmbed}. */
 export interface CosmosEmbedCallOptions {
+  /** At most 64. */
   values: string[]
   abortSignal?: AbortSignal | undefined
-  /** Only its `cosmosEmbed` is looked at. */
+  /** Only `cosmosEmbed` is read; see {@link CosmosEmbedProviderOptions}. */
   providerOptions?: Record<string, Record<string, unknown>> | undefined
-  /** Of AI SDK 7. */
+  /** AI SDK 7 only. Anything but the model's own dimension is ignored with a warning. */
   dimensions?: number | undefined
+  /** Ignored: the embedder has its own headers. */
   headers?: Record<string, string | undefined> | undefined
 }
 
+/** An embedding model of the AI SDK. */
 export interface CosmosEmbedModel {
   readonly specificationVersion: 'v3'
   readonly provider: string
   readonly modelId: string
   readonly maxEmbeddingsPerCall: number
   readonly supportsParallelCalls: boolean
-  /** Rejects with a CosmosEmbedError, or with the reason of `abortSignal`. */
+  /** One vector per value, in order. Rejects with a CosmosEmbedError, or with the reason of `abortSignal`. */
   doEmbed(options: CosmosEmbedCallOptions): Promise<{
     embeddings: number[][]
     usage: { tokens: number }
@@ -49,30 +57,35 @@ export interface CosmosEmbedModel {
   }>
 }
 
+/** A provider of the AI SDK. */
 export interface CosmosEmbedProvider {
   readonly specificationVersion: 'v3'
-  /** Without an id: the model that the embedder has. With one that it does not have, calls are refused. */
+  /** Default: the embedder's model. Calls of a model that the embedder does not have are rejected. */
   embeddingModel(modelId?: string): CosmosEmbedModel
+  /** The same as `embeddingModel`: the SDK's older name. */
   textEmbeddingModel(modelId?: string): CosmosEmbedModel
-  /** Throws: there is none. */
+  /** Always throws `NoSuchModelError`: this provider has no language models. */
   languageModel(modelId: string): never
-  /** Throws: there is none. */
+  /** Always throws `NoSuchModelError`: this provider has no image models. */
   imageModel(modelId: string): never
 }
 
-const ownModel = 'cosmos-embed'
+/** The model id that stands for whatever model the embedder has. */
+const defaultModelId = 'cosmos-embed'
 
 /**
+ * Creates a provider for the AI SDK's `embed` and `embedMany`. The caller keeps the embedder and disposes of it.
+ *
  * ```ts
  * const cosmos = cosmosEmbed(embedder)
  * const { embedding } = await embed({ model: cosmos.embeddingModel(), value: 'a red car' })
  * ```
  *
- * The embedder stays the caller's, who disposes of it.
+ * Pass `providerOptions: { cosmosEmbed: { input: 'video' } }` to embed videos.
  */
 export function cosmosEmbed(embedder: AnyEmbedder, options: CosmosEmbedOptions = {}): CosmosEmbedProvider {
   const files = options.files === true
-  const embeddingModel = (modelId: string = ownModel) => modelOf(embedder, modelId, { files })
+  const embeddingModel = (modelId: string = defaultModelId) => createModel(embedder, modelId, { files })
   return {
     specificationVersion: 'v3',
     embeddingModel,
@@ -86,37 +99,37 @@ export function cosmosEmbed(embedder: AnyEmbedder, options: CosmosEmbedOptions =
   }
 }
 
-function modelOf(embedder: AnyEmbedder, modelId: string, strings: MediaStringOptions): CosmosEmbedModel {
+function createModel(embedder: AnyEmbedder, modelId: string, strings: MediaStringOptions): CosmosEmbedModel {
   return {
     specificationVersion: 'v3',
     provider: 'cosmos-embed',
     modelId,
     maxEmbeddingsPerCall: 64,
-    // The embedder decides how much of it runs at one time.
+    // The embedder limits its own concurrency.
     supportsParallelCalls: true,
     doEmbed: async ({ values, abortSignal, providerOptions, dimensions }) => {
       const input = inputKind(providerOptions?.cosmosEmbed)
       const items = values.map((value, index): ItemInput => {
         if (input === 'text') return { text: value }
-        return blaming(index, () => ({ video: videoFrom(value, strings) }))
+        return withIndexOnError(index, () => ({ video: videoFrom(value, strings) }))
       })
-      const answer = await embedder.embed(
+      const response = await embedder.embed(
         {
-          // One value is what somebody waits for.
+          // A single value is most likely a user's query.
           request_type: values.length === 1 ? 'query' : input === 'text' ? 'bulk_text' : 'bulk_video',
           input: items,
-          ...(modelId !== ownModel && { model: modelId }),
+          ...(modelId !== defaultModelId && { model: modelId }),
         },
         { signal: abortSignal },
       )
-      // JSON is made of them, which knows no typed arrays.
-      const embeddings = answer.data.map(({ embedding }) => Array.from(embedding as Float32Array))
+      // Plain arrays: typed arrays do not survive JSON.
+      const embeddings = response.data.map(({ embedding }) => Array.from(embedding as Float32Array))
       return {
         embeddings,
-        usage: { tokens: answer.usage.prompt_tokens },
+        usage: { tokens: response.usage.prompt_tokens },
         warnings: [
           ...dimensionWarning(dimensions, embeddings[0]?.length),
-          ...answer.warnings.map(({ message }) => ({ type: 'other' as const, message })),
+          ...response.warnings.map(({ message }) => ({ type: 'other' as const, message })),
         ],
       }
     },
@@ -133,14 +146,15 @@ function inputKind(options: CosmosEmbedProviderOptions | undefined): 'text' | 'v
   throw new InvalidArgumentError('providerOptions.cosmosEmbed.input: must be "text" or "video"')
 }
 
-/** To cut a vector would leave one that fits no other of the model. */
+/** Vectors are never truncated: a shorter one could not be compared with others of the model. */
 function dimensionWarning(wanted: number | undefined, found: number | undefined): CosmosEmbedWarning[] {
   if (wanted === undefined || wanted === found) return []
-  const details = `vectors of this model have ${found} dimensions, always`
+  const details = `vectors of this model always have ${found} dimensions`
   return [{ type: 'unsupported', feature: 'dimensions', details }]
 }
 
-function blaming<T>(index: number, make: () => T): T {
+/** Runs `make`; an error becomes an InvalidRequestError with the index of the value. */
+function withIndexOnError<T>(index: number, make: () => T): T {
   try {
     return make()
   } catch (error) {
@@ -149,9 +163,9 @@ function blaming<T>(index: number, make: () => T): T {
   }
 }
 
-/** The SDK knows its errors by these marks, and goes on to its next provider. */
+/** The SDK recognises its errors by these symbols; a registry then tries its next provider. */
 function noSuchModel(modelId: string, modelType: string): Error {
-  const error = new Error(`cosmos-embed has no ${modelType}: it embeds`)
+  const error = new Error(`cosmos-embed has no ${modelType}, only embedding models`)
   error.name = 'AI_NoSuchModelError'
   return Object.assign(error, {
     modelId,

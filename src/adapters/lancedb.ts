@@ -1,6 +1,6 @@
 /**
- * An embedding function for LanceDB, which asks for a subclass of its own base class: the module that has it is an
- * argument, so that this package needs neither it nor its types.
+ * `cosmos-embed/lancedb`: an embedding function for LanceDB. LanceDB requires a subclass of its own base class, so its
+ * module is an argument: this package does not depend on LanceDB.
  */
 import type { AnyEmbedder } from '../client/types.ts'
 import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
@@ -8,29 +8,33 @@ import { isBytes } from '../source/type-guards.ts'
 import type { ItemInput, VideoInput } from '../types.ts'
 import { type MediaStringOptions, videoFrom } from './media-string.ts'
 
+/** Options of {@link cosmosFunction}. */
 export interface CosmosFunctionOptions {
-  /** Stays the caller's, who disposes of it. */
+  /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder
   /**
-   * What the source column holds: texts, or videos as bytes, https URLs, `data:` URIs or, with `files`, paths. Either is
-   * searched by text, and by bytes of a video. Default `text`.
+   * What the source column holds: `text`, or `video` for bytes, https URLs, base64 `data:` URIs and, with `files`, paths.
+   * Both kinds are searched by text, or by the bytes of a video. Default `text`.
    */
   source?: 'text' | 'video' | undefined
-  /** Whether a string of the source column may be a path or a `file:` URL. Default false. */
+  /** Whether a string in the source column may be a path or a `file:` URL. Default false. */
   files?: boolean | undefined
-  /** Under which a table remembers its function, so it must be the same whenever the table is opened. Default `cosmos-embed`. */
+  /**
+   * The name under which LanceDB stores the function in a table. It must be the same whenever the table is opened. Default
+   * `cosmos-embed`.
+   */
   name?: string | undefined
 }
 
-/** Of `@lancedb/lancedb/embedding`: what is used here. */
+/** The parts of `@lancedb/lancedb/embedding` that are used here. */
 interface LanceModule<Any, Text> {
   readonly EmbeddingFunction: Any
   readonly TextEmbeddingFunction: Text
   register(name?: string): (made: never) => unknown
 }
 
-/** What a table keeps of its function. */
-interface Kept {
+/** The function's configuration, which LanceDB stores in the table. */
+interface StoredConfig {
   model?: string
   fingerprint?: string
   source?: string
@@ -39,8 +43,8 @@ interface Kept {
 type Source = string | Uint8Array | ArrayBuffer
 
 /**
- * Makes the function and registers it under its name. A table that was made with it finds it there when it is opened,
- * which fails where its vectors are of another model.
+ * Creates the embedding function and registers it under its name. Opening a table that was created with it looks it up
+ * there, and fails with InvalidArgumentError if the table's vectors come from another model.
  *
  * ```ts
  * import * as lance from '@lancedb/lancedb/embedding'
@@ -48,7 +52,8 @@ type Source = string | Uint8Array | ArrayBuffer
  * const schema = lance.LanceSchema({ video: cosmos.sourceField(new Binary()), vector: cosmos.vectorField() })
  * ```
  *
- * Its calls reject with a CosmosEmbedError whose `index` names the row.
+ * The function's calls reject with a CosmosEmbedError whose `index` is the row's. Rejects with InvalidArgumentError for a
+ * wrong option, and as `embedder.info()` does.
  */
 export async function cosmosFunction<
   Any extends { readonly prototype: object },
@@ -62,36 +67,36 @@ export async function cosmosFunction<
     throw new InvalidArgumentError('options.source: must be "text" or "video"')
   }
   const { model } = await embedder.info()
-  const kept: Kept = {
+  const config: StoredConfig = {
     model: model.id,
     ...(model.fingerprint !== undefined && { fingerprint: model.fingerprint }),
     source,
   }
-  // Abstract to its types; to JavaScript it is a class.
+  // Abstract only in TypeScript.
   const Base = module.TextEmbeddingFunction as unknown as new () => {
     sourceField(type?: unknown): unknown
   }
 
   class CosmosFunction extends Base {
-    constructor(found?: Kept) {
+    constructor(stored?: StoredConfig) {
       super()
-      refuseOther(found, kept, name)
+      assertSameModel(stored, config, name)
     }
 
-    toJSON(): Kept {
-      return kept
+    toJSON(): StoredConfig {
+      return config
     }
 
     ndims(): number {
       return model.embeddingDim
     }
 
-    /** Utf8, or the type that is named, such as `new Binary()`. */
+    /** Default type: Utf8. Columns of bytes need `new Binary()`. */
     override sourceField(type?: unknown): unknown {
       if (type === undefined) return super.sourceField()
-      // The class of texts has put its own in place of the one that takes a type.
-      const ofAny = Object.getPrototypeOf(Base.prototype) as typeof Base.prototype
-      return ofAny.sourceField.call(this, type)
+      // TextEmbeddingFunction overrides the method of EmbeddingFunction that takes a type.
+      const grandparent = Object.getPrototypeOf(Base.prototype) as typeof Base.prototype
+      return grandparent.sourceField.call(this, type)
     }
 
     async computeSourceEmbeddings(rows: readonly Source[]): Promise<Float32Array[]> {
@@ -99,9 +104,9 @@ export async function cosmosFunction<
         return source === 'text' ? { text: textOf(row, index) } : { video: mediaOf(row, index, { files }) }
       })
       const settled = await embedder.embedMany(items)
-      return settled.map((one) => {
-        if (one.status === 'rejected') throw one.reason
-        return one.value.embedding
+      return settled.map((result) => {
+        if (result.status === 'rejected') throw result.reason
+        return result.value.embedding
       })
     }
 
@@ -110,28 +115,32 @@ export async function cosmosFunction<
     }
 
     async computeQueryEmbeddings(query: Source): Promise<Float32Array> {
-      const found = await (isBytes(query) ? embedder.embedVideo(query) : embedder.embedText(query))
-      return found.embedding
+      const result = await (isBytes(query) ? embedder.embedVideo(query) : embedder.embedText(query))
+      return result.embedding
     }
   }
   module.register(name)(CosmosFunction as never)
   return new CosmosFunction()
 }
 
-/** To search by one model in the vectors of another finds nothing, and says nothing. */
-function refuseOther(found: Kept | undefined, { model, fingerprint }: Kept, name: string): void {
-  const other =
-    found?.fingerprint !== undefined && fingerprint !== undefined && found.fingerprint !== fingerprint
-  if (!other && (found?.model ?? model) === model) return
+/** Searching the vectors of one model with those of another would silently return wrong rows. */
+function assertSameModel(
+  stored: StoredConfig | undefined,
+  { model, fingerprint }: StoredConfig,
+  name: string,
+): void {
+  const isOther =
+    stored?.fingerprint !== undefined && fingerprint !== undefined && stored.fingerprint !== fingerprint
+  if (!isOther && (stored?.model ?? model) === model) return
   throw new InvalidArgumentError(
-    `the vectors of this table are of the model ${found?.model} (${found?.fingerprint ?? 'of unknown files'}), and the ` +
-      `embedder of "${name}" has ${model} (${fingerprint ?? 'of unknown files'}): they do not compare`,
+    `the vectors of this table are of the model ${stored?.model} (fingerprint ${stored?.fingerprint ?? 'unknown'}), but ` +
+      `the embedder of "${name}" has ${model} (fingerprint ${fingerprint ?? 'unknown'}): they cannot be compared`,
   )
 }
 
 function textOf(row: Source, index: number): string {
   if (typeof row === 'string') return row
-  throw new InvalidRequestError('a row of the source column is no text', { index })
+  throw new InvalidRequestError('a row of the source column is not a text', { index })
 }
 
 function mediaOf(row: Source, index: number, strings: MediaStringOptions): VideoInput['video'] {

@@ -1,20 +1,32 @@
 /**
- * Embeddings for LangChain.js. The class has the shape of LangChain's `EmbeddingsInterface` and inherits nothing, so that
- * neither it nor its types need LangChain.
+ * `cosmos-embed/langchain`: embeddings for LangChain.js. The class has the shape of LangChain's `EmbeddingsInterface` and
+ * inherits from nothing, so this package does not depend on LangChain.
  */
 import type { AnyEmbedder } from '../client/types.ts'
 import type { ItemInput, TextInput, VideoInput } from '../types.ts'
 
+/** Options of {@link CosmosEmbeddings}. */
 export interface CosmosEmbeddingsOptions {
-  /** Stays the caller's, who disposes of it. */
+  /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder
 }
 
+/** Options of a single call. */
 export interface CosmosCallOptions {
+  /** Cancels the call, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined
 }
 
-/** All calls reject with a CosmosEmbedError whose `index` names the item, or with the reason of the signal. */
+/**
+ * Embeddings of texts and videos for LangChain's vector stores.
+ *
+ * ```ts
+ * const embeddings = new CosmosEmbeddings({ embedder })
+ * const store = await MemoryVectorStore.fromTexts(texts, metadata, embeddings)
+ * ```
+ *
+ * All calls reject with a CosmosEmbedError whose `index` is the item's, or with the reason of the signal.
+ */
 export class CosmosEmbeddings {
   readonly embedder: AnyEmbedder
 
@@ -22,7 +34,7 @@ export class CosmosEmbeddings {
     this.embedder = embedder
   }
 
-  /** Any number of texts; in requests of 64 to a server. */
+  /** Embeds any number of texts in bulk, in their order. */
   embedDocuments(documents: string[], options: CosmosCallOptions = {}): Promise<number[][]> {
     return this.#all(
       documents.map((text): TextInput => ({ text })),
@@ -30,13 +42,13 @@ export class CosmosEmbeddings {
     )
   }
 
-  /** Ahead of documents that are being embedded. */
+  /** Embeds a query, ahead of documents that are waiting. */
   async embedQuery(document: string, options: CosmosCallOptions = {}): Promise<number[]> {
     const { embedding } = await this.embedder.embedText(document, { signal: options.signal })
     return Array.from(embedding)
   }
 
-  /** Vectors for a store's `addVectors`, in the order of the videos: paths, URLs, bytes, Blobs, streams. */
+  /** Embeds videos for a store's `addVectors`, in their order: paths, URLs, bytes, Blobs or streams. */
   embedVideos(videos: readonly VideoInput['video'][], options: CosmosCallOptions = {}): Promise<number[][]> {
     return this.#all(
       videos.map((video): VideoInput => ({ video })),
@@ -44,19 +56,19 @@ export class CosmosEmbeddings {
     )
   }
 
-  /** A video to search by, for a store's `similaritySearchVectorWithScore`. */
+  /** Embeds a video to search by, for a store's `similaritySearchVectorWithScore`. */
   async embedVideoQuery(video: VideoInput['video'], options: CosmosCallOptions = {}): Promise<number[]> {
     const { embedding } = await this.embedder.embedVideo(video, { signal: options.signal })
     return Array.from(embedding)
   }
 
-  /** LangChain has no place for the failure of one: what the first of them failed with, the call rejects with. */
+  /** LangChain cannot represent a failed item, so the call rejects with the first failure in the list. */
   async #all(items: readonly ItemInput[], { signal }: CosmosCallOptions): Promise<number[][]> {
     if (items.length === 0) return []
     const settled = await this.embedder.embedMany(items, { signal })
-    return settled.map((one) => {
-      if (one.status === 'rejected') throw one.reason
-      return Array.from(one.value.embedding)
+    return settled.map((result) => {
+      if (result.status === 'rejected') throw result.reason
+      return Array.from(result.value.embedding)
     })
   }
 }

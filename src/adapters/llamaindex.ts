@@ -1,23 +1,25 @@
 /**
- * Embeddings for LlamaIndex.TS. LlamaIndex asks for a subclass of its own base class, so the module that has it is an
- * argument: this package needs neither it nor its types.
+ * `cosmos-embed/llamaindex`: embeddings for LlamaIndex.TS. LlamaIndex requires a subclass of its own base class, so its
+ * module is an argument: this package does not depend on LlamaIndex.
  */
 import type { AnyEmbedder } from '../client/types.ts'
 import type { ItemInput, VideoInput } from '../types.ts'
 
+/** Options of {@link cosmosEmbedding}. */
 export interface CosmosEmbeddingOptions {
-  /** Stays the caller's, who disposes of it. */
+  /** The caller keeps the embedder and disposes of it. */
   embedder: AnyEmbedder
 }
 
-/** What is there beside LlamaIndex's own methods, which know texts and pictures. */
+/** The methods for videos, which LlamaIndex's own interface lacks. */
 export interface VideoEmbeddings {
-  /** A path, a URL, bytes, a Blob or a stream. */
+  /** Embeds one video: a path, a URL, bytes, a Blob or a stream. */
   getVideoEmbedding(video: VideoInput['video']): Promise<number[]>
+  /** Embeds any number of videos, in their order. */
   getVideoEmbeddings(videos: readonly VideoInput['video'][]): Promise<number[][]>
 }
 
-/** What LlamaIndex calls. */
+/** The methods that LlamaIndex calls. */
 interface TextEmbeddings {
   embedBatchSize: number
   getTextEmbedding(text: string): Promise<number[]>
@@ -25,30 +27,31 @@ interface TextEmbeddings {
 }
 
 /**
+ * Creates an embedding model for LlamaIndex, which also embeds videos.
+ *
  * ```ts
  * import * as llamaindex from '@llamaindex/core/embeddings'
  * Settings.embedModel = cosmosEmbedding(llamaindex, { embedder })
  * ```
  *
- * Its calls reject with a CosmosEmbedError whose `index` names the item.
+ * The model's calls reject with a CosmosEmbedError whose `index` is the item's.
  */
 export function cosmosEmbedding<Base extends { readonly prototype: object }>(
   module: { readonly BaseEmbedding: Base },
   { embedder }: CosmosEmbeddingOptions,
 ): Base['prototype'] & VideoEmbeddings {
-  // Abstract and protected to its types; to JavaScript it is a class.
+  // Abstract, with protected members, only in TypeScript.
   const BaseEmbedding = module.BaseEmbedding as unknown as new () => object
 
   const all = async (items: readonly ItemInput[]): Promise<number[][]> => {
     const settled = await embedder.embedMany(items)
-    return settled.map((one) => {
-      if (one.status === 'rejected') throw one.reason
-      return Array.from(one.value.embedding)
+    return settled.map((result) => {
+      if (result.status === 'rejected') throw result.reason
+      return Array.from(result.value.embedding)
     })
   }
 
-  // An object of LlamaIndex is a function that it calls with nodes, and it calls its methods without the object: they are
-  // fields that need no `this`.
+  // LlamaIndex calls these methods detached from their object, so they are fields that do not use `this`.
   class CosmosEmbedding extends BaseEmbedding implements TextEmbeddings, VideoEmbeddings {
     embedBatchSize = 64
     getTextEmbedding = async (text: string) => Array.from((await embedder.embedText(text)).embedding)

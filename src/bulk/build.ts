@@ -1,83 +1,95 @@
-/** One run: from sources to a destination, from where the last run was. */
+/** Builds an index: embeds what the sources have and the destination lacks, and resumes where an earlier run ended. */
 import { onAbort } from '../base/abort.ts'
-import { type CosmosEmbedError, InvalidRequestError } from '../errors.ts'
-import { DEFAULT_CONCURRENCY, ItemStream } from '../call/item-stream.ts'
-import type { Embedder } from '../types.ts'
 import { VERSION } from '../base/version.ts'
+import { DEFAULT_CONCURRENCY, ItemStream } from '../call/item-stream.ts'
+import { type CosmosEmbedError, InvalidRequestError } from '../errors.ts'
+import type { Embedder } from '../types.ts'
 import { ColumnSurvey, type Columns } from './columns.ts'
 import { type EmbeddedItem, embedItem } from './embed-item.ts'
-import type { Planned, PlannedItem } from './row.ts'
-import { objectPlace, openS3 } from './s3.ts'
+import type { Planned, PlannedItem } from './planned-item.ts'
+import { openS3, parseS3Location } from './s3.ts'
 import { type Shard, shardOf } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
 import type { IndexSource } from './sources.ts'
 
 export interface IndexOptions {
-  /** Seconds that a wanted frame may move to a cheaper one. Default 0. */
+  /** Seconds that a sampled frame may move to one that is cheaper to decode, ≥ 0. Default 0. */
   frameTolerance?: number | undefined
-  /** One vector per window instead of one per video. `stride`: default `seconds`. */
+  /**
+   * One vector per window instead of one per video. `seconds` is the length of a window, `stride` the distance between the
+   * starts of two (default: `seconds`).
+   */
   windows?: { seconds: number; stride?: number | undefined } | undefined
-  /** Only the items whose ids fall into this share. */
+  /** Embeds only the items of this shard; see {@link shardOf}. Default: all items. */
   shard?: Shard | undefined
-  /** Items that are worked on at one time. Default 64; with windows one more than are decoded at one time. */
+  /** Items in progress at one time, ≥ 1. Default 64; with `windows`, `info().limits.decodeConcurrency` + 1. */
   concurrency?: number | undefined
-  /** Further tries for what may succeed later. Default 3. */
+  /** How often an item is retried after an error whose `retryable` is true. Default 3. */
   retries?: number | undefined
-  /** Seconds before the second try; each further one waits twice as long. Default 1. */
+  /** Seconds before the first retry, doubled for each further one up to 60, with jitter. Default 1. */
   backoffSeconds?: number | undefined
+  /** Ends the run, which then rejects with the signal's reason. What was embedded so far is kept. */
   signal?: AbortSignal | undefined
-  /** The sources have been looked through, the destination is open, and nothing has been embedded yet. */
+  /** Called once the sources are surveyed and the sink is open, before anything is embedded. */
   onStart?: (() => void | Promise<void>) | undefined
-  /** Told of each item that could not be embedded, before the next is dealt with. */
+  /** Called for each item that could not be embedded. `key` is its id, or the position of a row without one. */
   onFailure?: ((key: string, failure: CosmosEmbedError) => void | Promise<void>) | undefined
-  /** Told how far the run is, after every item. */
+  /** Called with the progress of the run after every item. */
   onProgress?: ((tally: IndexTally) => void) | undefined
 }
 
-/** How far a run is. */
+/** Progress of a run. */
 export interface IndexTally {
-  /** Items of the sources, repeated ones too; those of this shard. */
+  /** Items in the sources that belong to this shard, including repeated ones. */
   total: number
-  /** Items that are in the index by this run. */
+  /** Items that this run added to the index. */
   embedded: number
-  /** Rows of them. */
+  /** Rows (vectors) of the embedded items. */
   rows: number
-  /** Items that were in it before. */
+  /** Items that were already in the index. */
   skipped: number
-  /** Items that came a second time. */
+  /** Items that occur more than once in the sources. */
   repeated: number
   failed: number
-  /** That were read of media. */
+  /** Bytes of media read. */
   bytes: number
-  /** Items of the index that the run has not met in its sources, at least not yet. */
+  /** Items in the index that this run has not found in its sources so far. */
   unmet: number
 }
 
-/** What the sources hold. They are read once for it. */
+/** Contents of the sources. */
 export interface Survey {
+  /** Items that belong to the shard, including `bad`. */
   total: number
+  /** Rows that describe no item. */
   bad: number
+  /** Further columns of the manifests, with their types. */
   columns: Columns
 }
 
-/** Results are handed to the sink together, this many at the most, and no longer than this apart. */
+/** Results are written in batches of at most this many items, and at least this often. */
 const BATCH = 64
 const BATCH_MS = 1000
 
+/**
+ * Reads all sources once, without embedding anything: counts the items and infers the types of further columns. Rejects
+ * with the reason of the signal, with InvalidArgumentError for a column name that the index itself uses or a missing peer
+ * package, and with whatever a source throws.
+ */
 export async function survey(
   sources: readonly IndexSource[],
   { shard, signal }: Pick<IndexOptions, 'shard' | 'signal'> = {},
 ): Promise<Survey> {
   const columns = new ColumnSurvey()
   const found = { total: 0, bad: 0 }
-  for await (const planned of allOf(sources)) {
+  for await (const planned of plannedItems(sources)) {
     signal?.throwIfAborted()
     if ('carried' in planned) {
       columns.add(planned.carried)
-      // Before anything is embedded, and not once for every item: that a package is missing.
-      if (planned.uri !== null && objectPlace(planned.uri)) await openS3()
+      // Reports a missing package once, before anything is embedded, instead of for every item.
+      if (planned.uri !== null && parseS3Location(planned.uri)) await openS3()
     }
-    if (!isOurs(planned, shard)) continue
+    if (!isInShard(planned, shard)) continue
     found.total++
     if ('problem' in planned) found.bad++
   }
@@ -85,9 +97,17 @@ export async function survey(
 }
 
 /**
- * Embeds what the sources have and the sink has not. An item that fails is told of and left out. Rejects with the reason of
- * the signal, and with whatever stops the run as a whole: a source or a sink that fails, a device that is lost. Started again,
- * it goes on.
+ * Embeds the items of the sources that the sink does not hold yet, and writes their vectors. An item that fails is passed to
+ * `onFailure` and left out of the index. A run that was stopped resumes when it is started again with the same arguments.
+ *
+ * Rejects with the reason of the signal, and with failures that end the run: of a source or the sink, DeviceLostError, and
+ * InvalidArgumentError if the sink holds vectors that do not compare with these.
+ *
+ * ```ts
+ * await using embedder = await createEmbedder({ model })
+ * await using opened = await openSources(['clips'])
+ * const { embedded, failed } = await buildIndex(embedder, opened.sources, parquetSink('index'))
+ * ```
  */
 export async function buildIndex(
   embedder: Embedder,
@@ -106,7 +126,7 @@ export async function buildIndex(
     run = new Run({ embedder, sources, sink, options, description, total: found.total, signal })
     await run.finish()
   } catch (failure) {
-    // What has been written stays, and the first failure is the one to tell of.
+    // What was written stays; the first failure is the one to report.
     await sink.close().catch(() => {})
     throw failure
   }
@@ -128,7 +148,7 @@ function describe(embedder: Embedder, columns: Columns, options: IndexOptions): 
   }
 }
 
-interface RunParts {
+interface RunOptions {
   embedder: Embedder
   sources: readonly IndexSource[]
   sink: VectorSink
@@ -140,13 +160,13 @@ interface RunParts {
 
 class Run {
   readonly tally: IndexTally
-  readonly #parts: RunParts
-  /** By id: whether the item has been met in the sources, and else it is only in the index. */
-  readonly #met = new Map<string, boolean>()
+  readonly #parts: RunOptions
+  /** Known ids: true once found in the sources, false if so far only in the index. */
+  readonly #seen = new Map<string, boolean>()
   #batch: EmbeddedItem[] = []
   #lastWrite = performance.now()
 
-  constructor(parts: RunParts) {
+  constructor(parts: RunOptions) {
     this.#parts = parts
     const { total } = parts
     this.tally = { total, embedded: 0, rows: 0, skipped: 0, repeated: 0, failed: 0, bytes: 0, unmet: 0 }
@@ -154,24 +174,24 @@ class Run {
 
   async finish(): Promise<void> {
     const { embedder, sink, options, description, signal } = this.#parts
-    const { shard, concurrency = this.#places(), retries = 3, backoffSeconds = 1 } = options
+    const { shard, concurrency = this.#defaultConcurrency(), retries = 3, backoffSeconds = 1 } = options
     for await (const id of sink.held()) {
-      if (!shard || shardOf(id, shard.count) === shard.index) this.#met.set(id, false)
+      if (!shard || shardOf(id, shard.count) === shard.index) this.#seen.set(id, false)
     }
-    this.tally.unmet = this.#met.size
+    this.tally.unmet = this.#seen.size
     const controller = new AbortController()
     const forget = onAbort(signal, () => controller.abort(signal.reason))
     const call = { signal: controller.signal, fail: (reason: unknown) => controller.abort(reason) }
-    const way = { embedder, description, retries, backoffSeconds, signal: controller.signal }
-    const stream = new ItemStream(call, this.#wanted(), (item) => embedItem(item, way), {
+    const itemOptions = { embedder, description, retries, backoffSeconds, signal: controller.signal }
+    const stream = new ItemStream(call, this.#itemsToEmbed(), (item) => embedItem(item, itemOptions), {
       concurrency,
       ordered: false,
     })
     try {
-      for await (const result of stream.results()) await this.#take(result)
+      for await (const result of stream.results()) await this.#collect(result)
       await this.#write()
     } catch (failure) {
-      // What is there is worth keeping, unless the sink is what failed.
+      // Keeps the vectors at hand, unless the sink is what failed.
       if (this.#batch.length > 0) await this.#write().catch(() => {})
       throw failure
     } finally {
@@ -179,44 +199,44 @@ class Run {
     }
   }
 
-  /** A pass over a video keeps its decoder, with all that it holds, until the last window. */
-  #places(): number {
+  /** With windows, an item keeps its decoder and the decoder's memory until its last window, so fewer run at once. */
+  #defaultConcurrency(): number {
     const { embedder, description } = this.#parts
     return description.windows ? embedder.info().limits.decodeConcurrency + 1 : DEFAULT_CONCURRENCY
   }
 
-  /** Items that are not in the index. */
-  async *#wanted(): AsyncGenerator<PlannedItem, void, undefined> {
+  /** The items that are not in the index yet. */
+  async *#itemsToEmbed(): AsyncGenerator<PlannedItem, void, undefined> {
     const { shard } = this.#parts.options
-    for await (const planned of allOf(this.#parts.sources)) {
-      if (!isOurs(planned, shard)) continue
+    for await (const planned of plannedItems(this.#parts.sources)) {
+      if (!isInShard(planned, shard)) continue
       if ('problem' in planned) {
         await this.#fail(planned.key, planned.problem)
         continue
       }
-      const met = this.#met.get(planned.id)
-      this.#met.set(planned.id, true)
-      if (met === undefined) yield planned
-      else if (met) await this.#repeat(planned)
+      const seen = this.#seen.get(planned.id)
+      this.#seen.set(planned.id, true)
+      if (seen === undefined) yield planned
+      else if (seen) await this.#repeat(planned)
       else {
         this.tally.skipped++
         this.tally.unmet--
-        this.#tell()
+        this.#reportProgress()
       }
     }
   }
 
-  /** The same file may be reached by two sources. Two rows of a manifest with one id are a mistake. */
+  /** Two sources may lead to the same file. Two rows of a manifest with one id are an error. */
   async #repeat({ id, named }: PlannedItem): Promise<void> {
     if (named)
-      await this.#fail(id, new InvalidRequestError('the id is there more than once: the first was taken'))
+      await this.#fail(id, new InvalidRequestError('the id occurs more than once: the first item was taken'))
     else {
       this.tally.repeated++
-      this.#tell()
+      this.#reportProgress()
     }
   }
 
-  async #take(result: Awaited<ReturnType<typeof embedItem>>): Promise<void> {
+  async #collect(result: Awaited<ReturnType<typeof embedItem>>): Promise<void> {
     if ('failure' in result) {
       await this.#fail(result.id, result.failure)
       return
@@ -236,25 +256,25 @@ class Run {
       this.tally.rows += rows.length
       this.tally.bytes += bytes
     }
-    this.#tell()
+    this.#reportProgress()
   }
 
   async #fail(key: string, failure: CosmosEmbedError): Promise<void> {
     this.tally.failed++
     await this.#parts.options.onFailure?.(key, failure)
-    this.#tell()
+    this.#reportProgress()
   }
 
-  #tell(): void {
+  #reportProgress(): void {
     this.#parts.options.onProgress?.({ ...this.tally })
   }
 }
 
-async function* allOf(sources: readonly IndexSource[]): AsyncGenerator<Planned, void, undefined> {
+async function* plannedItems(sources: readonly IndexSource[]): AsyncGenerator<Planned, void, undefined> {
   for (const source of sources) yield* source.items()
 }
 
-function isOurs(planned: Planned, shard: Shard | undefined): boolean {
+function isInShard(planned: Planned, shard: Shard | undefined): boolean {
   if (!shard) return true
   return shardOf('problem' in planned ? planned.key : planned.id, shard.count) === shard.index
 }

@@ -1,32 +1,35 @@
-/** The further columns of a manifest, which are carried along into the index. */
+/** The further columns of a manifest, which are carried over into the index. */
 import { InvalidArgumentError } from '../errors.ts'
 
+/** Type of a carried column. */
 export type ColumnType = 'string' | 'int64' | 'double' | 'boolean'
+/** Carried columns by name. */
 export type Columns = Record<string, ColumnType>
 
-/** JSON has it all; a whole number beyond 2^53 is its digits. */
+/** A value that JSON can represent. An `int64` beyond 2^53 is a string of its digits. */
 export type CarriedValue = string | number | boolean | null
+/** Values of the carried columns of one row, by column name. */
 export type Carried = Record<string, CarriedValue>
 
-const own = ['id', 'item', 'uri', 'start', 'end', 'embedding', 'warnings']
+const reserved = ['id', 'item', 'uri', 'start', 'end', 'embedding', 'warnings']
 
-/** Finds out the types, which have to be known before the first row is written. */
+/** Infers the column types, which must be known before the first row is written. */
 export class ColumnSurvey {
   readonly #types = new Map<string, ColumnType | undefined>()
 
-  /** Throws InvalidArgumentError for a name that the index itself needs. */
+  /** Throws InvalidArgumentError for a column name that the index itself uses. */
   add(row: Readonly<Record<string, unknown>>): void {
     for (const [name, value] of Object.entries(row)) {
-      if (own.includes(name)) {
+      if (reserved.includes(name)) {
         throw new InvalidArgumentError(
-          `column "${name}" of the manifest is one that the index makes itself: give it another name`,
+          `column "${name}" of the manifest has a name that the index itself uses: give it another one`,
         )
       }
       this.#types.set(name, widened(this.#types.get(name), typeOf(value)))
     }
   }
 
-  /** A column in which there is nothing is text. */
+  /** The types so far. A column without any value is a string. */
   columns(): Columns {
     return Object.fromEntries([...this.#types].map(([name, type]) => [name, type ?? 'string']))
   }
@@ -46,7 +49,7 @@ function widened(one: ColumnType | undefined, other: ColumnType | undefined): Co
   return isNumber(one) && isNumber(other) ? 'double' : 'string'
 }
 
-/** The values of a row, as the columns have them. A column that the row lacks is null. */
+/** Converts the values of a row to the types of the columns. A column that the row lacks becomes null. */
 export function carry(row: Readonly<Record<string, unknown>>, columns: Columns): Carried {
   return Object.fromEntries(
     Object.entries(columns).map(([name, type]) => [
@@ -70,6 +73,6 @@ function isSafe(value: bigint): boolean {
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value
   if (value instanceof Date) return value.toISOString()
-  // Bigints inside of lists and records too.
+  // The replacer also converts bigints inside lists and records.
   return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}` : part))
 }

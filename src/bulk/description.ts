@@ -1,12 +1,14 @@
-/** Whether the vectors of two runs belong into one index. */
+/** Decides whether the vectors of two runs belong in one index. */
 import { InvalidArgumentError } from '../errors.ts'
 import type { IndexDescription } from './sink.ts'
 
 /**
- * Of a destination that is there, and of the run that wants to go on with it. Throws InvalidArgumentError, which names what
- * differs. `where` is the destination's name.
+ * Checks that a run may add to an existing index: that both have the same model, frame rule, frame tolerance and windows, and
+ * that the index has every column of the run. Throws InvalidArgumentError that names the first difference.
+ *
+ * `where` names the destination in the message. Sinks call this in `open`.
  */
-export function agree(there: IndexDescription, wanted: IndexDescription, where: string): void {
+export function agree(existing: IndexDescription, wanted: IndexDescription, where: string): void {
   const parts: [string, (description: IndexDescription) => unknown][] = [
     ['model', ({ model }) => `${model.id} with the fingerprint ${model.fingerprint}`],
     ['frame rule', ({ frameRule }) => frameRule],
@@ -14,16 +16,16 @@ export function agree(there: IndexDescription, wanted: IndexDescription, where: 
     ['windows', ({ windows }) => (windows ? `${windows.seconds} s every ${windows.stride} s` : 'none')],
   ]
   for (const [name, part] of parts) {
-    if (part(there) === part(wanted)) continue
+    if (part(existing) === part(wanted)) continue
     throw new InvalidArgumentError(
-      `${where} holds other vectors: its ${name} is ${part(there)}, and here it is ${part(wanted)}. Choose another destination`,
+      `${where} holds other vectors: its ${name} is ${part(existing)}, but this run has ${part(wanted)}. Choose another destination`,
     )
   }
   for (const [name, type] of Object.entries(wanted.columns)) {
-    const found = there.columns[name]
+    const found = existing.columns[name]
     if (found === type) continue
     throw new InvalidArgumentError(
-      `${where} has ${found === undefined ? `no column "${name}"` : `"${name}" as ${found}, and here it is ${type}`}: ` +
+      `${where} has ${found === undefined ? `no column "${name}"` : `"${name}" as ${found}, but this run has ${type}`}: ` +
         'choose another destination, or leave the column out of the manifest',
     )
   }

@@ -1,35 +1,37 @@
-/** What `--out` means, and what lies there. */
+/** Chooses the sink for the value of `--out`, and reports the status of an existing index. */
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { type Failure, readFailures } from './failures.ts'
-import { linesOf, named } from './files.ts'
+import { fileError, linesOf } from './files.ts'
 import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
 import { loadReader } from './parquet.ts'
-import { parquetSink, partsAmong, readDescription } from './parquet-sink.ts'
+import { parquetSink, partFiles, readDescription } from './parquet-sink.ts'
 import { postgresSink, tableStatus } from './postgres-sink.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
 
 export interface Destination {
   sink: VectorSink
-  /** Where failures are told. */
+  /** File for the items that failed. */
   failures: string
 }
 
-/** Of a table in a database. */
 const DEFAULT_TABLE = 'cosmos_embed'
 
-export interface DestinationWay {
+export interface DestinationOptions {
   shard?: Shard | undefined
   partRows?: number | undefined
   table?: string | undefined
 }
 
-/** A name that ends with `.jsonl` is one file, `postgres://…` a table, any other a folder of Parquet parts. */
+/**
+ * The sink for a destination: `*.jsonl` is a file, `postgres://…` a table, anything else a folder of Parquet parts. Throws
+ * InvalidArgumentError for other URLs.
+ */
 export function destinationFor(
   out: string,
-  { shard, partRows, table = DEFAULT_TABLE }: DestinationWay = {},
+  { shard, partRows, table = DEFAULT_TABLE }: DestinationOptions = {},
 ): Destination {
   const own = shard ? `-${shard.index}-of-${shard.count}` : ''
   if (isPostgres(out)) return { sink: postgresSink(out, table), failures: `${table}${own}.errors.jsonl` }
@@ -38,7 +40,7 @@ export function destinationFor(
       `"${out}": expected a folder for Parquet parts, or a file that ends with .jsonl`,
     )
   }
-  if (isLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
+  if (isJsonLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
   const sink = parquetSink(out, { shard, ...(partRows !== undefined && { partRows }) })
   return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
 }
@@ -47,7 +49,7 @@ function isPostgres(out: string): boolean {
   return /^postgres(ql)?:\/\//i.test(out)
 }
 
-function isLines(out: string): boolean {
+function isJsonLines(out: string): boolean {
   return /\.(jsonl|ndjson)$/i.test(out)
 }
 
@@ -55,28 +57,28 @@ export interface IndexStatus {
   description: IndexDescription
   /** Vectors. */
   rows: number
-  /** Items that wait to become part of the next Parquet file: a run is under way, or was killed. */
+  /** Items in the journal of the next Parquet part: more than 0 while a run is in progress or after it was killed. */
   waiting: number
-  /** Files that hold rows. */
+  /** Files (or tables) that hold rows. */
   parts: number
   bytes: number
-  /** Of the last run, or of the one that is under way. */
+  /** Failures of the last run, or of the one in progress. */
   failures: Failure[]
 }
 
-/** What lies there; undefined if it is no index. Nothing is changed, so it may be asked while a run is under way. */
+/** Status of an index; undefined if `out` is none. Read-only, so it may be called while a run is in progress. */
 export async function statusOf(
   out: string,
-  { table = DEFAULT_TABLE }: Pick<DestinationWay, 'table'> = {},
+  { table = DEFAULT_TABLE }: Pick<DestinationOptions, 'table'> = {},
 ): Promise<IndexStatus | undefined> {
   if (isPostgres(out)) {
     const found = await tableStatus(out, table)
     return found && { ...found, waiting: 0, parts: 1, failures: await failuresIn(`${table}.errors.jsonl`) }
   }
   try {
-    return isLines(out) ? await linesStatus(out) : await partsStatus(out)
+    return isJsonLines(out) ? await linesStatus(out) : await partsStatus(out)
   } catch (failure) {
-    throw named(out, failure)
+    throw fileError(out, failure)
   }
 }
 
@@ -96,7 +98,7 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
   const files = await readdir(folder)
   const status: IndexStatus = { description, rows: 0, waiting: 0, parts: 0, bytes: 0, failures: [] }
   const { asyncBufferFromFile, parquetMetadataAsync } = await loadReader()
-  for (const part of partsAmong(files)) {
+  for (const part of partFiles(files)) {
     const file = path.join(folder, part)
     const { num_rows } = await parquetMetadataAsync(await asyncBufferFromFile(file))
     status.rows += Number(num_rows)
@@ -113,9 +115,9 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
   return status
 }
 
-/** What a tail becomes. */
-function partOf(tail: string): string {
-  return tail.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
+/** Name of the part that a journal becomes. */
+function partOf(journal: string): string {
+  return journal.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
 }
 
 async function failuresIn(file: string): Promise<Failure[]> {

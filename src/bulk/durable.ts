@@ -1,16 +1,16 @@
-/** Files that survive the end of the process, and the power's. */
+/** Writes files atomically and durably: they survive a crash of the process and of the machine. */
 import { randomUUID } from 'node:crypto'
 import { link, open, rename, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
-/** The file is there whole, or as it was before. */
-export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
+/** Writes or replaces a file atomically: after a failure it is as it was before. */
+export async function writeAtomically(file: string, content: string | Uint8Array): Promise<void> {
   const partial = `${file}.partial`
   try {
     await writeSynced(partial, content)
     await rename(partial, file)
   } catch (failure) {
-    // A full disk should not stay full because of what cannot be used.
+    // Frees the space of an incomplete file, in case the disk is full.
     await unlink(partial).catch(() => {})
     throw failure
   }
@@ -27,7 +27,7 @@ async function writeSynced(file: string, content: string | Uint8Array): Promise<
   }
 }
 
-/** So that names which were made or taken in it stay so. */
+/** Makes created, renamed and removed names of a folder durable. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
@@ -37,8 +37,8 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** The file is there whole, unless another was there before, which stays. */
-export async function writeNew(file: string, content: string | Uint8Array): Promise<void> {
+/** Creates a file atomically. An existing file is left as it is. */
+export async function writeIfAbsent(file: string, content: string | Uint8Array): Promise<void> {
   const partial = `${file}.${randomUUID()}.partial`
   try {
     await writeSynced(partial, content)

@@ -1,18 +1,18 @@
-/** What could not be embedded, as lines of JSON. */
+/** The file of items that could not be embedded, one JSON object per line. */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { CosmosEmbedError, ErrorCode } from '../errors.ts'
-import { linesOf, naming } from './files.ts'
+import { linesOf, withFileErrors } from './files.ts'
 
 export interface Failure {
-  /** Of the item, or where its row is. */
+  /** The item's id, or the position of a row without one. */
   key: string
   code: ErrorCode
   message: string
-  /** Whether it may succeed when the run is started again. */
+  /** Whether the item may succeed in another run. */
   retryable: boolean
 }
 
-/** Of one run: begun anew with it, since whatever is not in the index is tried again. */
+/** The failures of one run. Each run starts an empty file, because it retries everything that is not in the index. */
 export class FailureFile {
   readonly #file: string
   readonly #handle: FileHandle
@@ -23,12 +23,12 @@ export class FailureFile {
   }
 
   static async open(file: string): Promise<FailureFile> {
-    return naming(file, async () => new FailureFile(file, await open(file, 'w')))
+    return withFileErrors(file, async () => new FailureFile(file, await open(file, 'w')))
   }
 
   async add(key: string, { code, message, retryable }: CosmosEmbedError): Promise<void> {
     const failure: Failure = { key, code, message, retryable }
-    await naming(this.#file, () => this.#handle.appendFile(`${JSON.stringify(failure)}\n`))
+    await withFileErrors(this.#file, () => this.#handle.appendFile(`${JSON.stringify(failure)}\n`))
   }
 
   async close(): Promise<void> {
@@ -36,14 +36,14 @@ export class FailureFile {
   }
 }
 
-/** Of the last run. */
+/** Reads the failures of the last run. */
 export async function readFailures(file: string): Promise<Failure[]> {
   const failures: Failure[] = []
   for await (const { line } of linesOf(file)) {
     try {
       failures.push(JSON.parse(line) as Failure)
     } catch {
-      // A crash may have cut the last line.
+      // A crash may have truncated the last line.
     }
   }
   return failures

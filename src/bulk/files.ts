@@ -1,9 +1,9 @@
-/** What goes wrong with files, in words, and the lines of one. */
+/** Helpers for files: lines, errors that name the file, optional packages. */
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
 
-/** Every line that is not empty, with its number from 1. Of a file's first `end` bytes. */
+/** Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. */
 export async function* linesOf(
   file: string,
   end: number = Number.POSITIVE_INFINITY,
@@ -14,7 +14,7 @@ export async function* linesOf(
   try {
     for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
       number++
-      // A byte order mark is no part of the text.
+      // Removes a byte order mark.
       const text = number === 1 ? line.replace(/^\uFEFF/, '') : line
       if (text.trim() !== '') yield { line: text, number }
     }
@@ -23,24 +23,25 @@ export async function* linesOf(
   }
 }
 
-/** Runs `work`; what the file system says comes as SourceError, with the file's name. */
-export async function naming<T>(file: string, work: () => Promise<T>): Promise<T> {
+/** Runs `work`; errors of the file system become SourceError with the file's name. */
+export async function withFileErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (failure) {
-    throw named(file, failure)
+    throw fileError(file, failure)
   }
 }
 
-export function named(file: string, failure: unknown): Error {
+/** A CosmosEmbedError as it is; any other failure as a SourceError with the file's name. */
+export function fileError(file: string, failure: unknown): Error {
   if (failure instanceof CosmosEmbedError) return failure
   const { code, message } = failure as NodeJS.ErrnoException
   const reason = code === 'ENOSPC' ? 'the disk is full' : message
   return new SourceError(`${file}: ${reason}`, { cause: failure })
 }
 
-/** An optional peer. Rejects with InvalidArgumentError that says what to install. */
-export async function peer<T>(name: string, need: string, load: () => Promise<T>): Promise<T> {
+/** Imports an optional peer dependency. If it is missing, rejects with InvalidArgumentError that says what to install. */
+export async function importPeer<T>(name: string, need: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load()
   } catch (cause) {
@@ -49,11 +50,11 @@ export async function peer<T>(name: string, need: string, load: () => Promise<T>
   }
 }
 
-/** Without those that are equal to the one before: of rows that lie together. */
-export async function* unrepeated(ids: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  let former: string | undefined
+/** Skips ids equal to the previous one: the rows of an item are adjacent. */
+export async function* skipRepeats(ids: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  let previous: string | undefined
   for await (const id of ids) {
-    if (id !== former) yield id
-    former = id
+    if (id !== previous) yield id
+    previous = id
   }
 }

@@ -1,4 +1,4 @@
-/** Patterns of file names, for shells that leave them to the program: `*`, `?`, `[a-c]`, `{a,b}`, and `**` for any folders. */
+/** Expands patterns of file names that the shell did not: `*`, `?`, `[a-c]`, `{a,b}`, and `**` for any folders. */
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -6,7 +6,7 @@ export function isGlob(word: string): boolean {
   return /[*]|\[.+\]|\{.*,.*\}/.test(word) || /^\S*[/.]\S*\?\S*$/.test(word)
 }
 
-/** The files that match, sorted. Hidden ones only where the pattern begins their name with a dot. */
+/** The matching files, sorted. Hidden files match only if the pattern's part begins with a dot. */
 export async function expandGlob(pattern: string): Promise<string[]> {
   const found = new Set<string>()
   for (const each of alternatives(pattern)) {
@@ -17,7 +17,7 @@ export async function expandGlob(pattern: string): Promise<string[]> {
   return [...found].sort()
 }
 
-/** `a{b,c}` is `ab` and `ac`. */
+/** Expands braces: `a{b,c}` becomes `ab` and `ac`. */
 function alternatives(pattern: string): string[] {
   const braces = /\{([^{}]*,[^{}]*)\}/.exec(pattern)
   if (!braces) return [pattern]
@@ -31,7 +31,7 @@ async function matches(folder: string, [part, ...rest]: readonly string[]): Prom
   if (part !== '**' && !isGlob(`./${part}`)) return matches(path.join(folder, part), rest)
   const entries = await readdir(folder || '.', { withFileTypes: true }).catch(() => [])
   if (part === '**') {
-    // Links to folders are left alone: they may lead in a circle.
+    // Does not follow links to folders: they may form a cycle.
     const deeper = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
     const below = deeper.map((entry) => matches(path.join(folder, entry.name), [part, ...rest]))
     return (await Promise.all([matches(folder, rest), ...below])).flat()

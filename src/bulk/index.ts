@@ -1,11 +1,11 @@
-/** From a library of videos to an index: what `cosmos-embed index` does, and sinks of one's own. */
+/** `cosmos-embed/bulk`: what `cosmos-embed index` does, from JavaScript and with your own sources and sinks. */
 export { buildIndex, type IndexOptions, type IndexTally, type Survey, survey } from './build.ts'
 export type { Carried, CarriedValue, Columns, ColumnType } from './columns.ts'
 export { agree } from './description.ts'
 export { jsonlSink } from './jsonl-sink.ts'
 export { type ParquetSinkOptions, parquetSink } from './parquet-sink.ts'
+export type { BadRow, Planned, PlannedItem, PlannedVideo } from './planned-item.ts'
 export { postgresSink } from './postgres-sink.ts'
-export type { BadRow, Planned, PlannedItem, PlannedVideo } from './row.ts'
 export { type Shard, shardOf } from './shard.ts'
 export type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 export { type IndexSource, type OpenedSources, openSources, type SourceOptions } from './sources.ts'

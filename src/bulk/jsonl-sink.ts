@@ -1,22 +1,25 @@
-/** An index as one file of JSON lines. */
+/** The sink for a file of JSON lines. */
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { agree } from './description.ts'
-import { writeWhole } from './durable.ts'
-import { linesOf, naming, unrepeated } from './files.ts'
+import { writeAtomically } from './durable.ts'
+import { linesOf, skipRepeats, withFileErrors } from './files.ts'
 import { readDescription } from './parquet-sink.ts'
 import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 
 interface State extends IndexDescription {
-  /** Of the file, that hold whole items. */
+  /** Length of the file up to the last complete item. */
   bytes: number
 }
 
 /**
- * One line a row, and beside it `FILE.index.json`: what all vectors have in common, and how much of the file is whole.
- * What lies behind that, a crash has left there, and it is cut off.
+ * A sink that writes one JSON line per row. `FILE.index.json` beside it holds the description of the index and the length of
+ * the file up to the last complete item: whatever a crash left behind that is truncated on `open`.
+ *
+ * One process at a time may write to a file. `open` rejects with InvalidArgumentError if another one does, or if the file is
+ * not an index that this run may add to.
  */
 export function jsonlSink(file: string): VectorSink {
   return new JsonlSink(file)
@@ -26,7 +29,7 @@ class JsonlSink implements VectorSink {
   readonly #file: string
   #state: State | undefined
   #handle: FileHandle | undefined
-  #letGo: (() => Promise<void>) | undefined
+  #unlock: (() => Promise<void>) | undefined
 
   constructor(file: string) {
     this.#file = file
@@ -34,7 +37,7 @@ class JsonlSink implements VectorSink {
 
   async open(wanted: IndexDescription): Promise<void> {
     try {
-      await naming(this.#file, () => this.#open(wanted))
+      await withFileErrors(this.#file, () => this.#open(wanted))
     } catch (failure) {
       await this.close()
       throw failure
@@ -43,30 +46,30 @@ class JsonlSink implements VectorSink {
 
   async #open(wanted: IndexDescription): Promise<void> {
     const folder = await realpath(path.dirname(this.#file))
-    this.#letGo = await acquireProcessLock('index', path.join(folder, path.basename(this.#file)))
-    if (!this.#letGo) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
-    const there = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
+    this.#unlock = await acquireProcessLock('index', path.join(folder, path.basename(this.#file)))
+    if (!this.#unlock) throw new InvalidArgumentError(`${this.#file}: another process is writing to it`)
+    const existing = (await readDescription(jsonlStateFile(this.#file))) as State | undefined
     const size = (await stat(this.#file).catch(() => undefined))?.size ?? 0
-    if (there) agree(there, wanted, this.#file)
-    if (size > 0 && !there) {
+    if (existing) agree(existing, wanted, this.#file)
+    if (size > 0 && !existing) {
       throw new InvalidArgumentError(
-        `${this.#file} is there and was not written by cosmos-embed index: choose another destination`,
+        `${this.#file} already exists and was not written by cosmos-embed index: choose another destination`,
       )
     }
-    if (there && size < there.bytes) {
+    if (existing && size < existing.bytes) {
       throw new InvalidArgumentError(
-        `${this.#file} has ${size} bytes and had ${there.bytes}: rows are missing. Bring it back, or remove ` +
-          `${jsonlStateFile(this.#file)} and it, and start over`,
+        `${this.#file} has ${size} bytes but had ${existing.bytes}: rows are missing. Restore it, or remove it and ` +
+          `${jsonlStateFile(this.#file)} and start over`,
       )
     }
-    this.#state = there ?? { ...wanted, bytes: 0 }
+    this.#state = existing ?? { ...wanted, bytes: 0 }
     this.#handle = await open(this.#file, 'a')
     await this.#handle.truncate(this.#state.bytes)
     await this.#commit(this.#state)
   }
 
   held(): AsyncIterable<string> {
-    return unrepeated(this.#ids())
+    return skipRepeats(this.#ids())
   }
 
   async *#ids(): AsyncGenerator<string, void, undefined> {
@@ -80,7 +83,7 @@ class JsonlSink implements VectorSink {
   async write(items: readonly IndexedItem[]): Promise<void> {
     const { handle, state } = this.#opened()
     const lines = Buffer.from(items.map((item) => linesFor(item, state.windows !== null)).join(''))
-    await naming(this.#file, async () => {
+    await withFileErrors(this.#file, async () => {
       try {
         await handle.appendFile(lines)
         await handle.datasync()
@@ -95,21 +98,22 @@ class JsonlSink implements VectorSink {
   async close(): Promise<void> {
     await this.#handle?.close()
     this.#handle = undefined
-    await this.#letGo?.()
-    this.#letGo = undefined
+    await this.#unlock?.()
+    this.#unlock = undefined
   }
 
   async #commit(state: State): Promise<void> {
-    await writeWhole(jsonlStateFile(this.#file), `${JSON.stringify(state, null, 2)}\n`)
+    await writeAtomically(jsonlStateFile(this.#file), `${JSON.stringify(state, null, 2)}\n`)
     this.#state = state
   }
 
   #opened(): { handle: FileHandle; state: State } {
     if (this.#handle && this.#state) return { handle: this.#handle, state: this.#state }
-    throw new InvalidArgumentError('the sink is used before open() or after close()')
+    throw new InvalidArgumentError('the sink was used before open() or after close()')
   }
 }
 
+/** Name of the file that describes an index of JSON lines. */
 export function jsonlStateFile(file: string): string {
   return `${file}.index.json`
 }
@@ -129,7 +133,7 @@ function lineFor(
     uri,
     start,
     end,
-    // Nine digits are every float32.
+    // Nine significant digits identify every float32.
     embedding: Array.from(embedding, (value) => Number(value.toPrecision(9))),
     warnings,
     ...carried,

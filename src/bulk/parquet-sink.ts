@@ -1,32 +1,41 @@
-/** An index as a folder of Parquet parts. */
+/** The sink for a folder of Parquet parts. */
 import { mkdir, readdir, readFile, realpath, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { acquireProcessLock } from '../base/process-lock.ts'
 import { InvalidArgumentError, SourceError } from '../errors.ts'
 import { agree } from './description.ts'
-import { syncFolder, writeNew, writeWhole } from './durable.ts'
-import { named, naming, unrepeated } from './files.ts'
+import { syncFolder, writeAtomically, writeIfAbsent } from './durable.ts'
+import { fileError, skipRepeats, withFileErrors } from './files.ts'
 import { encodePart, loadReader, loadWriter, readRows } from './parquet.ts'
+import { PartJournal } from './part-journal.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
-import { Tail } from './tail.ts'
 
+/** Options of {@link parquetSink}. */
 export interface ParquetSinkOptions {
-  /** Rows of one part. Default 10,000. The last part of a run may have fewer; windows of one video stay together. */
+  /**
+   * Rows after which a part is written, ≥ 1. Default 10,000. A part has more if the last video has several windows, and the
+   * last part of a run may have fewer.
+   */
   partRows?: number
-  /** Of several processes that fill one folder: each has parts of its own. */
+  /** Lets several processes fill one folder, each with parts of its own. Default: one process. */
   shard?: Shard | undefined
 }
 
 /**
+ * A sink that writes a folder of Parquet files:
+ *
  * ```
- * _index.json             what all vectors have in common
- * part-000001.parquet     rows; with a shard part-2-of-8-000001.parquet
- * _tail-000002.jsonl      rows that wait to become part 2
+ * _index.json             description of the index
+ * part-000001.parquet     rows; with a shard: part-2-of-8-000001.parquet
+ * _tail-000002.jsonl      journal of rows that will become part 2
  * ```
  *
- * The folder is its own journal. A part appears whole, by being renamed, and then its tail is removed; a tail whose part
- * is there has nothing to say. Readers of folders leave alone what begins with `_`.
+ * A part is written under a temporary name and renamed, then its journal is removed; a journal whose part exists is
+ * obsolete. Most readers of Parquet folders ignore names that begin with `_`.
+ *
+ * Needs the packages `hyparquet-writer`, `hyparquet` and `hyparquet-compressors`. `open` rejects with InvalidArgumentError if
+ * one is missing, if another process writes the same shard, or if the folder is not an index that this run may add to.
  */
 export function parquetSink(folder: string, options: ParquetSinkOptions = {}): VectorSink {
   return new ParquetSink(folder, options)
@@ -35,14 +44,14 @@ export function parquetSink(folder: string, options: ParquetSinkOptions = {}): V
 class ParquetSink implements VectorSink {
   readonly #folder: string
   readonly #partRows: number
-  /** What the names of our parts have in front of their number. */
+  /** Precedes the number in the names of this shard's parts. */
   readonly #prefix: string
   #description: IndexDescription | undefined
-  #letGo: (() => Promise<void>) | undefined
-  #tail: Tail | undefined
-  #waiting: IndexedItem[] = []
-  #waitingRows = 0
-  /** Of the part that comes next. */
+  #unlock: (() => Promise<void>) | undefined
+  #journal: PartJournal | undefined
+  #pendingItems: IndexedItem[] = []
+  #pendingRows = 0
+  /** Number of the next part. */
   #number = 1
 
   constructor(folder: string, { partRows = 10_000, shard }: ParquetSinkOptions) {
@@ -52,16 +61,16 @@ class ParquetSink implements VectorSink {
   }
 
   async open(wanted: IndexDescription): Promise<void> {
-    // Before anything is embedded that could not be kept.
+    // Reports missing packages before anything is embedded.
     await loadWriter()
     await loadReader()
     try {
-      await naming(this.#folder, async () => {
+      await withFileErrors(this.#folder, async () => {
         await mkdir(this.#folder, { recursive: true })
-        this.#letGo = await acquireProcessLock(`index-${this.#prefix}`, await realpath(this.#folder))
-        if (!this.#letGo) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
+        this.#unlock = await acquireProcessLock(`index-${this.#prefix}`, await realpath(this.#folder))
+        if (!this.#unlock) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
         await this.#describe(wanted)
-        await this.#clean()
+        await this.#recover()
       })
     } catch (failure) {
       await this.#release()
@@ -70,34 +79,34 @@ class ParquetSink implements VectorSink {
   }
 
   held(): AsyncIterable<string> {
-    return unrepeated(this.#ids())
+    return skipRepeats(this.#ids())
   }
 
   async *#ids(): AsyncGenerator<string, void, undefined> {
     const { windows } = this.#opened()
     const column = windows ? 'item' : 'id'
-    for (const file of partsAmong(await readdir(this.#folder))) {
+    for (const file of partFiles(await readdir(this.#folder))) {
       try {
         for await (const row of readRows(path.join(this.#folder, file), [column])) yield row[column] as string
       } catch (failure) {
-        throw named(path.join(this.#folder, file), failure)
+        throw fileError(path.join(this.#folder, file), failure)
       }
     }
-    for (const { id } of this.#waiting) yield id
+    for (const { id } of this.#pendingItems) yield id
   }
 
   async write(items: readonly IndexedItem[]): Promise<void> {
-    await naming(this.#tailFile(), async () => {
-      this.#tail ??= (await Tail.open(this.#tailFile())).tail
-      await this.#tail.append(items)
+    await withFileErrors(this.#journalFile(), async () => {
+      this.#journal ??= (await PartJournal.open(this.#journalFile())).journal
+      await this.#journal.append(items)
     })
     this.#add(items)
-    if (this.#waitingRows >= this.#partRows) await this.#writePart()
+    if (this.#pendingRows >= this.#partRows) await this.#writePart()
   }
 
   async close(): Promise<void> {
     try {
-      if (this.#waitingRows > 0) await this.#writePart()
+      if (this.#pendingRows > 0) await this.#writePart()
     } finally {
       await this.#release()
     }
@@ -105,34 +114,34 @@ class ParquetSink implements VectorSink {
 
   async #describe(wanted: IndexDescription): Promise<void> {
     const file = path.join(this.#folder, '_index.json')
-    const there = await readDescription(file)
-    if (!there && partsAmong(await readdir(this.#folder)).length > 0) {
+    const existing = await readDescription(file)
+    if (!existing && partFiles(await readdir(this.#folder)).length > 0) {
       throw new InvalidArgumentError(
-        `${this.#folder} has parts but no _index.json, so what their vectors are is not known: choose another destination`,
+        `${this.#folder} has parts but no _index.json that describes their vectors: choose another destination`,
       )
     }
-    // Another shard may be the first in the same moment.
-    if (!there) await writeNew(file, `${JSON.stringify(wanted, null, 2)}\n`)
-    this.#description = there ?? (await readDescription(file)) ?? wanted
+    // Another shard may create it at the same moment.
+    if (!existing) await writeIfAbsent(file, `${JSON.stringify(wanted, null, 2)}\n`)
+    this.#description = existing ?? (await readDescription(file)) ?? wanted
     agree(this.#description, wanted, this.#folder)
   }
 
-  /** Takes up what an earlier run has left. */
-  async #clean(): Promise<void> {
+  /** Removes incomplete parts of an earlier run and recovers its journal. */
+  async #recover(): Promise<void> {
     const files = await readdir(this.#folder)
-    const ours = new RegExp(`^part-${this.#prefix}(\\d+)\\.parquet$`)
-    const numbers = files.flatMap((file) => Number(ours.exec(file)?.[1] ?? []))
+    const partOfShard = new RegExp(`^part-${this.#prefix}(\\d+)\\.parquet$`)
+    const numbers = files.flatMap((file) => Number(partOfShard.exec(file)?.[1] ?? []))
     this.#number = Math.max(0, ...numbers) + 1
-    const halves = files.filter(
+    const partials = files.filter(
       (file) => file.startsWith(`part-${this.#prefix}`) && file.endsWith('.partial'),
     )
-    for (const file of halves) {
-      if (ours.test(file.slice(0, -'.partial'.length))) await unlink(path.join(this.#folder, file))
+    for (const file of partials) {
+      if (partOfShard.test(file.slice(0, -'.partial'.length))) await unlink(path.join(this.#folder, file))
     }
-    for (const file of files) await this.#takeUpTail(file)
+    for (const file of files) await this.#recoverJournal(file)
   }
 
-  async #takeUpTail(file: string): Promise<void> {
+  async #recoverJournal(file: string): Promise<void> {
     const [, prefix, count, digits] = /^_tail-((?:\d+-of-(\d+)-)?)(\d+)\.jsonl$/.exec(file) ?? []
     if (digits === undefined) return
     if (prefix !== this.#prefix) {
@@ -144,71 +153,71 @@ class ParquetSink implements VectorSink {
         `${path.join(this.#folder, file)} was left by a run ${how}: let that run finish first`,
       )
     }
-    const whole = path.join(this.#folder, file)
+    const journalFile = path.join(this.#folder, file)
     if (Number(digits) !== this.#number) {
-      await unlink(whole)
+      await unlink(journalFile)
       return
     }
-    const { tail, items } = await Tail.open(whole)
-    this.#tail = tail
+    const { journal, items } = await PartJournal.open(journalFile)
+    this.#journal = journal
     this.#add(items)
   }
 
   #add(items: readonly IndexedItem[]): void {
-    this.#waiting.push(...items)
-    for (const { rows } of items) this.#waitingRows += rows.length
+    this.#pendingItems.push(...items)
+    for (const { rows } of items) this.#pendingRows += rows.length
   }
 
   async #writePart(): Promise<void> {
-    const file = path.join(this.#folder, `part-${this.#prefix}${numbered(this.#number)}.parquet`)
-    await naming(file, async () => {
-      await writeWhole(file, await encodePart(this.#waiting, this.#opened()))
-      await this.#tail?.close()
-      this.#tail = undefined
-      await unlink(this.#tailFile())
+    const file = path.join(this.#folder, `part-${this.#prefix}${paddedNumber(this.#number)}.parquet`)
+    await withFileErrors(file, async () => {
+      await writeAtomically(file, await encodePart(this.#pendingItems, this.#opened()))
+      await this.#journal?.close()
+      this.#journal = undefined
+      await unlink(this.#journalFile())
       await syncFolder(this.#folder)
     })
     this.#number++
-    this.#waiting = []
-    this.#waitingRows = 0
+    this.#pendingItems = []
+    this.#pendingRows = 0
   }
 
   async #release(): Promise<void> {
-    await this.#tail?.close()
-    this.#tail = undefined
-    await this.#letGo?.()
-    this.#letGo = undefined
+    await this.#journal?.close()
+    this.#journal = undefined
+    await this.#unlock?.()
+    this.#unlock = undefined
   }
 
-  #tailFile(): string {
-    return path.join(this.#folder, `_tail-${this.#prefix}${numbered(this.#number)}.jsonl`)
+  #journalFile(): string {
+    return path.join(this.#folder, `_tail-${this.#prefix}${paddedNumber(this.#number)}.jsonl`)
   }
 
   #opened(): IndexDescription {
     if (this.#description) return this.#description
-    throw new InvalidArgumentError('the sink is used before open()')
+    throw new InvalidArgumentError('the sink was used before open()')
   }
 }
 
-/** In the order in which they were written. */
-export function partsAmong(files: readonly string[]): string[] {
+/** The Parquet parts among `files`, in the order in which they were written. */
+export function partFiles(files: readonly string[]): string[] {
   return files.filter((file) => /^part-(?:\d+-of-\d+-)?\d+\.parquet$/.test(file)).sort()
 }
 
-/** Undefined where there is none. */
+/** Reads the description of an index; undefined if the file does not exist. */
 export async function readDescription(file: string): Promise<IndexDescription | undefined> {
   const content = await readFile(file, 'utf8').catch((failure) => {
     if (failure.code === 'ENOENT') return undefined
-    throw named(file, failure)
+    throw fileError(file, failure)
   })
   if (content === undefined) return undefined
   try {
     return JSON.parse(content) as IndexDescription
   } catch (cause) {
-    throw new SourceError(`${file} is not the JSON that cosmos-embed index writes`, { cause })
+    throw new SourceError(`${file} is not JSON as cosmos-embed index writes it`, { cause })
   }
 }
 
-function numbered(number: number): string {
+function paddedNumber(number: number): string {
   return `${number}`.padStart(6, '0')
 }

@@ -1,26 +1,30 @@
-/** A part of an index as a Parquet file, by way of hyparquet-writer and hyparquet. */
+/** Writes and reads Parquet files with hyparquet-writer and hyparquet. */
 import type { KeyValue, SchemaElement } from 'hyparquet'
 import type { ColumnSource } from 'hyparquet-writer'
 import { VERSION } from '../base/version.ts'
 import type { ColumnType } from './columns.ts'
-import { peer } from './files.ts'
+import { importPeer } from './files.ts'
 import type { IndexDescription, IndexedItem, IndexRow } from './sink.ts'
 
-/** Rows that are encoded without a look at the event loop. */
+/** Rows of a row group, which is encoded before yielding to the event loop. */
 const GROUP = 1000
 
-/** The writer, or the error that says how to get it. */
+/** Loads the writer. Rejects with InvalidArgumentError if it is not installed. */
 export function loadWriter(): Promise<typeof import('hyparquet-writer')> {
-  return peer('hyparquet-writer', 'a folder of Parquet parts', () => import('hyparquet-writer'))
+  return importPeer('hyparquet-writer', 'a folder of Parquet parts', () => import('hyparquet-writer'))
 }
 
-/** The reader, and what it needs for every codec but snappy. */
+/** Loads the reader and its decompressors. Rejects with InvalidArgumentError if one is not installed. */
 export async function loadReader(): Promise<
   typeof import('hyparquet') & Pick<typeof import('hyparquet-compressors'), 'compressors'>
 > {
   const need = 'reading Parquet'
-  const reader = await peer('hyparquet', need, () => import('hyparquet'))
-  const { compressors } = await peer('hyparquet-compressors', need, () => import('hyparquet-compressors'))
+  const reader = await importPeer('hyparquet', need, () => import('hyparquet'))
+  const { compressors } = await importPeer(
+    'hyparquet-compressors',
+    need,
+    () => import('hyparquet-compressors'),
+  )
   return { ...reader, compressors }
 }
 
@@ -82,7 +86,7 @@ function columnsOf({ windows, columns }: IndexDescription): Column[] {
       name: 'embedding',
       schema: list('embedding', { type: 'FLOAT' }),
       value: ({ embedding }) => Array.from(embedding),
-      // Numbers without a pattern: there is nothing to compress, and nobody asks for their least.
+      // Vectors do not compress, and their minimum and maximum are useless.
       options: { encoding: 'PLAIN', codec: 'UNCOMPRESSED', statistics: false },
     },
     { name: 'warnings', schema: list('warnings', text), value: ({ warnings }) => warnings },
@@ -99,7 +103,7 @@ function columnsOf({ windows, columns }: IndexDescription): Column[] {
   ]
 }
 
-/** The bytes of a file with the rows of `items`. */
+/** Encodes the rows of `items` as a Parquet file. */
 export async function encodePart(
   items: readonly IndexedItem[],
   description: IndexDescription,
@@ -141,7 +145,7 @@ function metadataOf({ version, model, frameRule, ...rest }: IndexDescription): K
   return Object.entries(known).map(([key, value]) => ({ key: `cosmos_embed.${key}`, value: `${value}` }))
 }
 
-/** The rows of any Parquet file, a row group at a time; `columns` are those to read, and all if left out. */
+/** Yields the rows of any Parquet file, reading one row group at a time. `columns`: default all. */
 export async function* readRows(
   file: string,
   columns?: string[],

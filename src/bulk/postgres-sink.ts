@@ -1,12 +1,12 @@
-/** An index as a table of PostgreSQL with pgvector, by way of the package `pg`. */
+/** The sink for a table of PostgreSQL with pgvector. */
 import type { Client } from 'pg'
 import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
 import type { ColumnType } from './columns.ts'
 import { agree } from './description.ts'
-import { peer } from './files.ts'
+import { importPeer } from './files.ts'
 import type { IndexDescription, IndexedItem, IndexRow, VectorSink } from './sink.ts'
 
-/** Ids that are fetched at one time. */
+/** Ids fetched at a time. */
 const FETCH = 10_000
 
 const types: Record<ColumnType, string> = {
@@ -17,8 +17,12 @@ const types: Record<ColumnType, string> = {
 }
 
 /**
- * `url` as `pg` takes it, `table` with its schema in front if need be. The table is made if it is not there; what its
- * vectors are is in its comment. Any number of processes may write to it: an item takes the place of its former rows.
+ * A sink that writes a table with a pgvector column. `url` is a connection string of `pg`; `table` may be `schema.table`. The
+ * table is created if it does not exist, and its comment holds the description of the index. Any number of processes may
+ * write to it at once; the rows of an item replace its former rows.
+ *
+ * Needs the package `pg`. `open` rejects with InvalidArgumentError if it is missing or if the table is not an index that this
+ * run may add to, and with SourceError if the server cannot be reached.
  */
 export function postgresSink(url: string, table: string): VectorSink {
   return new PostgresSink(url, table)
@@ -38,7 +42,7 @@ class PostgresSink implements VectorSink {
   async open(wanted: IndexDescription): Promise<void> {
     try {
       this.#client = await connect(this.#url)
-      await this.#naming(() => this.#inTransaction(() => this.#describe(wanted)))
+      await this.#withTableErrors(() => this.#inTransaction(() => this.#describe(wanted)))
     } catch (failure) {
       await this.close()
       throw failure
@@ -47,12 +51,14 @@ class PostgresSink implements VectorSink {
 
   async *held(): AsyncGenerator<string, void, undefined> {
     const client = this.#opened()
-    await this.#naming(() => client.query('BEGIN READ ONLY'))
+    await this.#withTableErrors(() => client.query('BEGIN READ ONLY'))
     try {
       const all = `SELECT DISTINCT item FROM ${quoted(this.#table)}`
-      await this.#naming(() => client.query(`DECLARE held NO SCROLL CURSOR FOR ${all}`))
+      await this.#withTableErrors(() => client.query(`DECLARE held NO SCROLL CURSOR FOR ${all}`))
       for (;;) {
-        const { rows } = await this.#naming(() => client.query<{ item: string }>(`FETCH ${FETCH} FROM held`))
+        const { rows } = await this.#withTableErrors(() =>
+          client.query<{ item: string }>(`FETCH ${FETCH} FROM held`),
+        )
         if (rows.length === 0) return
         for (const { item } of rows) yield item
       }
@@ -68,7 +74,7 @@ class PostgresSink implements VectorSink {
     const columns = Object.entries(this.#description?.columns ?? {})
     const names = columns.map(([name]) => `, ${quotedName(name)}`).join('')
     const typed = columns.map(([name, type]) => `, ${quotedName(name)} ${types[type]}`).join('')
-    await this.#naming(() =>
+    await this.#withTableErrors(() =>
       this.#inTransaction(async () => {
         await client.query(`DELETE FROM ${table} WHERE item = ANY($1)`, [items.map(({ id }) => id)])
         await client.query(
@@ -90,12 +96,12 @@ class PostgresSink implements VectorSink {
 
   async #describe(wanted: IndexDescription): Promise<void> {
     const client = this.#opened()
-    // Two processes that begin at once would both make it.
+    // Two processes that start at once must not both create the table.
     await client.query("SELECT pg_advisory_xact_lock(hashtext('cosmos_embed'))")
-    const there = await readComment(client, this.#table)
-    if (there) {
-      this.#description = there
-      agree(there, wanted, `the table ${this.#table}`)
+    const existing = await readComment(client, this.#table)
+    if (existing) {
+      this.#description = existing
+      agree(existing, wanted, `the table ${this.#table}`)
       return
     }
     const columns = Object.entries(wanted.columns).map(
@@ -126,17 +132,17 @@ class PostgresSink implements VectorSink {
     }
   }
 
-  async #naming<T>(work: () => Promise<T>): Promise<T> {
+  async #withTableErrors<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (failure) {
-      throw told(this.#table, failure)
+      throw tableError(this.#table, failure)
     }
   }
 
   #opened(): Client {
     if (this.#client) return this.#client
-    throw new InvalidArgumentError('the sink is used before open() or after close()')
+    throw new InvalidArgumentError('the sink was used before open() or after close()')
   }
 }
 
@@ -146,7 +152,7 @@ export interface TableStatus {
   bytes: number
 }
 
-/** Undefined if there is no such table. */
+/** Status of a table; undefined if it does not exist. */
 export async function tableStatus(url: string, table: string): Promise<TableStatus | undefined> {
   const client = await connect(url)
   try {
@@ -156,22 +162,22 @@ export async function tableStatus(url: string, table: string): Promise<TableStat
     const { rows } = await client.query<{ rows: number; bytes: number }>(size, [quoted(table)])
     return { description, ...(rows[0] as { rows: number; bytes: number }) }
   } catch (failure) {
-    throw told(table, failure)
+    throw tableError(table, failure)
   } finally {
     await client.end().catch(() => {})
   }
 }
 
 async function connect(url: string): Promise<Client> {
-  const { default: pg } = await peer('pg', 'PostgreSQL', () => import('pg'))
+  const { default: pg } = await importPeer('pg', 'PostgreSQL', () => import('pg'))
   const client = new pg.Client({ connectionString: url, application_name: 'cosmos-embed' })
-  // A connection that breaks while nothing is asked of it is met by the next question.
+  // A connection that breaks while idle makes the next query fail, which is early enough to report it.
   client.on('error', () => {})
   try {
     await client.connect()
     return client
   } catch (cause) {
-    // Not the URL, which has a password in it.
+    // Without the URL, which may contain a password.
     throw new SourceError(
       `PostgreSQL cannot be reached: ${(cause as Error).message || (cause as Error).name}`,
       { cause },
@@ -179,7 +185,7 @@ async function connect(url: string): Promise<Client> {
   }
 }
 
-/** Undefined if there is no such table; rejects if there is one that is no index. */
+/** The description in a table's comment; undefined if the table does not exist. Rejects if the table is not an index. */
 async function readComment(client: Client, table: string): Promise<IndexDescription | undefined> {
   const { rows } = await client.query<{ found: string | null; comment: string | null }>(
     "SELECT to_regclass($1)::text AS found, obj_description(to_regclass($1), 'pg_class') AS comment",
@@ -195,17 +201,17 @@ async function readComment(client: Client, table: string): Promise<IndexDescript
 }
 
 function recordOf(item: string, { id, uri, start, end, embedding, warnings, carried }: IndexRow): object {
-  // Nine digits are every float32.
+  // Nine significant digits identify every float32.
   const vector = `[${Array.from(embedding, (value) => value.toPrecision(9)).join(',')}]`
   return { ...carried, id, item, uri, start, end, warnings, embedding: vector }
 }
 
-function told(table: string, failure: unknown): Error {
+function tableError(table: string, failure: unknown): Error {
   if (failure instanceof CosmosEmbedError) return failure
   return new SourceError(`the table ${table}: ${(failure as Error).message}`, { cause: failure })
 }
 
-/** `schema.table` are two names. */
+/** Quotes `table` or `schema.table`. */
 function quoted(table: string): string {
   return table.split('.').map(quotedName).join('.')
 }

@@ -1,13 +1,15 @@
-/** One of several processes that share the work without talking to one another. */
+/** Divides the items among processes that do not communicate. */
 import { createHash } from 'node:crypto'
 
+/** The share of one process. */
 export interface Shard {
-  /** From 0. */
+  /** 0 to `count` − 1. */
   index: number
+  /** Number of processes. */
   count: number
 }
 
-/** Which of `count` shards has an item: the first four bytes of its id's SHA-256, as a number, modulo `count`. */
+/** The shard that an item belongs to: the first four bytes of its id's SHA-256, big-endian, modulo `count`. */
 export function shardOf(id: string, count: number): number {
   return createHash('sha256').update(id).digest().readUInt32BE(0) % count
 }

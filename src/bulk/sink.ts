@@ -1,21 +1,21 @@
-/** Where the vectors of an index go. */
+/** The interface of a destination for vectors. */
 import type { NamedFrameRule } from '../request/frame-rule.ts'
 import type { Carried, Columns } from './columns.ts'
 
-/** One vector. */
+/** One vector of an index. */
 export interface IndexRow {
-  /** Of the item; of a window with `#t=START,END` behind it. */
+  /** The item's id; for a window followed by `#t=START,END`. */
   id: string
   /** The file's path, or the URL without its query, which may be a credential. Null for a text. */
   uri: string | null
-  /** Seconds from the first displayed frame; null where there is no such bound. */
+  /** Seconds from the first displayed frame of the video; null if unbounded, and for a text. */
   start: number | null
   end: number | null
-  /** Unit length. */
+  /** Unit length, `model.embeddingDim` floats. */
   embedding: Float32Array
-  /** What should be known about the input, e.g. "media: the file is damaged". */
+  /** Warnings about the input, e.g. "media: the file is damaged". */
   warnings: string[]
-  /** Further columns of the manifest, each with the type that {@link IndexDescription.columns} says. */
+  /** Further columns of the manifest, with the types in {@link IndexDescription.columns}. */
   carried: Carried
 }
 
@@ -25,32 +25,37 @@ export interface IndexedItem {
   rows: readonly IndexRow[]
 }
 
-/** What all vectors of an index have in common. Those of two that differ in it are not comparable. */
+/** What all vectors of an index have in common. Vectors of indexes that differ in it cannot be compared. */
 export interface IndexDescription {
-  /** Of this package, when the index was begun. */
+  /** Version of this package that created the index. */
   version: string
   model: { id: string; fingerprint: string; embeddingDim: number }
   frameRule: NamedFrameRule
+  /** Seconds. */
   frameTolerance: number
-  /** Null: one vector per video. */
+  /** Length and stride of the windows in seconds; null for one vector per video. */
   windows: { seconds: number; stride: number } | null
   /** Further columns and their types. */
   columns: Columns
 }
 
 /**
- * A destination. Its methods are called one after another: `open` once, `held` once, `write` again and again, `close`
- * once whatever happened after `open`. What they reject with ends the run.
+ * A destination for vectors. `buildIndex` calls its methods one at a time: `open` once, `held` once, `write` any number of
+ * times, and `close` once if `open` succeeded. A rejection of any of them ends the run.
  */
 export interface VectorSink {
-  /** Makes the destination, or opens it to go on. Rejects when it is an index of other vectors; see {@link agree}. */
+  /**
+   * Creates the destination, or opens an existing one to add to it. Rejects if that holds vectors that do not compare with
+   * these; see {@link agree}.
+   */
   open(description: IndexDescription): Promise<void>
-  /** Ids of the items that are there with all of their rows: they are not embedded again. */
+  /** Yields the ids of items that are stored with all of their rows. They are not embedded again. */
   held(): AsyncIterable<string>
   /**
-   * Adds items; when it resolves, they survive the end of the process. An item is there with all of its rows or with
-   * none, and one whose id is there already takes its place: after a crash the last batch may come again.
+   * Adds items. Once it resolves, they survive a crash. An item is stored with all of its rows or not at all, and replaces
+   * an item with the same id: after a crash, the last batch may be written again.
    */
   write(items: readonly IndexedItem[]): Promise<void>
+  /** Releases the destination. */
   close(): Promise<void>
 }

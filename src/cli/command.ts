@@ -1,3 +1,4 @@
+/** What all commands share: their interface, their streams, and the parsing of options. */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { EmbedderOptions } from '../options.ts'
 import { frameRules, type NamedFrameRule } from '../request/frame-rule.ts'
@@ -7,16 +8,17 @@ type Parsed<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
 >
 
-/** What a command may touch: its three streams and a signal that Ctrl-C and SIGTERM abort. */
+/** The streams and the signal of a command. Commands touch the process only through it. */
 export interface Io {
   /** Default: the process's. */
   stdin?: AsyncIterable<Uint8Array>
-  /** What was asked for: results, and help when it was. */
+  /** Results, and help if it was requested. */
   stdout: { write(text: string): unknown }
-  /** What goes on meanwhile, and what went wrong. */
+  /** Progress and errors. */
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
+  /** Aborted by Ctrl-C and SIGTERM. */
   signal: AbortSignal
-  /** Asks a person a question that is answered with y or N; absent where nobody sits at a terminal. */
+  /** Asks the user a yes-no question; absent without a terminal. */
   ask?: (question: string) => Promise<boolean>
 }
 
@@ -30,10 +32,10 @@ export interface Command {
   run(argv: string[], io: Io): Promise<number>
 }
 
-/** Wrong words on the command line: exit code 2 and the usage. */
+/** A wrong command line: the usage is printed, and the exit code is 2. */
 export class UsageError extends Error {}
 
-/** `node:util`'s parseArgs, with its complaints turned into {@link UsageError}. */
+/** `parseArgs` of `node:util`, which throws {@link UsageError} here. */
 export function parse<const T extends Options>(argv: string[], options: T): Parsed<T> {
   try {
     return parseArgs({ args: argv, options, allowPositionals: true, strict: true })
@@ -42,7 +44,7 @@ export function parse<const T extends Options>(argv: string[], options: T): Pars
   }
 }
 
-/** A finite number ≥ `min` from an option's text. */
+/** Parses an option's value as a finite number ≥ `min`. Throws UsageError. */
 export function numberOption(name: string, text: string | undefined, min: number): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
@@ -52,7 +54,7 @@ export function numberOption(name: string, text: string | undefined, min: number
   return value
 }
 
-/** A whole number ≥ `min` from an option's text. */
+/** Parses an option's value as a whole number ≥ `min`. Throws UsageError. */
 export function integerOption(name: string, text: string | undefined, min: number): number | undefined {
   const value = numberOption(name, text, min)
   if (value !== undefined && !Number.isInteger(value)) {
@@ -61,16 +63,17 @@ export function integerOption(name: string, text: string | undefined, min: numbe
   return value
 }
 
-/** Options that every command with a model takes, and their help. */
+/** The options of every command that loads a model. */
 export const modelOptions = {
   model: { type: 'string' },
   device: { type: 'string' },
 } as const
 
-export const modelUsage = `  --model DIR       model bundle (default: the embedded demo model)
-  --device NAME     auto, cpu or cuda (default: auto)`
+/** Help text of {@link modelOptions}. */
+export const modelUsage = `  --model DIR            model bundle (default: the demo model of this package)
+  --device NAME          auto, cpu or cuda (default: auto)`
 
-/** What those options say, as options of the embedder; the building of an engine is told on stderr. */
+/** Turns {@link modelOptions} into embedder options. The output of engine builds goes to stderr. */
 export function embedderOptions(
   { model, device }: { model?: string | undefined; device?: string | undefined },
   io: Pick<Io, 'stderr'>,
@@ -78,7 +81,7 @@ export function embedderOptions(
   return { model, device: deviceOption(device), cuda: { onBuild: (line) => io.stderr.write(`${line}\n`) } }
 }
 
-/** Narrows `--frame-rule`. */
+/** Checks the value of `--frame-rule`. Throws UsageError. */
 export function frameRuleOption(text: string | undefined): NamedFrameRule | undefined {
   if (text === undefined) return undefined
   const rule = frameRules.find((name) => name === text)
@@ -86,10 +89,11 @@ export function frameRuleOption(text: string | undefined): NamedFrameRule | unde
   throw new UsageError(`--frame-rule: expected ${frameRules.join(', ')}, found "${text}"`)
 }
 
-export const frameRuleUsage = `  --frame-rule RULE      card (the model card's), curator (NVIDIA's curators') or rounded (NVIDIA's Video Search
-                         and Summarization's) (default card)`
+/** Help text of `--frame-rule`. */
+export const frameRuleUsage = `  --frame-rule RULE      how frames are sampled: card (as in the model card), curator (as in NVIDIA's curators) or
+                         rounded (as in NVIDIA's Video Search and Summarization) (default: card)`
 
-/** Narrows `--device`. */
+/** Checks the value of `--device`. Throws UsageError. */
 export function deviceOption(text: string | undefined): 'auto' | 'cpu' | 'cuda' | undefined {
   if (text === undefined || text === 'auto' || text === 'cpu' || text === 'cuda') return text
   throw new UsageError(`--device: expected auto, cpu or cuda, found "${text}"`)

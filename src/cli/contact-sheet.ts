@@ -1,9 +1,10 @@
+/** Draws the contact sheet of `cosmos-embed frames`. */
 import binding, { type RgbImage } from '#binding'
 
 const GAP = 4
 const BACKGROUND = 24
 
-/** The pictures side by side, `columns` to a row, each scaled into a cell of `cellHeight` with its aspect kept. */
+/** Arranges pictures in rows of `columns`, each scaled to `cellHeight` with its aspect ratio kept. */
 export function contactSheet(images: readonly RgbImage[], columns: number, cellHeight: number): RgbImage {
   const thumbnails = images.map((image) => {
     const width = Math.max(1, Math.round((image.width / image.height) * cellHeight))

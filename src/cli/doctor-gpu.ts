@@ -1,46 +1,52 @@
-/** What `cosmos-embed doctor` says about GPUs. A machine without one is a note: the CPU does the same work. */
+/** The GPU checks of `cosmos-embed doctor`. A missing GPU is only a note, unless `--device cuda` asks for one. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeNvdecCapability } from '#binding'
-import { buildCommand, openableTensorRt, probeGpus, requestFor, selectGpus } from '../device/choice.ts'
-import { driverLibraries } from '../device/libraries.ts'
+import { runNative } from '../base/native-job.ts'
+import {
+  buildCommand,
+  buildRequestFor,
+  findUsableTensorRt,
+  probeGpus,
+  selectGpus,
+} from '../device/choose-device.ts'
+import { driverLibraries } from '../device/driver-libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'
-import { findPlans } from '../tensorrt/engine-plan.ts'
-import { TOWERS } from '../tensorrt/sidecar.ts'
-import { runNative } from '../base/native-job.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Finding } from './doctor.ts'
+import { findPlans } from '../tensorrt/plan-files.ts'
+import { TOWERS } from '../tensorrt/sidecar.ts'
+import type { Finding } from './finding.ts'
 
-export interface GpuCheck {
+export interface GpuCheckOptions {
   binding: Binding
-  /** With `device: 'cuda'` what is missing is a failure. */
+  /** With `device: 'cuda'`, whatever is missing is a failure. */
   options: ResolvedOptions
-  /** Folder of the bundle whose engines are looked at. */
+  /** Folder of the bundle whose plans are checked. */
   model: string
   signal: AbortSignal
 }
 
-/** Nothing about later things where an earlier one is missing that they need. */
-export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
-  const { binding, options, signal } = parts
+/** Runs the checks in the order of their dependencies, and leaves out those that depend on a failed one. */
+export async function gpuFindings(check: GpuCheckOptions): Promise<Finding[]> {
+  const { binding, options, signal } = check
   const { cuda, device } = options
   const missing = device === 'cuda' ? 'failed' : 'note'
   const findings: Finding[] = []
-  /** Runs one check; what it throws is its finding. */
-  const look = async <T>(check: string, run: () => Promise<T> | T): Promise<T | undefined> => {
+  /** Runs one check. A CosmosEmbedError becomes a finding. */
+  const attempt = async <T>(name: string, run: () => Promise<T> | T): Promise<T | undefined> => {
     try {
       return await run()
     } catch (error) {
       if (!(error instanceof CosmosEmbedError)) throw error
-      // A machine that does not want a GPU needs no advice about it.
+      // No advice unless a GPU was asked for, or if the message contains it already.
       const fix =
         missing === 'note' || error.message.includes('\n') ? undefined : errorTable[error.code].advice
-      findings.push({ check, state: missing, found: error.message, ...(fix !== undefined && { fix }) })
+      findings.push({ check: name, state: missing, found: error.message, ...(fix !== undefined && { fix }) })
       return undefined
     }
   }
 
   if (device === 'cpu') return findings
-  const probed = await look('NVIDIA driver', async () => {
+  const probed = await attempt('NVIDIA driver', async () => {
     const libraries = driverLibraries(cuda)
     return { libraries, probe: await probeGpus(binding, libraries, signal) }
   })
@@ -53,7 +59,7 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
     found: `serves CUDA up to ${driver.version} (${driver.library})`,
   })
 
-  const gpus = (await look('GPUs', () => selectGpus(probe, cuda.devices))) ?? []
+  const gpus = (await attempt('GPUs', () => selectGpus(probe, cuda.devices))) ?? []
   for (const gpu of probe.devices) {
     const isUsed = gpus.some(({ device: at }) => at === gpu.device)
     findings.push({
@@ -65,10 +71,10 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
     })
   }
   for (const gpu of gpus) {
-    const found = await look(`NVDEC of GPU ${gpu.device}`, () => nvdec(gpu, libraries, parts))
+    const found = await attempt(`NVDEC of GPU ${gpu.device}`, () => nvdecFinding(gpu, libraries, check))
     if (found) findings.push(found)
   }
-  const tensorrt = await look('TensorRT', () => openableTensorRt(binding, cuda, signal))
+  const tensorrt = await attempt('TensorRT', () => findUsableTensorRt(binding, cuda, signal))
   if (!tensorrt) return findings
   findings.push({
     check: 'TensorRT',
@@ -78,33 +84,37 @@ export async function gpuFindings(parts: GpuCheck): Promise<Finding[]> {
       (tensorrt.lean ? ', a lean runtime: it runs version-compatible engines only' : ''),
   })
   for (const gpu of gpus) {
-    const check = `engines for GPU ${gpu.device}`
-    const found = await look(check, async (): Promise<Finding> => {
-      const bundle = await loadBundle(parts.model, { signal })
-      const request = requestFor(gpu, { driver: driver.version, libraries, tensorrt }, { ...parts, bundle })
+    const name = `engines for GPU ${gpu.device}`
+    const found = await attempt(name, async (): Promise<Finding> => {
+      const bundle = await loadBundle(check.model, { signal })
+      const request = buildRequestFor(
+        gpu,
+        { driver: driver.version, libraries, tensorrt },
+        { ...check, bundle },
+      )
       const { plans, missing: why } = await findPlans(request)
       const fix = `build them with: ${buildCommand(bundle, cuda, gpu.device)}`
-      if (!plans) return { check, state: missing, found: why, fix }
+      if (!plans) return { check: name, state: missing, found: why, fix }
       const each = TOWERS.map((tower) => {
         const { path, sidecar } = plans[tower]
         return `${tower} ${sidecar.precision}, batches up to ${sidecar.maxBatch}, built on ${sidecar.gpu} (${path})`
       })
-      return { check, state: 'ok', found: each.join('; ') }
+      return { check: name, state: 'ok', found: each.join('; ') }
     })
     if (found) findings.push(found)
   }
   return findings
 }
 
-async function nvdec(
+async function nvdecFinding(
   { device }: NativeGpuInfo,
   libraries: NativeGpuLibraries,
-  { binding, options, signal }: GpuCheck,
+  { binding, options, signal }: GpuCheckOptions,
 ): Promise<Finding> {
   const check = `NVDEC of GPU ${device}`
   const gpu = await runNative(() => binding.openGpu({ device, libraries, nvdec: options.cuda.nvdec }), signal)
   try {
-    const { nvdecReason, nvdecEngines, nvdec: asked } = gpu.info
+    const { nvdecReason, nvdecEngines, nvdec: capabilities } = gpu.info
     if (nvdecReason !== '') {
       return {
         check,
@@ -114,22 +124,22 @@ async function nvdec(
       }
     }
     const engines = `${nvdecEngines} engine${nvdecEngines === 1 ? '' : 's'}`
-    return { check, state: 'ok', found: `${engines}; ${describeCapabilities(asked)}` }
+    return { check, state: 'ok', found: `${engines}; ${describeCapabilities(capabilities)}` }
   } finally {
     gpu.close()
   }
 }
 
 /** "decodes h264 4:2:0 8-bit to 4096×4096, …; leaves to the CPU: av1 4:2:0 8-bit, …" */
-function describeCapabilities(asked: readonly NativeNvdecCapability[]): string {
+function describeCapabilities(capabilities: readonly NativeNvdecCapability[]): string {
   const name = ({ codec, chroma, bitDepth }: NativeNvdecCapability) =>
     `${codec} ${[...chroma].join(':')} ${bitDepth}-bit`
-  const can = asked
-    .filter(({ supported }) => supported)
-    .map((one) => `${name(one)} to ${one.maxWidth}×${one.maxHeight}`)
-  const cannot = asked.filter(({ supported }) => !supported).map(name)
+  const supported = capabilities
+    .filter((capability) => capability.supported)
+    .map((capability) => `${name(capability)} to ${capability.maxWidth}×${capability.maxHeight}`)
+  const unsupported = capabilities.filter((capability) => !capability.supported).map(name)
   return [
-    `decodes ${can.join(', ') || 'nothing'}`,
-    ...(cannot.length > 0 ? [`leaves to the CPU: ${cannot.join(', ')}`] : []),
+    `decodes ${supported.join(', ') || 'nothing'}`,
+    ...(unsupported.length > 0 ? [`leaves to the CPU: ${unsupported.join(', ')}`] : []),
   ].join('; ')
 }

@@ -1,3 +1,4 @@
+/** The command `doctor`: checks what this machine can do. */
 import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
 
@@ -18,24 +19,17 @@ import {
   UsageError,
 } from './command.ts'
 import { gpuFindings } from './doctor-gpu.ts'
+import type { Finding } from './finding.ts'
 
-const usage = `Usage: cosmos-embed doctor [--json]
+const usage = `Usage: cosmos-embed doctor [OPTIONS]
 
-Says what this machine can do, what is missing, and how to mend it. Exit code 1 when embedding does not work.
+Checks what this machine can do, and says what is missing and how to fix it. Exit code 1 if embedding does not work.
 
-  --json                 the findings as JSON on stdout
+  --json                 print the findings as JSON on stdout (default: as text)
 ${modelUsage}
 `
 
-export interface Finding {
-  check: string
-  /** `note`: it works, but not everything does. */
-  state: 'ok' | 'note' | 'failed'
-  found: string
-  fix?: string
-}
-
-// What the product reads, by the names that FFmpeg gives its decoders; of each row one is enough.
+// The supported codecs, with the names of FFmpeg decoders of which one suffices.
 const CODECS: Record<string, readonly string[]> = {
   'H.264': ['h264'],
   HEVC: ['hevc'],
@@ -64,16 +58,16 @@ async function run(argv: string[], io: Io): Promise<number> {
   if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`)
   const model = values.model ?? demoModel
   const device = deviceOption(values.device) ?? 'auto'
-  // What is looked at is what is there: nothing is built.
-  const given = { model, device, cuda: { buildEngine: 'never' } } as const
+  // doctor only inspects the machine: it never builds an engine.
+  const settings = { model, device, cuda: { buildEngine: 'never' } } as const
 
   const findings = [
     system(),
     await finding('native addon', addon),
     await finding('video codecs', codecs),
     await finding('ONNX Runtime', onnxRuntime),
-    ...(await gpuFindings({ binding, options: resolveEmbedderOptions(given), model, signal: io.signal })),
-    await finding('embedding', () => embedding(given, io.signal)),
+    ...(await gpuFindings({ binding, options: resolveEmbedderOptions(settings), model, signal: io.signal })),
+    await finding('embedding', () => embedding(settings, io.signal)),
   ]
   if (values.json) {
     io.stdout.write(`${JSON.stringify({ version: VERSION, findings }, null, 2)}\n`)
@@ -86,7 +80,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   return findings.some(({ state }) => state === 'failed') ? 1 : 0
 }
 
-/** Runs one check; what it throws is its finding. */
+/** Runs one check. A CosmosEmbedError becomes a failed finding. */
 async function finding(
   check: string,
   look: () => Omit<Finding, 'check'> | Promise<Omit<Finding, 'check'>>,
@@ -155,7 +149,7 @@ async function embedding(options: EmbedderOptions, signal: AbortSignal): Promise
 
 export const command: Command = {
   name: 'doctor',
-  summary: 'say what this machine can do, and what is missing',
+  summary: 'check what this machine can do, and say what is missing',
   usage,
   run,
 }

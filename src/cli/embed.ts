@@ -1,6 +1,7 @@
+/** The command `embed`: prints the vectors of its arguments, or their similarities. */
+import { similarity } from '../base/similarity.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { EmbedRequest } from '../request/schema.ts'
-import { similarity } from '../base/similarity.ts'
 import type { Embedder } from '../types.ts'
 import {
   type Command,
@@ -13,22 +14,22 @@ import {
   parse,
   UsageError,
 } from './command.ts'
+import { type CliInput, readInputs } from './inputs.ts'
 import { table } from './table.ts'
-import { readWords, type Word } from './words.ts'
 
-const usage = `Usage: cosmos-embed embed FILE|URL|TEXT|-… [--json]
+const usage = `Usage: cosmos-embed embed FILE|URL|TEXT|-… [OPTIONS]
 
-Embeds each word of the command line: a video if it is a file, an https URL or a pattern such as clips/*.mp4; a text
-otherwise; - is a video on standard input. A word that looks like a path or a URL and leads nowhere is refused, since
-the vector of its letters would help nobody. Without --json, shows what each word was taken for and how similar they
-are to one another.
+Embeds each argument. A file, an https URL or a pattern such as clips/*.mp4 is embedded as a video, - is a video on
+standard input, and anything else is embedded as a text. An argument that looks like a path or a URL but leads nowhere is
+an error, because it is most likely mistyped. Without --json, prints how each argument was read and the cosine similarity
+of every pair.
 
-  --json                 vectors as JSON on stdout
-  --request-type TYPE    query, bulk_text or bulk_video: send the words as one documented request, data URIs and all,
-                         and print its response
-  --encoding-format F    float or base64, with --request-type (default: float)
-  --text                 take every word as the text that it is, and - as a text on standard input
-  --video                take every word as a video
+  --json                 print the vectors as JSON on stdout (default: a table of similarities)
+  --text                 read every argument as a text, and - as a text on standard input (default: as above)
+  --video                read every argument as a video (default: as above)
+  --request-type TYPE    query, bulk_text or bulk_video: send the arguments as the input of one documented request, in
+                         which data URIs are media, and print its response (default: no request)
+  --encoding-format F    float or base64, needs --request-type (default: float)
 ${frameRuleUsage}
 ${modelUsage}
 `
@@ -49,8 +50,8 @@ const encodingFormats = ['float', 'base64'] as const
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
   if (positionals.length === 0) throw new UsageError('expected at least one FILE or TEXT')
-  if (values.text && values.video) throw new UsageError('--text and --video exclude each other')
-  const given = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
+  if (values.text && values.video) throw new UsageError('--text and --video cannot be used together')
+  const settings = { ...embedderOptions(values, io), frameRule: frameRuleOption(values['frame-rule']) }
   const requestType = oneOf('request-type', requestTypes, values['request-type'])
   const encodingFormat = oneOf('encoding-format', encodingFormats, values['encoding-format'])
   if (encodingFormat !== undefined && requestType === undefined) {
@@ -58,14 +59,14 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
 
   const forced = values.text ? 'text' : values.video ? 'video' : undefined
-  const words = requestType === undefined ? await readWords(positionals, forced, io) : []
-  await using embedder = await createEmbedder({ ...given, signal: io.signal })
+  const inputs = requestType === undefined ? await readInputs(positionals, forced, io) : []
+  await using embedder = await createEmbedder({ ...settings, signal: io.signal })
   if (requestType !== undefined) {
     const request: EmbedRequest = { request_type: requestType, input: positionals }
     if (encodingFormat !== undefined) request.encoding_format = encodingFormat
     return await sendRequest(embedder, request, io)
   }
-  return await embedWords(embedder, words, values.json === true, io)
+  return await embedInputs(embedder, inputs, values.json === true, io)
 }
 
 async function sendRequest(embedder: Embedder, request: EmbedRequest, io: Io): Promise<number> {
@@ -78,18 +79,18 @@ async function sendRequest(embedder: Embedder, request: EmbedRequest, io: Io): P
   return 0
 }
 
-async function embedWords(
+async function embedInputs(
   embedder: Embedder,
-  words: readonly Word[],
+  inputs: readonly CliInput[],
   json: boolean,
   io: Io,
 ): Promise<number> {
-  const items = words.map(({ item }) => item)
+  const items = inputs.map(({ item }) => item)
   const settled = await embedder.embedMany(items, { priority: 'query', signal: io.signal })
   const embedded: Embedded[] = []
   const records: object[] = []
   for (const [index, result] of settled.entries()) {
-    const { input, as } = words[index] as Word
+    const { input, as } = inputs[index] as CliInput
     if (result.status === 'fulfilled') {
       const { embedding, timings, ...rest } = result.value
       embedded.push({ input, as, embedding })
@@ -105,10 +106,10 @@ async function embedWords(
   } else if (embedded.length > 0) {
     io.stdout.write(similarities(embedded))
   }
-  return embedded.length === words.length ? 0 : 1
+  return embedded.length === inputs.length ? 0 : 1
 }
 
-interface Embedded extends Pick<Word, 'input' | 'as'> {
+interface Embedded extends Pick<CliInput, 'input' | 'as'> {
   embedding: Float32Array
 }
 

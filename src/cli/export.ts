@@ -1,3 +1,4 @@
+/** The command `export`: runs the exporter, which is written in Python. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,26 +11,27 @@ const precisions = ['auto', 'fp32', 'fp16', 'mixed', 'bf16', 'int8']
 
 const usage = `Usage: cosmos-embed export CHECKPOINT [OPTIONS]
 
-Converts a Cosmos-Embed1 checkpoint to a model bundle, and proves that the bundle gives the checkpoint's vectors.
-Python 3.11 to 3.13 does the work, in a virtual environment of its own that is made on first use.
+Converts a Cosmos-Embed1 checkpoint to a model bundle, and verifies that the bundle gives the checkpoint's vectors. The
+conversion runs in Python 3.11 to 3.13, in a virtual environment that is created on first use.
 
-  CHECKPOINT            nvidia/Cosmos-Embed1-224p, -336p, -448p, -448p-anomaly-detection, another hub id, or a folder
-  --out DIR             the bundle's folder (default: models/ and the checkpoint's name)
-  --precision NAME      ${precisions.join(', ')} (default: auto, which is bf16 where every card
-                        of this machine computes it, else fp16 if that holds, else mixed); int8 is for CPUs
-  --revision COMMIT     of a hub checkpoint, 40 hex digits (default: a known one)
-  --yes-run-code DIGITS fingerprint of the checkpoint's own code, which converting runs. Without it the files' hashes
-                        are shown, and on a terminal you are asked; elsewhere it stops (exit code 3). Code whose
-                        hashes NVIDIA itself publishes is not asked about
-  --videos PATH         a video or a folder of videos of yours to prove the conversion with; may be repeated
-  --adapter WHAT        merge or ignore a LoRA adapter that lies beside the weights
-  --base ID|DIR         the checkpoint that an adapter alone was trained on (--base-revision COMMIT)
-  --allow ID@COMMIT     a hub repository whose files the checkpoint's code may read; may be repeated
-  --pinned FILE         list of known checkpoints and their hashes (default: the package's own)
-  --id NAME             the model's id in the bundle (default: the checkpoint's name)
-  --python FILE         Python interpreter (default: python3)
+  CHECKPOINT             nvidia/Cosmos-Embed1-224p, -336p, -448p, -448p-anomaly-detection, another hub id, or a folder
+  --out DIR              folder of the bundle (default: the checkpoint's name in models/)
+  --precision NAME       ${precisions.join(', ')} (default: auto, which is bf16 if every GPU of this
+                         machine supports it, else fp16 if it is accurate enough, else mixed); int8 is for CPUs only
+  --revision COMMIT      revision of a hub checkpoint, 40 hex digits (default: the known one)
+  --yes-run-code DIGITS  accept the checkpoint's own code, which the conversion runs, by its fingerprint. Without it, the
+                         files' hashes are shown, and you are asked on a terminal; without a terminal, the export stops
+                         with exit code 3 (default: ask). Code whose hashes NVIDIA publishes needs no consent
+  --videos PATH          also verify with this video or folder of videos; repeatable (default: generated clips only)
+  --adapter ACTION       merge or ignore a LoRA adapter beside the weights (default: stop if there is one)
+  --base ID|DIR          checkpoint that a bare adapter was trained on (default: the known one it names)
+  --base-revision COMMIT revision of --base, 40 hex digits (default: the known one)
+  --allow ID@COMMIT      hub repository whose files the checkpoint's code may read; repeatable (default: none)
+  --pinned FILE          list of known checkpoints and their hashes (default: the one of this package)
+  --id NAME              id of the model in the bundle (default: the checkpoint's name)
+  --python FILE          Python interpreter (default: python3)
 
-HF_TOKEN, HF_ENDPOINT and HF_HOME mean what they mean to Hugging Face's tools; pip's variables what they mean to pip.
+The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's tools and those of pip are respected.
 `
 
 const script = fileURLToPath(new URL('../../scripts/export/main.py', import.meta.url))
@@ -63,7 +65,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     allow: { type: 'string', multiple: true },
     python: { type: 'string' },
   })
-  // --checkpoint NAME is the older way to say it.
+  // --checkpoint NAME is the older form of the positional argument.
   const [checkpoint, ...more] = [
     ...(values.checkpoint === undefined ? [] : [values.checkpoint]),
     ...positionals,
@@ -72,7 +74,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"`)
   const { out, precision, adapter, python = 'python3' } = values
   if (out !== undefined && existsSync(out) && !existsSync(join(out, 'model.json'))) {
-    throw new UsageError(`--out: ${out} exists; expected a folder that does not`)
+    throw new UsageError(`--out: ${out} exists and is not a bundle; expected a new folder`)
   }
   if (precision !== undefined && !precisions.includes(precision)) {
     throw new UsageError(`--precision: expected ${precisions.join(', ')}, found "${precision}"`)
@@ -89,22 +91,22 @@ async function run(argv: string[], io: Io): Promise<number> {
   const { fingerprint, files } = JSON.parse(first.stdout) as { fingerprint: string; files: number }
   if (!(await io.ask(`Run these ${files} Python files on this machine? [y/N] `))) return notAccepted
   const accepted = [
-    ...options.filter((_, i) => !isOf('--yes-run-code', options, i)),
+    ...options.filter((_, i) => !belongsTo('--yes-run-code', options, i)),
     '--yes-run-code',
     fingerprint,
   ]
   return (await runPython(python, [script, checkpoint, ...accepted], io)).code
 }
 
-/** Whether word `index` is the option `name` or its value. */
-function isOf(name: string, words: readonly string[], index: number): boolean {
-  return words[index] === name || words[index - 1] === name
+/** Whether argument `index` is the option `name` or its value. */
+function belongsTo(name: string, args: readonly string[], index: number): boolean {
+  return args[index] === name || args[index - 1] === name
 }
 
-/** Runs it with its words on stderr, and stops it when the command is stopped. */
+/** Runs a Python script, passes its stderr on, and terminates it when the command is aborted. */
 function runPython(program: string, args: string[], io: Io): Promise<{ code: number; stdout: string }> {
   return new Promise((resolve, reject) => {
-    // A group of its own: Ctrl-C reaches Python once, as our SIGTERM, and it cleans up.
+    // In a process group of its own, so that Ctrl-C reaches Python only once, as the SIGTERM below, and it can clean up.
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const stop = () => child.kill('SIGTERM')
     io.signal.addEventListener('abort', stop, { once: true })
@@ -127,7 +129,7 @@ function runPython(program: string, args: string[], io: Io): Promise<{ code: num
 
 export const command: Command = {
   name: 'export',
-  summary: 'Convert a Cosmos-Embed1 checkpoint to a model bundle',
+  summary: 'convert a Cosmos-Embed1 checkpoint to a model bundle',
   usage,
   run,
 }

@@ -1,3 +1,4 @@
+/** The command `frames`: writes the frames that the model sees. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -13,21 +14,22 @@ import {
   UsageError,
 } from './command.ts'
 import { contactSheet } from './contact-sheet.ts'
-import { squareOf, writePng } from './png.ts'
+import { clipFrame, writePng } from './png.ts'
 import { videoArgument } from './video-argument.ts'
 
-const usage = `Usage: cosmos-embed frames FILE --out DIR [--clip]
+const usage = `Usage: cosmos-embed frames FILE|URL --out DIR [OPTIONS]
 
-Writes the frames that the model would see: frame-0.png … at their own size, a contact sheet, and frames.json
-with the index, pts, size and cost of each.
+Writes the frames that the model would see: frame-0.png … at their own size, contact-sheet.png, and frames.json with the
+index and time of each frame and what decoding took.
 
-  --out DIR              where to write (made if missing)
-  --clip                 also clip-0.png …, the squares that go into the model
-  --frames T             how many frames (default 8)
-  --resolution R         side of the squares (default 224)
-  --start S, --end S     only this range of the video, in seconds
+  --out DIR              output folder, created if missing (required)
+  --clip                 also write clip-0.png …, the resized frames as the model gets them (default: off)
+  --frames T             number of frames (default: 8)
+  --resolution R         width and height of the resized frames in pixels (default: 224)
+  --start S              start of the range to sample, in seconds (default: 0)
+  --end S                end of the range to sample, in seconds (default: the end of the video)
 ${frameRuleUsage}
-  --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
+  --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 `
 
 const options = {
@@ -70,7 +72,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   for (const [index, image] of extracted.images.entries()) {
     await writePng(path.join(out, `frame-${index}.png`), image)
     if (values.clip) {
-      await writePng(path.join(out, `clip-${index}.png`), squareOf(extracted.clip, index, resolution))
+      await writePng(path.join(out, `clip-${index}.png`), clipFrame(extracted.clip, index, resolution))
     }
   }
   const record = { source: file, ...extracted.media, frames: extracted.frames, warnings: extracted.warnings }
@@ -88,7 +90,7 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'frames',
-  summary: 'write the frames that the model sees of a video',
+  summary: 'write the frames of a video that the model sees',
   usage,
   run,
 }

@@ -1,3 +1,4 @@
+/** The commands `index` and `index status`: embed a library into an index, and describe one. */
 import process from 'node:process'
 
 import { buildIndex, type IndexOptions, survey } from '../bulk/build.ts'
@@ -22,35 +23,37 @@ import {
 import { serveMetrics } from './index-metrics.ts'
 import { IndexProgress } from './index-progress.ts'
 
-const usage = `Usage: cosmos-embed index SOURCE… --out DEST
-       cosmos-embed index status DEST
+const usage = `Usage: cosmos-embed index SOURCE… --out DEST [OPTIONS]
+       cosmos-embed index status DEST [--table NAME]
 
-Embeds everything that the sources name and writes the vectors to DEST. Killed and started again it goes on where it was;
-what failed is tried again.
+Embeds all videos and texts of the sources and writes their vectors to DEST. A run that was stopped or killed resumes when
+it is started again, and retries what failed. "index status" prints what DEST holds.
 
-A SOURCE is a folder (videos at any depth, links followed), a pattern such as 'clips/**/*.mp4', a video, an https URL,
-s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or rows in JSON.
-A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path, as seen from the manifest's folder, a URL,
-or s3://bucket/key), start, end (seconds), or text in place of video. Further columns are carried along.
-DEST is a folder, which gets Parquet parts, a file that ends with .jsonl, or postgres://… with pgvector.
+A SOURCE is a folder (videos at any depth, links are followed), a pattern such as 'clips/**/*.mp4', a video, an https URL,
+s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or JSON rows.
+A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path relative to the manifest's folder, a URL,
+or s3://bucket/key), start and end (seconds), or text instead of video. Further columns are carried over into the index.
+DEST is a folder for Parquet parts, a file that ends with .jsonl, or postgres://… with pgvector.
 
-  --window S             one vector per S seconds of each video, instead of one per video
-  --stride S             seconds between the starts of two windows (default: --window)
-  --shard I/N            only share I (from 0) of N, by a hash of the id; with "auto" for I, that of JOB_COMPLETION_INDEX
-  --dry-run              count what there is to do, and do nothing
-  --concurrency K        items worked on at one time (default 64; with --window, what is decoded at one time and one more)
-  --retries R            further tries for what may succeed later, with waits of 1, 2, 4… seconds (default 3)
-  --table NAME           of PostgreSQL (default cosmos_embed)
-  --part-rows R          rows of one Parquet part (default 10000)
-  --metrics-port PORT    answer GET /metrics, for Prometheus, while the run lasts
-  --url-http ORIGIN      allow plain http to this origin; may be given more than once
-  --url-private ORIGIN   allow this origin to have a private address; may be given more than once
+  --out DEST             destination (required)
+  --window S             one vector per window of S seconds (default: one vector per video)
+  --stride S             seconds between the starts of two windows, needs --window (default: the length of a window)
+  --shard I/N            embed only shard I of N, counted from 0; items are divided by a hash of their id. "auto" for I
+                         reads JOB_COMPLETION_INDEX (default: all items)
+  --dry-run              count the items and print the plan without embedding anything (default: off)
+  --concurrency K        items in progress at one time (default: 64; with --window, the number of decoders + 1)
+  --retries R            retries of an item after a temporary failure, after 1, 2, 4… seconds (default: 3)
+  --table NAME           table in PostgreSQL (default: cosmos_embed)
+  --part-rows R          rows after which a Parquet part is written (default: 10000)
+  --metrics-port PORT    serve GET /metrics for Prometheus during the run (default: off)
+  --url-http ORIGIN      allow plain http to this origin; repeatable (default: https only)
+  --url-private ORIGIN   allow this origin to have a private address; repeatable (default: public addresses only)
 ${frameRuleUsage}
-  --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
+  --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 ${modelUsage}
 
-Exit code: 0 everything is in the index, 3 some items failed (DEST/_errors.jsonl, or DEST.errors.jsonl, says which), 1 the
-run could not go on.
+Exit code: 0 everything is in the index; 3 some items failed, which DEST/_errors.jsonl or DEST.errors.jsonl lists; 1 the run
+could not continue.
 `
 
 const options = {
@@ -78,13 +81,13 @@ async function run(argv: string[], io: Io): Promise<number> {
   const [first, dest] = positionals
   if (first === 'status' && values.out === undefined) {
     if (dest === undefined || positionals.length !== 2) throw new UsageError('expected: index status DEST')
-    return tellStatus(dest, values.table, io)
+    return printStatus(dest, values.table, io)
   }
   if (first === undefined) throw new UsageError('expected at least one SOURCE')
   if (values.out === undefined) throw new UsageError('--out DEST is missing')
   const shard = shardOption(values.shard)
   const windows = windowOptions(values.window, values.stride)
-  const way = {
+  const indexOptions = {
     shard,
     windows,
     frameTolerance: numberOption('frame-tolerance', values['frame-tolerance'], 0),
@@ -99,7 +102,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     partRows: integerOption('part-rows', values['part-rows'], 1),
   })
   await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
-  if (values['dry-run']) return tellPlan(opened, { out: values.out, table: values.table }, way, io)
+  if (values['dry-run']) return printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
 
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
@@ -110,11 +113,11 @@ async function run(argv: string[], io: Io): Promise<number> {
   const progress = new IndexProgress(io.stderr)
   const port = integerOption('metrics-port', values['metrics-port'], 0)
   await using metrics = port === undefined ? undefined : await serveMetrics(port, () => progress.tally)
-  if (metrics) io.stderr.write(`metrics are at http://localhost:${metrics.port}/metrics\n`)
+  if (metrics) io.stderr.write(`metrics are served at http://localhost:${metrics.port}/metrics\n`)
   let failed: FailureFile | undefined
   try {
     const tally = await buildIndex(embedder, opened.sources, sink, {
-      ...way,
+      ...indexOptions,
       onStart: async () => {
         failed = await FailureFile.open(failures)
       },
@@ -123,7 +126,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     })
     progress.end()
     io.stderr.write(`${nameOf(values.out, values.table)}: ${progress.summary()}\n`)
-    if (tally.failed > 0) io.stderr.write(`${failures} says what failed and why\n`)
+    if (tally.failed > 0) io.stderr.write(`${failures} lists what failed and why\n`)
     return tally.failed > 0 ? SOME_FAILED : 0
   } finally {
     progress.end()
@@ -131,47 +134,47 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
 }
 
-async function tellPlan(
+async function printPlan(
   { sources }: OpenedSources,
   { out, table }: { out: string; table: string | undefined },
-  way: Pick<IndexOptions, 'shard' | 'windows' | 'signal'>,
+  options: Pick<IndexOptions, 'shard' | 'windows' | 'signal'>,
   io: Io,
 ): Promise<number> {
-  const { total, bad, columns } = await survey(sources, way)
-  const there = await statusOf(out, { table })
+  const { total, bad, columns } = await survey(sources, options)
+  const existing = await statusOf(out, { table })
   const carried = Object.entries(columns).map(([name, type]) => `${name} (${type})`)
-  const { shard, windows } = way
+  const { shard, windows } = options
   const rows: [string, string | number][] = [
     ['sources', sources.map(({ name }) => name).join(', ')],
     ...(shard ? [['shard', `${shard.index} of ${shard.count}`] as [string, string]] : []),
     ['items', total],
-    ['rows that are no item', bad],
+    ['invalid rows', bad],
     [
       'vectors',
       windows ? `one per ${windows.seconds} s, every ${windows.stride ?? windows.seconds} s` : 'one per item',
     ],
-    ['carried along', carried.join(', ') || 'nothing'],
-    ['destination', `${nameOf(out, table)}, which ${there ? `has ${there.rows} vectors` : 'is new'}`],
+    ['further columns', carried.join(', ') || 'none'],
+    ['destination', `${nameOf(out, table)}, which ${existing ? `has ${existing.rows} vectors` : 'is new'}`],
   ]
   io.stdout.write(rows.map(([name, value]) => `${name.padEnd(22)} ${value}\n`).join(''))
   return 0
 }
 
-async function tellStatus(out: string, table: string | undefined, io: Io): Promise<number> {
+async function printStatus(out: string, table: string | undefined, io: Io): Promise<number> {
   const status = await statusOf(out, { table })
-  if (!status) throw new UsageError(`"${nameOf(out, table)}" is no index that cosmos-embed has written`)
+  if (!status) throw new UsageError(`"${nameOf(out, table)}" is not an index that cosmos-embed has written`)
   const { description, failures } = status
   const { model, frameRule, windows, version } = description
   const rows: [string, string | number][] = [
     ['vectors', status.rows],
     ['files', status.parts],
     ['bytes', status.bytes],
-    ['items not in a part yet', status.waiting],
+    ['items not yet in a part', status.waiting],
     ['model', model.id],
     ['fingerprint', model.fingerprint],
     ['frame rule', frameRule],
     ['windows', windows ? `${windows.seconds} s every ${windows.stride} s` : 'none'],
-    ['begun by version', version],
+    ['created by version', version],
     ['failed in the last run', failures.length],
   ]
   io.stdout.write(rows.map(([name, value]) => `${name.padEnd(24)} ${value}\n`).join(''))
@@ -181,7 +184,7 @@ async function tellStatus(out: string, table: string | undefined, io: Io): Promi
   return 0
 }
 
-/** Without the password. */
+/** Name of the destination for messages, without the password. */
 function nameOf(out: string, table: string | undefined): string {
   return /^postgres/i.test(out) ? `table ${table ?? 'cosmos_embed'}` : out
 }
@@ -204,13 +207,13 @@ function positive(name: string, text: string): number {
 function shardOption(text: string | undefined): Shard | undefined {
   if (text === undefined) return undefined
   const [, first, last] = /^(auto|\d+)\/(\d+)$/.exec(text) ?? []
-  const given = first === 'auto' ? process.env.JOB_COMPLETION_INDEX : first
-  if (first === 'auto' && given === undefined) {
+  const position = first === 'auto' ? process.env.JOB_COMPLETION_INDEX : first
+  if (first === 'auto' && position === undefined) {
     throw new UsageError(
-      '--shard auto/N: JOB_COMPLETION_INDEX is not set, as Kubernetes does in an Indexed Job',
+      '--shard auto/N: JOB_COMPLETION_INDEX is not set; Kubernetes sets it in an Indexed Job',
     )
   }
-  const [index, count] = [Number(given), Number(last)]
+  const [index, count] = [Number(position), Number(last)]
   if (Number.isInteger(index) && index >= 0 && index < count) return { index, count }
   throw new UsageError(`--shard: expected I/N with I from 0 to N − 1, found "${text}"`)
 }

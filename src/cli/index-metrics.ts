@@ -1,3 +1,4 @@
+/** The metrics of `cosmos-embed index`. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -12,8 +13,8 @@ export interface MetricsServer extends AsyncDisposable {
 }
 
 /**
- * Answers `GET /metrics` with how far the run is, in Prometheus' text format, on all of the machine's addresses. Rejects
- * with InvalidArgumentError if the port is not to be had.
+ * Serves `GET /metrics` with the progress of the run in Prometheus' text format, on all addresses of the machine. Rejects
+ * with InvalidArgumentError if the port is not available.
  */
 export async function serveMetrics(
   port: number,
@@ -22,13 +23,13 @@ export async function serveMetrics(
   const registry = registryOf(tally)
   const stop = addProcessMetrics(registry)
   const server = createServer((request, response) => {
-    const isOurs = request.url?.split('?')[0] === '/metrics'
+    const isMetrics = request.url?.split('?')[0] === '/metrics'
     const isRead = request.method === 'GET' || request.method === 'HEAD'
-    const status = isOurs ? (isRead ? 200 : 405) : 404
+    const status = isMetrics ? (isRead ? 200 : 405) : 404
     response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
     response.end(status === 200 ? registry.render() : 'the metrics are at GET /metrics\n')
   })
-  // What watches the run does not keep it alive.
+  // The metrics server must not keep the process alive.
   server.unref()
   try {
     server.listen(port)
@@ -48,22 +49,22 @@ export async function serveMetrics(
 function registryOf(tally: () => IndexTally | undefined): Registry {
   const registry = new Registry()
   const counter = (name: string, help: string, read: (now: IndexTally) => number) =>
-    registry.from('counter', `cosmos_embed_index_${name}`, help, () => readOr(tally(), read))
-  registry.from(
+    registry.callback('counter', `cosmos_embed_index_${name}`, help, () => readOr(tally(), read))
+  registry.callback(
     'counter',
     'cosmos_embed_index_items_total',
-    'Items of the sources that have been dealt with, by what became of them.',
+    'Items of the sources that have been processed, by outcome.',
     () =>
       (['embedded', 'skipped', 'repeated', 'failed'] as const).map((outcome) => ({
         labels: { outcome },
         value: readOr(tally(), (now) => now[outcome]),
       })),
   )
-  registry.from('gauge', 'cosmos_embed_index_items_expected', 'Items of the sources.', () =>
+  registry.callback('gauge', 'cosmos_embed_index_items_expected', 'Items in the sources.', () =>
     readOr(tally(), ({ total }) => total),
   )
-  counter('vectors_total', 'Vectors that were written.', ({ rows }) => rows)
-  counter('media_bytes_total', 'Bytes that were read of media.', ({ bytes }) => bytes)
+  counter('vectors_total', 'Vectors written.', ({ rows }) => rows)
+  counter('media_bytes_total', 'Bytes of media read.', ({ bytes }) => bytes)
   return registry
 }
 

@@ -1,10 +1,11 @@
+/** The progress display of `cosmos-embed index`. */
 import type { IndexTally } from '../bulk/build.ts'
 import type { Io } from './command.ts'
 
 const LINE_EVERY_MS = 10_000
 const BAR_EVERY_MS = 100
 
-/** How far an index is: a bar on a terminal, a line every ten seconds elsewhere. */
+/** Shows the progress of an index run: a bar on a terminal, a line every ten seconds elsewhere. */
 export class IndexProgress {
   readonly #out: Io['stderr']
   readonly #started = performance.now()
@@ -25,21 +26,21 @@ export class IndexProgress {
     this.#tally = tally
   }
 
-  /** Takes the bar away. */
+  /** Stops updating and removes the bar. */
   end(): void {
     clearInterval(this.#timer)
     if (this.#out.isTTY) this.#out.write('\r\u001b[K')
   }
 
-  /** What became of it, in a line. */
+  /** The outcome of the run in one line. */
   summary(): string {
     if (!this.#tally) return 'nothing to do'
     const { embedded, rows, skipped, repeated, failed } = this.#tally
     return [
       `${embedded} embedded`,
       ...(rows === embedded ? [] : [`${rows} vectors`]),
-      ...(skipped > 0 ? [`${skipped} were there already`] : []),
-      ...(repeated > 0 ? [`${repeated} came twice`] : []),
+      ...(skipped > 0 ? [`${skipped} already in the index`] : []),
+      ...(repeated > 0 ? [`${repeated} repeated`] : []),
       `${failed} failed`,
       this.#speed(this.#tally),
     ].join(', ')
@@ -70,7 +71,7 @@ export class IndexProgress {
     return `${((embedded + failed) / seconds).toFixed(1)}/s, ${(bytes / 2 ** 20).toFixed(1)} MiB read`
   }
 
-  /** At the pace so far. What is in the index and not met yet will cost nothing. */
+  /** Estimates the remaining time from the pace so far. Items that are already in the index take none. */
   #left(tally: IndexTally): string[] {
     const worked = tally.embedded + tally.failed
     const left = tally.total - doneOf(tally) - tally.unmet

@@ -1,7 +1,8 @@
+/** Finds the command for a command line, runs it, and turns its errors into messages and exit codes. */
 import { CosmosEmbedError } from '../errors.ts'
 import { type Command, type Io, UsageError } from './command.ts'
 
-// Imported when asked for, so that `--help` needs no addon and `embed` no web framework.
+// Imported on demand, so that `--help` does not need the addon, nor `embed` a web framework.
 const commands: Record<string, () => Promise<{ command: Command }>> = {
   embed: () => import('./embed.ts'),
   search: () => import('./search.ts'),
@@ -69,5 +70,5 @@ async function overview(): Promise<string> {
   const width = Math.max(...loaded.map(({ name }) => name.length))
   const lines = loaded.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`)
   return `Video and text in, vectors out.\n\nUsage: cosmos-embed COMMAND [OPTIONS]\n\n${lines.join('')}
-  help COMMAND tells the options of a command; --version prints the version.\n`
+"cosmos-embed help COMMAND" describes a command and its options. "cosmos-embed --version" prints the version.\n`
 }

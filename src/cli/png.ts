@@ -1,9 +1,10 @@
+/** Writes pictures as PNG files. */
 import { writeFile } from 'node:fs/promises'
 
 import { encode } from 'fast-png'
 import type { RgbImage } from '#binding'
 
-/** The picture as a PNG file's bytes. */
+/** Encodes a picture as a PNG file. */
 export function encodePng({ width, height, data }: RgbImage): Uint8Array {
   return encode({ width, height, data, channels: 3, depth: 8 })
 }
@@ -12,8 +13,8 @@ export async function writePng(path: string, image: RgbImage): Promise<void> {
   await writeFile(path, encodePng(image))
 }
 
-/** Frame `index` of planar [T, 3, R, R] bytes as an interleaved picture. */
-export function squareOf(clip: Uint8Array, index: number, resolution: number): RgbImage {
+/** Frame `index` of a clip, planar [T, 3, R, R] uint8, as an interleaved picture. */
+export function clipFrame(clip: Uint8Array, index: number, resolution: number): RgbImage {
   const plane = resolution * resolution
   const frame = clip.subarray(3 * plane * index, 3 * plane * (index + 1))
   const data = new Uint8Array(3 * plane)

@@ -1,9 +1,10 @@
+/** The progress display of `cosmos-embed search`. */
 import type { Io } from './command.ts'
 
-/** Without a terminal a line is written no more often than this. */
+/** Minimum time between two lines without a terminal. */
 const LINE_EVERY_MS = 10_000
 
-/** How far a command is, and how long the rest may take: a bar on a terminal, a line now and then elsewhere. */
+/** Shows the progress of a command and the estimated time left: a bar on a terminal, occasional lines elsewhere. */
 export class Progress {
   readonly #out: Io['stderr']
   readonly #label: string
@@ -19,7 +20,7 @@ export class Progress {
     this.#draw('')
   }
 
-  /** One more is done; `note` says which. */
+  /** Counts one more item as done; `note` names it. */
   tick(note: string): void {
     this.#done += 1
     this.#draw(note)
@@ -51,7 +52,7 @@ export class Progress {
     this.#out.write(`${this.#label} ${this.#done}/${this.#total}${this.#left()}\n`)
   }
 
-  /** At the pace so far; nothing before there is one. */
+  /** Estimates the remaining time from the pace so far; empty before the first item. */
   #left(): string {
     if (this.#done === 0 || this.#done >= this.#total) return ''
     const seconds = ((performance.now() - this.#started) / 1000 / this.#done) * (this.#total - this.#done)

@@ -1,8 +1,9 @@
+/** The command `search`: ranks the videos of a folder by a text. */
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { similarity } from '../base/similarity.ts'
-import { videoFiles } from '../bulk/video-files.ts'
+import { videoFiles } from '../bulk/walk-videos.ts'
 import { createEmbedder } from '../embedder.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Embedder } from '../types.ts'
@@ -23,15 +24,16 @@ import { Progress } from './progress.ts'
 import { table } from './table.ts'
 import { VectorCache } from './vector-cache.ts'
 
-const usage = `Usage: cosmos-embed search FOLDER "text" [--top K]
+const usage = `Usage: cosmos-embed search FOLDER "text" [OPTIONS]
 
-Embeds every video below FOLDER (once: vectors are cached by content) and ranks them by the text. Links are followed.
-Files that cannot be embedded are listed, and make the exit code 1; the others are ranked all the same.
+Ranks the videos below FOLDER by their similarity to the text. Links are followed. Each video is embedded once: vectors are
+cached by content in ~/.cache/cosmos-embed (or XDG_CACHE_HOME). Files that cannot be embedded are listed, the others are
+still ranked, and the exit code is 1.
 
-  --top K                how many to show (default 10)
+  --top K                number of results (default: 10)
+  --json                 print the ranking as JSON on stdout (default: as a table)
 ${frameRuleUsage}
-  --frame-tolerance S    let frames move by up to S seconds to cheaper ones (default 0)
-  --json                 the ranking as JSON on stdout
+  --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 ${modelUsage}
 `
 
@@ -60,7 +62,7 @@ export interface FailedFile {
   message: string
 }
 
-/** A vector for every video below `folder`; files that cannot be embedded are told of and left out. */
+/** Embeds every video below `folder`. Files that cannot be embedded are returned in `failed`. */
 export async function indexFolder(
   embedder: Embedder,
   folder: string,
@@ -92,7 +94,7 @@ export async function indexFolder(
       progress.tick(path.basename(file))
       return { file, embedding }
     } catch (error) {
-      // What was stopped is not done.
+      // An aborted file is neither done nor failed.
       io.signal.throwIfAborted()
       const { code, message } = toCosmosEmbedError(error)
       failed.push({ file, code, message })
@@ -102,21 +104,21 @@ export async function indexFolder(
   }
 
   try {
-    const results = await mapBounded(files, 16, embedOne)
+    const results = await mapWithLimit(files, 16, embedOne)
     return { indexed: results.filter((result) => result !== undefined), failed, fromCache }
   } finally {
     progress.end()
   }
 }
 
-/** All files by cosine similarity, best first. Vectors are of unit length, so that is a dot product. */
+/** Ranks all files by cosine similarity, best first. */
 export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
   return indexed
     .map(({ file, embedding }) => ({ file, score: similarity(query, embedding) }))
     .sort((a, b) => b.score - a.score)
 }
 
-async function mapBounded<T, R>(
+async function mapWithLimit<T, R>(
   items: readonly T[],
   limit: number,
   run: (item: T) => Promise<R>,

@@ -1,4 +1,4 @@
-/** From the flags of `cosmos-embed serve` to the options of the embedder and of the server. */
+/** Turns the flags of `cosmos-embed serve` into options of the embedder and of the server. */
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import type { ServerOptions } from '../http/server.ts'
@@ -10,7 +10,7 @@ import { type FlagValues, isOff, readFlags } from './serve-flags.ts'
 export interface ServeOptions {
   host: string | undefined
   port: number | undefined
-  /** Of pino. */
+  /** A level of pino. */
   logLevel: string
   drainMs: number
   embedder: EmbedderOptions
@@ -19,10 +19,10 @@ export interface ServeOptions {
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
-/** Levels of the NIM that pino calls otherwise. */
+/** Levels that the NIM and pino name differently. */
 const nimLogLevels: Readonly<Record<string, string>> = { default: 'info', warning: 'warn', critical: 'fatal' }
 
-/** Throws UsageError. */
+/** Reads the options from the command line and the environment. Throws UsageError. */
 export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = process.env): ServeOptions {
   const values = readFlags(argv, environment)
   const text = (name: string) => values.get(name)?.[0]
@@ -89,7 +89,7 @@ function gpuList(text: string | undefined): 'all' | number[] | undefined {
   if (text === undefined || text === 'all') return text
   const numbers = text.split(',').map((part) => part.trim())
   if (numbers.every((part) => /^\d{1,4}$/.test(part))) return numbers.map(Number)
-  throw new UsageError(`--gpus: expected numbers with commas between, or all, found "${text}"`)
+  throw new UsageError(`--gpus: expected numbers separated by commas, or all, found "${text}"`)
 }
 
 function logLevel(text = 'info'): string {
@@ -106,7 +106,7 @@ function urlPolicy(values: FlagValues): UrlPolicy {
   }
   const detailed = [...values.keys()].filter((name) => name.startsWith('url-'))
   if (detailed.length === 0) return policy
-  if (policy === 'off') throw new UsageError(`--${detailed[0]} has no meaning with --urls off`)
+  if (policy === 'off') throw new UsageError(`--${detailed[0]} has no effect with --urls off`)
   return {
     allow: values.get('url-host'),
     ports: values

@@ -1,3 +1,4 @@
+/** The command `serve`: runs the HTTP server until it is stopped. */
 import process from 'node:process'
 import { stopGraceMs } from '../base/native-job.ts'
 import { createEmbedder } from '../embedder.ts'
@@ -12,9 +13,9 @@ const usage = `Usage: cosmos-embed serve [OPTIONS]
 Serves the documented HTTP interface: POST /v1/embeddings, health, models, metrics, /openapi.json, and a page at /.
 
 ${flagHelp()}
-Every option is also an environment variable: --max-items is COSMOS_EMBED_MAX_ITEMS; lists are separated by commas.
-Variables of the NIM in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tracing.
-Logs are JSON lines on stdout. SIGTERM and Ctrl-C drain and exit with 0; a second one exits at once.
+Each option can also be set by an environment variable: --max-items by COSMOS_EMBED_MAX_ITEMS. Values of repeatable options
+are separated by commas there. The NIM's variables in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tracing.
+Logs are JSON lines on stdout. SIGTERM and Ctrl-C finish running requests and exit with 0; a second one exits at once.
 `
 
 async function run(argv: string[], io: Io): Promise<number> {
@@ -30,7 +31,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   const onBuild = (line: string) => io.stderr.write(`${line}\n`)
   const cuda = { ...options.embedder.cuda, onBuild }
   const embedder = createEmbedder({ ...options.embedder, cuda, signal: stopped.signal })
-  // The server hears of a failure too, when there is one.
+  // Prevents an unhandled rejection: the server awaits the promise and reports the failure.
   embedder.catch(() => {})
   const server = await adapter.createServer({
     ...options.server,
@@ -48,7 +49,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.stderr.write(`cosmos-embed: stopping; running requests have ${options.drainMs} ms\n`)
     return 0
   } finally {
-    // Whatever does not hear that it was cancelled must not keep the process up.
+    // Work that does not react to its cancellation must not keep the process alive.
     const overdue = setTimeout(() => process.exit(0), options.drainMs + 2 * stopGraceMs)
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
@@ -57,7 +58,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
 }
 
-/** Nothing when Fastify is missing: it is an optional peer dependency. */
+/** Undefined if Fastify, an optional peer dependency, is not installed. */
 async function loadAdapter(): Promise<typeof http | undefined> {
   try {
     return await import('../http/index.ts')
@@ -68,7 +69,7 @@ async function loadAdapter(): Promise<typeof http | undefined> {
   }
 }
 
-/** Aborts at the first SIGTERM or Ctrl-C, which may have come already. At the second the process exits at once. */
+/** Aborts at the first SIGTERM or Ctrl-C, which may have happened already. At the second, the process exits at once. */
 function stopSignal(interrupt: AbortSignal): {
   signal: AbortSignal
   promise: Promise<void>
@@ -106,14 +107,14 @@ function summary(
     model: `${model.servedNames.join(', ')} (${model.embeddingDim} numbers per vector, ${model.frames} frames per video)`,
     device: `${device.kind}, ${engine.backend} ${engine.version}: ${device.reason}`,
     requests: `${address}/v1/embeddings`,
-    'look at': places.join('  '),
-    key: apiKeys.length === 0 ? 'none is asked for' : 'Authorization: Bearer …',
-    urls: typeof urls === 'string' ? urls : 'by rules',
+    pages: places.join('  '),
+    key: apiKeys.length === 0 ? 'not required' : 'Authorization: Bearer …',
+    urls: typeof urls === 'string' ? urls : 'by the --url-… rules',
   }
   const lines = Object.entries(rows).filter(([, text]) => text !== '')
   const demo =
     model.variant === 'demo'
-      ? '\n  This is the demo model: it knows coloured shapes that move, nothing else.\n'
+      ? '\n  This is the demo model, which knows nothing but moving coloured shapes.\n'
       : ''
   return `cosmos-embed: ready\n${lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}\n`).join('')}${demo}`
 }

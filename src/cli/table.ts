@@ -1,4 +1,4 @@
-/** Lines of a plain table: the first row is the head, numbers are right-aligned. */
+/** Formats a plain-text table. The first row is the header; columns of numbers are right-aligned. */
 export function table(rows: readonly (readonly (string | number)[])[]): string {
   const cells = rows.map((row) => row.map(String))
   const numeric = (column: number): boolean => rows.slice(1).every((row) => typeof row[column] === 'number')
@@ -19,7 +19,7 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
     .join('')
 }
 
-/** Code points, which is right for everything but wide scripts. */
+/** Counts code points, which is correct except for wide scripts. */
 function displayWidth(text: string): number {
   return [...text].length
 }

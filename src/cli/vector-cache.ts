@@ -1,3 +1,4 @@
+/** The cache of vectors of `cosmos-embed search`. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
@@ -5,16 +6,16 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 
 /**
- * Vectors of files, keyed by the model and the file's content, so that a renamed or moved file is found again and an
- * edited one is not. A file whose size, times and inode are as before is not read again for its key. One small file
- * per vector and per key. What cannot be read or written is recomputed, never an error.
+ * A cache of vectors on disk, keyed by the model and the SHA-256 of the file's content, so that moved files are found and
+ * edited ones are not. The hash is cached too, by the file's size, times and inode. Each vector and each hash is a small
+ * file. Failures to read or write the cache are ignored: the vector is computed again.
  */
 export class VectorCache {
   readonly #folder: string
   readonly #keys: string
   readonly #dimension: number
 
-  /** `model` identifies everything that shapes a vector: graph, frames, options. */
+  /** `model` must identify everything that determines a vector: model files, frame rule, options. */
   constructor(model: string, dimension: number) {
     const root = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache')
     const key = createHash('sha256').update(model).digest('hex').slice(0, 32)
@@ -23,10 +24,10 @@ export class VectorCache {
     this.#dimension = dimension
   }
 
-  /** SHA-256 of the file's content. Rejects as reading it does. */
+  /** SHA-256 of the file's content. Rejects if the file cannot be read. */
   async keyOf(file: string, signal: AbortSignal): Promise<string> {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
-    // The time of the last change to the inode cannot be set by hand, unlike that of the content.
+    // Includes ctime because, unlike mtime, programs cannot set it.
     const state = createHash('sha256').update([dev, ino, size, mtimeNs, ctimeNs].join(' ')).digest('hex')
     const known = path.join(this.#keys, state)
     const key = await readFile(known, 'latin1').catch(() => '')
@@ -56,7 +57,7 @@ export class VectorCache {
   }
 }
 
-/** Whole or not at all. A full or read-only disk costs time at the next search, nothing else. */
+/** Writes atomically. Errors, e.g. of a full or read-only disk, only cost time at the next search. */
 async function write(file: string, content: string | Uint8Array): Promise<void> {
   const partial = `${file}.${process.pid}`
   try {

@@ -1,14 +1,15 @@
+/** The command `verify`: checks a model bundle. */
 import { type Check, verifyBundle } from '../verify/verify.ts'
 import { type Command, deviceOption, type Io, parse, UsageError } from './command.ts'
 
-const usage = `Usage: cosmos-embed verify --model DIR [--device NAME] [--json]
+const usage = `Usage: cosmos-embed verify --model DIR [OPTIONS]
 
-Checks a model bundle: sizes and hashes of its files, the graphs' signature, unit length, and the vectors
-that its checkpoint gave for stored inputs, on every device of this machine. Exit code 1 when one fails.
+Checks a model bundle: the sizes and hashes of its files, the graphs' inputs and outputs, unit length, and that stored
+inputs give the vectors of the checkpoint on every device of this machine. Exit code 1 if a check fails.
 
-  --model DIR       model bundle
-  --device NAME     cpu or cuda (default: every one there is)
-  --json            the findings as JSON on stdout
+  --model DIR            model bundle (required)
+  --device NAME          cpu or cuda (default: every device of this machine)
+  --json                 print the findings as JSON on stdout (default: as text)
 `
 
 async function run(argv: string[], io: Io): Promise<number> {
@@ -34,7 +35,7 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'verify',
-  summary: 'Check a model bundle and the vectors it makes here',
+  summary: 'check a model bundle and the vectors it gives on this machine',
   usage,
   run,
 }

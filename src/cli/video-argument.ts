@@ -1,4 +1,4 @@
-/** A word of the command line as a video: an https URL, or else a path. */
-export function videoArgument(word: string): string | URL {
-  return /^https?:\/\//i.test(word) ? new URL(word) : word
+/** Reads a command-line argument as a video: an http(s) URL, or else a path. */
+export function videoArgument(arg: string): string | URL {
+  return /^https?:\/\//i.test(arg) ? new URL(arg) : arg
 }

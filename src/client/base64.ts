@@ -1,16 +1,16 @@
-/** Base64 where there may be no `Buffer`: vectors come in it, and media go out in it. */
+/** Base64 with and without Node's `Buffer`. Vectors are received in it, and media are sent in it. */
 
-/** Bytes that are encoded between two looks at the event loop. A multiple of 3. */
+/** Bytes encoded before yielding to the event loop. A multiple of 3. */
 const sliceBytes = 768 * 1024
 
-/** Arguments that a function of any JavaScript engine takes. A multiple of 3. */
+/** Bytes passed as arguments of one call: any JavaScript engine accepts so many. A multiple of 3. */
 const callBytes = 0x6000
 
 interface NodeBuffer {
   from(buffer: ArrayBufferLike, offset: number, length: number): { toString(encoding: 'base64'): string }
 }
 
-/** Lets other events come in between. Rejects with `signal.reason`. */
+/** Encodes in slices and yields to the event loop between them. Rejects with `signal.reason`. */
 export async function encodeBase64(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
   const parts: string[] = []
   for (let at = 0; at < bytes.length; at += sliceBytes) {
@@ -21,7 +21,7 @@ export async function encodeBase64(bytes: Uint8Array, signal: AbortSignal): Prom
   return parts.join('')
 }
 
-/** Small ones at once. */
+/** Encodes synchronously: for small inputs. */
 export function encodeSlice(bytes: Uint8Array): string {
   const { Buffer } = globalThis as { Buffer?: NodeBuffer }
   if (Buffer) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
@@ -32,7 +32,7 @@ export function encodeSlice(bytes: Uint8Array): string {
   return text
 }
 
-/** The vector that a string of little-endian float32 holds; nothing where it holds none. */
+/** Decodes base64 of little-endian float32 values; undefined if `text` is not that. */
 export function decodeVector(text: string): Float32Array | undefined {
   let binary: string
   try {
@@ -46,7 +46,7 @@ export function decodeVector(text: string): Float32Array | undefined {
   return Float32Array.from({ length: binary.length / 4 }, (_, i) => bytes.getFloat32(4 * i, true))
 }
 
-/** The contrary. */
+/** Encodes a vector as base64 of little-endian float32 values. */
 export function encodeVector(vector: Float32Array): string {
   const bytes = new DataView(new ArrayBuffer(4 * vector.length))
   vector.forEach((value, i) => {

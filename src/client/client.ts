@@ -1,3 +1,4 @@
+/** The embedder behind HTTP: its calls, and how they become requests. */
 import { abortable } from '../base/abort.ts'
 import { addItemIndex, withIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
@@ -23,24 +24,34 @@ import type {
   Progress,
   Video,
 } from '../types.ts'
-import { type Vectors, vectorsOf } from './answer.ts'
-import { type Batch, embedded, Gatherer, requestTypeOf } from './batches.ts'
 import { checkCall, type ResolvedClient, resolveClient } from './options.ts'
-import { checkRequest, requestParts, together } from './request.ts'
-import { Transport, type Way } from './transport.ts'
+import { checkRequest, mergeResponses, splitRequest } from './request.ts'
+import { embedded, type RequestBatch, RequestBatcher, requestTypeOf } from './request-batcher.ts'
+import { type BatchVectors, parseVectors } from './response.ts'
+import { type SendOptions, Transport } from './transport.ts'
 import type { ClientOptions, Embedded, EmbedderClient, ModelFacts, SettledEmbedded } from './types.ts'
-import { CLIP_FRAMES, isFrames, wireItem } from './wire.ts'
+import { CLIP_FRAMES, isFrames, wireItem } from './wire-item.ts'
 
-/** What the NIM is called, which has no list of its models. */
+/** Name of the NIM's model: the NIM has no `/v1/models`. */
 const nimModel = 'nvidia/cosmos-embed1'
 
-/** An embedder behind HTTP. Nothing is sent until it is called. Throws InvalidArgumentError. */
+/**
+ * Creates an embedder that calls a server over HTTP: `cosmos-embed serve`, NVIDIA's NIM or its open-source server. It needs
+ * only `fetch`, and sends nothing until one of its methods is called.
+ *
+ * Throws InvalidArgumentError for an option that can never work.
+ *
+ * ```ts
+ * await using embedder = createClient({ url: 'http://127.0.0.1:8000' })
+ * const { embedding } = await embedder.embedText('a red car turning left')
+ * ```
+ */
 export function createClient(options: ClientOptions): EmbedderClient {
   return new HttpEmbedder(resolveClient(options))
 }
 
-/** One call on its way to the server. */
-interface Asked extends Way {
+/** What the requests of one call share. */
+interface CallContext extends SendOptions {
   call: Pick<Call, 'signal' | 'fail'>
   priority: Priority
 }
@@ -49,10 +60,10 @@ class HttpEmbedder implements EmbedderClient {
   readonly #options: ResolvedClient
   readonly #transport: Transport
   readonly #calls = new Calls('client')
-  /** Somebody waits for a query: it is not behind bulk work. */
+  /** Queries have slots of their own, so that they never wait behind bulk work. */
   readonly #slots: Record<Priority, PrioritySemaphore>
-  /** Of what no caller owns. */
-  readonly #life = new AbortController()
+  /** Aborts requests that no single call owns, such as the one for the model's name. */
+  readonly #lifetime = new AbortController()
   #model: Promise<string> | undefined
   #facts: Promise<ModelFacts> | undefined
 
@@ -66,7 +77,7 @@ class HttpEmbedder implements EmbedderClient {
   }
 
   embed = ((request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse> =>
-    holding((request as EmbedRequest | undefined)?.input, () =>
+    withHeldStreams((request as EmbedRequest | undefined)?.input, () =>
       this.#request(request, options),
     )) as EmbedderClient['embed']
 
@@ -76,11 +87,11 @@ class HttpEmbedder implements EmbedderClient {
     const { requestType, format, inputs, model } = checkRequest(request)
     return this.#calls.run(signal, async (call) => {
       const priority = requestType === 'query' ? 'query' : 'bulk'
-      const asked: Asked = { call, signal: call.signal, whenFull, priority }
+      const context: CallContext = { call, signal: call.signal, whenFull, priority }
       let done = 0
-      const answers = await allOrNothing(call, requestParts(requestType, inputs), async (part) => {
-        const vectors = await this.#send(part, asked, model).catch((failure: unknown) => {
-          throw movedFailure(failure, part)
+      const answers = await allOrNothing(call, splitRequest(requestType, inputs), async (part) => {
+        const vectors = await this.#send(part, context, model).catch((failure: unknown) => {
+          throw withRequestIndex(failure, part)
         })
         for (const { index } of part.entries) {
           const input = inputs[index]
@@ -89,30 +100,31 @@ class HttpEmbedder implements EmbedderClient {
         }
         return { part, vectors }
       })
-      return together(answers, { format, count: inputs.length, totalMs: performance.now() - began })
+      return mergeResponses(answers, { format, count: inputs.length, totalMs: performance.now() - began })
     })
   }
 
   embedText(text: string, options?: ItemOptions): Promise<Embedded> {
-    return this.#one({ text }, options)
+    return this.#embedSingle({ text }, options)
   }
 
   embedVideo(video: Video | FramesInput, options?: ItemOptions): Promise<Embedded> {
-    return this.#one(isFrames(video) ? video : { video }, options)
+    return this.#embedSingle(isFrames(video) ? video : { video }, options)
   }
 
   embedImage(image: Picture, options?: ItemOptions): Promise<Embedded> {
-    return this.#one({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
+    return this.#embedSingle({ frames: Array.from({ length: CLIP_FRAMES }, () => image) }, options)
   }
 
   async embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]> {
-    const given = checkCall(options, 'signal whenFull priority onProgress')
-    return this.#calls.run(given.signal, async (call) => {
+    const callOptions = checkCall(options, 'signal whenFull priority onProgress')
+    return this.#calls.run(callOptions.signal, async (call) => {
       const results: SettledEmbedded<I>[] = []
-      for await (const one of this.#stream(call, items, given).results()) results[one.index] = one
+      for await (const result of this.#stream(call, items, callOptions).results())
+        results[result.index] = result
       return results
     })
   }
@@ -121,33 +133,33 @@ class HttpEmbedder implements EmbedderClient {
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedStreamOptions,
   ): AsyncGenerator<SettledEmbedded<I>, void, undefined> {
-    const given = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
-    const call = this.#calls.begin(given.signal)
-    yield* streamResults(call, this.#stream(call, items, given))
+    const callOptions = checkCall(options, 'signal whenFull priority onProgress concurrency ordered')
+    const call = this.#calls.begin(callOptions.signal)
+    yield* streamResults(call, this.#stream(call, items, callOptions))
   }
 
   #stream<I extends ItemInput>(
     call: Call,
     items: Iterable<I> | AsyncIterable<I>,
-    { priority = 'bulk', whenFull, onProgress, ...way }: EmbedStreamOptions,
+    { priority = 'bulk', whenFull, onProgress, ...streaming }: EmbedStreamOptions,
   ): ItemStream<I, SettledEmbedded<I>> {
     const { batchSize, maxParallel } = this.#options
-    const asked: Asked = { call, signal: call.signal, whenFull, priority }
-    const send = (batch: Batch) => this.#send(batch, asked)
-    const gatherer = new Gatherer({ call, priority, batchSize, maxParallel, send })
+    const context: CallContext = { call, signal: call.signal, whenFull, priority }
+    const send = (batch: RequestBatch) => this.#send(batch, context)
+    const batcher = new RequestBatcher({ call, priority, batchSize, maxParallel, send })
     let read = 0
     let done = 0
     const embedOne = async (input: I, index: number) => {
       read = index + 1
-      const one = await settleItem(input, index, async () => gatherer.embed(wireItem(input), index))
-      if (one.status === 'fulfilled') {
+      const result = await settleItem(input, index, async () => batcher.embed(wireItem(input), index))
+      if (result.status === 'fulfilled') {
         const total = Array.isArray(items) ? items.length : read
-        onProgress?.(progress({ done: ++done, total, index, key: one.key }))
+        onProgress?.(progress({ done: ++done, total, index, key: result.key }))
       }
-      return one
+      return result
     }
-    // Full requests for all that may be under way, and as many again that are read meanwhile.
-    const { concurrency = 2 * batchSize * maxParallel, ordered = false } = way
+    // Enough items to fill all parallel requests, and as many again to fill the next ones meanwhile.
+    const { concurrency = 2 * batchSize * maxParallel, ordered = false } = streaming
     return new ItemStream(call, items, embedOne, { concurrency, ordered })
   }
 
@@ -156,7 +168,7 @@ class HttpEmbedder implements EmbedderClient {
     labels: readonly string[],
     options?: ItemOptions,
   ): Promise<LabelScore[]> {
-    return holding({ video }, () => this.#classify(video, labels, options))
+    return withHeldStreams({ video }, () => this.#classify(video, labels, options))
   }
 
   async #classify(
@@ -169,24 +181,24 @@ class HttpEmbedder implements EmbedderClient {
     }
     const { signal, whenFull, priority = 'query' } = checkCall(options)
     return this.#calls.run(signal, async (call) => {
-      const asked: Asked = { call, signal: call.signal, whenFull, priority }
-      const bulks = bulksOf(labels, this.#options.batchSize)
-      const seen = wireItem(isFrames(video) ? video : { video })
-      const seeing: Batch = {
-        requestType: requestTypeOf(seen, priority),
-        entries: [{ item: seen, index: 0 }],
+      const context: CallContext = { call, signal: call.signal, whenFull, priority }
+      const labelBatches = textBatches(labels, this.#options.batchSize)
+      const item = wireItem(isFrames(video) ? video : { video })
+      const videoBatch: RequestBatch = {
+        requestType: requestTypeOf(item, priority),
+        entries: [{ item, index: 0 }],
       }
-      const batches = [seeing, ...bulks]
-      const answers = await withoutIndex(allOrNothing(call, batches, (batch) => this.#send(batch, asked)))
-      const [query, ...said] = answers.flatMap(({ vectors }) => vectors)
-      if (!query) throw new RemoteError('a video became nothing: this is a bug')
-      return rank(query, said).map(({ index, score }) => ({ label: labels[index] as string, score }))
+      const batches = [videoBatch, ...labelBatches]
+      const answers = await withoutIndex(allOrNothing(call, batches, (batch) => this.#send(batch, context)))
+      const [query, ...labelVectors] = answers.flatMap(({ vectors }) => vectors)
+      if (!query) throw new RemoteError('the video has no vector: this is a bug')
+      return rank(query, labelVectors).map(({ index, score }) => ({ label: labels[index] as string, score }))
     })
   }
 
   info(): Promise<ModelFacts> {
     return this.#calls.run(undefined, () => {
-      this.#facts ??= this.#learn().catch((failure: unknown) => {
+      this.#facts ??= this.#fetchFacts().catch((failure: unknown) => {
         this.#facts = undefined
         throw failure
       })
@@ -200,56 +212,60 @@ class HttpEmbedder implements EmbedderClient {
       this.#calls.drain()
     } else {
       this.#calls.cancel()
-      this.#life.abort(this.#calls.closedError())
+      this.#lifetime.abort(this.#calls.closedError())
     }
     await this.#calls.idle()
-    this.#life.abort(this.#calls.closedError())
+    this.#lifetime.abort(this.#calls.closedError())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }
 
-  #one(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
-    return holding(input, async () => {
+  #embedSingle(input: ItemInput, options: ItemOptions | undefined): Promise<Embedded> {
+    return withHeldStreams(input, async () => {
       const { signal, whenFull, priority = 'query' } = checkCall(options)
       return this.#calls.run(signal, (call) =>
-        withoutIndex(this.#item(input, { call, signal: call.signal, whenFull, priority })),
+        withoutIndex(this.#embedItem(input, { call, signal: call.signal, whenFull, priority })),
       )
     })
   }
 
-  async #item(input: ItemInput, asked: Asked): Promise<Embedded> {
+  async #embedItem(input: ItemInput, context: CallContext): Promise<Embedded> {
     const item = wireItem(input)
-    const requestType = requestTypeOf(item, asked.priority)
-    return embedded(item, await this.#send({ requestType, entries: [{ item, index: 0 }] }, asked), 0)
+    const requestType = requestTypeOf(item, context.priority)
+    return embedded(item, await this.#send({ requestType, entries: [{ item, index: 0 }] }, context), 0)
   }
 
-  /** Rejects with a CosmosEmbedError whose `index` is the place in the batch, or with the call's reason. */
-  async #send({ requestType, entries }: Batch, asked: Asked, named?: string): Promise<Vectors> {
-    const { signal, priority } = asked
+  /** Rejects with a CosmosEmbedError whose `index` is the position in the batch, or with the call's reason. */
+  async #send(
+    { requestType, entries }: RequestBatch,
+    context: CallContext,
+    requestedModel?: string,
+  ): Promise<BatchVectors> {
+    const { signal, priority } = context
     try {
       return await this.#slots[priority].run(priority, signal, async () => {
-        const model = named ?? (await this.#modelName(signal))
+        const model = requestedModel ?? (await this.#modelName(signal))
         const { maxInlineBytes } = this.#options
         const inputs: string[] = []
-        for (const [place, { item }] of entries.entries()) {
+        for (const [position, { item }] of entries.entries()) {
           const text = await item.write({ maxInlineBytes, signal }).catch((failure: unknown) => {
             signal.throwIfAborted()
-            throw addItemIndex(toCosmosEmbedError(failure), place)
+            throw addItemIndex(toCosmosEmbedError(failure), position)
           })
           inputs.push(text)
         }
         const input = requestType === 'query' && inputs.length === 1 ? inputs[0] : inputs
         const body = { request_type: requestType, input, model, encoding_format: 'base64' }
-        return vectorsOf(await this.#transport.post('/v1/embeddings', body, asked), entries.length)
+        return parseVectors(await this.#transport.post('/v1/embeddings', body, context), entries.length)
       })
     } finally {
       for (const { item } of entries) item.release()
     }
   }
 
-  /** A caller who gives up does not take the name away from the others who wait for it. */
+  /** All calls share one request for the name, which the abort of a single call does not cancel. */
   #modelName(signal: AbortSignal): Promise<string> {
     const { model } = this.#options
     if (model !== undefined) return Promise.resolve(model)
@@ -261,7 +277,7 @@ class HttpEmbedder implements EmbedderClient {
   }
 
   async #firstModel(): Promise<string> {
-    const answer = await this.#transport.get('/v1/models', { signal: this.#life.signal })
+    const answer = await this.#transport.get('/v1/models', { signal: this.#lifetime.signal })
     if (answer.status === 404 || answer.status === 405) return nimModel
     const { data } = readJson(answer.text) as { data?: { id?: unknown }[] }
     const id = Array.isArray(data) ? data[0]?.id : undefined
@@ -269,8 +285,8 @@ class HttpEmbedder implements EmbedderClient {
     throw new RemoteError('the server lists no model: name one as `model`', { permanent: true })
   }
 
-  async #learn(): Promise<ModelFacts> {
-    const { signal } = this.#life
+  async #fetchFacts(): Promise<ModelFacts> {
+    const { signal } = this.#lifetime
     const id = await this.#modelName(signal)
     const answer = await this.#transport.get('/v1/metadata', { signal })
     const { model } = readJson(answer.text) as { model?: { embeddingDim?: unknown; fingerprint?: unknown } }
@@ -279,15 +295,15 @@ class HttpEmbedder implements EmbedderClient {
       return { model: { id, embeddingDim, fingerprint } }
     }
     const item = wireItem({ text: 'dimension' })
-    const batch: Batch = { requestType: 'query', entries: [{ item, index: 0 }] }
-    const asked: Asked = { call: { signal, fail: () => {} }, signal, priority: 'query' }
-    const embedding = (await this.#send(batch, asked)).vectors[0] as Float32Array
+    const batch: RequestBatch = { requestType: 'query', entries: [{ item, index: 0 }] }
+    const context: CallContext = { call: { signal, fail: () => {} }, signal, priority: 'query' }
+    const embedding = (await this.#send(batch, context)).vectors[0] as Float32Array
     return { model: { id, embeddingDim: embedding.length } }
   }
 }
 
-/** A stream is the call's from the moment it is passed, and closed when the call ends, whichever way. */
-async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
+/** The call owns its input streams from the start, and closes them when it ends, however it ends. */
+async function withHeldStreams<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
   const release = adoptStreams(inputs)
   try {
     return await work()
@@ -296,12 +312,12 @@ async function holding<T>(inputs: unknown, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What is downloaded and decoded, only the server sees. */
-function progress(told: Omit<Progress, 'stage'>): Progress {
-  return { stage: 'encode', ...told }
+/** The client reports only the last stage: downloads and decoding happen in the server. */
+function progress(counts: Omit<Progress, 'stage'>): Progress {
+  return { stage: 'encode', ...counts }
 }
 
-function bulksOf(texts: readonly string[], batchSize: number): Batch[] {
+function textBatches(texts: readonly string[], batchSize: number): RequestBatch[] {
   const entries = texts.map((text, index) => ({ item: wireItem({ text }), index }))
   return Array.from({ length: Math.ceil(entries.length / batchSize) }, (_, i) => ({
     requestType: 'bulk_text',
@@ -309,15 +325,15 @@ function bulksOf(texts: readonly string[], batchSize: number): Batch[] {
   }))
 }
 
-/** There is no list that the index would be a place in. */
+/** Removes the index from errors of calls that take a single item. */
 function withoutIndex<T>(work: Promise<T>): Promise<T> {
   return work.catch((failure: unknown) => {
     throw failure instanceof CosmosEmbedError ? withIndex(failure, undefined) : failure
   })
 }
 
-/** The same about the item of the caller's list. */
-function movedFailure(failure: unknown, { entries }: Batch): unknown {
+/** Turns the index within a part into the index within the caller's request. */
+function withRequestIndex(failure: unknown, { entries }: RequestBatch): unknown {
   if (!(failure instanceof CosmosEmbedError) || failure.index === undefined) return failure
   return withIndex(failure, entries[failure.index]?.index)
 }
@@ -331,7 +347,7 @@ function readJson(text: string): object {
   }
 }
 
-/** The first failure stops the others. */
+/** Runs all steps at once. The first failure fails the call, which aborts the others. */
 async function allOrNothing<From, To>(
   call: Pick<Call, 'fail'>,
   inputs: readonly From[],

@@ -1,8 +1,9 @@
 /**
- * An embedder behind HTTP: our server, NVIDIA's NIM or its open one. Nothing but `fetch`, so that it runs where the addon
- * does not: browsers, edge functions, macOS, Windows, Alpine.
+ * `cosmos-embed/client`: an embedder behind HTTP, for `cosmos-embed serve`, NVIDIA's NIM and its open-source server. It
+ * needs only `fetch`, so it runs where the addon does not: browsers, edge functions, macOS, Windows, Alpine.
  */
 
+export { type Ranked, rank, similarity, type VectorLike } from '../base/similarity.ts'
 export {
   BlockedUrlError,
   CancelledError,
@@ -29,7 +30,6 @@ export {
   SourceError,
   TimeoutError,
 } from '../errors.ts'
-export { type Ranked, rank, similarity, type VectorLike } from '../base/similarity.ts'
 export type {
   CallOptions,
   EmbedManyOptions,

@@ -1,38 +1,38 @@
-/** Media as bytes: what goes inline into a request. Read when the request's turn comes, and no sooner. */
+/** Reads media that are sent inline. A request reads its media just before it is sent, to keep memory low. */
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/type-guards.ts'
 import type { Picture, VideoInput } from '../types.ts'
-import { encodePng, joined } from './png.ts'
+import { concatBytes, encodePng } from './png.ts'
 
-export interface Reading {
+export interface ReadOptions {
   maxInlineBytes: number
   signal: AbortSignal
 }
 
 /** Rejects with SourceError, LimitError, InvalidRequestError or `signal.reason`. */
-export async function readMedia(media: VideoInput['video'], how: Reading): Promise<Uint8Array> {
-  how.signal.throwIfAborted()
+export async function readMedia(media: VideoInput['video'], options: ReadOptions): Promise<Uint8Array> {
+  options.signal.throwIfAborted()
   try {
-    const bytes = await bytesOf(media, how)
+    const bytes = await bytesOf(media, options)
     if (bytes.length === 0) throw new SourceError('the media is empty')
     return bytes
   } catch (failure) {
-    how.signal.throwIfAborted()
+    options.signal.throwIfAborted()
     if (failure instanceof CosmosEmbedError) throw failure
     throw new SourceError('the media could not be read', { cause: failure })
   }
 }
 
-/** The same of a picture; raw pixels become a PNG. */
-export async function readPicture(picture: Picture, how: Reading): Promise<Uint8Array> {
-  if (!isPixels(picture)) return readMedia(picture, how)
+/** As {@link readMedia}, for a picture; raw pixels are encoded as PNG. */
+export async function readPicture(picture: Picture, options: ReadOptions): Promise<Uint8Array> {
+  if (!isPixels(picture)) return readMedia(picture, options)
   const { width, height, data } = picture
   const sides = [width, height].every((side) => Number.isInteger(side) && side > 0)
   if (!sides || !isBytes(data) || data.byteLength !== 3 * width * height) {
     throw new InvalidRequestError('a picture of raw pixels must hold 3 * width * height bytes of RGB in data')
   }
-  checkSize(data.byteLength, how)
+  checkSize(data.byteLength, options)
   return encodePng({ width, height, data: asUint8Array(data) })
 }
 
@@ -40,15 +40,15 @@ function isPixels(picture: Picture): picture is Extract<Picture, { width: number
   return typeof picture === 'object' && picture !== null && 'width' in picture && 'data' in picture
 }
 
-async function bytesOf(media: VideoInput['video'], how: Reading): Promise<Uint8Array> {
-  if (typeof media === 'string' || isUrl(media)) return readFile(media, how)
-  if (isBytes(media)) return checkSize(media.byteLength, how, asUint8Array(media))
-  if (isResponse(media)) return readStream(bodyOf(media), how)
+async function bytesOf(media: VideoInput['video'], options: ReadOptions): Promise<Uint8Array> {
+  if (typeof media === 'string' || isUrl(media)) return readFile(media, options)
+  if (isBytes(media)) return checkSize(media.byteLength, options, asUint8Array(media))
+  if (isResponse(media)) return readStream(bodyOf(media), options)
   if (isBlob(media)) {
-    checkSize(media.size, how)
-    return new Uint8Array(await abortable(media.arrayBuffer(), how.signal))
+    checkSize(media.size, options)
+    return new Uint8Array(await abortable(media.arrayBuffer(), options.signal))
   }
-  return readStream(media, how)
+  return readStream(media, options)
 }
 
 function bodyOf(response: Response): ReadableStream<Uint8Array> {
@@ -60,20 +60,20 @@ function bodyOf(response: Response): ReadableStream<Uint8Array> {
 
 async function readStream(
   stream: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
-  how: Reading,
+  options: ReadOptions,
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let length = 0
-  for await (const part of chunksOf(stream, how.signal)) {
-    if (!isBytes(part)) throw new SourceError('the stream brings something other than bytes')
+  for await (const part of chunksOf(stream, options.signal)) {
+    if (!isBytes(part)) throw new SourceError('the stream yields something other than bytes')
     length += part.byteLength
-    checkSize(length, how)
+    checkSize(length, options)
     parts.push(asUint8Array(part))
   }
-  return joined(parts)
+  return concatBytes(parts)
 }
 
-/** By its reader: not every browser can iterate a web stream. */
+/** Reads web streams through a reader: not every browser can iterate them. */
 async function* chunksOf(
   stream: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
   signal: AbortSignal,
@@ -90,7 +90,7 @@ async function* chunksOf(
       yield value as Uint8Array
     }
   } finally {
-    // Not awaited: where the source hangs, so does its end.
+    // Not awaited: if the source hangs, closing it may hang too.
     if (!ended) void (async () => (web ? web.cancel() : iterator?.return?.()))().catch(() => {})
   }
 }
@@ -100,13 +100,13 @@ interface NodeModules {
   getBuiltinModule?(name: 'node:url'): typeof import('node:url')
 }
 
-/** Node.js, Deno and Bun have files. Asked for at run time, so that bundlers for browsers look for nothing. */
-async function readFile(file: string | URL, how: Reading): Promise<Uint8Array> {
+/** Node.js, Deno and Bun have files. `fs` is looked up at run time, so that bundlers for browsers do not resolve it. */
+async function readFile(file: string | URL, options: ReadOptions): Promise<Uint8Array> {
   const { process } = globalThis as { process?: NodeModules }
   const fs = process?.getBuiltinModule?.('node:fs/promises')
   if (!fs) {
     throw new InvalidRequestError(
-      'this runtime has no files: pass a File or Blob, bytes, a stream or an https URL',
+      'this runtime cannot read files: pass a File or Blob, bytes, a stream or an https URL',
     )
   }
   const handle = await fs.open(file, 'r').catch((cause: unknown) => {
@@ -115,17 +115,21 @@ async function readFile(file: string | URL, how: Reading): Promise<Uint8Array> {
   })
   try {
     const found = await handle.stat()
-    if (!found.isFile()) throw new SourceError('the path does not lead to a regular file')
-    checkSize(found.size, how)
-    return await handle.readFile({ signal: how.signal })
+    if (!found.isFile()) throw new SourceError('the path is not a regular file')
+    checkSize(found.size, options)
+    return await handle.readFile({ signal: options.signal })
   } finally {
     await handle.close()
   }
 }
 
-function checkSize(bytes: number, { maxInlineBytes }: Reading): void
-function checkSize(bytes: number, { maxInlineBytes }: Reading, whole: Uint8Array): Uint8Array
-function checkSize(bytes: number, { maxInlineBytes }: Reading, whole?: Uint8Array): Uint8Array | undefined {
+function checkSize(bytes: number, { maxInlineBytes }: ReadOptions): void
+function checkSize(bytes: number, { maxInlineBytes }: ReadOptions, whole: Uint8Array): Uint8Array
+function checkSize(
+  bytes: number,
+  { maxInlineBytes }: ReadOptions,
+  whole?: Uint8Array,
+): Uint8Array | undefined {
   if (bytes <= maxInlineBytes) return whole
   throw new LimitError(
     `inline media of ${bytes} bytes exceeds maxInlineBytes ${maxInlineBytes}: pass an https URL, or raise it here and in ` +
@@ -134,10 +138,10 @@ function checkSize(bytes: number, { maxInlineBytes }: Reading, whole?: Uint8Arra
   )
 }
 
-/** The longest URL that is worth sending: servers take no longer ones. */
+/** Servers accept no longer URLs. */
 const maxUrlCharacters = 8192
 
-/** A URL that the server is to fetch; nothing where the media are to be read here. */
+/** The URL that the server will fetch; undefined for media that the client reads itself. */
 export function remoteUrl(media: unknown): string | undefined {
   if (!isUrl(media) || media.protocol === 'file:') return undefined
   if (!/^https?:$/.test(media.protocol)) {

@@ -1,11 +1,11 @@
-/** Options of a client and of its calls. Checked by hand: the client brings no dependency into a browser. */
+/** Checks the options of a client and of its calls, by hand: the client must not bring a dependency into a browser. */
 import { InvalidArgumentError } from '../errors.ts'
 import { isSignal } from '../source/type-guards.ts'
 import type { EmbedStreamOptions } from '../types.ts'
 import type { ClientOptions } from './types.ts'
 
 export interface ResolvedClient {
-  /** Without a slash at its end, and without `/v1`. */
+  /** Without a trailing slash and without `/v1`. */
   base: string
   headers: Readonly<Record<string, string>>
   model: string | undefined
@@ -20,59 +20,63 @@ export interface ResolvedClient {
 /** Throws InvalidArgumentError. */
 export function resolveClient(options: ClientOptions): ResolvedClient {
   const known = 'url apiKey model headers fetch batchSize maxParallel maxRetries timeoutMs maxInlineBytes'
-  const given: ClientOptions = checked(options, known)
-  const { fetch: ownFetch } = given
+  const checkedOptions: ClientOptions = checkFieldNames(options, known)
+  const { fetch: ownFetch } = checkedOptions
   if (ownFetch !== undefined && typeof ownFetch !== 'function') throw invalid('fetch', 'must be a function')
   if (ownFetch === undefined && typeof globalThis.fetch !== 'function') {
-    throw invalid('fetch', 'is required here: this runtime has none of its own')
+    throw invalid('fetch', 'is required here: this runtime has no fetch of its own')
   }
-  const apiKey = optionalText(given.apiKey, 'apiKey')
+  const apiKey = optionalText(checkedOptions.apiKey, 'apiKey')
   return {
-    base: baseOf(given.url),
+    base: baseOf(checkedOptions.url),
     headers: {
-      ...headersOf(given.headers),
+      ...headersOf(checkedOptions.headers),
       ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
     },
-    model: optionalText(given.model, 'model'),
-    // Called as a plain function: browsers refuse it as a method of anything but the window.
+    model: optionalText(checkedOptions.model, 'model'),
+    // Called as a plain function: browsers reject `fetch` called as a method of anything but the window.
     fetch: (input, init) => (ownFetch ?? globalThis.fetch)(input, init),
-    batchSize: whole(given.batchSize ?? 64, 'batchSize', 1, 64),
-    maxParallel: whole(given.maxParallel ?? 4, 'maxParallel', 1, 1024),
-    maxRetries: whole(given.maxRetries ?? 2, 'maxRetries', 0, 100),
-    timeoutMs: whole(given.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
-    maxInlineBytes: whole(given.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
+    batchSize: integer(checkedOptions.batchSize ?? 64, 'batchSize', 1, 64),
+    maxParallel: integer(checkedOptions.maxParallel ?? 4, 'maxParallel', 1, 1024),
+    maxRetries: integer(checkedOptions.maxRetries ?? 2, 'maxRetries', 0, 100),
+    timeoutMs: integer(checkedOptions.timeoutMs ?? 600_000, 'timeoutMs', 1, 2 ** 31 - 1),
+    maxInlineBytes: integer(checkedOptions.maxInlineBytes ?? 32 * 1024 * 1024, 'maxInlineBytes', 1, 2 ** 30),
   }
 }
 
-const whatItemsCannot = ['start', 'end', 'frameRule', 'frameTolerance'] as const
+const inProcessOptions = ['start', 'end', 'frameRule', 'frameTolerance'] as const
 
 /** Throws InvalidArgumentError. */
 export function checkCall(
   options: EmbedStreamOptions | undefined,
   known = 'signal whenFull priority',
 ): EmbedStreamOptions {
-  for (const name of whatItemsCannot) {
+  for (const name of inProcessOptions) {
     if ((options as Record<string, unknown> | undefined)?.[name] !== undefined) {
-      throw invalid(name, partOfVideo)
+      throw invalid(name, inProcessOnly)
     }
   }
-  const given: EmbedStreamOptions = checked(options ?? {}, `${known} ${whatItemsCannot.join(' ')}`)
-  if (given.signal !== undefined && !isSignal(given.signal)) throw invalid('signal', 'must be an AbortSignal')
-  oneOf(given.whenFull, 'whenFull', ['wait', 'refuse'])
-  oneOf(given.priority, 'priority', ['query', 'bulk'])
-  if (given.onProgress !== undefined && typeof given.onProgress !== 'function') {
+  const checkedOptions: EmbedStreamOptions = checkFieldNames(
+    options ?? {},
+    `${known} ${inProcessOptions.join(' ')}`,
+  )
+  if (checkedOptions.signal !== undefined && !isSignal(checkedOptions.signal))
+    throw invalid('signal', 'must be an AbortSignal')
+  oneOf(checkedOptions.whenFull, 'whenFull', ['wait', 'refuse'])
+  oneOf(checkedOptions.priority, 'priority', ['query', 'bulk'])
+  if (checkedOptions.onProgress !== undefined && typeof checkedOptions.onProgress !== 'function') {
     throw invalid('onProgress', 'must be a function')
   }
-  const { concurrency = 1, ordered = false } = given
+  const { concurrency = 1, ordered = false } = checkedOptions
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw invalid('concurrency', 'must be a whole number of at least 1')
   }
   if (typeof ordered !== 'boolean') throw invalid('ordered', 'must be true or false')
-  return given
+  return checkedOptions
 }
 
-/** Why these are refused: to leave them out would give the vector of another part of the video. */
-export const partOfVideo: string =
+/** Why these options are refused: ignoring them would return the vector of another part of the video. */
+export const inProcessOnly: string =
   'is not part of the HTTP interface, which embeds whole videos by the rule of its server: send a file that holds ' +
   'only that part, or embed in process'
 
@@ -80,17 +84,17 @@ function baseOf(url: unknown): string {
   let parsed: URL
   try {
     const { location } = globalThis as { location?: { href: string } }
-    // On a page an address may be one of its own server.
+    // In a page, a relative address is one of the page's own server.
     parsed = new URL(String(url), location?.href)
   } catch {
     throw invalid('url', 'must be the address of a server, such as "http://127.0.0.1:8000"')
   }
   if (!/^https?:$/.test(parsed.protocol)) throw invalid('url', 'must begin with http:// or https://')
   if (parsed.username !== '' || parsed.password !== '') {
-    throw invalid('url', 'must hold no user name or password: pass apiKey or headers')
+    throw invalid('url', 'must not contain a user name or password: pass apiKey or headers')
   }
-  if (parsed.search !== '' || parsed.hash !== '') throw invalid('url', 'must hold no ? and no #')
-  // People bring the base URL of OpenAI's clients, which ends in /v1.
+  if (parsed.search !== '' || parsed.hash !== '') throw invalid('url', 'must have no ? and no #')
+  // Base URLs for OpenAI's clients end in /v1.
   const path = parsed.pathname.replace(/\/+$/, '').replace(/\/v1(\/embeddings)?$/, '')
   return `${parsed.origin}${path}`
 }
@@ -104,7 +108,7 @@ function headersOf(headers: unknown): Record<string, string> {
   return { ...(headers as Record<string, string>) }
 }
 
-function checked<T extends object>(options: T, known: string): T {
+function checkFieldNames<T extends object>(options: T, known: string): T {
   if (!isObject(options)) throw new InvalidArgumentError('options: must be an object')
   const names = known.split(' ')
   for (const name of Object.keys(options)) {
@@ -125,9 +129,9 @@ function optionalText(value: unknown, name: string): string | undefined {
   throw invalid(name, 'must be a text')
 }
 
-function whole(value: number, name: string, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value
-  throw invalid(name, `must be a whole number from ${least} to ${most}`)
+function integer(value: number, name: string, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(name, `must be a whole number from ${min} to ${max}`)
 }
 
 function invalid(name: string, what: string): InvalidArgumentError {

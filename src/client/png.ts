@@ -1,8 +1,8 @@
-/** Raw pixels as a PNG: the HTTP interface takes pictures in files only. */
+/** Encodes raw pixels as PNG: the HTTP interface takes pictures only as files. */
 
 const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 
-/** Interleaved RGB, 3·width·height bytes, without loss. */
+/** Encodes interleaved RGB, 3·width·height bytes, without loss. */
 export async function encodePng(image: {
   width: number
   height: number
@@ -12,17 +12,17 @@ export async function encodePng(image: {
   const header = new DataView(new ArrayBuffer(13))
   header.setUint32(0, width)
   header.setUint32(4, height)
-  // Eight bits, RGB, then the only methods that PNG has, not interlaced.
+  // Bit depth 8, colour type RGB; the zeros that follow are the only methods PNG defines, and no interlacing.
   header.setUint8(8, 8)
   header.setUint8(9, 2)
-  // Each row begins with the number of its filter: none.
+  // Each row starts with its filter type, 0 for none.
   const rows = new Uint8Array(height * (3 * width + 1))
   for (let y = 0; y < height; y++) {
     rows.set(data.subarray(3 * width * y, 3 * width * (y + 1)), y * (3 * width + 1) + 1)
   }
   const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream('deflate'))
   const pixels = new Uint8Array(await new Response(packed).arrayBuffer())
-  return joined([
+  return concatBytes([
     Uint8Array.from(signature),
     ...chunk('IHDR', new Uint8Array(header.buffer)),
     ...chunk('IDAT', pixels),
@@ -54,7 +54,7 @@ function crc32(parts: readonly Uint8Array[]): number {
   return (crc ^ 0xffffffff) >>> 0
 }
 
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const part of parts) {

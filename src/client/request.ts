@@ -1,4 +1,4 @@
-/** The documented request, in process and on the wire. */
+/** The documented request: checks it, splits it into HTTP requests, and merges their responses. */
 
 import { addItemIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
@@ -11,10 +11,10 @@ import type {
   RequestType,
   Timings,
 } from '../types.ts'
-import type { Vectors } from './answer.ts'
 import { encodeVector } from './base64.ts'
-import type { Batch, Entry } from './batches.ts'
-import { givenItem, wireItem } from './wire.ts'
+import type { BatchEntry, RequestBatch } from './request-batcher.ts'
+import type { BatchVectors } from './response.ts'
+import { rawItem, wireItem } from './wire-item.ts'
 
 export interface CheckedRequest {
   requestType: RequestType
@@ -26,7 +26,7 @@ export interface CheckedRequest {
 const fields = ['request_type', 'input', 'model', 'encoding_format']
 const maxItems = 64
 
-/** What must be known to send it; the server checks the rest. Throws InvalidRequestError. */
+/** Checks what the client needs to know to send it; the server checks the rest. Throws InvalidRequestError. */
 export function checkRequest(request: EmbedRequest): CheckedRequest {
   if (typeof request !== 'object' || request === null) {
     throw new InvalidRequestError('the request: must be an object with request_type and input')
@@ -60,15 +60,18 @@ function lowerCase(value: unknown): unknown {
 }
 
 /**
- * One request, and one more for each video in memory: the interface takes those in a `query` only. Throws
- * InvalidRequestError or LimitError, and closes all streams then.
+ * Splits the inputs into one request, and one more for each inline item: the interface accepts those only in a `query`.
+ * Throws InvalidRequestError or LimitError after closing all streams.
  */
-export function requestParts(requestType: RequestType, inputs: readonly (string | ItemInput)[]): Batch[] {
-  const entries: Entry[] = []
+export function splitRequest(
+  requestType: RequestType,
+  inputs: readonly (string | ItemInput)[],
+): RequestBatch[] {
+  const entries: BatchEntry[] = []
   try {
     for (const [index, input] of inputs.entries()) entries.push(entryOf(input, index))
-    const alone = entries.filter(({ item }) => item.inline)
-    const [first] = alone
+    const inline = entries.filter(({ item }) => item.inline)
+    const [first] = inline
     if (first && requestType === 'bulk_text') {
       throw new InvalidRequestError('bulk_text input must contain text only', { index: first.index })
     }
@@ -80,7 +83,7 @@ export function requestParts(requestType: RequestType, inputs: readonly (string 
     const others = entries.filter(({ item }) => !item.inline)
     return [
       ...(others.length > 0 ? [{ requestType, entries: others }] : []),
-      ...alone.map((entry): Batch => ({ requestType: 'query', entries: [entry] })),
+      ...inline.map((entry): RequestBatch => ({ requestType: 'query', entries: [entry] })),
     ]
   } catch (failure) {
     for (const { item } of entries) item.release()
@@ -88,17 +91,17 @@ export function requestParts(requestType: RequestType, inputs: readonly (string 
   }
 }
 
-function entryOf(input: string | ItemInput, index: number): Entry {
+function entryOf(input: string | ItemInput, index: number): BatchEntry {
   try {
-    return { item: typeof input === 'string' ? givenItem(input) : wireItem(input), index }
+    return { item: typeof input === 'string' ? rawItem(input) : wireItem(input), index }
   } catch (failure) {
     throw addItemIndex(toCosmosEmbedError(failure), index)
   }
 }
 
-/** One answer of several, as if it had been one request. */
-export function together(
-  answers: readonly { part: Batch; vectors: Vectors }[],
+/** Merges the responses to the parts of a request into one. `timings` are sums, except `total`. */
+export function mergeResponses(
+  answers: readonly { part: RequestBatch; vectors: BatchVectors }[],
   { format, count, totalMs }: { format: EncodingFormat; count: number; totalMs: number },
 ): EmbedResponse {
   const response: EmbedResponse = {
@@ -110,9 +113,9 @@ export function together(
     timings: { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: totalMs },
   }
   for (const { part, vectors } of answers) {
-    const indexOf = (place: number) => (part.entries[place] as Entry).index
-    for (const [place, vector] of vectors.vectors.entries()) {
-      const index = indexOf(place)
+    const indexOf = (position: number) => (part.entries[position] as BatchEntry).index
+    for (const [position, vector] of vectors.vectors.entries()) {
+      const index = indexOf(position)
       const embedding = format === 'base64' ? encodeVector(vector) : vector
       response.data[index] = { object: 'embedding', index, embedding }
     }
@@ -120,7 +123,9 @@ export function together(
     usage.num_videos += vectors.usage.num_videos
     usage.prompt_tokens += vectors.usage.prompt_tokens
     usage.total_tokens += vectors.usage.total_tokens
-    response.warnings.push(...vectors.warnings.map((one) => ({ ...one, index: indexOf(one.index) })))
+    response.warnings.push(
+      ...vectors.warnings.map((warning) => ({ ...warning, index: indexOf(warning.index) })),
+    )
     for (const [stage, milliseconds] of Object.entries(vectors.stages)) {
       timings[stage as keyof Timings] += milliseconds
     }

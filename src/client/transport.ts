@@ -1,16 +1,16 @@
-/** Requests, tried again where that may help, under one deadline. */
+/** Sends HTTP requests with retries under one deadline. */
 import { abortable, onAbort } from '../base/abort.ts'
 import { type CosmosEmbedError, RemoteError, TimeoutError } from '../errors.ts'
-import { type Answer, errorOf, mayRetry, retryAfter } from './answer.ts'
 import type { ResolvedClient } from './options.ts'
+import { type HttpResponse, mayRetry, parseError, retryAfter } from './response.ts'
 
-export interface Way {
+export interface SendOptions {
   signal: AbortSignal
-  /** Whether to come back when the server has no room. */
+  /** Whether to retry or to reject when the server is overloaded. Default `wait`. */
   whenFull?: 'wait' | 'refuse' | undefined
 }
 
-/** Longer than this nobody is sent away by a server that works. */
+/** A longer `Retry-After` is treated as a failure. */
 const maxWaitMs = 60_000
 
 export class Transport {
@@ -20,84 +20,90 @@ export class Transport {
     this.#client = client
   }
 
-  /** A 2xx. Rejects with a CosmosEmbedError, or with `signal.reason`. */
-  post(path: string, body: unknown, way: Way): Promise<Answer> {
+  /** Resolves with a 2xx response. Rejects with a CosmosEmbedError, or with `signal.reason`. */
+  post(path: string, body: unknown, options: SendOptions): Promise<HttpResponse> {
     const headers = { 'content-type': 'application/json' }
-    return this.#request(path, { method: 'POST', body: JSON.stringify(body), headers }, way)
+    return this.#request(path, { method: 'POST', body: JSON.stringify(body), headers }, options)
   }
 
-  /** The same; a 404 and a 405 are answers too, as not every server has every route. */
-  get(path: string, way: Way): Promise<Answer> {
-    return this.#request(path, { method: 'GET' }, way)
+  /** As {@link post}, but also resolves with a 404 or 405: not every server has every route. */
+  get(path: string, options: SendOptions): Promise<HttpResponse> {
+    return this.#request(path, { method: 'GET' }, options)
   }
 
-  async #request(path: string, init: RequestInit, way: Way): Promise<Answer> {
+  async #request(path: string, init: RequestInit, options: SendOptions): Promise<HttpResponse> {
     const { timeoutMs } = this.#client
-    const ends = performance.now() + timeoutMs
-    const time = limited(way.signal, timeoutMs, () => {
+    const deadline = performance.now() + timeoutMs
+    const timeout = withTimeout(options.signal, timeoutMs, () => {
       return new TimeoutError(`the server did not answer within timeoutMs ${timeoutMs}`, {
         details: { limit: timeoutMs },
       })
     })
     try {
-      return await this.#tries(path, init, { ...way, signal: time.signal }, ends)
+      return await this.#requestWithRetries(path, init, { ...options, signal: timeout.signal }, deadline)
     } finally {
-      time.end()
+      timeout.clear()
     }
   }
 
-  async #tries(path: string, init: RequestInit, way: Way, ends: number): Promise<Answer> {
+  async #requestWithRetries(
+    path: string,
+    init: RequestInit,
+    { signal, whenFull }: SendOptions,
+    deadline: number,
+  ): Promise<HttpResponse> {
     let failures = 0
-    let refusals = 0
+    let overloads = 0
     for (;;) {
-      const { answer, failure, retry, waitMs } = await this.#once(path, init, way.signal)
-      if (answer) return answer
-      const full = failure.code === 'overloaded'
-      // A server that has no room is well: to come back is no second try.
-      const again = full ? way.whenFull !== 'refuse' : failures < this.#client.maxRetries
-      const wait = waitMs ?? backoff(full ? refusals++ : failures)
-      if (!full) failures++
-      if (!retry || !again || wait > maxWaitMs || performance.now() + wait >= ends) throw failure
-      await sleep(wait, way.signal)
+      const { response, failure, retry, waitMs } = await this.#attempt(path, init, signal)
+      if (response) return response
+      // An overloaded server is healthy, so waiting for it does not count as a retry.
+      const isOverloaded = failure.code === 'overloaded'
+      const mayContinue = isOverloaded ? whenFull !== 'refuse' : failures < this.#client.maxRetries
+      const wait = waitMs ?? backoff(isOverloaded ? overloads++ : failures)
+      if (!isOverloaded) failures++
+      if (!retry || !mayContinue || wait > maxWaitMs || performance.now() + wait >= deadline) throw failure
+      await sleep(wait, signal)
     }
   }
 
-  async #once(
+  async #attempt(
     path: string,
     init: RequestInit,
     signal: AbortSignal,
   ): Promise<
-    | { answer: Answer; failure?: never; retry?: never; waitMs?: never }
-    | { answer?: never; failure: CosmosEmbedError; retry: boolean; waitMs?: number | undefined }
+    | { response: HttpResponse; failure?: never; retry?: never; waitMs?: never }
+    | { response?: never; failure: CosmosEmbedError; retry: boolean; waitMs?: number | undefined }
   > {
     const { base, fetch, headers } = this.#client
-    let answer: Answer
+    let response: HttpResponse
     try {
       signal.throwIfAborted()
-      const response = await fetch(`${base}${path}`, {
+      const fetched = await fetch(`${base}${path}`, {
         ...init,
         headers: { accept: 'application/json', ...headers, ...init.headers },
         signal,
-        // Elsewhere neither the key nor the media have anything to do.
+        // A redirect must not send the key or the media to another server.
         redirect: 'manual',
       })
-      answer = { status: response.status, headers: response.headers, text: await response.text() }
+      response = { status: fetched.status, headers: fetched.headers, text: await fetched.text() }
     } catch (cause) {
       signal.throwIfAborted()
       const failure = new RemoteError(`the server at ${new URL(base).origin} cannot be reached`, { cause })
       return { failure, retry: true }
     }
-    const missing = init.method === 'GET' && (answer.status === 404 || answer.status === 405)
-    if ((answer.status >= 200 && answer.status < 300) || missing) return { answer }
-    const seconds = retryAfter(answer.headers)
+    const { status } = response
+    const isMissingRoute = init.method === 'GET' && (status === 404 || status === 405)
+    if ((status >= 200 && status < 300) || isMissingRoute) return { response }
+    const seconds = retryAfter(response.headers)
     const waitMs = seconds === undefined ? undefined : seconds * 1000
-    return { failure: errorOf(answer), retry: mayRetry(answer), waitMs }
+    return { failure: parseError(response), retry: mayRetry(response), waitMs }
   }
 }
 
-/** Twice as long each time, and never the same for two clients. */
-function backoff(tries: number): number {
-  return Math.min(8000, 500 * 2 ** tries) * (0.75 + 0.25 * Math.random())
+/** Exponential backoff with jitter, in milliseconds. */
+function backoff(attempt: number): number {
+  return Math.min(8000, 500 * 2 ** attempt) * (0.75 + 0.25 * Math.random())
 }
 
 async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -113,18 +119,18 @@ async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A signal that also aborts when the time is over. */
-function limited(
+/** A signal that also aborts, with `reason()`, after `milliseconds`. */
+function withTimeout(
   signal: AbortSignal,
   milliseconds: number,
   reason: () => Error,
-): { signal: AbortSignal; end(): void } {
+): { signal: AbortSignal; clear(): void } {
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(reason()), milliseconds)
   const forget = onAbort(signal, () => controller.abort(signal.reason))
   return {
     signal: controller.signal,
-    end: () => {
+    clear: () => {
       clearTimeout(timer)
       forget()
     },

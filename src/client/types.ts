@@ -1,4 +1,4 @@
-/** What embedders in this process and behind HTTP have in common, and what a client is made with. */
+/** The interface that in-process and HTTP embedders share, and the options of a client. */
 import type { CosmosEmbedError } from '../errors.ts'
 import type {
   Base64Request,
@@ -20,100 +20,119 @@ import type {
   Warning,
 } from '../types.ts'
 
-/** What every embedder knows of an item that it embedded. One in this process knows more: frames, media, tokens. */
+/** One embedded item, from any embedder. In-process embedders return more: frames, media, tokens. */
 export interface Embedded {
   kind: ItemKind
-  /** Unit length. */
+  /** Unit length, `embeddingDim` floats. */
   embedding: Float32Array
+  /** What the caller should know about the input, e.g. that a text was truncated. Usually empty. */
   warnings: Warning[]
 }
 
 /**
- * As `Promise.allSettled`: one bad item does not lose the others. `key` is the item's, `index` its position in the list.
+ * The outcome of one item of a list, in the form of `Promise.allSettled`: a bad item does not fail the others. `key` is the
+ * item's own, `index` its position in the list.
  */
 export type SettledEmbedded<I extends ItemInput = ItemInput> =
   | { status: 'fulfilled'; index: number; key: KeyOf<I>; value: Embedded }
   | { status: 'rejected'; index: number; key: KeyOf<I>; reason: CosmosEmbedError }
 
+/** What a client knows about the model of its server. */
 export interface ModelFacts {
   model: {
-    /** What requests call it. */
+    /** The name that requests use. */
     id: string
+    /** Floats per vector. */
     embeddingDim: number
-    /** Changes with the model's files and its frame rule; what a cache of vectors must be keyed by. Not every server tells. */
+    /**
+     * Changes with the model's files and its frame rule, so caches of vectors must be keyed by it. Undefined if the server
+     * does not report it: the NIM and NVIDIA's open-source server do not.
+     */
     fingerprint?: string | undefined
   }
 }
 
 /**
- * An embedder, wherever it runs: `createEmbedder` makes one in this process, `createClient` one behind HTTP. Code that
- * asks for this, as the adapters do, takes either.
+ * An embedder, wherever it runs: in this process (`createEmbedder`) or behind HTTP (`createClient`). Code that takes an
+ * `AnyEmbedder`, as the adapters do, works with both.
+ *
+ * Calls reject with a CosmosEmbedError, with the reason of the caller's signal, or with what the caller's iterable or
+ * `onProgress` throws.
  */
 export interface AnyEmbedder extends AsyncDisposable {
-  /** The documented request: `query`, `bulk_text` or `bulk_video`, up to 64 items, all or nothing. */
+  /**
+   * Runs the documented request: `query`, `bulk_text` or `bulk_video` with up to 64 items. It succeeds or fails as a whole;
+   * an error caused by one item carries its `index`.
+   */
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
   embed(request: Base64Request, options?: EmbedOptions): Promise<EmbedResponse<string>>
   embed(request: EmbedRequest, options?: EmbedOptions): Promise<EmbedResponse>
+  /** Embeds one text. */
   embedText(text: string, options?: ItemOptions): Promise<Embedded>
+  /** Embeds one video: a path, a URL, bytes, a Blob, a stream, a Response, or pictures as `{ frames }`. */
   embedVideo(video: Video | FramesInput, options?: ItemOptions): Promise<Embedded>
-  /** One picture, as the video in which nothing moves. */
+  /** Embeds one picture, as a video in which nothing moves. */
   embedImage(image: Picture, options?: ItemOptions): Promise<Embedded>
-  /** A list of any length; results in its order. One bad item does not lose the others. */
+  /** Embeds a list of any length. Results are in its order; a bad item does not fail the others. */
   embedMany<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedManyOptions,
   ): Promise<SettledEmbedded<I>[]>
   /**
-   * A list of any length in constant memory: each result as soon as it is there. The source is read no faster than
-   * results are taken. Leaving the loop, or the signal, stops what is under way and the source.
+   * Embeds a list of any length in constant memory and yields each result as soon as it is ready. The source is read no
+   * faster than results are taken. Leaving the loop, or aborting the signal, cancels items in progress and closes the
+   * source.
    */
   embedStream<I extends ItemInput>(
     items: Iterable<I> | AsyncIterable<I>,
     options?: EmbedStreamOptions,
   ): AsyncIterableIterator<SettledEmbedded<I>>
-  /** The labels by how well they fit the video, best first. */
+  /** Ranks the labels by cosine similarity to the video, best first. `labels` holds at least one text. */
   classify(
     video: Video | FramesInput,
     labels: readonly string[],
     options?: ItemOptions,
   ): Promise<LabelScore[]>
+  /** The model's id, vector length and fingerprint. */
   info(): ModelFacts | Promise<ModelFacts>
+  /** Stops taking calls, then cancels running ones, or finishes them with `drain: true`. Idempotent. */
   dispose(options?: DisposeOptions): Promise<void>
 }
 
 /**
- * An embedder behind HTTP. Whatever a call rejects with is a CosmosEmbedError, except what is the caller's own: the
- * reason of their signal, and what their iterable or their `onProgress` throws.
+ * An embedder behind HTTP, made by `createClient`.
  *
- * The documented interface embeds whole videos by its server's frame rule: items with `start`, `end`, `frameRule` or
- * `frameTolerance` are refused. `priority: 'query'` asks with `query`, one item a request; `bulk` with `bulk_text` and
- * `bulk_video`, except for media in memory, which the interface takes in a `query` only. `embedStream` holds, unless
- * `concurrency` says otherwise, twice what fills all requests that may be under way: 512 items.
+ * - The HTTP interface embeds whole videos by the server's frame rule, so items with `start`, `end`, `frameRule` or
+ *   `frameTolerance` are refused with InvalidRequestError or InvalidArgumentError.
+ * - `priority: 'query'` sends one item per `query` request. `bulk` sends `bulk_text` and `bulk_video` requests of up to
+ *   `batchSize` items. Media in memory are always sent in a `query`, because the interface accepts them nowhere else.
+ * - `embedStream` holds `2 × batchSize × maxParallel` items by default: 512.
  */
 export interface EmbedderClient extends AnyEmbedder {
-  /** Asks the server once; where it does not tell, one text is embedded to learn the length of a vector. */
+  /** Asks the server once. If it does not report the vector length, one text is embedded to learn it. */
   info(): Promise<ModelFacts>
 }
 
+/** Options of `createClient`. */
 export interface ClientOptions {
-  /** Where the server is, such as `http://127.0.0.1:8000`. A path in front of `/v1` belongs to it. */
+  /** Address of the server, such as `http://127.0.0.1:8000`. May include a path in front of `/v1`. */
   url: string | URL
   /** Sent as `Authorization: Bearer …`. */
   apiKey?: string | undefined
-  /** Default: the first that the server lists; `nvidia/cosmos-embed1` where it has no list, as the NIM. */
+  /** Default: the first model that the server lists, or `nvidia/cosmos-embed1` if it lists none, as the NIM. */
   model?: string | undefined
-  /** Sent with every request, e.g. for a gateway. */
+  /** Further headers of every request, e.g. for a gateway. */
   headers?: Readonly<Record<string, string>> | undefined
-  /** Default: the global one. */
+  /** Default: the global `fetch`. */
   fetch?: typeof fetch | undefined
-  /** Items of one bulk request, 1 to 64. Default 64. */
+  /** Maximum number of items in one bulk request, 1 to 64. Default 64. */
   batchSize?: number | undefined
-  /** Bulk requests at one time, and as many queries beside them. Default 4. */
+  /** Maximum number of bulk requests in flight, and of queries in flight beside them, 1 to 1024. Default 4. */
   maxParallel?: number | undefined
-  /** How often a request is tried again after a failure that may pass. Default 2. */
+  /** How often a request is retried after a failure that may be temporary, 0 to 100. Default 2. */
   maxRetries?: number | undefined
-  /** For one request, with all its tries and the waits between them. Default 600,000. */
+  /** Milliseconds for one request, including its retries and the waits between them. Default 600,000. */
   timeoutMs?: number | undefined
-  /** Of one video or picture that is sent inline. Default 32 MiB, as the server's `--max-inline-bytes`. */
+  /** Maximum size in bytes of one video or picture sent inline. Default 32 MiB, as the server's `--max-inline-bytes`. */
   maxInlineBytes?: number | undefined
 }

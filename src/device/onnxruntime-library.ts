@@ -1,25 +1,25 @@
-/** Where `libonnxruntime.so.1` is: packed beside the addon, brought by onnxruntime-node, or the system's. */
+/** Finds `libonnxruntime.so.1`: named explicitly, packed beside the addon, in onnxruntime-node, or in the system. */
 import { readdirSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { LibraryError } from '../errors.ts'
 import { type Environment, isFile, loaderFolders, namedFile, notFound } from '../base/library-search.ts'
+import { LibraryError } from '../errors.ts'
 
 export interface OnnxRuntimeLibrary {
   /** Absolute. */
   path: string
-  /** Which place it was found in, for `info()` and `doctor`. */
+  /** How it was found, for `info()` and `doctor`. */
   origin: 'option' | 'environment' | 'addon' | 'onnxruntime-node' | 'system'
 }
 
-/** What a search looks at; the defaults are this process's. */
-export interface Surroundings {
+/** Where to search; defaults to this process's environment. */
+export interface OnnxRuntimeSearch {
   environment?: Environment
   /** Folder of cosmos-embed's package.json. */
   packageRoot?: string
   workingDirectory?: string
-  /** Folders of the system's loader, in its order. */
+  /** The dynamic loader's folders, in search order. */
   systemFolders?: readonly string[]
 }
 
@@ -27,8 +27,8 @@ const fileName = 'libonnxruntime.so.1'
 const variable = 'COSMOS_EMBED_ONNXRUNTIME'
 
 /**
- * Throws LibraryError that lists every place looked at.
- * An explicit path or COSMOS_EMBED_ONNXRUNTIME is meant: when it is wrong, nothing else is tried.
+ * Finds the library. A file named by `path` or COSMOS_EMBED_ONNXRUNTIME is never replaced by another one. Throws
+ * LibraryError that lists every place searched.
  */
 export function findOnnxRuntime(
   { path }: { path?: string | undefined } = {},
@@ -37,7 +37,7 @@ export function findOnnxRuntime(
     packageRoot = fileURLToPath(new URL('../../', import.meta.url)),
     workingDirectory = process.cwd(),
     systemFolders = loaderFolders(environment),
-  }: Surroundings = {},
+  }: OnnxRuntimeSearch = {},
 ): OnnxRuntimeLibrary {
   const named = namedFile(path, { option: 'onnxruntime.library', variable, expected: fileName, environment })
   if (named) return named
@@ -68,7 +68,7 @@ export function findOnnxRuntime(
   )
 }
 
-/** Resolved from a folder as Node would, without loading the package. Empty when it is not installed. */
+/** Resolves the package from a folder as Node would, without loading it. Empty if it is not installed. */
 function filesOfOnnxRuntimeNode(from: string): string[] {
   try {
     const manifest = createRequire(join(from, 'package.json')).resolve('onnxruntime-node/package.json')

@@ -1,9 +1,10 @@
-/** Parses bodies: short ones here, long ones in worker threads, so that 40 MB of base64 never stall the event loop. */
-import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
+/** Parses bodies: short ones on the main thread, long ones in worker threads, so that base64 never blocks the event loop. */
+
 import { loopShare } from '../base/loop-share.ts'
+import { type ErrorCode, type ErrorDetails, errorTable } from '../errors.ts'
 import type { WireRules } from '../request/wire.ts'
 import { Thread } from '../schedule/worker-thread.ts'
-import type { Body } from './body.ts'
+import type { Body } from './body-meter.ts'
 import { HttpError, type TransportCode } from './errors.ts'
 import type { HttpLimits } from './options.ts'
 import { type Bodies, type BodyKind, parseBody } from './parse-body.ts'
@@ -14,7 +15,7 @@ export interface WorkerTask {
   rules: WireRules
 }
 
-/** Error classes do not survive the way between threads; their fields do. */
+/** Errors travel as their fields: structured clone does not keep their classes. */
 export type WorkerResult =
   | { parsed: Bodies[BodyKind] }
   | { transport: TransportCode; message: string }
@@ -22,18 +23,18 @@ export type WorkerResult =
 
 const MiB = 1024 * 1024
 
-/** What a body may become in the heap of the thread: its text, at two bytes a character, and the texts in it. */
+/** Heap bytes per byte of a body: its text, at two bytes per character, and the strings parsed from it. */
 const heapPerByte = 6
 
-/** Bodies over this have a thread of their own, so that one of them never holds up the others. */
-const veryLong = 8 * MiB
+/** Bodies over this size have their own thread, so that they do not delay shorter ones. */
+const veryLongBytes = 8 * MiB
 
 export class BodyParser {
   readonly #workerBytes: number
   readonly #long: Thread<WorkerTask, WorkerResult>
   readonly #veryLong: Thread<WorkerTask, WorkerResult>
 
-  /** Bodies over `workerBodyBytes` go to a thread, one at a time, which bounds its memory. */
+  /** Bodies over `workerBodyBytes` are parsed in a thread. It takes one at a time, which bounds its memory. */
   constructor({ workerBodyBytes, maxBodyBytes }: HttpLimits) {
     const thread = (maxBytes: number) =>
       new Thread<WorkerTask, WorkerResult>({
@@ -43,11 +44,11 @@ export class BodyParser {
         endsOnAbort: true,
       })
     this.#workerBytes = workerBodyBytes
-    this.#long = thread(Math.min(veryLong, maxBodyBytes))
+    this.#long = thread(Math.min(veryLongBytes, maxBodyBytes))
     this.#veryLong = thread(maxBodyBytes)
   }
 
-  /** Rejects as `parseBody` does. The body's blocks must not be used afterwards. */
+  /** Rejects as `parseBody` does. The blocks are transferred to the thread and must not be used afterwards. */
   async parse<Kind extends BodyKind>(
     kind: Kind,
     body: Body,
@@ -55,13 +56,13 @@ export class BodyParser {
     signal: AbortSignal,
   ): Promise<Bodies[Kind]> {
     if (body.length <= this.#workerBytes) {
-      // Many short ones at once are as long as a long one.
+      // Many short bodies at once block the event loop as one long body does.
       return loopShare.run(() => {
         signal.throwIfAborted()
         return parseBody(kind, body.blocks, rules, signal)
       })
     }
-    const thread = body.length <= veryLong ? this.#long : this.#veryLong
+    const thread = body.length <= veryLongBytes ? this.#long : this.#veryLong
     const transfer = [...new Set(body.blocks.map((block) => block.buffer))]
     const result = await thread.run({ kind, blocks: body.blocks, rules }, { signal, transfer })
     if ('parsed' in result) return result.parsed as Bodies[Kind]

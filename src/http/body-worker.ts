@@ -1,4 +1,4 @@
-/** The thread of {@link BodyParser}. */
+/** The worker thread of {@link BodyParser}. */
 import { getPriority, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
@@ -6,19 +6,19 @@ import type { WorkerResult, WorkerTask } from './body-parser.ts'
 import { HttpError } from './errors.ts'
 import { type Bodies, type BodyKind, parseBody } from './parse-body.ts'
 
-// Of this thread alone, on Linux: where cores are few, the many short requests go before the long one.
+// On Linux this lowers the priority of this thread only: on few cores, short requests run before a long body.
 setPriority(Math.min(19, getPriority() + 5))
 
 parentPort?.on('message', async ({ kind, blocks, rules }: WorkerTask) => {
   try {
     const parsed = await parseBody(kind, blocks, rules)
-    answer({ parsed }, transferable(parsed))
+    post({ parsed }, transferable(parsed))
   } catch (error) {
-    answer(describe(error))
+    post(describe(error))
   }
 })
 
-function answer(result: WorkerResult, transfer: ArrayBuffer[] = []): void {
+function post(result: WorkerResult, transfer: ArrayBuffer[] = []): void {
   parentPort?.postMessage(result, transfer)
 }
 
@@ -29,7 +29,7 @@ function describe(error: unknown): WorkerResult {
   return { code, message, details, index }
 }
 
-/** Decoded media moves to the main thread; a copy would take it as long as the decoding did here. */
+/** The buffers of decoded media. Copying them would block the main thread for as long as decoding them there. */
 function transferable(parsed: Bodies[BodyKind]): ArrayBuffer[] {
   const items = 'items' in parsed ? parsed.items : [parsed.item]
   return items.flatMap((item) => {

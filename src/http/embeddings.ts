@@ -1,8 +1,8 @@
-/** `POST /v1/embeddings`. */
+/** Handles `POST /v1/embeddings`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { rememberParsed } from '../request/items.ts'
 import type { EmbedResponse, RequestWarning, Timings } from '../types.ts'
-import { type Answering, answering, receive } from './answering.ts'
+import { type HandlerContext, receiveBody, runHandler } from './handler.ts'
 import { inputTypeOf, type ParsedEmbeddings } from './parse-body.ts'
 import type { Service } from './service.ts'
 
@@ -11,26 +11,26 @@ export function embeddings(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  return answering(service, request, reply, answer)
+  return runHandler(service, request, reply, handle)
 }
 
-async function answer(parts: Answering): Promise<FastifyReply> {
-  const { service, reply, call, work } = parts
+async function handle(context: HandlerContext): Promise<FastifyReply> {
+  const { service, reply, recorder, cancellation } = context
   const { embedder } = service.model
-  const parsed = await receive('embeddings', parts)
+  const parsed = await receiveBody('embeddings', context)
   const { request, requestType, encodingFormat, items } = parsed
   rememberParsed(request, parsed)
   const inputType = items[0] && inputTypeOf(items[0])
-  call.describe(requestType, { inputType, encodingFormat, inputs: items.length })
-  const embed = () => embedder.embed(request, { signal: work.signal, whenFull: 'refuse' })
-  const response = await inSpan(parts, parsed, embed)
-  work.signal.throwIfAborted()
+  recorder.describe(requestType, { inputType, encodingFormat, inputs: items.length })
+  const embed = () => embedder.embed(request, { signal: cancellation.signal, whenFull: 'refuse' })
+  const response = await inSpan(context, parsed, embed)
+  cancellation.signal.throwIfAborted()
 
-  const began = performance.now()
+  const started = performance.now()
   const text = toJson(response, request.model)
-  service.metrics.observeAnswer(performance.now() - began)
+  service.metrics.observeSerialization(performance.now() - started)
   const { num_videos: videos, prompt_tokens: tokens } = response.usage
-  call.end({
+  recorder.end({
     status: 200,
     error: undefined,
     embeddings: response.data.length,
@@ -48,12 +48,12 @@ async function answer(parts: Answering): Promise<FastifyReply> {
 }
 
 function inSpan(
-  { service: { tracer }, request: { headers } }: Answering,
+  { service: { tracer }, request: { headers } }: HandlerContext,
   { request, requestType, encodingFormat, items }: ParsedEmbeddings,
   embed: () => Promise<EmbedResponse>,
 ): Promise<EmbedResponse> {
   if (!tracer) return embed()
-  const about = {
+  const facts = {
     operation: 'embeddings',
     model: request.model,
     encodingFormat,
@@ -62,7 +62,7 @@ function inSpan(
       ...(items[0] && { 'cosmos_embed.input_type': inputTypeOf(items[0]) }),
     },
   }
-  return tracer.trace(headers, about, async (set) => {
+  return tracer.trace(headers, facts, async (set) => {
     const response = await embed()
     set('gen_ai.usage.input_tokens', response.usage.prompt_tokens)
     set('cosmos_embed.items', response.data.length)
@@ -73,7 +73,7 @@ function inSpan(
   })
 }
 
-/** The documented body: nothing more, so that strict clients accept it. `model` is the name that was asked for. */
+/** The documented fields only, so that strict clients accept the body. `model` is the name that the request used. */
 function toJson({ data, usage }: EmbedResponse, model: string): string {
   const objects = data.map(({ object, index, embedding }) => ({
     object,
@@ -83,14 +83,14 @@ function toJson({ data, usage }: EmbedResponse, model: string): string {
   return JSON.stringify({ object: 'list', data: objects, model, usage })
 }
 
-/** Milliseconds per stage, as browsers' tools show them. */
+/** Milliseconds per stage, in the format of the Server-Timing header. */
 function serverTiming(timings: Timings): string {
   return Object.entries(timings)
     .map(([stage, milliseconds]) => `${stage};dur=${milliseconds.toFixed(1)}`)
     .join(', ')
 }
 
-/** JSON in ASCII. A header, since the documented body has no place for it; the first few say enough. */
+/** The first warnings as ASCII JSON for a header, since the documented body has no field for them. */
 function warningText(warnings: readonly RequestWarning[]): string {
   const short = warnings
     .slice(0, 8)

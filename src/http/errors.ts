@@ -1,4 +1,4 @@
-/** What can go wrong on the way to the embedder, and the one answer that every error becomes. */
+/** Errors that HTTP adds to those of the library, and the mapping of every error to a response. */
 import {
   ClosedError,
   CosmosEmbedError,
@@ -8,7 +8,7 @@ import {
   OverloadedError,
 } from '../errors.ts'
 
-interface Meaning {
+interface ErrorMeaning {
   status: number
   type: string
   retryable: boolean
@@ -25,8 +25,8 @@ export type TransportCode =
   | 'unsupported_media_type'
   | 'headers_too_large'
 
-/** The rows that HTTP adds to `errorTable` of the core. docs/http.md prints both. */
-export const transportTable: Readonly<Record<TransportCode, Meaning>> = {
+/** Extends `errorTable` of the library. docs/http.md documents these rows; a test compares them. */
+export const transportTable: Readonly<Record<TransportCode, ErrorMeaning>> = {
   bad_request: { status: 400, type: 'invalid_request_error', retryable: false },
   invalid_json: { status: 400, type: 'invalid_json', retryable: false },
   unauthorized: { status: 401, type: 'authentication_error', retryable: false },
@@ -38,7 +38,7 @@ export const transportTable: Readonly<Record<TransportCode, Meaning>> = {
   headers_too_large: { status: 431, type: 'invalid_request_error', retryable: false },
 }
 
-/** A request that HTTP itself refuses. */
+/** A request that is refused before the embedder sees it. */
 export class HttpError extends Error {
   readonly code: TransportCode
   readonly headers: Readonly<Record<string, string>>
@@ -51,8 +51,8 @@ export class HttpError extends Error {
   }
 }
 
-/** This server stops. Unlike an embedder that is closed, it has others beside it: the client may try again. */
-export class StoppingError extends ClosedError {
+/** The server is closing. Retryable, unlike a closed embedder: another server may take the request. */
+export class ServerClosingError extends ClosedError {
   override readonly retryable = true
 
   constructor() {
@@ -60,7 +60,7 @@ export class StoppingError extends ClosedError {
   }
 }
 
-/** One body for clients of the NIM (`detail`, `status_code`) and of OpenAI (`message`, `code`, `param`). */
+/** Serves clients of the NIM (`detail`, `status_code`) and of OpenAI (`message`, `code`, `param`). */
 export interface ErrorBody {
   error: {
     message: string
@@ -72,15 +72,15 @@ export interface ErrorBody {
   }
 }
 
-export interface ErrorAnswer {
+export interface ErrorResponse {
   status: number
-  /** Whether the fault is the server's, and its log should say what happened. */
+  /** Whether the server is at fault, so that the error must be logged. */
   internal: boolean
   headers: Record<string, string>
   body: ErrorBody
 }
 
-/** Their texts are for whoever runs the server; a client learns where to look. */
+/** Errors whose messages go to the log only. Clients get a generic message. */
 const internalCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'internal',
   'library',
@@ -90,9 +90,9 @@ const internalCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'out_of_memory',
 ])
 
-/** Anything thrown becomes an answer; what is not known becomes a 500 that says nothing of itself. */
-export function answerFor(error: unknown): ErrorAnswer {
-  const known = knownError(error)
+/** Maps anything thrown to a response. An unknown error becomes a 500 without details. */
+export function toErrorResponse(error: unknown): ErrorResponse {
+  const known = toKnownError(error)
   const { status, type, retryable } = known instanceof HttpError ? transportTable[known.code] : known
   const index = known instanceof CosmosEmbedError ? known.index : undefined
   const message = publicMessage(known, index)
@@ -117,18 +117,18 @@ export function answerFor(error: unknown): ErrorAnswer {
   }
 }
 
-/** The field of the body that is to blame. */
+/** The field of the body that caused the error. */
 function fieldOf(error: CosmosEmbedError | HttpError): string | null {
   const field = error instanceof InvalidRequestError ? error.details.field : undefined
   return typeof field === 'string' ? field : null
 }
 
-function knownError(error: unknown): CosmosEmbedError | HttpError {
+function toKnownError(error: unknown): CosmosEmbedError | HttpError {
   if (error instanceof CosmosEmbedError || error instanceof HttpError) return error
   return fromFastify(error) ?? new InternalError('unexpected error', { cause: error })
 }
 
-/** Fastify's own refusals, in our words. */
+/** Errors that Fastify throws itself. */
 function fromFastify(error: unknown): HttpError | undefined {
   const { code, statusCode } = (error ?? {}) as { code?: unknown; statusCode?: unknown }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
@@ -144,12 +144,12 @@ function publicMessage(error: CosmosEmbedError | HttpError, index: number | unde
   if (internalCodes.has(error.code)) {
     return `the server could not finish this request (${error.code}); its log says why, under the x-request-id`
   }
-  // The contract has the texts of its own rules word for word; there `param` alone names the item.
+  // The messages of the documented rules are part of the contract, so only `param` names the item.
   if (index === undefined || error.code === 'invalid_request') return error.message
   return `input[${index}]: ${error.message}`
 }
 
-/** Whole seconds, at least one. */
+/** Whole seconds, at least 1. */
 function retryAfter(error: unknown): string {
   return String(error instanceof OverloadedError ? Math.max(1, Math.ceil(error.retryAfter)) : 1)
 }

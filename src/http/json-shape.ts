@@ -1,10 +1,10 @@
-/** Looks at the bytes of a JSON body before it is parsed: what a parser would make of it must be in proportion. */
+/** Limits nesting and number of values of a JSON text before it is parsed. */
 import { InvalidRequestError } from '../errors.ts'
 
 export interface ShapeLimits {
-  /** Lists and objects inside one another. */
+  /** Maximum nesting of lists and objects. */
   depth: number
-  /** Values, counting every member of every list and object. */
+  /** Maximum number of values, counting every member of every list and object. */
   values: number
 }
 
@@ -18,9 +18,8 @@ const openObject = 0x7b
 const closeObject = 0x7d
 
 /**
- * Counts depth and values. Ten bytes of JSON may become a hundred of memory, a string never more than twice its size: a body
- * of long strings passes, one of millions of small things does not. It need not be valid JSON: that is the parser's to say.
- * Throws InvalidRequestError.
+ * Throws InvalidRequestError over the limits. A string takes at most twice its size in memory, but ten bytes of small values
+ * may take a hundred: long strings pass, millions of small values do not. Accepts invalid JSON, which the parser rejects.
  */
 export function checkShape(bytes: Uint8Array, limits: ShapeLimits): void {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -56,7 +55,7 @@ export function checkShape(bytes: Uint8Array, limits: ShapeLimits): void {
   }
 }
 
-/** The place of the quote that ends the string which begins at `start`; the end of the bytes where none does. */
+/** The index of the quote that closes the string opened at `start`, or the length of the buffer if there is none. */
 function endOfString(buffer: Buffer, start: number): number {
   for (let at = start; ; ) {
     at = buffer.indexOf(quote, at + 1)

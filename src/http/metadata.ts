@@ -1,22 +1,22 @@
-/** Bodies of the routes that say what is served. */
+/** Response bodies of the routes that describe the server and its model. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { EmbedderInfo, EngineFacts } from '../types.ts'
 import { VERSION } from '../base/version.ts'
+import type { EmbedderInfo, EngineFacts } from '../types.ts'
 import { HttpError } from './errors.ts'
 import type { Health, License, Manifest, Metadata, Model, ModelList, Version } from './schemas.ts'
 import type { Service } from './service.ts'
 
-/** Version of the documented interface that the routes follow. */
+/** The version of the NIM's API that the routes implement. */
 const API_VERSION = '1.1.0'
 
-/** 503 with the reason while there is no model that could answer. */
+/** Status 503 with the reason while the model cannot be used. */
 export function ready({ model }: Service): { status: number; body: Health } {
-  const { reason } = model
+  const { notReadyReason: reason } = model
   const isReady = reason === undefined
-  const described = isReady ? model.info.model : undefined
+  const info = isReady ? model.info.model : undefined
   return {
     status: isReady ? 200 : 503,
     body: {
@@ -24,7 +24,7 @@ export function ready({ model }: Service): { status: number; body: Health } {
       message: isReady ? 'NIM Service is ready' : `NIM Service is not ready: ${reason}`,
       status: isReady ? 'ready' : 'not_ready',
       ready: isReady,
-      ...(described && { model: described.servedNames[0], embedding_dim: described.embeddingDim }),
+      ...(info && { model: info.servedNames[0], embedding_dim: info.embeddingDim }),
     },
   }
 }
@@ -41,14 +41,14 @@ export function models({ model, startedAt }: Service): ModelList {
   return { object: 'list', data }
 }
 
-/** One of {@link models}. Throws HttpError. */
+/** The entry of {@link models} with this name. Throws HttpError. */
 export function model(service: Service, name: string): Model {
   const found = models(service).data.find(({ id }) => id === name)
   if (found) return found
   throw new HttpError('not_found', `there is no model "${name.slice(0, 100)}" here: see /v1/models`)
 }
 
-/** As hubs name models: whose it is stands before the slash. */
+/** The part before the slash, as on model hubs. */
 function ownerOf(name: string): string {
   const slash = name.indexOf('/')
   return slash > 0 ? name.slice(0, slash) : 'cosmos-embed'
@@ -78,7 +78,7 @@ export async function metadata({ model, options }: Service): Promise<Metadata> {
   }
 }
 
-/** Without the paths of this machine, which are no client's business. */
+/** Omits file paths, which clients must not learn. */
 function deviceOf(device: EmbedderInfo['device']): object {
   const reason = device.reason.replace(/(^|[\s'"(])\/(?:[^\s'":;,()]*\/)?/g, '$1…/')
   if (device.kind === 'cpu') return { ...device, reason }
@@ -98,7 +98,7 @@ function withoutPath({ path: _, ...engine }: EngineFacts): Omit<EngineFacts, 'pa
   return engine
 }
 
-/** `model.json`, which is what the manifest of a bundle is, after the names that it is served under. */
+/** `model.json` of the bundle, with the served names added in front. */
 export async function manifest({ model }: Service): Promise<Manifest> {
   const { path: folder, servedNames } = model.info.model
   const bundle: object = JSON.parse(await readFile(path.join(folder, 'model.json'), 'utf8'))
@@ -115,9 +115,10 @@ export function version(): Version {
 
 async function licenseOf({ model }: EmbedderInfo): Promise<License> {
   const { name, url = '', path: file } = model.license
-  // A bundle under this package's own licence need not repeat it.
-  const own = name === 'Apache-2.0' ? fileURLToPath(new URL('../../LICENSE', import.meta.url)) : undefined
-  const source = file === undefined ? own : path.resolve(model.path, file)
+  // A bundle under this package's own licence may omit the text.
+  const packaged =
+    name === 'Apache-2.0' ? fileURLToPath(new URL('../../LICENSE', import.meta.url)) : undefined
+  const source = file === undefined ? packaged : path.resolve(model.path, file)
   const content = source === undefined ? '' : await readFile(source, 'utf8')
   return {
     name,

@@ -1,4 +1,4 @@
-/** The bodies that are sent, for the OpenAPI document: their schemas with what only the running server knows, and examples. */
+/** Request bodies of the OpenAPI document: schemas, narrowed to the served model, and examples. */
 import { z } from 'zod'
 import { openAiRequestSchema, segmentsRequestSchema, wireRequestSchema } from '../request/wire.ts'
 import type { EmbedderInfo } from '../types.ts'
@@ -6,25 +6,25 @@ import type { Json } from './openapi.ts'
 import type { BodyKind } from './parse-body.ts'
 import type { Service } from './service.ts'
 
-/** An object with the fields `input` and `model`, as all of them are. */
+/** The schema of one form of a request body. All forms have the fields `input` and `model`. */
 interface Variant extends Json {
   properties: { input: { anyOf?: Json[] } & Json } & Json
 }
 
 export function requestBodies({ model, options }: Service): Record<BodyKind, Json> {
-  const info = model.reason === undefined ? model.info : undefined
+  const info = model.notReadyReason === undefined ? model.info : undefined
   const [name = 'nvidia/cosmos-embed1'] = info?.model.servedNames ?? []
   const { oneOf, ...embeddings } = toSchema(wireRequestSchema) as Json & { oneOf: Variant[] }
   const dimension = info?.model.embeddingDim
-  const more = options.inferRequestType && dimension ? [toSchema(openAiRequestSchema(dimension))] : []
-  const variants = [...oneOf, ...(more as Variant[])]
+  const openAi = options.inferRequestType && dimension ? [toSchema(openAiRequestSchema(dimension))] : []
+  const variants = [...oneOf, ...(openAi as Variant[])]
   return {
     embeddings: {
-      schema: { ...embeddings, oneOf: variants.map((variant) => served(variant, info)) },
+      schema: { ...embeddings, oneOf: variants.map((variant) => narrow(variant, info)) },
       examples: embeddingExamples(name),
     },
     segments: {
-      schema: served(toSchema(segmentsRequestSchema) as Variant, info),
+      schema: narrow(toSchema(segmentsRequestSchema) as Variant, info),
       examples: segmentExamples(name),
     },
   }
@@ -35,8 +35,8 @@ function toSchema(schema: z.ZodType): Json {
   return json
 }
 
-/** With the names of the model that runs, and its limit of items. */
-function served(variant: Variant, info: EmbedderInfo | undefined): Json {
+/** Adds the names of the served model and the limit on items. */
+function narrow(variant: Variant, info: EmbedderInfo | undefined): Json {
   if (!info) return variant
   const { properties } = variant
   const { anyOf, ...input } = properties.input

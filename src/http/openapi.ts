@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document, generated from the schemas that check requests and describe answers. */
+/** Generates the OpenAPI 3.1 document from the schemas that validate requests and describe responses. */
 import { z } from 'zod'
 import { VERSION } from '../base/version.ts'
 import { requestBodies } from './openapi-bodies.ts'
@@ -10,22 +10,22 @@ import type { Service } from './service.ts'
 export type Json = Record<string, unknown>
 
 const statusText: Readonly<Record<number, string>> = {
-  400: 'Not JSON, or not valid HTTP',
+  400: 'The body is not JSON, or the request is not valid HTTP',
   401: 'The key is missing or wrong',
-  403: 'Called by a page of another site, or by a name that is not the server’s',
-  404: 'There is nothing of that name',
+  403: 'The request comes from a page of another site, or uses a host name that is not allowed',
+  404: 'Nothing has this name',
   408: 'The body did not arrive in time',
   413: 'The body is too large',
   415: 'The body is not application/json',
-  422: 'The request breaks the contract, or its media cannot be used',
-  429: 'Too much is in flight: try again after `retry-after` seconds',
-  500: 'The fault is the server’s',
-  502: 'A URL could not be fetched',
+  422: 'The request is invalid, or its media cannot be used',
+  429: 'The server is overloaded: try again after `retry-after` seconds',
+  500: 'The server failed',
+  502: 'A URL could not be downloaded',
   503: 'The model is not loaded, or the server is closing',
   504: 'The request took longer than allowed',
 }
 
-/** `prefix` is where the routes are, e.g. `/embed`. */
+/** `prefix`: the path that the routes are registered under, e.g. `/embed`. */
 export function openApiDocument(service: Service, routes: readonly Route[], prefix: string): Json {
   const secured = service.options.apiKeys.length > 0
   const bodies = requestBodies(service)
@@ -65,13 +65,13 @@ function operation(route: Route, bodies: Record<BodyKind, Json>, secured: boolea
     }),
     responses: {
       200: {
-        description: 'The answer',
+        description: 'The request succeeded',
         headers: { 'x-request-id': requestIdHeader },
         content: contentOf(route),
       },
       ...(route.id === 'getReadiness' && {
         503: {
-          description: 'Not now; `message` says why',
+          description: 'Not ready; `message` gives the reason',
           content: { 'application/json': { schema: reference(health) } },
         },
       }),
@@ -94,7 +94,7 @@ function parametersOf(path: string): Json[] {
   }))
 }
 
-const requestIdHeader = { description: 'Names this request in the log.', schema: { type: 'string' } }
+const requestIdHeader = { description: 'Identifies this request in the log.', schema: { type: 'string' } }
 
 function errorResponse(status: number): Json {
   const header = (description: string) => ({ description, schema: { type: 'string' } })
@@ -102,8 +102,10 @@ function errorResponse(status: number): Json {
     description: statusText[status] ?? 'The request was refused',
     headers: {
       'x-request-id': requestIdHeader,
-      'x-should-retry': header('Whether the same request may succeed later: true or false.'),
-      ...((status === 429 || status === 503) && { 'retry-after': header('Seconds.') }),
+      'x-should-retry': header('Whether the same request may succeed later: `true` or `false`.'),
+      ...((status === 429 || status === 503) && {
+        'retry-after': header('Seconds to wait before trying again.'),
+      }),
     },
     content: { 'application/json': { schema: reference(errorBody) } },
   }

@@ -1,57 +1,59 @@
-/** What the adapter can be told, checked and filled with defaults. */
+/** The options of the server and the plugin: types, validation and defaults. */
 import { z } from 'zod'
-import type { Embedder } from '../types.ts'
 import { checkOptions } from '../base/validate.ts'
+import type { Embedder } from '../types.ts'
 
 const MiB = 1024 * 1024
 
+/** Limits of the HTTP interface, beside those of the embedder. */
 export interface HttpLimits {
-  /** Bytes of the body of `POST /v1/embeddings`. Default 128 MiB. */
+  /** Bytes of one request body. Default 128 MiB. */
   maxBodyBytes: number
-  /** Bytes of bodies that are being received or parsed, over all requests. Default 512 MiB. */
+  /** Bytes of all bodies that are being received or parsed. Default 512 MiB. */
   maxBodyBytesInFlight: number
   /** Bodies longer than this are parsed in a worker thread. Default 256 KiB. */
   workerBodyBytes: number
-  /** Milliseconds between two pieces of a body. Default 15 000. */
+  /** Milliseconds without a byte of a body before the request fails with 408. Default 15 000. */
   bodyIdleTimeoutMs: number
-  /** Milliseconds from the whole body to the answer, or to the next line of one that comes in lines. Default 300 000. */
+  /** Milliseconds from the end of the body to the response, or between two lines of segments. Default 300 000. */
   requestTimeoutMs: number
-  /** Milliseconds without progress while a client reads its answer. Default 30 000. */
+  /** Milliseconds without progress while a response is sent. Default 30 000. */
   sendTimeoutMs: number
-  /** Segments of one answer of `POST /v1/segments`. Default 10 000. */
+  /** Segments per response of `POST /v1/segments`. Default 10 000. */
   maxSegments: number
-  /** Such answers at one time: each keeps a video open. Default 8. */
+  /** Concurrent responses of `POST /v1/segments`, each of which keeps a video open. Default 8. */
   maxSegmentStreams: number
 }
 
+/** Options of the Fastify plugin and of `createServer`. */
 export interface HttpOptions {
-  /** Served once it is there and warmed; until then readiness is false. The caller disposes it. */
+  /** Readiness is false until this embedder is loaded and warmed up. The caller disposes it. */
   embedder: Embedder | Promise<Embedder>
   /**
-   * Bearer keys, any of which opens every route. Health, and the files of the page and the reference, are open without.
-   * Default: none is asked for.
+   * Bearer keys, any of which gives access to every route. Health and the files of the page and the API reference need no
+   * key. Default: no key is required.
    */
   apiKeys?: readonly string[] | undefined
   /**
-   * Names under which the server may be called, and whose pages may call it: host names or `*.suffix`; `*` is any.
-   * Those of loopback are always among them. Default: on loopback no other, so that no page of another site reaches it
-   * through its reader's browser; elsewhere any.
+   * Host names that requests may use, and whose pages may call the server: names, `*.suffix`, or `*` for any. The names of
+   * loopback are always allowed. Default: a server on loopback allows no others, so that pages of other sites cannot reach
+   * it through a browser on this machine; any other server allows all.
    */
   allowedHosts?: readonly string[] | undefined
   limits?: { [Name in keyof HttpLimits]?: HttpLimits[Name] | undefined } | undefined
   /**
-   * For clients of OpenAI's API that cannot send `request_type`: where it is missing, one input is a `query`, several are
-   * `bulk_text` or `bulk_video`. `dimensions`, if it is the model's own, `user` and null for what is optional are taken
-   * then. Default false: the documented request.
+   * Accepts requests without `request_type`, as clients of OpenAI's API send them: one input is a `query`, several are
+   * `bulk_text` or `bulk_video`. Such requests may also have `user`, `dimensions` if it is the model's own, and null for
+   * optional fields. Default false: `request_type` is required.
    */
   inferRequestType?: boolean | undefined
-  /** The page at `/`, and `POST /page/clip` that it needs. Default true. */
+  /** Serves the page at `/` and the route `POST /page/clip` that it uses. Default true. */
   page?: boolean | undefined
-  /** The readable API reference at `/docs`. Default true. */
+  /** Serves the API reference at `/docs`. Default true. */
   docs?: boolean | undefined
-  /** `/v1/metrics`, `/health/metrics` and `/v1/health/metrics`. Default true. */
+  /** Serves `/v1/metrics`, `/metrics`, `/health/metrics` and `/v1/health/metrics`. Default true. */
   metrics?: boolean | undefined
-  /** Spans through `@opentelemetry/api`, if that is installed. Default true: without an SDK they cost nothing. */
+  /** Creates spans if `@opentelemetry/api` is installed. Default true: without an SDK they cost nothing. */
   tracing?: boolean | undefined
 }
 
@@ -102,6 +104,6 @@ const schema = z.strictObject({
 })
 
 /** Throws InvalidArgumentError. */
-export function resolveOptions(options: HttpOptions): ResolvedHttpOptions {
+export function resolveHttpOptions(options: HttpOptions): ResolvedHttpOptions {
   return checkOptions(schema as z.ZodType<ResolvedHttpOptions, unknown>, options, 'options')
 }

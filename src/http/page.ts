@@ -1,12 +1,12 @@
-/** The page at `/`, the reference at `/docs`, the example clips, and the one route that the page needs besides the API. All local. */
+/** Serves the page at `/`, the API reference at `/docs`, the example clips, and `POST /page/clip`, which the page uses. */
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OverloadedError } from '../errors.ts'
+import type { Cancellation } from './cancellation.ts'
 import { HttpError } from './errors.ts'
 import type { Service } from './service.ts'
-import type { Work } from './work.ts'
 
 const assets = new URL('../../assets/http/', import.meta.url)
 const clips = new URL('../../examples/clips/', import.meta.url)
@@ -21,7 +21,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.webm': 'video/webm',
 }
 
-/** Nothing but this server, whatever the files may come to say; the page plays the videos that its reader gave it. */
+/** Allows requests to this server only, and the playback of videos that the user has chosen. */
 const contentSecurityPolicy =
   "default-src 'self'; img-src 'self' data:; media-src blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -39,7 +39,7 @@ export const docsAssets: readonly Asset[] = [
   ),
 ]
 
-/** With the example clips, unless this installation goes without them. */
+/** Includes the example clips, if they are installed. */
 export function pageAssets(): Asset[] {
   const examples = existsSync(clips) ? readdirSync(clips).filter((name) => !name.endsWith('.md')) : []
   return [
@@ -59,15 +59,15 @@ export async function sendAsset({ file }: Asset, reply: FastifyReply): Promise<F
     .send(content)
 }
 
-/** Decodes that the page may have running: it is a guest beside the API. */
+/** Concurrent decodes for the page, few so that it leaves the capacity to the API. */
 const maxClips = 2
 
 /**
- * `POST /page/clip`: the bytes of a video in, what the model sees of it out: uint8, planar [T, 3, R, R].
- * Header `x-clip` has the frames and the size of the video, in JSON. Pixels, not pictures: nothing to encode.
+ * Registers `POST /page/clip`. It takes the bytes of a video and returns the pixels that the model sees: uint8, planar
+ * [T, 3, R, R]. The header `x-clip` has the frames and the size of the video as JSON.
  *
- * The body is `application/octet-stream` and nothing else: a page from elsewhere can send a form's types and texts to any
- * address that its reader reaches, but not this one without being asked first.
+ * Only `application/octet-stream` is accepted: a browser sends that type for another site's page only after a preflight
+ * request, which this server refuses.
  */
 export function registerClipRoute(app: FastifyInstance, service: Service): void {
   let running = 0
@@ -79,10 +79,12 @@ export function registerClipRoute(app: FastifyInstance, service: Service): void 
       done(new HttpError('unsupported_media_type', 'send the video as content-type application/octet-stream'))
     })
     page.post('/page/clip', { config: { readsBody: true } }, async (request, reply) => {
-      if (running >= maxClips) throw new OverloadedError('the page already decodes as much as it may')
+      if (running >= maxClips) throw new OverloadedError(`the page already decodes ${maxClips} videos`)
       running += 1
       try {
-        return await service.work(reply.raw, (work) => sendClip(service, request, reply, work))
+        return await service.track(reply.raw, (cancellation) =>
+          sendClip(service, request, reply, cancellation),
+        )
       } finally {
         running -= 1
       }
@@ -94,21 +96,21 @@ async function sendClip(
   service: Service,
   request: FastifyRequest,
   reply: FastifyReply,
-  work: Work,
+  cancellation: Cancellation,
 ): Promise<FastifyReply> {
   const { embedder } = service.model
   const { model, limits } = embedder.info()
   const { maxInlineBytes } = limits.input
   service.meter.checkHeaders(request.raw, maxInlineBytes)
-  const body = await service.meter.read(request.raw, work.signal, maxInlineBytes)
+  const body = await service.meter.read(request.raw, cancellation.signal, maxInlineBytes)
   try {
-    work.limit(service.options.limits.requestTimeoutMs)
+    cancellation.setDeadline(service.options.limits.requestTimeoutMs)
     const video = Buffer.concat(body.blocks)
-    // From here on the embedder counts what is held, as for every other video.
+    // The embedder's admission counts the bytes from here on.
     body.release()
     const { clip, frames, media } = await embedder.frames(video, {
       images: false,
-      signal: work.signal,
+      signal: cancellation.signal,
       whenFull: 'refuse',
     })
     const { width, height, duration } = media

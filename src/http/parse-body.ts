@@ -1,4 +1,4 @@
-/** From the bytes of a body to what the embedder is asked for. Runs on the main thread for short bodies, else in `body-worker.ts`. */
+/** Parses the bytes of a body into a validated request. Runs on the main thread or, for long bodies, in `body-worker.ts`. */
 import type { Item, ParsedRequest } from '../request/items.ts'
 import type { EmbedRequest, ItemInput, WireRequest } from '../request/schema.ts'
 import {
@@ -10,7 +10,7 @@ import {
 import { HttpError } from './errors.ts'
 import { checkShape } from './json-shape.ts'
 
-/** What is asked for, by the route. */
+/** The parsed body of each route. */
 export interface Bodies {
   embeddings: ParsedEmbeddings
   segments: ParsedSegments
@@ -19,7 +19,7 @@ export interface Bodies {
 export type BodyKind = keyof Bodies
 
 export interface ParsedEmbeddings extends ParsedRequest {
-  /** The same for `embed()`: inline media is decoded to bytes; texts and URLs are the strings that came. */
+  /** The request for `embed()`. Inline media is decoded to bytes; texts and URLs stay the strings of the body. */
   request: EmbedRequest & { model: string }
 }
 
@@ -39,10 +39,10 @@ export async function parseBody(
   signal?: AbortSignal,
 ): Promise<Bodies[BodyKind]> {
   const { maxItems } = rules.limits
-  const body = withFewInputs(parseJson(blocks, maxItems), maxItems)
+  const body = truncateInputs(parseJson(blocks, maxItems), maxItems)
   if (kind === 'segments') return parseSegmentsRequest(body, rules, signal)
   const parsed = await parseWireRequest(body, rules, signal)
-  // Now known to be one: parseWireRequest checked it.
+  // parseWireRequest has validated it.
   const { input, model } = body as WireRequest
   const inputs = typeof input === 'string' ? [input] : input
   const { requestType, encodingFormat, items } = parsed
@@ -57,14 +57,14 @@ export async function parseBody(
   }
 }
 
-/** For metrics: the form of an input. */
+/** The form of an input, as a label of metrics. */
 export function inputTypeOf(item: Item): InputType {
   if (item.kind === 'text') return 'text'
   const form = item.kind === 'video' ? 'video' : 'video_frames'
   return `${form}_${inlineMedia(item) ? 'base64' : 'presigned_url'}`
 }
 
-/** Far deeper than any request, and far more values than one beside its inputs. */
+/** Far above what any valid request has; `maxOtherValues` does not count inputs. */
 const maxDepth = 16
 const maxOtherValues = 1000
 
@@ -82,20 +82,20 @@ function parseJson(blocks: readonly Uint8Array[], maxItems: number): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    // The rest of V8's message quotes the body, which may hold credentials.
+    // Only the position: the rest of V8's message quotes the body, which may hold credentials.
     const place = / at position \d+/.exec(String(error))?.[0] ?? ''
     throw new HttpError('invalid_json', `the body is not JSON${place}`)
   }
 }
 
-/** One input more than allowed shows that there are too many; millions must not be looked at one by one. */
-function withFewInputs(body: unknown, maxItems: number): unknown {
+/** Truncates inputs to one more than allowed: validation still rejects them, without looking at millions. */
+function truncateInputs(body: unknown, maxItems: number): unknown {
   const { input } = (body ?? {}) as { input?: unknown }
   if (!Array.isArray(input) || input.length <= maxItems) return body
   return { ...(body as object), input: input.slice(0, maxItems + 1) }
 }
 
-/** Inline media as a typed item; nothing for texts and URLs, which stay the strings they are. */
+/** Inline media as a typed item; undefined for texts and URLs. */
 function inlineMedia(item: Item): ItemInput | undefined {
   if (item.kind === 'video' && item.source.type === 'bytes') return { video: item.source.bytes }
   if (item.kind !== 'frames') return undefined

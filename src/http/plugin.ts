@@ -1,27 +1,30 @@
-/** The routes as a Fastify plugin, for a server of one's own. */
+/** The routes as a Fastify plugin. */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { bearerCheck } from './auth.ts'
-import { answerFor, HttpError } from './errors.ts'
+import { HttpError, toErrorResponse } from './errors.ts'
+import { hostCheck } from './host-check.ts'
 import { openApiDocument } from './openapi.ts'
 import type { HttpOptions } from './options.ts'
 import { docsAssets, pageAssets, registerClipRoute, sendAsset } from './page.ts'
 import { apiRoutes, metricsRoutes, type Route } from './routes.ts'
-import { limitSending } from './sending.ts'
+import { setSendTimeout } from './send-timeout.ts'
 import { Service } from './service.ts'
-import { visitorCheck } from './visitors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Anybody is answered: no key is asked for, and any name of the server will do. */
+    /** Requests need no key and may use any host name. */
     open?: boolean
-    /** No key is asked for: files of the package, from which a key can be typed in. */
+    /** Requests need no key: these are the files of the pages, which ask the user for one. */
     keyless?: boolean
-    /** The handler reads the body itself, when it has looked at the rest. */
+    /** The handler reads the body itself, after it has checked the headers. */
     readsBody?: boolean
   }
 }
 
-/** Adds all routes, under the `prefix` of `register`. Closing the app refuses new work; it does not dispose the embedder. */
+/**
+ * Adds all routes, under the `prefix` given to `register`. Closing the app refuses new requests; it does not dispose the
+ * embedder. Registering rejects with InvalidArgumentError for invalid options.
+ */
 export const cosmosEmbed: FastifyPluginAsync<HttpOptions & { prefix?: string }> = async (app, options) => {
   const { prefix: _, ...own } = options
   const service = await Service.start(own, app.log)
@@ -30,16 +33,16 @@ export const cosmosEmbed: FastifyPluginAsync<HttpOptions & { prefix?: string }> 
   registerRoutes(app, service)
 }
 
-/** @internal Also used by `createServer`, which keeps the service to drain it. */
+/** Also used by `createServer`, which keeps the service to drain it. @internal */
 export function registerRoutes(app: FastifyInstance, service: Service): void {
   const { apiKeys, allowedHosts, metrics, docs, page } = service.options
   app.setErrorHandler(sendError)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
   })
-  const checkVisitor = visitorCheck(allowedHosts)
+  const checkHost = hostCheck(allowedHosts)
   app.addHook('onRequest', async (request) => {
-    if (!request.routeOptions.config.open) checkVisitor(request)
+    if (!request.routeOptions.config.open) checkHost(request)
   })
   if (apiKeys.length > 0) {
     const check = bearerCheck(apiKeys)
@@ -48,18 +51,18 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
       if (!open && !keyless) check(request.headers.authorization)
     })
   }
-  // A client that stops reading its answer must not hold the connection for ever.
+  // A client that stops reading must not hold the connection forever.
   app.addHook('onSend', async (_request, reply) => {
-    limitSending(reply, service.options.limits.sendTimeoutMs)
+    setSendTimeout(reply, service.options.limits.sendTimeoutMs)
   })
   app.removeAllContentTypeParsers()
-  // The handler reads the stream itself: it meters, and parses long bodies in another thread.
+  // The handlers read the stream themselves, to meter it and to parse long bodies in another thread.
   app.addContentTypeParser(/^application\/([\w.-]+\+)?json\s*(;|$)/i, (_request, _payload, done) =>
     done(null),
   )
   app.addContentTypeParser('*', (request, _payload, done) => {
     done(
-      isUntyped(request)
+      mayOmitContentType(request)
         ? null
         : new HttpError('unsupported_media_type', 'send the body as content-type application/json'),
     )
@@ -77,8 +80,8 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
   add('GET', '/openapi.json')
   let document: object | undefined
   app.get('/openapi.json', async () => {
-    // Until the model is loaded the document lacks its names.
-    if (service.model.reason === undefined) document ??= openApiDocument(service, routes, app.prefix)
+    // Not cached before the model is loaded, since the document lacks its names until then.
+    if (service.model.notReadyReason === undefined) document ??= openApiDocument(service, routes, app.prefix)
     return document ?? openApiDocument(service, routes, app.prefix)
   })
   for (const asset of [...(docs ? docsAssets : []), ...(page ? pageAssets() : [])]) {
@@ -89,7 +92,7 @@ export function registerRoutes(app: FastifyInstance, service: Service): void {
     add('POST', '/page/clip')
     registerClipRoute(app, service)
   }
-  for (const [url, methods] of allowed) refuseOtherMethods(app, url, methods)
+  for (const [url, methods] of allowed) rejectOtherMethods(app, url, methods)
 }
 
 function registerRoute(app: FastifyInstance, service: Service, route: Route): void {
@@ -102,15 +105,15 @@ function registerRoute(app: FastifyInstance, service: Service, route: Route): vo
 }
 
 /**
- * JSON of a client that names no type is taken. A browser sends such a body for any page without asking first, but says for
- * which one: that is no such client.
+ * Accepts bodies without a content-type as JSON, except from browsers: they send such a body for any page without a
+ * preflight request. Browsers are recognized by the Origin that they send along.
  */
-function isUntyped({ headers }: FastifyRequest): boolean {
+function mayOmitContentType({ headers }: FastifyRequest): boolean {
   return headers['content-type'] === undefined && headers.origin === undefined
 }
 
-/** Before the body is looked at, which a method that is not allowed has no right to be judged by. */
-function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly string[]): void {
+/** Rejects in onRequest, before the body is parsed, so that a wrong method always gets 405. */
+function rejectOtherMethods(app: FastifyInstance, url: string, allowed: readonly string[]): void {
   const allow = allowed.join(', ')
   app.route({
     method: app.supportedMethods.filter((method) => !allowed.includes(method)),
@@ -126,7 +129,7 @@ function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly
 
 /** @internal */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { status, internal, headers, body } = answerFor(error)
+  const { status, internal, headers, body } = toErrorResponse(error)
   if (internal) request.log.error({ err: error }, body.error.message)
   else request.log.info({ code: body.error.code, param: body.error.param }, 'refused')
   return reply

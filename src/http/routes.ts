@@ -1,8 +1,8 @@
-/** The table of routes: what is registered, what answers 405, and what the OpenAPI document lists. */
+/** The table of routes, from which registration, 405 responses and the OpenAPI document are made. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import * as about from './metadata.ts'
 import { embeddings } from './embeddings.ts'
+import * as metadata from './metadata.ts'
 import type { BodyKind } from './parse-body.ts'
 import * as schemas from './schemas.ts'
 import { segments } from './segments.ts'
@@ -11,22 +11,22 @@ import type { Service } from './service.ts'
 export interface Route {
   method: 'GET' | 'POST'
   url: string
-  /** As the OpenAPI document has it, where that is not `url`. */
+  /** The path in the OpenAPI document, where it differs from `url`. */
   path?: string
-  /** For the OpenAPI document. */
+  /** The `operationId` of the OpenAPI document. */
   id: string
   summary: string
-  /** Of the body that is sent. */
+  /** The kind of request body. */
   body?: BodyKind
-  /** Of the 200 body; text when it is no JSON. */
+  /** The schema of the 200 body, unless it is text. */
   response: z.ZodType | 'text/plain'
-  /** The 200 body is lines, each of which is as `response` says. */
+  /** The 200 body is lines of JSON, each of which has the schema `response`. */
   lines?: true
-  /** Statuses of the error body that the route may answer with. */
+  /** The statuses of the route's error responses. */
   errors: readonly number[]
-  /** No key is asked for. */
+  /** Requests need no key and may use any host name. */
   open?: true
-  /** Sends the answer or returns its JSON. */
+  /** Sends the response, or returns its JSON. */
   handle(service: Service, request: FastifyRequest, reply: FastifyReply): unknown
 }
 
@@ -47,7 +47,7 @@ export const apiRoutes: readonly Route[] = [
     method: 'POST',
     url: '/v1/segments',
     id: 'createSegments',
-    summary: 'Embed the parts of one video, a line for each, while they are computed',
+    summary: 'Embed the segments of one video, and send each as a line as soon as it is computed',
     body: 'segments',
     response: schemas.segmentsLine,
     lines: true,
@@ -58,12 +58,12 @@ export const apiRoutes: readonly Route[] = [
     method: 'GET',
     url: '/v1/health/ready',
     id: 'getReadiness',
-    summary: 'Whether requests are answered now',
+    summary: 'Whether the server can answer requests',
     response: schemas.health,
     errors: [],
     open: true,
     handle: (service, _, reply) => {
-      const { status, body } = about.ready(service)
+      const { status, body } = metadata.ready(service)
       return reply.code(status).send(body)
     },
   },
@@ -71,40 +71,40 @@ export const apiRoutes: readonly Route[] = [
     method: 'GET',
     url: '/v1/health/live',
     id: 'getLiveness',
-    summary: 'Whether the process answers',
+    summary: 'Whether the process runs',
     response: schemas.health,
     errors: [],
     open: true,
-    handle: () => about.live(),
+    handle: () => metadata.live(),
   },
   {
     method: 'GET',
     url: '/v1/models',
     id: 'listModels',
-    summary: 'Names of the model',
+    summary: 'List the names of the model',
     response: schemas.modelList,
     errors: notLoaded,
-    handle: about.models,
+    handle: metadata.models,
   },
   {
     method: 'GET',
-    // Names have slashes, which some clients encode.
+    // A wildcard: names contain slashes, which some clients encode.
     url: '/v1/models/*',
     path: '/v1/models/{model}',
     id: 'getModel',
-    summary: 'Whether the model has this name',
+    summary: 'Look up one name of the model',
     response: schemas.model,
     errors: [404, ...notLoaded],
-    handle: (service, request) => about.model(service, (request.params as { '*': string })['*']),
+    handle: (service, request) => metadata.model(service, (request.params as { '*': string })['*']),
   },
   {
     method: 'GET',
     url: '/v1/metadata',
     id: 'getMetadata',
-    summary: 'The model, what runs it, and every limit',
+    summary: 'The model, its runtime and all limits',
     response: schemas.metadata,
     errors: notLoaded,
-    handle: about.metadata,
+    handle: metadata.metadata,
   },
   {
     method: 'GET',
@@ -113,7 +113,7 @@ export const apiRoutes: readonly Route[] = [
     summary: 'The manifest of the model bundle',
     response: schemas.manifest,
     errors: notLoaded,
-    handle: about.manifest,
+    handle: metadata.manifest,
   },
   {
     method: 'GET',
@@ -122,16 +122,16 @@ export const apiRoutes: readonly Route[] = [
     summary: 'The licence of the model',
     response: schemas.license,
     errors: notLoaded,
-    handle: about.license,
+    handle: metadata.license,
   },
   {
     method: 'GET',
     url: '/v1/version',
     id: 'getVersion',
-    summary: 'Versions of this package and of the interface',
+    summary: 'Versions of this package and of the API',
     response: schemas.version,
     errors: [],
-    handle: about.version,
+    handle: metadata.version,
   },
 ]
 
@@ -154,7 +154,7 @@ export const metricsRoutes: readonly Route[] = [
       method: 'GET',
       url,
       id: url.startsWith('/v1') ? 'getMetricsAlias' : 'getMetrics',
-      summary: 'Metrics as JSON; times are in seconds',
+      summary: 'Metrics as JSON, times in seconds',
       response: schemas.jsonMetrics,
       errors: [],
       handle: ({ metrics }) => metrics.json(),

@@ -1,4 +1,4 @@
-/** What the routes answer with. The OpenAPI document is made of these and of the request's own schema. */
+/** Schemas and types of the response bodies, for the handlers and for the OpenAPI document. */
 import { z } from 'zod'
 import { errorTable } from '../errors.ts'
 import type { Warning } from '../types.ts'
@@ -11,7 +11,7 @@ export interface EmbeddingList {
   usage: { num_videos: number; prompt_tokens: number; total_tokens: number }
 }
 
-/** One line of `POST /v1/segments`. */
+/** One line of the response of `POST /v1/segments`. */
 export interface SegmentLine {
   object: 'segment'
   index: number
@@ -22,7 +22,7 @@ export interface SegmentLine {
   warnings?: Warning[] | undefined
 }
 
-/** The last one, unless that is an error. */
+/** The last line, unless an error ended the response. */
 export interface EndLine {
   object: 'segments.end'
   model: string
@@ -113,13 +113,13 @@ export const embeddingList: z.ZodType<EmbeddingList> = z.strictObject({
 export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
   error: z.strictObject({
     message: z.string(),
-    detail: z.string().meta({ description: 'As `message`, for clients of the NIM.' }),
+    detail: z.string().meta({ description: 'Same as `message`, for clients of the NIM.' }),
     type: z.string(),
     code: z.enum(errorCodes),
     param: z
       .string()
       .nullable()
-      .meta({ description: 'The input or the field that is to blame, e.g. `input[3]` or `model`.' }),
+      .meta({ description: 'The input or field that caused the error, e.g. `input[3]` or `model`.' }),
     status_code: z.int(),
   }),
 })
@@ -148,7 +148,7 @@ const endLine: z.ZodType<EndLine> = z.strictObject({
 })
 
 export const segmentsLine: z.ZodType = z.xor([segmentLine, endLine, errorBody]).meta({
-  description: 'One line. The last one is `segments.end`, or the error that broke the answer off.',
+  description: 'One line. The last one is `segments.end`, or the error that ended the response early.',
 })
 
 export const health: z.ZodType<Health> = z.strictObject({
@@ -194,8 +194,8 @@ export const metadata: z.ZodType<Metadata> = z.strictObject({
   runtime: z.record(z.string(), z.unknown()),
   limits: z
     .strictObject({ request: tally, input: tally, decode: tally, inFlight: tally })
-    .meta({ description: 'Bytes, milliseconds or counts, as the name says.' }),
-  urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server fetches.' }),
+    .meta({ description: 'Bytes, milliseconds or counts, as the names say.' }),
+  urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server downloads.' }),
 })
 
 export const manifest: z.ZodType<Manifest> = z.strictObject({
@@ -246,7 +246,7 @@ export const jsonMetrics: z.ZodType<Record<string, unknown>> = z.strictObject({
   }),
 })
 
-/** The bodies that the OpenAPI document lists once and refers to by `id`. */
+/** The bodies that the OpenAPI document defines once, under `components`, and refers to by `id`. */
 export const components: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
 components
   .add(embeddingList, { id: 'EmbeddingList' })

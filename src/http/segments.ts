@@ -1,4 +1,4 @@
-/** `POST /v1/segments`: one video in, a line of JSON for each of its windows out, while they are computed. */
+/** Handles `POST /v1/segments`: sends one line of JSON for each window of a video, as soon as it is computed. */
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { addItemIndex } from '../base/item-errors.ts'
@@ -6,11 +6,11 @@ import { CosmosEmbedError, LimitError, OverloadedError } from '../errors.ts'
 import type { VideoItem } from '../request/items.ts'
 import type { ParsedSegments, SegmentsRequest } from '../request/wire.ts'
 import type { Embedder, Segment, SegmentOptions, Video } from '../types.ts'
-import { type Answering, answering, receive } from './answering.ts'
-import { answerFor } from './errors.ts'
+import { toErrorResponse } from './errors.ts'
+import { type HandlerContext, receiveBody, runHandler } from './handler.ts'
 import { inputTypeOf } from './parse-body.ts'
 import type { EndLine, SegmentLine } from './schemas.ts'
-import { drained, limitSending } from './sending.ts'
+import { setSendTimeout, waitForDrain } from './send-timeout.ts'
 import type { Service } from './service.ts'
 import type { SetAttribute } from './tracing.ts'
 
@@ -19,63 +19,64 @@ export function segments(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  return answering(service, request, reply, async (parts) => {
+  return runHandler(service, request, reply, async (context) => {
     const { embedder } = service.model
-    const parsed = await receive('segments', parts)
-    // Not before: a body that is slow to come keeps nothing open.
+    const parsed = await receiveBody('segments', context)
+    // Counted only now: while a slow body arrives, no video is open.
     const { maxSegmentStreams } = service.options.limits
     if (service.segmentStreams >= maxSegmentStreams) {
-      throw new OverloadedError(`${maxSegmentStreams} videos are being cut into segments already`)
+      throw new OverloadedError(`${maxSegmentStreams} responses with segments are already being computed`)
     }
     service.segmentStreams += 1
     try {
-      return await answer(parts, parsed, embedder)
+      return await respond(context, parsed, embedder)
     } finally {
       service.segmentStreams -= 1
     }
   })
 }
 
-async function answer(
-  parts: Answering,
+async function respond(
+  context: HandlerContext,
   { request, item }: ParsedSegments,
   embedder: Embedder,
 ): Promise<FastifyReply> {
-  const { service, reply, call, work } = parts
+  const { service, reply, recorder, cancellation } = context
   const { model, encoding_format: encodingFormat = 'float' } = request
   const inputType = inputTypeOf(item)
-  call.describe('segments', { inputType, encodingFormat, inputs: 1 })
-  const options = { ...optionsOf(request), signal: work.signal, whenFull: 'refuse' } as const
-  const stream = new SegmentStream(parts, request, embedder.segments(videoOf(item), options))
+  recorder.describe('segments', { inputType, encodingFormat, inputs: 1 })
+  const options = { ...optionsOf(request), signal: cancellation.signal, whenFull: 'refuse' } as const
+  const stream = new SegmentStream(context, request, embedder.segments(videoOf(item), options))
   const attributes = { 'cosmos_embed.input_type': inputType }
-  const about = { operation: 'segments', model, encodingFormat, attributes }
+  const facts = { operation: 'segments', model, encodingFormat, attributes }
   const { tracer } = service
   try {
-    await (tracer ? tracer.trace(parts.request.headers, about, (set) => stream.run(set)) : stream.run())
+    await (tracer ? tracer.trace(context.request.headers, facts, (set) => stream.run(set)) : stream.run())
   } catch (error) {
-    // Before the first line there is a status to say it with.
-    if (!stream.begun || work.abandoned) throw error
+    // Until the first line is sent, an error can still have its own status.
+    if (!stream.started || cancellation.clientGone) throw error
     stream.fail(error)
   }
   return reply
 }
 
-/** The lines of one answer. */
+/** Writes the lines of one response. */
 class SegmentStream {
-  readonly #parts: Answering
+  readonly #context: HandlerContext
   readonly #request: SegmentsRequest
   readonly #segments: AsyncIterableIterator<Segment>
   #sent = 0
-  begun = false
+  /** Whether the status and the headers have been sent. */
+  started = false
 
-  constructor(parts: Answering, request: SegmentsRequest, found: AsyncIterableIterator<Segment>) {
-    this.#parts = parts
+  constructor(context: HandlerContext, request: SegmentsRequest, segments: AsyncIterableIterator<Segment>) {
+    this.#context = context
     this.#request = request
-    this.#segments = found
+    this.#segments = segments
   }
 
   async run(set?: SetAttribute): Promise<void> {
-    const { service, call, work } = this.#parts
+    const { service, recorder, cancellation } = this.#context
     const { maxSegments, requestTimeoutMs } = service.options.limits
     try {
       for await (const segment of this.#segments) {
@@ -87,57 +88,57 @@ class SegmentStream {
         }
         await this.#send(lineOf(segment, this.#sent, this.#request))
         this.#sent += 1
-        // Each line has the time that other requests have for their answer.
-        work.limit(requestTimeoutMs)
+        // The time limit of a request applies to each line.
+        cancellation.setDeadline(requestTimeoutMs)
       }
     } catch (error) {
-      throw ofTheVideo(error)
+      throw withInputIndex(error)
     }
     const usage = { num_videos: 1, prompt_tokens: 0, total_tokens: 0 }
     await this.#send({ object: 'segments.end', model: this.#request.model, segments: this.#sent, usage })
     this.#end()
     set?.('cosmos_embed.items', this.#sent)
-    call.end({ status: 200, error: undefined, ...this.#counts() })
+    recorder.end({ status: 200, error: undefined, ...this.#counts() })
   }
 
-  /** The last line says what happened: the status has been sent. */
+  /** Sends the error as the last line, since the status has already been sent. */
   fail(error: unknown): void {
-    const { request, call } = this.#parts
-    const { status, internal, body } = answerFor(error)
+    const { request, recorder } = this.#context
+    const { status, internal, body } = toErrorResponse(error)
     if (internal) request.log.error({ err: error }, body.error.message)
     else request.log.info({ code: body.error.code, param: body.error.param }, 'broken off')
-    call.end({ status, error: body.error.code, ...this.#counts() })
+    recorder.end({ status, error: body.error.code, ...this.#counts() })
     this.#end(`${JSON.stringify(body)}\n`)
   }
 
-  /** Resolves when the client has room for the next one: what nobody reads is not computed. */
+  /** Resolves when the client can take the next line: segments that nobody reads are not computed. */
   async #send(line: SegmentLine | EndLine): Promise<void> {
-    const { service, reply, work } = this.#parts
-    if (!this.begun) this.#begin()
+    const { service, reply, cancellation } = this.#context
+    if (!this.started) this.#start()
     if (reply.raw.write(`${JSON.stringify(line)}\n`)) return
-    await drained(reply.raw, work, service.options.limits.sendTimeoutMs)
+    await waitForDrain(reply.raw, cancellation, service.options.limits.sendTimeoutMs)
   }
 
-  #begin(): void {
-    const { reply } = this.#parts
-    this.begun = true
+  #start(): void {
+    const { reply } = this.#context
+    this.started = true
     reply.hijack()
     reply.raw.writeHead(200, {
       ...(reply.getHeaders() as OutgoingHttpHeaders),
       'content-type': 'application/x-ndjson',
-      // nginx would collect the lines.
+      // Keeps nginx from buffering the lines.
       'x-accel-buffering': 'no',
     })
   }
 
-  #end(last = ''): void {
-    const { service, reply } = this.#parts
-    limitSending(reply, service.options.limits.sendTimeoutMs)
-    reply.raw.end(last)
+  #end(lastLine = ''): void {
+    const { service, reply } = this.#context
+    setSendTimeout(reply, service.options.limits.sendTimeoutMs)
+    reply.raw.end(lastLine)
   }
 
   #counts() {
-    const { frames } = this.#parts.service.model.info.model
+    const { frames } = this.#context.service.model.info.model
     return { embeddings: this.#sent, videos: 1, frames: this.#sent * frames }
   }
 }
@@ -170,8 +171,8 @@ function lineOf(segment: Segment, index: number, request: SegmentsRequest): Segm
   }
 }
 
-/** What is wrong with the media, or with fetching it, is said of the input. */
-function ofTheVideo(error: unknown): unknown {
-  const isItsFault = error instanceof CosmosEmbedError && (error.status === 422 || error.status === 502)
-  return isItsFault ? addItemIndex(error, 0) : error
+/** Errors of the media or its download name the one input, as those of `POST /v1/embeddings` do. */
+function withInputIndex(error: unknown): unknown {
+  const isOfInput = error instanceof CosmosEmbedError && (error.status === 422 || error.status === 502)
+  return isOfInput ? addItemIndex(error, 0) : error
 }

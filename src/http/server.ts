@@ -1,25 +1,26 @@
-/** A server of our own: Fastify with limits for the open network, an orderly end, and our error body everywhere. */
+/** The standalone server: Fastify with limits for an open network, an orderly shutdown, and one error body everywhere. */
 import { randomUUID } from 'node:crypto'
 import http, { type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import { InvalidArgumentError, OverloadedError } from '../errors.ts'
 import { Connections } from './connections.ts'
-import { answerFor, HttpError } from './errors.ts'
-import { holdExpectations, invite } from './expectations.ts'
+import { HttpError, toErrorResponse } from './errors.ts'
+import { deferContinue, sendContinue } from './expect-continue.ts'
 import type { HttpOptions } from './options.ts'
 import { registerRoutes, sendError } from './plugin.ts'
 import { Service } from './service.ts'
 
-/** For answers that are still being written when the server closes; half a request has no right to it. */
+/** How long closing waits for responses that are still being sent. */
 const flushMs = 1_000
 
+/** Options of {@link createServer}. */
 export interface ServerOptions extends HttpOptions {
-  /** As Fastify's `logger`: true, or options for pino. Default: no log. */
+  /** Fastify's `logger`: true, or options for pino. Default: no log. */
   logger?: FastifyServerOptions['logger'] | undefined
   /**
-   * Sockets at one time. Default 1024. One more ends the one that has been idle for the longest; 16 more are for health
-   * alone.
+   * Concurrent sockets. Default 1024. One more closes the socket that has been idle the longest. If none is idle, up to 16
+   * more are accepted, on which only health is answered.
    */
   maxConnections?: number | undefined
   /** Milliseconds for a request's headers. Default 20 000. */
@@ -28,31 +29,33 @@ export interface ServerOptions extends HttpOptions {
   receiveTimeoutMs?: number | undefined
 }
 
+/** The address to listen on. */
 export interface ListenOptions {
   /** Default `127.0.0.1`. */
   host?: string | undefined
-  /** Default 8000; 0 takes a free one. */
+  /** Default 8000; 0 chooses a free port. */
   port?: number | undefined
 }
 
+/** A server with all routes, made by {@link createServer}. */
 export interface CosmosEmbedServer {
-  /** For further routes, hooks and plugins, before `listen`. */
+  /** Takes further routes, hooks and plugins before `listen`. */
   readonly app: FastifyInstance
-  /** Resolves when the model is loaded and warmed; rejects with the reason when it cannot be. */
+  /** Resolves when the model is loaded and warmed up. Rejects with what made that fail. */
   readonly ready: Promise<void>
   /**
-   * Resolves with the address, e.g. `http://127.0.0.1:8000`, before the model is loaded. Rejects with InvalidArgumentError
-   * where that address cannot be had, such as a port that is taken.
+   * Resolves with the address, e.g. `http://127.0.0.1:8000`, without waiting for the model. Rejects with
+   * InvalidArgumentError if the address cannot be used, for example because the port is taken.
    */
   listen(options?: ListenOptions): Promise<string>
   /**
-   * Readiness turns false, new work is refused, running work has `drainMs` (default 0) to finish before it is
-   * cancelled. The embedder stays the caller's. Idempotent.
+   * Turns readiness false, refuses new requests, and cancels running requests after `drainMs` milliseconds (default 0).
+   * Does not dispose the embedder. Idempotent.
    */
   close(options?: { drainMs?: number }): Promise<void>
 }
 
-/** Throws InvalidArgumentError. */
+/** Creates a server, which does not listen yet. Rejects with InvalidArgumentError for invalid options. */
 export async function createServer(options: ServerOptions): Promise<CosmosEmbedServer> {
   const {
     logger = false,
@@ -63,24 +66,24 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   } = options
   const app: FastifyInstance = Fastify({
     logger,
-    // One line per answer, ours: Fastify's own would have the query string.
+    // Fastify's own log lines would contain the query string.
     logController: new LogController({ disableRequestLogging: true }),
-    // Our own 503 has the same body as every other error.
+    // Fastify's own 503 has another body than the documented one.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     requestTimeout: receiveTimeoutMs,
     genReqId: requestId,
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: respondToMalformedRequest,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     http: {
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
       connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs, receiveTimeoutMs),
       maxHeaderSize: 16 * 1024,
-      // Node's own answer to a missing Host has no body; ours is the documented one.
+      // Node's own response to a missing Host has no body; the host check sends the documented one.
       requireHostHeader: false,
     },
   })
-  // Methods that Fastify does not know would be 404 where 405 is true. CONNECT is no request for us.
+  // Without this, a method that Fastify does not know gets 404 instead of 405. CONNECT never reaches the routes.
   for (const method of http.METHODS) {
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
@@ -89,11 +92,11 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
     const path = request.url.split('?', 1)[0]
     return sendError(new HttpError('not_found', `there is no ${path?.slice(0, 200)} here`), request, reply)
   })
-  app.addHook('onResponse', logAnswer)
-  holdExpectations(app.server)
-  // Of further routes, whose bodies Fastify reads; ours invite when they have looked at the rest.
+  app.addHook('onResponse', logResponse)
+  deferContinue(app.server)
+  // For routes whose bodies Fastify reads. The others send it themselves, once they have checked the headers.
   app.addHook('preParsing', async (request) => {
-    if (!request.routeOptions.config.readsBody && !request.is404) invite(request.raw)
+    if (!request.routeOptions.config.readsBody && !request.is404) sendContinue(request.raw)
   })
   const connections = new Connections(app.server, maxConnections)
   app.addHook('onRequest', async (request, reply) => {
@@ -143,14 +146,14 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host has no address; choose another `host`',
 }
 
-/** The client's own id, when it is one that a log can bear. */
+/** Takes the client's own id if it is short and safe to log. */
 function requestId(request: { headers: IncomingMessage['headers'] }): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : `req_${randomUUID()}`
+  const id = request.headers['x-request-id']
+  return typeof id === 'string' && /^[\w.-]{1,128}$/.test(id) ? id : `req_${randomUUID()}`
 }
 
-/** One line per answer: no query string, no body. */
-async function logAnswer(
+/** Logs one line per response, without the query string and the body. */
+async function logResponse(
   request: { log: FastifyInstance['log']; method: string; url: string },
   reply: { statusCode: number; elapsedTime: number },
 ): Promise<void> {
@@ -159,13 +162,13 @@ async function logAnswer(
   request.log.info({ method, path: url.split('?', 1)[0], status: reply.statusCode, milliseconds }, 'answered')
 }
 
-/** What never became a request: broken HTTP, headers too large or too slow. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+/** Responds to what Node could not parse as a request: malformed HTTP, and headers that are too large or too slow. */
+function respondToMalformedRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  const { status, headers, body } = answerFor(brokenRequest(error.code))
+  const { status, headers, body } = toErrorResponse(malformedRequestError(error.code))
   const text = JSON.stringify(body)
   const lines = Object.entries({
     'content-type': 'application/json; charset=utf-8',
@@ -178,7 +181,7 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   socket.end(head + text, () => socket.destroy())
 }
 
-function brokenRequest(code: string | undefined): HttpError {
+function malformedRequestError(code: string | undefined): HttpError {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new HttpError('request_timeout', 'the request did not arrive in time')

@@ -1,30 +1,31 @@
-/** What all routes share, and the way it ends. */
+/** The state that all routes share, and how it is shut down. */
 import type { ServerResponse } from 'node:http'
 import type { WireRules } from '../request/wire.ts'
-import { BodyMeter } from './body.ts'
+import { BodyMeter } from './body-meter.ts'
 import { BodyParser } from './body-parser.ts'
-import { StoppingError } from './errors.ts'
+import { Cancellation } from './cancellation.ts'
+import { ServerClosingError } from './errors.ts'
 import { ServiceMetrics } from './metrics/service-metrics.ts'
-import { type HttpOptions, type ResolvedHttpOptions, resolveOptions } from './options.ts'
-import { type Log, ServedModel } from './served-model.ts'
+import { type Log, ModelState } from './model-state.ts'
+import { type HttpOptions, type ResolvedHttpOptions, resolveHttpOptions } from './options.ts'
 import { loadTracer, type Tracer } from './tracing.ts'
-import { Work } from './work.ts'
 
 export class Service {
   readonly options: ResolvedHttpOptions
-  readonly model: ServedModel
+  readonly model: ModelState
   readonly meter: BodyMeter
   readonly parser: BodyParser
   readonly metrics: ServiceMetrics
   readonly tracer: Tracer | undefined
   readonly startedAt: Date = new Date()
-  /** Answers of `POST /v1/segments` that are under way. */
+  /** Open responses of `POST /v1/segments`. */
   segmentStreams = 0
-  readonly #works = new Set<Work>()
+  readonly #running = new Set<Cancellation>()
   #onIdle: (() => void) | undefined
 
+  /** Rejects with InvalidArgumentError. */
   static async start(options: HttpOptions, log: Log): Promise<Service> {
-    const resolved = resolveOptions(options)
+    const resolved = resolveHttpOptions(options)
     return new Service(resolved, log, resolved.tracing ? await loadTracer() : undefined)
   }
 
@@ -35,12 +36,12 @@ export class Service {
     this.parser = new BodyParser(options.limits)
     this.metrics = new ServiceMetrics({
       bodyBytes: () => this.meter.bytes,
-      ready: () => this.model.reason === undefined,
+      ready: () => this.model.notReadyReason === undefined,
     })
-    this.model = new ServedModel(options.embedder, log, (embedder) => this.metrics.attach(embedder))
+    this.model = new ModelState(options.embedder, log, (embedder) => this.metrics.attach(embedder))
   }
 
-  /** What a body is checked against. */
+  /** The rules that request bodies are validated against. Throws NotReadyError before the model is loaded. */
   rules(): WireRules {
     const { model, limits } = this.model.info
     const { servedNames: models, frames, embeddingDim } = model
@@ -48,26 +49,26 @@ export class Service {
     return { models, frames, limits: limits.input, openAi }
   }
 
-  /** Runs `task` as a part of what `drain` waits for. */
-  async work<T>(response: ServerResponse, task: (work: Work) => Promise<T>): Promise<T> {
-    const work = new Work(response)
-    this.#works.add(work)
+  /** Runs `task` as one of the requests that {@link Service.drain} waits for. */
+  async track<T>(response: ServerResponse, task: (cancellation: Cancellation) => Promise<T>): Promise<T> {
+    const cancellation = new Cancellation(response)
+    this.#running.add(cancellation)
     try {
-      return await task(work)
+      return await task(cancellation)
     } finally {
-      work.end()
-      this.#works.delete(work)
-      if (this.#works.size === 0) this.#onIdle?.()
+      cancellation.end()
+      this.#running.delete(cancellation)
+      if (this.#running.size === 0) this.#onIdle?.()
     }
   }
 
-  /** Refuses new work, waits up to `deadlineMs` for what runs, then cancels the rest. */
+  /** Refuses new requests, waits up to `deadlineMs` for those that run, then cancels the rest. */
   async drain(deadlineMs: number): Promise<void> {
     this.model.close()
-    if (this.#works.size === 0) return
+    if (this.#running.size === 0) return
     await new Promise<void>((resolve) => {
       const deadline = setTimeout(() => {
-        for (const work of this.#works) work.abort(new StoppingError())
+        for (const cancellation of this.#running) cancellation.abort(new ServerClosingError())
       }, deadlineMs)
       this.#onIdle = () => {
         clearTimeout(deadline)

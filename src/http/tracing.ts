@@ -1,7 +1,7 @@
-/** Spans, by the conventions for generative AI, through `@opentelemetry/api` and nothing else: the host brings the SDK. */
+/** Spans in OpenTelemetry's conventions for generative AI. Needs `@opentelemetry/api` only; the host installs an SDK. */
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** What a span is about. */
+/** Describes the request of a span. */
 export interface SpanFacts {
   operation: string
   model: string
@@ -13,17 +13,17 @@ export type SetAttribute = (name: string, value: string | number) => void
 
 export interface Tracer {
   /**
-   * Runs `task` in a span. Its parent is the span that is active, such as that of an instrumentation of HTTP, which has
-   * continued the caller's trace; where there is none, the span continues it.
+   * Runs `task` in a span. Its parent is the active span, such as one of an HTTP instrumentation, which has continued the
+   * caller's trace. Without an active span, this span continues the trace itself.
    */
   trace<T>(
     headers: IncomingHttpHeaders,
-    about: SpanFacts,
+    facts: SpanFacts,
     task: (set: SetAttribute) => Promise<T>,
   ): Promise<T>
 }
 
-/** Nothing when `@opentelemetry/api` is not installed. */
+/** Undefined when `@opentelemetry/api` is not installed. */
 export async function loadTracer(): Promise<Tracer | undefined> {
   let api: typeof import('@opentelemetry/api')
   try {
@@ -36,10 +36,10 @@ export async function loadTracer(): Promise<Tracer | undefined> {
   return {
     trace: (headers, { operation, model, encodingFormat, attributes }, task) => {
       const active = context.active()
-      const isInside = trace.getSpan(active) !== undefined
-      const parent = isInside ? active : propagation.extract(active, headers)
+      const hasParent = trace.getSpan(active) !== undefined
+      const parent = hasParent ? active : propagation.extract(active, headers)
       const options = {
-        kind: isInside ? SpanKind.INTERNAL : SpanKind.SERVER,
+        kind: hasParent ? SpanKind.INTERNAL : SpanKind.SERVER,
         attributes: {
           'gen_ai.operation.name': operation,
           'gen_ai.request.model': model,

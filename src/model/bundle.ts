@@ -1,11 +1,11 @@
-/** A model bundle: a folder with model.json, the two graphs and the tokenizer, verified before anything is loaded. */
+/** Loads a model bundle: a folder with model.json, two graphs and a tokenizer. All files are verified before use. */
 import { access, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ModelError } from '../errors.ts'
-import { describeIssues } from '../base/validate.ts'
 import { type HashableFile, sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside, reasonOf } from '../base/located-file.ts'
+import { describeIssues } from '../base/validate.ts'
+import { ModelError } from '../errors.ts'
 
 export interface BundleFile {
   /** Absolute. */
@@ -21,14 +21,15 @@ export interface ModelBundle {
   id: string
   variant: string
   description: string
-  /** T. */
+  /** Frames per clip. */
   frames: number
+  /** Pixels. */
   height: number
   width: number
-  /** D. */
+  /** Floats per vector. */
   embeddingDim: number
   maxTextTokens: number
-  /** `video`, `text`, `tokenizer`, and whatever else the bundle names. */
+  /** `video`, `text`, `tokenizer`, and any further files of the bundle. */
   files: Readonly<Record<string, BundleFile>> & {
     video: BundleFile
     text: BundleFile
@@ -40,14 +41,14 @@ export interface ModelBundle {
     path?: string | undefined
     url?: string | undefined
   }
-  /** Where the model comes from: repository, revision and the like, as model.json says. */
+  /** Origin of the model as recorded in model.json: repository, revision and more. */
   source?: Readonly<Record<string, unknown>> | undefined
 }
 
 export interface ModelLicense {
   name: string
   url?: string | undefined
-  /** Of the licence's file, when the bundle has one. */
+  /** Text of the licence, if the bundle contains it. */
   text?: string | undefined
 }
 
@@ -102,12 +103,12 @@ export async function loadBundle(
   }
 }
 
-/** What was named has to be converted once, and the command that does it is what is missing. */
+/** Advice for a user who named a checkpoint instead of a bundle. */
 function exportAdvice(checkpoint: string, what: string): string {
   return `. If this is ${what}, make a bundle of it: cosmos-embed export --checkpoint ${checkpoint} --out DIR`
 }
 
-/** Rejects with ModelError when the licence's file cannot be read. */
+/** Reads the model's licence. Rejects with ModelError if its file cannot be read. */
 export async function readLicense({ license }: ModelBundle): Promise<ModelLicense> {
   const { name, url, path } = license
   if (path === undefined) return { name, url }
@@ -153,7 +154,7 @@ async function verifyFiles(
   signal: AbortSignal | undefined,
 ): Promise<Record<string, BundleFile>> {
   const entries = Object.entries(files)
-  // Sizes first: a download that broke off is told without hashing gigabytes.
+  // Checks the sizes first: an incomplete download is reported without hashing gigabytes.
   const located = await Promise.all(
     entries.map(async ([name, { path, bytes }]) => {
       const file = await locate(root, name, path)

@@ -1,26 +1,26 @@
-/** The little that building an engine needs to know of an ONNX graph: inputs, what weights are stored in, whose operators it uses. */
+/** Reads from an ONNX graph what an engine build needs to know: inputs, types of the weights, and foreign operators. */
 import { closeSync, openSync, readSync } from 'node:fs'
-import { ModelError } from '../errors.ts'
 import { reasonOf } from '../base/located-file.ts'
+import { ModelError } from '../errors.ts'
 
 export interface OnnxInput {
   name: string
-  /** -1 where the graph leaves it open. */
+  /** -1 for a dimension that the graph leaves open. */
   dims: number[]
   isUint8: boolean
-  /** Kinds of the nodes that take it, e.g. "Cast". */
-  takers: Set<string>
+  /** Operators of the nodes that consume the input, e.g. "Cast". */
+  consumers: Set<string>
 }
 
 export interface OnnxGraph {
   inputs: OnnxInput[]
-  /** How many numbers of the weights are stored as what, by names such as "fp16". */
+  /** Number of weights by type, e.g. "fp16". */
   weights: Readonly<Record<string, number>>
-  /** Kinds of the nodes that are ONNX Runtime's own and no operators of ONNX, e.g. "MatMulIntegerToFloat". */
-  ofOnnxRuntime: ReadonlySet<string>
+  /** Operators that only ONNX Runtime has, e.g. "MatMulIntegerToFloat". */
+  onnxRuntimeOps: ReadonlySet<string>
 }
 
-/** Numbered as in onnx.proto. */
+/** Numbers of TensorProto.DataType in onnx.proto. */
 const UINT8 = 2
 const onnxRuntimeDomain = 'com.microsoft'
 const typeNames: Readonly<Record<number, string>> = {
@@ -33,7 +33,7 @@ const typeNames: Readonly<Record<number, string>> = {
   20: 'fp8',
 }
 
-/** Reads the structure and skips the weights, so it costs the same for gigabytes. Throws ModelError. */
+/** Reads the structure and skips the weights, so it is fast for graphs of any size. Throws ModelError. */
 export function readOnnxGraph(path: string): OnnxGraph {
   let file: number
   try {
@@ -42,7 +42,7 @@ export function readOnnxGraph(path: string): OnnxGraph {
     throw new ModelError(`graph ${path}: ${reasonOf(cause)}`, { cause })
   }
   try {
-    return readModel(new Wire(file))
+    return readModel(new ProtobufReader(file))
   } catch (cause) {
     throw new ModelError(`graph ${path} cannot be read as ONNX`, { cause })
   } finally {
@@ -50,82 +50,82 @@ export function readOnnxGraph(path: string): OnnxGraph {
   }
 }
 
-function readModel(wire: Wire): OnnxGraph {
-  for (const { number, end } of wire.fields(Number.POSITIVE_INFINITY)) {
-    if (number === 7) return readGraph(wire, end)
+function readModel(reader: ProtobufReader): OnnxGraph {
+  for (const { number, end } of reader.fields(Number.POSITIVE_INFINITY)) {
+    if (number === 7) return readGraph(reader, end)
   }
   throw new Error('no graph')
 }
 
-function readGraph(wire: Wire, graphEnd: number): OnnxGraph {
+function readGraph(reader: ProtobufReader, graphEnd: number): OnnxGraph {
   const inputs: OnnxInput[] = []
   const weights: Record<string, number> = {}
   const initializers = new Set<string>()
-  const takers = new Map<string, Set<string>>()
-  const ofOnnxRuntime = new Set<string>()
-  for (const { number, end } of wire.fields(graphEnd)) {
-    if (number === 11) inputs.push(readInput(wire, end))
+  const consumers = new Map<string, Set<string>>()
+  const onnxRuntimeOps = new Set<string>()
+  for (const { number, end } of reader.fields(graphEnd)) {
+    if (number === 11) inputs.push(readInput(reader, end))
     if (number === 1) {
-      const { names, kind, domain } = readNode(wire, end)
-      for (const name of names) takers.set(name, (takers.get(name) ?? new Set()).add(kind))
-      if (domain === onnxRuntimeDomain) ofOnnxRuntime.add(kind)
+      const { names, kind, domain } = readNode(reader, end)
+      for (const name of names) consumers.set(name, (consumers.get(name) ?? new Set()).add(kind))
+      if (domain === onnxRuntimeDomain) onnxRuntimeOps.add(kind)
     }
     if (number !== 5) continue
-    const { name, type, count } = readTensor(wire, end)
+    const { name, type, count } = readTensor(reader, end)
     initializers.add(name)
     const typeName = typeNames[type]
     if (typeName !== undefined) weights[typeName] = (weights[typeName] ?? 0) + count
   }
-  for (const input of inputs) input.takers = takers.get(input.name) ?? new Set()
-  // Old graphs list their weights among the inputs.
-  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, ofOnnxRuntime }
+  for (const input of inputs) input.consumers = consumers.get(input.name) ?? new Set()
+  // Older graphs list their weights among the inputs.
+  return { inputs: inputs.filter(({ name }) => !initializers.has(name)), weights, onnxRuntimeOps }
 }
 
 /** NodeProto { input = 1, op_type = 4, domain = 7 }. */
-function readNode(wire: Wire, end: number) {
+function readNode(reader: ProtobufReader, end: number) {
   const names: string[] = []
   let kind = ''
   let domain = ''
-  for (const { number, end: fieldEnd } of wire.fields(end)) {
-    if (number === 1) names.push(wire.text(fieldEnd))
-    else if (number === 4) kind = wire.text(fieldEnd)
-    else if (number === 7) domain = wire.text(fieldEnd)
+  for (const { number, end: fieldEnd } of reader.fields(end)) {
+    if (number === 1) names.push(reader.text(fieldEnd))
+    else if (number === 4) kind = reader.text(fieldEnd)
+    else if (number === 7) domain = reader.text(fieldEnd)
   }
   return { names, kind, domain }
 }
 
-function readTensor(wire: Wire, end: number) {
+function readTensor(reader: ProtobufReader, end: number) {
   const tensor = { name: '', type: 0, count: 1 }
-  for (const { number, value, end: fieldEnd } of wire.fields(end)) {
-    if (number === 8) tensor.name = wire.text(fieldEnd)
+  for (const { number, value, end: fieldEnd } of reader.fields(end)) {
+    if (number === 8) tensor.name = reader.text(fieldEnd)
     else if (number === 2) tensor.type = value
     else if (number === 1 && fieldEnd === 0) tensor.count *= value
-    else if (number === 1) for (const dim of wire.packed(fieldEnd)) tensor.count *= dim
+    else if (number === 1) for (const dim of reader.packed(fieldEnd)) tensor.count *= dim
   }
   return tensor
 }
 
 /** ValueInfoProto { name = 1, type = 2 { tensor_type = 1 { elem_type = 1, shape = 2 { dim = 1 { dim_value = 1 } } } } } */
-function readInput(wire: Wire, end: number): OnnxInput {
-  const input: OnnxInput = { name: '', dims: [], isUint8: false, takers: new Set() }
-  for (const field of wire.fields(end)) {
-    if (field.number === 1) input.name = wire.text(field.end)
+function readInput(reader: ProtobufReader, end: number): OnnxInput {
+  const input: OnnxInput = { name: '', dims: [], isUint8: false, consumers: new Set() }
+  for (const field of reader.fields(end)) {
+    if (field.number === 1) input.name = reader.text(field.end)
     if (field.number !== 2) continue
-    for (const tensor of wire.along([1], field.end)) {
-      for (const part of wire.fields(tensor.end)) {
+    for (const tensor of reader.nested([1], field.end)) {
+      for (const part of reader.fields(tensor.end)) {
         if (part.number === 1) input.isUint8 = part.value === UINT8
-        if (part.number === 2) input.dims = readShape(wire, part.end)
+        if (part.number === 2) input.dims = readShape(reader, part.end)
       }
     }
   }
   return input
 }
 
-function readShape(wire: Wire, end: number): number[] {
+function readShape(reader: ProtobufReader, end: number): number[] {
   const dims: number[] = []
-  for (const dim of wire.along([1], end)) {
+  for (const dim of reader.nested([1], end)) {
     let size = -1
-    for (const { value } of wire.along([1], dim.end)) size = value
+    for (const { value } of reader.nested([1], dim.end)) size = value
     dims.push(size)
   }
   return dims
@@ -133,18 +133,18 @@ function readShape(wire: Wire, end: number): number[] {
 
 interface Field {
   number: number
-  /** Of a varint. */
+  /** Value of a varint. */
   value: number
-  /** Where a message, a text or bytes end; 0 for other fields. */
+  /** File offset of the end of a message, string or bytes; 0 for other fields. */
   end: number
 }
 
-/** Protocol buffers, read where they lie in the file. */
-class Wire {
+/** Reads Protocol Buffers from a file without loading it as a whole. */
+class ProtobufReader {
   readonly #file: number
   readonly #buffer = Buffer.alloc(4096)
   #position = 0
-  /** What of the file the buffer holds. */
+  /** File offset and length of the buffer's contents. */
   #from = 0
   #length = 0
 
@@ -152,7 +152,7 @@ class Wire {
     this.#file = file
   }
 
-  /** The fields up to `end`. What the caller does not read of one is skipped. */
+  /** Yields the fields up to `end`. Skips whatever the caller does not read of a field. */
   *fields(end: number): Generator<Field> {
     while (this.#position < end) {
       if (end === Number.POSITIVE_INFINITY && !this.#fill(1)) return
@@ -165,19 +165,19 @@ class Wire {
       else if (kind === 2) {
         const length = this.#varint()
         const fieldEnd = this.#position + length
-        if (fieldEnd > end) throw new Error('a field reaches over the end of its message')
+        if (fieldEnd > end) throw new Error('a field extends beyond the end of its message')
         yield { number, value: 0, end: fieldEnd }
         this.#position = fieldEnd
       } else throw new Error(`wire type ${kind}`)
     }
   }
 
-  /** The fields that a path of numbers leads to, from message to message. */
-  *along([number, ...rest]: readonly number[], end: number): Generator<Field> {
+  /** Yields the fields at a path of field numbers through nested messages. */
+  *nested([number, ...rest]: readonly number[], end: number): Generator<Field> {
     for (const field of this.fields(end)) {
       if (field.number !== number) continue
       if (rest.length === 0) yield field
-      else yield* this.along(rest, field.end)
+      else yield* this.nested(rest, field.end)
     }
   }
 
@@ -190,7 +190,7 @@ class Wire {
     return Buffer.from(bytes).toString('utf8')
   }
 
-  /** Exact up to 2^53; a negative one, ten bytes long, is no size that we know. */
+  /** Exact up to 2^53. Negative values, ten bytes long, become huge numbers, which never match a valid size. */
   #varint(): number {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {

@@ -1,10 +1,10 @@
 /** Distributes items over the pipelines of all devices: each item goes to the device with the fewest of its kind. */
-import type { OpenDevice } from '../device/open.ts'
+import type { OpenDevice } from '../device/open-devices.ts'
 import type { Item, VideoItem } from '../request/items.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Sources } from '../source/sources.ts'
-import { TokenMaker } from '../tokenizer/token-maker.ts'
+import { AsyncTokenizer } from '../tokenizer/async-tokenizer.ts'
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
 import type { ItemRun } from './item-run.ts'
@@ -28,12 +28,12 @@ export interface DevicePipelinesOptions extends SharedPipelineOptions {
 export class DevicePipelines {
   /** The largest batch that every device accepts. */
   readonly maxBatch: { readonly text: number; readonly video: number }
-  readonly #tokens: TokenMaker
+  readonly #tokens: AsyncTokenizer
   readonly #sources: Sources
   readonly #devices: readonly Device[]
 
   constructor({ tokenizer, devices, ...shared }: DevicePipelinesOptions) {
-    this.#tokens = new TokenMaker(tokenizer)
+    this.#tokens = new AsyncTokenizer(tokenizer)
     this.#sources = shared.sources
     this.#devices = devices.map(({ engine, gpu, decodeConcurrency }) => ({
       pipeline: new Pipeline({
@@ -70,7 +70,7 @@ export class DevicePipelines {
     { signal, priority }: { signal: AbortSignal; priority: Priority },
   ): Promise<ReadyItem> {
     if (item.kind !== 'text') return item
-    const tokens = await this.#tokens.make(item.text, signal, priority)
+    const tokens = await this.#tokens.encode(item.text, signal, priority)
     return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 

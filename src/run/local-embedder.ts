@@ -6,7 +6,7 @@ import { type CallKind, type CheckedOptions, checkCall } from '../call/call-opti
 import { type Call, Calls } from '../call/calls.ts'
 import { DEFAULT_CONCURRENCY, ItemStream, keyOf, settleItem, streamResults } from '../call/item-stream.ts'
 import { progressReporter, type StageListener } from '../call/progress.ts'
-import { closeDevices, type OpenDevice } from '../device/open.ts'
+import { closeDevices, type OpenDevice } from '../device/open-devices.ts'
 import { type DeviceLostError, InternalError, InvalidArgumentError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import {

@@ -1,4 +1,4 @@
-/** One build at a time in a folder. */
+/** Allows one engine build at a time in a folder. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireProcessLock } from '../base/process-lock.ts'
@@ -6,11 +6,11 @@ import { acquireProcessLock } from '../base/process-lock.ts'
 const everyMs = 500
 
 /**
- * Waits until no other process of this machine builds in `folder`, whose path must be without symbolic links. Resolves
- * to the function that lets the next one in. Rejects with `signal.reason`.
+ * Waits until no other process of this machine builds in `folder`, whose path must contain no symbolic links. Resolves
+ * with the function that unlocks it. Rejects with `signal.reason`.
  *
- * The lock is a name that the kernel keeps for as long as we live, so a killed build leaves none behind. Processes that
- * do not share a network namespace do not see it: they build twice, and the later one's engine stays.
+ * The kernel releases the lock when the process ends, so a killed build leaves none behind. Processes in different network
+ * namespaces do not see each other's lock: both build, and the later plan replaces the other.
  */
 export async function lockFolder(
   folder: string,
@@ -18,10 +18,10 @@ export async function lockFolder(
 ): Promise<() => Promise<void>> {
   for (let waits = 0; ; waits++) {
     signal.throwIfAborted()
-    const letGo = await acquireProcessLock('build', folder)
-    if (letGo) return letGo
+    const unlock = await acquireProcessLock('build', folder)
+    if (unlock) return unlock
     if (waits === 0) onWait()
-    // The caller's reason, not the timer's.
+    // Rejects with the caller's reason instead of the timer's.
     await sleep(everyMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 }

@@ -1,11 +1,11 @@
-/** What builds TensorRT engines: `trtexec`, or else TensorRT's Python package. */
+/** Finds and calls the tool that builds TensorRT engines: `trtexec`, or else TensorRT's Python package. */
 import { accessSync, constants } from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { LibraryError } from '../errors.ts'
-import { PROFILES, type TowerBuild } from './build-plan.ts'
 import { runChild } from '../base/child-process.ts'
 import { type Environment, isFile, notFound } from '../base/library-search.ts'
+import { LibraryError } from '../errors.ts'
+import { PROFILES, type TowerBuildSpec } from './build-spec.ts'
 import type { ShapeRange } from './sidecar.ts'
 import type { FoundTensorRt } from './tensorrt-library.ts'
 
@@ -16,29 +16,31 @@ export interface BuildTool {
 }
 
 export interface BuildCommand {
-  build: TowerBuild
-  /** Where the plan goes. */
+  build: TowerBuildSpec
+  /** Path of the plan to write. */
   plan: string
   timingCache: string
-  /** For TensorRT's own temporary files. */
+  /** Folder for TensorRT's temporary files. */
   scratch: string
+  /** Number of the GPU. */
   device: number
-  /** Of TensorRT. */
+  /** Major version of TensorRT. */
   major: number
 }
 
 const optimizationLevel = 3
 const script = fileURLToPath(new URL('../../scripts/engine/build.py', import.meta.url))
 
-export interface ToolSurroundings {
+/** Where to search; defaults to this process's environment. */
+export interface BuildToolSearch {
   environment?: Environment
-  /** Where Debian's packages put it. */
+  /** Where NVIDIA's Debian packages install trtexec. */
   packagedTrtexec?: string
 }
 
 /**
- * Throws LibraryError that lists every place looked at. A named trtexec is meant: when it is wrong, nothing else is
- * tried. Rejects with `signal.reason`.
+ * Finds a build tool. An explicit `trtexec` is never replaced by another one. Rejects with LibraryError that lists every
+ * place searched, or with `signal.reason`.
  */
 export async function findBuildTool(
   {
@@ -46,11 +48,11 @@ export async function findBuildTool(
     tensorrt,
     signal,
   }: { trtexec?: string | undefined; tensorrt: FoundTensorRt; signal: AbortSignal },
-  { environment = process.env, packagedTrtexec = '/usr/src/tensorrt/bin/trtexec' }: ToolSurroundings = {},
+  { environment = process.env, packagedTrtexec = '/usr/src/tensorrt/bin/trtexec' }: BuildToolSearch = {},
 ): Promise<BuildTool> {
   if (trtexec !== undefined) {
     if (isProgram(trtexec)) return { kind: 'trtexec', program: resolve(trtexec) }
-    throw new LibraryError(`trtexec: ${trtexec} is no program that can be run`, {
+    throw new LibraryError(`trtexec: ${trtexec} is not an executable file`, {
       details: { library: 'trtexec' },
     })
   }
@@ -71,7 +73,7 @@ export async function findBuildTool(
   const found = programs.find(isProgram)
   if (found) return { kind: 'trtexec', program: found }
 
-  // Beside .../lib/python3.11/site-packages/tensorrt_libs is the interpreter .../bin/python3.
+  // The interpreter of .../lib/python3.11/site-packages/tensorrt_libs is .../bin/python3.
   const pythons = [
     ...(tensorrt.origin === 'python' ? [join(folder, '../../../../bin/python3')] : []),
     ...(environment.VIRTUAL_ENV ? [join(environment.VIRTUAL_ENV, 'bin/python3')] : []),
@@ -93,7 +95,7 @@ export async function findBuildTool(
   )
 }
 
-/** Arguments for the tool. No shell reads them. */
+/** Arguments for the tool, which is run without a shell. */
 export function buildArguments({ kind }: BuildTool, command: BuildCommand): string[] {
   return kind === 'trtexec' ? trtexecArguments(command) : [script, JSON.stringify(pythonRequest(command))]
 }
@@ -110,7 +112,7 @@ function trtexecArguments({ build, plan, timingCache, scratch, device, major }: 
   return [
     `--onnx=${build.onnx}`,
     `--saveEngine=${plan}`,
-    // The flag before its shapes: they belong to the profile that was named last.
+    // --profile comes before its shapes: trtexec assigns shapes to the profile named last.
     ...(build.isDynamic ? Array.from({ length: PROFILES }, (_, index) => profile(index)).flat() : []),
     ...(major === 10 ? [build.lowerTo === undefined ? '--stronglyTyped' : `--${build.lowerTo}`] : []),
     `--timingCacheFile=${timingCache}`,
@@ -121,7 +123,7 @@ function trtexecArguments({ build, plan, timingCache, scratch, device, major }: 
   ]
 }
 
-/** What scripts/engine/build.py takes. */
+/** The request that scripts/engine/build.py reads. */
 function pythonRequest({ build, plan, timingCache, device }: BuildCommand) {
   return {
     onnx: build.onnx,
@@ -135,7 +137,7 @@ function pythonRequest({ build, plan, timingCache, device }: BuildCommand) {
   }
 }
 
-/** What a tool is run in, so that it loads the TensorRT that will run the engine. `tensorrt` is that library's path. */
+/** Environment in which the tool loads the same TensorRT library, `tensorrt`, that will run the engine. */
 export function buildEnvironment(
   tensorrt: string,
   environment: Environment = process.env,

@@ -1,4 +1,4 @@
-/** Builds a model's TensorRT engines: in a child process, tried in another one, and there only when they work. */
+/** Builds a model's TensorRT engines in a child process, tries them in another one, and publishes only plans that work. */
 import {
   chmod,
   copyFile,
@@ -15,51 +15,51 @@ import {
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { NativeGpuInfo, NativeGpuLibraries } from '#binding'
-import { EngineError, LibraryError, ModelError } from '../errors.ts'
-import { lockFolder } from './build-lock.ts'
-import { PROFILES, planBuild, type TowerBuild } from './build-plan.ts'
-import { type BuildTool, buildArguments, buildEnvironment, findBuildTool } from './build-tool.ts'
 import { runChild } from '../base/child-process.ts'
-import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './engine-plan.ts'
 import { sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside } from '../base/located-file.ts'
+import { EngineError, LibraryError, ModelError } from '../errors.ts'
+import { loadTokenizer } from '../tokenizer/tokenizer.ts'
+import { lockFolder } from './build-lock.ts'
+import { PROFILES, specifyBuild, type TowerBuildSpec } from './build-spec.ts'
+import { type BuildTool, buildArguments, buildEnvironment, findBuildTool } from './build-tool.ts'
+import { findPlan, findPlans, onnxHashes, type PlanSearch, type Plans, platform } from './plan-files.ts'
 import { isVersionOf, planVersion } from './plan-header.ts'
 import { SIDECAR_FORMAT, type Sidecar, TOWERS, type Tower } from './sidecar.ts'
 import type { FoundTensorRt } from './tensorrt-library.ts'
-import { loadTokenizer } from '../tokenizer/tokenizer.ts'
-import { type PlanTrial, tryPlans } from './verify-plans.ts'
+import { type PlanTrial, tryPlans } from './try-plans.ts'
 
 export interface BuildRequest extends PlanSearch {
-  /** Looked into for what is there already; the first is where new engines go. */
+  /** Folders searched for existing plans. New plans are written to the first one. */
   readonly folders: readonly string[]
   readonly gpu: NativeGpuInfo
   readonly tensorrt: FoundTensorRt
   readonly libraries: NativeGpuLibraries
   /** Rows of the largest batch of a new engine. */
   readonly sizes: Readonly<Record<Tower, number>>
-  /** Path of trtexec. Default: what is found. */
+  /** Path of trtexec. Default: searched. */
   readonly trtexec?: string | undefined
-  /** Build also what is there already. */
+  /** Rebuild plans that already fit. Default false. */
   readonly force?: boolean | undefined
   readonly onLine: (line: string) => void
   readonly signal: AbortSignal
 }
 
-export interface BuilderParts {
+export interface BuilderDependencies {
   tryPlans: (trial: PlanTrial, signal: AbortSignal) => Promise<void>
 }
 
-/** The names of unfinished builds of this machine begin with this. */
-const unfinished = `.building-${hostname()}-`
+/** Prefix of the scratch folders of this machine's builds. */
+const scratchPrefix = `.building-${hostname()}-`
 
 /**
- * Builds what `request.folders` do not hold, or with `force` everything. A build that fails or is cancelled leaves
- * nothing behind. Rejects with ModelError (graphs, folder), LibraryError (TensorRT, tools),
- * EngineError (the build, or the try of what was built), or with `signal.reason`.
+ * Builds the plans that are missing in `request.folders`, or all of them with `force`. A failed or cancelled build leaves
+ * nothing behind. Rejects with ModelError (graphs, folder), LibraryError (TensorRT, tools), EngineError (the build, or the
+ * trial of what was built), or with `signal.reason`.
  */
 export async function buildEngines(
   request: BuildRequest,
-  parts: BuilderParts = { tryPlans },
+  dependencies: BuilderDependencies = { tryPlans },
 ): Promise<Plans> {
   const { tensorrt, signal, onLine } = request
   if (tensorrt.lean) {
@@ -75,12 +75,12 @@ export async function buildEngines(
   })
   try {
     for (const name of await readdir(folder)) {
-      if (name.startsWith(unfinished)) await rm(join(folder, name), { recursive: true, force: true })
+      if (name.startsWith(scratchPrefix)) await rm(join(folder, name), { recursive: true, force: true })
     }
     const missing = await towersToBuild(request)
-    if (missing.length > 0) await build(request, missing, folder, parts)
+    if (missing.length > 0) await build(request, missing, folder, dependencies)
   } catch (error) {
-    // Of the file system, e.g. that the disk is full.
+    // Errors of the file system, e.g. a full disk, have `syscall`.
     throw (error as NodeJS.ErrnoException | null)?.syscall === undefined ? error : notWritable(folder, error)
   } finally {
     await unlock()
@@ -100,43 +100,43 @@ async function build(
   request: BuildRequest,
   towers: readonly Tower[],
   folder: string,
-  parts: BuilderParts,
+  dependencies: BuilderDependencies,
 ): Promise<void> {
   const { bundle, tensorrt, sizes, wanted, signal } = request
   const major = Number.parseInt(tensorrt.version, 10)
   const builds = towers.map((tower) =>
-    planBuild(bundle, tower, { precision: wanted.precision, maxBatch: sizes[tower], major }),
+    specifyBuild(bundle, tower, { precision: wanted.precision, maxBatch: sizes[tower], major }),
   )
   const video = builds.find(({ tower }) => tower === 'video')
   if (video && wanted.maxBatch !== undefined && video.maxBatch < wanted.maxBatch) {
     throw new ModelError(
-      `the video graph ${video.onnx} takes batches of ${video.maxBatch}, but ${wanted.maxBatch} are wanted`,
+      `the video graph ${video.onnx} takes batches of ${video.maxBatch}, but batches of ${wanted.maxBatch} are required`,
     )
   }
   const tool = await findBuildTool(request)
-  const scratch = await mkdtemp(join(folder, unfinished))
+  const scratch = await mkdtemp(join(folder, scratchPrefix))
   try {
-    // TensorRT's timings are kept between builds. A build works on a copy, so that none is left half written.
-    // trtexec takes those of any GPU of this capability for its own, so they are kept by the GPU's name.
-    const card = request.gpu.name.replaceAll(/[^\w]+/g, '-')
-    const timings = join(folder, `timings.${card}.trt${tensorrt.version}.cache`)
-    const place = { tool, major, scratch, timingCache: join(scratch, 'timings.cache') }
-    await copyFile(timings, place.timingCache).catch(() => {})
-    const made = new Map<Tower, string>()
-    for (const each of builds) made.set(each.tower, await buildTower(request, each, place))
-    await tryAll(request, made, parts)
-    for (const each of builds) {
+    // The timing cache is kept between builds. A build works on a copy, so that it is never left incomplete.
+    // One file per GPU name: trtexec would accept the timings of any GPU with the same compute capability.
+    const gpuName = request.gpu.name.replaceAll(/[^\w]+/g, '-')
+    const timings = join(folder, `timings.${gpuName}.trt${tensorrt.version}.cache`)
+    const workspace = { tool, major, scratch, timingCache: join(scratch, 'timings.cache') }
+    await copyFile(timings, workspace.timingCache).catch(() => {})
+    const plans = new Map<Tower, string>()
+    for (const spec of builds) plans.set(spec.tower, await buildTower(request, spec, workspace))
+    await tryAll(request, plans, dependencies)
+    for (const spec of builds) {
       signal.throwIfAborted()
-      await publish(request, each, { tool, folder, plan: made.get(each.tower) as string })
+      await publish(request, spec, { tool, folder, plan: plans.get(spec.tower) as string })
     }
-    // Last: a disk that was full would have been noticed by now, and broken timings fail every build after this one.
-    await rename(place.timingCache, timings).catch(() => {})
+    // Last, when a full disk would have failed the build already: a broken timing cache fails every later build.
+    await rename(workspace.timingCache, timings).catch(() => {})
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-interface Place {
+interface BuildWorkspace {
   tool: BuildTool
   major: number
   scratch: string
@@ -146,8 +146,8 @@ interface Place {
 /** @returns the path of the plan. */
 async function buildTower(
   { tensorrt, gpu, onLine, signal }: BuildRequest,
-  build: TowerBuild,
-  { tool, major, scratch, timingCache }: Place,
+  build: TowerBuildSpec,
+  { tool, major, scratch, timingCache }: BuildWorkspace,
 ): Promise<string> {
   const { tower, precision, maxBatch } = build
   const plan = join(scratch, `${tower}.plan`)
@@ -187,15 +187,15 @@ async function buildTower(
   return plan
 }
 
-/** Both engines together, since a model runs with both; the one that was not built anew is the one in use. */
+/** Tries both engines together, as a model runs them; a tower that was not rebuilt uses its existing plan. */
 async function tryAll(
   request: BuildRequest,
-  made: ReadonlyMap<Tower, string>,
-  { tryPlans }: BuilderParts,
+  built: ReadonlyMap<Tower, string>,
+  { tryPlans }: BuilderDependencies,
 ): Promise<void> {
   const { bundle, tensorrt, gpu, libraries, wanted, onLine, signal } = request
-  const pathOf = async (tower: Tower) => made.get(tower) ?? (await findPlan(tower, request)).plan?.path ?? ''
-  onLine(`trying the ${[...made.keys()].join(' and ')} engine in a process of its own`)
+  const pathOf = async (tower: Tower) => built.get(tower) ?? (await findPlan(tower, request)).plan?.path ?? ''
+  onLine(`trying the ${[...built.keys()].join(' and ')} engine in a process of its own`)
   const { frames, height, width, embeddingDim, files, maxTextTokens } = bundle
   const { padTokenId } = await loadTokenizer(files.tokenizer.path, maxTextTokens)
   const engine = {
@@ -209,10 +209,10 @@ async function tryAll(
   await tryPlans({ device: gpu.device, libraries, engine }, signal)
 }
 
-/** The sidecar last: without it a plan is nothing. */
+/** Moves a plan and its sidecar into the folder. The sidecar comes last: a plan without one is not used. */
 async function publish(
   request: BuildRequest,
-  { tower, precision, maxBatch, shapes, isDynamic }: TowerBuild,
+  { tower, precision, maxBatch, shapes, isDynamic }: TowerBuildSpec,
   { tool, folder, plan }: { tool: BuildTool; folder: string; plan: string },
 ): Promise<void> {
   const { bundle, gpu, tensorrt, driver, onLine, signal } = request
@@ -251,15 +251,15 @@ async function makeFolder(path: string): Promise<string> {
   try {
     await makeFolders(path)
     const folder = await realpath(path)
-    // Whether it can be written is seen by writing.
-    await rm(await mkdtemp(join(folder, unfinished)), { recursive: true, force: true })
+    // The only reliable check for write access is to write.
+    await rm(await mkdtemp(join(folder, scratchPrefix)), { recursive: true, force: true })
     return folder
   } catch (cause) {
     throw notWritable(path, cause)
   }
 }
 
-/** mkdir's own `recursive` never comes to an end below a folder such as /proc. */
+/** Replaces mkdir's `recursive`, which never returns below a folder such as /proc. */
 async function makeFolders(path: string): Promise<void> {
   const make = () =>
     mkdir(path).catch((error: NodeJS.ErrnoException) => {

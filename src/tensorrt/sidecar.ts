@@ -1,11 +1,12 @@
-/** The file beside a TensorRT plan that says what it was built from and for. docs/gpu.md prints it. */
+/** The sidecar: the file beside a TensorRT plan that describes what it was built from and for. Shown in docs/gpu.md. */
 import { z } from 'zod'
 import type { Precision } from '../options.ts'
 
+/** One of the model's two networks. */
 export type Tower = 'video' | 'text'
 export const TOWERS: readonly Tower[] = ['video', 'text']
 
-/** Of one input: what a profile takes, and what it is fastest at. */
+/** The shapes that an optimisation profile accepts for one input, and the one it is optimised for. */
 export interface ShapeRange {
   min: number[]
   opt: number[]
@@ -17,34 +18,34 @@ export interface Sidecar {
   tower: Tower
   /** Operating system and processor, e.g. "linux-x64". */
   platform: string
-  /** All of its numbers, e.g. "10.16.1.11". */
+  /** Full version, e.g. "10.16.1.11". */
   tensorrt: string
   /** E.g. "9.0". */
   computeCapability: string
-  /** Name of the GPU that it was built on, and timed for. */
+  /** Name of the GPU that the plan was built on and is optimised for. */
   gpu: string
-  /** The newest CUDA that the driver served. */
+  /** The newest CUDA version that the driver supported. */
   driver: string
   precision: Precision
   /** Rows of the largest batch. */
   maxBatch: number
-  /** One entry per optimisation profile: ranges by the name of the input. As many batches run at a time. */
+  /** Ranges by input name, one entry per optimisation profile. As many batches can run at a time. */
   profiles: Record<string, ShapeRange>[]
-  /** Whether the plan brings code for the CPU, as a version-compatible one does. */
+  /** Whether the plan contains code for the CPU, as version-compatible plans do. */
   hostCode: boolean
-  /** SHA-256 of the bundle's files that it was made from, by their names in model.json. */
+  /** SHA-256 of the bundle's files that the plan was built from, by their names in model.json. */
   onnx: Record<string, string>
-  /** Beside this file. */
+  /** The plan beside this file. */
   plan: { file: string; sha256: string; bytes: number }
-  /** ISO 8601, and the tool. */
+  /** Time in ISO 8601, and the build tool. */
   built: { at: string; by: string }
 }
 
-/** `<name>.plan` and `<name>.plan.json`. */
+/** A plan is `<name>.plan`, its sidecar `<name>.plan.json`. */
 export const SIDECAR_SUFFIX = '.plan.json'
 export const SIDECAR_FORMAT = 1
 
-const version = z.string().regex(/^\d+(\.\d+)+$/, { error: 'must be numbers with dots between' })
+const version = z.string().regex(/^\d+(\.\d+)+$/, { error: 'must be numbers separated by dots' })
 const hash = z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be 64 hex digits' })
 const shape = z.array(z.int().min(1)).min(1)
 

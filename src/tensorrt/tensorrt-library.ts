@@ -1,44 +1,44 @@
-/** Where TensorRT is: named, in TENSORRT_ROOT, brought by Python packages, or the system's. */
+/** Finds the TensorRT library: named explicitly, in TENSORRT_ROOT, in Python packages, or in the system. */
 import { readdirSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
-import { LibraryError } from '../errors.ts'
 import { type Environment, isFile, loaderFolders, namedFile, notFound } from '../base/library-search.ts'
+import { LibraryError } from '../errors.ts'
 
 export interface TensorRtLibrary {
   /** Absolute. */
   path: string
-  /** Which place it was found in, for `info()` and `doctor`. */
+  /** How it was found, for `info()` and `doctor`. */
   origin: 'option' | 'environment' | 'TENSORRT_ROOT' | 'python' | 'system'
 }
 
-/** The same after it was opened. */
+/** A library that was opened once to read its version. */
 export interface FoundTensorRt extends TensorRtLibrary {
-  /** All of its numbers, e.g. "10.16.1.11". */
+  /** Full version, e.g. "10.16.1.11". */
   version: string
-  /** A lean or dispatch runtime: it runs version-compatible engines only, and builds none. */
+  /** Whether it is a lean or dispatch runtime, which runs only version-compatible plans and builds none. */
   lean: boolean
 }
 
-export interface TensorRtSurroundings {
+/** Where to search; defaults to this process's environment. */
+export interface TensorRtSearch {
   environment?: Environment
-  /** Folders that hold Python's packages, in the order they are looked at. */
+  /** Python's package folders, in search order. */
   sitePackages?: readonly string[]
-  /** Folders of the system's loader, in its order. */
+  /** The dynamic loader's folders, in search order. */
   systemFolders?: readonly string[]
 }
 
 const variable = 'COSMOS_EMBED_TENSORRT'
-/** The newer major first. A file name without its major is for compilers, and may be anything. */
+/** In order of preference. File names without a major version are for compilers and may be any version. */
 const majors = [11, 10] as const
 const full = majors.map((major) => `libnvinfer.so.${major}`)
 const lean = majors.map((major) => `libnvinfer_lean.so.${major}`)
 const expected = full.join(' or ')
 
 /**
- * Throws LibraryError that lists every place looked at. A named file is meant: when it is wrong, nothing else is tried.
- * `lean` runtimes run version-compatible engines only, so they are looked for when such are allowed, and taken when
- * there is no full one.
+ * Finds the library. An explicitly named file is never replaced by another one. With `allowLean`, a lean runtime is used if
+ * there is no full one: it runs only version-compatible plans. Throws LibraryError that lists every place searched.
  */
 export function findTensorRt(
   { path, allowLean = false }: { path?: string | undefined; allowLean?: boolean } = {},
@@ -46,7 +46,7 @@ export function findTensorRt(
     environment = process.env,
     sitePackages = pythonFolders(environment),
     systemFolders = loaderFolders(environment),
-  }: TensorRtSurroundings = {},
+  }: TensorRtSearch = {},
 ): TensorRtLibrary {
   const named = namedFile(path, { option: 'cuda.libraries.tensorrt', variable, expected, environment })
   if (named) return named
@@ -71,7 +71,7 @@ export function findTensorRt(
       if (found) return { path: realpathSync(found), origin }
     }
   }
-  const lookedAt = [
+  const searched = [
     `${variable}: not set`,
     root ? join(root, 'lib') : 'TENSORRT_ROOT: not set',
     ...(sitePackages.length > 0
@@ -80,14 +80,14 @@ export function findTensorRt(
     ...systemFolders,
   ]
   throw new LibraryError(
-    notFound(`TensorRT (${expected})`, lookedAt) +
+    notFound(`TensorRT (${expected})`, searched) +
       'Install TensorRT 10 or 11 for your CUDA, from https://developer.nvidia.com/tensorrt, and set TENSORRT_ROOT to its ' +
       `folder, or install it with "pip install tensorrt", or set ${variable} to the file.`,
     { details: { library: full[0] as string } },
   )
 }
 
-/** Of the active environment, of the interpreters on PATH, of the user, of the system. */
+/** Package folders of the active environment, the interpreters on PATH, the user, and the system. */
 function pythonFolders(environment: Environment): string[] {
   const { VIRTUAL_ENV, CONDA_PREFIX, HOME = homedir() } = environment
   const roots = [
@@ -107,7 +107,7 @@ function pythonFolders(environment: Environment): string[] {
   })
 }
 
-/** Above each bin/python3: where a virtual environment is, and then where the interpreter that it links to is. */
+/** Roots of the interpreters on PATH: of each virtual environment, and of the interpreter that it links to. */
 function pythonRoots({ PATH = '' }: Environment): string[] {
   return PATH.split(delimiter).flatMap((folder) => {
     const program = join(folder, 'python3')

@@ -1,25 +1,25 @@
 /**
- * Which characters BERT's text rules tell apart, as Hugging Face's tokenizers 0.23.3 do: asked of it one by
- * one by scripts/goldens/make_tokens.py, which writes this file. Its tables are older than the Unicode of Node, and stay.
- * Each is the inside of a character class.
+ * The character classes of BERT's text rules in Hugging Face's tokenizers 0.23.3. Written by
+ * scripts/goldens/make_tokens.py, which queries that library for every character: its Unicode tables are older than Node's.
+ * Each string is the inside of a character class in a regular expression.
  */
 
-/** What `clean_text` takes out. A lone surrogate, which no Rust string holds, goes too. */
+/** Characters that `clean_text` removes, and lone surrogates, which a Rust string cannot contain. */
 export const removed: string =
   String.raw`\u{0}-\u{8}\u{b}-\u{c}\u{e}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{600}-\u{605}\u{61c}\u{6dd}\u{70f}\u{180e}` +
   String.raw`\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{2064}\u{2066}-\u{206f}\u{e000}-\u{f8ff}\u{feff}` +
   String.raw`\u{fff9}-\u{fffb}\u{fffd}\u{110bd}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}` +
   String.raw`\u{f0000}-\u{ffffd}\u{100000}-\u{10fffd}\ud800-\udfff`
 
-/** What `clean_text` makes a space of. */
+/** Characters that `clean_text` replaces by a space. */
 export const spaces: string = String.raw`\u{9}-\u{a}\u{d}\u{20}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`
 
-/** What `handle_chinese_chars` puts spaces around. */
+/** Characters that `handle_chinese_chars` puts spaces around. */
 export const han: string =
   String.raw`\u{3400}-\u{4dbf}\u{4e00}-\u{9fff}\u{f900}-\u{faff}\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}` +
   String.raw`\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}`
 
-/** Marks that `strip_accents` takes out, once the text is decomposed. */
+/** Marks that `strip_accents` removes after decomposition. */
 export const accents: string =
   String.raw`\u{300}-\u{33f}\u{342}\u{345}-\u{36f}\u{483}-\u{487}\u{591}-\u{5bd}\u{5bf}\u{5c1}-\u{5c2}` +
   String.raw`\u{5c4}-\u{5c5}\u{5c7}\u{610}-\u{61a}\u{64b}-\u{65f}\u{670}\u{6d6}-\u{6dc}\u{6df}-\u{6e4}` +
@@ -64,7 +64,7 @@ export const accents: string =
   String.raw`\u{1da3b}-\u{1da6c}\u{1da75}\u{1da84}\u{1da9b}-\u{1da9f}\u{1daa1}-\u{1daaf}\u{1e8d0}-\u{1e8d6}` +
   String.raw`\u{e0100}-\u{e01ef}`
 
-/** What has a decomposition, and marks that are put in order. Nothing else is touched by it. */
+/** Characters that NFD changes: those with a decomposition, and marks that it reorders. */
 export const decomposed: string =
   String.raw`\u{c0}-\u{c5}\u{c7}-\u{cf}\u{d1}-\u{d6}\u{d9}-\u{dd}\u{e0}-\u{e5}\u{e7}-\u{ef}\u{f1}-\u{f6}` +
   String.raw`\u{f9}-\u{fd}\u{ff}-\u{10f}\u{112}-\u{125}\u{128}-\u{130}\u{134}-\u{137}\u{139}-\u{13e}` +
@@ -118,7 +118,7 @@ export const decomposed: string =
   String.raw`\u{1e000}-\u{1e006}\u{1e008}-\u{1e018}\u{1e01b}-\u{1e021}\u{1e023}-\u{1e024}\u{1e026}-\u{1e02a}` +
   String.raw`\u{1e8d0}-\u{1e8d6}\u{1e944}-\u{1e94a}\u{2f800}-\u{2fa1d}`
 
-/** What is a word by itself. */
+/** Characters that are words by themselves. */
 export const punctuation: string =
   String.raw`\u{21}-\u{2f}\u{3a}-\u{40}\u{5b}-\u{60}\u{7b}-\u{7e}\u{a1}\u{a7}\u{ab}\u{b6}-\u{b7}\u{bb}\u{bf}` +
   String.raw`\u{37e}\u{387}\u{55a}-\u{55f}\u{589}-\u{58a}\u{5be}\u{5c0}\u{5c3}\u{5c6}\u{5f3}-\u{5f4}` +
@@ -145,5 +145,5 @@ export const punctuation: string =
   String.raw`\u{115c1}-\u{115d7}\u{11641}-\u{11643}\u{1173c}-\u{1173e}\u{12470}-\u{12474}\u{16a6e}-\u{16a6f}` +
   String.raw`\u{16af5}\u{16b37}-\u{16b3b}\u{16b44}\u{1bc9f}\u{1da87}-\u{1da8b}`
 
-/** What parts words. */
+/** Characters that separate words. */
 export const separators: string = String.raw`\u{9}-\u{d}\u{20}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`

@@ -1,13 +1,12 @@
 /**
- * BERT's rules for text as Hugging Face's own tokenizers (Rust) apply them, and with them the model's training. Their
- * JavaScript sister, `@huggingface/tokenizers` 0.2.0, which does all the rest here, differs in these (docs/models.md):
- * it lower-cases Σ by what stands around it, does not see Han beyond U+FFFF, and takes its classes of characters from
- * Node's Unicode instead of the older tables that the vocabulary was made with.
+ * BERT's text rules exactly as in Hugging Face's tokenizers (Rust), which the model was trained with. The JavaScript library
+ * `@huggingface/tokenizers` 0.2.0, which does the rest here, differs (docs/models.md): it lower-cases Σ depending on its
+ * context, ignores Han characters beyond U+FFFF, and uses Node's Unicode instead of older tables.
  */
 import type { Tokenizer } from '@huggingface/tokenizers'
 import * as classes from './bert-characters.ts'
 
-/** Of a BertNormalizer, in tokenizer.json. */
+/** Options of a BertNormalizer in tokenizer.json. */
 interface NormalizerConfig {
   clean_text?: boolean
   handle_chinese_chars?: boolean
@@ -30,11 +29,11 @@ function normalize(text: string, config: NormalizerConfig): string {
     if (config.handle_chinese_chars) result = result.replace(han, ' $& ')
     if (config.strip_accents ?? config.lowercase) result = stripAccents(result)
   }
-  // A capital sigma by itself has one small form; only within a text does `toLowerCase` choose between two.
+  // `toLowerCase` chooses between two forms of sigma by context; Rust lower-cases each character by itself.
   return config.lowercase ? result.replaceAll('Σ', 'σ').toLowerCase() : result
 }
 
-/** Marks are put in order within a run of what the tables know, which no other character is part of. */
+/** Normalises only runs of characters that the older tables know, so that marks are ordered as those tables order them. */
 function stripAccents(text: string): string {
   return text.replace(decomposed, (run) => run.normalize('NFD')).replace(accents, '')
 }
@@ -44,7 +43,7 @@ function split(text: string): string[] {
   return text.match(words) ?? []
 }
 
-/** Puts the exact rules in the place of the library's, where the file `json` asks for those of BERT. */
+/** Replaces the library's rules by the exact ones if tokenizer.json, parsed as `json`, uses BERT's. */
 export function useExactRules(tokenizer: Tokenizer, json: Record<string, unknown>): void {
   const typeOf = (part: unknown) => (part as { type?: unknown } | null | undefined)?.type
   const { normalizer, pre_tokenizer } = json

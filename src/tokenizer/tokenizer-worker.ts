@@ -1,14 +1,14 @@
-/** The thread of {@link TokenMaker}. */
+/** The worker thread of {@link AsyncTokenizer}. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
-import type { TokenizerAnswer } from './token-maker.ts'
+import type { TokenizerReply } from './async-tokenizer.ts'
 import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
 
 const tokenizer = parseTokenizer(workerData as TokenizerFile)
 
-parentPort?.on('message', (text: string) => parentPort?.postMessage(answer(text)))
+parentPort?.on('message', (text: string) => parentPort?.postMessage(tokenize(text)))
 
-function answer(text: string): TokenizerAnswer {
+function tokenize(text: string): TokenizerReply {
   try {
     return { tokens: tokenizer.encode(text) }
   } catch (error) {

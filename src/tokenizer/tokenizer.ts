@@ -1,19 +1,19 @@
-/** Text to token ids, by the bundle's tokenizer.json. */
+/** Turns texts into token ids with the bundle's tokenizer.json. */
 import { readFile } from 'node:fs/promises'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { InvalidRequestError, ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
+import { InvalidRequestError, ModelError } from '../errors.ts'
 import { useExactRules } from './bert-text.ts'
-import { type Cutter, cutter, textPieces, towerRemover, type WordRules } from './text-pieces.ts'
+import { markStackLimiter, type SplitPoints, splitPoints, textChunks, type WordRules } from './text-chunks.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {
-  /** With [CLS] and [SEP], not padded; 3 to `maxTextTokens` long. */
+  /** Includes [CLS] and [SEP] but no padding; 3 to `maxTextTokens` long. */
   ids: Int32Array
-  /** Length of `ids`: what `usage.prompt_tokens` counts. */
+  /** Length of `ids`, as counted by `usage.prompt_tokens`. */
   tokens: number
-  /** Whether the end of the text was cut off. */
+  /** Whether the end of the text was dropped. */
   truncated: boolean
 }
 
@@ -31,7 +31,10 @@ const tokenizerJson = z.looseObject({
   padding: z.looseObject({ pad_id: z.int().min(0) }).nullish(),
 })
 
-/** Rejects with ModelError when the file is not a WordPiece tokenizer that puts [CLS] first and [SEP] last. */
+/**
+ * Loads a tokenizer. Rejects with ModelError if the file is not a WordPiece tokenizer that puts [CLS] before a text and [SEP]
+ * after it.
+ */
 export async function loadTokenizer(path: string, maxTextTokens: number): Promise<TextTokenizer> {
   let text: string
   try {
@@ -42,7 +45,7 @@ export async function loadTokenizer(path: string, maxTextTokens: number): Promis
   return parseTokenizer({ text, path, maxTextTokens })
 }
 
-/** What a tokenizer is made of, here and in the thread for long texts. */
+/** What a tokenizer is created from, on the main thread and in the worker for long texts. */
 export interface TokenizerFile {
   text: string
   /** For messages. */
@@ -50,7 +53,7 @@ export interface TokenizerFile {
   maxTextTokens: number
 }
 
-/** As {@link loadTokenizer}, of a file that was read. */
+/** As {@link loadTokenizer}, for a file that was already read. */
 export function parseTokenizer(file: TokenizerFile): TextTokenizer {
   const { text, path } = file
   let value: unknown
@@ -76,16 +79,17 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
   const classifier = vocabulary('[CLS]')
   const separator = vocabulary('[SEP]')
   if (first !== classifier || last !== separator || others.length > 0) {
-    throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] behind it`)
+    throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] after it`)
   }
-  useQuickWordPieces(tokenizer, json.data)
+  useFastWordPieces(tokenizer, json.data)
   const rules = wordRules(json.data)
   const { normalizer } = tokenizer
   return new TextTokenizer({
     file,
     tokenizer,
-    cutter: cutter(rules),
-    shorten: rules.stripsAccents && normalizer ? towerRemover((text) => normalizer(text), rules) : same,
+    splitPoints: splitPoints(rules),
+    shorten:
+      rules.stripsAccents && normalizer ? markStackLimiter((text) => normalizer(text), rules) : identity,
     classifier,
     separator,
     padTokenId: json.data.padding?.pad_id ?? vocabulary('[PAD]'),
@@ -94,17 +98,17 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
 
 type TokenizerJson = z.infer<typeof tokenizerJson>
 
-/** What gives a whole text its tokens. @internal */
+/** The library's tokenizer with BERT's exact text rules, for whole texts. @internal */
 export function makeTokenizer(json: Record<string, unknown>): Tokenizer {
   const tokenizer = new Tokenizer(json, {})
   useExactRules(tokenizer, json)
   return tokenizer
 }
 
-const same = (text: string): string => text
+const identity = (text: string): string => text
 
-/** The library's own way from words to pieces takes milliseconds for a word of a hundred letters. */
-function useQuickWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
+/** Replaces the library's WordPiece algorithm, which takes milliseconds for a word of a hundred letters. */
+function useFastWordPieces(tokenizer: Tokenizer, { model, added_tokens }: TokenizerJson): void {
   if (tokenizer.model === null) return
   tokenizer.model.encode = wordPieces({
     vocabulary: new Set([...Object.keys(model.vocab), ...added_tokens.map(({ content }) => content)]),
@@ -127,14 +131,14 @@ function wordRules({ normalizer, pre_tokenizer, added_tokens, model }: Tokenizer
   }
 }
 
-/** Characters that the event loop may be kept busy with for one text: a millisecond. */
+/** Maximum characters tokenised at once on the main thread: they take about a millisecond. */
 const shortText = 256
 
 interface TokenizerParts {
   file: TokenizerFile
   tokenizer: Tokenizer
-  cutter: Cutter | undefined
-  /** Leaves out what costs much and changes no token. */
+  splitPoints: SplitPoints | undefined
+  /** Removes characters that are expensive to normalise and do not change the tokens. */
   shorten(text: string): string
   classifier: number
   separator: number
@@ -152,30 +156,30 @@ export class TextTokenizer {
     this.#parts = parts
   }
 
-  /** Throws InvalidRequestError for a text without any token, e.g. of spaces only. */
+  /** Tokenises a text. Throws InvalidRequestError if it has no token, e.g. only spaces. */
   encode(text: string): TokenizedText {
     return this.#encode(text, Number.POSITIVE_INFINITY) as TokenizedText
   }
 
-  /** As {@link TextTokenizer.encode}; nothing when that takes longer than the event loop can be without. */
+  /** As {@link TextTokenizer.encode}, but undefined for a text that would block the event loop for too long. */
   encodeShort(text: string): TokenizedText | undefined {
     return this.#encode(text, shortText)
   }
 
-  /** Piece by piece until there are enough tokens; nothing when that takes more than `budget` characters. */
+  /** Tokenises chunks until there are enough tokens. Undefined if that takes more than `budget` characters. */
   #encode(text: string, budget: number): TokenizedText | undefined {
-    const { classifier, separator, cutter, file } = this.#parts
+    const { classifier, separator, splitPoints, file } = this.#parts
     const ids = [classifier]
-    let looked = 0
-    for (const piece of textPieces(text, cutter)) {
-      looked += piece.length
-      if (looked > budget) return undefined
-      for (const id of this.#idsOf(piece)) ids.push(id)
+    let characters = 0
+    for (const chunk of textChunks(text, splitPoints)) {
+      characters += chunk.length
+      if (characters > budget) return undefined
+      for (const id of this.#idsOf(chunk)) ids.push(id)
       if (ids.length >= file.maxTextTokens) break
     }
     if (ids.length === 1) {
       throw new InvalidRequestError(
-        'text holds no token: it is empty, or of spaces and control characters only',
+        'text holds no token: it is empty, or has only spaces and control characters',
       )
     }
     const truncated = ids.length >= file.maxTextTokens
@@ -183,8 +187,8 @@ export class TextTokenizer {
     return { ids: Int32Array.from(kept), tokens: kept.length, truncated }
   }
 
-  #idsOf(piece: string): number[] {
+  #idsOf(chunk: string): number[] {
     const { tokenizer, shorten } = this.#parts
-    return tokenizer.encode(shorten(piece), { add_special_tokens: false }).ids
+    return tokenizer.encode(shorten(chunk), { add_special_tokens: false }).ids
   }
 }

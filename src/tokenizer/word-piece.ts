@@ -1,20 +1,20 @@
-/** Words to pieces of words. */
+/** The WordPiece algorithm: splits words into pieces of the vocabulary. */
 
 export interface WordPieceRules {
   vocabulary: ReadonlySet<string>
-  /** What a word becomes that cannot be made of pieces. */
+  /** Token of a word that cannot be composed of pieces. */
   unknown: string
-  /** Stands before a piece that does not begin its word. */
+  /** Prefix of a piece that does not begin its word. */
   prefix: string
-  /** Longer words are unknown. */
+  /** Longer words become unknown tokens. */
   maxWordCharacters: number
 }
 
 /**
- * The longest piece first, as every WordPiece has it: what no piece begins makes the whole word unknown.
+ * Takes the longest matching piece at each position, as WordPiece is defined. If none matches, the whole word is unknown.
  *
- * Only lengths that pieces of the vocabulary have are tried. Trying all of them, each word of 100 letters that ends in an
- * unknown one costs milliseconds, and a text of such words seconds.
+ * Tries only lengths that occur in the vocabulary. Trying every length would take milliseconds for a word of 100 letters
+ * that ends in an unknown one, and seconds for a text of such words.
  */
 export function wordPieces(rules: WordPieceRules): (words: readonly string[]) => string[] {
   const { vocabulary, unknown, prefix, maxWordCharacters } = rules
@@ -42,7 +42,7 @@ export function wordPieces(rules: WordPieceRules): (words: readonly string[]) =>
   return (words) => words.flatMap(split)
 }
 
-/** By the first character: how many characters the pieces have that begin with it, the longest first. */
+/** Lengths of the pieces, by their first character, in descending order. */
 function lengthsByBeginning(vocabulary: ReadonlySet<string>, prefix: string): Map<string, number[]> {
   const lengths = new Map<string, Set<number>>()
   for (const token of vocabulary) {

@@ -1,13 +1,13 @@
-/** The inputs that a bundle was proven with, and the vectors that its checkpoint gave for them. */
+/** Golden vectors: inputs that a bundle was verified with on export, and the vectors that its checkpoint gave for them. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { RgbImage } from '#binding'
-import { ModelError } from '../errors.ts'
 import { describeIssues } from '../base/validate.ts'
+import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 
 export interface Golden {
-  /** What the exporter held itself to; any device must reach it. */
+  /** The lowest cosine similarity that the exporter accepted, and that every device must reach. */
   lowestCosine: number
   clips: { seed: number; vector: Float32Array }[]
   texts: { text: string; ids: number[]; vector: Float32Array }[]
@@ -25,7 +25,7 @@ const goldenJson = z.object({
   texts: z.array(z.object({ text: z.string(), ids: z.array(z.int().min(0)), vector })).min(1),
 })
 
-/** Undefined when the bundle has none. Rejects with ModelError when it cannot be used. */
+/** Loads the golden vectors; undefined if the bundle has none. Rejects with ModelError if they are invalid. */
 export async function loadGolden({ files, embeddingDim }: ModelBundle): Promise<Golden | undefined> {
   const file = files.golden
   if (file === undefined) return undefined
@@ -51,8 +51,8 @@ export async function loadGolden({ files, embeddingDim }: ModelBundle): Promise<
 }
 
 /**
- * The clip that `seed` stands for, as pictures; scripts/export/golden_clips.py makes the same bytes.
- * Each channel is a wrapped ramp that moves from frame to frame, with a little noise.
+ * Generates the clip of a seed. scripts/export/golden_clips.py generates the same bytes.
+ * Each channel is a wrapping ramp that moves from frame to frame, with a little noise.
  */
 export function goldenClip(seed: number, frames: number, height: number, width: number): RgbImage[] {
   const constant = (channel: number, which: number) => mix(12 * seed + 4 * channel + which) & 255

@@ -1,32 +1,32 @@
-/** Re-checks a bundle from its files to the vectors that every device of this machine makes with it. */
+/** Verifies a bundle, from its files to the vectors that it gives on every device of this machine. */
 import { createEmbedder } from '../embedder.ts'
 import { CosmosEmbedError, LibraryError } from '../errors.ts'
-import type { Embedder, Settled } from '../types.ts'
 import { loadBundle, type ModelBundle } from '../model/bundle.ts'
-import { type Golden, goldenClip, loadGolden } from './golden.ts'
 import { readOnnxGraph } from '../model/onnx-graph.ts'
 import { loadTokenizer } from '../tokenizer/tokenizer.ts'
+import type { Embedder, Settled } from '../types.ts'
+import { type Golden, goldenClip, loadGolden } from './golden.ts'
 
 export type Device = 'cpu' | 'cuda'
 
 export interface Check {
   check: string
-  /** `note`: nothing is wrong, but not everything could be checked. */
+  /** `note`: nothing is wrong, but something could not be checked. */
   state: 'ok' | 'note' | 'failed'
   found: string
 }
 
 export interface VerifyOptions {
-  /** Default: every device there is. */
+  /** Default: every device of this machine. */
   device?: Device | undefined
   signal?: AbortSignal | undefined
 }
 
-/** Without golden vectors: what the outputs' lengths are looked at on. */
+/** Inputs for bundles without golden vectors, whose vectors are only checked for unit length. */
 const SEEDS = [0, 1]
 const TEXTS = ['a red car turning left', 'people walking on a street']
 
-/** Yields each finding as it is made; stops after the first that later ones depend on. Throws only `signal.reason`. */
+/** Yields each finding as soon as it is known, and stops after a failure that later checks depend on. Throws `signal.reason`. */
 export async function* verifyBundle(
   directory: string,
   { device, signal }: VerifyOptions = {},
@@ -49,11 +49,14 @@ export async function* verifyBundle(
   if (golden === undefined) {
     yield { check: 'golden vectors', state: 'note', found: 'the bundle has none: only lengths are checked' }
   } else {
-    yield await tokens(bundle, golden)
+    yield await checkTokens(bundle, golden)
   }
   let isChecked = false
-  for (const each of device === undefined ? (['cpu', 'cuda'] as const) : [device]) {
-    for await (const check of onDevice(bundle, golden, each, { asked: device !== undefined, signal })) {
+  for (const name of device === undefined ? (['cpu', 'cuda'] as const) : [device]) {
+    for await (const check of checkDevice(bundle, golden, name, {
+      isRequested: device !== undefined,
+      signal,
+    })) {
       isChecked ||= check.state !== 'note'
       yield check
     }
@@ -64,58 +67,66 @@ export async function* verifyBundle(
   }
 }
 
-/** What the exporter warned of, in the bundle's `source.warnings`. */
+/** The exporter's warnings, from the bundle's `source.warnings`. */
 function warningsOf({ source }: ModelBundle): string[] {
   const warnings = source?.warnings
   return Array.isArray(warnings) ? warnings.map(String) : []
 }
 
-/** Why graphs of this kind cannot run on `device` at all, wherever that is; undefined when they can. */
-async function whyNever(bundle: ModelBundle, device: Device): Promise<string | undefined> {
+/** Why the graphs cannot run on any device of this kind; undefined if they can. */
+async function unsupportedReason(bundle: ModelBundle, device: Device): Promise<string | undefined> {
   const graphs = await attempt('graphs', async () =>
     [bundle.files.video, bundle.files.text].map(({ path }) => readOnnxGraph(path)),
   )
   if ('failed' in graphs) return undefined
   if (device === 'cpu' && graphs.some(({ weights }) => (weights.bf16 ?? 0) > 0)) {
-    return 'the graphs are bf16, which ONNX Runtime does not compute on a CPU: checked on cards only'
+    return 'the graphs are bf16, which ONNX Runtime does not support on a CPU: checked on GPUs only'
   }
-  if (device === 'cuda' && graphs.some(({ ofOnnxRuntime }) => ofOnnxRuntime.size > 0)) {
-    return 'the graphs use operators that only ONNX Runtime has, as int8 does: checked on CPUs only'
+  if (device === 'cuda' && graphs.some(({ onnxRuntimeOps }) => onnxRuntimeOps.size > 0)) {
+    return 'the graphs use operators that only ONNX Runtime has, e.g. for int8: checked on CPUs only'
   }
   return undefined
 }
 
-async function tokens(bundle: ModelBundle, golden: Golden): Promise<Check> {
+async function checkTokens(bundle: ModelBundle, golden: Golden): Promise<Check> {
   const tokenizer = await attempt('tokens', () =>
     loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens),
   )
   if ('failed' in tokenizer) return tokenizer.failed
   const other = golden.texts.find(({ text, ids }) => `${[...tokenizer.encode(text).ids]}` !== `${ids}`)
   if (other === undefined) {
-    return { check: 'tokens', state: 'ok', found: `those of the checkpoint for ${golden.texts.length} texts` }
+    return {
+      check: 'tokens',
+      state: 'ok',
+      found: `equal to the checkpoint's for ${golden.texts.length} texts`,
+    }
   }
-  return { check: 'tokens', state: 'failed', found: `others than the checkpoint's for "${other.text}"` }
+  return { check: 'tokens', state: 'failed', found: `different from the checkpoint's for "${other.text}"` }
 }
 
-async function* onDevice(
+async function* checkDevice(
   bundle: ModelBundle,
   golden: Golden | undefined,
   device: Device,
-  { asked, signal }: { asked: boolean; signal: AbortSignal | undefined },
+  { isRequested, signal }: { isRequested: boolean; signal: AbortSignal | undefined },
 ): AsyncGenerator<Check, void> {
   const embedder = await attempt(`${device}: signature`, () =>
-    // What is checked is what is there: building an engine is no check.
+    // verify never builds an engine.
     createEmbedder({ model: bundle.directory, device, cuda: { buildEngine: 'never' }, signal }),
   )
   if ('failed' in embedder) {
     const { error } = embedder
-    const never = await whyNever(bundle, device)
+    const never = await unsupportedReason(bundle, device)
     if (never !== undefined) {
-      return yield { check: device, state: asked ? 'failed' : 'note', found: `${never} (${error.message})` }
+      return yield {
+        check: device,
+        state: isRequested ? 'failed' : 'note',
+        found: `${never} (${error.message})`,
+      }
     }
     const isAbsent = error instanceof LibraryError || error.details.command !== undefined
-    const absent = isAbsent && !asked && device !== 'cpu'
-    return yield absent ? { ...embedder.failed, check: device, state: 'note' } : embedder.failed
+    const isOnlyNote = isAbsent && !isRequested && device !== 'cpu'
+    return yield isOnlyNote ? { ...embedder.failed, check: device, state: 'note' } : embedder.failed
   }
   try {
     const { engine } = embedder.info()
@@ -135,7 +146,7 @@ async function* onDevice(
   }
 }
 
-/** One clip at a time: at full size each is a second of work and megabytes of pictures. */
+/** Embeds one clip at a time: each takes about a second at full size, and megabytes of pictures. */
 async function embedClips(
   embedder: Embedder,
   { frames, height, width }: ModelBundle,
@@ -159,7 +170,7 @@ function judge(
   const cosines: number[] = []
   for (const [index, result] of results.entries()) {
     if (result.status === 'rejected') return { check, state: 'failed', found: messageOf(result.reason) }
-    // The engine itself refuses what is not a unit vector.
+    // The engine itself rejects vectors that do not have unit length.
     const { vector } = wanted[index] ?? {}
     if (vector !== undefined) cosines.push(cosine(result.value.embedding, vector))
   }
@@ -168,7 +179,7 @@ function judge(
   return {
     check,
     state: lowest >= golden.lowestCosine ? 'ok' : 'failed',
-    found: `lowest cosine to the checkpoint's ${cosines.length} vectors ${lowest.toFixed(6)}, wanted ${golden.lowestCosine}`,
+    found: `lowest cosine to the checkpoint's ${cosines.length} vectors ${lowest.toFixed(6)}, required ${golden.lowestCosine}`,
   }
 }
 
@@ -177,7 +188,7 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
 }
 
-/** What `work` gives, or its failure as a finding; other errors, and an abort's reason, go on. */
+/** Runs `work`. A CosmosEmbedError becomes a failed finding; anything else is thrown. */
 async function attempt<T extends object>(
   check: string,
   work: () => Promise<T>,

@@ -1,14 +1,14 @@
-/** The provider in the AI SDK itself, 6 and 7. */
+/** The provider with the AI SDK itself, versions 6 and 7. */
 import type { EmbeddingModelV3, ProviderV3 } from '@ai-sdk/provider'
 import { type AnyEmbedder, createEmbedder, similarity } from 'cosmos-embed'
 import { type CosmosEmbedModel, type CosmosEmbedProvider, cosmosEmbed } from 'cosmos-embed/ai'
 import { beforeAll, describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
-import { unitVector } from '../http/double.ts'
+import { unitVector } from '../http/embedder-double.ts'
 import { major, open, sides } from './support.ts'
 
 const vectorOf = (input: unknown) => Array.from(unitVector(input, 8))
 
-it('has the types that the SDK asks for', () => {
+it('has the types that the SDK requires', () => {
   expectTypeOf<CosmosEmbedModel>().toExtend<EmbeddingModelV3>()
   expectTypeOf<CosmosEmbedProvider>().toExtend<ProviderV3>()
 })
@@ -37,7 +37,7 @@ describe.each([
     })
 
     it('for more texts than one request has, in their order', async () => {
-      const { embedder, double } = await open('near')
+      const { embedder, double } = await open('local')
       const values = Array.from({ length: 150 }, (_, i) => `text ${i}`)
       const model = cosmosEmbed(embedder).embeddingModel()
       const { embeddings } = await sdk.embedMany({ model, values })
@@ -45,8 +45,8 @@ describe.each([
       expect(double.requests.map(({ input }) => [input].flat().length).sort()).toEqual([22, 64, 64])
     })
 
-    it('for videos, where the call says that they are', async () => {
-      const { embedder, double } = await open('far')
+    it('for videos, if the call says so', async () => {
+      const { embedder, double } = await open('remote')
       const model = cosmosEmbed(embedder).embeddingModel()
       const values = ['https://host/a.mp4', `data:video/mp4;base64,${btoa('bytes')}`]
       const { embeddings } = await sdk.embedMany({
@@ -61,7 +61,7 @@ describe.each([
     it('with an abort that reaches the embedder', async () => {
       const controller = new AbortController()
       let aborted = false
-      const { embedder } = await open('near', async (_, signal) => {
+      const { embedder } = await open('local', async (_, signal) => {
         controller.abort(new Error('enough'))
         aborted = signal?.aborted === true
         signal?.throwIfAborted()
@@ -72,8 +72,8 @@ describe.each([
       expect(aborted).toBe(true)
     })
 
-    it('in a registry, where other kinds of models are not found', async () => {
-      const { embedder } = await open('near')
+    it('in a registry, which finds no other kinds of models', async () => {
+      const { embedder } = await open('local')
       const registry = sdk.createProviderRegistry({ cosmos: cosmosEmbed(embedder) as never })
       const model = registry.embeddingModel('cosmos:double' as never)
       expect((await sdk.embed({ model, value: 'a' })).embedding).toEqual(vectorOf({ text: 'a' }))
@@ -91,8 +91,8 @@ describe.each([
 describe('the model', () => {
   const model = (embedder: AnyEmbedder, files = false) => cosmosEmbed(embedder, { files }).embeddingModel()
 
-  it('warns of dimensions that it does not have, and cuts nothing', async () => {
-    const { embedder } = await open('near')
+  it('warns about other dimensions, and truncates nothing', async () => {
+    const { embedder } = await open('local')
     const { embeddings, warnings } = await model(embedder).doEmbed({ values: ['a'], dimensions: 4 })
     expect(embeddings[0]).toHaveLength(8)
     expect(warnings).toEqual([
@@ -109,7 +109,7 @@ describe('the model', () => {
     'data:video/mp4,raw',
     'data:video/mp4;base64,§',
   ])('takes no video from %s, unless files are allowed', async (value) => {
-    const { embedder, double } = await open('near')
+    const { embedder, double } = await open('local')
     const providerOptions = { cosmosEmbed: { input: 'video' } }
     await expect(
       model(embedder).doEmbed({ values: ['https://host/a.mp4', value], providerOptions }),
@@ -120,8 +120,8 @@ describe('the model', () => {
     expect(double.requests).toEqual([])
   })
 
-  it('refuses options that it does not know', async () => {
-    const { embedder } = await open('near')
+  it('refuses unknown options', async () => {
+    const { embedder } = await open('local')
     const call = (cosmosEmbed: Record<string, string>) =>
       model(embedder).doEmbed({ values: ['a'], providerOptions: { cosmosEmbed } })
     await expect(call({ inptu: 'video' })).rejects.toThrow('inptu')

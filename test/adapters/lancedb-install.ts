@@ -1,6 +1,6 @@
 /**
- * LanceDB itself, 190 MB, kept from run to run beside the other tools and not among this package's dependencies: it would
- * bring a second ONNX Runtime into every checkout.
+ * Installs LanceDB, 190 MB, once, beside the other tools. As a development dependency of this package it would bring a
+ * second ONNX Runtime into every checkout.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 const folder = fileURLToPath(new URL('../../.cache/lancedb', import.meta.url))
 const manifest = fileURLToPath(new URL('lancedb/package.json', import.meta.url))
 
-/** What of LanceDB and Arrow the tests use. Their types are where they are installed, which a checkout does not know. */
+/** The parts of LanceDB and Arrow that the tests use. Their own types are not installed in the checkout. */
 export interface Lance {
   connect(folder: string): Promise<Database>
   embedding: {
@@ -43,7 +43,7 @@ interface Table {
   }
 }
 
-/** Or why it cannot be had here. */
+/** LanceDB, or the reason why it cannot be installed here. */
 export function lance(): Lance | string {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     return 'its package for this machine is not in the list'

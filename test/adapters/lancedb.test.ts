@@ -1,4 +1,4 @@
-/** The function in LanceDB itself: tables that embed what is put into them and what is asked of them. */
+/** The embedding function in LanceDB itself: tables that embed their rows and their queries. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -27,8 +27,8 @@ describe.skipIf(typeof found === 'string')(`LanceDB ${typeof found === 'string' 
     expect(best?.text).toBe(rows[0]?.text)
   })
 
-  it('finds rows of videos by text and by video, also in a table that is opened again', async () => {
-    const cosmos = await cosmosFunction(embedding, { embedder: demo.far, source: 'video', name: 'videos' })
+  it('finds rows of videos by text and by video, also in a reopened table', async () => {
+    const cosmos = await cosmosFunction(embedding, { embedder: demo.remote, source: 'video', name: 'videos' })
     const schema = embedding.LanceSchema({
       name: new arrow.Utf8(),
       video: cosmos.sourceField(new arrow.Binary()),
@@ -45,11 +45,11 @@ describe.skipIf(typeof found === 'string')(`LanceDB ${typeof found === 'string' 
     expect(query).toHaveLength(256)
   })
 
-  it('takes paths where they are allowed, and only there', async () => {
+  it('accepts paths only if they are allowed', async () => {
     const db = await connect(folder)
     const schemaOf = async (files: boolean) => {
       const cosmos = await cosmosFunction(embedding, {
-        ...{ embedder: demo.near, source: 'video' as const },
+        ...{ embedder: demo.local, source: 'video' as const },
         ...{ files, name: `paths-${files}` },
       })
       return embedding.LanceSchema({ path: cosmos.sourceField(), vector: cosmos.vectorField() })
@@ -62,18 +62,18 @@ describe.skipIf(typeof found === 'string')(`LanceDB ${typeof found === 'string' 
     await expect(refused.add([{ path: clip('red-circle.mp4') }])).rejects.toThrow('files: true')
   })
 
-  it('opens no table whose vectors are of another model', async () => {
-    const cosmos = await cosmosFunction(embedding, { embedder: demo.near, name: 'other' })
+  it('refuses to open a table with vectors of another model', async () => {
+    const cosmos = await cosmosFunction(embedding, { embedder: demo.local, name: 'other' })
     const kept = JSON.parse(JSON.stringify(cosmos)) as Record<string, string>
     expect(kept).toEqual({ model: 'cosmos-embed-demo', fingerprint: expect.any(String), source: 'text' })
     const Made = cosmos.constructor as new (kept: object) => unknown
     expect(() => new Made(kept)).not.toThrow()
-    expect(() => new Made({ ...kept, fingerprint: 'x' })).toThrow('do not compare')
+    expect(() => new Made({ ...kept, fingerprint: 'x' })).toThrow('cannot be compared')
     expect(() => new Made({ model: 'another' })).toThrow('another')
   })
 
-  it('says which row is to blame', async () => {
-    const cosmos = await cosmosFunction(embedding, { embedder: demo.far, name: 'blame' })
+  it('names the row that caused an error', async () => {
+    const cosmos = await cosmosFunction(embedding, { embedder: demo.remote, name: 'blame' })
     await expect(cosmos.computeSourceEmbeddings(['a', ' '])).rejects.toMatchObject({ index: 1 })
     await expect(cosmos.computeSourceEmbeddings(['a', new Uint8Array(3)])).rejects.toMatchObject({ index: 1 })
   })

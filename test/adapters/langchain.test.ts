@@ -9,7 +9,7 @@ import { clip, sides, withDemo } from './support.ts'
 
 const demo = withDemo()
 
-it('has the type that LangChain asks for', () => {
+it('has the type that LangChain requires', () => {
   expectTypeOf<CosmosEmbeddings>().toExtend<EmbeddingsInterface>()
 })
 
@@ -27,7 +27,7 @@ describe.each(sides)('%s', (side) => {
     expect(found).toMatchObject({ pageContent: texts[0], metadata: { id: 0 } })
   })
 
-  it('puts videos beside them, and finds those by text and by video', async () => {
+  it('adds videos, and finds them by text and by video', async () => {
     const names = ['orange-square.mp4', 'red-circle.mp4', 'purple-heart.webm']
     const store = new FakeVectorStore(embeddings())
     const vectors = await embeddings().embedVideos(names.map(clip))
@@ -50,7 +50,7 @@ describe.each(sides)('%s', (side) => {
     expect(await embeddings().embedDocuments([])).toEqual([])
   })
 
-  it('says which item is to blame, and stops where it is told to', async () => {
+  it('names the item that caused an error, and can be aborted', async () => {
     await expect(embeddings().embedDocuments(['a', ' '])).rejects.toMatchObject({
       code: 'invalid_request',
       index: 1,

@@ -11,12 +11,12 @@ const demo = withDemo()
 describe.each(sides)('%s', (side) => {
   const model = () => cosmosEmbedding(llamaindex, { embedder: demo[side] })
 
-  it('is one of LlamaIndex', () => {
+  it('is an embedding model of LlamaIndex', () => {
     expectTypeOf(model()).toExtend<llamaindex.BaseEmbedding>()
     expect(model()).toBeInstanceOf(llamaindex.BaseEmbedding)
   })
 
-  it('embeds nodes as a step of a pipeline, however many, and tells of its progress', async () => {
+  it('embeds any number of nodes as a step of a pipeline, and reports its progress', async () => {
     const texts = Array.from({ length: 70 }, (_, i) => `a circle ${i}`)
     const told: string[] = []
     const nodes = await model()(
@@ -43,7 +43,7 @@ describe.each(sides)('%s', (side) => {
     expect(model().similarity(byVideo, vectors[1] ?? [])).toBeCloseTo(1, 4)
   })
 
-  it('says which text is to blame', async () => {
+  it('names the text that caused an error', async () => {
     await expect(model().getTextEmbeddingsBatch(['a', ' '])).rejects.toMatchObject({
       code: 'invalid_request',
       index: 1,

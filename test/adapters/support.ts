@@ -1,27 +1,27 @@
-/** A near and a far embedder over the same double, whose vectors depend on what is embedded and on nothing else. */
+/** An in-process and an HTTP embedder over the same double, whose vectors depend only on the input. */
 import { fileURLToPath } from 'node:url'
 import { type AnyEmbedder, createEmbedder, type Embedder, type EmbedRequest } from 'cosmos-embed'
 import { createClient } from 'cosmos-embed/client'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { type Double, doubleEmbedder } from '../http/double.ts'
+import { doubleEmbedder, type EmbedderDouble } from '../http/embedder-double.ts'
 import { serveDouble } from '../http/support.ts'
 
 export const major = Number(process.versions.node.split('.')[0])
 
 export interface Side {
   embedder: AnyEmbedder
-  double: Double
+  double: EmbedderDouble
 }
 
-export const sides = ['near', 'far'] as const
+export const sides = ['local', 'remote'] as const
 
 export async function open(
   side: (typeof sides)[number],
-  before?: (request: EmbedRequest, signal: AbortSignal | undefined) => Promise<void> | void,
+  before?: (request: EmbedRequest, signal: AbortSignal) => Promise<void> | void,
 ): Promise<Side> {
   const options = before ? { before } : {}
-  if (side === 'near') {
+  if (side === 'local') {
     const double = doubleEmbedder(options)
     return { embedder: double, double }
   }
@@ -35,19 +35,19 @@ export const clip = (name: string): string =>
   fileURLToPath(new URL(`../../examples/clips/${name}`, import.meta.url))
 
 /** The demo model, in this process and behind a server, for the tests of a file. */
-export function withDemo(): { near: Embedder; far: AnyEmbedder } {
-  const demo = {} as { near: Embedder; far: AnyEmbedder }
+export function withDemo(): { local: Embedder; remote: AnyEmbedder } {
+  const demo = {} as { local: Embedder; remote: AnyEmbedder }
   let end = async () => {}
   beforeAll(async () => {
     const model = fileURLToPath(new URL('../../models/demo', import.meta.url))
-    demo.near = await createEmbedder({ model, device: 'cpu' })
-    const server = await createServer({ embedder: demo.near })
-    demo.far = createClient({ url: await server.listen({ port: 0 }) })
+    demo.local = await createEmbedder({ model, device: 'cpu' })
+    const server = await createServer({ embedder: demo.local })
+    demo.remote = createClient({ url: await server.listen({ port: 0 }) })
     await server.ready
     end = async () => {
-      await demo.far.dispose()
+      await demo.remote.dispose()
       await server.close()
-      await demo.near.dispose()
+      await demo.local.dispose()
     }
   })
   afterAll(() => end())

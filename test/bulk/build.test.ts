@@ -8,11 +8,11 @@ import {
   shardOf,
   type VectorSink,
 } from '../../src/bulk/index.ts'
-import { planRow } from '../../src/bulk/row.ts'
+import { planRow } from '../../src/bulk/planned-item.ts'
 import { DeviceLostError, DownloadError, MediaError } from '../../src/index.ts'
 import { doubleEmbedder, vectorOf } from './double.mjs'
 
-/** A sink as a user may write one. */
+/** A sink as a user might write it. */
 class MemorySink implements VectorSink {
   readonly items = new Map<string, IndexedItem>()
   readonly batches: number[] = []
@@ -63,7 +63,7 @@ async function build(
 }
 
 describe('an index', () => {
-  it('has a row for each video and text, with what the manifest says beside', async () => {
+  it('has a row for each video and text, with the further columns of the manifest', async () => {
     const sink = new MemorySink()
     const { tally } = await build(
       [
@@ -99,7 +99,7 @@ describe('an index', () => {
     expect(sink.closed).toBe(1)
   })
 
-  it('goes on where it was, and tries again what failed', async () => {
+  it('resumes where it ended, and retries what failed', async () => {
     const sink = new MemorySink()
     let broken = true
     const fail = (name: string) => (broken && name.endsWith('3.mp4') ? new MediaError('no video') : undefined)
@@ -112,7 +112,7 @@ describe('an index', () => {
     expect(second.embedder.calls).toBe(30)
   })
 
-  it('takes what comes twice once; two rows with one id are a mistake', async () => {
+  it('embeds a repeated file once; two rows with one id are an error', async () => {
     const sink = new MemorySink()
     const rows = [...videos(3), ...videos(2), { id: 'same', video: 'a' }, { id: 'same', video: 'b' }]
     const { tally, failures } = await build(rows, sink)
@@ -121,7 +121,7 @@ describe('an index', () => {
     expect(sink.items.get('same')?.rows[0]?.uri).toBe('/videos/a')
   })
 
-  it('tries again what may succeed, and not what cannot', async () => {
+  it('retries only retryable errors', async () => {
     const tries = new Map<string, number>()
     const fail = (name: string) => {
       const count = (tries.get(name) ?? 0) + 1
@@ -136,7 +136,7 @@ describe('an index', () => {
     expect(failures.map(([, code]) => code).sort()).toEqual(['download_failed', 'download_rejected'])
   })
 
-  it('has a row for each window, and all windows of a video together', async () => {
+  it('has a row for each window, and writes all windows of a video together', async () => {
     const sink = new MemorySink()
     const rows = [{ video: '3.mp4' }, { id: 'b', video: '2.mp4' }, { text: 'words' }, { video: '0.mp4' }]
     const { tally, failures } = await build(rows, sink, { windows: { seconds: 4, stride: 2 } })
@@ -149,7 +149,7 @@ describe('an index', () => {
     expect(sink.items.get('words')?.rows[0]?.id).toBe('words')
   })
 
-  it('is shared by shards so that each item has one', async () => {
+  it('is divided so that each item belongs to exactly one shard', async () => {
     const sinks = [0, 1, 2].map(() => new MemorySink())
     for (const [index, sink] of sinks.entries()) {
       const { tally } = await build(videos(300), sink, { shard: { index, count: 3 } })
@@ -162,7 +162,7 @@ describe('an index', () => {
     expect(shardOf('clip', 2 ** 32)).toBe(0x67905ad3)
   })
 
-  it('ends when the sink fails, the device is lost, a source throws or the signal says so', async () => {
+  it('ends when the sink or a source fails, the device is lost, or the signal aborts', async () => {
     const full = new MemorySink()
     full.failing = true
     await expect(build(videos(500), full)).rejects.toThrow('the disk is full')
@@ -195,7 +195,7 @@ describe('an index', () => {
     expect(sink.closed).toBe(1)
   })
 
-  it('refuses columns that it makes itself', async () => {
+  it('refuses manifest columns with reserved names', async () => {
     await expect(build([{ video: 'a', embedding: 1 }], new MemorySink())).rejects.toThrow(
       /column "embedding"/,
     )

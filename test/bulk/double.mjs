@@ -1,4 +1,4 @@
-// An embedder of which only what an index needs is there. Vectors say what they are of.
+// A double of the embedder with only the methods that an index needs. Its vectors identify their input.
 
 const DIM = 4
 
@@ -24,7 +24,7 @@ export function doubleEmbedder({ fail = () => undefined, fingerprint = 'f1' } = 
       embedder.calls++
       return answer('video', `${video}`)
     },
-    // As many windows as the last digit of the name says.
+    // As many windows as the last digit of the name.
     async *segments(video, { windowSeconds, strideSeconds }) {
       embedder.calls++
       const count = Number(/(\d)\.\w+$/.exec(`${video}`)?.[1] ?? 1)

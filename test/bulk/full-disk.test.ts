@@ -1,4 +1,4 @@
-/** A disk that is full, and then is not any more. Where a small one can be mounted. */
+/** A run on a full disk fails, and resumes once there is space. Skipped if no small file system can be mounted. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-/** What is killed and started again loses nothing and has nothing twice: `kill -9` of a real process at random moments. */
+/** A run that is killed at random moments (`kill -9`) and restarted loses no rows and duplicates none. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, writeFileSync } from 'node:fs'
@@ -11,12 +11,12 @@ import { storedRows, temporaryFolder } from './support.ts'
 const folder = temporaryFolder()
 const child = path.join(import.meta.dirname, 'children', 'build.mjs')
 const manifest = path.join(folder, 'manifest.jsonl')
-/** Of each destination: fifty in all. */
+/** Kills per destination: fifty in all. */
 const KILLS = 25
 
 const items = Array.from({ length: 1000 }, (_, index) => ({ id: `i${index}`, video: `/v/${index}.mp4` }))
 writeFileSync(manifest, items.map((item) => `${JSON.stringify(item)}\n`).join(''))
-/** As many windows as the last digit says. */
+/** Each video has as many windows as the last digit of its name. */
 const expected = items.flatMap(({ id, video }, index) =>
   Array.from({ length: index % 10 }, (_, window) => ({
     id: `${id}#t=${window},${window + 1}`,
@@ -45,7 +45,7 @@ it.concurrent.each([
   300_000,
 )
 
-/** Whether it was still at work so many milliseconds after it had begun to. */
+/** Whether the process was still working so many milliseconds after it had started to. */
 async function runAndKill(out: string, after: number): Promise<boolean> {
   const running = spawn(process.execPath, [child, manifest, out], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(running, 'exit')

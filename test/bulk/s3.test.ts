@@ -1,4 +1,4 @@
-/** Buckets: a small server that speaks S3, and moto's, where Python has it. */
+/** Buckets of a small S3 server in this process, and of moto if Python has it. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ const server = createServer((request, response) => {
     response.end('<Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>')
     return
   }
-  // One key a page.
+  // One key per page.
   const found = keys.filter((key) => key.startsWith(url.searchParams.get('prefix') ?? ''))
   const page = Number(url.searchParams.get('continuation-token') ?? 0)
   const more = page + 1 < found.length
@@ -53,7 +53,7 @@ function useEndpoint(port: number): string {
   return endpoint
 }
 
-it('lists a prefix over its pages, and signs a URL for every try', async () => {
+it('lists all pages of a prefix, and signs a new URL for every attempt', async () => {
   const out = path.join(folder, 'out.jsonl')
   const urls: URL[] = []
   const embedder = doubleEmbedder()
@@ -78,7 +78,7 @@ it('lists a prefix over its pages, and signs a URL for every try', async () => {
   expect(again).toMatchObject({ skipped: 2, embedded: 0 })
 })
 
-it('says what the storage says', async () => {
+it('reports the errors of the storage', async () => {
   await using opened = await openSources(['s3://nowhere/v/'])
   await expect(
     buildIndex(doubleEmbedder(), opened.sources, jsonlSink(path.join(folder, 'no.jsonl'))),

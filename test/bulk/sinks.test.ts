@@ -76,12 +76,12 @@ describe.each([
   ['Parquet parts', (out: string) => parquetSink(out, { partRows: 10 }), ''],
   ['JSON lines', (out: string) => jsonlSink(out), '.jsonl'],
 ])('%s', (_, sinkFor, suffix) => {
-  it('keep every value', async () => {
+  it('stores every value', async () => {
     const out = fresh(suffix)
     await using(sinkFor(out), async (held) => expect(held).toEqual([]))
     const sink = sinkFor(out)
     await using(sink, async () => {
-      // More than a part, and less.
+      // More rows than a part, and fewer.
       await sink.write(Array.from({ length: 25 }, (_, index) => item(index)))
       await sink.write([item(25)])
     })
@@ -99,7 +99,7 @@ describe.each([
     expect(await statusOf(out)).toMatchObject({ rows: 26, waiting: 0, failures: [], description })
   })
 
-  it('tell what is there, of windows the item', async () => {
+  it('lists the stored items, with windows by their item', async () => {
     const out = fresh(suffix)
     const windowed = { ...description, windows: { seconds: 1, stride: 1 } }
     const below = random(5)
@@ -122,7 +122,7 @@ describe.each([
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  it('refuse vectors that do not belong together, and a second writer', async () => {
+  it('refuses vectors that do not compare, and a second writer', async () => {
     const out = fresh(suffix)
     await using(sinkFor(out), async () => {
       await expect(sinkFor(out).open(description)).rejects.toThrow('another process is writing')
@@ -131,13 +131,13 @@ describe.each([
     for (const [change, message] of [
       [
         { model: { ...model, fingerprint: 'f2' } },
-        /model is double with the fingerprint f1, and here it is .*f2/,
+        /model is double with the fingerprint f1, but this run has .*f2/,
       ],
-      [{ frameRule: 'curator' }, /frame rule is card, and here it is curator/],
+      [{ frameRule: 'curator' }, /frame rule is card, but this run has curator/],
       [{ frameTolerance: 1 }, /frame tolerance/],
-      [{ windows: { seconds: 8, stride: 4 } }, /windows is none, and here it is 8 s every 4 s/],
+      [{ windows: { seconds: 8, stride: 4 } }, /windows is none, but this run has 8 s every 4 s/],
       [{ columns: { tag: 'string', more: 'string' } }, /no column "more"/],
-      [{ columns: { count: 'double' } }, /"count" as int64, and here it is double/],
+      [{ columns: { count: 'double' } }, /"count" as int64, but this run has double/],
     ] as [Partial<IndexDescription>, RegExp][]) {
       await expect(sinkFor(out).open({ ...description, ...change })).rejects.toThrow(message)
     }
@@ -145,16 +145,16 @@ describe.each([
   })
 })
 
-describe('Parquet parts', () => {
+describe('a folder of Parquet parts', () => {
   const writeThenCrash = async (out: string, items: IndexedItem[]) => {
-    // Not closed, as after a crash; the name of the lock goes with the process.
+    // Not closed, as after a crash. The kernel would release the lock with the process.
     const sink = parquetSink(out, { partRows: 10 })
     await sink.open(description)
     await sink.write(items)
     return sink
   }
 
-  it('go on from rows that were waiting, from a part whose tail is still there, and from half a part', async () => {
+  it('recovers from a journal, from a part whose journal still exists, and from an incomplete part', async () => {
     const out = fresh()
     const crashed = await writeThenCrash(
       out,
@@ -164,7 +164,7 @@ describe('Parquet parts', () => {
     const kept = readFileSync(tail)
     expect((await statusOf(out))?.waiting).toBe(4)
     await crashed.close()
-    // The part had been written, and its tail not yet removed; the next part and the next line were half written.
+    // The part was written but its journal not yet removed; the next part and the next journal line are incomplete.
     writeFileSync(tail, kept)
     writeFileSync(path.join(out, 'part-000002.parquet.partial'), 'PAR1')
     writeFileSync(path.join(out, '_tail-000002.jsonl'), '{"id":"i9","ro')
@@ -177,7 +177,7 @@ describe('Parquet parts', () => {
     expect(readdirSync(out).sort()).toEqual(['_index.json', 'part-000001.parquet', 'part-000002.parquet'])
   })
 
-  it('are filled by several shards at once; a tail of another division is not lost', async () => {
+  it('is filled by several shards at once; a journal of another division is not lost', async () => {
     const out = fresh()
     const sinks = [0, 1].map((index) => parquetSink(out, { partRows: 10, shard: { index, count: 2 } }))
     await Promise.all(sinks.map((sink) => sink.open(description)))
@@ -187,7 +187,7 @@ describe('Parquet parts', () => {
     await using(parquetSink(out), async (held) => expect(held.sort()).toEqual(['i0', 'i1']))
   })
 
-  it('say of what they are, and are no folder of somebody else’s', async () => {
+  it('describes its vectors, and refuses a folder that is not an index', async () => {
     const out = fresh()
     const sink = parquetSink(out)
     await using(sink, () => sink.write([item(1)]))
@@ -241,8 +241,8 @@ print(json.dumps([table.num_rows, row, str(table.schema.field("embedding").type)
   )
 })
 
-describe('JSON lines', () => {
-  it('cut off what a crash has left, and refuse a file that lost rows or is not theirs', async () => {
+describe('a file of JSON lines', () => {
+  it('truncates what a crash left, and refuses a file that lost rows or is not an index', async () => {
     const out = fresh('.jsonl')
     const sink = jsonlSink(out)
     await using(sink, () => sink.write([item(1), item(2)]))

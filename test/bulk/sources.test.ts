@@ -30,7 +30,7 @@ async function planned(words: string[], stdin = ''): Promise<Planned[]> {
   for (const source of opened.sources) {
     const first: Planned[] = []
     for await (const item of source.items()) first.push(item)
-    // A source is read twice: to count, and to work.
+    // A source is read twice: for the survey and for the run.
     const again: Planned[] = []
     for await (const item of source.items()) again.push(item)
     expect(again.map(nameOf)).toEqual(first.map(nameOf))
@@ -47,7 +47,7 @@ const nameOf = (item: Planned) => ('problem' in item ? `${item.key}: ${item.prob
 const ids = async (words: string[], stdin?: string) => (await planned(words, stdin)).map(nameOf)
 
 describe('sources', () => {
-  it('a folder is every video below it, whatever links there are', async () => {
+  it('a folder stands for every video below it, with links in it', async () => {
     expect(await ids([at('v')])).toEqual(
       ['v/a.MKV', 'v/b.mp4', 'v/deep/c.webm', 'v/odd, "name".mp4'].map((n) => at(n)),
     )
@@ -66,12 +66,12 @@ describe('sources', () => {
   it.each([
     ['no such file', ['nowhere.mp4'], 'there is no file or folder "nowhere.mp4"'],
     ['no match', ['no*.mp4'], 'no file matches "no*.mp4"'],
-    ['standard input twice', ['-', '-'], 'standard input can be read once'],
+    ['standard input twice', ['-', '-'], 'standard input can be read only once'],
   ])('%s is refused', async (_, words, message) => {
     await expect(openSources(words, { stdin: one(Buffer.from('')) })).rejects.toThrow(message)
   })
 
-  it('standard input has paths, URLs and rows', async () => {
+  it('standard input may contain paths, URLs and JSON rows', async () => {
     const stdin = `${at('v/b.mp4')}\n\n{"id": 7, "text": "a car"}\r\n{"id": \nhttps://host/v.mp4?sig=secret\nhttps://host/w.mp4`
     expect(await ids(['-'], stdin)).toEqual([
       at('v/b.mp4'),
@@ -83,7 +83,7 @@ describe('sources', () => {
   })
 })
 
-it('standard input that does not end can be given up', async () => {
+it('reading an endless standard input can be aborted', async () => {
   const controller = new AbortController()
   const endless = (async function* () {
     for (;;) {
@@ -135,7 +135,7 @@ describe('a manifest', () => {
       {
         id: 'two',
         named: true,
-        // The query is a credential: it is used, and not kept.
+        // The query is a credential: it is used but not stored.
         uri: 'https://host/v.mp4',
         input: { video: new URL('https://host/v.mp4?sig=secret') },
         carried: { tag: null },
@@ -150,15 +150,15 @@ describe('a manifest', () => {
     ])
   })
 
-  it('tells of each row what is wrong with it, and goes on', async () => {
+  it('reports what is wrong with each bad row, and continues', async () => {
     const file = at('bad.jsonl')
     const bad: [unknown, RegExp][] = [
       [{}, /expected "video" with a path or a URL, or "text"/],
       [{ video: 'a', text: 'b' }, /both "video" and "text"/],
       [{ id: 'x', video: 'a', start: -1 }, /^x: .*bad\.jsonl:3: "start" must be seconds/],
       [{ video: 'a', end: 'soon' }, /"end" must be seconds, 0 or more, found "soon"/],
-      [{ video: 'ftp://host/a.mp4' }, /ftp:\/\/, and expected is a path, https/],
-      [{ text: 'a', start: 1 }, /belong to a video/],
+      [{ video: 'ftp://host/a.mp4' }, /ftp:\/\/ URL: expected a path, https/],
+      [{ text: 'a', start: 1 }, /apply to videos only/],
       [{ video: 7n < 8 }, /expected "video"/],
       [[], /not a JSON object/],
       ['text', /not a JSON object/],
@@ -173,7 +173,7 @@ describe('a manifest', () => {
     expect(found.at(-1)).toBe(at('v/b.mp4'))
   })
 
-  it('that is gone by the time it is read ends it', async () => {
+  it('that was removed before it is read ends the run', async () => {
     for (const format of ['jsonl', 'csv', 'parquet']) {
       const file = at(`gone.${format}`)
       writers[format]?.(file)
@@ -189,7 +189,7 @@ describe('a manifest', () => {
     }
   })
 
-  it('that is broken as a whole ends it, with its name', async () => {
+  it('that cannot be parsed ends the run, with its name in the error', async () => {
     writeFileSync(at('broken.parquet'), 'no Parquet')
     writeFileSync(at('broken.csv'), 'id,video\n"a,b\n')
     for (const name of ['broken.parquet', 'broken.csv']) {

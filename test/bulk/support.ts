@@ -4,7 +4,7 @@ import path from 'node:path'
 import { afterAll } from 'vitest'
 import { readRows } from '../../src/bulk/parquet.ts'
 
-/** A folder that is gone after the tests of the file. */
+/** A folder that is removed after the tests of the file. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-bulk-'))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -22,7 +22,7 @@ export interface StoredRow {
   [column: string]: unknown
 }
 
-/** What a reader finds: of a folder its Parquet files, or else lines. */
+/** Reads an index: the Parquet files of a folder, or a file of JSON lines. */
 export async function storedRows(out: string): Promise<StoredRow[]> {
   if (out.endsWith('.jsonl')) {
     const lines = readFileSync(out, 'utf8').split('\n').slice(0, -1)

@@ -1,4 +1,4 @@
-/** Commands through `main`, as the `cosmos-embed` program calls it, on real files. */
+/** The commands, called through `main` on real files. */
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -16,9 +16,9 @@ import { fileURLToPath } from 'node:url'
 
 import { decode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../src/base/version.ts'
 import { main } from '../../src/cli/main.ts'
 import { VectorCache } from '../../src/cli/vector-cache.ts'
-import { VERSION } from '../../src/base/version.ts'
 import { run } from './support.ts'
 
 const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))
@@ -40,7 +40,7 @@ afterAll(() => {
 })
 
 describe('the command line', () => {
-  test('without a command it tells the commands and fails', async () => {
+  test('lists the commands and fails without a command', async () => {
     const { code, stderr } = await run([])
     expect(code).toBe(2)
     for (const name of ['embed', 'search', 'frames', 'doctor']) expect(stderr).toContain(name)
@@ -67,7 +67,7 @@ describe('the command line', () => {
     expect(stderr).toContain(message)
   })
 
-  test('--version is the package’s, on stdout', async () => {
+  test('--version prints the version of the package', async () => {
     expect(await run(['--version'])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' })
   })
 
@@ -89,7 +89,7 @@ describe('the command line', () => {
     }
   })
 
-  test('what was asked for goes to standard output, also the help', async () => {
+  test('requested help goes to standard output', async () => {
     for (const argv of [['--help'], ['help'], ['-h']]) {
       const { code, stdout, stderr } = await run(argv)
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -100,7 +100,7 @@ describe('the command line', () => {
 })
 
 describe('doctor', () => {
-  test('finds a working machine working, in words and in JSON', async () => {
+  test('passes on a working machine, as text and as JSON', async () => {
     const { code, stdout } = await run(['doctor', '--json'])
     const { version, findings } = JSON.parse(stdout) as {
       version: string
@@ -158,7 +158,7 @@ describe('search', () => {
     expect((await run(['search', videos, 'x'])).stdout).toContain('(3 cached)')
   })
 
-  test('follows links, and looks into a folder once, however it is reached', async () => {
+  test('follows links and enters each folder once', async () => {
     const [real, linked] = [path.join(folder, 'real'), path.join(folder, 'linked')]
     cpSync(path.join(examples, 'red-circle.mp4'), path.join(real, 'a.mp4'))
     mkdirSync(linked)
@@ -172,20 +172,20 @@ describe('search', () => {
     expect(hits.map(({ file }) => path.relative(linked, file)).sort()).toEqual(['a.mp4', 'again/a.mp4'])
   })
 
-  test('knows an unchanged file by its size and times, without reading it', async () => {
+  test('recognises an unchanged file by its size and times without reading it', async () => {
     const cache = new VectorCache('a model', 4)
     const file = path.join(folder, 'content.bin')
     writeFileSync(file, 'first')
     const { signal } = new AbortController()
     const key = await cache.keyOf(file, signal)
-    // An aborted signal stops the reading; what need not be read goes on.
+    // An aborted signal stops reading a file, but a known hash needs no reading.
     expect(await cache.keyOf(file, AbortSignal.abort('stopped'))).toBe(key)
     writeFileSync(file, 'other')
     await expect(cache.keyOf(file, AbortSignal.abort('stopped'))).rejects.toBe('stopped')
     expect(await cache.keyOf(file, signal)).not.toBe(key)
   })
 
-  test('a search that is stopped counts no clip as done', async () => {
+  test('an aborted search counts no video as done', async () => {
     const written: string[] = []
     const stop = new AbortController()
     const io = {
@@ -198,7 +198,7 @@ describe('search', () => {
     expect(written.join('')).not.toMatch(/ [1-9]\d*\/\d+/)
   })
 
-  test('a folder without videos is told so', async () => {
+  test('reports a folder without videos', async () => {
     const { code, stderr } = await run(['search', path.join(folder, 'cache'), 'anything'])
     expect(code).toBe(1)
     expect(stderr).toContain('no video below')
@@ -206,7 +206,7 @@ describe('search', () => {
 })
 
 describe('embed', () => {
-  test('files and texts as JSON; a bad file does not lose the others but fails the command', async () => {
+  test('embeds files and texts as JSON; a bad file fails the command but not the other items', async () => {
     const red = path.join(examples, 'red-circle.mp4')
     const broken = path.join(folder, 'broken.mp4')
     writeFileSync(broken, Buffer.alloc(5000, 7))
@@ -224,7 +224,7 @@ describe('embed', () => {
     expect(code).toBe(1)
   })
 
-  test('says what each word was taken for', async () => {
+  test('reports how each argument was read', async () => {
     const red = path.join(examples, 'red-circle.mp4')
     const { code, stdout, stderr } = await run(['embed', red, 'a red circle', '24/7 news', '-'], undefined, [
       readFileSync(red),
@@ -250,7 +250,7 @@ describe('embed', () => {
     ['data:;base64,AAAA', 'is a data URI'],
     [' data:video/mp4;base64,AAAA', 'is a data URI'],
     [examples, 'is a folder'],
-  ])('%j is no text: it is refused, unless --text says that it is one', async (word, message) => {
+  ])('%j is refused as a text, unless --text is given', async (word, message) => {
     const refused = await run(['embed', word])
     expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 2, stdout: '' })
     expect(refused.stderr).toContain(message)
@@ -259,7 +259,7 @@ describe('embed', () => {
     expect(JSON.parse(taken.stdout)).toMatchObject({ data: [{ input: word, kind: 'text' }] })
   })
 
-  test('patterns become the files that they match', async () => {
+  test('expands patterns to the files that they match', async () => {
     const pattern = path.join(examples, '{red,blue}-c[a-i]rcle.*')
     const { code, stdout } = await run(['embed', pattern, '--json'])
     expect(code).toBe(0)
@@ -308,7 +308,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(result.status, String(result.stderr)).toBe(0)
   })
 
-  test('writes the chosen frames, the squares, a sheet and what they are', async () => {
+  test('writes the frames, the resized frames, a contact sheet and frames.json', async () => {
     const out = path.join(folder, 'frames')
     const { code, stdout, stderr } = await run([
       'frames',
@@ -341,7 +341,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(size('contact-sheet.png')).toMatch(/^\d+×\d+$/)
   })
 
-  test('another rule takes other frames', async () => {
+  test('another frame rule selects other frames', async () => {
     const out = path.join(folder, 'frames-rule')
     await run(['frames', video, '--out', out, '--frame-rule', 'rounded'])
     const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
@@ -350,7 +350,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(record.frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 6])
   })
 
-  test('a range takes frames of that range only', async () => {
+  test('a range selects only frames of that range', async () => {
     const out = path.join(folder, 'range')
     await run(['frames', video, '--out', out, '--start', '0.5', '--frames', '2'])
     const record = JSON.parse(readFileSync(path.join(out, 'frames.json'), 'utf8')) as {
@@ -359,7 +359,7 @@ describe.skipIf(!hasFfmpeg)('frames', () => {
     expect(record.frames.map(({ pts }) => Math.round(pts * 7))).toEqual([4, 6])
   })
 
-  test('a file that is no video fails with its reason', async () => {
+  test('a file that is not a video fails with the reason', async () => {
     const { code, stderr } = await run([
       'frames',
       fileURLToPath(import.meta.url),

@@ -1,18 +1,18 @@
-/** Commands about GPUs, on a machine that has none: what they refuse, and what they say. */
+/** GPU commands on a machine without a GPU. */
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Finding } from '../../src/cli/doctor.ts'
 import { gpuFindings } from '../../src/cli/doctor-gpu.ts'
+import type { Finding } from '../../src/cli/finding.ts'
+import { buildModel } from '../../src/device/build-model.ts'
 import { type EmbedderOptions, resolveEmbedderOptions } from '../../src/options.ts'
-import { buildModel } from '../../src/tensorrt/build.ts'
 import { engines, h200, machineWith, noBuild, tensorrt } from '../embedder/gpu-support.ts'
 import { model } from '../embedder/support.ts'
 import { run } from './support.ts'
 
 const demo = fileURLToPath(new URL('../../models/demo', import.meta.url))
 
-/** So that the tests find no driver on a machine that has one. */
+/** Keeps the tests from finding a real driver. */
 function withoutDriver() {
   vi.stubEnv('COSMOS_EMBED_CUDA', fileURLToPath(import.meta.url))
   onTestFinished(() => {
@@ -33,14 +33,14 @@ describe('build-engine', () => {
     expect(stderr).toContain(message)
   })
 
-  test('without a driver fails and says so', async () => {
+  test('fails without a driver and says so', async () => {
     withoutDriver()
     const { code, stderr, stdout } = await run(['build-engine', '--model', demo])
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^cosmos-embed build-engine: /)
   })
 
-  test('tells its options', async () => {
+  test('has a help text with its options', async () => {
     const { stdout } = await run(['build-engine', '--help'])
     for (const option of ['--precision', '--max-batch', '--device', '--out', '--trtexec', '--force']) {
       expect(stdout).toContain(option)
@@ -59,7 +59,7 @@ describe('building for a model', () => {
     })
   }
 
-  test('finds what is there already', async () => {
+  test('finds plans that exist already', async () => {
     named()
     const out = await engines()
     const { plans, built } = await buildModel(
@@ -89,7 +89,7 @@ describe('building for a model', () => {
 })
 
 describe('doctor', () => {
-  test('takes a machine without a GPU for what it is', async () => {
+  test('reports a missing GPU as a note', async () => {
     withoutDriver()
     const { code, stdout } = await run(['doctor', '--json'])
     const { findings } = JSON.parse(stdout) as { findings: Finding[] }
@@ -115,7 +115,7 @@ describe('doctor', () => {
       signal: new AbortController().signal,
     })
 
-  test('tells driver, GPUs, NVDEC, TensorRT and engines', async () => {
+  test('reports the driver, GPUs, NVDEC, TensorRT and plans', async () => {
     const { double } = machineWith([h200(0), h200(1)])
     const engineCache = await engines()
     const findings = await look(double, { cuda: { engineCache } })
@@ -136,7 +136,7 @@ describe('doctor', () => {
     expect(double.gpusOpen).toBe(0)
   })
 
-  test('tells what is missing, and how to mend it', async () => {
+  test('reports what is missing and how to fix it', async () => {
     const { double } = machineWith([h200(0)])
     double.nvdecEngines = 0
     const engineCache = await engines({ sidecar: { driver: '99.0' } })
@@ -157,7 +157,7 @@ describe('doctor', () => {
     expect(asked.at(-1)?.state).toBe('failed')
   })
 
-  test('goes on when one thing is broken', async () => {
+  test('continues after a failed check', async () => {
     const { double } = machineWith([h200(0)])
     double.openingGpu.held = true
     const looking = look(double, { cuda: { libraries: { tensorrt: '/nowhere' } } })

@@ -18,11 +18,11 @@ const out = path.join(folder, 'out')
 const [red, blue] = [path.join(videos, 'red-circle.mp4'), path.join(videos, 'blue-circle.webm')]
 
 describe('cosmos-embed index', () => {
-  test('embeds what is there, tells what failed, and goes on when it is started again', async () => {
+  test('embeds the sources, lists what failed, and resumes when it is started again', async () => {
     writeFileSync(path.join(videos, 'broken.mp4'), 'no video')
     const first = await run(['index', videos, '--out', out])
     expect(first).toMatchObject({ code: 3, stdout: '' })
-    expect(first.stderr).toMatch(/2 embedded, 1 failed, .*_errors\.jsonl says what failed/s)
+    expect(first.stderr).toMatch(/2 embedded, 1 failed, .*_errors\.jsonl lists what failed/s)
     const failures = readFileSync(path.join(out, '_errors.jsonl'), 'utf8')
     expect(JSON.parse(failures)).toMatchObject({
       key: path.join(videos, 'broken.mp4'),
@@ -37,7 +37,7 @@ describe('cosmos-embed index', () => {
       [blue, 0, null],
       [red, 0, null],
     ])
-    // Whether it shared a batch decides about the last bits.
+    // The last bits of a vector depend on the batch that it was computed in.
     const stored = Float32Array.from(rows.find(({ id }) => id === red)?.embedding ?? [])
     expect(stored).toHaveLength(embedding.length)
     expect(similarity(stored, embedding)).toBeGreaterThan(0.99999)
@@ -53,7 +53,7 @@ describe('cosmos-embed index', () => {
       Buffer.from(`${red}\n{"text":"a car"}`),
     ])
     expect(second.code).toBe(0)
-    expect(second.stderr).toMatch(/1 embedded, 2 were there already, 1 came twice, 0 failed/)
+    expect(second.stderr).toMatch(/1 embedded, 2 already in the index, 1 repeated, 0 failed/)
     expect(readFileSync(path.join(out, '_errors.jsonl'), 'utf8')).toBe('')
 
     const other = await run(['index', videos, '--out', out, '--frame-rule', 'curator'])
@@ -61,7 +61,7 @@ describe('cosmos-embed index', () => {
     expect(other.stderr).toContain('holds other vectors')
   })
 
-  test('windows of a manifest, as lines', async () => {
+  test('writes one JSON line per window of a manifest’s videos', async () => {
     const manifest = path.join(folder, 'list.jsonl')
     writeFileSync(manifest, JSON.stringify({ id: 'r', video: red, tag: 'x' }))
     const lines = path.join(folder, 'lines.jsonl')
@@ -82,7 +82,7 @@ describe('cosmos-embed index', () => {
     expect(rows[1]?.embedding.length).toBe(256)
   })
 
-  test('--metrics-port tells how far it is, and ends with the run', async () => {
+  test('--metrics-port serves the progress until the run ends', async () => {
     let told = ''
     const asking: Promise<void>[] = []
     const stderr = {
@@ -107,7 +107,7 @@ describe('cosmos-embed index', () => {
     expect(told).toMatch(/^cosmos_embed_index_items_expected \d+$/m)
   })
 
-  test('--dry-run counts, and does nothing', async () => {
+  test('--dry-run counts the items without embedding them', async () => {
     const nowhere = path.join(folder, 'nowhere')
     const { code, stdout } = await run(['index', videos, '--out', nowhere, '--dry-run', '--window', '8'])
     expect(code).toBe(0)
@@ -129,7 +129,7 @@ describe('cosmos-embed index', () => {
     expect(stderr).toContain(message)
   })
 
-  test('a source or a destination that cannot be is exit code 1', async () => {
+  test('an impossible source or destination gives exit code 1', async () => {
     for (const argv of [
       ['index', path.join(folder, 'no.mp4'), '--out', out],
       ['index', videos, '--out', 'mysql://host/db'],

@@ -1,6 +1,6 @@
 /**
- * Nothing leaves a machine unasked, and nothing is left on it but what the documentation names: every command and a
- * served run of requests, with a fresh home, under a tracer that sees each file that is opened and each address.
+ * Commands and the server connect to nothing and leave no files, except as documented. Each runs with an empty home folder
+ * under a tracer that records every opened file and every network address.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -16,7 +16,7 @@ const demo = fileURLToPath(new URL('../../models/demo', import.meta.url))
 const clip = path.join(examples, 'red-circle.mp4')
 const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-quiet-'))
 
-/** System calls by which something leaves, or is kept. With seccomp the others cost nothing. */
+/** The system calls that send or store data. With seccomp, the others run untraced at full speed. */
 const tracer = [
   'strace',
   '-f',
@@ -40,7 +40,7 @@ interface Run {
 
 let runs = 0
 
-/** Starts the command with nothing of this user's. */
+/** Starts the command without this user's environment. */
 function start(args: readonly string[], wrapper: readonly string[]): { child: ChildProcess; home: string } {
   const home = path.join(folder, `home-${runs++}`)
   for (const name of ['cache', 'config', 'data', 'state', 'tmp'])
@@ -53,7 +53,7 @@ function start(args: readonly string[], wrapper: readonly string[]): { child: Ch
     XDG_DATA_HOME: path.join(home, 'data'),
     XDG_STATE_HOME: path.join(home, 'state'),
     TMPDIR: path.join(home, 'tmp'),
-    // What a test run was told about libraries holds here too.
+    // Keeps the library paths that the test run was given.
     COSMOS_EMBED_ADDON: process.env.COSMOS_EMBED_ADDON,
     COSMOS_EMBED_ONNXRUNTIME: process.env.COSMOS_EMBED_ONNXRUNTIME,
   }
@@ -79,7 +79,7 @@ async function traced(
   return { home, calls: readFileSync(log, 'utf8').split('\n') }
 }
 
-/** What such a machine may be asked: itself, and nothing by name. */
+/** The only addresses allowed: loopback, and no name resolution. */
 function expectQuiet({ home, calls }: Run) {
   expect(calls.length, 'the tracer saw something').toBeGreaterThan(50)
   const outward = calls.filter(
@@ -127,9 +127,9 @@ describe.skipIf(!hasTracer)('under a tracer', () => {
     300_000,
   )
 
-  it('serve, and what is asked of it', async () => {
+  it('serve, while it answers requests', async () => {
     const run = await traced(['serve', '--port', '0', '--log-level', 'silent'], async (child) => {
-      // Of the server, whose parent is the tracer.
+      // The pid of the server, a child of the tracer.
       const url = await listening(child)
       await requests(url)
       const served = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
@@ -141,7 +141,7 @@ describe.skipIf(!hasTracer)('under a tracer', () => {
   }, 300_000)
 })
 
-describe.skipIf(!hasNamespace)('without a network, a command works and leaves nothing', () => {
+describe.skipIf(!hasNamespace)('without a network, a command works and leaves no files', () => {
   it.each(commands.slice(0, 5))(
     '$name',
     async ({ args }) => {
@@ -164,7 +164,7 @@ async function listening(child: ChildProcess): Promise<string> {
   throw new Error(`the server ended: ${said}`)
 }
 
-/** Every route, the page's too, and every kind of input that needs no network. */
+/** Calls every route, including the page's, with every kind of input that needs no network. */
 async function requests(url: string) {
   const model = 'cosmos-embed-demo'
   const inline = `data:video/mp4;base64,${readFileSync(clip).toString('base64')}`

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { main } from '../../src/cli/main.ts'
 
-/** Runs a command as the program does, and gives what it printed and how it ended. */
+/** Runs a command as the program does. Returns its output and exit code. */
 export async function run(
   argv: string[],
   signal: AbortSignal = new AbortController().signal,

@@ -1,4 +1,4 @@
-/** What a client sends, and how often. */
+/** Which requests a client sends, and how often. */
 import { createClient } from 'cosmos-embed/client'
 import { describe, expect, it } from 'vitest'
 import {
@@ -16,7 +16,7 @@ const texts = (count: number) => Array.from({ length: count }, (_, i) => ({ text
 const quick = { headers: { 'retry-after-ms': '1' } }
 
 describe('batches', () => {
-  it('of 64, so many at one time, in the order of the list', async () => {
+  it('hold 64 items, maxParallel of them in flight, in the order of the list', async () => {
     const server = await foreignServer(async (request) => {
       await new Promise((resolve) => setTimeout(resolve, 20))
       return vectors(request)
@@ -30,7 +30,7 @@ describe('batches', () => {
     expect(new Set(server.seen.map(({ body }) => body.encoding_format))).toEqual(new Set(['base64']))
   })
 
-  it('of URLs by themselves; what is in memory goes alone, in a query', async () => {
+  it('contain URLs; media in memory are sent alone, in a query', async () => {
     const server = await foreignServer(vectors)
     const frames = Array.from({ length: 8 }, (_, i) => new URL(`https://host/${i},a.jpg`))
     await clientOf(server.url).embedMany([
@@ -51,10 +51,10 @@ describe('batches', () => {
     ])
   })
 
-  it('are read from a source no faster than they are answered', async () => {
+  it('are read from the source no faster than they are answered', async () => {
     let read = 0
     const server = await foreignServer(async (request) => {
-      // All that will be read before this answer has been by now.
+      // Everything that is read before this response has been read by now.
       await new Promise((resolve) => setTimeout(resolve, 50))
       return vectors(request)
     })
@@ -71,7 +71,7 @@ describe('batches', () => {
     expect(most).toBeLessThanOrEqual(16)
   })
 
-  it('tell of their progress, and stop where that throws', async () => {
+  it('report their progress, and stop if onProgress throws', async () => {
     const server = await foreignServer(vectors)
     const told: object[] = []
     await clientOf(server.url, { batchSize: 2, maxParallel: 1 }).embedMany(texts(3), {
@@ -89,7 +89,7 @@ describe('batches', () => {
 })
 
 describe('a stream', () => {
-  it('of a slow source is sent as it comes, in requests that grow while others are under way', async () => {
+  it('from a slow source is sent at once, in requests that grow while others are in flight', async () => {
     const server = await foreignServer(async (request) => {
       await new Promise((resolve) => setTimeout(resolve, 30))
       return vectors(request)
@@ -130,7 +130,7 @@ describe('a stream', () => {
     }
   })
 
-  it('that is left stops its source and what is under way', async () => {
+  it('that is left stops its source and the requests in flight', async () => {
     const server = await foreignServer(async (request) => {
       if (!inputsOf(request).includes('text 0')) return new Promise<Reply>(() => {})
       while (server.seen.length < 4) await new Promise((resolve) => setTimeout(resolve, 1))
@@ -138,7 +138,7 @@ describe('a stream', () => {
     })
     let stopped = false
     const items = texts(8)[Symbol.iterator]()
-    // It hangs after eight items, and is told all the same.
+    // The source hangs after eight items, and is closed nevertheless.
     const source = {
       [Symbol.asyncIterator]: () => ({
         next: async () => {
@@ -159,7 +159,7 @@ describe('a stream', () => {
     await Promise.all(server.seen.map(({ gone }) => gone))
   })
 
-  it('that rests does not hold up a dispose that drains, and ends with it', async () => {
+  it('that is paused does not delay a draining dispose, and ends with it', async () => {
     const server = await foreignServer(vectors)
     const client = clientOf(server.url)
     const loop = client.embedStream(texts(3))
@@ -168,7 +168,7 @@ describe('a stream', () => {
     await expect(loop.next()).rejects.toMatchObject({ code: 'closed' })
   })
 
-  it('of a list rejects what is no option, and does not throw', async () => {
+  it('rejects unknown options instead of throwing', async () => {
     const server = await foreignServer(vectors)
     const refused = clientOf(server.url).embedMany(texts(1), { ordered: true } as object)
     await expect(refused).rejects.toMatchObject({ code: 'invalid_argument' })
@@ -192,7 +192,7 @@ describe('a stream', () => {
 describe('a bad item', () => {
   const bad = (index: number) => [3, 17, 40].includes(index)
   const isBad = (input: string) => bad(Number(input.split(' ')[1]))
-  /** As ours, which names it, and as NVIDIA's open server, which does not. */
+  /** Errors of `cosmos-embed serve`, which name the item, and of NVIDIA's open-source server, which do not. */
   const servers: [string, (request: Seen) => Reply][] = [
     [
       'that is named',
@@ -211,18 +211,18 @@ describe('a bad item', () => {
           : vectors(request),
     ],
   ]
-  it.each(servers)('%s does not lose the others', async (_, answer) => {
+  it.each(servers)('%s does not fail the others', async (_, answer) => {
     const server = await foreignServer(answer)
     const settled = await clientOf(server.url).embedMany(texts(64))
     const failed = settled.flatMap((one) => (one.status === 'rejected' ? [one] : []))
     expect(failed.map(({ key }) => key)).toEqual([3, 17, 40])
     expect(failed.map(({ reason }) => reason.index)).toEqual([3, 17, 40])
     for (const { reason } of failed) expect(reason.message).toMatch(/^(one of them is )?broken$/)
-    // The requests that a search by halves needs, and not one for each item.
+    // As many requests as a binary search needs, instead of one per item.
     expect(server.seen.length).toBeLessThan(40)
   })
 
-  it('fails the documented request whole, under its place there', async () => {
+  it('fails the whole documented request, with its index there', async () => {
     const server = await foreignServer((request) =>
       inputsOf(request)[0]?.includes('base64')
         ? ourError(422, 'media', { param: 'input[0]' })
@@ -233,7 +233,7 @@ describe('a bad item', () => {
     await expect(failing).rejects.toMatchObject({ code: 'media', index: 1 })
   })
 
-  it('of a server that refuses the client ends the list', async () => {
+  it('does not matter if the server refuses the client: the list ends', async () => {
     const server = await foreignServer(() => ourError(401, 'unauthorized'))
     const failing = clientOf(server.url, { maxParallel: 1 }).embedMany(texts(640))
     await expect(failing).rejects.toMatchObject({ code: 'remote_rejected', details: { status: 401 } })
@@ -241,7 +241,7 @@ describe('a bad item', () => {
   })
 })
 
-describe('another try', () => {
+describe('a retry', () => {
   it.each<[string, Reply, number]>([
     ['after a 500', ourError(500, 'engine', quick), 3],
     ['after a 502', openError(502, 'bad_gateway', 'x'), 3],
@@ -273,7 +273,7 @@ describe('another try', () => {
     20_000,
   )
 
-  it('may succeed, and takes as long as the server asks', async () => {
+  it('may succeed, and waits as long as the server asks', async () => {
     const server = await foreignServer((request, count) =>
       count < 3 ? ourError(503, 'not_ready', { headers: { 'retry-after': '0.05' } }) : vectors(request),
     )
@@ -283,7 +283,7 @@ describe('another try', () => {
     expect(server.seen).toHaveLength(3)
   })
 
-  it('waits for a full server as long as it may, unless told to come back with the refusal', async () => {
+  it('waits for an overloaded server until the deadline, unless whenFull is refuse', async () => {
     const full = ourError(429, 'overloaded', quick)
     const server = await foreignServer((request, count) => (count < 9 ? full : vectors(request)))
     await clientOf(server.url, { maxRetries: 0 }).embedText('a')
@@ -294,7 +294,7 @@ describe('another try', () => {
     expect(always.seen).toHaveLength(1)
   })
 
-  it('ends with the time that a request has', async () => {
+  it('does not exceed timeoutMs', async () => {
     const server = await foreignServer(() =>
       ourError(429, 'overloaded', { headers: { 'retry-after-ms': '30' } }),
     )
@@ -339,7 +339,7 @@ describe('an abort', () => {
     ],
     ['of a list', (client, signal) => client.embedMany(texts(200), { signal })],
     ['of labels', (client, signal) => client.classify(Buffer.from('x'), ['a'], { signal })],
-  ])('%s ends it with its reason, and closes the connection', async (_, call) => {
+  ])('ends %s with its reason, and closes the connection', async (_, call) => {
     const controller = new AbortController()
     const server = await foreignServer(() => {
       controller.abort(reason)
@@ -349,7 +349,7 @@ describe('an abort', () => {
     await expect(call(clientOf(server.url), controller.signal)).rejects.toBe(reason)
   })
 
-  it('reaches a wait between two tries, and a source that hangs', async () => {
+  it('interrupts a wait between two attempts, and a source that hangs', async () => {
     const server = await foreignServer(() => ourError(503, 'not_ready', { headers: { 'retry-after': '30' } }))
     await expect(
       clientOf(server.url).embedText('a', { signal: AbortSignal.timeout(100) }),
@@ -361,7 +361,7 @@ describe('an abort', () => {
     await expect(waiting).rejects.toBe(reason)
   })
 
-  it('by dispose ends what runs and what comes', async () => {
+  it('by dispose ends running and later calls', async () => {
     const server = await foreignServer(() => new Promise<Reply>(() => {}))
     const client = createClient({ url: server.url })
     const running = client.embedText('a')
@@ -371,7 +371,7 @@ describe('an abort', () => {
     await expect(client.embedText('a')).rejects.toMatchObject({ code: 'closed' })
   })
 
-  it('does not come by a dispose that drains', async () => {
+  it('does not happen in a draining dispose', async () => {
     const server = await foreignServer(async (request) => {
       await new Promise((resolve) => setTimeout(resolve, 50))
       return vectors(request)

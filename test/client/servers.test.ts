@@ -1,4 +1,4 @@
-/** Servers of all kinds, and what is never sent to any. */
+/** The client with servers of all kinds, and what it never sends to any. */
 import { CosmosEmbedError } from 'cosmos-embed'
 import { createClient } from 'cosmos-embed/client'
 import { describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ describe('the model', () => {
     expect(double.requests.map(({ model }) => model)).toEqual(['first', 'second'])
   })
 
-  it('is the only one of the NIM, which has no list', async () => {
+  it('is nvidia/cosmos-embed1 with the NIM, which has no list', async () => {
     const server = await foreignServer(vectors)
     const client = clientOf(server.url)
     await client.embedText('a')
@@ -29,7 +29,7 @@ describe('an address', () => {
     expect(server.seen).toHaveLength(1)
   })
 
-  it('may have a path, and a key and headers for what is in front', async () => {
+  it('may have a path, and the client a key and headers for a gateway', async () => {
     const server = await foreignServer(
       (request) => (request.path.endsWith('/models') ? { body: { data: [{ id: 'm' }] } } : vectors(request)),
       true,
@@ -51,18 +51,18 @@ describe('an address', () => {
     expect(() => createClient({ url })).toThrow(field)
   })
 
-  it('where nobody listens says so', async () => {
+  it('without a server gives an error that says so', async () => {
     const failing = clientOf('http://127.0.0.1:9', { maxRetries: 0 }).embedText('a')
     await expect(failing).rejects.toMatchObject({ code: 'remote_failed', retryable: true })
     await expect(failing).rejects.toThrow('http://127.0.0.1:9')
   })
 })
 
-describe('an answer', () => {
+describe('a response', () => {
   const data = (...embeddings: unknown[]) => ({
     body: { data: embeddings.map((embedding, index) => ({ index, embedding })) },
   })
-  it('in numbers, without unit length or out of order is understood', async () => {
+  it('may have numbers, no unit length, or another order', async () => {
     const server = await foreignServer(() => ({
       body: {
         data: [
@@ -143,7 +143,7 @@ describe('an answer', () => {
     expect(failure.message).toContain(message)
   })
 
-  it('has the id of its request', async () => {
+  it('passes its request id on to errors', async () => {
     const server = await foreignServer(() => ourError(422, 'media', { headers: { 'x-request-id': 'req_7' } }))
     await expect(clientOf(server.url).embedText('a')).rejects.toMatchObject({
       details: { requestId: 'req_7', status: 422 },
@@ -151,7 +151,7 @@ describe('an answer', () => {
   })
 })
 
-describe('what would be another thing on the wire', () => {
+describe('an input that a server would misread', () => {
   const blanks = ['', ' ', '\n\t', '\u00a0', '\u0085', '\u001c', '\ufeff']
   it.each(blanks)('is refused: a text that begins as a data URI, after %j', async (blank) => {
     const server = await foreignServer(vectors)
@@ -201,7 +201,7 @@ describe('what would be another thing on the wire', () => {
 })
 
 describe('media', () => {
-  it('that are too large are refused before they are read to their end', async () => {
+  it('that are too large are refused before they are fully read', async () => {
     const server = await foreignServer(vectors)
     const client = clientOf(server.url, { maxInlineBytes: 1000 })
     let pieces = 0
@@ -253,7 +253,7 @@ describe('media', () => {
   })
 })
 
-it('takes the same vectors where there is no Buffer', async () => {
+it('decodes the same vectors without Buffer', async () => {
   const server = await foreignServer(vectors)
   const { Buffer: node } = globalThis
   const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 255)
@@ -270,7 +270,7 @@ it('takes the same vectors where there is no Buffer', async () => {
 })
 
 const sent: string[] = []
-/** Node's own Response needs the Buffer that is not there. */
+/** Node's own Response needs Buffer, which is hidden here. */
 function answerTo(body: string): Response {
   const headers = new Headers()
   if (!body.startsWith('{')) return { status: 404, headers, text: async () => '' } as Response

@@ -1,4 +1,4 @@
-/** Servers that a client may meet: ours over a double, and others that say what a test tells them to. */
+/** Servers for the client: `cosmos-embed serve` over a double, and scripted ones that respond as a test says. */
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,11 +10,11 @@ export interface Seen {
   path: string
   headers: IncomingMessage['headers']
   body: Wire
-  /** Resolves when the connection is done with it: answered, or given up. */
+  /** Resolves when the request was answered or its connection closed. */
   gone: Promise<unknown>
 }
 
-/** What a client sends. */
+/** A request that the server received. */
 export interface Wire {
   request_type: string
   input: string | string[]
@@ -26,7 +26,7 @@ export interface Reply {
   status?: number
   headers?: Record<string, string>
   body?: unknown
-  /** Closes the connection instead. */
+  /** Closes the connection instead of answering. */
   hangUp?: boolean
 }
 
@@ -34,13 +34,13 @@ export interface Foreign {
   url: string
   /** Requests for vectors, in order. */
   seen: Seen[]
-  /** Of these at one time, at most. */
+  /** The most requests for vectors that were in flight at one time. */
   readonly atOnce: number
 }
 
 type Answerer = (request: Seen, count: number) => Reply | Promise<Reply>
 
-/** A server that is not ours. It lists no models, as the NIM, unless `answer` does. */
+/** A scripted server. Like the NIM it lists no models, unless `answer` does. */
 export async function foreignServer(answer: Answerer, everything = false): Promise<Foreign> {
   const seen: Seen[] = []
   let running = 0
@@ -84,7 +84,7 @@ export async function foreignServer(answer: Answerer, everything = false): Promi
   }
 }
 
-/** Closed when the test ends. */
+/** Closes the server when the test ends. */
 export function clientOf(url: string, options: Partial<ClientOptions> = {}): EmbedderClient {
   const client = createClient({ url, ...options })
   onTestFinished(() => client.dispose())
@@ -93,14 +93,14 @@ export function clientOf(url: string, options: Partial<ClientOptions> = {}): Emb
 
 export const inputsOf = ({ body }: Seen): string[] => [body.input].flat()
 
-/** A direction that tells inputs apart. */
+/** A vector that identifies its input. */
 export function vectorFor(input: string): number[] {
   const numbers = [input.length, ...[...input.slice(-6)].map((letter) => letter.charCodeAt(0)), 1].slice(0, 4)
   const norm = Math.hypot(...numbers)
   return numbers.map((value) => value / norm)
 }
 
-/** As NVIDIA's services answer: floats or base64, as asked. */
+/** A response like those of NVIDIA's services: floats or base64, as requested. */
 export function vectors(seen: Seen): Reply {
   const data = inputsOf(seen).map((input, index) => {
     const vector = vectorFor(input)
@@ -112,12 +112,12 @@ export function vectors(seen: Seen): Reply {
   return { body: { object: 'list', data, model: seen.body.model, usage } }
 }
 
-/** An error of the open server. */
+/** An error of NVIDIA's open-source server. */
 export function openError(status: number, type: string, detail: string): Reply {
   return { status, body: { error: { type, detail, status_code: status } } }
 }
 
-/** An error of ours. */
+/** An error of `cosmos-embed serve`. */
 export function ourError(
   status: number,
   code: string,

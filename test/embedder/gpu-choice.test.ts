@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { CudaOptions } from '../../src/index.ts'
 import { loadBundle } from '../../src/model/bundle.ts'
 import type { BuildRequest } from '../../src/tensorrt/engine-builder.ts'
-import { findPlans } from '../../src/tensorrt/engine-plan.ts'
+import { findPlans } from '../../src/tensorrt/plan-files.ts'
 import { placeEngine } from '../unit/engines.ts'
 import { engines, h200, machineWith, tensorrt } from './gpu-support.ts'
 import { failureOf, model, turns } from './support.ts'
@@ -61,7 +61,7 @@ describe('device "auto"', () => {
       kind: 'cpu',
       reason:
         'device: "auto" took the CPU: the NVIDIA driver (libcuda.so.1) was not found: ' +
-        '("cosmos-embed doctor" tells everything that was tried)',
+        '("cosmos-embed doctor" shows everything that was tried)',
     })
     expect(embedder.stats().gpus).toEqual([])
   })
@@ -71,7 +71,7 @@ describe('device "auto"', () => {
     const { double, open } = machineWith([h200(0)])
     await using embedder = await open({ cuda: { libraries: {} } })
     vi.unstubAllEnvs()
-    expect(embedder.info().device.reason).toMatch(/took the CPU: COSMOS_EMBED_TENSORRT says/)
+    expect(embedder.info().device.reason).toMatch(/took the CPU: COSMOS_EMBED_TENSORRT names/)
     expect(double.gpusOpen).toBe(0)
   })
 

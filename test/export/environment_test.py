@@ -1,4 +1,4 @@
-"""The virtual environment on first use, with requirements that need no network."""
+"""The virtual environment is created on first use; these requirements need no network."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ class Environment(unittest.TestCase):
         self.requirements.write_text("# nothing\n")
 
     def run_python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(SCRIPT), str(self.requirements), *arguments], capture_output=True, text=True,
-                              env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **environment})
+        return subprocess.run(
+            [sys.executable, str(SCRIPT), str(self.requirements), *arguments],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **environment},
+        )
 
     def made(self) -> list[str]:
         cache = self.folder / ".cache" / "cosmos-embed"
         return [path.name for path in cache.iterdir()] if cache.exists() else []
 
-    def test_is_made_once_and_said_so(self) -> None:
+    def test_is_created_once_with_a_message(self) -> None:
         prefix = "import sys; print(sys.prefix)"
         first, second = self.run_python("-c", prefix), self.run_python("-c", prefix)
         self.assertEqual([first.returncode, second.returncode], [0, 0], first.stderr)
@@ -49,7 +53,7 @@ class Environment(unittest.TestCase):
         self.assertIn("ended with code", done.stderr)
         self.assertEqual(self.made(), [])
 
-    def test_a_given_interpreter_is_taken_as_it_is(self) -> None:
+    def test_an_explicit_interpreter_is_used_as_it_is(self) -> None:
         done = self.run_python("-c", "import sys; print(sys.executable)", COSMOS_EMBED_PYTHON=sys.executable)
         self.assertEqual([done.stdout.strip(), self.made()], [sys.executable, []])
 

@@ -1,4 +1,4 @@
-"""The exporter from outside: `main.py` on a stand-in checkpoint in a folder, and the graphs it writes. `npm run test:export` runs it."""
+"""The whole exporter: `main.py` on a stand-in checkpoint in a folder, and the graphs that it writes. Run by `npm run test:export`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ import unittest
 import numpy as np
 import onnx
 import onnxruntime
-from exporting import EXPORT, HERE, ExportTest, asked_for, code_of, convert  # first: it says where the exporter's modules lie
+from exporting import (
+    EXPORT,
+    HERE,
+    ExportTest,
+    asked_for,
+    code_of,
+    convert,
+)  # first: it says where the exporter's modules lie
 
 import weights
 from bundles import MADE
@@ -35,14 +42,21 @@ class Local(ExportTest):
         first = self.run_main("--checkpoint", str(changed))
         self.assertEqual(first.returncode, 3, first.stderr)
         for path in changed.iterdir():
-            self.assertRegex(first.stderr, rf"[0-9a-f]{{64}}  +[\d,]+  {re.escape(path.name)}" if path.name != "added_tokens.json" else "")
+            self.assertRegex(
+                first.stderr,
+                rf"[0-9a-f]{{64}}  +[\d,]+  {re.escape(path.name)}"
+                if path.name != "added_tokens.json"
+                else "",
+            )
         wrong = self.run_main("--checkpoint", str(changed), "--yes-run-code", "0" * 16)
         self.assertEqual(wrong.returncode, 3)
         self.assertFalse(trap.exists())
         self.assertNothingWritten()
         accepted = asked_for(first.stderr)
         self.assertEqual(json.loads(first.stdout), {"fingerprint": accepted, "files": 3})
-        self.assertEqual(self.run_main(str(changed), "--yes-run-code", accepted, "--precision", "fp32").returncode, 0)
+        self.assertEqual(
+            self.run_main(str(changed), "--yes-run-code", accepted, "--precision", "fp32").returncode, 0
+        )
         self.assertTrue(trap.exists())
 
     def test_an_existing_folder_is_left_alone(self) -> None:
@@ -52,10 +66,21 @@ class Local(ExportTest):
         self.assertIn("exists", done.stderr)
         self.assertEqual(list(self.out.iterdir()), [])
 
-    def test_stopped_midway_leaves_nothing(self) -> None:
-        process = subprocess.Popen([sys.executable, str(EXPORT / "main.py"), str(self.checkpoint), "--out", str(self.out), "--yes-run-code",
-                                    code_of(self.checkpoint)], start_new_session=True, stderr=subprocess.DEVNULL,
-                                   env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable})
+    def test_an_aborted_export_leaves_nothing(self) -> None:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                str(EXPORT / "main.py"),
+                str(self.checkpoint),
+                "--out",
+                str(self.out),
+                "--yes-run-code",
+                code_of(self.checkpoint),
+            ],
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable},
+        )
         while not any("partial" in path.name for path in self.folder.iterdir()):
             time.sleep(0.05)
             self.assertIsNone(process.poll())
@@ -73,15 +98,25 @@ class Preprocessing(ExportTest):
         make("tiny", changed, mean=(0.48, 0.45, 0.41), std=(0.27, 0.26, 0.28))
         done = convert(changed, self.out)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("0.01452433", json.loads((self.out / "model.json").read_text())["source"]["pictures"])  # 1 / 255 / 0.27
+        self.assertIn(
+            "0.01452433", json.loads((self.out / "model.json").read_text())["source"]["pictures"]
+        )  # 1 / 255 / 0.27
 
     def test_channels_first_is_found_and_folded(self) -> None:
-        changed = self.copy(processing_standin__py=("values.unflatten(0, (batch, frames))", "values.unflatten(0, (batch, frames)).transpose(1, 2)"),
-                            modeling_standin__py=("        batch, frames = videos.shape[:2]", "        videos = videos.transpose(1, 2)\n        batch, frames = videos.shape[:2]"))
+        changed = self.copy(
+            processing_standin__py=(
+                "values.unflatten(0, (batch, frames))",
+                "values.unflatten(0, (batch, frames)).transpose(1, 2)",
+            ),
+            modeling_standin__py=(
+                "        batch, frames = videos.shape[:2]",
+                "        videos = videos.transpose(1, 2)\n        batch, frames = videos.shape[:2]",
+            ),
+        )
         done = convert(changed, self.out)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_what_no_scale_and_offset_can_say_is_refused(self) -> None:
+    def test_preprocessing_other_than_scale_and_offset_is_refused(self) -> None:
         changed = self.copy(processing_standin__py=("resized / 255", "(resized / 255) ** 2.2"))
         self.assertRefused(convert(changed, self.out), "not a scale and an offset per channel")
         mirrored = self.folder / "mirrored"
@@ -91,23 +126,37 @@ class Preprocessing(ExportTest):
         self.assertRefused(convert(mirrored, self.out), "not a scale and an offset per channel")
 
     def test_another_resize_is_a_warning_with_its_cosine(self) -> None:
-        changed = self.copy(processing_standin__py=("pictures.flatten(0, 1).float()", "pictures.flatten(0, 1).float()[..., :self.resolution, :self.resolution]"))
+        changed = self.copy(
+            processing_standin__py=(
+                "pictures.flatten(0, 1).float()",
+                "pictures.flatten(0, 1).float()[..., :self.resolution, :self.resolution]",
+            )
+        )
         done = convert(changed, self.out)
         self.assertEqual(done.returncode, 0, done.stderr)
         average = float(re.search(r"84x56 differs from Pillow's bilinear by ([\d.]+)", done.stderr).group(1))
         self.assertGreater(average, 5)
         warning = json.loads((self.out / "model.json").read_text())["source"]["warnings"][0]
         self.assertIn(f"warning: {warning}", done.stderr)
-        self.assertLess(float(re.search(r"the lowest cosine between the vectors of the two is (-?[\d.]+)\.", warning).group(1)), 0.999)
+        self.assertLess(
+            float(
+                re.search(r"the lowest cosine between the vectors of the two is (-?[\d.]+)\.", warning).group(
+                    1
+                )
+            ),
+            0.999,
+        )
 
-    def test_the_same_resize_is_none(self) -> None:
+    def test_the_same_resize_gives_no_warning(self) -> None:
         self.assertConverted(convert(self.checkpoint, self.out))
         self.assertNotIn("warnings", json.loads((self.out / "model.json").read_text())["source"])
 
 
 class Graphs(ExportTest):
     def test_a_batch_size_that_tracing_froze_is_refused(self) -> None:
-        changed = self.copy(modeling_standin__py=(".expand(tokens.shape[0], -1, -1)", ".expand(int(tokens.shape[0]), -1, -1)"))
+        changed = self.copy(
+            modeling_standin__py=(".expand(tokens.shape[0], -1, -1)", ".expand(int(tokens.shape[0]), -1, -1)")
+        )
         self.assertRefused(convert(changed, self.out), "tracing took")
 
     def test_large_weights_lie_beside_the_graph(self) -> None:
@@ -120,7 +169,10 @@ class Graphs(ExportTest):
         self.assertEqual([path.name for path in written], ["video.onnx", "video.onnx.data"])
         self.assertLess(written[0].stat().st_size, source.stat().st_size / 2)
         clips = {"videos": np.stack([golden_clip(9, 8, 28)])}
-        vectors = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, clips)[0] for path in (source, written[0])]
+        vectors = [
+            onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, clips)[0]
+            for path in (source, written[0])
+        ]
         np.testing.assert_array_equal(*vectors)
 
     def test_no_shape_computation_is_left_around_attention(self) -> None:
@@ -137,10 +189,17 @@ class Graphs(ExportTest):
             self.assertEqual(done.returncode, 0, done.stderr)
             old, new = (json.loads((folder / "golden.json").read_text()) for folder in (committed, out))
             for key in ("clips", "texts"):
-                np.testing.assert_allclose([unpack(entry["vector"]) for entry in old[key]], [unpack(entry["vector"]) for entry in new[key]], atol=1e-5)
+                np.testing.assert_allclose(
+                    [unpack(entry["vector"]) for entry in old[key]],
+                    [unpack(entry["vector"]) for entry in new[key]],
+                    atol=1e-5,
+                )
             self.assertEqual((committed / "tokenizer.json").read_text(), (out / "tokenizer.json").read_text())
             for name in ("video.onnx", "text.onnx"):
-                operations = [[node.op_type for node in onnx.load(folder / name).graph.node] for folder in (committed, out)]
+                operations = [
+                    [node.op_type for node in onnx.load(folder / name).graph.node]
+                    for folder in (committed, out)
+                ]
                 self.assertEqual(*operations)
 
 

@@ -1,4 +1,4 @@
-"""What the exporter's tests share: stand-in checkpoints and their variants, and ways to run the exporter on them."""
+"""Shared by the exporter's tests: stand-in checkpoints, their variants, and ways to run the exporter on them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,27 @@ from make import make  # noqa: E402
 
 
 def convert(folder: Path, out: Path, precision: str = "fp32", *more: str) -> subprocess.CompletedProcess:
-    """The half that runs the checkpoint's code, in a fork of this process: importing PyTorch takes longer than the work."""
-    arguments = [str(folder), "--out", str(out), "--name", folder.name, "--revision", "local folder", "--id", "standin-canonical",
-                 "--run-code", code_of(folder), "--precision", precision, "--form", "canonical", "--clips", "2", *more]
+    """Runs convert.py in a fork of this process, because importing PyTorch takes longer than the conversion."""
+    arguments = [
+        str(folder),
+        "--out",
+        str(out),
+        "--name",
+        folder.name,
+        "--revision",
+        "local folder",
+        "--id",
+        "standin-canonical",
+        "--run-code",
+        code_of(folder),
+        "--precision",
+        precision,
+        "--form",
+        "canonical",
+        "--clips",
+        "2",
+        *more,
+    ]
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as told:
         child = os.fork()
         if child == 0:
@@ -52,7 +70,7 @@ def code_of(folder: Path) -> str:
 
 
 def fresh_caches(home: str) -> None:
-    """As main.py does it by environment variables, which are read when the libraries are imported."""
+    """Sets what main.py sets by environment variables, which the libraries read only on import."""
     import huggingface_hub.constants
     import transformers.dynamic_module_utils
     import transformers.utils.hub
@@ -97,8 +115,17 @@ class ExportTest(unittest.TestCase):
         self.assertEqual([path.name for path in self.folder.iterdir() if "partial" in path.name], [])
 
     def run_main(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(EXPORT / "main.py"), "--out", str(self.out), *arguments], capture_output=True, text=True,
-                              env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable, "HF_HOME": str(self.folder / "hf"), **environment})
+        return subprocess.run(
+            [sys.executable, str(EXPORT / "main.py"), "--out", str(self.out), *arguments],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "COSMOS_EMBED_PYTHON": sys.executable,
+                "HF_HOME": str(self.folder / "hf"),
+                **environment,
+            },
+        )
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -109,5 +136,5 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def asked_for(stderr: str) -> str:
-    """The fingerprint in what was said."""
+    """The fingerprint in the output."""
     return re.search(r"--yes-run-code ([0-9a-f]{16})", stderr).group(1)

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: one repository, one revision, served as the real one does it."""
+"""A local Hugging Face hub with one repository and one revision, served like the real one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class FakeHub:
         self.folder, self.repository, self.revision = folder, repository, revision
         self.tampered: dict[str, bytes] = {}
         self.others: dict[str, tuple[Path, str]] = {}  # further repositories: folder and revision
-        self.breaks_after: int | None = None           # bytes of weights in one answer, before the connection is cut
-        self.ranges: list[int] = []                    # where answers to weights began
+        self.breaks_after: int | None = None  # bytes of weights in one answer, before the connection is cut
+        self.ranges: list[int] = []  # where answers to weights began
         self.requests: list[tuple[str, str, str | None]] = []  # method, path, Authorization
 
     def __enter__(self) -> FakeHub:
@@ -51,27 +51,55 @@ class FakeHub:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.split("?")[0]
         self.requests.append((request.command, path, request.headers.get("Authorization")))
-        for repository, (folder, revision) in {self.repository: (self.folder, self.revision), **self.others}.items():
+        for repository, (folder, revision) in {
+            self.repository: (self.folder, self.revision),
+            **self.others,
+        }.items():
             files = f"/{repository}/resolve/{revision}/"
             if path == f"/api/models/{repository}/revision/{revision}":
-                return self.send(request, 200, json.dumps(listing(repository, folder, revision)).encode(), {"Content-Type": "application/json"})
+                return self.send(
+                    request,
+                    200,
+                    json.dumps(listing(repository, folder, revision)).encode(),
+                    {"Content-Type": "application/json"},
+                )
             file = folder / path.removeprefix(files)
             if path.startswith(files) and file.is_file():
                 listed = file.read_bytes()
                 tag = hashlib.sha256(listed).hexdigest() if file.name.endswith(WEIGHTS) else git_blob(listed)
-                return self.send_file(request, self.tampered.get(file.name, listed), {"ETag": f'"{tag}"', "X-Repo-Commit": revision}, file)
+                return self.send_file(
+                    request,
+                    self.tampered.get(file.name, listed),
+                    {"ETag": f'"{tag}"', "X-Repo-Commit": revision},
+                    file,
+                )
         self.send(request, 404, b"", {"X-Error-Code": "RepoNotFound"})
 
-    def send_file(self, request: BaseHTTPRequestHandler, data: bytes, headers: dict[str, str], file: Path) -> None:
+    def send_file(
+        self, request: BaseHTTPRequestHandler, data: bytes, headers: dict[str, str], file: Path
+    ) -> None:
         start = int((request.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
         is_weights = file.name.endswith(WEIGHTS)
         if is_weights and request.command == "GET":
             self.ranges.append(start)
         partial = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
         cut = self.breaks_after if is_weights else None
-        self.send(request, 206 if start else 200, data[start:], {**headers, **partial}, cut if cut is None else max(0, cut - start))
+        self.send(
+            request,
+            206 if start else 200,
+            data[start:],
+            {**headers, **partial},
+            cut if cut is None else max(0, cut - start),
+        )
 
-    def send(self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+    def send(
+        self,
+        request: BaseHTTPRequestHandler,
+        status: int,
+        body: bytes,
+        headers: dict[str, str],
+        cut: int | None = None,
+    ) -> None:
         request.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             request.send_header(name, value)
@@ -90,8 +118,16 @@ def listing(repository: str, folder: Path, revision: str) -> dict:
         if file.name.endswith(WEIGHTS):
             entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
         siblings.append(entry)
-    return {"id": repository, "modelId": repository, "sha": revision, "private": False, "tags": [], "downloads": 0, "likes": 0,
-            "siblings": siblings}
+    return {
+        "id": repository,
+        "modelId": repository,
+        "sha": revision,
+        "private": False,
+        "tags": [],
+        "downloads": 0,
+        "likes": 0,
+        "siblings": siblings,
+    }
 
 
 def git_blob(data: bytes) -> str:

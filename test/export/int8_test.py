@@ -1,4 +1,4 @@
-"""Graphs for CPUs, with products in 8 bits."""
+"""Graphs for CPUs with 8-bit matrix products."""
 
 from __future__ import annotations
 
@@ -26,13 +26,23 @@ def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
 
 
 class Products(unittest.TestCase):
-    """Graphs of one product, of many shapes."""
+    """Graphs of a single matrix product in many shapes."""
 
-    def graph(self, rank: int, wide: int, out: int, weight: np.ndarray, takers: tuple[str, ...] = ()) -> onnx.ModelProto:
-        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), *(helper.make_node(kind, ["w", "w"], [f"{kind}.y"]) for kind in takers)]
+    def graph(
+        self, rank: int, wide: int, out: int, weight: np.ndarray, takers: tuple[str, ...] = ()
+    ) -> onnx.ModelProto:
+        nodes = [
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+            *(helper.make_node(kind, ["w", "w"], [f"{kind}.y"]) for kind in takers),
+        ]
         shape = [f"axis{axis}" for axis in range(rank - 1)]
-        graph = helper.make_graph(nodes, "product", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [*shape, wide])],
-                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, [*shape, out])], [numpy_helper.from_array(weight, "w")])
+        graph = helper.make_graph(
+            nodes,
+            "product",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [*shape, wide])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [*shape, out])],
+            [numpy_helper.from_array(weight, "w")],
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
     def quantised(self, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -42,22 +52,28 @@ class Products(unittest.TestCase):
         onnx.checker.check_model(model, full_check=True)
         return model
 
-    def test_are_near_those_of_floats_whatever_the_scale_of_a_row_or_a_column(self) -> None:
+    def test_approximate_those_of_floats_at_any_scale_of_rows_and_columns(self) -> None:
         for seed in range(12):
             random = np.random.default_rng(seed)
             rank, wide, out = (int(random.integers(*ends)) for ends in ((2, 5), (1, 300), (1, 40)))
-            weight = (random.standard_normal((wide, out)) * 10.0 ** random.integers(-4, 4, out)).astype(np.float32)
+            weight = (random.standard_normal((wide, out)) * 10.0 ** random.integers(-4, 4, out)).astype(
+                np.float32
+            )
             rows = random.standard_normal((*random.integers(1, 5, rank - 1), wide)).astype(np.float32)
             rows *= 10.0 ** random.integers(-6, 6, (*rows.shape[:-1], 1))
             rows[(0,) * (rank - 1)] = 0
             weight[:, 0] = 0
             found = session(self.quantised(self.graph(rank, wide, out, weight))).run(None, {"x": rows})[0]
-            # Half a step of every factor, of as many as are added.
-            reach = np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * 2 * 0.51 / 127
-            self.assertLessEqual(float((np.abs(found - rows @ weight) - reach).max()), 0, (seed, rank, wide, out))
+            # Half a quantisation step per factor, times the number of summands.
+            reach = (
+                np.abs(rows).max(axis=-1, keepdims=True) * np.abs(weight).max(axis=0) * wide * 2 * 0.51 / 127
+            )
+            self.assertLessEqual(
+                float((np.abs(found - rows @ weight) - reach).max()), 0, (seed, rank, wide, out)
+            )
 
-    def test_are_near_too_where_pairs_are_added_in_16_bits(self) -> None:
-        """What processors without VNNI make of it, in numpy: ONNX Runtime picks its kernels by the processor that it runs on."""
+    def test_approximate_them_even_if_pairs_are_added_in_16_bits(self) -> None:
+        """Computes in numpy what processors without VNNI compute: ONNX Runtime chooses its kernels by the processor."""
         for seed in range(4):
             random = np.random.default_rng(seed)
             wide = (96, 768, 1408, 3072)[seed]
@@ -66,11 +82,15 @@ class Products(unittest.TestCase):
             levels = np.rint(rows / largest * int8.LARGEST_LEVEL).astype(int) + int8.MIDDLE
             stored = int8.to_bytes(weight, scale).astype(int)
             products = levels[:, :, None] * stored
-            pairs = np.clip(products[:, 0::2] + products[:, 1::2], -2**15, 2**15 - 1)
-            found = (pairs.sum(axis=1) - int8.MIDDLE * stored.sum(axis=0)) * scale * largest / int8.LARGEST_LEVEL
-            self.assertLess(float(np.linalg.norm(found - rows @ weight) / np.linalg.norm(rows @ weight)), 0.03, wide)
+            pairs = np.clip(products[:, 0::2] + products[:, 1::2], -(2**15), 2**15 - 1)
+            found = (
+                (pairs.sum(axis=1) - int8.MIDDLE * stored.sum(axis=0)) * scale * largest / int8.LARGEST_LEVEL
+            )
+            self.assertLess(
+                float(np.linalg.norm(found - rows @ weight) / np.linalg.norm(rows @ weight)), 0.03, wide
+            )
 
-    def test_a_matrix_that_something_else_uses_too_stays_as_it_is(self) -> None:
+    def test_a_shared_matrix_is_not_quantised(self) -> None:
         model = self.graph(2, 5, 5, np.eye(5, dtype=np.float32), takers=("Add",))
         self.assertEqual(int8.quantise(model, Path(".")), {})
         self.assertEqual([node.op_type for node in model.graph.node], ["MatMul", "Add"])
@@ -95,11 +115,13 @@ class Bundle(ExportTest):
         clip, other = golden_clip(3, 8, 28), np.zeros((8, 3, 28, 28), np.uint8)
         other[::2] = 255
         run = session(BUNDLE / "video.onnx").run
-        alone, together = (run(None, {"videos": np.stack(clips)})[0][0] for clips in ([clip], [clip, other, other]))
+        alone, together = (
+            run(None, {"videos": np.stack(clips)})[0][0] for clips in ([clip], [clip, other, other])
+        )
         np.testing.assert_allclose(alone, together, atol=1e-6)
 
-    def test_is_refused_where_one_number_of_a_row_drowns_the_others(self) -> None:
-        """As trained towers have it: a norm makes one number large, and the matrix behind it takes that back."""
+    def test_is_refused_if_one_number_of_a_row_dominates_the_others(self) -> None:
+        """As in trained towers: a norm makes one number large, and the following matrix compensates for it."""
         drowned = self.copy()
         state = load_file(drowned / "model.safetensors")
         for block in range(2):
@@ -110,7 +132,13 @@ class Bundle(ExportTest):
         save_file(state, drowned / "model.safetensors", {"format": "pt"})
         self.assertConverted(convert(drowned, self.out))
         self.out = self.folder / "int8"
-        self.assertRefused(convert(drowned, self.out, "int8"), "video: the lowest cosine", "in int8", "expected at least 0.995", "--precision fp32")
+        self.assertRefused(
+            convert(drowned, self.out, "int8"),
+            "video: the lowest cosine",
+            "in int8",
+            "expected at least 0.995",
+            "--precision fp32",
+        )
 
 
 if __name__ == "__main__":

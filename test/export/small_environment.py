@@ -1,4 +1,4 @@
-"""The exporter's packages without CUDA's libraries: 2.3 GB instead of 7, for tests, which need no card. Standard library only.
+"""Installs the exporter's packages without CUDA's libraries for tests: 2.3 GB instead of 7. Uses only the standard library.
 
     python3 small_environment.py ARGUMENTS…      runs that environment's python with ARGUMENTS
 
@@ -61,7 +61,9 @@ def fill(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as wheels:
         run([*pip, "download", "--no-deps", "-d", wheels, torch], ADVICE)
         with zipfile.ZipFile(next(Path(wheels).glob("torch-*.whl"))) as wheel:
-            metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))).decode()
+            metadata = wheel.read(
+                next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+            ).decode()
         for name, version in FOR_CARDS.findall(metadata):
             if not name.startswith(REAL):
                 claim(packages, name, version)
@@ -82,7 +84,12 @@ def stand_in(folder: Path) -> None:
     wanted: dict[str, set[str]] = defaultdict(set)
     unversioned: set[str] = set()
     for library in sorted(folder.glob("lib*.so")):
-        told = subprocess.run(["readelf", "--wide", "--dynamic", "--dyn-syms", str(library)], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(
+            ["readelf", "--wide", "--dynamic", "--dyn-syms", str(library)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         for name in re.findall(r"Shared library: \[(.+)\]", told):
             if STANDS_IN_FOR.match(name):
                 wanted[name]  # also one of which no function is named
@@ -99,7 +106,16 @@ def stand_in(folder: Path) -> None:
 def build(library: Path, versioned: set[str], unversioned: set[str]) -> None:
     """Functions that fail, were anybody to call them: 1 is no success in any of CUDA's libraries."""
     source = "".join(f"int {symbol}(void) {{ return 1; }}\n" for symbol in sorted(versioned or unversioned))
-    command = ["cc", "-shared", "-nostdlib", "-w", "-fno-builtin", f"-Wl,-soname,{library.name}", "-o", str(library)]
+    command = [
+        "cc",
+        "-shared",
+        "-nostdlib",
+        "-w",
+        "-fno-builtin",
+        f"-Wl,-soname,{library.name}",
+        "-o",
+        str(library),
+    ]
     with tempfile.NamedTemporaryFile("w", suffix=".map") as versions:
         if versioned:
             versions.write(f"{library.name} {{ global: *; }};\n")

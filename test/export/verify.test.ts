@@ -27,7 +27,7 @@ async function changed(form: string, file: string, change: (text: string) => str
   return folder
 }
 
-/** Makes model.json agree with the file, so that only the file's content can be found wrong. */
+/** Updates model.json to the file's size and hash, so that only its content can be found wrong. */
 async function enter(folder: string, file: string): Promise<void> {
   const manifest = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8'))
   const bytes = await readFile(join(folder, file))
@@ -82,8 +82,8 @@ describe.each([
   })
 })
 
-describe('the vectors are worth checking', () => {
-  it('no two golden inputs have the same one', async () => {
+describe('golden vectors', () => {
+  it('differ for every input', async () => {
     const golden = await loadGolden(await loadBundle(join(bundles, 'canonical')))
     const kinds = golden === undefined ? [] : [golden.clips, golden.texts]
     expect(kinds).toHaveLength(2)
@@ -96,7 +96,7 @@ describe('the vectors are worth checking', () => {
     }
   })
 
-  // The hash is of the bytes that scripts/export/golden_clips.py makes.
+  // The hash of the bytes that scripts/export/golden_clips.py generates.
   it.each([
     [0, 2, 28, '26fd36ae8b9d202e4fa5ac11389cbaab8c4fdae4e7906d4845cbe5a002183335'],
     [3, 8, 28, '235d3e5c9cdff71ecb6e50ee2251f19f9723a81430006e1ae43b79539870c1b2'],
@@ -158,7 +158,7 @@ describe('verify finds', () => {
     expect((await verify(folder, 'cpu')).at(-1)).toMatchObject({ check: 'cpu: signature', state: 'failed' })
   })
 
-  it('what the exporter warned of, without failing', async () => {
+  it('warnings of the exporter, without failing', async () => {
     const folder = await changed('canonical', 'model.json', (text) => {
       const manifest = JSON.parse(text)
       manifest.source.warnings = ['the checkpoint resizes otherwise']
@@ -173,7 +173,7 @@ describe('verify finds', () => {
     expect(checks.some(({ state }) => state === 'failed')).toBe(false)
   })
 
-  it('that a CPU cannot run bf16, and fails for it only when the CPU was asked for', async () => {
+  it('that a CPU cannot run bf16, and fails only if the CPU was requested', async () => {
     const folder = join(bundles, 'bf16')
     const checks = await verify(folder)
     expect(checks.map(({ check, state }) => [check, state])).toContainEqual(['cpu', 'note'])
@@ -186,7 +186,7 @@ describe('verify finds', () => {
     })
   })
 
-  it('that no card can run int8, and fails for it only when one was asked for', async () => {
+  it('that no GPU can run int8, and fails only if a GPU was requested', async () => {
     const folder = join(bundles, 'int8')
     const checks = await verify(folder)
     expect(checks).toContainEqual({
@@ -198,7 +198,7 @@ describe('verify finds', () => {
     expect((await verify(folder, 'cuda')).at(-1)).toMatchObject({ check: 'cuda', state: 'failed' })
   })
 
-  it('that there is nothing to compare with, and checks the rest', async () => {
+  it('that the bundle has no golden vectors, and checks the rest', async () => {
     const folder = await changed('canonical', 'model.json', (text) => {
       const manifest = JSON.parse(text)
       delete manifest.files.golden
@@ -222,7 +222,7 @@ describe('the commands', () => {
     return { code, out: out.join(''), err: err.join('') }
   }
 
-  it('verify passes with 0 and fails with 1', async () => {
+  it('verify exits with 0 on success and with 1 on failure', async () => {
     const good = await command('verify', '--model', join(bundles, 'vss'), '--device', 'cpu', '--json')
     expect(good).toMatchObject({ code: 0, err: '' })
     expect(JSON.parse(good.out)).toMatchObject({ passed: true })
@@ -231,7 +231,7 @@ describe('the commands', () => {
     expect(bad.out).toContain('not found')
   })
 
-  it('a device that is not there is a note, unless it was asked for', async () => {
+  it('a missing device is a note, unless it was requested', async () => {
     const { code, out } = await command('verify', '--model', join(bundles, 'canonical'))
     expect(code).toBe(0)
     expect(out).toMatch(/^(note {3}cuda: |ok {5}cuda: signature)/m)
@@ -252,7 +252,7 @@ describe('the commands', () => {
     expect(err).toContain(words)
   })
 
-  it('export hands its options to Python and its exit code back', async () => {
+  it('export passes its options to Python and returns its exit code', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'verify-'))
     scratch.push(folder)
     const python = join(folder, 'python')
@@ -305,7 +305,7 @@ describe('the commands', () => {
     expect(seen.slice(1)).toEqual(last)
   })
 
-  it('export stops Python when it is stopped', async () => {
+  it('export terminates Python when it is aborted', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'verify-'))
     scratch.push(folder)
     const python = join(folder, 'python')

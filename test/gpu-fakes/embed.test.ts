@@ -9,7 +9,7 @@ import {
 } from '../../src/index.ts'
 import { buildEngines, clips, type Major, noFakes, onGpu, tensorrt, toyModel, versions } from './support.ts'
 
-// Read when the driver is started, once per process.
+// The double of the driver reads this once per process, when it is initialised.
 process.env.COSMOS_FAKE_CUDA_DEVICES = 'Fake H200:9.0:8192;Fake H200:9.0:8192'
 
 const faults = (setting: string) => {
@@ -34,7 +34,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     await use(gpu, cpu)
   }
 
-  it('is built for, and tried, by build-engine', () => {
+  it('has engines that build-engine builds and tries', () => {
     expect(log).toContain('Building a toy plan')
     expect(log).toContain('trying the video and text engine')
   })
@@ -56,7 +56,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('takes bytes, ranges, pictures and windows too', async () => {
+  it('embeds bytes, ranges, pictures and windows', async () => {
     await withEmbedders(async (gpu, cpu) => {
       const [clip] = clips as [string]
       const picture = {
@@ -105,7 +105,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('says what it runs on', async () => {
+  it('reports the device that it runs on', async () => {
     await using gpu = await createEmbedder(onGpu(model, major))
     const { device, engine } = gpu.info()
     expect(engine).toMatchObject({ backend: 'tensorrt', version: versions[major], library: tensorrt(major) })
@@ -123,7 +123,7 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
-  it('serves two GPUs, each with work of its own', async () => {
+  it('uses two GPUs, each with its own items', async () => {
     const base = onGpu(model, major)
     await using gpu = await createEmbedder({ ...base, cuda: { ...base.cuda, devices: 'all' } })
     const settled = await gpu.embedMany([...clips, ...clips].map((video) => ({ video })))
@@ -131,14 +131,14 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     expect(gpu.stats().gpus.map(({ nvdec }) => nvdec > 0)).toEqual([true, true])
   })
 
-  it('lets the CPU decode what it is faster at', async () => {
+  it('decodes on the CPU what the CPU decodes faster', async () => {
     const base = onGpu(model, major)
     await using gpu = await createEmbedder({ ...base, cuda: { ...base.cuda, cpuWorkers: 2 } })
     const { media } = await gpu.embedVideo(clips[0] as string)
     expect(media).toMatchObject({ decoder: 'software', decoderReason: expect.stringContaining('CPU') })
   })
 
-  it('ends in a typed error when memory is short, and leaves nothing behind', async () => {
+  it('rejects with a typed error when memory is short, and leaks nothing', async () => {
     for (const call of [1, 2, 3, 5, 8, 13]) {
       faults(`cuMemAlloc_v2=2@${call}+`)
       const outcome = await createEmbedder(onGpu(model, major)).catch((error) => error)
@@ -151,9 +151,9 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
   })
 })
 
-// Last, and in one process with nothing after it: the device stays lost.
+// Last in this process, because the device stays lost.
 describe.skipIf(noFakes)('a lost GPU', () => {
-  it('fails what runs and what comes, and says that it is not ready', async () => {
+  it('fails running and later calls, and reports that it is not ready', async () => {
     const model = toyModel('lost')
     await buildEngines(model, 10)
     await using gpu = await createEmbedder(onGpu(model, 10))

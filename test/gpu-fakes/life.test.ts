@@ -1,4 +1,4 @@
-// What must be seen from outside: how processes end, and what they leave allocated.
+// How processes with a GPU end, and what they leave allocated: checked from outside the process.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,11 +24,11 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     }
   }
 
-  it.each(['dispose', 'dispose-busy', 'worker'])('leaves nothing on the card: %s', async (how) => {
+  it.each(['dispose', 'dispose-busy', 'worker'])('leaves nothing allocated on the GPU: %s', async (how) => {
     const { ended, stdout, stderr, report } = await end(how)
     expect({ ended, stderr }).toEqual({ ended: 0, stderr: '' })
     expect(stdout).toContain('reached the end')
-    // Misuse of the card's memory would have ended it.
+    // The doubles abort the process if GPU memory is misused.
     expect(report()).toEqual({ liveBytes: 0, pinnedBytes: 0, liveHandles: 0, pending: 0 })
   })
 
@@ -40,7 +40,7 @@ describe.skipIf(noFakes)('a process with a GPU', () => {
     expect(ended).toBe(code)
   })
 
-  it('finds the libraries by their names, where the loader looks', async () => {
+  it('finds the libraries by name in the dynamic loader’s folders', async () => {
     const { COSMOS_EMBED_CUDA, COSMOS_EMBED_NVCUVID, COSMOS_EMBED_TENSORRT, ...env } = environment(10)
     const doctor = [path.join(root, 'dist/cli/bin.js'), 'doctor', '--json', '--model', model]
     const found = await run(doctor, { ...env, LD_LIBRARY_PATH: loaderPath })

@@ -1,5 +1,4 @@
-// The suite that runs where there is a card (npm run test:gpu), here on the doubles: so that it is known to work before
-// a card is at hand.
+// Runs the suite for machines with a GPU (npm run test:gpu) on the doubles, so that it is known to work without one.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -10,7 +9,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
   const model = noFakes ? '' : toyModel('suite')
   beforeAll(() => buildEngines(model, 11))
 
-  it('passes on the doubles, every test of it', async () => {
+  it('passes on the doubles without skips', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
     const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
       ...withoutVitest(environment(11)),
@@ -24,7 +23,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(count('pass')).toBeGreaterThan(8)
   }, 240_000)
 
-  it('fails where an engine cannot be built: that is no lack of the machine', async () => {
+  it('fails instead of skipping if an engine cannot be built', async () => {
     const installed = path.join(toyModel('no-engine'), 'installed')
     mkdirSync(path.join(installed, 'bin'), { recursive: true })
     writeFileSync(path.join(installed, 'bin/trtexec'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
@@ -40,7 +39,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(stdout).toContain('engine could not be built')
   })
 
-  it('skips with its reason where there is no driver', async () => {
+  it('skips with the reason if there is no driver', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
     const { ended, stdout } = await run(['--test', '--test-reporter=tap', ...suite], {
       ...withoutVitest(environment(11)),
@@ -52,7 +51,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
   })
 })
 
-/** Node's runner does not run inside of another. */
+/** Node's test runner refuses to run inside another one. */
 function withoutVitest({ NODE_TEST_CONTEXT, NODE_OPTIONS, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return env
 }

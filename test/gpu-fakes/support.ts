@@ -1,4 +1,4 @@
-// The production addon on the doubles of NVIDIA's libraries, with a model whose engines compute what its graphs do.
+// The production addon on doubles of NVIDIA's libraries, with a model whose toy plans compute the same as its graphs.
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -36,7 +36,7 @@ export function tensorrt(major: Major): string {
   return path.join(fakes, 'nvinfer', `libnvinfer.so.${major}`)
 }
 
-/** Folders for LD_LIBRARY_PATH, where the loader finds the doubles by their names. */
+/** Value of LD_LIBRARY_PATH with which the dynamic loader finds the doubles by name. */
 export const loaderPath = ['cuda', 'nvcuvid', 'nvinfer'].map((name) => path.join(fakes, name)).join(':')
 
 /** Eight frames of 64×64, eight values; graphs for ONNX Runtime that agree with the double's toy plans. */
@@ -70,7 +70,7 @@ export function toyModel(name: string): string {
   return model
 }
 
-/** What a process needs to find the doubles without any option. */
+/** Environment in which a process finds the doubles without any option. */
 export function environment(major: Major): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -81,7 +81,7 @@ export function environment(major: Major): NodeJS.ProcessEnv {
   }
 }
 
-/** Builds the model's engines as a user does, with a stand-in for trtexec. */
+/** Builds the model's engines with the command line and a stand-in for trtexec. */
 export async function buildEngines(model: string, major: Major): Promise<string> {
   const trtexec = path.join(import.meta.dirname, 'trtexec.mjs')
   const built = await run(

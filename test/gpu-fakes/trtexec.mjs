@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Stands in for trtexec: takes the flags that its major takes, and writes a toy plan of the TensorRT double
+// A stand-in for trtexec: accepts the flags of its major version, and writes a toy plan for the double of TensorRT
 // (test/fakes/nvinfer/plan.h), for the version that COSMOS_FAKE_TENSORRT names.
 
 import { writeFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import process from 'node:process'
 
 const flags = process.argv.slice(2).map((argument) => argument.replace(/^--/, '').split(/=(.*)/s))
 const all = (name) => flags.flatMap(([flag, value]) => (flag === name ? [value] : []))
-// One entry per profile: shapes by the name of the input.
+// One entry per profile: shapes by input name.
 const shapes = (name) =>
   all(name).map((text) => Object.fromEntries(text.split(',').map((input) => input.split(':'))))
 
@@ -34,7 +34,7 @@ if (!onnx || !plan || max.length === 0) {
 }
 
 const isVideo = 'videos' in max[0]
-// Only the batch of a video is open; of a text the tokens are, too.
+// Only the batch dimension of a video is open; for a text, the number of tokens is too.
 const lines = Object.entries(max[0]).map(([name, shape]) =>
   isVideo ? `input ${name} uint8 ${shape.replace(/^\d+/, '-1')}` : `input ${name} int64 -1x-1`,
 )

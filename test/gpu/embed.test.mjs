@@ -1,4 +1,4 @@
-// The whole path on the card: text and video to vectors, against the CPU's vectors of the same model.
+// The whole path on a GPU: compares vectors of texts and videos with those that the CPU gives for the same model.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -11,13 +11,13 @@ import { clips, noGpu } from './support.mjs'
 const model = process.env.COSMOS_EMBED_GPU_MODEL
 const options = {
   ...(model && { model }),
-  // Without CPU workers, so that NVDEC and TensorRT are what is tested.
+  // Without CPU workers, so that NVDEC decodes everything.
   cuda: { buildEngine: process.env.COSMOS_EMBED_GPU_BUILD ?? 'auto', cpuWorkers: 0 },
 }
 
 /**
- * What the machine lacks for an embedder on the GPU, or "". Building the demo model's engine takes a minute or two; when
- * it fails, or does not run, so does the suite.
+ * What the machine lacks for an embedder on the GPU, or "". Building the demo model's engine takes a minute or two; if the
+ * build or the engine fails, so does the suite.
  */
 async function whyNoEngine() {
   if (noGpu) return noGpu
@@ -33,7 +33,7 @@ async function whyNoEngine() {
 
 const skip = (await whyNoEngine()) || false
 
-/** Runs `use` with embedders that are gone afterwards. (Node 20 has no `await using`.) */
+/** Runs `use` with embedders and disposes of them afterwards. (Node 20 has no `await using`.) */
 async function withEmbedders(devices, use) {
   const embedders = []
   try {
@@ -51,7 +51,7 @@ function cosine(a, b) {
   return a.reduce((sum, value, i) => sum + value * b[i], 0)
 }
 
-test('vectors from the GPU are those from the CPU', { skip }, (t) =>
+test('the GPU gives the vectors of the CPU', { skip }, (t) =>
   withEmbedders(['cuda', 'cpu'], async (gpu, cpu) => {
     t.diagnostic(JSON.stringify(gpu.info().device))
     for (const text of ['a red circle', 'two shapes that move apart, slowly', 'x'.repeat(600)]) {
@@ -71,7 +71,7 @@ test('vectors from the GPU are those from the CPU', { skip }, (t) =>
   }),
 )
 
-test('batches of any size give what single items give', { skip }, () =>
+test('batches of any size give the vectors of single items', { skip }, () =>
   withEmbedders(['cuda'], async (gpu) => {
     const texts = Array.from(
       { length: 64 },
@@ -88,7 +88,7 @@ test('batches of any size give what single items give', { skip }, () =>
   }),
 )
 
-test('a worker that is terminated in the middle of its work takes nobody with it', { skip }, async () => {
+test('terminating a busy worker does not affect other threads', { skip }, async () => {
   const script = `
     const { workerData, parentPort } = require('node:worker_threads')
     import(workerData.url).then(async ({ createEmbedder }) => {

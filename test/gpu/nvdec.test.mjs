@@ -1,4 +1,4 @@
-// The card's decoder and our kernels against the CPU path, clip by clip.
+// Compares NVDEC and the CUDA kernels with the CPU path, clip by clip.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { clips, decode, difference, noGpu, openGpu, shape } from './support.mjs'
 
 const skip = noGpu || false
 
-test('the GPU says what it is and what its NVDEC decodes', { skip }, async (t) => {
+test('the GPU reports its properties and what its NVDEC decodes', { skip }, async (t) => {
   const gpu = await openGpu()
   const { name, computeCapability, driver, memoryBytes, freeBytes, nvdecEngines, nvdecReason, nvdec } =
     gpu.info
@@ -24,7 +24,7 @@ test('the GPU says what it is and what its NVDEC decodes', { skip }, async (t) =
   gpu.close()
 })
 
-test('clips from the GPU are those from the CPU', { skip }, async (t) => {
+test('the GPU gives the clips of the CPU', { skip }, async (t) => {
   const gpu = await openGpu()
   for (const file of skip ? [] : clips()) {
     await t.test(path.basename(file), async (t) => {
@@ -49,7 +49,7 @@ test('clips from the GPU are those from the CPU', { skip }, async (t) => {
   gpu.close()
 })
 
-test('a clip that is alone takes more engines each time, and stays the same clip', { skip }, async (t) => {
+test('a lone clip is the same on any number of NVDEC engines', { skip }, async (t) => {
   const gpu = await openGpu()
   for (const file of skip ? [] : clips()) {
     const first = await decode(file, { gpu })
@@ -66,7 +66,7 @@ test('a clip that is alone takes more engines each time, and stays the same clip
   gpu.close()
 })
 
-test('other shapes of clip too', { skip }, async () => {
+test('clips of other shapes are the same too', { skip }, async () => {
   const gpu = await openGpu()
   const [file] = clips()
   for (const other of [
@@ -80,7 +80,7 @@ test('other shapes of clip too', { skip }, async () => {
   gpu.close()
 })
 
-test('windows are those of the CPU', { skip }, async () => {
+test('the GPU gives the windows of the CPU', { skip }, async () => {
   const gpu = await openGpu()
   const windows = { seconds: 1, stride: 0.5 }
   for (const file of clips().slice(0, 4)) {
@@ -102,7 +102,7 @@ async function segments(file, options, windows) {
   return found
 }
 
-test('many at a time give what one at a time gives, and nothing of it stays on the card', {
+test('concurrent clips equal sequential ones, and leave nothing allocated on the GPU', {
   skip,
 }, async (t) => {
   const free = async () => {

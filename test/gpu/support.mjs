@@ -1,4 +1,4 @@
-// The GPU suite runs on Node's own test runner, so that a bundle of Node, the addon and these files is enough.
+// The GPU suite uses Node's own test runner, so that it needs only Node, the addon and these files.
 
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -10,14 +10,14 @@ import { gpuClips } from '../../scripts/gpu/clips.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { COSMOS_EMBED_CUDA: cuda, COSMOS_EMBED_NVCUVID: nvcuvid } = process.env
 
-/** What openGpu and probeGpu take: the environment's word, else what the loader finds. */
+/** Libraries for openGpu and probeGpu: named by the environment, or else found by the dynamic loader. */
 export const libraries = { ...(cuda && { cuda }), ...(nvcuvid && { nvcuvid }) }
 
-/** Why nothing here can run, or "". */
+/** Why the suite cannot run, or "". */
 export const noGpu = await whyNoGpu()
 if (noGpu) console.log(`skipped, all of it: ${noGpu}`)
 
-/** Clips of every codec and those of the examples; or those of the folder COSMOS_EMBED_GPU_CLIPS and no others. */
+/** Clips of every codec and of the examples, or only those of the folder COSMOS_EMBED_GPU_CLIPS. */
 export function clips() {
   const only = process.env.COSMOS_EMBED_GPU_CLIPS
   if (only) return videosIn(only)
@@ -34,11 +34,11 @@ function videosIn(folder) {
 export const shape = { frames: 8, height: 224, width: 224 }
 
 export async function openGpu(options = {}) {
-  // Without CPU workers: whatever NVDEC can decode, it does.
+  // Without CPU workers, so that NVDEC decodes whatever it can.
   return binding.openGpu({ device: 0, libraries, cpuWorkers: 0, ...options }).promise
 }
 
-/** @returns the decoded clip, or the error that says why there is none. */
+/** @returns the decoded clip, or the error. */
 export async function decode(file, options) {
   try {
     return await binding.decodeClip({ path: file }, { ...shape, ...options }).promise
@@ -47,7 +47,7 @@ export async function decode(file, options) {
   }
 }
 
-/** How two clips of the same shape differ: by at most so many of 255, in this share of their samples. */
+/** How two clips of the same shape differ: the largest difference of 255, and the share of differing samples. */
 export function difference(a, b) {
   const [left, right] = [a.toBytes(), b.toBytes()]
   let most = 0

@@ -1,4 +1,4 @@
-/** Debian's Chromium, headless, and pages that note whom they asked and what failed. */
+/** Headless Chromium, and pages that record their requests and errors. */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
@@ -18,9 +18,9 @@ export const exampleClip = (name: string) =>
 
 export interface Visit {
   page: Page
-  /** Requests to anywhere else than the server. */
+  /** Requests to any other server. */
   elsewhere: string[]
-  /** Errors of scripts and of the console, refusals by the content security policy among them. */
+  /** Errors of scripts and of the console, including violations of the content security policy. */
   faults: string[]
 }
 
@@ -45,7 +45,7 @@ export async function visit(
   })
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('console', (message) => {
-    // The browser itself logs answers of 4xx and 5xx, which tests bring about.
+    // The browser logs 4xx and 5xx responses, which tests provoke.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
       faults.push(message.text())
     }
@@ -55,6 +55,6 @@ export async function visit(
   return { page, elsewhere, faults }
 }
 
-/** Scripts for the browser are texts: its globals are none of ours. */
+/** Whether the page fits the width of the window. A string, since the types here lack the browser's globals. */
 export const fits = (page: Page): Promise<unknown> =>
   page.evaluate('document.documentElement.scrollWidth <= innerWidth')

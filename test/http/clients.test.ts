@@ -2,7 +2,7 @@
 import { createServer } from 'cosmos-embed/http'
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { post, rawExchange, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
@@ -24,13 +24,13 @@ describe('a body without a content-type', () => {
     return `POST /v1/embeddings HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${text}`
   }
 
-  it('is JSON', async () => {
+  it('is parsed as JSON', async () => {
     const { url, double } = await serveDouble()
     expect(await rawExchange(url, bytes(query))).toMatch(/^HTTP\/1.1 200 /)
     expect(double.requests).toHaveLength(1)
   })
 
-  it('is refused where a browser sends it, which does so for any page without asking', async () => {
+  it('is refused from a browser, which sends it for any page without a preflight request', async () => {
     const { url, double } = await serveDouble({ allowedHosts: ['*'] })
     for (const origin of ['https://elsewhere.example', 'null']) {
       expect(await rawExchange(url, bytes(query, { origin }))).toMatch(/^HTTP\/1.1 415 /)
@@ -39,7 +39,7 @@ describe('a body without a content-type', () => {
   })
 
   it.each(['application/json', 'Application/JSON; charset=utf-8', 'application/vnd.api+json'])(
-    'is as good as one of %s',
+    'is accepted like one of %s',
     async (type) => {
       const { url } = await serveDouble()
       expect((await post(url, query, { headers: { 'content-type': type } })).status).toBe(200)
@@ -47,7 +47,7 @@ describe('a body without a content-type', () => {
   )
 })
 
-describe('a body that is wrong', () => {
+describe('an invalid body', () => {
   it.each([
     ['null', null, null, 'must be an object: {"request_type"'],
     ['a number', 5, null, 'must be an object: {"request_type"'],
@@ -85,7 +85,7 @@ describe('a body that is wrong', () => {
     ['a format of null', { ...query, encoding_format: null }, 'encoding_format', '"float" or "base64"'],
     ['a field of OpenAI', { ...query, dimensions: 8 }, 'dimensions', 'unknown field "dimensions"'],
     ['a field of its own', { ...query, ['x'.repeat(99)]: 1 }, `${'x'.repeat(60)}…`, 'unknown field'],
-  ])('(%s) is answered with the field and what is wanted', async (_, body, param, message) => {
+  ])('(%s) gets the field and what is expected', async (_, body, param, message) => {
     const { url } = await serveDouble()
     const answer = errorOf(await post(url, body))
     expect(answer).toMatchObject({ status: 422, code: 'invalid_request', param })
@@ -103,7 +103,7 @@ describe('clients of OpenAI’s API', () => {
     ['a video', video, 'query'],
     ['an inline video', 'data:video/mp4;base64,AAAA', 'query'],
     ['videos', [` ${video}`, video.toUpperCase()], 'bulk_video'],
-  ])('that send %s need no request_type', async (_, input, type) => {
+  ])('may send %s without request_type', async (_, input, type) => {
     const { url, double } = await open()
     const answer = await post(url, { input, model: 'double' })
     expect(answer.status).toBe(200)
@@ -112,7 +112,7 @@ describe('clients of OpenAI’s API', () => {
     expect(body).toContain(`cosmos_embed_requests_total{request_type="${type}",status="200"} 1\n`)
   })
 
-  it('may send what they send to OpenAI, and a request_type', async () => {
+  it('may send the fields of OpenAI, with or without a request_type', async () => {
     const { url, double } = await open()
     const body = { input: ['a', 'b'], model: 'double', user: 'me', dimensions: 8, encoding_format: null }
     expect((await post(url, body)).status).toBe(200)
@@ -133,7 +133,7 @@ describe('clients of OpenAI’s API', () => {
     ['user', { user: 5 }, 'must be a string'],
     ['input[1]', { input: ['a', video] }, 'bulk_text input must contain text only'],
     ['truncate', { truncate: 'END' }, 'unknown field'],
-  ])('get no other vectors than they ask for: %s', async (param, more, message) => {
+  ])('are refused what cannot be honoured: %s', async (param, more, message) => {
     const { url, double } = await open()
     const answer = errorOf(await post(url, { input: 'a', model: 'double', ...more }))
     expect(answer).toMatchObject({ status: 422, param })
@@ -141,7 +141,7 @@ describe('clients of OpenAI’s API', () => {
     expect(double.requests).toEqual([])
   })
 
-  it('are served as theirs are', async () => {
+  it('get what the openai client expects', async () => {
     const { url } = await open()
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0 })
     const { data } = await client.embeddings.create({
@@ -154,7 +154,7 @@ describe('clients of OpenAI’s API', () => {
     expect(await client.models.retrieve('double')).toMatchObject({ id: 'double', object: 'model' })
   })
 
-  it('get the documented refusal where that is not asked for', async () => {
+  it('need request_type where the option is off', async () => {
     const { url } = await serveDouble()
     expect(errorOf(await post(url, { input: 'a', model: 'double' }))).toMatchObject({ param: 'request_type' })
   })
@@ -163,7 +163,7 @@ describe('clients of OpenAI’s API', () => {
 describe('the names of the model', () => {
   const servedNames = ['nvidia/cosmos-embed1', 'double']
 
-  it('have a page each, with the slash encoded or not', async () => {
+  it('can each be looked up, with the slash encoded or not', async () => {
     const { url } = await serveDouble({}, { servedNames })
     const { data } = (await request(`${url}/v1/models`)).body as { data: { id: string; owned_by: string }[] }
     expect(data.map(({ id, owned_by }) => [id, owned_by])).toEqual([
@@ -180,7 +180,7 @@ describe('the names of the model', () => {
     expect((await request(`${url}/v1/models/double`, { method: 'DELETE' })).status).toBe(405)
   })
 
-  it('are what readiness says, and how long its vectors are', async () => {
+  it('are reported by readiness, with the length of vectors', async () => {
     const { url } = await serveDouble({}, { servedNames })
     expect((await request(`${url}/v1/health/ready`)).body).toMatchObject({
       model: 'nvidia/cosmos-embed1',
@@ -189,7 +189,7 @@ describe('the names of the model', () => {
   })
 })
 
-describe('a client that asks before it sends its body', () => {
+describe('a client with Expect: 100-continue', () => {
   const head = (path: string, headers: object) => {
     const lines = Object.entries({
       host: 'localhost',
@@ -207,7 +207,7 @@ describe('a client that asks before it sends its body', () => {
     ['no key', '/v1/embeddings', { 'content-length': 10, authorization: '' }, 401],
     ['a path that is not there', '/v1/nothing', { 'content-length': 10 }, 404],
     ['a method that is not allowed', '/v1/models', { 'content-length': 10 }, 405],
-  ])('is refused at once for %s, and sends nothing', async (_, path, headers, status) => {
+  ])('is refused at once for %s, without 100 Continue', async (_, path, headers, status) => {
     const { url } = await serveDouble({ limits: { maxBodyBytes: 1000 }, apiKeys: ['k'] })
     const answer = await rawExchange(url, head(path, { authorization: 'Bearer k', ...headers }))
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
@@ -215,7 +215,7 @@ describe('a client that asks before it sends its body', () => {
     expect(answer).not.toContain('100 Continue')
   })
 
-  it('is invited for the rest, on routes of the host too', async () => {
+  it('gets 100 Continue otherwise, also on routes of the host', async () => {
     const server = await createServer({ embedder: doubleEmbedder() })
     onTestFinished(() => server.close())
     server.app.register(async (app) => {

@@ -1,4 +1,4 @@
-/** `POST /page/clip`: a guest beside the API, under the same limits. */
+/** `POST /page/clip`, under the limits of the API. */
 import { readFileSync } from 'node:fs'
 import { createEmbedder, type EmbedderOptions } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
@@ -26,8 +26,8 @@ const send = (url: string, body: Uint8Array<ArrayBuffer> = video): Promise<Answe
     body,
   })
 
-describe('a clip of the page', () => {
-  it('is what the model sees', async () => {
+describe('POST /page/clip', () => {
+  it('answers with the pixels that the model sees', async () => {
     const url = await serve()
     const { status, headers } = await send(url)
     expect(status).toBe(200)
@@ -40,18 +40,18 @@ describe('a clip of the page', () => {
     ['decode.limits', { decode: { limits: { maxPixels: 300 } } }, 422, 'limit'],
     ['limits.maxInlineBytes', { limits: { maxInlineBytes: 1000 } }, 413, 'request_too_large'],
     ['limits.maxBytesInFlight', { limits: { maxBytesInFlight: 6500 } }, 413, 'request_too_large'],
-  ])('is held to %s', async (_, options, status, code) => {
+  ])('enforces %s', async (_, options, status, code) => {
     const answer = await send(await serve(options))
     expect(answer).toMatchObject({ status, body: { error: { code } } })
   })
 
-  it('that is no video is refused, and an empty one', async () => {
+  it('refuses what is not a video, and an empty body', async () => {
     const url = await serve()
     expect((await send(url, Buffer.from('no video'))).status).toBe(422)
     expect((await send(url, Buffer.alloc(0))).status).toBe(422)
   })
 
-  it('has its decode limits among those of the metadata', async () => {
+  it('has its decode limits in the metadata', async () => {
     const { body } = await request(`${await serve({ decode: { limits: { maxStreams: 3 } } })}/v1/metadata`)
     const decode = { maxPixels: 8192 * 4352, maxStreams: 3, maxWallSeconds: 300 }
     expect(body).toMatchObject({ limits: { decode } })

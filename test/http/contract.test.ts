@@ -26,7 +26,7 @@ let storage: Storage
 let served: ServeProcess
 let embedder: Embedder
 let frames: Buffer[]
-/** Downloads that never end, and what became of them. */
+/** Downloads that never end, and whether their connection was closed. */
 const stalled: { closed: boolean }[] = []
 
 beforeAll(async () => {
@@ -86,7 +86,7 @@ async function embed(request_type: string, input: string | string[], more: objec
   return body as Embeddings
 }
 
-/** Batches of other sizes may round the last bits otherwise. */
+/** Vectors of batches of different sizes may differ in the last bits. */
 function expectVector(actual: ArrayLike<number> | undefined, expected: ArrayLike<number>): void {
   expect(actual?.length).toBe(expected.length)
   Array.from(expected).forEach((value, at) => {
@@ -101,7 +101,7 @@ describe('a string that looks like media', () => {
     'DATA:,a',
     'https://storage.example/a.mp4?X-Amz-Signature=1',
     's3://bucket/clips/a.webm',
-  ])('%j is refused, wherever it stands', async (input) => {
+  ])('%j is refused in every request type', async (input) => {
     for (const request_type of ['query', 'bulk_text', 'bulk_video']) {
       const { status, body } = await post(served.url, { request_type, input: [input], model })
       expect({ status, body }).toMatchObject({
@@ -112,7 +112,7 @@ describe('a string that looks like media', () => {
     }
   })
 
-  it('a name or another URL is the text that it is, and the answer tells of it', async () => {
+  it('a file name or a page URL is embedded as text, with a warning', async () => {
     const input = ['a red circle', 'clips/a.mp4', 'https://storage.example/watch?v=1', 'see clips/a.mp4']
     const answer = await post(served.url, { request_type: 'bulk_text', input, model })
     expect(answer.status).toBe(200)
@@ -182,7 +182,7 @@ describe('every documented form', () => {
     })
   })
 
-  it('base64 is the same vector', async () => {
+  it('base64 encodes the same vector', async () => {
     const float = await embed('query', inline('a.mp4'))
     const text = (await embed('query', inline('a.mp4'), { encoding_format: 'base64' })) as unknown as {
       data: { embedding: string }[]
@@ -194,7 +194,7 @@ describe('every documented form', () => {
     expect(Math.hypot(...values)).toBeCloseTo(1, 5)
   })
 
-  it('a body so long that a thread parses it', async () => {
+  it('a body that is parsed in a worker thread', async () => {
     const padded = Buffer.concat([readFileSync(file('a.mp4')), Buffer.alloc(2 * 1024 * 1024)])
     const input = `data:video/mp4;base64,${padded.toString('base64')}`
     expectVector(
@@ -221,7 +221,7 @@ describe('every documented form', () => {
     })
   })
 
-  it('the openai client, which has base64 on the wire', async () => {
+  it('the openai client, which asks for base64', async () => {
     const client = new OpenAI({ baseURL: `${served.url}/v1`, apiKey: 'unused' })
     const body = { model, input: [remote('a.mp4')], request_type: 'bulk_video' }
     const { data } = await client.embeddings.create(body as unknown as OpenAI.EmbeddingCreateParams)
@@ -249,7 +249,7 @@ describe('what is refused', () => {
     ],
     ['plain http', () => 'data:video/mp4;presigned_url,http://localhost/b', 422, 'blocked_url', 'false'],
     ['what is no video', () => remote('text'), 422, 'media', 'false'],
-  ])('%s fails the whole request and is named', async (_, bad, status, code, retry) => {
+  ])('%s fails the whole request, whose error names the input', async (_, bad, status, code, retry) => {
     const input = [remote('a.mp4'), bad(), remote('b.webm')]
     const answer = await post(served.url, { request_type: 'bulk_video', input, model })
     expect(answer.body).toMatchObject({ error: { code, param: 'input[1]', status_code: status } })
@@ -267,7 +267,7 @@ describe('what is refused', () => {
     expect(body).toMatchObject({ error: { code: 'media' } })
   })
 
-  it('nothing generated gets a 5xx, and the document tells the truth', async () => {
+  it('no generated body gets a 5xx, and the OpenAPI document describes every response', async () => {
     const oracle = await Oracle.of(served.url)
     const schema =
       oracle.document.paths['/v1/embeddings']?.post?.requestBody?.content['application/json'].schema
@@ -283,7 +283,7 @@ describe('what is refused', () => {
     }
   })
 
-  it('what is over the capacity, with 429 and nothing else', async () => {
+  it('requests over the capacity, with 429 and no other status', async () => {
     const input = Array.from({ length: 40 }, (_, at) => `text number ${at}`)
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => post(served.url, { request_type: 'bulk_text', input, model })),
@@ -299,8 +299,8 @@ describe('what is refused', () => {
   })
 })
 
-describe('clients that go away', () => {
-  it('take their downloads with them', async () => {
+describe('clients that disconnect', () => {
+  it('cancel their downloads', async () => {
     const client = new AbortController()
     const body = { request_type: 'query', input: remote('stalled'), model }
     const answer = post(served.url, body, { signal: client.signal })
@@ -317,7 +317,7 @@ describe('clients that go away', () => {
 })
 
 describe('the log', () => {
-  it('has a line per answer, and nothing secret or large', () => {
+  it('has one line per response, without secrets or media', () => {
     const lines = served.stdout().trim().split('\n')
     const answered = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'answered')
     expect(answered.length).toBeGreaterThan(20)

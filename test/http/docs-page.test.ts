@@ -1,4 +1,4 @@
-/** The reference at /docs in a real browser. */
+/** The API reference at /docs in a real browser. */
 import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
@@ -8,10 +8,10 @@ import Fastify from 'fastify'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { executablePath, fits, launch, screenshots, visit } from './browser.ts'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { serveDouble } from './support.ts'
 
-describe.skipIf(!executablePath)('the reference in a browser', () => {
+describe.skipIf(!executablePath)('the API reference in a browser', () => {
   let browser: Browser
 
   beforeAll(async () => {
@@ -20,7 +20,7 @@ describe.skipIf(!executablePath)('the reference in a browser', () => {
   })
   afterAll(() => browser?.close())
 
-  it('has the fields in tables, the errors once, answers that are folded, and requests to copy', async () => {
+  it('shows fields and errors in tables, folds long responses, and offers requests to copy', async () => {
     const { url } = await serveDouble({ apiKeys: ['secret'] }, { dimension: 40 })
     const { page, elsewhere, faults } = await visit(browser, url, '/docs')
     await page.locator('#key').fill('secret')
@@ -50,7 +50,7 @@ describe.skipIf(!executablePath)('the reference in a browser', () => {
     const [, json = ''] = (await answer.textContent())?.split('\n\n') ?? []
     expect(JSON.parse(json).data[0].embedding).toHaveLength(40)
 
-    // What is to be copied does as it says, whatever the body holds.
+    // The copied command works in a shell, whatever the body contains.
     const body = { request_type: 'query', input: `it's "a" $HOME \\ \`red\` circle`, model: 'double' }
     await embeddings.locator('textarea').fill(JSON.stringify(body))
     const command = (await embeddings.locator('pre.curl').textContent()) ?? ''

@@ -1,4 +1,4 @@
-/** docs/http.md says what the code does. */
+/** Compares docs/http.md with the code. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { transportTable } from '../../src/http/errors.ts'
@@ -23,7 +23,7 @@ describe('docs/http.md', () => {
     for (const path of Object.keys(paths)) expect(docs).toContain(path)
   })
 
-  it('names every metric of ours', async () => {
+  it('names every metric of this package', async () => {
     const { url } = await serveDouble()
     const { body } = await request(`${url}/v1/metrics`)
     const names = new Set((body as string).match(/^# TYPE cosmos_embed_\w+/gm)?.map((line) => line.slice(7)))

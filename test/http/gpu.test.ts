@@ -1,4 +1,4 @@
-/** The routes over a real embedder on a double of the addon with a GPU. */
+/** The routes over a real embedder whose addon is a double with a GPU. */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createServer } from '../../src/http/server.ts'
 import type { EmbedderOptions } from '../../src/options.ts'
@@ -23,7 +23,7 @@ async function served(options: EmbedderOptions = { device: 'cuda', cuda: { engin
 }
 
 describe('readiness', () => {
-  it('turns false with its reason when the GPU is lost, and nothing is answered any more', async () => {
+  it('turns false with the reason when the GPU is lost, and requests fail', async () => {
     const { url, double } = await served()
     expect((await post(url, query)).status).toBe(200)
     expect((await request(`${url}/v1/health/ready`)).status).toBe(200)
@@ -44,7 +44,7 @@ describe('readiness', () => {
     for (const answer of [failed.body, body]) expect(JSON.stringify(answer)).not.toContain('secret')
   })
 
-  it('turns false when somebody else closes the embedder', async () => {
+  it('turns false when the embedder is disposed', async () => {
     const { url, embedder } = await served()
     await embedder.dispose()
     const { status, body } = await request(`${url}/v1/health/ready`)
@@ -53,7 +53,7 @@ describe('readiness', () => {
 })
 
 describe('GET /v1/metadata', () => {
-  it('tells the GPU, what its engines are and what NVDEC can, without a path of this machine', async () => {
+  it('describes the GPU, its engines and NVDEC, without file paths', async () => {
     const { url } = await served()
     const { body } = await request(`${url}/v1/metadata`)
     expect(body).toMatchObject({
@@ -77,7 +77,7 @@ describe('GET /v1/metadata', () => {
     expect(JSON.stringify(body)).not.toMatch(/\/tmp|\/work|\.plan/)
   })
 
-  it('tells why it is the CPU, with places shortened', async () => {
+  it('gives the reason for using the CPU, with shortened paths', async () => {
     const { url } = await served({ cuda: { engineCache: '/somewhere/else' } })
     const { body } = await request(`${url}/v1/metadata`)
     const { device } = (body as { runtime: { device: { reason: string } } }).runtime

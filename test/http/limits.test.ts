@@ -14,13 +14,13 @@ function videoBody(bytes: number): string {
   })
 }
 
-/** For JSON.stringify, which would write a Buffer and a Uint8Array in different ways, and at length. */
+/** For JSON.stringify, which serializes a Buffer and a Uint8Array differently, and at length. */
 function digests(this: Record<string, unknown>, name: string, value: unknown): unknown {
   const held = this[name]
   return held instanceof Uint8Array ? createHash('sha256').update(held).digest('hex') : value
 }
 
-/** The head of a request whose body comes later, or never. */
+/** The head of a request, without its body. */
 function head(headers: Record<string, string | number>): string {
   const lines = Object.entries({ host: 'localhost', 'content-type': 'application/json', ...headers })
   return `POST /v1/embeddings HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
@@ -33,7 +33,7 @@ async function gauge(url: string, name: string): Promise<number | undefined> {
 }
 
 describe('long bodies', () => {
-  it('mean the same whether a thread parses them or not', async () => {
+  it('are parsed the same in a thread and on the main thread', async () => {
     const here = await serveDouble({ limits: { workerBodyBytes: 64 * KiB * KiB } })
     const there = await serveDouble({ limits: { workerBodyBytes: 1 } })
     const bodies = [
@@ -54,7 +54,7 @@ describe('long bodies', () => {
     expect(here.double.requests).toHaveLength(3)
   })
 
-  it('in pieces of any size arrive whole', async () => {
+  it('arrive whole in chunks of any size', async () => {
     const { url, double } = await serveDouble()
     const bytes = Buffer.from(videoBody(700 * KiB))
     async function* pieces() {
@@ -75,14 +75,14 @@ describe('a body over its limit', () => {
     expect(answer).toContain('"type":"request_too_large"')
   })
 
-  it('is refused as it arrives, when its length is not told', async () => {
+  it('is refused as it arrives, when it has no content-length', async () => {
     const { url } = await serveDouble({ limits: { maxBodyBytes: 1000 } })
     const chunk = `400\r\n${'x'.repeat(1024)}\r\n`
     const answer = await rawExchange(url, head({ 'transfer-encoding': 'chunked' }) + chunk, '}}')
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
   })
 
-  it('is answered although the client goes on sending, and the connection goes on working', async () => {
+  it('gets a response although the client goes on sending, and the connection stays usable', async () => {
     const { url } = await serveDouble({ limits: { maxBodyBytes: 100 * KiB } })
     const { status, headers } = await post(url, videoBody(400 * KiB))
     expect(status).toBe(413)
@@ -90,7 +90,7 @@ describe('a body over its limit', () => {
     expect((await post(url, query)).status).toBe(200)
   })
 
-  it('counts inline media for itself', async () => {
+  it('has a limit of its own for inline media', async () => {
     const { url } = await serveDouble()
     const { status, body } = await post(url, videoBody(33 * KiB * KiB))
     expect(status).toBe(422)
@@ -105,7 +105,7 @@ describe('a body over its limit', () => {
 })
 
 describe('bodies in flight', () => {
-  it('are counted as they come, refused over the limit, and forgotten when their client goes', async () => {
+  it('are counted as they arrive, refused over the limit, and released when their client disconnects', async () => {
     const { url } = await serveDouble({ limits: { maxBodyBytesInFlight: 64 * KiB } })
     const { hostname, port } = new URL(url)
     const slow = connect(Number(port), hostname)
@@ -134,7 +134,7 @@ describe('sockets', () => {
     return socket
   }
 
-  it('on which nothing happens make room for new ones, the longest idle first', async () => {
+  it('that are idle make room for new ones, the longest idle first', async () => {
     const { url } = await serveDouble({ maxConnections: 8 })
     const ended: number[] = []
     const halfAHead = 'GET /v1/health/live HTTP/1.1\r\nhost: loc'
@@ -148,7 +148,7 @@ describe('sockets', () => {
     expect(ended.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
-  it('that are all busy leave a few for health, and for nothing else', async () => {
+  it('beyond the limit answer health only, when all others are busy', async () => {
     const { url } = await serveDouble({ maxConnections: 6 })
     for (let at = 0; at < 6; at++) {
       const socket = await open(url, head({ 'content-length': 100, expect: '100-continue' }))
@@ -166,14 +166,14 @@ describe('sockets', () => {
 })
 
 describe('slow clients', () => {
-  it('that stop in the middle of a body are told so', async () => {
+  it('that stop in the middle of a body get 408', async () => {
     const { url } = await serveDouble({ limits: { bodyIdleTimeoutMs: 50 } })
     const answer = await rawExchange(url, `${head({ 'content-length': 100 })}{"input"`, '}}')
     expect(answer).toMatch(/^HTTP\/1.1 408 /)
-    expect(answer).toContain('no byte of the body came for 50 ms')
+    expect(answer).toContain('no byte of the body arrived for 50 ms')
   })
 
-  it('that trickle headers or a body are cut off', async () => {
+  it('that trickle headers or a body are disconnected', async () => {
     const { url } = await serveDouble({ headersTimeoutMs: 200, receiveTimeoutMs: 400 })
     const byHeaders = await rawExchange(url, 'POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n')
     expect(byHeaders).toMatch(/^HTTP\/1.1 408 /)
@@ -192,7 +192,7 @@ describe('slow clients', () => {
     expect((await post(url, query)).status).toBe(200)
   })
 
-  it('that do not read their answer lose the connection', async () => {
+  it('that do not read the response are disconnected', async () => {
     const { url, server } = await serveDouble({ limits: { sendTimeoutMs: 200 } }, { dimension: 12_000 })
     const accepted = new Promise<Socket>((resolve) => server.app.server.once('connection', resolve))
     const { hostname, port } = new URL(url)
@@ -208,7 +208,7 @@ describe('slow clients', () => {
 })
 
 describe('an idle connection', () => {
-  it('is closed after its time, answers on it or not', async () => {
+  it('is closed after its timeout, also when it has been used', async () => {
     const { url, server } = await serveDouble()
     server.app.server.keepAliveTimeout = 50
     const body = JSON.stringify(query)
@@ -237,8 +237,8 @@ describe('a request that takes too long', () => {
   })
 })
 
-describe('a client that goes away', () => {
-  it('cancels its work', async () => {
+describe('a client that disconnects', () => {
+  it('cancels its call', async () => {
     const started = gate()
     let reason: unknown
     const before = (_: unknown, signal: AbortSignal | undefined) =>
@@ -260,7 +260,7 @@ describe('a client that goes away', () => {
     expect(await gauge(url, 'cosmos_embed_inflight_requests{request_type="query"}')).toBe(0)
   })
 
-  it('in the middle of its body leaves nothing behind', async () => {
+  it('in the middle of its body releases the bytes received', async () => {
     const { url, double } = await serveDouble()
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname)
@@ -274,7 +274,7 @@ describe('a client that goes away', () => {
 })
 
 describe('closing', () => {
-  it('finishes what runs, refuses what is new, and says so', async () => {
+  it('finishes running requests, and refuses new ones', async () => {
     const { opened, open } = gate()
     const { url, server, double } = await serveDouble({}, { before: () => opened })
     const running = post(url, query)
@@ -292,7 +292,7 @@ describe('closing', () => {
     await expect(post(url, query)).rejects.toThrow()
   })
 
-  it('cancels what does not finish in time', async () => {
+  it('cancels requests that do not finish in time', async () => {
     const before = (_: unknown, signal: AbortSignal | undefined) =>
       new Promise<void>((_resolve, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason))
@@ -306,7 +306,7 @@ describe('closing', () => {
     expect(body).toMatchObject({ error: { code: 'closed' } })
   })
 
-  it('does not wait for half a request', async () => {
+  it('does not wait for an incomplete request', async () => {
     const { url, server } = await serveDouble()
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname, () => socket.write('GET / HTTP/1.1\r\n'))
@@ -316,7 +316,7 @@ describe('closing', () => {
     await closed
   })
 
-  it('is over at once when nothing runs, idle connections or not', async () => {
+  it('ends at once when nothing runs, in spite of idle connections', async () => {
     const { url, server } = await serveDouble()
     await post(url, query)
     await server.close({ drainMs: 60_000 })

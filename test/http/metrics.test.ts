@@ -8,7 +8,7 @@ import { eventually, post, request, serveDouble } from './support.ts'
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
 const video = 'data:video/mp4;presigned_url,https://a.example/b.mp4'
 
-/** Two texts, a bulk of three, a video that fails, a body that is no JSON. */
+/** Sends two texts, three in bulk, a video that fails, and a body that is not JSON. */
 async function traffic() {
   const before = ({ input }: { input: unknown }) => {
     if (JSON.stringify(input).includes('presigned')) throw new MediaError('no frame')
@@ -27,7 +27,7 @@ interface Family {
   samples: Map<string, number>
 }
 
-/** Strict about everything that the text format fixes. */
+/** Parses the text format strictly. */
 function parsePrometheus(text: string): Map<string, Family> {
   const families = new Map<string, Family>()
   let current: Family | undefined
@@ -61,7 +61,7 @@ function parsePrometheus(text: string): Map<string, Family> {
 }
 
 describe('GET /v1/metrics', () => {
-  it('is Prometheus’ text format, with the names of the NIM’s open twin and ours', async () => {
+  it('is in Prometheus’ text format, with the documented names', async () => {
     const { url } = await traffic()
     const { headers, body } = await request(`${url}/v1/metrics`)
     expect(headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -98,7 +98,7 @@ describe('GET /v1/metrics', () => {
     expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
   })
 
-  it('has its counters before anything has happened, so that no rate misses the first event', async () => {
+  it('has its counters from the start, so that no rate misses the first event', async () => {
     const { url } = await serveDouble()
     const families = parsePrometheus((await request(`${url}/metrics`)).body as string)
     for (const [name, label] of [
@@ -112,7 +112,7 @@ describe('GET /v1/metrics', () => {
     }
   })
 
-  it('has histograms whose buckets add up', async () => {
+  it('has cumulative histogram buckets', async () => {
     const { url, double } = await traffic()
     const timings = { download: 0, open: 3, decode: 40, convert: 0, queue: 0, encode: 700, total: 800 }
     double.emit({ kind: 'video', timings })
@@ -142,9 +142,9 @@ describe('GET /v1/metrics', () => {
 })
 
 describe('GPU gauges', () => {
-  it('come from nvidia-smi, for a model on a GPU', async () => {
+  it('are read from nvidia-smi, for a model on a GPU', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-smi-'))
-    // It is asked about the GPUs that are used, by UUID.
+    // Fails unless it is asked for the GPU in use, by UUID.
     const script =
       '#!/bin/sh\n[ "$1" = --id=GPU-double ] || exit 1\necho "0, 50, 1000, 80000, 300.5"\necho "1, 0, 10, 80000, [N/A]"\n'
     writeFileSync(path.join(folder, 'nvidia-smi'), script, { mode: 0o755 })
@@ -168,7 +168,7 @@ describe('GPU gauges', () => {
     })
   })
 
-  it('are followed by what decodes', async () => {
+  it('come with counters of decoded clips', async () => {
     const { url } = await serveDouble({}, { device: 'cuda' })
     const families = parsePrometheus((await request(`${url}/v1/metrics`)).body as string)
     expect(Object.fromEntries(families.get('cosmos_embed_decoded_clips_total')?.samples ?? [])).toEqual({
@@ -181,7 +181,7 @@ describe('GPU gauges', () => {
     })
   })
 
-  it('are not there without one', async () => {
+  it('are absent without a GPU', async () => {
     const { url } = await serveDouble()
     expect((await request(`${url}/v1/metrics`)).body).not.toMatch(/gpu_|nvdec|decoded_clips/)
   })

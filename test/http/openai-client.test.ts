@@ -1,7 +1,7 @@
 import { InternalError, ModelError, OverloadedError } from 'cosmos-embed'
 import OpenAI, { APIUserAbortError, RateLimitError, UnprocessableEntityError } from 'openai'
 import { describe, expect, it } from 'vitest'
-import { unitVector } from './double.ts'
+import { unitVector } from './embedder-double.ts'
 import { eventually, serveDouble } from './support.ts'
 
 const vectorOf = (input: unknown, dimension = 8) => Array.from(unitVector(input, dimension))
@@ -20,7 +20,7 @@ const clientOf = (url: string, options: object = {}) =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0, ...options })
 
 describe('the official openai client', () => {
-  it('gets whole vectors by default, which is base64 on the wire', async () => {
+  it('gets vectors by default, through base64', async () => {
     const { url, double } = await serveDouble({}, { dimension: 256 })
     const { data, usage, model } = await clientOf(url).embeddings.create(body(['a', 'b']))
     expect(double.requests[0]?.encoding_format).toBe('base64')
@@ -33,7 +33,7 @@ describe('the official openai client', () => {
     expect(usage).toEqual({ num_videos: 0, prompt_tokens: 2, total_tokens: 2 })
   })
 
-  it('gets numbers when it asks for float, and text when it asks for base64', async () => {
+  it('gets numbers for float, and a string for base64', async () => {
     const { url } = await serveDouble()
     const client = clientOf(url)
     const float = await client.embeddings.create(body('a', { encoding_format: 'float' }))
@@ -65,7 +65,7 @@ describe('the official openai client', () => {
     await expect(creating).rejects.toThrow('dimensions')
   })
 
-  it('tries an overload again and succeeds', async () => {
+  it('retries after an overload and succeeds', async () => {
     let calls = 0
     const before = () => {
       calls += 1
@@ -77,8 +77,8 @@ describe('the official openai client', () => {
   })
 
   it.each([
-    ['does not try again what cannot succeed, even as a 5xx', new ModelError('broken bundle'), 1],
-    ['tries again what may', new InternalError('hiccup'), 2],
+    ['does not retry what cannot succeed, even as a 5xx', new ModelError('broken bundle'), 1],
+    ['retries what may succeed', new InternalError('hiccup'), 2],
   ])('%s', async (_, failure, expected) => {
     let calls = 0
     const before = () => {
@@ -91,7 +91,7 @@ describe('the official openai client', () => {
     expect(calls).toBe(expected)
   })
 
-  it('gives up with the kind of error that it knows', async () => {
+  it('throws its own RateLimitError when retries end', async () => {
     const before = () => {
       throw new OverloadedError('full')
     }

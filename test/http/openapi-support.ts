@@ -1,4 +1,4 @@
-/** The OpenAPI document as an oracle: it judges answers, and it makes requests. */
+/** Uses the OpenAPI document to judge responses and to generate requests. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { expect } from 'vitest'
 import { type Answer, request } from './support.ts'
@@ -27,7 +27,7 @@ export class Oracle {
     this.#ajv.addSchema(document as never, 'api')
   }
 
-  /** Fails unless the document says that this answer may come. */
+  /** Fails unless the document describes this response. */
   judge(method: string, path: string, answer: Answer): void {
     const operation = this.document.paths[path]?.[method.toLowerCase()]
     const response = operation?.responses[String(answer.status)]
@@ -52,7 +52,7 @@ export class Oracle {
     expect(validate.errors ?? [], `${method} ${path} ${answer.status}`).toEqual([])
   }
 
-  /** What the document finds wrong with a body that is sent to `path`. */
+  /** The errors of a request body for `path`, by the schema of the document. */
   faults(path: string, body: unknown): unknown[] {
     const pointer = ['paths', path, 'post', 'requestBody', 'content', 'application/json', 'schema']
     const validate = this.#validator(`api#/${pointer.map(escaped).join('/')}`)
@@ -69,12 +69,12 @@ export class Oracle {
   }
 }
 
-/** As a part of a JSON pointer in a URI. */
+/** Escapes one part of a JSON pointer in a URI. */
 function escaped(part: string): string {
   return encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1'))
 }
 
-/** A request as clients may write it: data URIs with parameters, blanks and letters of either case. */
+/** A random request as clients may write it: data URIs with parameters, blanks and letters of either case. */
 export function writtenAnyhow(random: () => number): Record<string, unknown> {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
   const shout = (text: string) =>
@@ -128,7 +128,7 @@ export function writtenAnyhow(random: () => number): Record<string, unknown> {
   }
 }
 
-/** Numbers in [0, 1) from a seed: failures can be repeated. */
+/** Numbers in [0, 1) from a seed, so that failures can be repeated. */
 export function randomFrom(seed: number): () => number {
   let state = seed
   return () => {
@@ -160,7 +160,7 @@ const strings = [
   'DATA:VIDEO/MP4;BASE64,AAAA',
 ]
 
-/** Values that are near a schema: mostly what it says, sometimes not. */
+/** Generates values that mostly match a schema, and sometimes do not. */
 export function generate(schema: Json, random: () => number): unknown {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
   if (random() < 0.04) return pick([null, true, 0, -1e308, [], {}, '', [[]], { input: 1 }])

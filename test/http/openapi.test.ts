@@ -1,12 +1,12 @@
 import { createConfig, lintFromString, type NormalizedProblem } from '@redocly/openapi-core'
 import { cosmosEmbed } from 'cosmos-embed/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { generate, Oracle, randomFrom, writtenAnyhow } from './openapi-support.ts'
 import { post, request, serveDouble } from './support.ts'
 
 describe('/openapi.json', () => {
-  it.each([[undefined], [['key']]])('has no error for a linter (keys: %s)', async (apiKeys) => {
+  it.each([[undefined], [['key']]])('passes a linter (keys: %s)', async (apiKeys) => {
     const { url } = await serveDouble({ apiKeys })
     const { body } = await request(`${url}/openapi.json`, { headers: { authorization: 'Bearer key' } })
     expect(body).toMatchObject({ openapi: '3.1.0' })
@@ -43,7 +43,7 @@ describe('/openapi.json', () => {
     expect(variants[0]?.properties.model?.enum).toEqual(['double', 'alias'])
   })
 
-  it('tells the truth about every GET', async () => {
+  it('describes every GET response', async () => {
     const { url } = await serveDouble()
     await post(url, { request_type: 'query', input: 'a', model: 'double' })
     await post(url, '{')
@@ -59,7 +59,7 @@ describe('/openapi.json', () => {
   })
 
   it.each([[false], [true]])(
-    'has examples that it says are right, and that the server takes (infers: %s)',
+    'has examples that are valid by its own schema and accepted by the server (inferRequestType: %s)',
     async (infers) => {
       const taken = { inferRequestType: infers }
       const { url, double } = await serveDouble(taken, { servedNames: ['nvidia/cosmos-embed1', 'double'] })
@@ -82,7 +82,7 @@ describe('/openapi.json', () => {
     },
   )
 
-  it('says that every body is right which the server takes', async () => {
+  it('accepts every body that the server accepts', async () => {
     const { url } = await serveDouble({ inferRequestType: true }, { servedNames: ['double'] })
     const oracle = await Oracle.of(url)
     const random = randomFrom(12)
@@ -96,7 +96,7 @@ describe('/openapi.json', () => {
     expect(taken).toBeGreaterThan(60)
   })
 
-  it('is about the place where the routes are', async () => {
+  it('has the prefix of the routes as its server', async () => {
     const { default: Fastify } = await import('fastify')
     const app = Fastify()
     onTestFinished(() => app.close())
@@ -110,7 +110,7 @@ describe('/openapi.json', () => {
     }
   })
 
-  it('tells the truth about requests made from itself, and none gets a 5xx', async () => {
+  it('describes the responses to generated requests, none of which is a 5xx', async () => {
     const { url } = await serveDouble()
     const oracle = await Oracle.of(url)
     const schema =

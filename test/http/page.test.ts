@@ -7,7 +7,7 @@ import { exampleClip, executablePath, fits, launch, screenshots, visit } from '.
 import { type ServeProcess, serve } from './serve-support.ts'
 import { serveDouble } from './support.ts'
 
-describe.skipIf(!executablePath)('in a browser', () => {
+describe.skipIf(!executablePath)('the page in a browser', () => {
   let browser: Browser
   let served: ServeProcess
   const visits: Awaited<ReturnType<typeof visit>>[] = []
@@ -47,7 +47,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
       dispatchEvent(new DragEvent('drop', { dataTransfer }))
     })()`)
 
-  it('shows frames, ranks by text, compares videos, and says that the model is a demo', async () => {
+  it('shows frames, ranks by text, compares videos, and tells that the model is a demo', async () => {
     const page = await open()
     await page.locator('#demo').waitFor({ state: 'visible' })
     expect(await page.locator('#model').textContent()).toContain('cosmos-embed-demo')
@@ -78,7 +78,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     expect(await fits(page)).toBe(true)
   })
 
-  it('brings clips to begin with', async () => {
+  it('offers example clips', async () => {
     const page = await open()
     const examples = page.locator('#clips button')
     await expect.poll(() => examples.count()).toBe(13)
@@ -117,7 +117,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     expect(await focused()).toBe('Remove red-circle.mp4')
   })
 
-  it('keeps what is dropped and typed until the model is there', async () => {
+  it('keeps files and texts until the model is loaded', async () => {
     let isLoaded = false
     const page = await open(undefined, (page) =>
       page.route('**/v1/metadata', (route) => {
@@ -135,7 +135,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await expect.poll(() => said(page)).toBe('Best match: red-circle.mp4')
   })
 
-  it('says for people what went wrong, until that is closed or something else is dropped', async () => {
+  it('explains failures, until they are closed or another file is dropped', async () => {
     const page = await open(undefined, (page) =>
       page.route('**/v1/metadata', async (route) => {
         const response = await route.fetch()
@@ -148,7 +148,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await drop(page, 'notes.mp4')
     await expect
       .poll(() => failures.allTextContents())
-      .toEqual(['notes.mp4 This file is no video that can be read, or it is damaged.'])
+      .toEqual(['notes.mp4 This file is not a readable video, or it is damaged.'])
     await page.locator('#failures summary').click()
     expect(await page.locator('#failures details p').textContent()).toMatch(/^input/)
     await page.getByRole('button', { name: 'Close the message about notes.mp4' }).click()
@@ -158,7 +158,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await drop(page, 'large.mp4', 3 * 2 ** 20)
     await expect
       .poll(() => failures.allTextContents())
-      .toEqual(['large.mp4 It has 3 MiB, and this server takes 1 MiB at most.'])
+      .toEqual(['large.mp4 It has 3 MiB, and this server accepts 1 MiB at most.'])
     expect(await names(page)).toEqual([])
 
     // A text that the server refuses, a server that is busy, and one that is gone.
@@ -167,7 +167,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await text.fill('https://host.example/a.mp4')
     await expect
       .poll(() => unsearched.allTextContents())
-      .toEqual(['https://host.example/a.mp4 The server cannot make a vector of this.'])
+      .toEqual(['https://host.example/a.mp4 The server cannot embed this.'])
     await page.route('**/v1/embeddings', (route) =>
       route.fulfill({ status: 429, json: { error: { code: 'overloaded', message: 'no' } } }),
     )
@@ -178,13 +178,13 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await page.unroute('**/v1/embeddings')
     await page.route('**/v1/embeddings', (route) => route.abort())
     await text.fill('c')
-    await expect.poll(() => unsearched.allTextContents()).toEqual(['c The server does not answer.'])
+    await expect.poll(() => unsearched.allTextContents()).toEqual(['c The server does not respond.'])
     await page.unroute('**/v1/embeddings')
     await text.fill('a circle')
     await expect.poll(() => unsearched.count()).toBe(0)
   })
 
-  it('fits a phone, keeps the search in sight, and stays where it is when a video is removed or played', async () => {
+  it('fits a phone, keeps the search visible, and does not scroll when a video is removed', async () => {
     const page = await open({ width: 360, height: 640 })
     await add(page, 'red-circle.mp4', 'blue-circle.webm', 'pink-heart.mp4', 'green-ring-yellow-star.webm')
     await page.locator('#text').fill('a red circle')
@@ -205,13 +205,13 @@ describe.skipIf(!executablePath)('in a browser', () => {
     expect(await scrolled()).toBe(place)
 
     // The similarities are wider than this screen.
-    const table = page.getByRole('region', { name: 'How alike the videos are' })
+    const table = page.getByRole('region', { name: 'Similarity of the videos' })
     await table.focus()
     await page.keyboard.press('ArrowRight')
     await expect.poll(() => page.evaluate('document.activeElement.scrollLeft')).toBeGreaterThan(0)
   })
 
-  it('plays a video, and goes on playing while the ranking changes', async () => {
+  it('keeps playing a video while the ranking changes', async () => {
     const page = await open()
     await add(page, 'blue-circle.webm', 'red-circle.mp4')
     const play = page.getByRole('button', { name: 'Play blue-circle.webm' })
@@ -225,14 +225,14 @@ describe.skipIf(!executablePath)('in a browser', () => {
     expect(await page.locator('video').count()).toBe(0)
   })
 
-  it('takes the key that a server asks for', async () => {
+  it('asks for the key that the server requires', async () => {
     const { url } = await serveDouble({ apiKeys: ['right'] })
     const page = await open(undefined, undefined, url)
     const note = page.locator('#key-note')
-    await expect.poll(() => note.textContent()).toBe('This server asks for a key.')
+    await expect.poll(() => note.textContent()).toBe('This server requires a key.')
     await page.locator('#key').fill('wrong')
     await page.keyboard.press('Enter')
-    await expect.poll(() => note.textContent()).toBe('The server does not take this key.')
+    await expect.poll(() => note.textContent()).toBe('The server rejected this key.')
     await page.locator('#key').fill('right')
     await page.getByRole('button', { name: 'Use this key' }).click()
     await expect.poll(() => page.locator('#model').textContent()).toContain('double')
@@ -241,7 +241,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await expect.poll(() => page.locator('#model').textContent()).toContain('double')
   })
 
-  it('asked nobody but the server, and nothing failed', () => {
+  it('sends requests to the server only, and reports no errors', () => {
     expect(visits.flatMap(({ elsewhere }) => elsewhere)).toEqual([])
     expect(visits.flatMap(({ faults }) => faults)).toEqual([])
   })

@@ -1,4 +1,4 @@
-/** The routes in a server of one's own, asked without a socket. */
+/** The plugin over a real embedder, through app.inject. */
 import { readFileSync } from 'node:fs'
 import { createEmbedder, type Embedder } from 'cosmos-embed'
 import { cosmosEmbed, type HttpOptions } from 'cosmos-embed/http'
@@ -25,8 +25,8 @@ async function hosting(options: Partial<HttpOptions> & { prefix?: string } = {})
   return app
 }
 
-describe('app.inject()', () => {
-  it('is answered by every route', async () => {
+describe('the plugin', () => {
+  it('works on every route', async () => {
     const app = await hosting({ prefix: '/embed' })
     const document = (await app.inject('/embed/openapi.json')).json()
     for (const [path, methods] of Object.entries(document.paths as Record<string, Record<string, unknown>>)) {
@@ -38,7 +38,7 @@ describe('app.inject()', () => {
     for (const page of ['/embed/', '/embed/docs']) expect((await app.inject(page)).statusCode).toBe(200)
   })
 
-  it('gives the vectors of the library', async () => {
+  it('gets the vectors of the library', async () => {
     const app = await hosting()
     const payload = { request_type: 'query', input: 'a red circle', model: 'nvidia/cosmos-embed1' }
     const { data } = (await app.inject({ method: 'POST', url: '/v1/embeddings', payload })).json()
@@ -47,7 +47,7 @@ describe('app.inject()', () => {
     expect(dot).toBeCloseTo(1, 4)
   })
 
-  it('gives segments line by line', async () => {
+  it('gets segments line by line', async () => {
     const app = await hosting()
     const bytes = readFileSync(new URL('../../examples/clips/red-circle.mp4', import.meta.url))
     const input = `data:video/mp4;base64,${bytes.toString('base64')}`
@@ -59,8 +59,8 @@ describe('app.inject()', () => {
   })
 })
 
-describe('what is served', () => {
-  it('has the served names first', async () => {
+describe('metadata', () => {
+  it('lists the served names first', async () => {
     const app = await hosting()
     const names = ['nvidia/cosmos-embed1', 'cosmos-embed-demo']
     const list = (await app.inject('/v1/models')).json()
@@ -74,7 +74,7 @@ describe('what is served', () => {
     expect(manifest).toMatchObject({ servedNames: names, id: 'cosmos-embed-demo', embeddingDim: 256 })
   })
 
-  it('calls a limit what the option is called', async () => {
+  it('names each limit like its option', async () => {
     const app = await hosting()
     const { limits } = (await app.inject('/v1/metadata')).json()
     const { input, decode } = embedder.info().limits

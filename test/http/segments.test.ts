@@ -1,4 +1,4 @@
-/** `POST /v1/segments`: lines of JSON while they are computed. */
+/** `POST /v1/segments`: lines of JSON, sent while they are computed. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -14,7 +14,7 @@ import {
 } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { segmentAt } from './double.ts'
+import { segmentAt } from './embedder-double.ts'
 import { Oracle } from './openapi-support.ts'
 import { eventually, gate, post, request, serveDouble } from './support.ts'
 
@@ -35,7 +35,7 @@ const linesOf = (body: unknown) => {
 
 type Answer = AsyncGenerator<Segment, void, undefined>
 
-/** Segments without an end, until the caller leaves or gives up. */
+/** Endless segments, until the caller cancels or leaves the loop. */
 function endless(state: { made: number; ended: boolean }, dimension = 8) {
   return async function* (_video: Video, options: SegmentOptions): Answer {
     try {
@@ -51,7 +51,7 @@ function endless(state: { made: number; ended: boolean }, dimension = 8) {
 }
 
 describe('segments', () => {
-  it('are lines with their times and vectors, and one that says that this was all', async () => {
+  it('are lines with times and vectors, and a last line with the total', async () => {
     const { url } = await serveDouble()
     const { status, headers, body } = await send(url, { ...windows, stride_seconds: 1 })
     expect(status).toBe(200)
@@ -74,7 +74,7 @@ describe('segments', () => {
     expect(metrics).toMatch(/^cosmos_embed_embeddings_total 2$/m)
   })
 
-  it('come while the later ones are computed', async () => {
+  it('are sent while later ones are computed', async () => {
     const second = gate()
     const segments = async function* (_: Video, options: SegmentOptions): Answer {
       yield segmentAt(0, options)
@@ -98,7 +98,7 @@ describe('segments', () => {
     expect(linesOf(rest.join(''))).toMatchObject([{ index: 1 }, { object: 'segments.end' }])
   })
 
-  it('are asked for as the library is', async () => {
+  it('are computed with the options of the request', async () => {
     const asked: [Video, SegmentOptions][] = []
     const segments = async function* (video: Video, options: SegmentOptions): Answer {
       asked.push([video, options])
@@ -123,7 +123,7 @@ describe('segments', () => {
     expect(String(asked[1]?.[0])).toBe('https://a.example/b.mp4?signature=1')
   })
 
-  it('of what is no such request are refused by name', async () => {
+  it('are refused with the field that is invalid', async () => {
     const { url } = await serveDouble()
     const oracle = await Oracle.of(url)
     const bodies: [string, unknown, string | null, string][] = [
@@ -160,7 +160,7 @@ describe('segments', () => {
     }
   })
 
-  it('are held to the rules of every body', async () => {
+  it('follow the rules for all bodies', async () => {
     const { url } = await serveDouble({ limits: { maxBodyBytes: 1000 } })
     expect((await send(url, { ...windows, input: inline })).status).toBe(413)
     expect((await send(url, '{')).body).toMatchObject({ error: { code: 'invalid_json' } })
@@ -186,17 +186,20 @@ describe('segments', () => {
       'overloaded',
       null,
     ],
-  ])('that fail for %s before the first line have a status', async (_, error, status, code, param) => {
-    // biome-ignore lint/correctness/useYield: it fails first
-    const segments = async function* (): Answer {
-      throw error
-    }
-    const { url } = await serveDouble({}, { segments })
-    const answer = await send(url, windows)
-    expect(answer).toMatchObject({ status, body: { error: { code, param, status_code: status } } })
-  })
+  ])(
+    'that fail before the first line have a status of their own (%s)',
+    async (_, error, status, code, param) => {
+      // biome-ignore lint/correctness/useYield: it fails first
+      const segments = async function* (): Answer {
+        throw error
+      }
+      const { url } = await serveDouble({}, { segments })
+      const answer = await send(url, windows)
+      expect(answer).toMatchObject({ status, body: { error: { code, param, status_code: status } } })
+    },
+  )
 
-  it('that fail later say so in the last line', async () => {
+  it('that fail later have the error as their last line', async () => {
     const segments = async function* (_: Video, options: SegmentOptions): Answer {
       yield segmentAt(0, options)
       throw new MediaError('the file is damaged')
@@ -219,7 +222,7 @@ describe('segments', () => {
     expect(metrics).toContain('cosmos_embed_request_errors_total{type="media"} 1\n')
   })
 
-  it('are as many as the limit allows', async () => {
+  it('end with an error at maxSegments', async () => {
     const state = { made: 0, ended: false }
     const { url } = await serveDouble({ limits: { maxSegments: 3 } }, { segments: endless(state) })
     const lines = linesOf((await send(url, windows)).body)
@@ -230,7 +233,7 @@ describe('segments', () => {
     expect(state).toEqual({ made: 4, ended: true })
   })
 
-  it('of more videos than the limit allows are refused', async () => {
+  it('of more videos than maxSegmentStreams are refused', async () => {
     const held = gate()
     const segments = async function* (_: Video, options: SegmentOptions): Answer {
       await held.opened
@@ -249,7 +252,7 @@ describe('segments', () => {
     expect((await send(url, windows)).status).toBe(200)
   })
 
-  it('end when their client goes', async () => {
+  it('end when their client disconnects', async () => {
     const state = { made: 0, ended: false }
     const { url } = await serveDouble({}, { segments: endless(state) })
     const client = new AbortController()
@@ -269,7 +272,7 @@ describe('segments', () => {
     })
   })
 
-  it('that nobody reads are not computed, and end after a while', async () => {
+  it('that nobody reads are not computed, and end at the send timeout', async () => {
     const state = { made: 0, ended: false }
     const limits = { sendTimeoutMs: 300 }
     const { url } = await serveDouble({ limits }, { segments: endless(state, 100_000) })
@@ -285,7 +288,7 @@ describe('segments', () => {
     socket.destroy()
   })
 
-  it('that take too long for one line are broken off', async () => {
+  it('that take too long for one line end with an error', async () => {
     const segments = async function* (_: Video, options: SegmentOptions): Answer {
       yield segmentAt(0, options)
       await new Promise((_resolve, reject) => {
@@ -297,7 +300,7 @@ describe('segments', () => {
     expect(lines).toMatchObject([{ index: 0 }, { error: { code: 'timeout', status_code: 504 } }])
   })
 
-  it('of a server that stops end with a line that says so', async () => {
+  it('end with an error when the server closes', async () => {
     const state = { made: 0, ended: false }
     const { url, server } = await serveDouble({}, { segments: endless(state) })
     const running = send(url, windows)
@@ -325,7 +328,7 @@ describe('segments of a real video', () => {
   })
   afterAll(() => embedder?.dispose())
 
-  it('are those of the library, parsed in a thread or not, and each line is as the document says', async () => {
+  it('are those of the library, whether a thread parses the body or not, and match the OpenAPI document', async () => {
     const expected = await all(embedder.segments(clip, { windowSeconds: 1 }))
     const model = embedder.info().model.id
     const body = { input: inline, window_seconds: 1, model }

@@ -1,4 +1,4 @@
-/** `cosmos-embed serve` as a process of its own, and the things that it needs around it. */
+/** Runs `cosmos-embed serve` as a process, with storage and media for it. */
 import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
@@ -15,12 +15,12 @@ const cli = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url))
 export interface ServeProcess {
   url: string
   child: ChildProcess
-  /** What it has written so far. */
+  /** The output so far. */
   stdout(): string
   stderr(): string
-  /** Of the process; resolves when it is over. */
+  /** Resolves when the process has exited. */
   exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
-  /** Kills it if it still runs. */
+  /** Kills the process if it still runs. */
   stop(): Promise<void>
 }
 
@@ -30,7 +30,7 @@ interface ServeOptions {
   environment?: Record<string, string>
 }
 
-/** Starts the server, on a free port unless told otherwise. */
+/** Starts the server, by default on a free port. */
 export function serveProcess(
   args: string[] = [],
   { port = '0', environment = {} }: ServeOptions = {},
@@ -58,7 +58,7 @@ export function serveProcess(
   }
 }
 
-/** The same, when stderr says `until`. */
+/** The same, and waits until stderr contains `until`. */
 export async function serve(args: string[] = [], options: ServeOptions = {}): Promise<ServeProcess> {
   const { until = 'cosmos-embed: ready' } = options
   const started = serveProcess(args, options)
@@ -70,7 +70,7 @@ export async function serve(args: string[] = [], options: ServeOptions = {}): Pr
   return { ...started, url: /listening on (http:\S+[^,\s])/.exec(stderr())?.[1] ?? '' }
 }
 
-/** A folder that is gone after `remove`. */
+/** A new folder, which `remove` deletes. */
 export function temporaryFolder(): { folder: string; remove(): void } {
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-http-'))
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
@@ -79,12 +79,12 @@ export function temporaryFolder(): { folder: string; remove(): void } {
 export interface Storage {
   /** `https://localhost:PORT`. */
   origin: string
-  /** Certificate that signs for it. */
+  /** The certificate of its authority. */
   ca: string
   close(): Promise<void>
 }
 
-/** What presigned URLs point at: TLS with a certificate made for the occasion. */
+/** An HTTPS server for presigned URLs, with a new certificate. */
 export async function serveStorage(folder: string, listener: RequestListener): Promise<Storage> {
   const ca = path.join(folder, 'storage.pem')
   const key = path.join(folder, 'storage.key')
@@ -127,7 +127,7 @@ export function makeVideo(
   execFileSync('ffmpeg', options)
 }
 
-/** Eight JPEG pictures of the video. */
+/** Eight frames of the video as JPEG. */
 export function makeFrames(video: string, folder: string): Buffer[] {
   execFileSync('ffmpeg', [
     '-v',

@@ -1,4 +1,4 @@
-/** `cosmos-embed serve` as people start, configure and stop it. */
+/** `cosmos-embed serve`: flags, start and shutdown of the process. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ async function started(...args: Parameters<typeof serve>): Promise<ServeProcess>
 }
 
 describe('flags', () => {
-  it('reach the embedder and the server', () => {
+  it('set the options of the embedder and the server', () => {
     const options = serveOptions(
       [
         ...['--model', 'm', '--device', 'cpu', '--host', '0.0.0.0', '--port', '9000', '--log-level', 'warn'],
@@ -69,7 +69,7 @@ describe('flags', () => {
     })
   })
 
-  it('open ports and more to clients and storage', () => {
+  it('set the URL ports and inferRequestType', () => {
     const { embedder, server } = serveOptions(
       ['--url-port', '9000', '--url-port', '8443', '--infer-request-type', '--max-segments', '5'],
       {},
@@ -84,7 +84,7 @@ describe('flags', () => {
     expect(serveOptions([], {}).server.inferRequestType).toBe(false)
   })
 
-  it('name GPUs and their engines', () => {
+  it('set the GPUs and their engines', () => {
     const { embedder } = serveOptions(['--gpus', '1, 0', '--engine-cache', '/e', '--no-engine-build'], {})
     expect(embedder.cuda).toEqual({ devices: [1, 0], engineCache: '/e', buildEngine: 'never' })
     expect(serveOptions(['--gpus', 'all'], {}).embedder.cuda?.devices).toBe('all')
@@ -92,7 +92,7 @@ describe('flags', () => {
     expect(() => serveOptions(['--frame-rule', 'vss'], {})).toThrow('--frame-rule: expected card, curator')
   })
 
-  it('are environment variables too; the command line wins', () => {
+  it('can be environment variables, which the command line overrides', () => {
     const environment = {
       COSMOS_EMBED_SERVED_MODEL_NAME: 'a, nvidia/cosmos-embed1',
       COSMOS_EMBED_API_KEY: 'secret',
@@ -118,22 +118,22 @@ describe('flags', () => {
     [['--port', 'x'], '--port'],
     [['--url-port', '70000'], '--url-port: expected a number up to 65535'],
     [['--url-port', '0'], '--url-port'],
-    [['--gpus', '0,one'], '--gpus: expected numbers with commas between, or all, found "0,one"'],
+    [['--gpus', '0,one'], '--gpus: expected numbers separated by commas, or all, found "0,one"'],
     [['--log-level', 'loud'], '--log-level: expected one of'],
     [['--urls', 'all'], '--urls: expected off or public'],
-    [['--urls', 'off', '--url-host', 'a.example'], '--url-host has no meaning'],
+    [['--urls', 'off', '--url-host', 'a.example'], '--url-host has no effect'],
     [['--url-ca', '/nowhere.pem'], '--url-ca'],
     [['--max-items', '0'], '--max-items'],
     [['--model', 'a', '--model', 'b'], '--model is given 2 times'],
     [['stray'], 'unexpected "stray"'],
     [['--colour', 'red'], '--colour'],
-  ])('%s is refused by name', (args, message) => {
+  ])('%s is refused with the name of the flag', (args, message) => {
     expect(() => serveOptions(args, {})).toThrow(message)
   })
 })
 
 describe('the process', () => {
-  it('says what it serves, answers, and stops with 0 at SIGTERM', async () => {
+  it('prints what it serves, answers, and exits with 0 at SIGTERM', async () => {
     const served = await started(['--served-model-name', 'nvidia/cosmos-embed1', '--api-key', 'k'])
     for (const part of [
       'nvidia/cosmos-embed1, cosmos-embed-demo',
@@ -152,14 +152,14 @@ describe('the process', () => {
     expect(served.stdout()).not.toContain('Bearer')
   })
 
-  it('listens before the model is loaded, and can be stopped then', async () => {
+  it('listens before the model is loaded, and can be stopped meanwhile', async () => {
     const served = await started([], { until: 'listening' })
     expect((await request(`${served.url}/v1/health/live`)).status).toBe(200)
     served.child.kill('SIGTERM')
     expect(await served.exit).toEqual({ code: 0, signal: null })
   })
 
-  it('stops with 0 whenever it is told to, from its first moment', async () => {
+  it('exits with 0 at SIGTERM at any time after its start', async () => {
     // The preload asks for the signal as soon as the process has set its own handler; then later and later.
     for (const delay of [0, 150, 400]) {
       const preload = `
@@ -174,7 +174,7 @@ describe('the process', () => {
     }
   })
 
-  it('drains: readiness is false, what runs is finished', async () => {
+  it('drains: turns readiness false and finishes running requests', async () => {
     const requested = gate()
     const answered = gate()
     const storage = await serveStorage(folder, async (_request, response) => {
@@ -219,7 +219,7 @@ describe('the process', () => {
     await failed
   })
 
-  it('exits on time at SIGTERM whatever a decoder does', { timeout: 60_000 }, async () => {
+  it('exits in time at SIGTERM even when a decoder hangs', { timeout: 60_000 }, async () => {
     const source = path.join(folder, 'stuck.c')
     const library = path.join(folder, 'stuck.so')
     writeFileSync(
@@ -244,7 +244,7 @@ describe('the process', () => {
     served.child.kill('SIGTERM')
     expect((await running).status).toBe(503)
     expect(await served.exit).toEqual({ code: 0, signal: null })
-    // Five seconds for the decoder to hear it, and five for the process to end.
+    // Five seconds for the decoder to stop, and five for the process to exit.
     expect(performance.now() - began).toBeLessThan(3 * stopGraceMs)
   })
 
@@ -261,7 +261,7 @@ describe('the process', () => {
     )
   })
 
-  it('says what to install when Fastify is missing', async () => {
+  it('tells what to install when Fastify is missing', async () => {
     const hook = `export async function resolve(specifier, context, next) {
       if (specifier !== 'fastify') return next(specifier, context)
       throw Object.assign(new Error("Cannot find package 'fastify'"), { code: 'ERR_MODULE_NOT_FOUND' })

@@ -1,13 +1,13 @@
 import { DeviceLostError, OverloadedError } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doubleEmbedder } from './double.ts'
+import { doubleEmbedder } from './embedder-double.ts'
 import { eventually, gate, post, request, serveDouble } from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
 
 describe('readiness', () => {
-  it('is false with a reason until the model is there, then true', async () => {
+  it('is false with a reason until the model is loaded, then true', async () => {
     const { opened, open } = gate()
     const server = await createServer({ embedder: opened.then(() => doubleEmbedder()) })
     onTestFinished(() => server.close())
@@ -37,7 +37,7 @@ describe('readiness', () => {
     })
   })
 
-  it('stays false when the model cannot be loaded, and does not say more than that', async () => {
+  it('stays false when the model cannot be loaded, and reveals no details', async () => {
     const server = await createServer({ embedder: Promise.reject(new Error('secret path')) })
     onTestFinished(() => server.close())
     const url = await server.listen({ port: 0 })
@@ -52,9 +52,8 @@ describe('readiness', () => {
     const before = () => {
       throw new DeviceLostError('fell off the bus')
     }
-    const { url, double } = await serveDouble({}, { before })
+    const { url } = await serveDouble({}, { before })
     expect((await post(url, query)).status).toBe(503)
-    double.become({ ready: false, code: 'device_lost', reason: 'CUDA 700' })
     const { status, body } = await request(`${url}/v1/health/ready`)
     expect(status).toBe(503)
     expect(body).toMatchObject({ ready: false, message: expect.stringContaining('the device was lost') })
@@ -65,19 +64,18 @@ describe('readiness', () => {
     expect((await request(`${url}/v1/models`)).status).toBe(200)
   })
 
-  it('says of a closed embedder that waiting does not help, and of a stopping server that it may', async () => {
-    const { url, double, server } = await serveDouble()
-    double.become({ ready: false, code: 'closed', reason: 'disposed' })
+  it('turns false when the embedder is disposed, and tells clients not to retry', async () => {
+    const { url, double } = await serveDouble()
+    await double.dispose()
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect({ status, body }).toMatchObject({ status: 503, body: { ready: false } })
     const closed = await post(url, query)
     expect(closed).toMatchObject({ status: 503, body: { error: { code: 'closed' } } })
     expect(closed.headers.get('x-should-retry')).toBe('false')
     expect(closed.headers.get('retry-after')).toBeNull()
-    double.become({ ready: true })
-    expect((await post(url, query)).status).toBe(200)
-    await server.close()
   })
 
-  it('comes after a warm-up that found the embedder busy', async () => {
+  it('comes after a warm-up that has to wait for a busy embedder', async () => {
     const embedder = doubleEmbedder()
     const { embedText } = embedder
     let busy = 2
@@ -95,7 +93,7 @@ describe('readiness', () => {
 })
 
 describe('bearer keys', () => {
-  it('open everything; health and the files of the pages are open without', async () => {
+  it('give access to everything; health and the files of the pages need none', async () => {
     const { url } = await serveDouble({ apiKeys: ['first', 'second'] })
     const { headers, ...refused } = await post(url, query)
     expect(refused.status).toBe(401)
@@ -112,7 +110,7 @@ describe('bearer keys', () => {
     for (const path of ['/openapi.json', '/v1/metrics', '/health/metrics', '/v1/metadata', '/page/clip']) {
       expect((await request(url + path)).status, path).toBe(401)
     }
-    // From these a key can be typed in.
+    // The pages ask the user for a key.
     const files = ['/', '/page/page.js', '/page/clips/captions.json', '/docs', '/docs/docs.js']
     for (const path of ['/v1/health/ready', '/v1/health/live', ...files]) {
       expect((await request(url + path)).status, path).toBe(200)
@@ -120,8 +118,8 @@ describe('bearer keys', () => {
   })
 })
 
-describe('what can be switched off', () => {
-  it('is gone', async () => {
+describe('a feature that is switched off', () => {
+  it('has no routes', async () => {
     const { url } = await serveDouble({ page: false, docs: false, metrics: false })
     for (const path of [
       '/',
@@ -137,8 +135,8 @@ describe('what can be switched off', () => {
   })
 })
 
-describe('what is served', () => {
-  it('is described by the routes of the NIM', async () => {
+describe('the metadata', () => {
+  it('has the fields of the NIM', async () => {
     const { url } = await serveDouble({}, { servedNames: ['double', 'alias'] })
     const get = async (path: string) => (await request(url + path)).body
     expect(await get('/v1/models')).toMatchObject({
@@ -177,7 +175,7 @@ describe('what is served', () => {
 })
 
 describe('options', () => {
-  it('that cannot work are refused by name', async () => {
+  it('that are invalid are refused by name', async () => {
     const embedder = doubleEmbedder()
     await expect(createServer({ embedder, limits: { maxBodyBytes: 0 } })).rejects.toThrow('maxBodyBytes')
     await expect(createServer({ embedder, colour: 'red' } as never)).rejects.toThrow('colour')
@@ -186,7 +184,7 @@ describe('options', () => {
 })
 
 describe('the plugin', () => {
-  it('serves under a prefix of a server of one’s own, whose own routes stay its own', async () => {
+  it('serves under a prefix, and leaves the routes of its host alone', async () => {
     const { default: Fastify } = await import('fastify')
     const { cosmosEmbed } = await import('cosmos-embed/http')
     const app = Fastify()

@@ -1,16 +1,16 @@
-/** Servers on free ports, and clients that speak plainly enough to misbehave. */
+/** Servers on free ports, and raw clients that can misbehave. */
 import { connect } from 'node:net'
 import { type CosmosEmbedServer, createServer, type ServerOptions } from 'cosmos-embed/http'
 import { onTestFinished } from 'vitest'
-import { type Double, type DoubleOptions, doubleEmbedder } from './double.ts'
+import { type DoubleOptions, doubleEmbedder, type EmbedderDouble } from './embedder-double.ts'
 
 export interface Running {
   url: string
   server: CosmosEmbedServer
-  double: Double
+  double: EmbedderDouble
 }
 
-/** A server over a double, ready to answer, closed when the test ends. */
+/** A ready server over a double of the embedder. Closed when the test ends. */
 export async function serveDouble(
   options: Partial<ServerOptions> = {},
   double: DoubleOptions = {},
@@ -55,7 +55,7 @@ export function post(
   })
 }
 
-/** What a server answers to these bytes, until it closes the connection or `until` is in the answer. */
+/** Sends `text` and resolves with the response, once it contains `until` or the connection closes. */
 export function rawExchange(url: string, text: string, until?: string): Promise<string> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {
@@ -73,7 +73,7 @@ export function rawExchange(url: string, text: string, until?: string): Promise<
   })
 }
 
-/** Polls until `check` holds; what it last threw or saw is the failure. */
+/** Polls until `check` passes. Rejects with its last failure. */
 export async function eventually(check: () => void | Promise<void>, milliseconds = 10_000): Promise<void> {
   const end = Date.now() + milliseconds
   for (;;) {
@@ -87,7 +87,7 @@ export async function eventually(check: () => void | Promise<void>, milliseconds
   }
 }
 
-/** A promise and the function that ends it. */
+/** A promise and the function that resolves it. */
 export function gate(): { opened: Promise<void>; open: () => void } {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
@@ -96,7 +96,7 @@ export function gate(): { opened: Promise<void>; open: () => void } {
   return { opened, open }
 }
 
-/** The one error body, as every client sees it. */
+/** The documented error body. */
 export function errorBody(
   message: unknown,
   type: string,

@@ -22,7 +22,7 @@ interface Recorded {
   ended: boolean
 }
 
-/** As much of an SDK as is needed to see what would be exported. */
+/** A minimal SDK that records what would be exported. */
 function record(): Recorded[] {
   const spans: Recorded[] = []
   const span = (name: string, { kind, attributes }: SpanOptions, parent: Context) => {
@@ -96,7 +96,7 @@ describe('spans', () => {
     expect(JSON.stringify(spans)).not.toContain('red circle')
   })
 
-  it('are children of the span that is active, which has continued the trace', async () => {
+  it('are children of the active span, which has continued the trace', async () => {
     const spans = record()
     const http = { spanContext: () => ({}) } as unknown as Span
     const within = trace.setSpan(ROOT_CONTEXT.setValue(parentKey, 'the span of HTTP'), http)
@@ -109,7 +109,7 @@ describe('spans', () => {
     ])
   })
 
-  it('hold the whole of an answer that comes in lines', async () => {
+  it('cover a response in lines until its end', async () => {
     const spans = record()
     const { url } = await serveDouble()
     const body = { input: 'data:video/mp4;base64,AAAA', window_seconds: 1, model: 'double' }
@@ -125,7 +125,7 @@ describe('spans', () => {
     ])
   })
 
-  it('say how a call failed', async () => {
+  it('record how a request failed', async () => {
     const spans = record()
     const before = () => {
       throw new MediaError('no frame')

@@ -1,4 +1,4 @@
-/** What the package promises of its files, and that the check of it can fail. */
+/** Checks the binaries and contents of the package, and that the checks can fail. */
 import {
   copyFileSync,
   mkdtempSync,
@@ -25,11 +25,11 @@ const addon = path.join(prebuild, 'cosmos-embed.glibc.node')
 const siblings = readdirSync(prebuild)
 
 describe('the files of the prebuild', () => {
-  it('keep every promise that check-binary knows', () => {
+  it('pass every check of check-binary', () => {
     expect(checkFolder(prebuild)).toEqual([])
   })
 
-  it('would not pass with a newer glibc', () => {
+  it('would fail with a newer glibc', () => {
     const file = path.join(scratch, 'cosmos-embed.glibc.node')
     writeFileSync(file, requireGlibc(readFileSync(addon), '2.99'))
     expect(checkFile(file, { arch, siblings }).problems).toEqual([
@@ -37,19 +37,19 @@ describe('the files of the prebuild', () => {
     ])
   })
 
-  it('would not pass without the libraries beside the addon', () => {
+  it('would fail without the libraries beside the addon', () => {
     const { problems } = checkFile(addon, { arch, siblings: [] })
     expect(problems.join()).toMatch(/needs .*libavcodec-cosmos\.so\.\d+.*, which not every system has/)
   })
 
-  it('would not pass for another machine', () => {
+  it('would fail for another architecture', () => {
     const other = arch === 'x64' ? 'arm64' : 'x64'
     expect(checkFile(addon, { arch: other, siblings }).problems.join()).toMatch(
       /^cosmos-embed.glibc.node: is for /,
     )
   })
 
-  it('would not pass without what ends a process whose memory is damaged', () => {
+  it('would fail without stack protector, fortification and branch protection', () => {
     const name = siblings.find((file) => file.startsWith('libavutil-cosmos')) as string
     const bytes = readFileSync(path.join(prebuild, name))
     const landing = Buffer.from(arch === 'x64' ? 'f30f1efa' : '3f2303d5', 'hex')
@@ -64,7 +64,7 @@ describe('the files of the prebuild', () => {
     expect(problems).toMatch(/without branch protection/)
   })
 
-  it('would not pass with symbols that another FFmpeg has, or with an open table of addresses', () => {
+  it('would fail with the symbols or the soname of another library', () => {
     const system = process.report.getReport() as unknown as { sharedObjects: string[] }
     const libc = system.sharedObjects.find((file) => /\/libstdc\+\+\.so/.test(file))
     if (!libc) throw new Error('this Node.js has no libstdc++')
@@ -78,11 +78,11 @@ describe('the files of the prebuild', () => {
   })
 })
 
-describe('our FFmpeg', () => {
+describe('the FFmpeg of the package', () => {
   const { ffmpeg, napi } = createRequire(import.meta.url)(addon).diagnostics()
   const wanted = components(packed.root)
 
-  it('reads exactly what native/media lets through', () => {
+  it('has exactly the demuxers and decoders that native/media allows', () => {
     const names = ffmpeg.demuxers.map((name: string) =>
       (name.split(',')[0] ?? '').replace(/^mpeg$/, 'mpegps'),
     )
@@ -91,16 +91,16 @@ describe('our FFmpeg', () => {
     expect(ffmpeg.decoders).toEqual(expect.arrayContaining(videoDecoders))
   })
 
-  it('is under the LGPL 2.1 and names no folder of the build', () => {
+  it('is under the LGPL 2.1, and its configuration contains no build path', () => {
     expect(ffmpeg.license).toBe('LGPL version 2.1 or later')
     expect(ffmpeg.configuration).not.toMatch(/--enable-(gpl|nonfree|version3)|\.cache|\/home|\/root|\/tmp/)
   })
 
-  it('is one that Node.js 20 may load', () => {
+  it('has a Node-API version that Node.js 20 supports', () => {
     expect(napi).toBeLessThanOrEqual(9)
   })
 
-  it('shows no path of this machine in any file', () => {
+  it('contains no path of this machine', () => {
     for (const file of siblings.filter((name) => name !== 'libonnxruntime.so.1')) {
       const bytes = readFileSync(path.join(prebuild, file))
       expect(bytes.includes(packed.root), file).toBe(false)
@@ -115,7 +115,7 @@ describe('the package', () => {
     expect(packed.unpackedBytes).toBeLessThanOrEqual(80e6)
   })
 
-  it('has the sizes that docs/packaging.md tells, within a twentieth', () => {
+  it('has the sizes of docs/packaging.md, within 5 percent', () => {
     const docs = readFileSync(path.join(packed.root, 'docs', 'packaging.md'), 'utf8')
     const told = (row: string) =>
       Number(new RegExp(`^\\| ${row} \\| ([\\d.]+) \\|$`, 'm').exec(docs)?.[1]) * 1e6
@@ -130,7 +130,7 @@ describe('the package', () => {
     }
   })
 
-  it('brings the licence of every part, and names it in the notices and in the list of parts', () => {
+  it('contains the licence of every component, and names it in the notices and the SBOM', () => {
     const notices = readFileSync(path.join(installedPackage, 'THIRD_PARTY_NOTICES.md'), 'utf8')
     const texts = [...notices.matchAll(/licenses\/[\w.-]+\.txt/g)].map(([file]) => file)
     expect(packed.files).toEqual(expect.arrayContaining(['LICENSE', ...texts]))
@@ -164,7 +164,7 @@ describe('the package', () => {
       expect(notices).toContain(name)
   })
 
-  it('brings the documentation, and the clips that the page offers', () => {
+  it('contains the documentation, and the clips that the page offers', () => {
     expect(packed.files).toEqual(
       expect.arrayContaining([
         'docs/frameworks.md',
@@ -174,14 +174,14 @@ describe('the package', () => {
     )
   })
 
-  it('holds nothing that only a checkout needs', () => {
+  it('contains nothing that only a checkout needs', () => {
     const surprising = packed.files.filter((file) =>
       /^(test|scripts\/(?!export|engine)|src|\.|build|examples\/(?!clips\/))/.test(file),
     )
     expect(surprising).toEqual([])
   })
 
-  it('runs nothing when it is installed', () => {
+  it('has no install scripts', () => {
     const { scripts = {} } = JSON.parse(readFileSync(path.join(installedPackage, 'package.json'), 'utf8'))
     expect(Object.keys(scripts).filter((name) => /install|prepare/.test(name))).toEqual([])
   })

@@ -1,11 +1,11 @@
-/** The client and the adapters in a bundle for browsers, made of the installed package. */
+/** Bundles the client and the adapters of the installed package for browsers. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
 import { packed, result, run } from './support.ts'
 
 it.skipIf(packed.toolsProblem !== '')(
-  `needs nothing of Node.js, and says where the embedder is ${packed.toolsProblem}`,
+  `needs nothing of Node.js, and tells how to reach an embedder ${packed.toolsProblem}`,
   () => {
     const args = ['page.mjs', '--bundle', '--platform=browser', '--format=esm', '--outfile=page-bundle.mjs']
     const { status, stderr } = run(path.join(packed.tools, 'esbuild', 'bin', 'esbuild'), args)
@@ -20,7 +20,7 @@ it.skipIf(packed.toolsProblem !== '')(
   },
 )
 
-it('is installed where the addon is not for', () => {
+it('can be installed on platforms without an addon', () => {
   const { os, cpu, libc } = JSON.parse(
     readFileSync(path.join(packed.project, 'node_modules', 'cosmos-embed', 'package.json'), 'utf8'),
   )

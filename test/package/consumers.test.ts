@@ -1,4 +1,4 @@
-/** The installed package, in every way that people take a package into use. */
+/** Uses the installed package from Node.js, the shell, TypeScript, a bundler and other runtimes. */
 import { existsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ describe('imported by Node.js', () => {
     for (const vector of reference) expect(cosine(vector, vector)).toBeCloseTo(1, 5)
   })
 
-  it('says the same as the addon that was built here with the FFmpeg of this system', ({ skip }) => {
+  it('has the vectors of an addon built here with the FFmpeg of this system', ({ skip }) => {
     const local = path.join(packed.root, 'build', 'Release', 'cosmos-embed.node')
     if (!existsSync(local)) skip('no addon in build/Release')
     const { vectors } = result(run(node, ['embed.mjs', ...videos], { env: { COSMOS_EMBED_ADDON: local } }))
@@ -40,11 +40,11 @@ describe('imported by Node.js', () => {
   it('can be required from CommonJS', () => {
     const outcome = run(node, ['require.cjs'])
     expect(cosine(result(outcome).vectors[0], reference[2])).toBeCloseTo(1, 5)
-    // No model was named: the process is told what it got, and nothing else.
+    // The only output is the warning that no model was named.
     expect(outcome.stderr).toMatch(/^\(node:\d+\) \[COSMOS_EMBED_DEMO_MODEL\] [^\n]*\n\(Use [^\n]*\n?$/)
   })
 
-  it('works in several threads at once, and survives the end of one', () => {
+  it('works in several threads at once, also when one is terminated', () => {
     const { vectors } = result(run(node, ['worker.mjs', videos[0] as string]))
     for (const vector of vectors) expect(cosine(vector, reference[0])).toBeCloseTo(1, 5)
   })
@@ -57,10 +57,10 @@ describe('imported by Node.js', () => {
 })
 
 describe('at a shell', () => {
-  it('says with npx cosmos-embed doctor that all is well', () => {
+  it('passes npx cosmos-embed doctor', () => {
     const { status, stdout } = run('npx', ['--no', 'cosmos-embed', 'doctor', '--json'])
     const { findings } = JSON.parse(stdout)
-    // A machine without a GPU is worth a note and no more.
+    // A machine without a GPU gets notes about it.
     const others = findings.filter(({ check }: { check: string }) => !/NVIDIA|GPU|NVDEC|TensorRT/.test(check))
     expect(others.filter(({ state }: { state: string }) => state !== 'ok')).toEqual([])
     expect(findings.filter(({ state }: { state: string }) => state === 'failed')).toEqual([])
@@ -113,7 +113,7 @@ describe.skipIf(packed.toolsProblem !== '')(`with other tools ${packed.toolsProb
     expect(cosine(result(run(node, ['bundle.mjs'])).vectors[0], reference[2])).toBeCloseTo(1, 5)
   })
 
-  it('says what is missing when a bundler took the JavaScript only', () => {
+  it('tells to make the package external when a bundler included only its JavaScript', () => {
     const args = [
       'failing.mjs',
       '--bundle',

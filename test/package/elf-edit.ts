@@ -1,13 +1,13 @@
-/** A copy of a shared library that asks for another version of glibc than the newest that it asks for. */
+/** A copy of a shared library whose newest required version of glibc is replaced by `version`. */
 export function requireGlibc(bytes: Buffer, version: string): Buffer {
   const copy = Buffer.from(bytes)
   const asked = [...new Set(copy.toString('latin1').match(/GLIBC_2\.\d\d(?=\0)/g))].sort().at(-1)
-  if (!asked) throw new Error('this library asks for no version of glibc')
+  if (!asked) throw new Error('this library requires no version of glibc')
   const instead = `GLIBC_${version}`
   if (instead.length !== asked.length) throw new Error(`${instead} has another length than ${asked}`)
   const name = copy.indexOf(`${asked}\0`)
   copy.write(instead, name, 'latin1')
-  // The loader compares hashes before names: they stand in the table of needed versions.
+  // The loader compares hashes before names, so the hash in the table of required versions must match.
   const [before, after] = [asked, instead].map((text) => {
     const hash = Buffer.alloc(4)
     hash.writeUInt32LE(elfHash(text))
@@ -19,7 +19,7 @@ export function requireGlibc(bytes: Buffer, version: string): Buffer {
   return copy
 }
 
-/** A copy of a shared library that does not offer the symbol versions which `hidden` picks: the loader finds none of them. */
+/** A copy of a shared library without the symbol versions that `hidden` selects, so that the loader does not find them. */
 export function withoutVersions(bytes: Buffer, hidden: (version: string) => boolean): Buffer {
   const copy = Buffer.from(bytes)
   const section = (index: number) => Number(copy.readBigUInt64LE(40)) + index * copy.readUInt16LE(58)
@@ -32,7 +32,7 @@ export function withoutVersions(bytes: Buffer, hidden: (version: string) => bool
     next = copy.readUInt32LE(at + 16)
     const name = strings + copy.readUInt32LE(at + copy.readUInt32LE(at + 12))
     const version = copy.toString('latin1', name, copy.indexOf(0, name))
-    // The loader compares hashes before names.
+    // A wrong hash hides the version, since the loader compares hashes before names.
     if (hidden(version)) copy.writeUInt32LE(~elfHash(version) >>> 0, at + 8)
   }
   return copy

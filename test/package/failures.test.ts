@@ -1,4 +1,4 @@
-/** What goes wrong on other people's machines: each has one message that says what to do. Importing never fails. */
+/** Broken installations: createEmbedder explains what is wrong and how to fix it, and importing never fails. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -15,7 +15,7 @@ const libraries = readdirSync(
   path.join(packed.project, 'node_modules', 'cosmos-embed', 'prebuilds', platform),
 ).filter((file) => !file.endsWith('.json'))
 
-/** The project again, with a change to the package; its files are links, so they are replaced, never written to. */
+/** Copies the project and changes its package. The files are hard links, so `change` must replace them, not write to them. */
 function broken(change: (prebuilds: string, folder: string) => void): string {
   const project = mkdtempSync(path.join(scratch, 'project-'))
   execFileSync('cp', ['-al', `${packed.project}/.`, project])
@@ -30,7 +30,7 @@ function replace(file: string, change: (bytes: Buffer) => Buffer | string) {
   writeFileSync(file, bytes)
 }
 
-/** What createEmbedder says there: the whole message, and the advice that it ends with. */
+/** The message of createEmbedder in that project, and the advice at its end. */
 function failure(cwd: string, { node = process.execPath, env = {}, options = [] as string[] } = {}) {
   const { status, signal, stdout, stderr } = run(node, [...options, 'failing.mjs'], { cwd, env })
   if (status !== 0) throw new Error(`exit ${status ?? signal}: ${stdout}${stderr}`)
@@ -39,8 +39,8 @@ function failure(cwd: string, { node = process.execPath, env = {}, options = [] 
   return { code, message, advice: advice.split('\n').filter(Boolean) }
 }
 
-describe('on another machine than the package was installed for', () => {
-  it('names the platform that is there instead', () => {
+describe('on another platform than the package was installed for', () => {
+  it('names the platform that the package was installed for', () => {
     const project = broken((prebuilds) => renameSync(prebuilds, prebuilds.replace(platform, 'linux-riscv64')))
     const { code, message, advice } = failure(project)
     expect(code).toBe('library')
@@ -62,7 +62,7 @@ describe('on another machine than the package was installed for', () => {
     expect(advice).toEqual([expect.stringMatching(/built for another machine. Reinstall/)])
   })
 
-  it('says that musl is not glibc', () => {
+  it('tells that musl is not supported', () => {
     const musl = [
       '--import',
       `data:text/javascript,${encodeURIComponent('process.report.getReport = () => ({ header: {} })')}`,
@@ -72,7 +72,7 @@ describe('on another machine than the package was installed for', () => {
     expect(advice[0]).toMatch(/musl \(Alpine\)\. Use a Debian image/)
   })
 
-  it('names the glibc that is needed and the one that is there', () => {
+  it('names the required and the installed glibc', () => {
     const project = broken((prebuilds) =>
       replace(path.join(prebuilds, addonName), (bytes) => requireGlibc(bytes, '2.99')),
     )
@@ -81,7 +81,7 @@ describe('on another machine than the package was installed for', () => {
     ])
   })
 
-  it('names the Node.js that is needed', ({ skip }) => {
+  it('names the required Node.js', ({ skip }) => {
     if (packed.toolsProblem) skip(packed.toolsProblem)
     const node = path.join(packed.tools, 'node-18', 'bin', 'node')
     const project = broken((prebuilds) => rmSync(path.join(prebuilds, addonName)))
@@ -93,7 +93,7 @@ describe('on another machine than the package was installed for', () => {
 })
 
 describe('a damaged package', () => {
-  it.each(libraries.filter((file) => file.includes('-cosmos.so')))('says that %s is missing', (library) => {
+  it.each(libraries.filter((file) => file.includes('-cosmos.so')))('tells that %s is missing', (library) => {
     const project = broken((prebuilds) => rmSync(path.join(prebuilds, library)))
     expect(failure(project).advice).toEqual([
       expect.stringMatching(/incomplete: its lib.*-cosmos\.so\.\d+ is missing\. Reinstall/),
@@ -103,13 +103,13 @@ describe('a damaged package', () => {
   it.each([
     ['the addon', (prebuilds: string) => rmSync(path.join(prebuilds, addonName))],
     ['the whole folder', (prebuilds: string) => rmSync(path.dirname(prebuilds), { recursive: true })],
-  ])('says that %s is missing', (_what, remove) => {
+  ])('tells that %s is missing', (_what, remove) => {
     const { message, advice } = failure(broken(remove))
     expect(message).toContain(path.join('prebuilds', platform))
     expect(advice).toEqual([expect.stringMatching(/holds no addon for this machine.*Reinstall/)])
   })
 
-  it('says where it looked for ONNX Runtime', () => {
+  it('tells where it looked for ONNX Runtime', () => {
     const project = broken((prebuilds) => rmSync(path.join(prebuilds, 'libonnxruntime.so.1')))
     const { code, message } = failure(project)
     expect(code).toBe('library')
@@ -118,7 +118,7 @@ describe('a damaged package', () => {
     )
   })
 
-  it.each(libraries)('refuses %s when it is cut short', (library) => {
+  it.each(libraries)('refuses %s when it is truncated', (library) => {
     const project = broken((prebuilds) =>
       replace(path.join(prebuilds, library), (bytes) => bytes.subarray(0, bytes.length / 2)),
     )
@@ -129,7 +129,7 @@ describe('a damaged package', () => {
 
   it.each([
     ['empty', () => ''],
-    ['a page of a proxy', () => `<html>${'x'.repeat(100)}</html>`],
+    ['an HTML page of a proxy', () => `<html>${'x'.repeat(100)}</html>`],
   ])('refuses an addon that is %s', (_what, content) => {
     const project = broken((prebuilds) => replace(path.join(prebuilds, addonName), content))
     expect(failure(project).advice).toEqual([expect.stringMatching(/damaged .*Reinstall/)])

@@ -1,6 +1,6 @@
 /**
- * The installed package where people build: each folder of consumers/ is a project of its own, which is built and run.
- * Those that need no more than seconds run always, the others with COSMOS_EMBED_CONSUMERS=all.
+ * The installed package in build tools and frameworks: builds and runs each project in consumers/. The slow ones need
+ * COSMOS_EMBED_CONSUMERS=all.
  */
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
@@ -10,8 +10,8 @@ import { freePort } from '../docs/snippets.ts'
 import { cosine, packed, result, run, videos } from './support.ts'
 
 const node = process.execPath
-/** What the first download of a framework may take. */
-const registryTime = 600_000
+/** Milliseconds for the first download of a framework. */
+const registryTimeoutMs = 600_000
 vi.setConfig({ testTimeout: 900_000 })
 
 const all = process.env.COSMOS_EMBED_CONSUMERS === 'all'
@@ -23,17 +23,17 @@ beforeAll(() => {
   reference = vector as number[]
 })
 
-/** A copy of the project with what its lock file names and the packed package. Undefined where npm cannot have that. */
+/** Installs a copy of the project with the packed package. Undefined when npm cannot install its dependencies. */
 function install(name: string): string | undefined {
   const folder = path.join(path.dirname(packed.project), name)
   cpSync(path.join(packed.root, 'test', 'package', 'consumers', name), folder, { recursive: true })
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
-  const { status, stderr } = run('npm', args, { cwd: folder, timeout: registryTime })
+  const { status, stderr } = run('npm', args, { cwd: folder, timeout: registryTimeoutMs })
   if (status !== 0) {
     console.log(`${name}: npm ci failed: ${stderr.split('\n')[0]}`)
     return undefined
   }
-  // As npm would lay it, without asking the registry about the tree again.
+  // Links the package and its dependencies as npm would, without another request to the registry.
   const [from, to] = [packed.project, folder].map((one) => path.join(one, 'node_modules')) as [string, string]
   for (const dependency of packagesIn(from)) {
     const target = path.join(to, dependency)
@@ -67,7 +67,7 @@ function succeeds(command: string, args: string[], cwd: string): string {
 
 const bin = (folder: string, name: string) => path.join(folder, 'node_modules', '.bin', name)
 
-it('TypeScript compiles to CommonJS, with the old resolution and with that of Node', ({ skip }) => {
+it('TypeScript compiles to CommonJS, with node10 and node20 resolution', ({ skip }) => {
   const folder = install('commonjs') ?? skip()
   succeeds(bin(folder, 'tsc'), ['-p', '.'], folder)
   expectReference(result(run(node, ['dist/main.js'], { cwd: folder })).vectors, 1)
@@ -96,17 +96,17 @@ it('Nest injects an embedder and serves the routes of the NIM', ({ skip }) => {
 })
 
 describe.skipIf(!all)('the slower ones (COSMOS_EMBED_CONSUMERS=all)', () => {
-  it('Next.js answers from the folder that Turbopack built to stand alone', async ({ skip }) => {
+  it('Next.js answers from its standalone build', async ({ skip }) => {
     const folder = install('next') ?? skip()
-    // It would tell its maker.
+    // Turns its telemetry off.
     const quiet = { NEXT_TELEMETRY_DISABLED: '1' }
     const { status, stdout, stderr } = run(bin(folder, 'next'), ['build'], {
       cwd: folder,
       env: quiet,
-      timeout: registryTime,
+      timeout: registryTimeoutMs,
     })
     expect(status, `${stdout}${stderr}`).toBe(0)
-    // Elsewhere, so that nothing is found beside it.
+    // Outside the project, so that it cannot use files beside it.
     const alone = path.join(path.dirname(packed.project), 'standalone')
     cpSync(path.join(folder, '.next', 'standalone'), alone, { recursive: true, verbatimSymlinks: true })
     const port = await freePort()
@@ -131,7 +131,7 @@ describe.skipIf(!all)('the slower ones (COSMOS_EMBED_CONSUMERS=all)', () => {
 
   it('Electron embeds in its main process', ({ skip }) => {
     const folder = install('electron') ?? skip()
-    // Its binary is in no npm package: this downloads it.
+    // Downloads the binary, which no npm package contains.
     const download = run(node, ['node_modules/electron/install.js'], { cwd: folder })
     if (download.status !== 0) skip(`Electron cannot be downloaded: ${download.stderr.trim().split('\n')[0]}`)
     const args = ['.', '--no-sandbox', '--disable-gpu', '--ozone-platform=headless']

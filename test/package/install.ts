@@ -1,4 +1,4 @@
-/** What every file of this project starts from: the package as npm packs it, installed into an empty folder. */
+/** The global setup of the package tests: installs the package, as npm packs it, into an empty folder. */
 import { execFileSync } from 'node:child_process'
 import {
   copyFileSync,
@@ -20,17 +20,18 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 
 export interface Packed {
   root: string
-  /** The .tgz. */
+  /** Path of the .tgz file. */
   tarball: string
   packedBytes: number
   unpackedBytes: number
   files: string[]
-  /** A project with nothing but the package and the scripts of consumers/. */
+  /** A project that contains only the package and the scripts of consumers/. */
   project: string
-  /** Kept from run to run. */
+  /** A folder that is kept between runs. */
   cache: string
-  /** Where tools/package.json was installed, or why it could not be. */
+  /** The node_modules of tools/package.json. */
   tools: string
+  /** Why the tools could not be installed; empty if they were. */
   toolsProblem: string
 }
 
@@ -45,7 +46,7 @@ export default function setup(project: TestProject): () => void {
     throw new Error('there is no prebuild for this machine; make it with "npm run prebuild"')
   }
   const cache = path.join(root, '.cache', 'package-test')
-  // Outside this checkout, whose node_modules Node.js would search otherwise.
+  // Outside this checkout: Node.js would otherwise search its node_modules.
   const work = mkdtempSync(path.join(tmpdir(), 'cosmos-package-'))
   const consumer = path.join(work, 'project')
   for (const folder of [path.join(cache, 'tools'), consumer]) mkdirSync(folder, { recursive: true })
@@ -55,10 +56,10 @@ export default function setup(project: TestProject): () => void {
 
   writeFileSync(path.join(consumer, 'package.json'), JSON.stringify({ name: 'consumer', private: true }))
   npm(['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball], consumer)
-  // The published package brings x64; elsewhere the archive of the release is unpacked into it, as here.
+  // The published package contains x64 only. Other platforms unpack an archive of the release into it, as done here.
   const own = path.join('prebuilds', `linux-${process.arch}`)
   cpSync(path.join(root, own), path.join(consumer, 'node_modules', 'cosmos-embed', own), { recursive: true })
-  // The folders are projects of their own: frameworks.test.ts installs them.
+  // Folders are separate projects, which frameworks.test.ts installs.
   for (const entry of readdirSync(path.join(here, 'consumers'), { withFileTypes: true })) {
     if (entry.isFile())
       copyFileSync(path.join(here, 'consumers', entry.name), path.join(consumer, entry.name))
@@ -78,7 +79,7 @@ export default function setup(project: TestProject): () => void {
   return () => rmSync(work, { recursive: true, force: true })
 }
 
-/** Other runtimes and a bundler. Not every machine can have them: what needs them is skipped then. */
+/** Installs other runtimes and a bundler. Returns why that failed, or ''; tests that need them are then skipped. */
 function installTools(folder: string): string {
   cpSync(path.join(here, 'tools'), folder, { recursive: true })
   try {

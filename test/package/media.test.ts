@@ -1,4 +1,4 @@
-/** Every container and codec of docs/media.md, read by the package's own FFmpeg as by the one of this system. */
+/** Every container and codec of docs/media.md: the FFmpeg of the package reads them as the FFmpeg of this system does. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-media-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const local = path.join(packed.root, 'build', 'Release', 'cosmos-embed.node')
 
-/** File name → codec as it is reported, and what makes ffmpeg write it. */
+/** File name → the codec that is reported, and the arguments with which ffmpeg writes it. */
 const recipes: Record<string, { codec: string; args: string }> = {
   'h264.mp4': { codec: 'h264', args: '-c:v libx264' },
   'h264.ts': { codec: 'h264', args: '-c:v libx264' },
@@ -21,9 +21,9 @@ const recipes: Record<string, { codec: string; args: string }> = {
   'av1.webm': { codec: 'av1', args: '-c:v libsvtav1 -preset 12' },
   'vp8.webm': { codec: 'vp8', args: '-c:v libvpx -deadline realtime' },
   'vp9.ivf': { codec: 'vp9', args: '-c:v libvpx-vp9 -deadline realtime' },
-  // A program stream does not say which codec it holds: it is told by looking at the bytes.
+  // A program stream does not name its codec, which is found by probing.
   'mpeg2.mpg': { codec: 'mpeg2video', args: '-c:v mpeg2video' },
-  'mpeg1.mpg': { codec: 'mpeg1video', args: '-c:v mpeg1video' },
+  'mpeg1.mpg': { codec: 'mpeg1video', args: '-r 25 -c:v mpeg1video' },
   'mpeg4.mpg': { codec: 'mpeg4', args: '-c:v mpeg4 -f vob' },
   'mpeg2.ts': { codec: 'mpeg2video', args: '-c:v mpeg2video' },
   'mpeg4.avi': { codec: 'mpeg4', args: '-c:v mpeg4' },
@@ -48,7 +48,7 @@ describe('the package reads what the FFmpeg of this system reads', () => {
       ...['-hide_banner', '-loglevel', 'error', '-f', 'lavfi', '-i', source],
       ...['-pix_fmt', 'yuv420p', ...args.split(' ').filter(Boolean), file],
     ])
-    if (made.status !== 0) skip(`this ffmpeg does not make it: ${made.stderr ?? made.error?.message}`)
+    if (made.status !== 0) skip(`this ffmpeg cannot write it: ${made.stderr ?? made.error?.message}`)
     const mine = framesOf(file)
     expect(mine.codec).toBe(codec)
     if (!existsSync(local)) return
@@ -69,7 +69,7 @@ function framesOf(file: string, env: Record<string, string> = {}) {
     codec: string
     frameCount: number
   }
-  // Two versions of FFmpeg count the same instant in other units, and so round it otherwise.
+  // Versions of FFmpeg use different time bases, and so round differently.
   const rounded = frames.map((frame) => ({ ...frame, pts: Number(frame.pts.toFixed(9)) }))
   return { frames: rounded, container, codec, frameCount }
 }

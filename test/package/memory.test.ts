@@ -1,4 +1,4 @@
-/** All that the package's FFmpeg allocates for a decode is counted, also where nobody gives it its buffers. */
+/** Everything that the package's FFmpeg allocates for a decode is counted, including buffers that it allocates itself. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -9,7 +9,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-memory-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 const MiB = 1024 ** 2
 
-/** A transport stream of a few kilobytes, whose streams FFmpeg all decodes a little to learn what they are. */
+/** A small transport stream with many streams, all of which FFmpeg starts to decode while probing. */
 function manyStreams(count: number, pictures: number): Buffer {
   const pids = Array.from({ length: count }, (_, i) => 0x200 + i)
   const packets = [section(0, tableOf(0, [0, 1, 0xe1, 0])), section(0x100, programMap(pids))]
@@ -29,7 +29,7 @@ class Bits {
     for (const value of values) this.u(2 * Math.floor(Math.log2(value + 1)) + 1, value + 1)
     return this
   }
-  /** A NAL unit, its zero bytes escaped. */
+  /** A NAL unit with emulation prevention bytes. */
   unit(head: number): Buffer {
     const bits = `${this.#bits}1`
     const bytes = bits.match(/.{1,8}/g)?.map((byte) => Number.parseInt(byte.padEnd(8, '0'), 2)) ?? []
@@ -42,7 +42,7 @@ class Bits {
   }
 }
 
-/** 8192 by 4352 pixels of H.264, of which only the head of the slice is there. */
+/** An H.264 access unit of 8192 × 4352 pixels that contains only the slice header. */
 function accessUnit(picture: number): Buffer {
   const sps = new Bits().u(24, 0x4d003e).ue(0, 0, 2, 4).u(1, 0).ue(511, 271).u(5, 0b11100)
   const pps = new Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0)
@@ -78,7 +78,7 @@ function section(pid: number, table: number[]): Buffer {
   return packet
 }
 
-/** The picture in one PES packet of one transport packet. */
+/** Puts the picture into one PES packet of one transport packet. */
 function pes(pid: number, unit: Buffer, picture: number): Buffer[] {
   const pts = 90_000 + 3_600 * picture
   const time = [
@@ -104,7 +104,7 @@ decodeClip({ path: process.argv[2] }, { frames: 8, height: 8, width: 8, limits }
 `
 
 describe('the memory of a decode', () => {
-  it('is bounded while FFmpeg looks into sixteen streams of the largest pictures', {
+  it('is bounded while FFmpeg probes sixteen streams of the largest pictures', {
     timeout: 120_000,
   }, () => {
     const file = path.join(folder, 'many.ts')
@@ -115,7 +115,7 @@ describe('the memory of a decode', () => {
     const { code, message, peak } = JSON.parse(stdout)
     expect(code).toBe('limit')
     expect(message).toMatch(/^decoding needs more memory than the limit maxBytes of 1048576 bytes/)
-    // The limit, 256 MiB on top of it, and a process of Node.js; it was two and a half gigabytes.
+    // The limit, its allowance of 256 MiB, and Node.js itself. Without the limit it is 2.5 GB.
     expect(peak).toBeLessThan(800 * MiB)
   })
 })

@@ -1,7 +1,7 @@
 /**
- * A root file system with glibc, libstdc++ and Node.js and nothing else: no shell, no /proc, no /dev. Its libraries are of
- * the oldest release that the package archive of this machine still has, and offer no symbol version that Debian 10 and
- * RHEL 8 do not have, so that what needs a newer one does not load there.
+ * A root file system that contains only glibc, libstdc++ and Node.js: no shell, no /proc, no /dev. Its libraries come from
+ * the oldest release in the package archive of this machine. Symbol versions newer than those of Debian 10 and RHEL 8 are
+ * hidden, so that binaries that need them do not load.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
@@ -20,7 +20,7 @@ import { ceilings, compare } from '../../scripts/check-binary.mjs'
 import { privateApt } from '../../scripts/prebuild/private-apt.mjs'
 import { withoutVersions } from './elf-edit.ts'
 
-/** Oldest first; the package asks for glibc 2.28, which is that of buster. */
+/** Oldest first. The package requires glibc 2.28, the version of buster. */
 const releases: Record<string, string[]> = {
   debian: ['buster', 'bullseye', 'bookworm', 'trixie'],
   ubuntu: ['focal', 'jammy', 'noble'],
@@ -31,13 +31,13 @@ export interface MinimalRoot {
   folder: string
   /** e.g. "debian bullseye arm64" */
   release: string
-  /** What runs Node.js in there: itself, or through an emulator. */
+  /** The command that runs Node.js inside, possibly through an emulator. */
   node: string[]
 }
 
 /**
- * The oldest release that this machine's package archive still has; with `arch: 'arm64'` on another machine, one that
- * QEMU runs. Throws with the reason where there is none.
+ * Unpacks the oldest available release. For another architecture, Node.js runs in QEMU. Throws with the reason if there is
+ * no such release.
  */
 export function minimalRoot(cache: string, arch: string = process.arch): MinimalRoot {
   const distribution = /^ID=(\w+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? ''
@@ -115,7 +115,7 @@ function hideNewerVersions(folder: string) {
   }
 }
 
-/** Runs Node.js with `root` as its root, `cwd` inside. As root or with user namespaces. */
+/** Runs Node.js inside the root file system, with `cwd` in it. Needs root or user namespaces. */
 export function runInside({ folder, node }: MinimalRoot, cwd: string, args: readonly string[]) {
   const user = process.getuid?.() === 0 ? [] : ['--map-root-user']
   return spawnSync('unshare', [...user, `--root=${folder}`, `--wd=${cwd}`, ...node, ...args], {

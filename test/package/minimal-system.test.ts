@@ -1,4 +1,4 @@
-/** The package where nothing else is: a root with glibc, libstdc++ and Node.js, no newer than the package asks for. */
+/** The package in a root file system with only glibc, libstdc++ and Node.js, no newer than the package requires. */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -44,7 +44,7 @@ describe.each(platforms)('a system with glibc and Node.js alone, %s', (arch) => 
 
   const inside = (...args: string[]) => runInside(root, '/app', args)
 
-  it('holds no FFmpeg, no shell and no other program', ({ skip }) => {
+  it('contains no FFmpeg, shell or other program', ({ skip }) => {
     if (problem) skip(problem)
     const names = readdirSync(root.folder, { recursive: true })
       .map(String)
@@ -52,7 +52,7 @@ describe.each(platforms)('a system with glibc and Node.js alone, %s', (arch) => 
     expect(names.filter((name) => /libav|libsw|libonnx|bin\/(sh|bash)$/.test(name))).toEqual([])
   })
 
-  it('embeds an mp4, a webm and a text, and gets the vectors of this machine', ({ skip }) => {
+  it('embeds an mp4, a webm and a text into the same vectors as this machine', ({ skip }) => {
     if (problem) skip(problem)
     const { vectors } = result(inside('embed.mjs', ...insideVideos))
     const here = result(run(process.execPath, ['embed.mjs', ...videos])).vectors
@@ -68,11 +68,11 @@ describe.each(platforms)('a system with glibc and Node.js alone, %s', (arch) => 
     const { findings } = JSON.parse(stdout)
     expect(findings.filter(({ state }: { state: string }) => state === 'failed')).toEqual([])
     expect(status).toBe(0)
-    // The glibc that it ran with, for the log.
+    // Logs which glibc it ran with.
     console.log(root.release, findings[0].found)
   })
 
-  it('has nothing of a glibc that is newer than 2.28', ({ skip }) => {
+  it('refuses a binary that needs a glibc newer than 2.28', ({ skip }) => {
     if (problem) skip(problem)
     const file = path.join(root.folder, 'app', 'node_modules', 'cosmos-embed', 'prebuilds', platform, addon)
     const kept = readFileSync(file)

@@ -1,4 +1,4 @@
-// Another addon in the same process: it links the FFmpeg of the system, and shows whether that still works.
+// An addon that links the FFmpeg of the system, to check that it still works beside that of the package.
 #include <node_api.h>
 
 #include <string>

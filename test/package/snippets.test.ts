@@ -1,11 +1,11 @@
-/** What README and docs show, with the installed package, on the oldest and the newest Node that are supported. */
+/** Runs the snippets of README and docs with the installed package, on the oldest and the newest supported Node.js. */
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, it } from 'vitest'
 import { prepare, runSnippet, snippets } from '../docs/snippets.ts'
 import { packed, run } from './support.ts'
 
-// A project of its own: others have nothing but the package.
+// A separate project, since the snippets need more than the package.
 const folder = path.join(path.dirname(packed.project), 'documentation')
 
 beforeAll(() => {

@@ -4,7 +4,7 @@ import { inject } from 'vitest'
 
 export const packed = inject('packed')
 export const clips = path.join(packed.root, 'examples', 'clips')
-/** One of each container that the examples have. */
+/** One example clip of each container. */
 export const videos = [path.join(clips, 'red-circle.mp4'), path.join(clips, 'blue-circle.webm')]
 export const installedPackage = path.join(packed.project, 'node_modules', 'cosmos-embed')
 export const prebuild = path.join(installedPackage, 'prebuilds', `linux-${process.arch}`)
@@ -16,7 +16,7 @@ export interface Outcome {
   stderr: string
 }
 
-/** Without the variables of this process that would change what a user sees. */
+/** Runs a command without the environment variables of this process that a user would not have. */
 export function run(
   command: string,
   args: readonly string[],
@@ -42,7 +42,7 @@ export function run(
   return { status, signal, stdout, stderr }
 }
 
-/** The JSON that a script of consumers/ prints; throws with its stderr when it fails. */
+/** Parses the JSON that a script of consumers/ prints. Throws with its output if it has failed. */
 export function result(outcome: Outcome): { vectors: number[][]; [key: string]: unknown } {
   if (outcome.status !== 0) {
     throw new Error(`exit ${outcome.status ?? outcome.signal}:\n${outcome.stdout}${outcome.stderr}`)

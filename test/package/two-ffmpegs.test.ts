@@ -1,4 +1,4 @@
-/** Our FFmpeg beside another one in the same process, whoever comes first and however it was loaded. */
+/** The FFmpeg of the package beside another one in the same process, in either order and with local or global symbols. */
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -27,7 +27,7 @@ describe('another FFmpeg in the same process', () => {
     ['ours', 'global'],
     ['other', 'local'],
     ['other', 'global'],
-  ])('changes nothing for either when %s is loaded first, symbols %s', ([first, scope], { skip }) => {
+  ])('does not disturb either when %s is loaded first with %s symbols', ([first, scope], { skip }) => {
     if (problem) skip(problem)
     const addon = path.join(prebuild, 'cosmos-embed.glibc.node')
     const found = result(

@@ -71,6 +71,6 @@ describe('the build tool is found', () => {
   test('nowhere: every place is listed', async () => {
     const folder = makeFolder()
     await expect(find({ PATH: folder })).rejects.toThrow(join(folder, 'trtexec'))
-    await expect(find({}, { trtexec: folder })).rejects.toThrow('is no program')
+    await expect(find({}, { trtexec: folder })).rejects.toThrow('is not an executable file')
   })
 })

@@ -8,7 +8,7 @@ import { differences } from '../../scripts/compare/judge.mjs'
 /** The results for two frames in the form that both sides use. */
 function answers() {
   return {
-    ours: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
+    library: { runs: [{ count: 2, times: [0, 0.04], warnings: [] as string[], sizes: [[4, 4]] }] } as Answer,
     peer: {
       count: 2,
       tick: 0.001,
@@ -33,10 +33,10 @@ function answers() {
 // biome-ignore lint/suspicious/noExplicitAny: spoiled on purpose
 type Answer = any
 
-function whatDiffers(spoil: (ours: Answer, peer: Answer) => void): string[] {
-  const { ours, peer } = answers()
-  spoil(ours, peer)
-  return differences(ours, peer).map(({ what }) => what)
+function whatDiffers(spoil: (library: Answer, peer: Answer) => void): string[] {
+  const { library, peer } = answers()
+  spoil(library, peer)
+  return differences(library, peer).map(({ what }) => what)
 }
 
 describe('differences', () => {
@@ -45,7 +45,7 @@ describe('differences', () => {
   })
 
   test('are a count, and then no times', () => {
-    const spoil = (ours: Answer) => Object.assign(ours.runs[0], { count: 3, times: [0, 9] })
+    const spoil = (library: Answer) => Object.assign(library.runs[0], { count: 3, times: [0, 9] })
     expect(whatDiffers(spoil)).toEqual(['count'])
   })
 
@@ -65,26 +65,28 @@ describe('differences', () => {
   })
 
   test('are times, to one tick; after a clock reset, to one frame', () => {
-    const late = (ours: Answer) => Object.assign(ours.runs[0], { times: [0, 0.06] })
+    const late = (library: Answer) => Object.assign(library.runs[0], { times: [0, 0.06] })
     expect(whatDiffers(late)).toEqual(['times'])
     expect(
-      whatDiffers((ours, peer) => {
-        late(ours)
+      whatDiffers((library, peer) => {
+        late(library)
         peer.epochs = 2
       }),
     ).toEqual([])
   })
 
   test('are an error, a crash, and a file that only this library reads', () => {
-    expect(whatDiffers((ours) => Object.assign(ours.runs[0], { error: 'media', message: '' }))).toEqual([
-      'refused',
+    expect(whatDiffers((library) => Object.assign(library.runs[0], { error: 'media', message: '' }))).toEqual(
+      ['refused'],
+    )
+    expect(whatDiffers((library) => Object.assign(library, { ended: 'SIGABRT', said: '' }))).toEqual([
+      'crash',
     ])
-    expect(whatDiffers((ours) => Object.assign(ours, { ended: 'SIGABRT', said: '' }))).toEqual(['crash'])
     expect(whatDiffers((_, peer) => Object.assign(peer, { error: 'InvalidDataError' }))).toEqual([
-      'only ours',
+      'only library',
     ])
-    const both = (ours: Answer, peer: Answer) => {
-      ours.runs[0].error = 'media'
+    const both = (library: Answer, peer: Answer) => {
+      library.runs[0].error = 'media'
       peer.error = 'InvalidDataError'
     }
     expect(whatDiffers(both)).toEqual([])
@@ -126,10 +128,10 @@ describe('reasons', () => {
     const damaged = result('from a camera', 'count')
     damaged.peer.corrupt = 1
     expect(explain([damaged], [], 59).unknown).toHaveLength(1)
-    damaged.ours.runs[0].warnings.push('1 packet is damaged')
-    damaged.ours.runs[0].count = 3
+    damaged.library.runs[0].warnings.push('1 packet is damaged')
+    damaged.library.runs[0].count = 3
     expect(explain([damaged], [], 59).unknown).toHaveLength(0)
-    damaged.ours.runs[0].count = 4
+    damaged.library.runs[0].count = 4
     expect(explain([damaged], [], 59).unknown).toHaveLength(1)
   })
 })

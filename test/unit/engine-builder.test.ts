@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ModelBundle } from '../../src/model/bundle.ts'
 import { type BuildRequest, buildEngines } from '../../src/tensorrt/engine-builder.ts'
-import { findPlans } from '../../src/tensorrt/engine-plan.ts'
+import { findPlans } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar } from '../../src/tensorrt/sidecar.ts'
-import type { PlanTrial } from '../../src/tensorrt/verify-plans.ts'
+import type { PlanTrial } from '../../src/tensorrt/try-plans.ts'
 import { makeFolder, removeFolders, tokenizerJson } from './bundles.ts'
 import { machine, onnxBundle, placeEngine } from './engines.ts'
 
@@ -361,7 +361,7 @@ describe('an impossible build is refused before it starts', () => {
     const small = await onnxBundle({ video: fixed }, JSON.stringify(tokenizerJson))
     await expect(build({ bundle: small, wanted: { hostCode: false, maxBatch: 4 } })).rejects.toMatchObject({
       code: 'model',
-      message: expect.stringContaining('takes batches of 2, but 4 are wanted'),
+      message: expect.stringContaining('takes batches of 2, but batches of 4 are required'),
     })
     expect((await build({ bundle: small })).video.sidecar.maxBatch).toBe(2)
   })

@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadBundle, type ModelBundle } from '../../src/model/bundle.ts'
-import type { Machine } from '../../src/tensorrt/engine-plan.ts'
-import { onnxHashes, platform } from '../../src/tensorrt/engine-plan.ts'
+import type { TargetMachine } from '../../src/tensorrt/plan-files.ts'
+import { onnxHashes, platform } from '../../src/tensorrt/plan-files.ts'
 import type { Sidecar, Tower } from '../../src/tensorrt/sidecar.ts'
 import { contents, modelJson, sha256, writeBundle } from './bundles.ts'
 
-export const machine: Machine = {
+export const machine: TargetMachine = {
   tensorrt: { version: '10.16.1.11', lean: false },
   gpu: { name: 'NVIDIA H200', computeCapability: '9.0' },
   driver: '12.8',
@@ -77,16 +77,16 @@ export interface GraphParts {
   /** -1 stands for a named dimension. */
   inputs: Record<string, number[]>
   /** Operator that consumes the inputs, which are then bytes. */
-  takers?: string[]
+  consumers?: string[]
   /** Operators of further nodes in ONNX Runtime's own domain. */
-  ofOnnxRuntime?: string[]
+  onnxRuntimeOps?: string[]
   /** Element type by ONNX's number, and shape. */
   weights?: { type: number; dims: number[]; packed?: boolean }[]
 }
 
 /** An ONNX file with inputs, weights and fields that a reader must skip. */
-export function onnxBytes({ inputs, takers = [], ofOnnxRuntime = [], weights = [] }: GraphParts): Buffer {
-  const type = takers.length > 0 ? 2 : 1
+export function onnxBytes({ inputs, consumers = [], onnxRuntimeOps = [], weights = [] }: GraphParts): Buffer {
+  const type = consumers.length > 0 ? 2 : 1
   const value = (name: string, dims: number[]) => {
     const shape = dims.map((size) => message(1, size < 0 ? text(2, 'batch') : number(1, size)))
     return Buffer.concat([text(1, name), message(2, message(1, number(1, type), message(2, ...shape)))])
@@ -99,8 +99,10 @@ export function onnxBytes({ inputs, takers = [], ofOnnxRuntime = [], weights = [
   ]
   const graph = [
     message(1, text(4, 'MatMul')),
-    ...takers.map((kind) => message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind))),
-    ...ofOnnxRuntime.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
+    ...consumers.map((kind) =>
+      message(1, ...Object.keys(inputs).map((name) => text(1, name)), text(4, kind)),
+    ),
+    ...onnxRuntimeOps.map((kind) => message(1, text(4, kind), text(7, 'com.microsoft'))),
     ...weights.map((weight, i) => message(5, ...tensor(weight, i))),
     ...Object.entries(inputs).map(([name, dims]) => bytes(11, value(name, dims))),
     // Old graphs also list their weights as inputs.

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findOnnxRuntime, type Surroundings } from '../../src/device/onnxruntime-library.ts'
+import { findOnnxRuntime, type OnnxRuntimeSearch } from '../../src/device/onnxruntime-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 
 afterEach(removeFolders)
@@ -26,7 +26,7 @@ const places = {
 }
 
 /** Empty folders and an empty environment. */
-function nothing(): Required<Omit<Surroundings, 'systemFolders'>> & { systemFolders: string[] } {
+function nothing(): Required<Omit<OnnxRuntimeSearch, 'systemFolders'>> & { systemFolders: string[] } {
   return {
     environment: {},
     packageRoot: makeFolder(),

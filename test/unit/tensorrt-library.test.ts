@@ -1,8 +1,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { driverLibraries } from '../../src/device/libraries.ts'
-import { findTensorRt, type TensorRtSurroundings } from '../../src/tensorrt/tensorrt-library.ts'
+import { driverLibraries } from '../../src/device/driver-libraries.ts'
+import { findTensorRt, type TensorRtSearch } from '../../src/tensorrt/tensorrt-library.ts'
 import { makeFolder, removeFolders } from './bundles.ts'
 
 afterEach(removeFolders)
@@ -21,7 +21,7 @@ function nothing() {
     environment,
     sitePackages: [makeFolder(), makeFolder()],
     systemFolders: [makeFolder(), makeFolder()],
-  } satisfies TensorRtSurroundings
+  } satisfies TensorRtSearch
 }
 
 describe('TensorRT is found', () => {

@@ -1,4 +1,4 @@
-// Packets in, pictures out: what software and hardware decoders have in common.
+// The interface of all decoders: packets in, pictures out.
 #pragma once
 
 #include <cstdint>
@@ -9,31 +9,30 @@
 
 namespace cosmos {
 
-// A decoded picture and the place of the packet that it was decoded from. A decoder that keeps its pictures
-// in a GPU's memory hands out the wanted ones only: of the others it says that they came, and `frame` is
-// null.
+// A decoded picture and the place of its packet. Hardware decoders copy only wanted pictures out of their
+// surfaces: for the others they return a Picture with a null `frame`.
 struct Picture {
   ff::Frame frame;
   int place = 0;
-  bool damaged = false;  // patched up
+  bool damaged = false;  // concealed by the decoder
 };
 
 class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  // Sends a packet and consumes it. When it is not wanted and no picture refers to it, it may be dropped
-  // undecoded. All pictures must have been received before. A damaged packet is not an error: see `refused`.
+  // Sends a packet and consumes it. An unwanted picture that no other refers to may be skipped. All pictures
+  // must have been received before. A damaged packet is not an error: it counts as `refused`.
   virtual Status Send(AVPacket& packet, int place, bool wanted) = 0;
-  // No more packets follow: what is held back comes out.
+  // Ends the stream, so that Receive returns the pictures that were held back.
   virtual Status Drain() = 0;
-  // The next picture, or nothing when a packet is needed first or, after Drain, when that was all.
+  // The next picture. Nothing: it needs another packet or, after Drain, there are no more.
   virtual Result<std::optional<Picture>> Receive() = 0;
-  // How many packets were refused so far. Pictures that were patched up carry a flag of their own.
+  // The number of packets that the decoder refused. Concealed pictures are marked `damaged` instead.
   virtual int refused() const = 0;
-  // A wanted picture that does not come counts as damage: another decoder may have it.
+  // Whether a wanted picture that does not come out counts as damage, because another decoder may produce it.
   virtual bool missing_is_damage() const { return false; }
-  // Forgets everything; the next packet is a keyframe.
+  // Discards all state. The next packet must be a keyframe.
   virtual void Reset() = 0;
 };
 

@@ -6,11 +6,11 @@
 
 namespace cosmos {
 
-PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful,
+PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)
     : decoder_(decoder),
-      make_careful_(std::move(make_careful)),
+      make_recovery_(std::move(make_recovery)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
@@ -45,14 +45,14 @@ Status PictureStream::BeginRun() {
   for (auto place = begin; place != end; ++place) pending_.push_back(index_.order(*place));
   std::ranges::sort(pending_);
   in_run_ = true;
-  careful_ = false;
+  recovering_ = false;
   went_back_ = false;
   first_ = run.first;
-  return MoveToFirst();
+  return StartAtFirst();
 }
 
-// Nothing is known of what is decoded from here on.
-Status PictureStream::MoveToFirst() {
+// Forgets all damage: nothing is known of what is decoded from here on.
+Status PictureStream::StartAtFirst() {
   refused_ = decoder().refused();
   last_order_ = -1;
   damage_ = 0;
@@ -69,7 +69,7 @@ Status PictureStream::SendOne() {
   if (!read || *read > run.last) return EndRun();
 
   const int place = *read;
-  if (place == first_ && first_ > 0 && !CanBeginAt(*packet_)) return BeginEarlier();
+  if (place == first_ && first_ > 0 && !CanStartAt(*packet_)) return StartEarlier();
   const bool shown = index_.packet(place).shown;
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
@@ -94,12 +94,12 @@ Status PictureStream::EndRun() {
   if (Status status = decoder().Drain(); !status.ok()) return status;
   if (Status status = ReceiveAll(); !status.ok()) return status;
   if (decoder().missing_is_damage() && IsMissing(index_.packet_count())) ++damage_;
-  if (WantsCare() || WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
+  if (WantsRecovery() || WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
   if (decode_again_) return {};
   decoder().Reset();
   counts_.damage += damage_;
   counts_.discarded += std::max<std::int64_t>(silent_packets_, 0);
-  GiveUpBefore(index_.packet_count(), nullptr);
+  SubstituteBefore(index_.packet_count(), nullptr);
   in_run_ = false;
   ++run_;
   return {};
@@ -111,7 +111,7 @@ Status PictureStream::ReceiveAll() {
     NoteDamage(decoder().refused() - refused_, sent_place_);
     if (decoder().refused() > refused_ && sent_place_ == first_) keyframe_is_lost_ = true;
     refused_ = decoder().refused();
-    if (WantsCare()) decode_again_ = true;
+    if (WantsRecovery()) decode_again_ = true;
     if (decode_again_ || !received) return {};
     packets_since_frame_ = 0;
     --silent_packets_;
@@ -123,22 +123,22 @@ Status PictureStream::ReceiveAll() {
 void PictureStream::Deliver(Picture picture) {
   const int place = picture.place;
   const int order = index_.order(place);
-  if (IsLeading(place) || (keyframe_is_lost_ && LeansOnDamage(place))) return;
+  if (IsLeading(place) || (keyframe_is_lost_ && DependsOnDamage(place))) return;
   if (picture.damaged) NoteDamage(1, place);
-  // In presentation order, and none left out.
+  // Pictures must come out in presentation order, without gaps.
   if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
   last_order_ = order;
-  if (WantsCare() || WantsEarlierKeyframe(order)) {
+  if (WantsRecovery() || WantsEarlierKeyframe(order)) {
     decode_again_ = true;
     return;
   }
   if (!picture.frame) return;
   const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()),
-                    LeansOnDamage(place)};
-  GiveUpBefore(order, &shown);
+                    DependsOnDamage(place), recovering_};
+  SubstituteBefore(order, &shown);
   if (!pending_.empty() && pending_.front() == order) {
     pending_.erase(pending_.begin());
-    ready_.push_back({place, place, shown.frame, shown.damaged});
+    ready_.push_back({place, place, shown.frame, shown.damaged, shown.recovered});
   }
   last_ = shown;
 }
@@ -149,72 +149,68 @@ void PictureStream::NoteDamage(int count, int place) {
   damaged_places_.insert(std::ranges::upper_bound(damaged_places_, place), place);
 }
 
-// What is decoded between damage and the next keyframe may have been predicted from it, and no decoder says
-// so.
-bool PictureStream::LeansOnDamage(int place) const {
+// Any picture between damage and the next keyframe may be predicted from it, and decoders do not report that.
+bool PictureStream::DependsOnDamage(int place) const {
   const auto after = std::ranges::upper_bound(damaged_places_, place);
   return after != damaged_places_.begin() && index_.KeyframeFor(place) <= *(after - 1);
 }
 
-// The index may have taken the container's word for it.
-bool PictureStream::CanBeginAt(const AVPacket& packet) {
+// The container may have flagged a packet as a keyframe that is none.
+bool PictureStream::CanStartAt(const AVPacket& packet) {
   const AccessUnit unit = reader_.Read(packet);
   return unit.random_access || unit.intra;
 }
 
-// Shown before the keyframe that the run began at: it may lean on pictures that were not decoded, and nothing
-// leans on it that is wanted. At the beginning of the stream the index says which of them are whole.
+// Shown before the keyframe that the run began at: it may depend on pictures that were not decoded, and no
+// wanted picture depends on it. At the beginning of the stream the index knows which of them are shown.
 bool PictureStream::IsLeading(int place) const {
   if (first_ == 0 && index_.packet(place).shown) return false;
   return index_.order(place) < index_.order(first_) || (first_ == 0 && !index_.packet(0).keyframe);
 }
 
-// How a damaged picture is patched up depends on how threads take turns, or on a GPU. With one thread of the
-// CPU it is always the same.
-bool PictureStream::WantsCare() const { return damage_ > 0 && !careful_ && make_careful_; }
+bool PictureStream::WantsRecovery() const { return damage_ > 0 && !recovering_ && make_recovery_; }
 
-// A wanted picture before `order` has not come and will not.
+// Pictures come out in presentation order, so a wanted picture before `order` will not come any more.
 bool PictureStream::IsMissing(int order) const { return !pending_.empty() && pending_.front() < order; }
 
-// The keyframe that the run began at may be none: where encoders refresh a picture bit by bit, it takes a
-// while to be whole.
+// With gradual refresh (intra refresh) the picture is complete only some time after the keyframe.
 bool PictureStream::WantsEarlierKeyframe(int order) const {
   return !went_back_ && first_ > 0 && IsMissing(order);
 }
 
 Status PictureStream::DecodeAgain() {
   decode_again_ = false;
-  if (WantsCare()) {
-    if (!careful_decoder_) {
-      COSMOS_ASSIGN_OR_RETURN(careful_decoder_, make_careful_());
+  if (WantsRecovery()) {
+    if (!recovery_decoder_) {
+      COSMOS_ASSIGN_OR_RETURN(recovery_decoder_, make_recovery_());
     }
     decoder_.Reset();
-    careful_ = true;
+    recovering_ = true;
   } else {
     went_back_ = true;
     first_ = index_.KeyframeFor(first_ - 1);
   }
   decoder().Reset();
   packets_since_frame_ = 0;
-  return MoveToFirst();
+  return StartAtFirst();
 }
 
-Status PictureStream::BeginEarlier() {
+Status PictureStream::StartEarlier() {
   first_ = index_.KeyframeFor(first_ - 1);
-  return MoveToFirst();
+  return StartAtFirst();
 }
 
-// Pictures come in presentation order: those that should have come before `order` will not. The nearer of the
-// picture before and the picture after stands in.
-void PictureStream::GiveUpBefore(int order, const Shown* after) {
+// Replaces wanted pictures before `order`, which are missing, by the nearer of the last picture and `after`.
+void PictureStream::SubstituteBefore(int order, const Shown* after) {
   const auto end = std::ranges::lower_bound(pending_, order);
   for (auto missing = pending_.begin(); missing != end; ++missing) {
-    const Shown* stand_in = after;
+    const Shown* substitute = after;
     if (last_ && (!after || *missing - index_.order(last_->place) <= index_.order(after->place) - *missing)) {
-      stand_in = &*last_;
+      substitute = &*last_;
     }
-    if (!stand_in) return;  // nothing has come yet: what comes first stands in
-    ready_.push_back({index_.place_at(*missing), stand_in->place, stand_in->frame, stand_in->damaged});
+    if (!substitute) return;  // nothing came out yet: the first picture will be the substitute
+    ready_.push_back({index_.place_at(*missing), substitute->place, substitute->frame, substitute->damaged,
+                      substitute->recovered});
   }
   pending_.erase(pending_.begin(), end);
 }

@@ -1,4 +1,4 @@
-// Carries out a DecodePlan: wanted pictures come out, in presentation order.
+// Executes a DecodePlan and returns the wanted pictures in presentation order.
 #pragma once
 
 #include <cstdint>
@@ -19,32 +19,35 @@
 
 namespace cosmos {
 
-// A picture that was asked for. `place` differs from `wanted` where damage took the picture: then it is the
-// nearest that could be decoded.
+// A picture of the plan. When the wanted picture could not be decoded, `place` differs from `wanted` and
+// names the nearest picture that could.
 struct WantedPicture {
   int wanted = 0;
   int place = 0;
   std::shared_ptr<AVFrame> frame;
-  bool damaged = false;  // patched up, or decoded after damage that it may lean on
+  bool damaged = false;    // concealed, or may depend on damaged pictures
+  bool recovered = false;  // by the recovery decoder
 };
 
 struct DecodeCounts {
-  std::int64_t decoded = 0;    // pictures that came out, or were decoded for others to refer to
-  std::int64_t discarded = 0;  // packets that went in and gave no picture
-  int damage = 0;              // packets refused, and pictures patched up or without what they lean on
+  std::int64_t decoded = 0;    // pictures that came out, and hidden ones that others refer to
+  std::int64_t discarded = 0;  // packets that were sent and produced no picture
+  int damage = 0;              // refused packets, concealed pictures, pictures whose references are missing
 };
 
 class PictureStream {
  public:
-  // Makes a decoder on the CPU with one thread, whose pictures of damaged packets do not depend on how
-  // threads take turns.
-  using MakeCarefulDecoder = std::function<Result<std::unique_ptr<Decoder>>()>;
+  // Makes a decoder on the CPU with one thread. How decoders conceal damage depends on the hardware and on
+  // thread timing; with one thread of the CPU the result is reproducible.
+  using MakeRecoveryDecoder = std::function<Result<std::unique_ptr<Decoder>>()>;
 
-  // All must outlive the stream. `make_careful` may be empty when `decoder` is such a one.
-  PictureStream(Demuxer& demuxer, Decoder& decoder, MakeCarefulDecoder make_careful, const FrameIndex& index,
-                const ParameterSets& parameter_sets, const DecodePlan& plan, int max_packets_without_frame);
+  // All arguments must outlive the stream. `make_recovery` may be empty when `decoder` is itself on the CPU
+  // with one thread.
+  PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
+                const FrameIndex& index, const ParameterSets& parameter_sets, const DecodePlan& plan,
+                int max_packets_without_frame);
 
-  // Every wanted picture once. Nothing: no more, or, when nothing ever came, nothing can be decoded.
+  // Returns every wanted picture once, then nothing. Nothing at the first call: no picture can be decoded.
   Result<std::optional<WantedPicture>> Next();
 
   const DecodeCounts& counts() const { return counts_; }
@@ -55,29 +58,30 @@ class PictureStream {
     int place = 0;
     std::shared_ptr<AVFrame> frame;
     bool damaged = false;
+    bool recovered = false;
   };
 
   Status BeginRun();
-  Status MoveToFirst();
+  Status StartAtFirst();
   Status SendOne();
   Status EndRun();
   Status ReceiveAll();
   void Deliver(Picture picture);
   void NoteDamage(int count, int place);
-  bool LeansOnDamage(int place) const;
-  Status BeginEarlier();
+  bool DependsOnDamage(int place) const;
+  Status StartEarlier();
   Status DecodeAgain();
-  bool CanBeginAt(const AVPacket& packet);
+  bool CanStartAt(const AVPacket& packet);
   bool IsLeading(int place) const;
-  bool WantsCare() const;
+  bool WantsRecovery() const;
   bool IsMissing(int order) const;
   bool WantsEarlierKeyframe(int order) const;
-  void GiveUpBefore(int order, const Shown* after);
-  Decoder& decoder() { return careful_ ? *careful_decoder_ : decoder_; }
+  void SubstituteBefore(int order, const Shown* after);
+  Decoder& decoder() { return recovering_ ? *recovery_decoder_ : decoder_; }
 
   Decoder& decoder_;
-  const MakeCarefulDecoder make_careful_;
-  std::unique_ptr<Decoder> careful_decoder_;
+  const MakeRecoveryDecoder make_recovery_;
+  std::unique_ptr<Decoder> recovery_decoder_;
   const FrameIndex& index_;
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
@@ -87,23 +91,23 @@ class PictureStream {
   ff::Packet packet_{av_packet_alloc()};
 
   std::size_t run_ = 0;
-  // Of the current run:
+  // State of the current run:
   bool in_run_ = false;
-  int first_ = 0;                    // the place it begins at
-  int refused_ = 0;                  // what the decoder had counted up to the last packet
-  int last_order_ = -1;              // of the last picture that came
-  int damage_ = 0;                   // packets refused, and pictures patched up or without what they lean on
-  std::vector<int> damaged_places_;  // of these, ascending
+  int first_ = 0;                    // the place where decoding starts
+  int refused_ = 0;                  // the decoder's count at the last packet
+  int last_order_ = -1;              // of the last picture that came out
+  int damage_ = 0;                   // as in DecodeCounts
+  std::vector<int> damaged_places_;  // where that damage is, ascending
   int sent_place_ = -1;              // of the last packet
-  bool keyframe_is_lost_ =
-      false;                // the run's first packet was refused: what leans on it is no picture of anything
-  bool careful_ = false;    // it is decoded again on one thread, after damage was seen
-  bool went_back_ = false;  // it is decoded again from one keyframe earlier, after a picture did not come
-  bool decode_again_ = false;  // it must begin again
+  // The first packet was refused, so pictures that depend on it show nothing meaningful.
+  bool keyframe_is_lost_ = false;
+  bool recovering_ = false;    // decoding again with the recovery decoder, after damage
+  bool went_back_ = false;     // decoding again from an earlier keyframe, after a picture was missing
+  bool decode_again_ = false;  // the run must start over
   std::int64_t packets_since_frame_ = 0;
-  std::int64_t silent_packets_ = 0;  // of this run, sent and without a picture so far
-  std::vector<int> pending_;   // positions in presentation order of the wanted that have not come, ascending
-  std::optional<Shown> last_;  // the last picture that came, wanted or not
+  std::int64_t silent_packets_ = 0;  // sent in this run without producing a picture so far
+  std::vector<int> pending_;   // wanted pictures that have not come out: presentation positions, ascending
+  std::optional<Shown> last_;  // the last picture that came out, wanted or not
   std::deque<WantedPicture> ready_;
   DecodeCounts counts_;
 };

@@ -5,16 +5,16 @@
 #include <utility>
 
 #include "media/bitstream/picture_parser.h"
-#include "media/still/picture_file.h"
+#include "media/still/strip_metadata.h"
 
 namespace cosmos {
 namespace {
 
 constexpr int kMaxThreads = 64;
 
-// The most pictures that a decoder of the codec holds back to put them in order. Told more, libavcodec's
-// H.264 decoder ends the process; those that are not here know by themselves.
-int MostReordered(AVCodecID codec) {
+// The maximum of has_b_frames for the codec. libavcodec's H.264 decoder ends the process when it is larger;
+// the codecs not listed here determine it themselves.
+int MaxReorderDepth(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC: return 16;
@@ -31,9 +31,9 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   if (!codec) {
     return Status(StatusCode::kMedia,
                   "the video is " + name +
-                      ", which is not decoded here (h264, hevc, av1, vp8, "
-                      "vp9, vc1, wmv1 to 3, mpeg4, mpeg2video, mpeg1video, mjpeg, prores, "
-                      "theora, ffv1, dvvideo, rawvideo, gif, apng)")
+                      ", which is not supported (h264, hevc, av1, vp8, vp9, vc1, wmv1 to 3, mpeg4, "
+                      "mpeg2video, mpeg1video, mjpeg, prores, theora, ffv1, dvvideo, rawvideo, gif and "
+                      "apng are)")
         .With("codec", name);
   }
   const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
@@ -53,15 +53,15 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   context->pkt_timebase = options.time_base;
   context->thread_count = std::clamp(options.threads, 1, kMaxThreads);
   context->thread_type = options.threads > 1 ? FF_THREAD_FRAME : 0;
-  // After a seek to an open GOP, H.264 pictures may come that are not whole. The index knows which those are;
-  // left to itself the decoder also withholds whole ones that it has in hand when it is drained.
-  if (!options.whole_only) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
-  // Cropped on the left as the stream says: aligned pictures would show up to 31 columns that are cropped.
+  // After a seek to an open GOP, incomplete H.264 pictures may come out. The index knows which those are.
+  // Without the flag the decoder also withholds complete pictures that it holds when it is drained.
+  if (!options.withhold_incomplete) context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  // Crops the left side exactly: aligned pictures would show up to 31 columns that the stream crops.
   context->flags |= AV_CODEC_FLAG_UNALIGNED;
-  // What the index measured, where neither container nor stream say how far pictures are reordered: a decoder
-  // that holds back too few drops those that come late. Both come from the file.
+  // A decoder that holds back too few pictures drops the late ones. The index measured the depth, for streams
+  // that do not state it. Both values come from the file and are bounded here.
   context->has_b_frames = std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0,
-                                     MostReordered(parameters.codec_id));
+                                     MaxReorderDepth(parameters.codec_id));
   auto watch = std::make_unique<DecodeWatch>(options.limits, options.guard);
   watch->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);
@@ -83,52 +83,52 @@ SoftwareDecoder::SoftwareDecoder(ff::CodecContext context, std::unique_ptr<Decod
       can_skip_(CanSkipNonReference(parameters)) {}
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
-  if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(KeepPixels(packet));
+  if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(StripJpegMetadata(packet));
   COSMOS_RETURN_IF_ERROR(watch_->Admit(context_->codec_id, units_.CountSlices(packet)));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
-  // Decoders hand a packet's pts through to its picture and look at nothing in it: so it can carry the place,
-  // and the match is exact whatever the container's times are.
+  // Decoders pass a packet's pts on to its picture without looking at it, so it can carry the place: the
+  // match is exact whatever the container's times are.
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
-  return Judge(avcodec_send_packet(context_.get(), &packet));
+  return CheckResult(avcodec_send_packet(context_.get(), &packet));
 }
 
-// A picture of Motion JPEG is a file of its own, with all that can be in one.
-Status SoftwareDecoder::KeepPixels(AVPacket& packet) {
+// Each picture of Motion JPEG is a whole JPEG file, with any metadata that such a file can hold.
+Status SoftwareDecoder::StripJpegMetadata(AVPacket& packet) {
   if (av_packet_make_writable(&packet) < 0) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   const std::span file(packet.data, static_cast<std::size_t>(packet.size));
-  const auto kept = CopyPixels(ImageFormat::kJpeg, file, packet.data);
+  const auto kept = StripMetadata(ImageFormat::kJpeg, file, packet.data);
   if (!kept.ok()) return kept.status();
   av_shrink_packet(&packet, static_cast<int>(kept.value()));
   return {};
 }
 
-// Damage is counted, and everything else that failed is an error.
-Status SoftwareDecoder::Judge(int error) {
+// Counts damage; returns any other failure as an error.
+Status SoftwareDecoder::CheckResult(int error) {
   if (error >= 0 || error == AVERROR_EOF) return {};
   if (Status status = watch_->Check(); !status.ok()) return status;
   if (error == AVERROR(ENOMEM)) return {StatusCode::kOutOfMemory, "no memory to decode"};
   if (error == AVERROR(EAGAIN))
-    return {StatusCode::kInternal, "a decoder was sent to before it was received from"};
+    return {StatusCode::kInternal, "a packet was sent before all pictures were received"};
   ++refused_;
   refusal_ = error;
   return {};
 }
 
-Status SoftwareDecoder::Drain() { return Judge(avcodec_send_packet(context_.get(), nullptr)); }
+Status SoftwareDecoder::Drain() { return CheckResult(avcodec_send_packet(context_.get(), nullptr)); }
 
 Result<std::optional<Picture>> SoftwareDecoder::Receive() {
-  // Each failure uses up one of the pictures that are in flight.
+  // Each failure uses up one of the pictures in flight, which bounds the attempts.
   for (int attempts = 0; attempts <= delay(); ++attempts) {
     Picture picture{ff::Frame(av_frame_alloc())};
     if (!picture.frame) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
     const int error = avcodec_receive_frame(context_.get(), picture.frame.get());
     if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) break;
-    if (Status status = Judge(error); !status.ok()) return status;
+    if (Status status = CheckResult(error); !status.ok()) return status;
     if (error < 0) continue;
     COSMOS_RETURN_IF_ERROR(watch_->CheckGuard());
     picture.place = static_cast<int>(picture.frame->pts);
-    // H.264's decoder calls all pictures corrupt that come before it is sure of itself, whole ones too.
+    // The H.264 decoder marks pictures as corrupt until its first recovery point, complete ones too.
     const bool is_corrupt =
         context_->codec_id != AV_CODEC_ID_H264 && (picture.frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
     picture.damaged = picture.frame->decode_error_flags != 0 || is_corrupt;

@@ -1,4 +1,4 @@
-// libavcodec on the CPU.
+// Decodes on the CPU with libavcodec.
 #pragma once
 
 #include <memory>
@@ -13,9 +13,10 @@ namespace cosmos {
 
 struct SoftwareDecoderOptions {
   int threads = 1;
-  int reorder_depth = 0;  // pictures to hold back at least, where the stream does not say
-  bool whole_only =
-      false;  // as the ffmpeg command has it: H.264 pictures that may not be whole do not come out
+  // The least number of pictures to hold back, for streams that do not state their own.
+  int reorder_depth = 0;
+  // Withholds H.264 pictures that may be incomplete, as the ffmpeg command does.
+  bool withhold_incomplete = false;
   AVRational time_base{1, 25};
   DecodeLimits limits;
   const JobGuard* guard = nullptr;  // must outlive the decoder
@@ -32,19 +33,19 @@ class SoftwareDecoder final : public Decoder {
   void Reset() override;
   int refused() const override { return refused_; }
 
-  // Pictures that it may hold back before the first comes out.
+  // The number of pictures that it may hold back before the first comes out.
   int delay() const;
-  // Why the last packet was refused, as an AVERROR, or 0.
+  // The AVERROR with which the last packet was refused, or 0.
   int refusal() const { return refusal_; }
 
  private:
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
                   const AVCodecParameters& parameters);
 
-  static Status KeepPixels(AVPacket& packet);
-  Status Judge(int error);
+  static Status StripJpegMetadata(AVPacket& packet);
+  Status CheckResult(int error);
 
-  std::unique_ptr<DecodeWatch> watch_;  // outlives the context, which allocates through it
+  std::unique_ptr<DecodeWatch> watch_;  // must outlive context_, which allocates through it
   ff::CodecContext context_;
   AccessUnitReader units_;
   bool can_skip_;

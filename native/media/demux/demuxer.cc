@@ -25,7 +25,7 @@ std::counting_semaphore<kConcurrentProbes>& ProbeSlots() {
 }
 
 constexpr const char* kNotAContainer =
-    "not a video container that is read here (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
+    "not a supported video container (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
     "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
 
 enum class Structure { kFrame, kTopField, kBottomField };
@@ -62,7 +62,7 @@ Status Append(AVPacket& packet, const AVPacket& more) {
 
 Status EncryptedStatus(const std::string& how) {
   return Status(StatusCode::kEncrypted,
-                "the video is encrypted (" + how + "), and there is no key: a decoder would make noise of it")
+                "the video is encrypted (" + how + "), and decryption is not supported")
       .With("scheme", how);
 }
 
@@ -74,8 +74,8 @@ Result<std::unique_ptr<Demuxer>> Demuxer::Open(MediaSource media, const DecodeLi
                                                const JobGuard& guard) {
   ff::SilenceLog();
   std::unique_ptr<Demuxer> demuxer(new Demuxer(std::move(media), limits, guard));
-  if (Status status = demuxer->OpenContainer(); !status.ok()) return status;
-  if (Status status = demuxer->ChooseStream(); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(demuxer->OpenContainer());
+  COSMOS_RETURN_IF_ERROR(demuxer->ChooseStream());
   return demuxer;
 }
 
@@ -84,7 +84,7 @@ Status Demuxer::OpenContainer() {
   format_.reset();
   source_ = std::move(source);
   if (HasOnlyEncryptedVideo(*source_)) {
-    return EncryptedStatus("its sample tables say so").With("container", "mp4");
+    return EncryptedStatus("as its sample tables declare").With("container", "mp4");
   }
 
   // Probes the format as avformat_open_input would, so that the tables are checked before it reads them.
@@ -133,7 +133,7 @@ Status Demuxer::ChooseStream() {
       probing_is_checked_ = true;
       return Rewind();
     }
-    if (Status status = FindStreamInfo(); !status.ok()) return status;
+    COSMOS_RETURN_IF_ERROR(FindStreamInfo());
     const int best = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
     if (best < 0) {
       return Status(StatusCode::kMedia, "the " + container() + " holds no video stream")
@@ -205,7 +205,7 @@ Status Demuxer::FindStreamInfo() {
 }
 
 Status Demuxer::ReadError(int error, const std::string& what) const {
-  if (Status status = guard_.Check(); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(guard_.Check());
   if (!source_->error().ok()) return source_->error();
   if (error == AVERROR(ENOMEM)) return MemoryError();
   Status status = Status(StatusCode::kMedia, what).With("reason", ff::ErrorName(error));
@@ -219,7 +219,7 @@ Status Demuxer::MemoryError() const {
   if (!format_ || static_cast<int>(format_->nb_streams) >= limits_.max_streams) {
     return TableBudget::TooManyStreams(limits_);
   }
-  return Status(StatusCode::kLimit, "a packet needs more memory than one may have (limit maxBytes)")
+  return Status(StatusCode::kLimit, "a packet needs more memory than the limit maxBytes allows")
       .With("limit", static_cast<double>(limits_.max_bytes));
 }
 
@@ -236,10 +236,9 @@ Result<bool> Demuxer::Read(AVPacket& packet) {
   if (head.structure == Structure::kFrame) return true;
   if (!lookahead_) lookahead_.reset(av_packet_alloc());
   if (!lookahead_) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
-  auto read = ReadPacket(*lookahead_);
-  if (!read.ok()) return read;
+  COSMOS_ASSIGN_OR_RETURN(const bool has_next, ReadPacket(*lookahead_));
   // At the end, this packet is the last one, and the next call finds the end again.
-  if (!read.value() || !ArePair(head, ReadHead(*parser_, *lookahead_))) return true;
+  if (!has_next || !ArePair(head, ReadHead(*parser_, *lookahead_))) return true;
   COSMOS_RETURN_IF_ERROR(Append(packet, *lookahead_));
   av_packet_unref(lookahead_.get());
   COSMOS_RETURN_IF_ERROR(CheckSize(packet));
@@ -266,14 +265,14 @@ std::int64_t Demuxer::MaxReadBytes() const {
 
 Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
   for (;;) {
-    if (Status status = guard_.Check(); !status.ok()) return status;
+    COSMOS_RETURN_IF_ERROR(guard_.Check());
     av_packet_unref(&packet);
     source_->LimitReads(MaxReadBytes());
     const int error = av_read_frame(format_.get(), &packet);
     if (error == AVERROR(EAGAIN)) continue;
     if (error == AVERROR(ENOMEM) && source_->error().ok()) return MemoryError();
     if (error < 0) {
-      if (Status status = guard_.Check(); !status.ok()) return status;
+      COSMOS_RETURN_IF_ERROR(guard_.Check());
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
       if (IsTruncated()) damage_ = ff::ErrorName(AVERROR_EOF);
@@ -330,7 +329,7 @@ bool Demuxer::Seek(std::int64_t timestamp) {
 
 Status Demuxer::Rewind() {
   earlier_bytes_ += source_->bytes_read();
-  if (Status status = OpenContainer(); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(OpenContainer());
   return ChooseStream();
 }
 

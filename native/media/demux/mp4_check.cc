@@ -211,7 +211,7 @@ class Mp4Check {
       case FourCc("iinf"):
         return CheckBacked(box, version == 0 ? bytes_.Big16(box.begin + 4) : count, kItemBytes);
       case FourCc("cmov"):
-        return {StatusCode::kMedia, "the file's header is compressed (cmov), which is not read here"};
+        return {StatusCode::kMedia, "the file's header is compressed (cmov), which is not supported"};
       default: return {};
     }
   }

@@ -61,9 +61,7 @@ Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
       av_packet_unref(&packet);
       av_packet_move_ref(&packet, pending_.get());
     } else {
-      auto read = ReadAny(packet);
-      if (!read.ok()) return read;
-      place = read.value();
+      COSMOS_ASSIGN_OR_RETURN(place, ReadAny(packet));
     }
     if (!place || *place >= first_place_) return place;
   }

@@ -77,13 +77,11 @@ class MemorySource final : public Source {
 Result<std::unique_ptr<Source>> Source::Open(const MediaSource& media, const JobGuard& guard) {
   std::unique_ptr<Source> source;
   if (const auto* path = std::get_if<MediaPath>(&media)) {
-    auto file = FileSource::Open(path->path, guard);
-    if (!file.ok()) return file;
-    source = std::move(file).value();
+    COSMOS_ASSIGN_OR_RETURN(source, FileSource::Open(path->path, guard));
   } else {
     source = std::make_unique<MemorySource>(std::get<MediaBytes>(media), guard);
   }
-  if (Status status = source->AttachIo(); !status.ok()) return status;
+  COSMOS_RETURN_IF_ERROR(source->AttachIo());
   return source;
 }
 

@@ -9,9 +9,9 @@ namespace cosmos {
 
 Status DecodeWatch::TooManySlices(std::int64_t slices, std::int64_t pixels) {
   const std::int64_t most = kMaxPacketPixels / std::max<std::int64_t>(pixels, 1);
-  return Status(StatusCode::kLimit, "a packet holds " + std::to_string(slices) + " slices or pictures; of " +
-                                        std::to_string(pixels) + " pixels each, " + std::to_string(most) +
-                                        " are the most that is read")
+  return Status(StatusCode::kLimit, "a packet holds " + std::to_string(slices) + " slices or pictures of " +
+                                        std::to_string(pixels) + " pixels each, more than the limit of " +
+                                        std::to_string(most))
       .With("limit", static_cast<double>(most));
 }
 

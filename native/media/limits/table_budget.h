@@ -34,7 +34,7 @@ class TableBudget {
     listed_ += count;
     if (listed_ <= kMaxListed) return {};
     return Status(StatusCode::kLimit, "the container has more than " + std::to_string(kMaxListed) +
-                                          " tags, chapters and the like, which is the most that is read")
+                                          " tags, chapters and similar entries, the maximum")
         .With("limit", static_cast<double>(kMaxListed));
   }
 
@@ -60,7 +60,7 @@ class TableBudget {
 // The error for a table that claims more entries than the file has bytes for.
 inline Status DamagedTable(const std::string& name) {
   return Status(StatusCode::kMedia, "the container is damaged: its table " + name +
-                                        " has more entries than there are bytes for them")
+                                        " claims more entries than the file has bytes for")
       .With("table", name);
 }
 

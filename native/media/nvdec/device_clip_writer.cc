@@ -22,7 +22,7 @@ class PooledPixels final : public DevicePixels {
         device.Check(device.api().MemcpyDtoHAsync(out, buffer_->address(), bytes, stream.get()),
                      "a clip cannot be copied from the GPU");
     const Status waited =
-        device.Check(device.api().StreamSynchronize(stream.get()), "the copy of a clip from the GPU");
+        device.Check(device.api().StreamSynchronize(stream.get()), "the copy of a clip from the GPU failed");
     return copied.ok() ? waited : copied;
   }
 
@@ -40,7 +40,8 @@ Result<ClipPtr> DeviceClipWriter::TakeClip(const std::shared_ptr<Gpu>& gpu, CUst
   std::shared_ptr<const void> in_use;
   const Status filled = Fill(*gpu, buffer->address(), stream, orientation, in_use);
   const cuda::Device& device = gpu->device();
-  const Status waited = device.Check(device.api().StreamSynchronize(stream), "the frames of a clip");
+  const Status waited =
+      device.Check(device.api().StreamSynchronize(stream), "the conversion of a clip's frames failed");
   if (!filled.ok()) return filled;
   if (!waited.ok()) return waited;
   device_.clear();

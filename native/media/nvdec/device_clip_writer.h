@@ -1,4 +1,4 @@
-// Puts chosen frames into the slots of a clip, be they in host memory or in a GPU's.
+// Assembles a clip from frames in host memory and device frames.
 #pragma once
 
 #include <memory>
@@ -11,26 +11,25 @@
 
 namespace cosmos {
 
-// A ClipWriter that also takes device frames: those are kept until the clip is taken, and then go through the
-// kernels at once. Without any, the clip stays in host memory.
+// A ClipWriter that also takes device frames. It keeps them until the clip is taken and then runs the kernels
+// once for all of them. Without device frames the clip stays in host memory.
 class DeviceClipWriter {
  public:
   DeviceClipWriter(const ClipShape& shape, bool keep_images) : shape_(shape), host_(shape, keep_images) {}
 
-  // Each slot is filled once, 0 <= slot < shape.frames.
+  // Fills a slot, 0 <= slot < shape.frames. Each slot is filled once.
   void Write(int slot, const RgbImage& image) { host_.Write(slot, image); }
   void Write(int slot, std::shared_ptr<AVFrame> frame) { device_.push_back({slot, std::move(frame)}); }
-  // Fills the slot with what a slot of this or another such clip got as an image.
+  // Fills a slot with the image in a slot of this or another clip.
   void Copy(int slot, const DeviceClipWriter& from, int from_slot) {
     host_.Copy(slot, from.host_, from_slot);
   }
 
   bool complete() const { return host_.filled() + static_cast<int>(device_.size()) == shape_.frames; }
   bool has_device_frames() const { return !device_.empty(); }
-  bool has_host_frames() const { return host_.filled() > 0; }
 
-  // The clip, once complete. `gpu` and `stream` are those of the device frames, if there are any; the context
-  // must be current. Nothing is left on the stream.
+  // Returns the clip, which must be complete. With device frames, `gpu` and `stream` are theirs and the CUDA
+  // context must be current. The stream has finished on return.
   Result<ClipPtr> TakeClip(const std::shared_ptr<Gpu>& gpu, CUstream stream, Orientation orientation);
   std::vector<RgbImage> TakeImages() { return host_.TakeImages(); }
 

@@ -1,4 +1,4 @@
-// A decoded picture in the memory of a GPU, carried by an AVFrame.
+// Device frames: decoded pictures in GPU memory, carried by AVFrames.
 #pragma once
 
 #include <atomic>
@@ -12,19 +12,19 @@
 
 namespace cosmos {
 
-// How many bytes of such pictures one reader holds.
+// The bytes of device frames that one reader holds.
 using DeviceFrameMeter = std::shared_ptr<std::atomic<std::int64_t>>;
 
-// A frame of the size and with data[] and linesize[] for this layout (AV_PIX_FMT_NV12, P016LE, YUV444P or
-// YUV444P16LE), whose buffer comes from the pool; its format is AV_PIX_FMT_CUDA. Nothing is written yet, and
-// nothing on any stream may use it when its last reference goes.
+// Allocates a frame of format AV_PIX_FMT_CUDA from the pool, with data[] and linesize[] for `layout`
+// (AV_PIX_FMT_NV12, P016LE, YUV444P or YUV444P16LE). Its pixels are uninitialised. No stream may still use it
+// when its last reference is dropped.
 Result<ff::Frame> MakeDeviceFrame(cuda::BufferPool& buffers, AVPixelFormat layout, int width, int height,
                                   const DeviceFrameMeter& meter);
 
 inline bool IsDeviceFrame(const AVFrame& frame) { return frame.format == AV_PIX_FMT_CUDA; }
-// Of a device frame.
+// The pixel layout of a device frame.
 AVPixelFormat LayoutOf(const AVFrame& frame);
-// What the kernels take of a device frame.
+// A device frame as the preprocess kernels take it.
 cuda::DevicePicture DevicePictureOf(const AVFrame& frame, Orientation orientation);
 
 }  // namespace cosmos

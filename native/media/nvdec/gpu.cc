@@ -1,6 +1,5 @@
 #include "media/nvdec/gpu.h"
 
-#include <array>
 #include <utility>
 
 #include "media/nvdec/nvdec.h"
@@ -8,14 +7,14 @@
 namespace cosmos {
 namespace {
 
-// What idle buffers may keep of the GPU's memory.
+// The share of the GPU's memory that idle buffers may keep.
 constexpr std::size_t kIdleShare = 64;
 
 }  // namespace
 
 Gpu::Gpu(cuda::Device& device) : device_(device) {}
 
-// Decoders before the buffers that they may trim.
+// Out of line: Nvdec is incomplete in the header.
 Gpu::~Gpu() = default;
 
 Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
@@ -27,6 +26,10 @@ Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
   gpu->preprocessor_ = std::move(preprocessor);
   gpu->buffers_ =
       std::make_shared<cuda::BufferPool>(gpu->device_, gpu->device_.info().total_bytes / kIdleShare);
+  if (options.backend) {
+    gpu->other_backend_ = options.backend;
+    return gpu;
+  }
   if (!options.nvdec) {
     gpu->nvdec_reason_ = "NVDEC was switched off";
     return gpu;
@@ -42,42 +45,23 @@ Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
   return gpu;
 }
 
+DecoderBackend* Gpu::backend() const { return other_backend_ ? other_backend_.get() : nvdec_.get(); }
+
 int Gpu::nvdec_engines() const { return nvdec_ ? nvdec_->engines() : 0; }
 int Gpu::nvdec_workers() const { return nvdec_ ? nvdec_->workers() : 0; }
 
 std::vector<NvdecCapability> Gpu::capabilities() const {
-  struct Format {
-    AVCodecID codec;
-    int chroma;
-    int bit_depth;
-  };
-  constexpr std::array kFormats = {
-      Format{AV_CODEC_ID_H264, 1, 8},  Format{AV_CODEC_ID_H264, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 8},
-      Format{AV_CODEC_ID_HEVC, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 12}, Format{AV_CODEC_ID_HEVC, 3, 8},
-      Format{AV_CODEC_ID_HEVC, 3, 10}, Format{AV_CODEC_ID_VP9, 1, 8},   Format{AV_CODEC_ID_VP9, 1, 10},
-      Format{AV_CODEC_ID_AV1, 1, 8},   Format{AV_CODEC_ID_AV1, 1, 10},  Format{AV_CODEC_ID_VP8, 1, 8},
-  };
-  std::vector<NvdecCapability> capabilities;
-  for (const Format& format : kFormats) {
-    if (!nvdec_) break;
-    const CUVIDDECODECAPS caps = nvdec_->Caps(*NvdecCodec(format.codec), format.chroma, format.bit_depth);
-    capabilities.push_back({.codec = avcodec_get_name(format.codec),
-                            .chroma = format.chroma == 3 ? "444" : "420",
-                            .bit_depth = format.bit_depth,
-                            .supported = caps.bIsSupported != 0,
-                            .max_width = static_cast<int>(caps.nMaxWidth),
-                            .max_height = static_cast<int>(caps.nMaxHeight),
-                            .engines = caps.nNumNVDECs});
-  }
-  return capabilities;
+  return nvdec_ ? nvdec_->Capabilities() : std::vector<NvdecCapability>();
 }
 
 GpuStats Gpu::stats() const {
-  GpuStats stats{.nvdec = nvdec_clips_, .software = software_clips_};
+  GpuStats stats{.nvdec = hardware_clips_, .software = software_clips_};
   stats.lost = device_.lost();
+  if (DecoderBackend* hardware = backend()) {
+    stats.nvdec_running = hardware->scheduler().running();
+    stats.nvdec_waiting = hardware->scheduler().waiting();
+  }
   if (!nvdec_) return stats;
-  stats.nvdec_running = nvdec_->scheduler().running();
-  stats.nvdec_waiting = nvdec_->scheduler().waiting();
   const NvdecPool::Counts counts = nvdec_->pool().counts();
   stats.decoders_created = counts.created;
   stats.decoders_reused = counts.reused;

@@ -1,4 +1,4 @@
-// One GPU as a place where clips are made: its NVDEC, the preprocess kernels, and memory for both.
+// One GPU and everything on it that makes clips: its video decoder, the preprocess kernels and their memory.
 #pragma once
 
 #include <atomic>
@@ -13,13 +13,17 @@
 
 namespace cosmos {
 
+class DecoderBackend;
+class Nvdec;
+
 struct GpuOptions {
   int device = 0;
   std::string cuda_library = {};     // absolute; empty: libcuda.so.1 as the loader finds it
   std::string nvcuvid_library = {};  // absolute; empty: libnvcuvid.so.1
   bool nvdec = true;                 // false: decode on the CPU only
-  int nvdec_workers = 0;             // clips in NVDEC at a time; 0 = two for each engine of the card
+  int nvdec_workers = 0;             // clips that NVDEC decodes at a time; 0 = two for each engine
   int cpu_workers = 0;               // clips that the CPU may take over while NVDEC is busy
+  std::shared_ptr<DecoderBackend> backend = {};  // decodes in place of NVDEC
 };
 
 struct NvdecCapability {
@@ -33,9 +37,9 @@ struct NvdecCapability {
 };
 
 struct GpuStats {
-  std::int64_t nvdec = 0;  // clips by the decoder that made them
-  std::int64_t software = 0;
-  int nvdec_running = 0;
+  std::int64_t nvdec = 0;     // clips that the hardware decoded, in part at least
+  std::int64_t software = 0;  // clips that the CPU decoded
+  int nvdec_running = 0;      // clips on the hardware, and waiting for it
   int nvdec_waiting = 0;
   std::int64_t decoders_created = 0;
   std::int64_t decoders_reused = 0;
@@ -43,13 +47,11 @@ struct GpuStats {
   bool lost = false;
 };
 
-class Nvdec;  // behind this header: libnvcuvid, the decoders, and who may use them
-
 // Thread-safe.
 class Gpu {
  public:
   // Fails with kLibrary (driver, kernels) or kInvalidArgument (no such device). A missing or unusable NVDEC
-  // is no failure: nvdec_reason() tells.
+  // is not an error: nvdec_reason() says why.
   static Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options);
   ~Gpu();
   Gpu(const Gpu&) = delete;
@@ -58,6 +60,8 @@ class Gpu {
   cuda::Device& device() const { return device_; }
   cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
   cuda::BufferPool& buffers() const { return *buffers_; }
+  // The hardware that decodes, or null: then nvdec_reason() says why not.
+  DecoderBackend* backend() const;
   // Null when NVDEC is not used.
   Nvdec* nvdec() const { return nvdec_.get(); }
   const std::string& nvdec_reason() const { return nvdec_reason_; }
@@ -66,8 +70,7 @@ class Gpu {
   int nvdec_workers() const;
   std::vector<NvdecCapability> capabilities() const;
   GpuStats stats() const;
-  // A clip was made by this decoder.
-  void CountClip(bool by_nvdec) { ++(by_nvdec ? nvdec_clips_ : software_clips_); }
+  void CountClip(bool by_hardware) { ++(by_hardware ? hardware_clips_ : software_clips_); }
 
  private:
   explicit Gpu(cuda::Device& device);
@@ -76,8 +79,9 @@ class Gpu {
   std::shared_ptr<cuda::Preprocessor> preprocessor_;
   std::shared_ptr<cuda::BufferPool> buffers_;
   std::string nvdec_reason_;
-  std::unique_ptr<Nvdec> nvdec_;
-  std::atomic<std::int64_t> nvdec_clips_ = 0;
+  std::unique_ptr<Nvdec> nvdec_;                   // destroyed before buffers_, which its pool trims
+  std::shared_ptr<DecoderBackend> other_backend_;  // in place of nvdec_
+  std::atomic<std::int64_t> hardware_clips_ = 0;
   std::atomic<std::int64_t> software_clips_ = 0;
 };
 

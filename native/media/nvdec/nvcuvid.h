@@ -1,4 +1,4 @@
-// NVIDIA's video decoder library, opened at run time and once per process. Types and prototypes are those of
+// NVIDIA's video decoder library, opened at run time and once per process. Types and prototypes come from
 // nv-codec-headers.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace cosmos {
 
-// Name in the table, symbol in the library, type. All return CUresult and want a current context.
+// Name in the table, symbol in the library, type. All return CUresult and need a current CUDA context.
 #define COSMOS_NVCUVID_FUNCTIONS(F)                                          \
   F(GetDecoderCaps, "cuvidGetDecoderCaps", tcuvidGetDecoderCaps)             \
   F(CreateVideoParser, "cuvidCreateVideoParser", tcuvidCreateVideoParser)    \
@@ -35,15 +35,15 @@ struct NvcuvidApi {
 
 class Nvcuvid {
  public:
-  // `path` is absolute, or empty for libnvcuvid.so.1 as the system's loader finds it. Fails with kLibrary: no
-  // such library, or a function that it lacks.
+  // `path` is absolute, or empty for libnvcuvid.so.1 as the system's loader finds it. Fails with kLibrary
+  // when the library or one of its functions is missing.
   static Result<const Nvcuvid*> Open(const std::string& path = {});
 
   Nvcuvid(const Nvcuvid&) = delete;
   Nvcuvid& operator=(const Nvcuvid&) = delete;
 
   const NvcuvidApi& api() const { return api_; }
-  // The name that it was opened by.
+  // The name or path that it was opened by.
   const std::string& library() const { return library_; }
 
  private:

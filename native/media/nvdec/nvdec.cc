@@ -1,21 +1,24 @@
 #include "media/nvdec/nvdec.h"
 
 #include <algorithm>
+#include <array>
+
+#include "media/nvdec/nvdec_decoder.h"
 
 namespace cosmos {
 namespace {
 
-// What idle decoders may keep of the GPU's memory.
+// The share of the GPU's memory that idle decoders may keep.
 constexpr std::size_t kIdleShare = 32;
 
-// While one clip's packets are parsed and its pictures copied, the engine decodes another's. More than two
-// bring nothing: docs/performance.md has the measurement.
+// While one clip's packets are parsed and its pictures copied, the engine decodes another clip. More than two
+// clips do not decode faster: docs/performance.md has the measurement.
 constexpr int kWorkersPerEngine = 2;
 
 }  // namespace
 
-// MPEG-1, MPEG-2 and MPEG-4 are left to the CPU: their standards leave the last bit of the inverse transform
-// open, NVDEC's differs from libavcodec's, and from picture to picture the difference grows.
+// MPEG-1, MPEG-2 and MPEG-4 are left to the CPU: their standards do not fix the last bit of the inverse
+// transform, NVDEC rounds it differently from libavcodec, and the difference grows from picture to picture.
 std::optional<cudaVideoCodec> NvdecCodec(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264: return cudaVideoCodec_H264;
@@ -24,6 +27,17 @@ std::optional<cudaVideoCodec> NvdecCodec(AVCodecID codec) {
     case AV_CODEC_ID_VP9: return cudaVideoCodec_VP9;
     case AV_CODEC_ID_AV1: return cudaVideoCodec_AV1;
     default: return std::nullopt;
+  }
+}
+
+// From NVIDIA's table for 1080p and the NVDEC generation of Hopper, at Hopper's clock.
+double NvdecSpeed(AVCodecID codec) {
+  constexpr double kFullHd = 1920.0 * 1080.0;
+  switch (codec) {
+    case AV_CODEC_ID_HEVC: return 1090 * kFullHd;
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_AV1: return 770 * kFullHd;
+    default: return 640 * kFullHd;
   }
 }
 
@@ -46,9 +60,9 @@ Status Nvdec::Start(const GpuOptions& options) {
   Status failed;
   for (const cudaVideoCodec codec :
        {cudaVideoCodec_H264, cudaVideoCodec_HEVC, cudaVideoCodec_VP9, cudaVideoCodec_AV1}) {
-    auto caps = Ask(codec, 1, 8);
+    auto caps = QueryCaps(codec, 1, 8);
     if (!caps.ok()) {
-      // A driver older than a codec may refuse the question.
+      // A driver older than a codec may fail the query.
       if (caps.status().code() == StatusCode::kDeviceLost) return caps.TakeStatus();
       failed = caps.TakeStatus();
       continue;
@@ -58,21 +72,21 @@ Status Nvdec::Start(const GpuOptions& options) {
   }
   if (engines_ == 0) {
     if (!failed.ok()) return failed;
-    return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a codec known here")
+    return Status(StatusCode::kLibrary, device_.info().name + " has no NVDEC that decodes a supported codec")
         .With("library", library_.library());
   }
   workers_ = options.nvdec_workers > 0 ? options.nvdec_workers : kWorkersPerEngine * engines_;
-  scheduler_ = std::make_unique<NvdecScheduler>(workers_, std::max(options.cpu_workers, 0));
+  scheduler_ = std::make_unique<DecodeScheduler>(workers_, std::max(options.cpu_workers, 0), NvdecSpeed);
   return {};
 }
 
-Result<CUVIDDECODECAPS> Nvdec::Ask(cudaVideoCodec codec, int chroma, int bit_depth) const {
+Result<CUVIDDECODECAPS> Nvdec::QueryCaps(cudaVideoCodec codec, int chroma, int bit_depth) const {
   COSMOS_RETURN_IF_ERROR(device_.MakeCurrent());
   CUVIDDECODECAPS caps{};
   caps.eCodecType = codec;
   caps.eChromaFormat = static_cast<cudaVideoChromaFormat>(chroma);
   caps.nBitDepthMinus8 = bit_depth - 8;
-  COSMOS_RETURN_IF_ERROR(device_.Check(api().GetDecoderCaps(&caps), "NVDEC does not say what it can decode",
+  COSMOS_RETURN_IF_ERROR(device_.Check(api().GetDecoderCaps(&caps), "NVDEC's capabilities cannot be queried",
                                        StatusCode::kLibrary));
   return caps;
 }
@@ -81,9 +95,43 @@ CUVIDDECODECAPS Nvdec::Caps(cudaVideoCodec codec, int chroma, int bit_depth) {
   const std::lock_guard lock(mutex_);
   const std::tuple key(codec, chroma, bit_depth);
   if (const auto found = caps_.find(key); found != caps_.end()) return found->second;
-  auto caps = Ask(codec, chroma, bit_depth);
-  if (!caps.ok()) return {};  // and asked again next time
+  auto caps = QueryCaps(codec, chroma, bit_depth);
+  if (!caps.ok()) return {};
   return caps_.emplace(key, caps.value()).first->second;
+}
+
+std::vector<NvdecCapability> Nvdec::Capabilities() {
+  struct Format {
+    AVCodecID codec;
+    int chroma;
+    int bit_depth;
+  };
+  constexpr std::array kFormats = {
+      Format{AV_CODEC_ID_H264, 1, 8},  Format{AV_CODEC_ID_H264, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 8},
+      Format{AV_CODEC_ID_HEVC, 1, 10}, Format{AV_CODEC_ID_HEVC, 1, 12}, Format{AV_CODEC_ID_HEVC, 3, 8},
+      Format{AV_CODEC_ID_HEVC, 3, 10}, Format{AV_CODEC_ID_VP9, 1, 8},   Format{AV_CODEC_ID_VP9, 1, 10},
+      Format{AV_CODEC_ID_AV1, 1, 8},   Format{AV_CODEC_ID_AV1, 1, 10},  Format{AV_CODEC_ID_VP8, 1, 8},
+  };
+  std::vector<NvdecCapability> capabilities;
+  for (const Format& format : kFormats) {
+    const CUVIDDECODECAPS caps = Caps(*NvdecCodec(format.codec), format.chroma, format.bit_depth);
+    capabilities.push_back({.codec = avcodec_get_name(format.codec),
+                            .chroma = format.chroma == 3 ? "444" : "420",
+                            .bit_depth = format.bit_depth,
+                            .supported = caps.bIsSupported != 0,
+                            .max_width = static_cast<int>(caps.nMaxWidth),
+                            .max_height = static_cast<int>(caps.nMaxHeight),
+                            .engines = caps.nNumNVDECs});
+  }
+  return capabilities;
+}
+
+std::string Nvdec::WhyNot(const AVCodecParameters& parameters, const ParameterSets& parameter_sets) {
+  // NVDEC's parser gets the parameter sets only once, before the first packet.
+  if (parameter_sets.change()) return "the container changes the parameter sets in mid-stream";
+  // What the parameters leave open is checked again when NVDEC's parser has read the sequence header.
+  const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
+  return WhyNot(parameters.codec_id, format, parameters.width, parameters.height);
 }
 
 std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int width, int height) {
@@ -106,6 +154,27 @@ std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int widt
            std::to_string(caps.nMaxWidth) + " x " + std::to_string(caps.nMaxHeight);
   }
   return {};
+}
+
+double Nvdec::SetupSeconds(const AVCodecParameters& parameters) const {
+  switch (pool_.EffortFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height)) {
+    case NvdecPool::Effort::kReuse: return 0;
+    case NvdecPool::Effort::kReconfigure: return 0.006;
+    case NvdecPool::Effort::kCreate: break;
+  }
+  return 0.06;
+}
+
+int Nvdec::IdleDecoders(const AVCodecParameters& parameters) const {
+  return pool_.IdleFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height);
+}
+
+Result<std::unique_ptr<HardwareDecoder>> Nvdec::Open(const AVCodecParameters& parameters,
+                                                     const FrameIndex& index, const DecodeLimits& limits,
+                                                     const JobGuard& guard) {
+  COSMOS_ASSIGN_OR_RETURN(
+      auto decoder, NvdecDecoder::Open(*this, parameters, index, limits, [&guard] { return guard.Check(); }));
+  return std::unique_ptr<HardwareDecoder>(std::move(decoder));
 }
 
 }  // namespace cosmos

@@ -1,4 +1,4 @@
-// NVDEC of one GPU: the library, what it can decode, its decoders, and whose turn it is.
+// NVDEC of one GPU: its capabilities, its pool of decoders and the scheduler that shares it between clips.
 #pragma once
 
 #include <atomic>
@@ -7,44 +7,58 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "cuda/device.h"
+#include "media/decode/decode_scheduler.h"
+#include "media/decode/hardware_decoder.h"
 #include "media/demux/picture_format.h"
 #include "media/nvdec/gpu.h"
 #include "media/nvdec/nvcuvid.h"
 #include "media/nvdec/nvdec_pool.h"
-#include "media/nvdec/nvdec_scheduler.h"
 
 namespace cosmos {
 
-// Of a codec that NVDEC may know; nothing for others.
+// Nothing for codecs that are left to the CPU.
 std::optional<cudaVideoCodec> NvdecCodec(AVCodecID codec);
+// Pixels per second of one engine, until the first measurement.
+double NvdecSpeed(AVCodecID codec);
 
-class Nvdec {
+class Nvdec final : public DecoderBackend {
  public:
-  // Fails with kLibrary when there is no library or the GPU decodes nothing with it.
+  // Fails with kLibrary when the library is missing or the GPU decodes none of the codecs.
   static Result<std::unique_ptr<Nvdec>> Open(const cuda::Device& device, cuda::BufferPool& buffers,
                                              const GpuOptions& options);
+
+  std::string id() const override { return "nvdec"; }
+  std::string name() const override { return "NVDEC"; }
+  DecodeScheduler& scheduler() override { return *scheduler_; }
+  std::string WhyNot(const AVCodecParameters& parameters, const ParameterSets& parameter_sets) override;
+  double SetupSeconds(const AVCodecParameters& parameters) const override;
+  int IdleDecoders(const AVCodecParameters& parameters) const override;
+  Result<std::unique_ptr<HardwareDecoder>> Open(const AVCodecParameters& parameters, const FrameIndex& index,
+                                                const DecodeLimits& limits, const JobGuard& guard) override;
 
   const cuda::Device& device() const { return device_; }
   const NvcuvidApi& api() const { return library_.api(); }
   cuda::BufferPool& buffers() { return buffers_; }
   NvdecPool& pool() { return pool_; }
-  NvdecScheduler& scheduler() { return *scheduler_; }
   int engines() const { return engines_; }
-  // Clips that may be in it at a time.
+  // Clips that it decodes at a time.
   int workers() const { return workers_; }
 
-  // What the GPU says of a format, asked once. Of a failed call: that it supports nothing.
-  CUVIDDECODECAPS Caps(cudaVideoCodec codec, int chroma, int bit_depth);
-  // Empty, or why NVDEC does not decode such pictures, e.g. "NVDEC of NVIDIA H100 does not decode av1 8-bit
-  // 4:2:0". Sizes are coded; 0 where they are not known yet.
+  // What the GPU supports of each format that a caller may ask about.
+  std::vector<NvdecCapability> Capabilities();
+  // Why NVDEC does not decode such pictures, e.g. "NVDEC of NVIDIA H100 does not decode av1 8-bit 4:2:0", or
+  // empty. Sizes are coded sizes; 0 when not known yet.
   std::string WhyNot(AVCodecID codec, const PictureFormat& format, int width, int height);
 
  private:
   Nvdec(const cuda::Device& device, cuda::BufferPool& buffers, const Nvcuvid& library);
   Status Start(const GpuOptions& options);
-  Result<CUVIDDECODECAPS> Ask(cudaVideoCodec codec, int chroma, int bit_depth) const;
+  // What the GPU supports of a format: queried once and kept, unless the query failed.
+  CUVIDDECODECAPS Caps(cudaVideoCodec codec, int chroma, int bit_depth);
+  Result<CUVIDDECODECAPS> QueryCaps(cudaVideoCodec codec, int chroma, int bit_depth) const;
 
   const cuda::Device& device_;
   cuda::BufferPool& buffers_;
@@ -52,7 +66,7 @@ class Nvdec {
   int engines_ = 0;
   int workers_ = 0;
   NvdecPool pool_;
-  std::unique_ptr<NvdecScheduler> scheduler_;
+  std::unique_ptr<DecodeScheduler> scheduler_;
   std::mutex mutex_;
   std::map<std::tuple<int, int, int>, CUVIDDECODECAPS> caps_;  // by codec, chroma, depth
 };

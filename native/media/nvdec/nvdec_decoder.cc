@@ -12,12 +12,7 @@
 namespace cosmos {
 namespace {
 
-// A status of these ends the clip; any other sends its run to the CPU.
-bool IsFinal(StatusCode code) {
-  return code == StatusCode::kDeviceLost || code == StatusCode::kCancelled || code == StatusCode::kTimeout;
-}
-
-// Others have pictures without a packet of their own, or packets without a picture to decode.
+// Other codecs have pictures without a packet of their own, or packets without a picture to decode.
 bool OnePacketIsOnePicture(AVCodecID codec) {
   switch (codec) {
     case AV_CODEC_ID_H264:
@@ -26,14 +21,14 @@ bool OnePacketIsOnePicture(AVCodecID codec) {
   }
 }
 
-// These have pictures that are hidden until others show them, but never change the order.
+// VP8, VP9 and AV1 hide pictures until a later packet shows them, but never change the order.
 bool Reorders(AVCodecID codec) {
   return codec != AV_CODEC_ID_VP8 && codec != AV_CODEC_ID_VP9 && codec != AV_CODEC_ID_AV1;
 }
 
 }  // namespace
 
-// Called by the library, which no exception may pass through.
+// The library calls it, and no exception may pass through a C library.
 template <typename Argument, int (NvdecDecoder::*method)(Argument&)>
 int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* argument) {
   auto& decoder = *static_cast<NvdecDecoder*>(self);
@@ -48,27 +43,28 @@ int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* ar
 
 Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVCodecParameters& parameters,
                                                          const FrameIndex& index, const DecodeLimits& limits,
-                                                         std::function<Status()> may_go_on) {
+                                                         std::function<Status()> check_continue) {
   COSMOS_RETURN_IF_ERROR(nvdec.device().MakeCurrent());
   COSMOS_ASSIGN_OR_RETURN(auto filter, BitstreamFilter::Open(parameters));
   COSMOS_ASSIGN_OR_RETURN(auto stream, cuda::MakeStream(nvdec.device()));
   COSMOS_ASSIGN_OR_RETURN(auto event, cuda::MakeEvent(nvdec.device()));
-  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(
-      nvdec, std::move(filter), std::move(stream), std::move(event), index, limits, std::move(may_go_on)));
+  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(nvdec, std::move(filter), std::move(stream),
+                                                         std::move(event), index, limits,
+                                                         std::move(check_continue)));
   COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
   return decoder;
 }
 
 NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
                            const FrameIndex& index, const DecodeLimits& limits,
-                           std::function<Status()> may_go_on)
+                           std::function<Status()> check_continue)
     : nvdec_(nvdec),
       filter_(std::move(filter)),
       stream_(std::move(stream)),
       event_(std::move(event)),
       index_(index),
       limits_(limits),
-      may_go_on_(std::move(may_go_on)),
+      check_continue_(std::move(check_continue)),
       can_skip_(CanSkipNonReference(filter_.parameters())),
       one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
       reorders_(Reorders(filter_.parameters().codec_id)),
@@ -79,9 +75,9 @@ NvdecDecoder::~NvdecDecoder() { CloseParser(); }
 void NvdecDecoder::CloseParser() {
   CUvideoparser parser = std::exchange(parser_, nullptr);
   if (!parser || !nvdec_.device().MakeCurrent().ok()) return;
-  dropping_ = true;
+  closing_ = true;
   nvdec_.api().DestroyVideoParser(parser);
-  dropping_ = false;
+  closing_ = false;
 }
 
 Status NvdecDecoder::OpenParser() {
@@ -91,7 +87,7 @@ Status NvdecDecoder::OpenParser() {
   std::copy_n(headers.begin(), extended_format_.format.seqhdr_data_length, extended_format_.raw_seqhdr_data);
   CUVIDPARSERPARAMS parameters{};
   parameters.CodecType = *NvdecCodec(filter_.parameters().codec_id);
-  parameters.ulMaxNumDecodeSurfaces = 1;  // until the sequence callback says
+  parameters.ulMaxNumDecodeSurfaces = 1;  // the sequence callback returns the real number
   parameters.ulErrorThreshold = 0;
   parameters.ulMaxDisplayDelay = 0;
   parameters.pUserData = this;
@@ -100,12 +96,12 @@ Status NvdecDecoder::OpenParser() {
   parameters.pfnDisplayPicture = Callback<const CUVIDPARSERDISPINFO, &NvdecDecoder::OnDisplay>;
   parameters.pExtVideoInfo = &extended_format_;
   return nvdec_.device().Check(nvdec_.api().CreateVideoParser(&parser_, &parameters),
-                               "NVDEC gives no parser");
+                               "NVDEC cannot create a parser");
 }
 
 Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   if (!error_.ok()) return error_;
-  if (given_up_) {
+  if (gave_up_) {
     ++refused_;
     return {};
   }
@@ -119,11 +115,11 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   if (wanted) wanted_.push_back(place);
   if (packet.flags & AV_PKT_FLAG_DISCARD) hidden_.push_back(place);
   if (!filter_.Apply(packet, [&](const AVPacket& filtered) { SendFiltered(filtered, place); }))
-    Irregular("a packet is damaged");
+    Refuse("a packet is damaged");
   return error_;
 }
 
-// The headers go with the first packet of a run: a new parser knows of nothing.
+// The headers go with the first packet of a run: a new parser has no parameter sets.
 void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   if (!error_.ok() || packet.size <= 0) return;
   if (index_.packet(place).has_picture) ++sent_;
@@ -142,66 +138,66 @@ void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
   const std::size_t second = SecondFieldOffset(filter_.parameters().codec_id, data);
   ParsePicture(data.first(second), place);
   if (second < data.size()) ParsePicture(data.subspan(second), place);
-  CheckWhatCameOf(place);
+  CheckPacket(place);
 }
 
-// Without the flag a picture would end where the next begins. With it the parser drops what else is in the
-// packet.
+// With CUVID_PKT_ENDOFPICTURE the parser decodes the picture at once, instead of when the next begins, and
+// drops anything else in the packet: codecs that hide pictures in a packet go without it.
 void NvdecDecoder::ParsePicture(std::span<const std::uint8_t> data, int place) {
   Parse(data, CUVID_PKT_TIMESTAMP | (reorders_ ? CUVID_PKT_ENDOFPICTURE : 0), place);
 }
 
-// `place` matters with CUVID_PKT_TIMESTAMP.
+// `place` is used only with CUVID_PKT_TIMESTAMP.
 void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags, int place) {
   CUVIDSOURCEDATAPACKET packet{};
   packet.flags = flags;
   packet.payload = data.data();
   packet.payload_size = data.size();
-  // Rising with presentation: from times that fall the parser concludes that they are those of decoding, and
-  // puts them in order.
+  // The position in presentation order: the parser takes timestamps that do not rise with presentation for
+  // decoding times and reorders them.
   packet.timestamp = index_.order(place);
   const int refused = refused_;
   Status status =
       nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
-  // A callback that failed makes the parser fail, and has said why.
+  // A failed callback makes the parser fail, and has already recorded the reason.
   if (error_.ok() && refused == refused_) Fail(std::move(status));
 }
 
-void NvdecDecoder::CheckWhatCameOf(int place) {
-  if (!reorders_ && shown_ == 0 && index_.packet(place).shown) Irregular("a packet shows no picture");
+void NvdecDecoder::CheckPacket(int place) {
+  if (!reorders_ && shown_ == 0 && index_.packet(place).shown) Refuse("a packet shows no picture");
   if (!one_to_one_ || lags_ || begun_ >= sent_) return;
-  // Nothing at the first packet: the parser finds a picture's end in the packet after it. Later: it lost one.
+  // No picture after the first packet: the parser finds a picture's end in the packet after it. Later: the
+  // parser lost a picture.
   lags_ = sent_ == 1;
   if (lags_) return;
-  Irregular("NVDEC's parser found no picture in a packet");
+  Refuse("NVDEC's parser found no picture in a packet");
   begun_ = sent_;
 }
 
 Status NvdecDecoder::Drain() {
-  if (!error_.ok() || given_up_) return error_;
+  if (!error_.ok() || gave_up_) return error_;
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
   if (fed_ && parser_) Parse({}, CUVID_PKT_ENDOFSTREAM, last_place_);
-  if (one_to_one_ && begun_ < sent_) Irregular("NVDEC's parser found no picture in a packet");
+  if (one_to_one_ && begun_ < sent_) Refuse("NVDEC's parser found no picture in a packet");
   drained_ = true;
   return error_;
 }
 
 Result<std::optional<Picture>> NvdecDecoder::Receive() {
   while (error_.ok() && !outputs_.empty()) {
-    if (!Fail(nvdec_.device().MakeCurrent())) Judge(outputs_.front(), drained_);
+    if (!Fail(nvdec_.device().MakeCurrent())) CheckHealth(outputs_.front(), drained_);
     if (!error_.ok()) break;
-    if (!outputs_.front().judged) return std::optional<Picture>();
+    if (!outputs_.front().checked) return std::optional<Picture>();
     Output output = std::move(outputs_.front());
     outputs_.pop_front();
     if (!output.hidden) return std::optional(std::move(output.picture));
-    if (output.picture.damaged) Irregular("a picture is damaged that others refer to");
+    if (output.picture.damaged) Refuse("a hidden picture is damaged, and others may refer to it");
   }
   if (!error_.ok()) return error_;
   return std::optional<Picture>();
 }
 
-// With a new parser: what an old one makes of a new beginning, above all after a callback of its failed, is
-// not written down.
+// Always recreate the parser; reuse after a callback error is undocumented.
 void NvdecDecoder::Reset() {
   filter_.Reset();
   if (fed_) CloseParser();
@@ -217,25 +213,25 @@ void NvdecDecoder::Reset() {
   std::ranges::fill(surfaces_, Surface());
 }
 
-void NvdecDecoder::Rest() {
+void NvdecDecoder::Release() {
   Reset();
   if (nvdec_.device().MakeCurrent().ok()) session_.End();
 }
 
 int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
-  if (dropping_ || given_up_) return 0;
+  if (closing_ || gave_up_) return 0;
   if (begun_ > 0 && !session_.Fits(format)) {
-    Irregular("the size or the format of the pictures changes");
+    Refuse("the size or the format of the pictures changes");
     return 0;
   }
   Status status;
   if (std::int64_t{format.coded_width} * format.coded_height > limits_.max_pixels) {
     status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
   } else {
-    status = session_.Begin(format, may_go_on_);
+    status = session_.Begin(format, check_continue_);
   }
   if (!status.ok()) {
-    given_up_ = !IsFinal(status.code());
+    gave_up_ = !EndsClip(status.code());
     Fail(std::move(status));
     return 0;
   }
@@ -244,28 +240,28 @@ int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
 }
 
 int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
-  if (dropping_) return 1;
+  if (closing_) return 1;
   if (!session_.begun() || picture.CurrPicIdx < 0 ||
       picture.CurrPicIdx >= static_cast<int>(surfaces_.size())) {
-    Irregular("NVDEC's parser names a surface that is not there");
+    Refuse("NVDEC's parser decodes into a surface that does not exist");
     return 0;
   }
   Surface& surface = surfaces_[picture.CurrPicIdx];
   if (!picture.second_field) {
-    // Its last picture's status is lost once the surface is written again.
+    // The status of the surface's last picture is lost once the surface is written again.
     for (Output& output : outputs_) {
-      if (output.surface == picture.CurrPicIdx) Judge(output, /*wait=*/true);
+      if (output.surface == picture.CurrPicIdx) CheckHealth(output, /*wait=*/true);
     }
     if (!error_.ok()) return 0;
     ++begun_;
-    if (one_to_one_ && begun_ > sent_) Irregular("NVDEC's parser found several pictures in a packet");
-    // One packet is one picture, unless the parser lags behind: then which packet it is of is not known.
+    if (one_to_one_ && begun_ > sent_) Refuse("NVDEC's parser found several pictures in a packet");
+    // The picture belongs to the last packet, unless the parser lags: then its packet is not known.
     const bool is_current = begun_ == sent_;
     surface = {.place = is_current ? last_place_ : kUnknown,
                .skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
   }
   if (surface.skipped) {
-    if (picture.ref_pic_flag) Irregular("one field of a picture is referred to and the other is not");
+    if (picture.ref_pic_flag) Refuse("only one field of a picture is a reference");
     return 1;
   }
   surface.decoded = true;
@@ -273,22 +269,22 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
 }
 
 int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
-  if (dropping_) return 1;
+  if (closing_) return 1;
   if (shown.picture_index < 0 || shown.picture_index >= static_cast<int>(surfaces_.size())) {
-    Irregular("NVDEC's parser shows a surface that is not there");
+    Refuse("NVDEC's parser shows a surface that does not exist");
     return 0;
   }
   ++shown_;
   const int place = PlaceOf(shown);
   if (place == kUnknown) {
-    Irregular("NVDEC's parser shows a picture of no packet");
+    Refuse("NVDEC's parser shows a picture that belongs to no packet");
     return 1;
   }
   Surface& surface = surfaces_[shown.picture_index];
   const bool wanted = std::ranges::binary_search(wanted_, place);
   surface.shown = true;
   if (!surface.decoded) {
-    if (wanted) Irregular("a wanted picture was not decoded");
+    if (wanted) Refuse("a wanted picture was not decoded");
     return 1;
   }
   Output output{.picture = {.frame = nullptr, .place = place}, .surface = shown.picture_index};
@@ -300,16 +296,16 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
       return error_.ok() ? 1 : 0;
     }
     output.picture.frame = std::move(frame).value();
-    // It may lean on pictures that are shown after it.
+    // The picture may depend on pictures that are shown after it.
     output.picture.damaged = AnyDecodedIsDamaged();
-    Judge(output, /*wait=*/true);
+    CheckHealth(output, /*wait=*/true);
     if (!error_.ok()) return 0;
   }
   outputs_.push_back(std::move(output));
   return 1;
 }
 
-// The packet whose picture is shown.
+// The place of the packet whose picture is shown.
 int NvdecDecoder::PlaceOf(const CUVIDPARSERDISPINFO& shown) const {
   if (!reorders_) return shown_ == 1 ? last_place_ : kUnknown;
   const Surface& surface = surfaces_[shown.picture_index];
@@ -319,7 +315,7 @@ int NvdecDecoder::PlaceOf(const CUVIDPARSERDISPINFO& shown) const {
   return place >= first_place_ && place <= last_place_ ? place : kUnknown;
 }
 
-// Shown before the keyframe that the run began at: it may lean on pictures that were not decoded.
+// Shown before the keyframe that the run began at, so it may depend on pictures that were not decoded.
 bool NvdecDecoder::IsLeading(const Surface& surface) const {
   return surface.place != kUnknown && index_.order(surface.place) < index_.order(first_place_);
 }
@@ -337,43 +333,43 @@ bool NvdecDecoder::AnyDecodedIsDamaged() {
   return false;
 }
 
-// Whether the picture is whole, as soon as NVDEC knows; at once if `wait`.
-void NvdecDecoder::Judge(Output& output, bool wait) {
-  constexpr std::chrono::microseconds kAskEvery{200};
-  constexpr int kMostTimes = 5000;
-  for (int times = 0; !output.judged; ++times) {
+// Sets `damaged` once NVDEC knows it. Polls until then if `wait`.
+void NvdecDecoder::CheckHealth(Output& output, bool wait) {
+  constexpr std::chrono::microseconds kPollInterval{200};
+  constexpr int kMaxPolls = 5000;
+  for (int polls = 0; !output.checked; ++polls) {
     auto health = session_.HealthOf(output.surface);
     Status status = health.ok() ? Status() : health.TakeStatus();
     const bool pending = status.ok() && health.value() == NvdecSession::Health::kNotYetKnown;
     if (pending && !wait) return;
-    if (pending && times < kMostTimes) {
-      status = may_go_on_();
+    if (pending && polls < kMaxPolls) {
+      status = check_continue_();
       if (status.ok()) {
-        std::this_thread::sleep_for(kAskEvery);
+        std::this_thread::sleep_for(kPollInterval);
         continue;
       }
     } else if (pending) {
       status = Status(StatusCode::kEngine, "NVDEC does not finish a picture");
     }
-    output.judged = true;
-    const bool whole = status.ok() && health.value() == NvdecSession::Health::kWhole;
-    if (!whole) output.picture.damaged = true;
+    output.checked = true;
+    const bool intact = status.ok() && health.value() == NvdecSession::Health::kIntact;
+    if (!intact) output.picture.damaged = true;
     Fail(std::move(status));
   }
 }
 
-// Whether something failed. It ends the clip, or counts as damage.
+// Records a failure: it ends the clip or counts as damage. False when the status is ok.
 bool NvdecDecoder::Fail(Status status) {
   if (status.ok()) return false;
-  if (IsFinal(status.code())) {
+  if (EndsClip(status.code())) {
     error_ = std::move(status);
   } else {
-    Irregular(status.message());
+    Refuse(status.message());
   }
   return true;
 }
 
-void NvdecDecoder::Irregular(std::string reason) {
+void NvdecDecoder::Refuse(std::string reason) {
   if (reason_.empty()) reason_ = std::move(reason);
   ++refused_;
 }

@@ -1,4 +1,4 @@
-// NVDEC as a Decoder: packets → NVIDIA's parser → a session's surfaces → wanted pictures in GPU memory.
+// Decodes a stream with NVDEC: packets → NVIDIA's parser → surfaces → wanted pictures in GPU memory.
 #pragma once
 
 #include <array>
@@ -11,22 +11,19 @@
 #include "cuda/device.h"
 #include "ffmpeg/bitstream_filter.h"
 #include "media/clip_types.h"
-#include "media/decode/decoder.h"
+#include "media/decode/hardware_decoder.h"
 #include "media/nvdec/nvdec_session.h"
 #include "media/plan/frame_index.h"
 
 namespace cosmos {
 
-// Whatever is not as it should be counts as damage, so that the CPU decodes those pictures again: it has the
-// last word on what a damaged or unusual stream looks like. Errors are a lost device and what `may_go_on`
-// says.
-class NvdecDecoder final : public Decoder {
+class NvdecDecoder final : public HardwareDecoder {
  public:
-  // `index` is of the packets that will be sent, and must outlive it. `may_go_on` is asked while it waits for
-  // others.
+  // `index` lists the packets that will be sent, and must outlive the decoder. `check_continue` is polled
+  // while the decoder waits; its errors are returned.
   static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, const AVCodecParameters& parameters,
                                                     const FrameIndex& index, const DecodeLimits& limits,
-                                                    std::function<Status()> may_go_on);
+                                                    std::function<Status()> check_continue);
   ~NvdecDecoder() override;
 
   Status Send(AVPacket& packet, int place, bool wanted) override;
@@ -34,20 +31,14 @@ class NvdecDecoder final : public Decoder {
   Result<std::optional<Picture>> Receive() override;
   void Reset() override;
   int refused() const override { return refused_; }
-  bool missing_is_damage() const override { return true; }
-
-  // Nothing is to be decoded for now: somebody else may have its decoder. Frames that were received stay.
-  void Rest();
-  // NVDEC has no decoder for this stream, and every packet is refused.
-  bool gave_up() const { return given_up_; }
-  // Why packets were refused, or empty.
-  const std::string& reason() const { return reason_; }
-  // On which its frames were copied, and where they may be worked on.
-  CUstream stream() const { return stream_.get(); }
+  void Release() override;
+  bool gave_up() const override { return gave_up_; }
+  const std::string& reason() const override { return reason_; }
+  CUstream stream() const override { return stream_.get(); }
 
  private:
   static constexpr int kUnknown = -1;
-  // What was done with the picture that a surface is for.
+  // The state of the picture that was last decoded into a surface.
   struct Surface {
     int place = kUnknown;
     bool decoded = false;
@@ -57,18 +48,18 @@ class NvdecDecoder final : public Decoder {
   struct Output {
     Picture picture;
     int surface = 0;
-    bool hidden = false;  // never shown: nobody gets it
-    bool judged = false;  // `picture.damaged` is final
+    bool hidden = false;   // cut by an edit list: checked for damage, never returned
+    bool checked = false;  // `picture.damaged` is final
   };
 
   NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
-               const FrameIndex& index, const DecodeLimits& limits, std::function<Status()> may_go_on);
+               const FrameIndex& index, const DecodeLimits& limits, std::function<Status()> check_continue);
 
   Status OpenParser();
   void CloseParser();
   void ParsePicture(std::span<const std::uint8_t> data, int place);
   void Parse(std::span<const std::uint8_t> data, unsigned long flags, int place);
-  void CheckWhatCameOf(int place);
+  void CheckPacket(int place);
   void SendFiltered(const AVPacket& packet, int place);
   int OnSequence(const CUVIDEOFORMAT& format);
   int OnDecode(CUVIDPICPARAMS& picture);
@@ -76,9 +67,9 @@ class NvdecDecoder final : public Decoder {
   int PlaceOf(const CUVIDPARSERDISPINFO& shown) const;
   bool IsLeading(const Surface& surface) const;
   bool AnyDecodedIsDamaged();
-  void Judge(Output& output, bool wait);
+  void CheckHealth(Output& output, bool wait);
   bool Fail(Status status);
-  void Irregular(std::string reason);
+  void Refuse(std::string reason);
 
   template <typename Argument, int (NvdecDecoder::*method)(Argument&)>
   static int CUDAAPI Callback(void* self, std::remove_const_t<Argument>* argument);
@@ -89,35 +80,35 @@ class NvdecDecoder final : public Decoder {
   const cuda::Event event_;
   const FrameIndex& index_;
   const DecodeLimits limits_;
-  const std::function<Status()> may_go_on_;
+  const std::function<Status()> check_continue_;
   const bool can_skip_;
-  const bool one_to_one_;  // every packet is a picture to be decoded
-  const bool reorders_;    // else a packet's picture is shown before the next packet
+  const bool one_to_one_;  // every packet holds exactly one coded picture
+  const bool reorders_;    // false: a packet's picture is shown before the next packet is sent
   NvdecSession session_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
 
-  Status error_;           // the clip cannot go on
-  bool given_up_ = false;  // NVDEC has no decoder for the stream
+  Status error_;  // ends the clip
+  bool gave_up_ = false;
   std::string reason_;
   int refused_ = 0;
-  bool dropping_ = false;  // what comes out is nobody's
+  bool closing_ = false;  // the parser is being destroyed: its callbacks are ignored
 
   // Since the last Reset:
-  bool fed_ = false;
+  bool fed_ = false;  // the parser got a packet
   bool drained_ = false;
-  int sent_ = 0;       // packets with a picture in them
+  int sent_ = 0;       // packets that hold a picture
   int begun_ = 0;      // pictures that the parser found in them
-  int shown_ = 0;      // pictures that it showed of the last
-  bool lags_ = false;  // it finds them one packet late
+  int shown_ = 0;      // pictures that the parser showed for the last packet
+  bool lags_ = false;  // the parser finds a picture one packet late
   int first_place_ = 0;
   int last_place_ = 0;
   bool current_wanted_ = false;
   std::vector<int> wanted_;  // places sent, ascending
-  std::vector<int> hidden_;  // of those that an edit list hides
+  std::vector<int> hidden_;  // those among them that an edit list hides
   std::vector<Surface> surfaces_;
   std::deque<Output> outputs_;
-  std::vector<std::uint8_t> joined_;  // headers and the packet that follows them
+  std::vector<std::uint8_t> joined_;  // the headers and the first packet
 };
 
 }  // namespace cosmos

@@ -7,10 +7,10 @@
 namespace cosmos {
 namespace {
 
-// Room to reconfigure small decoders within.
+// The least maximum size of a new decoder, so that small ones can be reconfigured.
 constexpr int kLeastMaxWidth = 1280;
 constexpr int kLeastMaxHeight = 720;
-// Mapped at a time: each is copied and unmapped before the next.
+// One is enough: each picture is copied and unmapped before the next is mapped.
 constexpr int kOutputSurfaces = 1;
 
 template <typename To>
@@ -34,7 +34,7 @@ std::size_t DecoderShape::bytes() const {
 }
 
 NvdecPool::Lease::~Lease() {
-  if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_}, spoilt_);
+  if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_}, failed_);
 }
 
 NvdecPool::IdleList::iterator NvdecPool::FindEqual(const DecoderShape& shape) {
@@ -60,7 +60,7 @@ NvdecPool::Lease NvdecPool::MakeLease(const Idle& decoder, const DecoderShape& s
 }
 
 NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int height) const {
-  constexpr int kMostCropped = 15;  // a macroblock, less a pixel
+  constexpr int kMaxCropped = 15;  // a macroblock less one pixel
   Effort effort = Effort::kCreate;
   const std::lock_guard lock(mutex_);
   for (const Idle& idle : idle_) {
@@ -68,7 +68,7 @@ NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int heig
     effort = Effort::kReconfigure;
     const int columns = idle.shape.width - width;
     const int rows = idle.shape.height - height;
-    if (columns >= 0 && columns <= kMostCropped && rows >= 0 && rows <= kMostCropped) return Effort::kReuse;
+    if (columns >= 0 && columns <= kMaxCropped && rows >= 0 && rows <= kMaxCropped) return Effort::kReuse;
   }
   return effort;
 }
@@ -81,7 +81,7 @@ int NvdecPool::IdleFor(cudaVideoCodec codec, int width, int height) const {
 }
 
 Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
-                                         const std::function<Status()>& may_go_on) {
+                                         const std::function<Status()>& check_continue) {
   Lease lease;
   {
     const std::lock_guard lock(mutex_);
@@ -105,11 +105,11 @@ Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
       ++counts_.reconfigured;
       return lease;
     }
-    lease.Spoil();
+    lease.MarkFailed();
     if (status.code() == StatusCode::kDeviceLost) return status;
-    lease = {};  // the next one may need its memory
+    lease = {};  // frees its memory for the new decoder
   }
-  return Create(shape, may_go_on);
+  return Create(shape, check_continue);
 }
 
 Status NvdecPool::Reconfigure(CUvideodecoder handle, const DecoderShape& shape) const {
@@ -126,10 +126,10 @@ Status NvdecPool::Reconfigure(CUvideodecoder handle, const DecoderShape& shape) 
 }
 
 Result<NvdecPool::Lease> NvdecPool::Create(const DecoderShape& shape,
-                                           const std::function<Status()>& may_go_on) {
-  constexpr std::chrono::milliseconds kAskEvery{10};
+                                           const std::function<Status()>& check_continue) {
+  constexpr std::chrono::milliseconds kPollInterval{10};
   std::unique_lock gate(creating_, std::defer_lock);
-  while (!gate.try_lock_for(kAskEvery)) COSMOS_RETURN_IF_ERROR(may_go_on());
+  while (!gate.try_lock_for(kPollInterval)) COSMOS_RETURN_IF_ERROR(check_continue());
 
   auto made = CreateNow(shape);
   if (!made.ok() && made.status().code() == StatusCode::kOutOfMemory) {
@@ -163,13 +163,13 @@ Result<NvdecPool::Idle> NvdecPool::CreateNow(const DecoderShape& shape) const {
   SetRect(info.target_rect, shape.target);
   CUvideodecoder handle = nullptr;
   COSMOS_RETURN_IF_ERROR(device_.Check(library_.api().CreateDecoder(&handle, &info),
-                                       "NVDEC gives no decoder for " + SizeOf(shape)));
+                                       "NVDEC cannot create a decoder for " + SizeOf(shape)));
   return Idle{handle, shape, static_cast<int>(info.ulMaxWidth), static_cast<int>(info.ulMaxHeight)};
 }
 
-void NvdecPool::Return(const Idle& decoder, bool spoilt) {
+void NvdecPool::Return(const Idle& decoder, bool failed) {
   IdleList surplus;
-  if (spoilt) {
+  if (failed) {
     surplus.push_back(decoder);
   } else {
     const std::lock_guard lock(mutex_);

@@ -1,5 +1,6 @@
-// NVDEC's decoders of one GPU. Creating one takes tens of milliseconds and its surfaces a lot of memory, so
-// those that are given back are kept for the next clip of the same shape, or reconfigured to another one.
+// A pool of NVDEC's decoders on one GPU. Creating one takes tens of milliseconds, so returned decoders are
+// kept for the next clip of the same shape or reconfigured to another shape. Surfaces take a lot of memory,
+// so the pool is bounded.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@
 
 namespace cosmos {
 
-// Decoders of equal shape can stand in for each other.
+// Decoders of equal shape are interchangeable.
 struct DecoderShape {
   struct Rect {
     int left = 0;
@@ -31,16 +32,16 @@ struct DecoderShape {
   int bit_depth = 8;
   int width = 0;  // coded, even
   int height = 0;
-  int surfaces = 0;   // that pictures are decoded into
-  Rect display_area;  // of the coded picture, what is mapped
-  Rect target;        // where in the mapped surface that goes, which is as large
+  int surfaces = 0;   // decode surfaces
+  Rect display_area;  // the part of the coded picture that is mapped
+  Rect target;        // its place in the mapped surface, which is as large
 
   bool operator==(const DecoderShape&) const = default;
-  // What a decoder of this shape takes of the GPU's memory, about.
+  // An estimate of the GPU memory that a decoder of this shape takes.
   std::size_t bytes() const;
 };
 
-// Thread-safe. Outlives its leases.
+// Thread-safe. Must outlive its leases.
 class NvdecPool {
  public:
   struct Limits {
@@ -52,10 +53,10 @@ class NvdecPool {
     std::int64_t reused = 0;
     std::int64_t reconfigured = 0;
   };
-  // What it takes to have a decoder.
+  // What Take has to do for a decoder.
   enum class Effort { kReuse, kReconfigure, kCreate };
 
-  // Who uses a decoder, alone. Gives it back when it ends.
+  // Exclusive use of a decoder. Returns it to the pool on destruction.
   class Lease {
    public:
     Lease() = default;
@@ -69,9 +70,9 @@ class NvdecPool {
     explicit operator bool() const { return handle_ != nullptr; }
     CUvideodecoder handle() const { return handle_; }
     const DecoderShape& shape() const { return shape_; }
-    // It failed: nobody gets it any more.
-    void Spoil() { spoilt_ = true; }
-    bool spoilt() const { return spoilt_; }
+    // The pool destroys a failed decoder instead of lending it again.
+    void MarkFailed() { failed_ = true; }
+    bool failed() const { return failed_; }
 
    private:
     friend class NvdecPool;
@@ -81,18 +82,18 @@ class NvdecPool {
       std::swap(shape_, other.shape_);
       std::swap(max_width_, other.max_width_);
       std::swap(max_height_, other.max_height_);
-      std::swap(spoilt_, other.spoilt_);
+      std::swap(failed_, other.failed_);
     }
 
     NvdecPool* pool_ = nullptr;
     CUvideodecoder handle_ = nullptr;
     DecoderShape shape_;
-    int max_width_ = 0;  // that it can be reconfigured to
+    int max_width_ = 0;  // the largest size that it can be reconfigured to
     int max_height_ = 0;
-    bool spoilt_ = false;
+    bool failed_ = false;
   };
 
-  // `make_room` frees other memory of the GPU before a creation that failed for want of it is tried again.
+  // `make_room` frees other GPU memory: it is called once when a creation ran out of memory.
   NvdecPool(const Nvcuvid& library, const cuda::Device& device, const Limits& limits,
             std::function<void()> make_room)
       : library_(library), device_(device), limits_(limits), make_room_(std::move(make_room)) {}
@@ -100,15 +101,15 @@ class NvdecPool {
   NvdecPool(const NvdecPool&) = delete;
   NvdecPool& operator=(const NvdecPool&) = delete;
 
-  // The context must be current, and a parser be in its sequence callback. One decoder is created at a time:
-  // `may_go_on` is asked while others are at it, and what it fails with is returned. Fails with kOutOfMemory,
-  // kDeviceLost or kEngine.
-  Result<Lease> Take(const DecoderShape& shape, const std::function<Status()>& may_go_on);
-  // What Take would have to do now, as far as the size to be displayed tells.
+  // Call it from a parser's sequence callback with the CUDA context current. One decoder is created at a
+  // time: `check_continue` is polled while others are created, and its errors are returned. Fails with
+  // kOutOfMemory, kDeviceLost or kEngine.
+  Result<Lease> Take(const DecoderShape& shape, const std::function<Status()>& check_continue);
+  // What Take would have to do now, estimated from the displayed size.
   Effort EffortFor(cudaVideoCodec codec, int width, int height) const;
-  // Idle decoders that need not be created for it.
+  // The number of idle decoders that can decode this codec and size.
   int IdleFor(cudaVideoCodec codec, int width, int height) const;
-  // Destroys the idle ones.
+  // Destroys all idle decoders.
   void Trim();
   Counts counts() const;
 
@@ -119,15 +120,15 @@ class NvdecPool {
     int max_width;
     int max_height;
   };
-  using IdleList = std::list<Idle>;  // the last used first
+  using IdleList = std::list<Idle>;  // most recently used first
 
   IdleList::iterator FindEqual(const DecoderShape& shape);
   IdleList::iterator FindReconfigurable(const DecoderShape& shape);
   Lease MakeLease(const Idle& decoder, const DecoderShape& shape);
   Status Reconfigure(CUvideodecoder handle, const DecoderShape& shape) const;
-  Result<Lease> Create(const DecoderShape& shape, const std::function<Status()>& may_go_on);
+  Result<Lease> Create(const DecoderShape& shape, const std::function<Status()>& check_continue);
   Result<Idle> CreateNow(const DecoderShape& shape) const;
-  void Return(const Idle& decoder, bool spoilt);
+  void Return(const Idle& decoder, bool failed);
   void Destroy(const IdleList& decoders) const;
 
   const Nvcuvid& library_;

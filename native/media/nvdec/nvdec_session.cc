@@ -6,8 +6,8 @@
 namespace cosmos {
 namespace {
 
-// The driver works on this many pictures while we hand it the next: so many surfaces more than the stream
-// needs, and none is written again before its picture's status could be read.
+// Surfaces beyond what the stream needs. The driver works on this many pictures while it gets the next, and
+// no surface is written again before its picture's status could be read.
 constexpr int kInFlight = 4;
 constexpr int kMaxSurfaces = 32;
 
@@ -26,8 +26,8 @@ AVPixelFormat PixelFormatOf(cudaVideoSurfaceFormat surface) {
 
 }  // namespace
 
-// The whole coded picture is mapped and cropped by us: then the driver scales nothing, and videos that are
-// cropped differently share a decoder.
+// The decoder outputs the whole coded picture and Copy crops it: then the driver never scales, and videos
+// that are cropped differently can share a decoder.
 DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
   DecoderShape shape;
   shape.codec = format.codec;
@@ -41,8 +41,8 @@ DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
   }
   shape.width = Even(static_cast<int>(format.coded_width));
   shape.height = Even(static_cast<int>(format.coded_height));
-  const int least = std::max<int>(format.min_num_decode_surfaces, 1);
-  shape.surfaces = std::max(least, std::min(least + kInFlight, kMaxSurfaces));
+  const int minimum = std::max<int>(format.min_num_decode_surfaces, 1);
+  shape.surfaces = std::max(minimum, std::min(minimum + kInFlight, kMaxSurfaces));
   shape.display_area = {0, 0, shape.width, shape.height};
   shape.target = shape.display_area;
   return shape;
@@ -50,21 +50,21 @@ DecoderShape NvdecSession::ShapeOf(const CUVIDEOFORMAT& format) const {
 
 bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
   const auto& area = format.display_area;
-  const auto& mine = format_.display_area;
+  const auto& current = format_.display_area;
   const auto& colours = format.video_signal_description;
-  const auto& my_colours = format_.video_signal_description;
-  return begun() && !lease_.spoilt() && lease_.shape() == ShapeOf(format) && area.left == mine.left &&
-         area.top == mine.top && area.right == mine.right && area.bottom == mine.bottom &&
-         colours.matrix_coefficients == my_colours.matrix_coefficients &&
-         colours.video_full_range_flag == my_colours.video_full_range_flag;
+  const auto& current_colours = format_.video_signal_description;
+  return begun() && !lease_.failed() && lease_.shape() == ShapeOf(format) && area.left == current.left &&
+         area.top == current.top && area.right == current.right && area.bottom == current.bottom &&
+         colours.matrix_coefficients == current_colours.matrix_coefficients &&
+         colours.video_full_range_flag == current_colours.video_full_range_flag;
 }
 
-Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on) {
+Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& check_continue) {
   if (Fits(format)) return {};
   const DecoderShape shape = ShapeOf(format);
   const PictureFormat pictures{.chroma = format.chroma_format,
                                .bit_depth = shape.bit_depth,
-                               // Red, green and blue in the places of Y, Cb and Cr.
+                               // 4:4:4 whose planes are red, green and blue.
                                .rgb = format.chroma_format == cudaVideoChromaFormat_444 &&
                                       format.video_signal_description.matrix_coefficients == AVCOL_SPC_RGB};
   const std::string reason = nvdec_.WhyNot(parameters_.codec_id, pictures, shape.width, shape.height);
@@ -74,7 +74,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
       area.left >= area.right || area.top >= area.bottom) {
     return {StatusCode::kMedia, "the pictures are cropped to nothing"};
   }
-  // Seldom seen, and left to the CPU.
+  // Rare, and libavcodec crops the left side in its own way.
   if (area.left > 0) return {StatusCode::kMedia, "the pictures are cropped on the left"};
   const int width = area.right - area.left;
   const int height = area.bottom - area.top;
@@ -84,16 +84,16 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
   }
   if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
     return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
-  if (!begun() || lease_.spoilt() || lease_.shape() != shape) {
+  if (!begun() || lease_.failed() || lease_.shape() != shape) {
     lease_ = {};
-    COSMOS_ASSIGN_OR_RETURN(lease_, nvdec_.pool().Take(shape, may_go_on));
+    COSMOS_ASSIGN_OR_RETURN(lease_, nvdec_.pool().Take(shape, check_continue));
   }
   format_ = format;
   return {};
 }
 
-// Whether libavcodec's pictures have another size. It crops H.264 as the container says within the last
-// macroblock, and does not care for the size that VP9 would be shown at.
+// Whether libavcodec's pictures have another size. For H.264 and HEVC, libavcodec follows the container when
+// the sizes differ within the last macroblock only; it ignores VP9's display size.
 bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
   constexpr int kMacroblock = 16;
   const auto macroblocks = [](int size) { return (size + kMacroblock - 1) / kMacroblock; };
@@ -103,39 +103,39 @@ bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
          macroblocks(height) == macroblocks(parameters_.height);
 }
 
-// What a decoder that failed once does next, nobody knows.
-Status NvdecSession::Usable() const {
-  if (begun() && !lease_.spoilt()) return {};
-  return {StatusCode::kEngine, "NVDEC's decoder failed before"};
+// The behaviour of a decoder after a failed call is undocumented.
+Status NvdecSession::CheckUsable() const {
+  if (begun() && !lease_.failed()) return {};
+  return {StatusCode::kEngine, "NVDEC's decoder has failed before"};
 }
 
 Status NvdecSession::Decode(CUVIDPICPARAMS& picture) {
-  COSMOS_RETURN_IF_ERROR(Usable());
+  COSMOS_RETURN_IF_ERROR(CheckUsable());
   Status status = Check(nvdec_.api().DecodePicture(lease_.handle(), &picture), "NVDEC refused a picture");
-  if (!status.ok()) lease_.Spoil();
+  if (!status.ok()) lease_.MarkFailed();
   return status;
 }
 
 Result<NvdecSession::Health> NvdecSession::HealthOf(int surface) const {
-  COSMOS_RETURN_IF_ERROR(Usable());
-  // NVIDIA gives it for these alone; what asking for others answers is not written down.
+  COSMOS_RETURN_IF_ERROR(CheckUsable());
+  // NVIDIA documents the status for these codecs only.
   const cudaVideoCodec codec = lease_.shape().codec;
-  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kWhole;
+  if (codec != cudaVideoCodec_H264 && codec != cudaVideoCodec_HEVC) return Health::kIntact;
   constexpr auto kNotSupported = static_cast<CUresult>(801);
   CUVIDGETDECODESTATUS status{};
   const CUresult result = nvdec_.api().GetDecodeStatus(lease_.handle(), surface, &status);
-  if (result == kNotSupported) return Health::kWhole;
-  COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC does not tell a picture's status"));
+  if (result == kNotSupported) return Health::kIntact;
+  COSMOS_RETURN_IF_ERROR(Check(result, "NVDEC cannot report the status of a picture"));
   switch (status.decodeStatus) {
     case cuvidDecodeStatus_InProgress: return Health::kNotYetKnown;
     case cuvidDecodeStatus_Error:
     case cuvidDecodeStatus_Error_Concealed: return Health::kDamaged;
-    default: return Health::kWhole;
+    default: return Health::kIntact;
   }
 }
 
 Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
-  COSMOS_RETURN_IF_ERROR(Usable());
+  COSMOS_RETURN_IF_ERROR(CheckUsable());
   CUVIDPROCPARAMS processing{};
   processing.progressive_frame = shown.progressive_frame;
   processing.second_field = shown.repeat_first_field + 1;
@@ -146,27 +146,29 @@ Result<ff::Frame> NvdecSession::Copy(const CUVIDPARSERDISPINFO& shown) {
   unsigned pitch = 0;
   Status status =
       Check(nvdec_.api().MapVideoFrame(lease_.handle(), shown.picture_index, &address, &pitch, &processing),
-            "NVDEC does not map a picture");
+            "NVDEC cannot map a picture");
   if (!status.ok()) {
-    lease_.Spoil();
+    lease_.MarkFailed();
     return status;
   }
   const auto& area = format_.display_area;
   auto frame = MakeDeviceFrame(nvdec_.buffers(), PixelFormatOf(lease_.shape().surface),
                                area.right - area.left, area.bottom - area.top, meter_);
   status = frame.ok() ? CopyPlanes(address, pitch, *frame.value()) : frame.status();
-  // Whatever was queued must have run before the surface goes back, and before the copy's buffer may.
-  Status waited = Check(nvdec_.device().api().EventRecord(event_, stream_), "a copy cannot be waited for");
-  waited = waited.ok() ? Check(nvdec_.device().api().EventSynchronize(event_), "the copy of a picture")
-                       : Check(nvdec_.device().api().StreamSynchronize(stream_), "the copy of a picture");
+  // Everything queued must be complete before the surface is unmapped and before the frame can be freed.
+  Status waited =
+      Check(nvdec_.device().api().EventRecord(event_, stream_), "the copy of a picture cannot be tracked");
+  waited = waited.ok()
+               ? Check(nvdec_.device().api().EventSynchronize(event_), "the copy of a picture failed")
+               : Check(nvdec_.device().api().StreamSynchronize(stream_), "the copy of a picture failed");
   const Status unmapped =
-      Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC does not unmap a picture");
-  if (!unmapped.ok()) lease_.Spoil();
+      Check(nvdec_.api().UnmapVideoFrame(lease_.handle(), address), "NVDEC cannot unmap a picture");
+  if (!unmapped.ok()) lease_.MarkFailed();
   for (const Status& failed : {status, waited, unmapped}) {
     if (!failed.ok()) return failed;
   }
   if (*meter_ > max_bytes_)
-    return Status(StatusCode::kLimit, "the pictures of a clip need more of the GPU's memory than maxBytes");
+    return Status(StatusCode::kLimit, "the pictures of a clip need more GPU memory than maxBytes");
   SetColour(*frame.value());
   return frame;
 }
@@ -196,16 +198,17 @@ Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame&
   return {};
 }
 
-// As libavcodec does it: what the stream says, else what the container said.
+// As libavcodec does: the stream's description takes precedence over the container's.
 void NvdecSession::SetColour(AVFrame& frame) const {
-  const auto& said = format_.video_signal_description;
-  const bool says =
-      said.matrix_coefficients != AVCOL_SPC_RGB && said.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
-  frame.colorspace = says ? static_cast<AVColorSpace>(said.matrix_coefficients) : parameters_.color_space;
-  frame.color_range = said.video_full_range_flag ? AVCOL_RANGE_JPEG
-                      : says                     ? AVCOL_RANGE_MPEG
-                                                 : parameters_.color_range;
-  // VP8 knows one matrix. VP9 writes its own into every keyframe, of which NVIDIA's parser tells nothing.
+  const auto& described = format_.video_signal_description;
+  const bool is_described = described.matrix_coefficients != AVCOL_SPC_RGB &&
+                            described.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
+  frame.colorspace =
+      is_described ? static_cast<AVColorSpace>(described.matrix_coefficients) : parameters_.color_space;
+  frame.color_range = described.video_full_range_flag ? AVCOL_RANGE_JPEG
+                      : is_described                  ? AVCOL_RANGE_MPEG
+                                                      : parameters_.color_range;
+  // VP8 has one matrix. VP9 writes its own into every keyframe, but NVIDIA's parser does not report it.
   if (parameters_.codec_id == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
   if (parameters_.codec_id == AV_CODEC_ID_VP9) {
     frame.colorspace = vp9_colour_.matrix;

@@ -1,4 +1,4 @@
-// A decoder of NVDEC's at work on one stream: pictures into its surfaces, and wanted ones out of them.
+// Drives one of NVDEC's decoders for a stream: decodes pictures into surfaces and copies wanted ones out.
 #pragma once
 
 #include <functional>
@@ -11,37 +11,37 @@
 
 namespace cosmos {
 
-// The context must be current for all calls. Their errors: kDeviceLost and what `may_go_on` fails with end
-// the clip; any other says that the CPU has to decode instead, and why.
+// The CUDA context must be current for all calls. kDeviceLost and the errors of `check_continue` end the
+// clip; any other error means that the CPU decodes instead, and its message is the reason.
 class NvdecSession {
  public:
   NvdecSession(Nvdec& nvdec, const AVCodecParameters& parameters, CUstream stream, CUevent event,
                std::int64_t max_bytes)
       : nvdec_(nvdec), parameters_(parameters), stream_(stream), event_(event), max_bytes_(max_bytes) {}
 
-  // Takes a decoder for the format out of the pool, unless it has one.
-  Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& may_go_on);
+  // Takes a decoder for the format from the pool, unless it has one.
+  Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& check_continue);
   bool begun() const { return static_cast<bool>(lease_); }
-  // Gives the decoder back to the pool.
+  // Returns the decoder to the pool.
   void End() { lease_ = {}; }
-  // Whether the pictures are as those before.
+  // Whether the decoder can go on with this format: same shape, crop and colours.
   bool Fits(const CUVIDEOFORMAT& format) const;
   int surfaces() const { return lease_.shape().surfaces; }
 
-  // Of VP9 pictures that are copied from here on.
+  // The colour description of the VP9 pictures that are copied from now on.
   void SetVp9Colour(const Vp9Colour& colour) { vp9_colour_ = colour; }
 
   Status Decode(CUVIDPICPARAMS& picture);
 
-  enum class Health { kWhole, kDamaged, kNotYetKnown };
-  // Of the picture in this surface.
+  enum class Health { kIntact, kDamaged, kNotYetKnown };
+  // The state of the picture in this surface.
   Result<Health> HealthOf(int surface) const;
 
-  // Waits for the picture and copies it. The copy has run when this returns.
+  // Waits for the picture and copies it to a device frame. The copy is complete on return.
   Result<ff::Frame> Copy(const CUVIDPARSERDISPINFO& shown);
 
  private:
-  Status Usable() const;
+  Status CheckUsable() const;
   bool IsCroppedOtherwise(int width, int height) const;
   DecoderShape ShapeOf(const CUVIDEOFORMAT& format) const;
   Status Check(CUresult result, const char* doing) const { return nvdec_.device().Check(result, doing); }

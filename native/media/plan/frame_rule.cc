@@ -77,11 +77,11 @@ Result<std::vector<int>> Curator(const ShownFrames& frames, int wanted) {
   }
   if (samples.count() < wanted) {
     return Status(StatusCode::kMedia, "the curators' rule needs " + std::to_string(wanted) +
-                                          " samples, and finds " +
+                                          " samples but finds only " +
                                           std::to_string(static_cast<int>(samples.count())) + " at " +
-                                          std::to_string(static_cast<int>(rate)) + " a second from " +
+                                          std::to_string(static_cast<int>(rate)) + " per second from " +
                                           std::to_string(frames.start) + " to " + std::to_string(frames.end) +
-                                          " s; the rule \"card\" takes any video")
+                                          " s; the rule \"card\" works for any video")
         .With("found", samples.count())
         .With("needed", static_cast<double>(wanted));
   }

@@ -8,22 +8,22 @@
 namespace cosmos {
 namespace {
 
-// A decoder holds back no more pictures than this.
-constexpr int kSettled = 33;
-// So many pictures in a row that are all shown: from there on all are.
-constexpr int kClean = 16;
-constexpr int kMostPackets = 600;
+// A decoder holds back fewer pictures than this.
+constexpr int kMaxDelay = 33;
+// After this many pictures in a row that are shown, all are.
+constexpr int kShownInARow = 16;
+constexpr int kMaxPackets = 600;
 
 class HeadDecoder {
  public:
   HeadDecoder(const FrameIndex& index, SoftwareDecoder& decoder, int uncertain)
       : index_(index), decoder_(decoder), uncertain_(uncertain) {}
 
-  // Sends packets until it is clear that all that follow are shown.
+  // Sends packets until all that follow are known to be shown.
   Result<std::vector<bool>> Run(Demuxer& demuxer) {
     const ff::Packet packet(av_packet_alloc());
     if (!packet) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
-    while (!Settled() && sent() < kMostPackets) {
+    while (!Settled() && sent() < kMaxPackets) {
       COSMOS_ASSIGN_OR_RETURN(auto read, demuxer.Read(*packet));
       if (!read) {
         COSMOS_RETURN_IF_ERROR(decoder_.Drain());
@@ -34,7 +34,7 @@ class HeadDecoder {
       COSMOS_RETURN_IF_ERROR(decoder_.Send(*packet, sent() - 1, /*wanted=*/true));
       COSMOS_RETURN_IF_ERROR(Receive());
     }
-    shown_.resize(std::max(sent() - kSettled, 0));
+    shown_.resize(std::max(sent() - kMaxDelay, 0));
     return std::move(shown_);
   }
 
@@ -51,9 +51,9 @@ class HeadDecoder {
   }
 
   bool Settled() const {
-    const int end = sent() - kSettled;
-    if (end < uncertain_ + kClean) return false;
-    for (int place = end - kClean; place < end; ++place) {
+    const int end = sent() - kMaxDelay;
+    if (end < uncertain_ + kShownInARow) return false;
+    for (int place = end - kShownInARow; place < end; ++place) {
       const bool expected = place >= index_.packet_count() || index_.packet(place).shown;
       if (expected && !shown_[place]) return false;
     }
@@ -68,13 +68,13 @@ class HeadDecoder {
 
 }  // namespace
 
-Result<std::vector<bool>> ShownOfHead(Demuxer& demuxer, const FrameIndex& index, int uncertain,
-                                      const DecodeLimits& limits) {
+Result<std::vector<bool>> FindShownInHead(Demuxer& demuxer, const FrameIndex& index, int uncertain,
+                                          const DecodeLimits& limits) {
   COSMOS_RETURN_IF_ERROR(demuxer.Rewind());
   COSMOS_ASSIGN_OR_RETURN(
       auto decoder, SoftwareDecoder::Open(demuxer.parameters(), {.threads = 1,
                                                                  .reorder_depth = index.reorder_depth(),
-                                                                 .whole_only = true,
+                                                                 .withhold_incomplete = true,
                                                                  .time_base = demuxer.stream().time_base,
                                                                  .limits = limits,
                                                                  .guard = &demuxer.guard()}));

@@ -1,4 +1,4 @@
-// Which pictures are shown of a stream that begins in the middle of something.
+// Finds the pictures that are shown at the head of a stream that was cut out of a longer one.
 #pragma once
 
 #include <vector>
@@ -10,11 +10,11 @@
 
 namespace cosmos {
 
-// A recording that was cut out of a longer one begins with pictures that lean on what was cut off. Some of
-// them are shown and some are not, by rules of each codec's and of libavcodec's: so libavcodec decodes them,
-// as the ffmpeg command has it do. For the first packets, of which the first `uncertain` are in doubt:
-// whether a picture came of each; they may be more than the index has. Leaves the demuxer anywhere.
-Result<std::vector<bool>> ShownOfHead(Demuxer& demuxer, const FrameIndex& index, int uncertain,
-                                      const DecodeLimits& limits);
+// Such a stream begins with pictures that refer to what was cut off. Which of them are shown depends on rules
+// of the codec and of libavcodec, so libavcodec decodes them with the ffmpeg command's settings. The first
+// `uncertain` packets are in doubt. Returns for each packet of the head whether a picture came out; the head
+// may be longer than the index. The demuxer's position is unspecified afterwards.
+Result<std::vector<bool>> FindShownInHead(Demuxer& demuxer, const FrameIndex& index, int uncertain,
+                                          const DecodeLimits& limits);
 
 }  // namespace cosmos

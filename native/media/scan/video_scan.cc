@@ -15,22 +15,22 @@
 namespace cosmos {
 namespace {
 
-// What one packet costs in a FrameIndex, about.
+// An estimate of the memory that a packet takes in a FrameIndex.
 constexpr std::int64_t kIndexBytesPerPacket = 96;
 
-// Reordering holds back at most 16 pictures, of 2 fields each: once this many packets are past a time, no
-// packet that is still to come is before it.
-constexpr int kSettled = 33;
+// Reordering delays at most 16 pictures of 2 fields each: after this many packets past a time, no packet
+// before that time follows.
+constexpr int kMaxReordered = 33;
 
-// Numbers of seconds come from callers: as ticks they must fit a number, and be added to others.
+// The seconds come from callers. Clamps them, so that ticks fit an int64 and can be added.
 std::int64_t Ticks(double seconds, double tick) {
   constexpr std::int64_t kHalf = kMaxTime / 2;
-  constexpr auto kMost = static_cast<double>(kHalf);
-  return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMost, kMost));
+  constexpr auto kMax = static_cast<double>(kHalf);
+  return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
 }
 
-// Whether an mp4's tables and a little of its data can say all there is. VP8 alone says inside the packet
-// whether it is shown, and where there is a parser it wants to see all data.
+// Whether MP4's sample tables and a little of the data can be enough for an index. Not for VP8, whose packets
+// contain the only flag that says whether they are shown, nor where a parser needs all of the data.
 bool TablesMaySuffice(const Demuxer& demuxer) {
   if (!demuxer.has_sample_tables() || demuxer.joins_fields() || av_stream_get_parser(&demuxer.stream()))
     return false;
@@ -53,9 +53,9 @@ class Scanner {
     return ReadUntil([](const IndexedPacket&) { return false; });
   }
 
-  // Indexes the whole stream from its container's tables and a little of its data. False where these do not
-  // agree, or leave open what only the data can say; then the scanner is of no further use and the demuxer
-  // stands anywhere.
+  // Indexes the whole stream from the container's tables and a little of the data. Returns false when these
+  // disagree or are not enough. Then the scanner must not be used again, and the demuxer's position is
+  // unspecified.
   Result<bool> ReadTables() {
     from_tables_ = true;
     demuxer_.source().SkipRanges(RangesToSkip(demuxer_.stream()));
@@ -65,8 +65,9 @@ class Scanner {
     return TablesAreRight();
   }
 
-  // Indexes from a keyframe at or before `start` to `end`, both in seconds. False when the container's times
-  // do not allow that; then the scanner is of no further use and the demuxer stands anywhere.
+  // Indexes from a keyframe at or before `start` to `end`, both in seconds. Returns false when the
+  // container's times do not allow that. Then the scanner must not be used again, and the demuxer's position
+  // is unspecified.
   Result<bool> ReadRange(double start, std::optional<double> end) {
     is_part_ = true;
     if (Status status = FindOrigin(); !status.ok()) return status;
@@ -78,7 +79,7 @@ class Scanner {
     int past_end = 0;
     Status status = ReadUntil([&](const IndexedPacket& packet) {
       if (packet.pts >= past) ++past_end;
-      return !has_times_ || past_end >= kSettled;
+      return !has_times_ || past_end >= kMaxReordered;
     });
     if (!status.ok()) return status;
     return Index().seekable() && times_are_right_;
@@ -92,7 +93,7 @@ class Scanner {
     scan.index = std::move(index);
     if (scan.index.frame_count() == 0) return NoPictures("no picture of the video is ever shown");
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
-    // The same times may come again in the part of such a file that was not read.
+    // The unread part of such a file may repeat the same times.
     if (is_part_ && demuxer_.may_be_concatenated()) scan.index.ForbidSeeking();
     scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
@@ -101,8 +102,8 @@ class Scanner {
   }
 
  private:
-  // The slots of an AVI are often shorter than its pictures are shown: the rest of them is empty. And where a
-  // clock was reset, the rate that FFmpeg estimated means nothing.
+  // AVI often has more frame slots than pictures and leaves the others empty, so the slot duration is too
+  // short. After a clock reset, the rate that FFmpeg estimated is meaningless.
   double FrameSeconds(const VideoScan& scan) const {
     const int last = scan.index.frame_count() - 1;
     const bool from_slots = !has_times_ && has_dts_;
@@ -116,13 +117,13 @@ class Scanner {
         .With("codec", demuxer_.codec());
   }
 
-  // Reads the first packets: the earliest that is shown is second 0. No origin: the container's times do not
-  // say when pictures are shown.
+  // Reads the first packets: the earliest shown picture is second 0. Leaves origin_ empty when the
+  // container's times are not presentation times.
   Status FindOrigin() {
     int read = 0;  // from the first keyframe on
     Status status = ReadUntil([&](const IndexedPacket& packet) {
       if (read > 0 || packet.keyframe) ++read;
-      return read >= kSettled || !has_times_;
+      return read >= kMaxReordered || !has_times_;
     });
     if (!status.ok() || !has_times_ || packets_.empty()) return status;
     COSMOS_ASSIGN_OR_RETURN(auto index, IndexOfShown());
@@ -130,19 +131,19 @@ class Scanner {
     return {};
   }
 
-  // Leaves the first packet from a keyframe at or before `time` on in packets_. Containers differ in how well
-  // they seek, so what comes is looked at, and if it is too late the next try goes further back.
+  // Seeks to a keyframe at or before `time` and leaves only its packet in packets_, or keeps the head.
+  // Containers differ in how exactly they seek, so the result is checked and each retry seeks further back.
   Result<bool> SeekTo(std::int64_t time, double tick) {
     const bool in_head =
         time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
           return packet.keyframe && packet.pts > time;
         });
-    if (in_head || demuxer_.may_be_concatenated()) return GoOnAfterHead();
-    // 0, 1, 3, 7, ... seconds.
+    if (in_head || demuxer_.may_be_concatenated()) return ContinueAfterHead();
+    // 0, 1, 3, 7, ... seconds back.
     const auto second = static_cast<std::int64_t>(1 / tick);
     for (std::int64_t back = 0; time - back > *origin_; back = 2 * back + std::max<std::int64_t>(second, 1)) {
       if (!demuxer_.Seek(time - back)) break;
-      Forget();
+      Clear();
       Status status = ReadUntil([&](const IndexedPacket& packet) { return packet.keyframe || !has_times_; });
       if (!status.ok()) return status;
       if (!has_times_) return false;
@@ -152,14 +153,14 @@ class Scanner {
       at_head_ = false;
       return true;
     }
-    Forget();
+    Clear();
     if (Status status = demuxer_.Rewind(); !status.ok()) return status;
     return true;
   }
 
-  // Whoever judged the head may have moved the demuxer.
-  Result<bool> GoOnAfterHead() {
-    if (!moved_) return true;
+  // FindShownInHead may have moved the demuxer.
+  Result<bool> ContinueAfterHead() {
+    if (!head_was_decoded_) return true;
     COSMOS_RETURN_IF_ERROR(demuxer_.Rewind());
     const ff::Packet packet(av_packet_alloc());
     if (!packet) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
@@ -170,14 +171,14 @@ class Scanner {
     return true;
   }
 
-  void Forget() {
+  void Clear() {
     packets_.clear();
-    claims_.clear();
+    flagged_.clear();
     order_ = PictureOrder(demuxer_.parameters());
     reader_ = AccessUnitReader(demuxer_.parameters());
   }
 
-  // Reads to the end of the stream or to a packet that `stop` says yes to.
+  // Reads to the end of the stream, or until `stop` returns true for a packet.
   Status ReadUntil(const std::function<bool(const IndexedPacket&)>& stop) {
     const ff::Packet packet(av_packet_alloc());
     if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
@@ -197,13 +198,13 @@ class Scanner {
     }
   }
 
-  // Times are added and subtracted from here on. In no unit does a video last this long.
+  // Refuses times that could overflow in sums. No video lasts this long in any unit.
   Status CheckTimes(const AVPacket& packet) const {
     for (const std::int64_t time : {packet.pts, packet.dts}) {
       if (time == AV_NOPTS_VALUE || (time >= -kMaxTime && time <= kMaxTime)) continue;
       return Status(StatusCode::kMedia, "packet " + std::to_string(packets_.size()) + " of the " +
                                             demuxer_.container() + " has the time " + std::to_string(time) +
-                                            ", which no video lasts to")
+                                            ", which is out of range")
           .With("container", demuxer_.container())
           .With("codec", demuxer_.codec());
     }
@@ -222,8 +223,8 @@ class Scanner {
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;
     indexed.shown = unit.has_picture && !unit.hidden && !(unit.is_rasl && drops_rasl_) &&
                     !(packet.flags & AV_PKT_FLAG_DISCARD);
-    if (flagged && unit.has_picture && !indexed.keyframe) flags_lie_ = true;
-    if (indexed.keyframe && !unit.random_access) claims_.push_back(static_cast<int>(packets_.size()));
+    if (flagged && unit.has_picture && !indexed.keyframe) flags_are_wrong_ = true;
+    if (indexed.keyframe && !unit.random_access) flagged_.push_back(static_cast<int>(packets_.size()));
     if (indexed.keyframe && !seen_keyframe_) first_is_closed_ = unit.closed;
     seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
     if (indexed.pts == IndexedPacket::kNoTime) has_times_ = false;
@@ -236,11 +237,10 @@ class Scanner {
     packets_.push_back(indexed);
   }
 
-  // Whether what was read of the data says the same as the tables. Where the tables give times of decoding
-  // only, they look like a stream whose pictures are shown as they are decoded, and the decoder says that it
-  // is none.
+  // Whether the data that was read agrees with the tables. Tables without composition times look like a
+  // stream without reordering; then the decoder's delay shows whether the stream reorders pictures.
   bool TablesAreRight() {
-    if (flags_lie_ || !has_times_) return false;
+    if (flags_are_wrong_ || !has_times_) return false;
     tables_ = FrameIndex(packets_);
     const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
@@ -253,8 +253,8 @@ class Scanner {
     return !decoder.ok() || decoder.value()->delay() == 0;
   }
 
-  // The container's times are believed where a decoder would put the pictures in the same order. They are not
-  // where they repeat, are times of decoding, or come from a clock that steps back.
+  // Whether a decoder would show the pictures in another order than the container's times: these repeat, are
+  // decoding times, or come from a clock that steps back.
   bool IsContradicted(const FrameIndex& by_pts) const {
     const std::vector<int> display = order_.Display();
     if (!order_.IsReliable(display)) return false;
@@ -269,8 +269,8 @@ class Scanner {
 
   FrameIndex Index() {
     if (tables_) return *std::exchange(tables_, std::nullopt);
-    // An intra picture of which nothing more is known is a keyframe where the container's flags are right.
-    for (const int place : claims_) packets_[place].keyframe = !flags_lie_;
+    // A flagged intra picture is a keyframe if the container's flags are right.
+    for (const int place : flagged_) packets_[place].keyframe = !flags_are_wrong_;
     if (has_times_) {
       FrameIndex by_pts(packets_);
       if (!IsContradicted(by_pts)) return by_pts;
@@ -287,7 +287,7 @@ class Scanner {
     return FrameIndex(std::move(packets), /*synthetic_times=*/!has_times_, std::move(display));
   }
 
-  // The index, once it is known which of the first pictures are shown.
+  // Builds the index after finding out which of the first pictures are shown.
   Result<FrameIndex> IndexOfShown() {
     FrameIndex index = Index();
     if (!at_head_) {
@@ -296,13 +296,13 @@ class Scanner {
       }
       return Index();
     }
-    const int uncertain = moved_ ? 0 : UncertainPackets(index);
+    const int uncertain = head_was_decoded_ ? 0 : UncertainPackets(index);
     if (uncertain == 0) return index;
-    moved_ = true;
-    COSMOS_ASSIGN_OR_RETURN(auto shown, ShownOfHead(demuxer_, index, uncertain, limits_));
+    head_was_decoded_ = true;
+    COSMOS_ASSIGN_OR_RETURN(auto shown, FindShownInHead(demuxer_, index, uncertain, limits_));
     for (std::size_t place = 0; place < shown.size(); ++place) {
       if (shown[place]) continue;
-      // Where the head is longer than what was read of it, a range cannot be read by itself.
+      // The head is longer than the packets that were read, so a range cannot be indexed without it.
       if (place < packets_.size())
         packets_[place].shown = false;
       else
@@ -311,7 +311,7 @@ class Scanner {
     return Index();
   }
 
-  // How many of the first packets may have pictures that lean on what is not there.
+  // The number of first packets whose pictures may refer to missing ones.
   int UncertainPackets(const FrameIndex& index) const {
     const auto found = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
     const auto first = static_cast<int>(found - packets_.begin());
@@ -320,7 +320,7 @@ class Scanner {
     return std::any_of(packets_.begin(), found, std::mem_fn(&IndexedPacket::has_picture)) ? first : 0;
   }
 
-  // One past the last packet that follows the keyframe and is shown before it, up to the next keyframe.
+  // One past the last leading picture of the keyframe, one that follows it and is shown before it.
   int EndOfLeading(const FrameIndex& index, int keyframe) const {
     int end = keyframe + 1;
     for (int place = end; place < index.packet_count() && !packets_[place].keyframe; ++place) {
@@ -335,22 +335,22 @@ class Scanner {
   PictureOrder order_{demuxer_.parameters()};
   ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
-  std::optional<FrameIndex> tables_;  // of packets_, where nothing contradicts the tables
-  std::vector<int> claims_;           // places of keyframes that only the container calls so
+  std::optional<FrameIndex> tables_;  // the index of packets_, when the data agrees with the tables
+  std::vector<int> flagged_;          // places of keyframes that only the container flags as such
   std::optional<std::int64_t> origin_;
   std::int64_t latest_dts_ = IndexedPacket::kNoTime;
   bool has_times_ = true;        // every packet has a pts
-  bool has_dts_ = true;          // every packet has a dts, and they rise from reset to reset of the clock
-  bool times_are_right_ = true;  // they say which pictures are shown when
+  bool has_dts_ = true;          // every packet has a dts, and they rise between resets of the clock
+  bool times_are_right_ = true;  // the container's times are presentation times
   bool from_tables_ = false;
-  bool knows_order_ = true;  // of all packets so far
-  bool flags_lie_ = false;   // a packet was called a keyframe, and is not even an intra picture
-  bool at_head_ = true;      // packets_ begin where the stream does
-  bool is_part_ = false;     // more of the stream may follow
-  bool moved_ = false;       // the demuxer, to judge the head
+  bool knows_order_ = true;       // order_ has all packets so far
+  bool flags_are_wrong_ = false;  // a packet is flagged as a keyframe but is not even an intra picture
+  bool at_head_ = true;           // packets_ begins at the beginning of the stream
+  bool is_part_ = false;          // more of the stream may follow
+  bool head_was_decoded_ = false;
   bool seen_keyframe_ = false;
-  bool first_is_closed_ = false;  // the first keyframe
-  bool drops_rasl_ = false;       // the last keyframe
+  bool first_is_closed_ = false;  // the first keyframe starts a closed GOP
+  bool drops_leading_ = false;    // the last keyframe drops its leading pictures
 };
 
 }  // namespace
@@ -358,14 +358,14 @@ class Scanner {
 std::int64_t VideoScan::Ticks(double seconds) const { return cosmos::Ticks(seconds, tick); }
 
 std::int64_t VideoScan::TimeAt(double seconds) const {
-  // A time that was written in seconds is meant to name a tick, whatever binary fractions made of it.
+  // Seconds that a caller wrote in decimal mean a tick exactly, despite binary rounding.
   constexpr double kRounding = 1e-3;
   return origin + cosmos::Ticks(std::ceil(seconds / tick - kRounding), 1);
 }
 
 Result<VideoScan> ScanVideo(Demuxer& demuxer, double start, std::optional<double> end,
                             const DecodeLimits& limits) {
-  // An index from tables costs no reading, so a part of it would save nothing.
+  // An index from tables needs no reading, so indexing only a range would save nothing.
   if ((start > 0 || end) && !demuxer.has_sample_tables()) {
     Scanner scanner(demuxer, limits);
     COSMOS_ASSIGN_OR_RETURN(auto indexed, scanner.ReadRange(start, end));

@@ -1,4 +1,4 @@
-// Builds the FrameIndex of a stream, reading no more of it than that takes.
+// Builds the FrameIndex of a stream and reads no more of it than necessary.
 #pragma once
 
 #include <optional>
@@ -15,19 +15,19 @@ struct VideoScan {
   FrameIndex index;
   ParameterSets parameter_sets;
   double tick = 0;           // seconds per unit of the index's times
-  std::int64_t origin = 0;   // the time of the first displayed frame of the video: second 0
-  double frame_seconds = 0;  // how long the last frame is shown
+  std::int64_t origin = 0;   // the time of the video's first displayed frame, which is second 0
+  double frame_seconds = 0;  // the duration of the last frame
 
   double Seconds(std::int64_t time) const { return static_cast<double>(time - origin) * tick; }
-  // When the last frame of the index ends.
+  // The end of the last frame of the index.
   double EndSeconds() const { return Seconds(index.time(index.frame_count() - 1)) + frame_seconds; }
-  // How many units of the index's times a duration has, rounded towards 0 and bounded.
+  // A duration in units of the index's times, rounded towards 0 and bounded.
   std::int64_t Ticks(double seconds) const;
-  // The first time that is not before `seconds`.
+  // The first time at or after `seconds`.
   std::int64_t TimeAt(double seconds) const;
 };
 
-// At least [start, end) seconds is indexed; no `end` means to the end.
+// Indexes at least [start, end) seconds; without `end`, to the end of the video.
 Result<VideoScan> ScanVideo(Demuxer& demuxer, double start, std::optional<double> end,
                             const DecodeLimits& limits);
 

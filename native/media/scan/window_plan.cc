@@ -21,12 +21,12 @@ Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, c
   window.first_rank = scan.index.RankAtOrAfter(scan.TimeAt(start));
   window.frame_count = scan.index.RankAtOrAfter(scan.TimeAt(end)) - window.first_rank;
   if (window.frame_count <= 0) {
-    // No frame begins in it: a viewer still sees the one before.
+    // No frame begins in the window: the one before is still shown.
     window.first_rank = std::max(window.first_rank - 1, 0);
     window.frame_count = 1;
   }
   const int first = window.first_rank;
-  // A part of a video is a clip of its own, whose clock begins with its first frame.
+  // The clock of a clip from the middle of a video begins with the clip's first frame.
   const std::int64_t zero = scan.index.time(first) == scan.origin ? 0 : scan.index.time(first);
   const ShownFrames frames{
       .count = window.frame_count,
@@ -40,8 +40,8 @@ Result<ClipWindow> MakeWindow(const VideoScan& scan, double start, double end, c
   return window;
 }
 
-// Every window lists its frames, and every frame where it is used. What the clips themselves need is checked
-// as they are made: windows that overlap are open together.
+// Bounds the lists of frames per window and of uses per frame. The memory of the clips is checked when they
+// are opened, because overlapping windows are open at the same time.
 Status CheckLists(double windows, const ClipRequest& request) {
   constexpr double kBytesPerFrame = 24;
   if (windows * request.shape.frames * kBytesPerFrame <= static_cast<double>(request.limits.max_bytes))
@@ -54,8 +54,8 @@ Status CheckLists(double windows, const ClipRequest& request) {
       .With("limit", static_cast<double>(request.limits.max_bytes));
 }
 
-// How many frames the caller named; nothing where a rule chooses.
-std::optional<std::size_t> OwnChoice(const FrameRule& rule) {
+// The number of frames that the caller listed; nothing when a rule chooses them.
+std::optional<std::size_t> ListedFrames(const FrameRule& rule) {
   if (const auto* indices = std::get_if<FrameIndices>(&rule)) return indices->values.size();
   if (const auto* times = std::get_if<FrameTimes>(&rule)) return times->values.size();
   return std::nullopt;
@@ -90,9 +90,9 @@ Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& wi
     return invalid("frameTolerance is " + std::to_string(request.frame_tolerance) +
                    "; it must be 0 seconds or more");
   }
-  if (const auto chosen = OwnChoice(request.frame_rule);
-      chosen && *chosen != static_cast<std::size_t>(request.shape.frames)) {
-    return invalid("frameRule names " + std::to_string(*chosen) + " frames; the clip has " +
+  if (const auto listed = ListedFrames(request.frame_rule);
+      listed && *listed != static_cast<std::size_t>(request.shape.frames)) {
+    return invalid("frameRule names " + std::to_string(*listed) + " frames; the clip has " +
                    std::to_string(request.shape.frames));
   }
   if (windows && !(windows->seconds > 0 && windows->stride > 0 && std::isfinite(windows->seconds) &&

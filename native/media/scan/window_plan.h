@@ -1,4 +1,4 @@
-// Which frames make up which clip. Pure functions.
+// Checks a request and chooses the frames of each clip. Pure functions.
 #pragma once
 
 #include <optional>
@@ -13,18 +13,18 @@ namespace cosmos {
 struct ClipWindow {
   double start = 0;  // seconds
   double end = 0;
-  int first_rank = 0;  // of the frames shown within it
+  int first_rank = 0;  // of the frames shown within the window
   int frame_count = 0;
-  std::vector<int> ranks;  // one for every frame of the clip, ascending; of the first of several alike
-  bool repeats = false;    // the same frames as the window before it: a gap shows one picture for long
+  std::vector<int> ranks;  // one for every frame of the clip, ascending; empty when it repeats
+  bool repeats = false;    // has the same frames as the window before, as in a gap that shows one frame
 };
 
-// kInvalidArgument when a value of the request makes no sense.
+// Fails with kInvalidArgument when a value of the request is out of range.
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows = {});
 
-// One window over the request's range, or those that `windows` asks for. At least one; fails with
-// kInvalidArgument for values that make no sense and with kMedia when the range begins after the video's end
-// or the frame rule finds no frames.
+// Returns one window over the request's range, or the windows that `windows` describes; at least one. Fails
+// with kInvalidArgument when a value is out of range, and with kMedia when the range begins after the video's
+// end or the frame rule finds no frames.
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
                                             const std::optional<Windows>& windows);
 

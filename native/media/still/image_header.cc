@@ -7,7 +7,7 @@
 namespace cosmos {
 namespace {
 
-// Reads numbers at positions that may lie outside: those read as 0, which no size is.
+// Reads numbers at any position. Bytes past the end read as 0, which is no valid size.
 class Bytes {
  public:
   explicit Bytes(std::span<const std::uint8_t> data) : data_(data) {}
@@ -29,10 +29,10 @@ class Bytes {
   std::span<const std::uint8_t> data_;
 };
 
-std::optional<ImageHeader> Sized(ImageFormat format, std::uint32_t width, std::uint32_t height,
-                                 bool animated) {
-  constexpr std::uint32_t kLargest = 1 << 24;
-  if (width == 0 || height == 0 || width > kLargest || height > kLargest) return std::nullopt;
+std::optional<ImageHeader> MakeHeader(ImageFormat format, std::uint32_t width, std::uint32_t height,
+                                      bool animated) {
+  constexpr std::uint32_t kMaxSide = 1 << 24;
+  if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide) return std::nullopt;
   return ImageHeader{format, static_cast<int>(width), static_cast<int>(height), animated};
 }
 
@@ -44,9 +44,9 @@ std::optional<ImageHeader> ReadJpeg(const Bytes& bytes) {
       ++at;
       continue;
     }
-    // Start of frame 0 to 15, except those numbers that mean tables or extensions.
+    // SOF0 to SOF15 without DHT (c4), JPG (c8) and DAC (cc).
     const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    if (frame) return Sized(ImageFormat::kJpeg, bytes.Big16(at + 7), bytes.Big16(at + 5), false);
+    if (frame) return MakeHeader(ImageFormat::kJpeg, bytes.Big16(at + 7), bytes.Big16(at + 5), false);
     const bool alone = marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8);
     at += 2 + (alone ? 0 : std::max<std::uint32_t>(bytes.Big16(at + 2), 2));
   }
@@ -60,20 +60,20 @@ std::optional<ImageHeader> ReadPng(const Bytes& bytes) {
     animated = animated || bytes.Has(at + 4, "acTL");
     at += std::size_t{12} + bytes.Big32(at);
   }
-  return Sized(ImageFormat::kPng, bytes.Big32(16), bytes.Big32(20), animated);
+  return MakeHeader(ImageFormat::kPng, bytes.Big32(16), bytes.Big32(20), animated);
 }
 
 std::optional<ImageHeader> ReadWebp(const Bytes& bytes) {
   if (bytes.Has(12, "VP8X")) {
     const bool animated = bytes.Byte(20) & 0x02;
-    return Sized(ImageFormat::kWebp, bytes.Little24(24) + 1, bytes.Little24(27) + 1, animated);
+    return MakeHeader(ImageFormat::kWebp, bytes.Little24(24) + 1, bytes.Little24(27) + 1, animated);
   }
   if (bytes.Has(12, "VP8L")) {
     const std::uint32_t bits = bytes.Little32(21);
-    return Sized(ImageFormat::kWebp, (bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1, false);
+    return MakeHeader(ImageFormat::kWebp, (bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1, false);
   }
   if (bytes.Has(12, "VP8 ")) {
-    return Sized(ImageFormat::kWebp, bytes.Little16(26) & 0x3fff, bytes.Little16(28) & 0x3fff, false);
+    return MakeHeader(ImageFormat::kWebp, bytes.Little16(26) & 0x3fff, bytes.Little16(28) & 0x3fff, false);
   }
   return std::nullopt;
 }

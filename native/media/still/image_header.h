@@ -1,4 +1,4 @@
-// What a still picture's header says, read before a decoder sees it.
+// Reads the format and size of a still image from its header, before a decoder gets it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct ImageHeader {
   bool animated = false;
 };
 
-// Nothing when the bytes are none of the formats, or end before they say how large the picture is.
+// Nothing when the bytes have none of the formats, or end before the size.
 std::optional<ImageHeader> ReadImageHeader(std::span<const std::uint8_t> bytes);
 
 }  // namespace cosmos

@@ -8,7 +8,7 @@
 #include "image/to_rgb.h"
 #include "media/limits/decode_watch.h"
 #include "media/still/image_header.h"
-#include "media/still/picture_file.h"
+#include "media/still/strip_metadata.h"
 
 namespace cosmos {
 namespace {
@@ -24,7 +24,7 @@ const char* DecoderName(ImageFormat format) {
 
 Result<ImageHeader> CheckHeader(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
   const auto header = ReadImageHeader(bytes);
-  if (!header) return Status(StatusCode::kMedia, "not a JPEG, PNG or WebP picture, or one that is cut short");
+  if (!header) return Status(StatusCode::kMedia, "not a JPEG, PNG or WebP picture, or a truncated one");
   if (header->animated) {
     return Status(StatusCode::kMedia, "the picture is animated; a still picture is needed")
         .With("codec", DecoderName(header->format));
@@ -71,7 +71,7 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   if (!context || !packet || !frame || av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) {
     return Status(StatusCode::kOutOfMemory, "no memory to decode a picture");
   }
-  const auto kept = CopyPixels(header->format, bytes, packet->data);
+  const auto kept = StripMetadata(header->format, bytes, packet->data);
   if (!kept.ok()) return Status(kept.status()).With("codec", name);
   av_shrink_packet(packet.get(), static_cast<int>(kept.value()));
   context->thread_count = 1;

@@ -1,4 +1,4 @@
-// One encoded still picture: JPEG, PNG or WebP.
+// Decodes a still image: JPEG, PNG or WebP.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ struct DecodedImage {
   std::string pixel_format;
 };
 
-// The file's bytes go to a decoder directly: no demuxer guesses what they may be. Its size is checked against
-// the limits before anything is decoded. Orientation notes (EXIF) are not honoured: the frames of a video
-// have none, and the model's own processor ignores them. Animations are refused.
+// Passes the file to the decoder of its format directly, without probing by a demuxer. The size is checked
+// against the limits before decoding. EXIF orientation is not applied, because the model's own processor
+// ignores it too. Animations are refused.
 Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const DecodeLimits& limits,
                                  const JobGuard& guard);
 

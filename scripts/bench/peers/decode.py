@@ -1,9 +1,9 @@
-"""One measurement of a Python decoder: eight frames by the same rule, then Pillow's bilinear to 224.
+"""Takes one measurement of a Python decoder: eight frames by the same rule, resized to 224 by Pillow's bilinear filter.
 
     python decode.py '{"peer", "file", "clips", "threads", "keep"}'
 
 Peers: `pyav`, a plain loop over every frame; `torchcodec`, its exact seek; and `needed`, which is no product but the
-bound: libavcodec driven by hand to decode just the pictures that must be decoded, knowing them beforehand.
+lower bound: libavcodec decodes just the pictures that must be decoded, which are known beforehand.
 """
 
 import json
@@ -51,7 +51,7 @@ def torchcodec(file, threads):
 
 
 class Needed:
-    """Indexes once, outside the measurement: what is timed is decode, conversion and resize alone."""
+    """Indexes once, outside the measurement, which times decode, conversion and resize alone."""
 
     def __init__(self, file):
         self.file = file
@@ -61,7 +61,7 @@ class Needed:
         order = sorted(pts for pts, _, _ in packets)
         self.targets = [order[index] for index in chosen(len(order))]
         keys = [(pts, dts) for pts, dts, key in packets if key]
-        # For each target the last keyframe that is shown no later: targets of one keyframe share a run.
+        # For each target, the last keyframe shown no later than it. Targets with the same keyframe share a run.
         self.runs = {}
         for pts in dict.fromkeys(self.targets):
             key = max((key for key in keys if key[0] <= pts), key=lambda key: key[0])
@@ -75,7 +75,7 @@ class Needed:
             context.thread_type = "FRAME" if threads != 1 else "SLICE"
             context.thread_count = threads
             runs = list(self.runs.items())
-            for position, ((key, _), wanted) in enumerate(runs):
+            for (key, _), wanted in runs:
                 left = set(wanted)
                 container.seek(key, stream=stream)
                 context.flush_buffers()

@@ -1,6 +1,6 @@
 """Writes the small bundles that the tests of the Node side load: our form, VSS's and TAO's, and one for cards only.
 
-    python bundles.py [--out ../../../test/export/bundles]
+python bundles.py [--out ../../../test/export/bundles]
 """
 
 from __future__ import annotations
@@ -20,15 +20,39 @@ sys.path.insert(0, str(HERE.parent))
 
 from files import fingerprint, list_files  # noqa: E402  (beside this folder)
 
-MADE = {"canonical": ("canonical", "fp32"), "vss": ("vss", "fp32"), "tao": ("tao", "fp32"), "bf16": ("canonical", "bf16"),
-        "int8": ("canonical", "int8")}  # form, precision
+MADE = {
+    "canonical": ("canonical", "fp32"),
+    "vss": ("vss", "fp32"),
+    "tao": ("tao", "fp32"),
+    "bf16": ("canonical", "bf16"),
+    "int8": ("canonical", "int8"),
+}  # form, precision
 
 
-def export(checkpoint: Path, out: Path, form: str = "canonical", precision: str = "fp32", *more: str) -> subprocess.CompletedProcess:
+def export(
+    checkpoint: Path, out: Path, form: str = "canonical", precision: str = "fp32", *more: str
+) -> subprocess.CompletedProcess:
     """Runs the exporter on a folder whose code is trusted because this script just wrote it."""
-    command = [sys.executable, str(HERE.parent / "main.py"), "--checkpoint", str(checkpoint), "--out", str(out), "--form", form,
-               "--precision", precision, "--id", f"standin-{form}", "--yes-run-code", fingerprint(list_files(checkpoint)), *more]
-    return subprocess.run(command, env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable}, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(HERE.parent / "main.py"),
+        "--checkpoint",
+        str(checkpoint),
+        "--out",
+        str(out),
+        "--form",
+        form,
+        "--precision",
+        precision,
+        "--id",
+        f"standin-{form}",
+        "--yes-run-code",
+        fingerprint(list_files(checkpoint)),
+        *more,
+    ]
+    return subprocess.run(
+        command, env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable}, stderr=subprocess.PIPE, text=True
+    )
 
 
 def main() -> None:

@@ -6,10 +6,27 @@ from transformers import PretrainedConfig
 class StandinConfig(PretrainedConfig):
     model_type = "cosmos-embed1-standin"
 
-    def __init__(self, embed_dim=256, resolution=224, num_video_frames=8, patch_size=14, vision_width=1408,
-                 vision_depth=39, vision_heads=16, vision_hidden=6144, num_query_tokens=32, text_width=768,
-                 text_depth=12, text_heads=12, text_hidden=3072, cross_attention_every=2, vocab_size=30523,
-                 max_positions=512, max_txt_len=128, **rest):
+    def __init__(
+        self,
+        embed_dim=256,
+        resolution=224,
+        num_video_frames=8,
+        patch_size=14,
+        vision_width=1408,
+        vision_depth=39,
+        vision_heads=16,
+        vision_hidden=6144,
+        num_query_tokens=32,
+        text_width=768,
+        text_depth=12,
+        text_heads=12,
+        text_hidden=3072,
+        cross_attention_every=2,
+        vocab_size=30523,
+        max_positions=512,
+        max_txt_len=128,
+        **rest,
+    ):
         super().__init__(**rest)
         self.embed_dim = embed_dim
         self.resolution = resolution

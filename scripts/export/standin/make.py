@@ -1,7 +1,7 @@
 """Writes a stand-in checkpoint: the folder that a download of Cosmos-Embed1 would be, with random weights.
 
-    python make.py --size tiny --out DIR        0.2 MB, for tests
-    python make.py --size full --out DIR        the published sizes, 2.4 GB, for measuring speed and memory
+python make.py --size tiny --out DIR        0.2 MB, for tests
+python make.py --size full --out DIR        the published sizes, 2.4 GB, for measuring speed and memory
 """
 
 from __future__ import annotations
@@ -26,8 +26,20 @@ WORDS = """a an and the of on in to is it at from with video clip red green blue
 square person people man woman street road left right up down moving turning walking running playing standing""".split()
 
 SIZES = {
-    "tiny": dict(embed_dim=16, resolution=28, vision_width=24, vision_depth=2, vision_heads=2, vision_hidden=32,
-                 num_query_tokens=4, text_width=24, text_depth=2, text_heads=2, text_hidden=32, max_positions=128),
+    "tiny": dict(
+        embed_dim=16,
+        resolution=28,
+        vision_width=24,
+        vision_depth=2,
+        vision_heads=2,
+        vision_hidden=32,
+        num_query_tokens=4,
+        text_width=24,
+        text_depth=2,
+        text_heads=2,
+        text_hidden=32,
+        max_positions=128,
+    ),
     "full": {},
 }
 
@@ -65,7 +77,10 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
     config = configuration.StandinConfig(**SIZES[size])
     tokens = vocabulary(None if size == "tiny" else config.vocab_size)
     config.vocab_size = len(tokens)
-    config.auto_map = {"AutoConfig": "configuration_standin.StandinConfig", "AutoModel": "modeling_standin.StandinModel"}
+    config.auto_map = {
+        "AutoConfig": "configuration_standin.StandinConfig",
+        "AutoModel": "modeling_standin.StandinModel",
+    }
     offline.install({})  # so that making one needs no network either
     torch.manual_seed(seed)
     model = modeling.StandinModel(config).eval()
@@ -75,14 +90,31 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
     model.save_pretrained(out)
 
     (out / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    tokenizer = BertTokenizerFast(str(out / "vocab.txt"), do_lower_case=True, model_max_length=config.max_txt_len,
-                                  additional_special_tokens=["[DEC]"])
+    tokenizer = BertTokenizerFast(
+        str(out / "vocab.txt"),
+        do_lower_case=True,
+        model_max_length=config.max_txt_len,
+        additional_special_tokens=["[DEC]"],
+    )
     tokenizer.save_pretrained(out)
-    (out / "processor_config.json").write_text(json.dumps({
-        "auto_map": {"AutoProcessor": "processing_standin.StandinProcessor"}, "processor_class": "StandinProcessor", "resolution": config.resolution,
-        "num_video_frames": config.num_video_frames, "max_txt_len": config.max_txt_len, "mean": mean, "std": std,
-    }, indent=2) + "\n")
-    (out / "README.md").write_text("---\nlicense: apache-2.0\n---\nRandom weights: the vectors mean nothing.\n")
+    (out / "processor_config.json").write_text(
+        json.dumps(
+            {
+                "auto_map": {"AutoProcessor": "processing_standin.StandinProcessor"},
+                "processor_class": "StandinProcessor",
+                "resolution": config.resolution,
+                "num_video_frames": config.num_video_frames,
+                "max_txt_len": config.max_txt_len,
+                "mean": mean,
+                "std": std,
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+    (out / "README.md").write_text(
+        "---\nlicense: apache-2.0\n---\nRandom weights: the vectors mean nothing.\n"
+    )
     for name in CODE:
         shutil.copyfile(HERE / name, out / name)
 

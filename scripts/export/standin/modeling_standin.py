@@ -19,13 +19,13 @@ from .configuration_standin import StandinConfig
 
 @dataclass
 class VideoEmbeddings(ModelOutput):
-    visual_proj: Tensor | None = None       # [B, D], unit length
-    visual_features: Tensor | None = None   # [B, queries, text_width]
+    visual_proj: Tensor | None = None  # [B, D], unit length
+    visual_features: Tensor | None = None  # [B, queries, text_width]
 
 
 @dataclass
 class TextEmbeddings(ModelOutput):
-    text_proj: Tensor | None = None         # [B, D], unit length
+    text_proj: Tensor | None = None  # [B, D], unit length
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -67,7 +67,8 @@ class FrameEncoder(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + (config.resolution // patch) ** 2, width))
         self.blocks = nn.ModuleList(
-            VisionBlock(width, config.vision_heads, config.vision_hidden) for _ in range(config.vision_depth))
+            VisionBlock(width, config.vision_heads, config.vision_hidden) for _ in range(config.vision_depth)
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.patches(frames).flatten(2).transpose(1, 2)
@@ -92,7 +93,10 @@ class NeighbouringTokens(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.places
         before, after = torch.cat((x[:, :1], x[:, :-1]), dim=1), torch.cat((x[:, 1:], x[:, -1:]), dim=1)
-        return torch.cat((before[..., :self.share], after[..., self.share:2 * self.share], x[..., 2 * self.share:]), dim=-1)
+        return torch.cat(
+            (before[..., : self.share], after[..., self.share : 2 * self.share], x[..., 2 * self.share :]),
+            dim=-1,
+        )
 
 
 class QFormerAttention(nn.Module):
@@ -141,13 +145,17 @@ class QFormerLayer(nn.Module):
 class QFormer(nn.Module):
     def __init__(self, config: StandinConfig):
         super().__init__()
-        bert = BertConfig.from_pretrained("bert-base-uncased")  # the published code asks the hub for it while it loads
+        bert = BertConfig.from_pretrained(
+            "bert-base-uncased"
+        )  # the published code asks the hub for it while it loads
         self.words = nn.Embedding(config.vocab_size, config.text_width)
         self.positions = nn.Embedding(config.max_positions, config.text_width)
         self.norm = nn.LayerNorm(config.text_width, eps=bert.layer_norm_eps)
         self.queries = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.text_width))
         self.layers = nn.ModuleList(
-            QFormerLayer(config, index % config.cross_attention_every == 0) for index in range(config.text_depth))
+            QFormerLayer(config, index % config.cross_attention_every == 0)
+            for index in range(config.text_depth)
+        )
 
     def look(self, tokens: Tensor) -> Tensor:
         """Frame tokens [B, N, vision_width] → [B, queries, text_width]."""

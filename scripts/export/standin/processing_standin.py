@@ -9,8 +9,16 @@ class StandinProcessor(ProcessorMixin):
     attributes = ["tokenizer"]
     tokenizer_class = "AutoTokenizer"
 
-    def __init__(self, tokenizer=None, resolution=224, num_video_frames=8, max_txt_len=128,
-                 mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), **rest):
+    def __init__(
+        self,
+        tokenizer=None,
+        resolution=224,
+        num_video_frames=8,
+        max_txt_len=128,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        **rest,
+    ):
         super().__init__(tokenizer, **rest)
         self.resolution = resolution
         self.num_video_frames = num_video_frames
@@ -26,12 +34,27 @@ class StandinProcessor(ProcessorMixin):
             batch, frames = pictures.shape[:2]
             if frames != self.num_video_frames:
                 raise ValueError(f"expected {self.num_video_frames} frames, got {frames}")
-            resized = F.interpolate(pictures.flatten(0, 1).float(), (self.resolution, self.resolution), mode="bilinear",
-                                    antialias=True, align_corners=False)
+            resized = F.interpolate(
+                pictures.flatten(0, 1).float(),
+                (self.resolution, self.resolution),
+                mode="bilinear",
+                antialias=True,
+                align_corners=False,
+            )
             shape = (3, 1, 1)
-            values = (resized / 255 - torch.tensor(self.mean).reshape(shape)) / torch.tensor(self.std).reshape(shape)
+            values = (resized / 255 - torch.tensor(self.mean).reshape(shape)) / torch.tensor(
+                self.std
+            ).reshape(shape)
             features["videos"] = values.unflatten(0, (batch, frames))
         if text is not None:
-            features.update(self.tokenizer(text, padding="max_length", truncation=True, max_length=self.max_txt_len,
-                                           return_token_type_ids=False, return_tensors="pt"))
+            features.update(
+                self.tokenizer(
+                    text,
+                    padding="max_length",
+                    truncation=True,
+                    max_length=self.max_txt_len,
+                    return_token_type_ids=False,
+                    return_tensors="pt",
+                )
+            )
         return BatchFeature(features)

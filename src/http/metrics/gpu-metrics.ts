@@ -1,8 +1,8 @@
-/** The GPU gauges of other NIMs, from the driver's own tool: `nvidia-smi` is wherever the driver is. */
+/** The GPU gauges that other NIMs have, read from `nvidia-smi`, which comes with the driver. */
 import { execFile } from 'node:child_process'
 import type { Registry, Sample } from './prometheus.ts'
 
-const everyMs = 5_000
+const pollIntervalMs = 5_000
 
 const gauges = [
   ['gpu_utilization', 'utilization.gpu', 0.01, 'Share of time with work on the GPU, 0 to 1.'],
@@ -13,24 +13,24 @@ const gauges = [
 
 const fields = ['index', ...gauges.map(([, field]) => field)]
 
-/** Measures the GPUs with these UUIDs in the background until the returned function is called. */
+/** Polls the GPUs with these UUIDs in the background, until the returned function is called. */
 export function addGpuMetrics(registry: Registry, uuids: readonly string[]): () => void {
   let rows: string[][] = []
-  const measure = () => {
+  const poll = () => {
     const args = [
       `--id=${uuids.join(',')}`,
       `--query-gpu=${fields.join(',')}`,
       '--format=csv,noheader,nounits',
     ]
-    execFile('nvidia-smi', args, { timeout: everyMs }, (error, stdout) => {
+    execFile('nvidia-smi', args, { timeout: pollIntervalMs }, (error, stdout) => {
       rows = error ? [] : parseRows(stdout)
     }).unref()
   }
   gauges.forEach(([name, , unit, help], at) => {
-    registry.from('gauge', name, help, () => rows.flatMap((row) => sampleOf(row, at + 1, unit)))
+    registry.callback('gauge', name, help, () => rows.flatMap((row) => sampleOf(row, at + 1, unit)))
   })
-  measure()
-  const timer = setInterval(measure, everyMs)
+  poll()
+  const timer = setInterval(poll, pollIntervalMs)
   timer.unref()
   return () => clearInterval(timer)
 }
@@ -40,7 +40,7 @@ function parseRows(text: string): string[][] {
   return lines.map((line) => line.split(',').map((value) => value.trim()))
 }
 
-/** Nothing where the tool says `[N/A]`. */
+/** Empty where `nvidia-smi` prints `[N/A]`. */
 function sampleOf(row: string[], column: number, unit: number): Sample[] {
   const value = Number(row[column])
   return row[column] === '' || Number.isNaN(value)

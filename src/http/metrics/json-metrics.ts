@@ -1,21 +1,21 @@
-/** The body of `GET /health/metrics`: every key that the documented service has. Times are in seconds. */
+/** The body of `GET /health/metrics`, with every key that the NIM documents. Times are in seconds. */
 import type { InputType } from '../parse-body.ts'
-import type { CallRecord } from './service-metrics.ts'
-import { Latencies, LatenciesBy, Rate, Tally } from './window.ts'
+import type { RequestRecord } from './request-record.ts'
+import { LatencyStats, LatencyStatsByName, RequestRate, Tally } from './rolling-stats.ts'
 
 const percent = (part: number, whole: number) => (whole === 0 ? 0 : (100 * part) / whole)
 
 export class JsonMetrics {
   readonly #started = new Date()
-  readonly #rate = new Rate(() => performance.now())
+  readonly #rate = new RequestRate(() => performance.now())
   readonly #statuses = new Tally()
   readonly #classes = new Tally()
   readonly #formats = new Tally()
-  readonly #succeeded = new Side()
-  readonly #failed = new Side()
+  readonly #succeeded = new OutcomeStats()
+  readonly #failed = new OutcomeStats()
   readonly #business = { embeddings: 0, tokens: 0, videos: 0, frames: 0, failedInputs: 0 }
 
-  add(record: CallRecord): void {
+  add(record: RequestRecord): void {
     this.#rate.add()
     this.#statuses.add(String(record.status))
     if (record.encodingFormat) this.#formats.add(record.encodingFormat)
@@ -31,13 +31,13 @@ export class JsonMetrics {
     this.#business.failedInputs += record.error === undefined ? 0 : record.inputs
   }
 
-  /** `inFlight`: running calls by request type. */
+  /** `inFlight`: the number of running requests, by request type. */
   report(inFlight: ReadonlyMap<string, number>): Record<string, unknown> {
     const success = this.#succeeded.count
     const error = this.#failed.count
     const totals = new Tally()
-    for (const side of [this.#succeeded, this.#failed]) {
-      for (const [type, count] of Object.entries(side.byInputType.toJSON())) totals.add(type, count)
+    for (const stats of [this.#succeeded, this.#failed]) {
+      for (const [type, count] of Object.entries(stats.byInputType.toJSON())) totals.add(type, count)
     }
     const { count: _, ...latency } = this.#succeeded.latency.summary()
     const { count: __, ...errorLatency } = this.#failed.latency.summary()
@@ -84,22 +84,22 @@ export class JsonMetrics {
         total_video_frames: this.#business.frames,
         failed_inputs_total: this.#business.failedInputs,
       },
-      // A failed download is answered, not tried again: the client decides. So these stay at zero.
+      // Always zero: a failed download fails its request, and the client decides whether to retry.
       retries: { total: 0, success: 0, failure: 0, success_rate_percent: 0, last_retry_time: null },
     }
   }
 }
 
-/** What is kept alike for calls that succeeded and calls that failed. */
-class Side {
+/** Statistics kept separately for requests that succeeded and requests that failed. */
+class OutcomeStats {
   count = 0
   readonly byType = new Tally()
   readonly byInputType = new Tally()
-  readonly latency = new Latencies()
-  readonly latencyByType = new LatenciesBy()
-  readonly latencyByInputType = new LatenciesBy()
+  readonly latency = new LatencyStats()
+  readonly latencyByType = new LatencyStatsByName()
+  readonly latencyByInputType = new LatencyStatsByName()
 
-  add({ requestType, inputType, seconds }: CallRecord): void {
+  add({ requestType, inputType, seconds }: RequestRecord): void {
     const input: InputType | 'unknown' = inputType ?? 'unknown'
     this.count += 1
     this.byType.add(requestType)

@@ -1,4 +1,4 @@
-/** Counters, gauges and histograms in Prometheus' text format (0.0.4): as much of it as one process needs. */
+/** Counters, gauges and histograms in Prometheus' text format 0.0.4. CONTRIBUTING.md says why this is not prom-client. */
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -9,7 +9,7 @@ export interface Sample {
 
 export interface HistogramSample {
   labels?: Labels
-  /** How many observations were ≤ each upper bound, in the order of the bounds. */
+  /** For each upper bound, the number of observations not above it. */
   cumulative: readonly number[]
   count: number
   sum: number
@@ -27,25 +27,33 @@ export class Registry {
 
   counter(name: string, help: string): Counter {
     const counter = new Counter()
-    this.#add(name, help, 'counter', () => counter.samples())
+    this.callback('counter', name, help, () => counter.samples())
     return counter
   }
 
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
     const histogram = new Histogram(bounds)
-    this.histogramFrom(name, help, bounds, () => histogram.samples())
+    this.histogramCallback(name, help, bounds, () => histogram.samples())
     return histogram
   }
 
-  /** A counter or gauge whose values are read when somebody looks. */
-  from(type: 'counter' | 'gauge', name: string, help: string, read: () => number | readonly Sample[]): void {
-    this.#add(name, help, type, () => {
+  /** A counter or gauge whose values are read at each scrape. */
+  callback(
+    type: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    read: () => number | readonly Sample[],
+  ): void {
+    const lines = () => {
       const values = read()
-      return typeof values === 'number' ? [{ value: values }] : values
-    })
+      const samples: readonly Sample[] = typeof values === 'number' ? [{ value: values }] : values
+      return samples.map(({ labels, value }) => `${name}${labelText(labels)} ${number(value)}`)
+    }
+    this.#metrics.push({ name, help, type, lines })
   }
 
-  histogramFrom(
+  /** A histogram whose buckets are read at each scrape. */
+  histogramCallback(
     name: string,
     help: string,
     bounds: readonly number[],
@@ -64,11 +72,6 @@ export class Registry {
       ])
       .map((line) => `${line}\n`)
       .join('')
-  }
-
-  #add(name: string, help: string, type: 'counter' | 'gauge', read: () => readonly Sample[]): void {
-    const lines = () => read().map(({ labels, value }) => `${name}${labelText(labels)} ${number(value)}`)
-    this.#metrics.push({ name, help, type, lines })
   }
 }
 
@@ -91,7 +94,7 @@ export class Histogram {
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { labels: Labels; buckets: number[]; count: number; sum: number }>()
 
-  /** `bounds` are upper bounds, ascending, without +Inf. */
+  /** `bounds`: upper bounds, ascending, without +Inf. */
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds
   }

@@ -1,4 +1,4 @@
-// Builds an index of the windows of videos that are none, with an embedder that is a double, and waits to be killed.
+// Builds an index of windows with a double of the embedder, until it is killed.
 import { buildIndex } from '../../../dist/bulk/build.js'
 import { destinationFor } from '../../../dist/bulk/destination.js'
 import { openSources } from '../../../dist/bulk/sources.js'

@@ -40,13 +40,33 @@ class Glue(PreTrainedModel):
     def __init__(self, config: GlueConfig):
         super().__init__(config)
         self.visual_encoder = VisionTransformer(
-            img_size=config.resolution, patch_size=14, use_mean_pooling=False, embed_dim=config.vision_width, depth=2, num_heads=2, mlp_ratio=2.0,
-            qkv_bias=True, drop_path_rate=0.0, norm_layer=partial(nn.LayerNorm, eps=1e-6), use_checkpoint=True)
+            img_size=config.resolution,
+            patch_size=14,
+            use_mean_pooling=False,
+            embed_dim=config.vision_width,
+            depth=2,
+            num_heads=2,
+            mlp_ratio=2.0,
+            qkv_bias=True,
+            drop_path_rate=0.0,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            use_checkpoint=True,
+        )
         convert_weights_to_fp16(self.visual_encoder)
         self.ln_vision = LayerNorm(config.vision_width)
         bert = BertConfig.from_pretrained("bert-base-uncased")
-        bert.hidden_size, bert.intermediate_size, bert.num_hidden_layers, bert.num_attention_heads = config.text_width, 48, 2, 2
-        bert.encoder_width, bert.add_cross_attention, bert.cross_attention_freq, bert.query_length = config.vision_width, True, 2, 4
+        bert.hidden_size, bert.intermediate_size, bert.num_hidden_layers, bert.num_attention_heads = (
+            config.text_width,
+            48,
+            2,
+            2,
+        )
+        bert.encoder_width, bert.add_cross_attention, bert.cross_attention_freq, bert.query_length = (
+            config.vision_width,
+            True,
+            2,
+            4,
+        )
         bert.vocab_size = config.vocab_size
         self.qformer = BertLMHeadModel(config=bert)
         self.query_tokens = nn.Parameter(torch.zeros(1, 4, config.text_width))
@@ -65,11 +85,17 @@ class Glue(PreTrainedModel):
         share = tokens.shape[-1] // 4
         mixed = tokens.clone()
         mixed[:, 1:, :, :share] = tokens[:, :-1, :, :share]
-        mixed[:, :-1, :, share:2 * share] = tokens[:, 1:, :, share:2 * share]
+        mixed[:, :-1, :, share : 2 * share] = tokens[:, 1:, :, share : 2 * share]
         tokens = mixed.flatten(1, 2)
         seen = torch.ones(tokens.shape[:-1], dtype=torch.long, device=tokens.device)
         queries = self.query_tokens.expand(batch, -1, -1)
-        output = self.qformer.bert(query_embeds=queries, encoder_hidden_states=tokens, encoder_attention_mask=seen, use_cache=False, return_dict=True)
+        output = self.qformer.bert(
+            query_embeds=queries,
+            encoder_hidden_states=tokens,
+            encoder_attention_mask=seen,
+            use_cache=False,
+            return_dict=True,
+        )
         return Video(F.normalize(self.vision_proj(output.last_hidden_state.mean(dim=1)), dim=-1))
 
     def get_text_embeddings(self, input_ids, attention_mask):

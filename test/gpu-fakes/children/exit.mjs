@@ -1,4 +1,4 @@
-// Ends in the way that its argument names while a GPU decodes and encodes.
+// Ends as its argument says while a GPU decodes and encodes.
 
 import process from 'node:process'
 import { Worker } from 'node:worker_threads'

@@ -1,4 +1,4 @@
-// What a user writes. Arguments: a video, another video. Prints one line of JSON.
+// A typical program. Arguments: two videos. Prints one line of JSON.
 import { createEmbedder, embed, VERSION } from 'cosmos-embed'
 
 const [first, second] = process.argv.slice(2)

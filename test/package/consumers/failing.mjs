@@ -1,4 +1,4 @@
-// Importing works on any machine; the first call says what is wrong.
+// Importing works on any machine; the first call explains what is wrong.
 import { createEmbedder } from 'cosmos-embed'
 
 try {

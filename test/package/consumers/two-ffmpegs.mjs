@@ -1,4 +1,4 @@
-// Arguments: the other addon, ours, who is loaded first, "global" or "local", videos.
+// Arguments: the other addon, the addon of the package, which is loaded first, "global" or "local", videos.
 import { constants } from 'node:os'
 import { createEmbedder } from 'cosmos-embed'
 

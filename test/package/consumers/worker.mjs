@@ -1,4 +1,4 @@
-// Two threads and the main one use the addon at the same time; one is ended in the middle of its work.
+// Two worker threads and the main thread use the addon at the same time. One worker is terminated while it works.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { createEmbedder } from 'cosmos-embed'
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 export default {
   output: 'standalone',
   serverExternalPackages: ['cosmos-embed'],
-  // What is opened by name and not imported: the addon's libraries, the model.
+  // Files that are opened by name and not imported: the addon's libraries and the model.
   outputFileTracingIncludes: {
     '/api/embed': ['./node_modules/cosmos-embed/**/*'],
   },

@@ -1,4 +1,4 @@
-// Once as in development, once from the bundle.
+// Renders once as in development and once from the bundle.
 import { build, createServer } from 'vite'
 
 const server = await createServer({

@@ -1,5 +1,5 @@
 export default {
   logLevel: 'error',
-  // Everything else is bundled; an addon and its model cannot be.
+  // An addon and its model cannot be bundled. Everything else is.
   ssr: { noExternal: true, external: ['cosmos-embed'] },
 }

@@ -1,6 +1,6 @@
 import { createEmbedder } from 'cosmos-embed'
 
-/** One for the process, made by the first request: while Next builds, nobody needs it. In development, modules are loaded again after every change. */
+/** One embedder per process, created by the first request, since Next loads this module also while it builds. Kept on globalThis, since development reloads modules. */
 function sharedEmbedder() {
   globalThis.embedder ??= createEmbedder()
   return globalThis.embedder

@@ -1,0 +1,41 @@
+#include "media/decode/decode_router.h"
+
+#include <algorithm>
+
+namespace cosmos {
+namespace {
+
+// FFmpeg on one core without skipping pictures, until the first measurement.
+constexpr double kCpuSpeed = 80 * 1920.0 * 1080.0;
+
+}  // namespace
+
+DecodePath DecodeRouter::Choose(const DecodeWork& work, const DecodeLoad& load) const {
+  if (load.cpu_clips >= load.cpu_slots) return DecodePath::kHardware;
+  const bool free_slot = load.hardware_clips < load.hardware_slots;
+  const double wait = free_slot ? 0 : load.hardware_seconds / load.hardware_slots;
+  const double hardware = wait + work.setup_seconds + Seconds(DecodePath::kHardware, work);
+  return Seconds(DecodePath::kSoftware, work) < hardware ? DecodePath::kSoftware : DecodePath::kHardware;
+}
+
+double DecodeRouter::Seconds(DecodePath path, const DecodeWork& work) const {
+  return work.pixels / Speed(path, work.codec);
+}
+
+void DecodeRouter::Learn(DecodePath path, const DecodeWork& work, double seconds) {
+  if (work.pixels <= 0 || seconds <= 0) return;
+  constexpr double kWeight = 0.2;  // of the newest measurement
+  // Bounds outliers: a clip that was held up for another reason tells little about speed.
+  constexpr double kMaxFactor = 16;
+  const double before = Speed(path, work.codec);
+  const double measured = std::clamp(work.pixels / seconds, before / kMaxFactor, before * kMaxFactor);
+  learned_[{path, work.codec}] = before + kWeight * (measured - before);
+}
+
+double DecodeRouter::Speed(DecodePath path, AVCodecID codec) const {
+  const auto found = learned_.find({path, codec});
+  if (found != learned_.end()) return found->second;
+  return path == DecodePath::kSoftware ? kCpuSpeed : hardware_speed_(codec);
+}
+
+}  // namespace cosmos

@@ -1,0 +1,8 @@
+export interface AllowedSkip {
+  file: string
+  test?: RegExp
+  report?: string
+  reason: string
+  when?: () => boolean
+}
+export const allowedSkips: AllowedSkip[]

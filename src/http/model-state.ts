@@ -1,0 +1,98 @@
+/** The embedder that the routes use: loading, ready, failed or closing. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ClosedError, DeviceLostError, NotReadyError, OverloadedError } from '../errors.ts'
+import type { Embedder, EmbedderInfo, EmbedderStatus } from '../types.ts'
+import { ServerClosingError } from './errors.ts'
+
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+type State =
+  | { phase: 'loading' | 'failed' | 'closing'; reason: string }
+  | { phase: 'ready'; embedder: Embedder }
+
+/** What clients are told. The details of the status are for the log. */
+const reasons: Readonly<Record<Exclude<EmbedderStatus, { ready: true }>['code'], string>> = {
+  device_lost: 'the device was lost: restart the server',
+  closed: 'the embedder is closed',
+}
+
+export class ModelState {
+  #state: State = { phase: 'loading', reason: 'the model is loading' }
+  #info: EmbedderInfo | undefined
+
+  /** Resolves when the model is loaded and warmed up. Rejects with what made that fail. */
+  readonly ready: Promise<void>
+
+  /** `onReady` runs once, when the model is loaded and warmed up. */
+  constructor(embedder: Embedder | Promise<Embedder>, log: Log, onReady: (embedder: Embedder) => void) {
+    this.ready = this.#load(embedder, onReady)
+    this.ready.catch((error: unknown) => {
+      if (this.#state.phase !== 'loading') return
+      this.#state = {
+        phase: 'failed',
+        reason: 'the model could not be loaded; the log of the server says why',
+      }
+      log.error({ err: error }, 'the model could not be loaded')
+    })
+  }
+
+  /** Undefined while the model is ready. */
+  get notReadyReason(): string | undefined {
+    if (this.#state.phase !== 'ready') return this.#state.reason
+    const status = this.#state.embedder.status()
+    return status.ready ? undefined : reasons[status.code]
+  }
+
+  /** The embedder, if it is ready. Throws NotReadyError, ClosedError or DeviceLostError. */
+  get embedder(): Embedder {
+    const state = this.#state
+    if (state.phase === 'closing') throw new ServerClosingError()
+    if (state.phase !== 'ready') throw new NotReadyError(state.reason)
+    const status = state.embedder.status()
+    if (status.ready) return state.embedder
+    // Neither state ends in this process, and NotReadyError would tell clients to try again.
+    const StatusError = status.code === 'closed' ? ClosedError : DeviceLostError
+    throw new StatusError(reasons[status.code])
+  }
+
+  /** Stays available after the model is lost or closed. Throws NotReadyError before it is loaded. */
+  get info(): EmbedderInfo {
+    if (this.#info) return this.#info
+    throw new NotReadyError(this.notReadyReason ?? '')
+  }
+
+  /** Refuses new requests from now on. */
+  close(): void {
+    this.#state = { phase: 'closing', reason: 'the server is shutting down' }
+  }
+
+  async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
+    const embedder = await pending
+    while (this.#state.phase === 'loading') {
+      try {
+        await warmUp(embedder)
+        break
+      } catch (error) {
+        // Other users of the embedder keep it busy. It works, so try again.
+        if (!(error instanceof OverloadedError)) throw error
+        await sleep(Math.max(0.1, error.retryAfter) * 1000, undefined, { ref: false })
+      }
+    }
+    if (this.#state.phase !== 'loading') return
+    this.#info = embedder.info()
+    this.#state = { phase: 'ready', embedder }
+    onReady(embedder)
+  }
+}
+
+/** Embeds one text and one grey clip, so that the first request does not wait for lazy initialization. */
+async function warmUp(embedder: Embedder): Promise<void> {
+  const { frames } = embedder.info().model
+  const grey = { width: 16, height: 16, data: new Uint8Array(3 * 16 * 16).fill(128) }
+  await embedder.embedText('warm up')
+  await embedder.embedVideo({ frames: Array.from({ length: frames }, () => grey) })
+}
