@@ -71,7 +71,7 @@ describe('device "auto"', () => {
     const { double, open } = machineWith([h200(0)])
     await using embedder = await open({ cuda: { libraries: {} } })
     vi.unstubAllEnvs()
-    expect(embedder.info().device.reason).toMatch(/took the CPU: COSMOS_EMBED_TENSORRT says/)
+    expect(embedder.info().device.reason).toMatch(/took the CPU: COSMOS_EMBED_TENSORRT names/)
     expect(double.gpusOpen).toBe(0)
   })
 
