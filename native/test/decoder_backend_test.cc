@@ -29,7 +29,7 @@ class TestDecoder final : public HardwareDecoder {
     if (!behaviour_.gives_up && place != behaviour_.refuse_packet)
       return decoder_->Send(packet, place, wanted);
     ++refused_;
-    reason_ = "packet " + std::to_string(place) + " is refused";
+    if (reason_.empty()) reason_ = "packet " + std::to_string(place) + " is refused";
     return {};
   }
   Status Drain() override { return decoder_->Drain(); }
