@@ -64,7 +64,7 @@ class Engine {
   virtual int lanes(Tower /*tower*/) const { return 1; }
   // Called once, before the first run. An engine whose runs go on after Begin sets `wake` at the end of each,
   // from any thread, also while the executor is being destroyed.
-  virtual void SetWake(std::shared_ptr<Wake> /*wake*/) {}
+  virtual void SetWake(const std::shared_ptr<Wake>& /*wake*/) {}
 
   virtual Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips,
                                                         CancelToken& cancel) = 0;

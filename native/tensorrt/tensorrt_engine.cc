@@ -70,7 +70,7 @@ class TensorRtEngine final : public Engine {
   int lanes(Tower tower) const override {
     return (tower == Tower::kVideo ? video_plan_ : text_plan_)->lanes();
   }
-  void SetWake(std::shared_ptr<Wake> wake) override {
+  void SetWake(const std::shared_ptr<Wake>& wake) override {
     video_plan_->SetWake(wake);
     text_plan_->SetWake(wake);
   }

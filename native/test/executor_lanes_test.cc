@@ -86,9 +86,9 @@ class LaneEngine final : public Engine {
   const EngineSignature& signature() const override { return signature_; }
   const EngineInfo& info() const override { return info_; }
   std::optional<int> device() const override { return 1; }
-  void SetWake(std::shared_ptr<Wake> wake) override {
+  void SetWake(const std::shared_ptr<Wake>& wake) override {
     const std::lock_guard lock(device_.mutex);
-    device_.wake = std::move(wake);
+    device_.wake = wake;
   }
   int lanes(Tower tower) const override { return tower == Tower::kText ? 2 : 1; }
   Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken&) override {
