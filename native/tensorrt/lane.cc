@@ -157,13 +157,13 @@ Status Lane::Launch(const Shapes& shapes) {
     if (found != recurring_.end()) return Run(*found);
   }
   if (shapes != shapes_) {
-    shapes_.clear();  // a failure may leave some of them set
+    shapes_.clear();  // SetShapes may fail after it has set some of them
     COSMOS_RETURN_IF_ERROR(SetShapes(context_, shapes));
     shapes_ = shapes;
   }
   COSMOS_RETURN_IF_ERROR(Enqueue(context_));
   if (!graphs_) return {};
-  // For the next time, while the device is busy with this one.
+  // Prepares the next run while the device executes this one.
   if (CameBefore(shapes)) Prepare(shapes);
   recent_.push_back(shapes);
   if (recent_.size() > kRecentRuns) recent_.pop_front();
@@ -186,10 +186,10 @@ bool Lane::CameBefore(const Shapes& shapes) const {
   return std::ranges::find(recent_, shapes) != recent_.end();
 }
 
-// Whether there may be one more context, which can take the place of one that has not run for long. Shapes
-// that come in turn do not take each other's.
+// Returns whether another context may be made, evicting one that has not run for a while if necessary. Shapes
+// that alternate never evict each other.
 bool Lane::MakeRoom() {
-  if (recurring_.size() < most_recurring_) return true;
+  if (recurring_.size() < max_recurring_) return true;
   if (recurring_.empty()) return false;
   const auto oldest = std::ranges::min_element(recurring_, {}, &Recurring::last_run);
   if (runs_ - oldest->last_run < static_cast<std::int64_t>(kRecentRuns)) return false;
@@ -197,8 +197,8 @@ bool Lane::MakeRoom() {
   return true;
 }
 
-// Makes a context for shapes that recur. Without it runs are slower and no less right, so a failure, for
-// example for want of memory, only means that the lane gets no more of them.
+// Makes a context for shapes that recur. Runs without one are slower but equally correct, so after a failure,
+// such as too little memory, the lane only makes no more of them.
 void Lane::Prepare(const Shapes& shapes) {
   if (!MakeRoom()) return;
   Result<Handle<ExecutionContext>> context = MakeContext();
@@ -210,7 +210,7 @@ void Lane::Prepare(const Shapes& shapes) {
   if (status.ok()) {
     recurring_.push_back({shapes, std::move(context).value(), {}, runs_});
   } else {
-    most_recurring_ = recurring_.size();
+    max_recurring_ = recurring_.size();
   }
 }
 

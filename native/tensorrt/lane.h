@@ -20,9 +20,10 @@ namespace cosmos::trt {
 // The shapes of the inputs, in their order.
 using Shapes = std::vector<std::vector<std::int64_t>>;
 
-// Contexts of a lane beside the one for every shape. Each has a few megabytes of its own on the device.
-inline constexpr std::size_t kMostRecurring = 8;
-// Shapes recur when they come again within so many runs.
+// The number of contexts of a lane for recurring shapes, in addition to the one for all others. Each needs
+// some device memory that it does not share.
+inline constexpr std::size_t kMaxRecurring = 8;
+// Shapes recur when they are used again within this many runs.
 inline constexpr std::size_t kRecentRuns = 64;
 
 struct LaneOptions {
@@ -72,9 +73,8 @@ class Lane {
   std::vector<float> Rows(std::size_t rows) const;
 
  private:
-  // A context whose shapes never change, and the graph of its runs once it has been captured. TensorRT keeps
-  // what follows from the shapes in the context, outside of the graph, so a graph is valid only until they
-  // change.
+  // A context whose shapes never change, and the graph of its runs once captured. TensorRT keeps state that
+  // depends on the shapes in the context, outside of the graph, so changing them would invalidate the graph.
   struct Recurring {
     Shapes shapes;
     Handle<ExecutionContext> context;
@@ -122,13 +122,13 @@ class Lane {
   cuda::Stream stream_;
   cuda::Event done_;
   std::shared_ptr<Wake> wake_;
-  // Activations. The contexts share it: the stream runs them one after the other.
+  // Holds the activations. All contexts share it, because the stream runs them one after the other.
   cuda::DeviceBuffer memory_;
-  // Runs whatever shapes have no context of their own.
+  // Runs all shapes that have no entry in recurring_.
   Handle<ExecutionContext> context_;
   Shapes shapes_;  // the current shapes of context_; empty if there are none, or after a failure
   std::list<Recurring> recurring_;
-  std::size_t most_recurring_ = kMostRecurring;
+  std::size_t max_recurring_ = kMaxRecurring;
   std::deque<Shapes> recent_;  // the shapes of the last runs on context_
   std::int64_t runs_ = 0;
 };

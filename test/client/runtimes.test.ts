@@ -14,7 +14,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as cosmosEmbed from 'cosmos-embed'
 import { expect, it, onTestFinished } from 'vitest'
-import * as noAddon from '../../dist/client/browser-entry.js'
+import * as browserEntry from '../../dist/client/browser-entry.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = path.join(root, 'dist')
@@ -53,10 +53,10 @@ it.each(['client/index.js', 'client/browser-entry.js', ...adapters.map((file) =>
 )
 
 it('the browser entry of cosmos-embed has errors and similarity, and createEmbedder points to the client', async () => {
-  const missing = Object.keys(cosmosEmbed).filter((name) => !(name in noAddon))
+  const missing = Object.keys(cosmosEmbed).filter((name) => !(name in browserEntry))
   expect(missing).toEqual(['VERSION'])
-  await expect(noAddon.createEmbedder()).rejects.toThrow('cosmos-embed/client')
-  await expect(noAddon.embed()).rejects.toMatchObject({ code: 'library' })
+  await expect(browserEntry.createEmbedder()).rejects.toThrow('cosmos-embed/client')
+  await expect(browserEntry.embed()).rejects.toMatchObject({ code: 'library' })
 })
 
 it('has types that compile for browsers without Node.js types', () => {

@@ -8,22 +8,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import unittest
 
 import numpy as np
 import onnx
 import onnxruntime
-from exporting import (
-    EXPORT,
-    HERE,
-    ExportTest,
-    asked_for,
-    code_of,
-    convert,
-)  # first: it says where the exporter's modules lie
+from exporting import HERE, ExportTest, asked_for, convert  # first: it says where the exporter's modules lie
 
 import weights
 from bundles import MADE
@@ -67,27 +58,11 @@ class Local(ExportTest):
         self.assertEqual(list(self.out.iterdir()), [])
 
     def test_an_aborted_export_leaves_nothing(self) -> None:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                str(EXPORT / "main.py"),
-                str(self.checkpoint),
-                "--out",
-                str(self.out),
-                "--yes-run-code",
-                code_of(self.checkpoint),
-            ],
-            start_new_session=True,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable},
-        )
-        while not any("partial" in path.name for path in self.folder.iterdir()):
-            time.sleep(0.05)
-            self.assertIsNone(process.poll())
+        process, _ = self.start_main()
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        process.communicate()
         until = time.monotonic() + 30
-        while time.monotonic() < until and any("partial" in path.name for path in self.folder.iterdir()):
+        while time.monotonic() < until and self.partial():
             time.sleep(0.05)
         self.assertNothingWritten()
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import unittest
 from pathlib import Path
@@ -112,7 +113,26 @@ class ExportTest(unittest.TestCase):
 
     def assertNothingWritten(self) -> None:
         self.assertFalse(self.out.exists())
-        self.assertEqual([path.name for path in self.folder.iterdir() if "partial" in path.name], [])
+        self.assertEqual(self.partial(), [])
+
+    def start_main(self) -> tuple[subprocess.Popen, Path]:
+        """Starts main.py in a process group of its own. Returns once it writes, with the folder of the unfinished bundle."""
+        process = subprocess.Popen(
+            [sys.executable, str(EXPORT / "main.py"), str(self.checkpoint), "--out", str(self.out)]
+            + ["--yes-run-code", code_of(self.checkpoint)],
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable},
+        )
+        while not (partial := self.partial()):
+            time.sleep(0.05)
+            self.assertIsNone(process.poll())
+        return process, partial[0]
+
+    def partial(self) -> list[Path]:
+        """The folders of unfinished bundles."""
+        return [path for path in self.folder.iterdir() if "partial" in path.name]
 
     def run_main(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(

@@ -8,11 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
-from exporting import EXPORT, ExportTest, code_of, convert, edit
+from exporting import EXPORT, ExportTest, convert, edit
 
 INDEX = "model.safetensors.index.json"
 
@@ -174,24 +173,8 @@ class Late(ExportTest):
             require_disk([(self.folder / "a" / "b", 1e9, "one"), (self.folder, 9e17, "two")])
 
     def test_a_killed_conversion_is_reported_and_leaves_nothing(self) -> None:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                str(EXPORT / "main.py"),
-                str(self.checkpoint),
-                "--out",
-                str(self.out),
-                "--yes-run-code",
-                code_of(self.checkpoint),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "COSMOS_EMBED_PYTHON": sys.executable},
-        )
-        while not (partial := [path for path in self.folder.iterdir() if "partial" in path.name]):
-            time.sleep(0.05)
-            self.assertIsNone(process.poll())
-        os.kill(int(partial[0].name.rsplit("-", 1)[1]), signal.SIGKILL)
+        process, partial = self.start_main()
+        os.kill(int(partial.name.rsplit("-", 1)[1]), signal.SIGKILL)
         _, told = process.communicate()
         self.assertEqual(process.returncode, 1)
         self.assertIn("ended by signal 9, probably because memory ran out", told)

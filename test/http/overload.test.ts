@@ -2,7 +2,16 @@
 import type { SegmentOptions, Video } from 'cosmos-embed'
 import { describe, expect, it } from 'vitest'
 import { segmentAt } from './embedder-double.ts'
-import { type Answer, errorBody, eventually, gate, post, request, serveDouble } from './support.ts'
+import {
+  type Answer,
+  errorBody,
+  eventually,
+  fetchSegments,
+  gate,
+  post,
+  request,
+  serveDouble,
+} from './support.ts'
 
 const query = { request_type: 'query', input: 'a red circle', model: 'double' }
 const bulk = (count: number) => ({ ...query, request_type: 'bulk_text', input: Array(count).fill('a') })
@@ -108,12 +117,7 @@ describe('a client that leaves', () => {
     }
     const { url, double } = await serveDouble({}, { limits: { maxItemsInFlight: 1 }, segments })
     const client = new AbortController()
-    const response = await fetch(`${url}/v1/segments`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(windows),
-      signal: client.signal,
-    })
+    const response = await fetchSegments(url, windows, client.signal)
     await response.body?.getReader().read()
     expectOverloaded(await post(url, query))
     client.abort()

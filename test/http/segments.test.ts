@@ -16,7 +16,7 @@ import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { segmentAt } from './embedder-double.ts'
 import { Oracle } from './openapi-support.ts'
-import { eventually, gate, post, request, serveDouble } from './support.ts'
+import { eventually, fetchSegments, gate, post, request, serveDouble } from './support.ts'
 
 const clip = readFileSync(new URL('../../examples/clips/red-circle.mp4', import.meta.url))
 const inline = `data:video/mp4;base64,${clip.toString('base64')}`
@@ -82,11 +82,7 @@ describe('segments', () => {
       yield segmentAt(1, options)
     }
     const { url } = await serveDouble({}, { segments })
-    const response = await fetch(`${url}/v1/segments`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(windows),
-    })
+    const response = await fetchSegments(url, windows)
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     const first = Buffer.from((await reader.read()).value as Uint8Array).toString()
     expect(linesOf(first)).toMatchObject([{ index: 0 }])
@@ -256,12 +252,7 @@ describe('segments', () => {
     const state = { made: 0, ended: false }
     const { url } = await serveDouble({}, { segments: endless(state) })
     const client = new AbortController()
-    const response = await fetch(`${url}/v1/segments`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(windows),
-      signal: client.signal,
-    })
+    const response = await fetchSegments(url, windows, client.signal)
     await response.body?.getReader().read()
     client.abort()
     await eventually(() => expect(state.ended).toBe(true))

@@ -55,6 +55,16 @@ export function post(
   })
 }
 
+/** Asks for segments. Resolves at the head of the response, whose lines the caller reads from its body. */
+export function fetchSegments(url: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${url}/v1/segments`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    ...(signal && { signal }),
+  })
+}
+
 /** Sends `text` and resolves with the response, once it contains `until` or the connection closes. */
 export function rawExchange(url: string, text: string, until?: string): Promise<string> {
   const { hostname, port } = new URL(url)

@@ -36,7 +36,7 @@ describe.skipIf(noFfmpeg)('memory', () => {
     expect((await leftAfter('readers', video)).arrayBuffers).toBeLessThan(64 * MiB)
   })
 
-  it.skipIf(noOnnxRuntime)('and threads of engines are let go, closed or collected', async () => {
+  it.skipIf(noOnnxRuntime)('and threads of engines are freed, whether closed or collected', async () => {
     const { threadsBefore, threadsAfter } = await leftAfter('engines', engine)
     expect(threadsAfter).toBeLessThanOrEqual(threadsBefore + 1) // six were dropped; one thread may be ending
   })

@@ -23,8 +23,7 @@ inline bool EndsClip(StatusCode code) {
 }
 
 // Decodes one stream. Anything unexpected counts as `refused`, so that the CPU decodes those pictures again:
-// libavcodec defines what a damaged or unusual stream looks like. Only errors that
-// end the clip are returned.
+// libavcodec defines what a damaged or unusual stream looks like. Only errors that end the clip are returned.
 class HardwareDecoder : public Decoder {
  public:
   bool missing_is_damage() const override { return true; }
