@@ -67,10 +67,17 @@ export async function makeFile({ stream, container, treatment }, source, version
   return await made(`${name}-${stream.name}`, container.extension, args, { pipe, edit })
 }
 
-async function made(name, extension, args, { pipe = false, edit } = {}) {
+/** Two combinations may have the same recipe: the second waits for the file of the first, by the file's name. */
+const making = new Map()
+
+async function made(name, extension, args, options = {}) {
   const file = path.join(folder, `${name}.${extension}`)
-  if (existsSync(file)) return file
-  const partial = path.join(folder, `${name}.${process.pid}.partial`)
+  if (!making.has(file)) making.set(file, existsSync(file) ? file : make(file, args, options))
+  return await making.get(file)
+}
+
+async function make(file, args, { pipe = false, edit }) {
+  const partial = `${file}.${process.pid}.partial`
   const piped = await ffmpeg([...args, '-y', pipe ? 'pipe:1' : partial], pipe)
   if (pipe) writeFileSync(partial, piped)
   if (edit) writeFileSync(partial, edit(readFileSync(partial)))
