@@ -1,0 +1,87 @@
+/** Opens a folder of Parquet parts for searches. */
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { fileError } from '../files.ts'
+import { loadReader } from '../parquet.ts'
+import { partFiles, partOf } from '../parquet-sink.ts'
+import { readJournal } from '../part-journal.ts'
+import type { IndexDescription, IndexedItem } from '../sink.ts'
+import { FlatVectors } from './flat-vectors.ts'
+import { MemoryIndex, type RowSource } from './memory-index.ts'
+import { readVectors } from './parquet-vectors.ts'
+import { type StoredRow, storedRow } from './stored-row.ts'
+
+/** Loads the vectors of all parts, and of the items that a run has not written to a part yet. */
+export async function openParquetIndex(
+  folder: string,
+  description: IndexDescription,
+  signal: AbortSignal,
+): Promise<MemoryIndex> {
+  const vectors = new FlatVectors(description.model.embeddingDim)
+  const sources: RowSource[] = []
+  const { parts, waiting } = await contents(folder)
+  for (const part of parts) {
+    signal.throwIfAborted()
+    sources.push(await loadPart(path.join(folder, part), description, vectors))
+  }
+  for (const { rows } of waiting) for (const { embedding } of rows) vectors.add(embedding)
+  sources.push(waitingRows(waiting))
+  return new MemoryIndex(description, vectors, sources)
+}
+
+/** The parts, and the items in journals that have not become a part. A run may turn one into the other meanwhile. */
+async function contents(folder: string): Promise<{ parts: string[]; waiting: IndexedItem[] }> {
+  for (;;) {
+    const files = await readdir(folder)
+    const journals = files.filter((file) => /^_tail-.*\.jsonl$/.test(file) && !files.includes(partOf(file)))
+    const read = await Promise.all(journals.map((file) => readJournal(path.join(folder, file))))
+    const waiting = read.filter((items) => items !== undefined)
+    if (waiting.length === read.length) return { parts: partFiles(files), waiting: waiting.flat() }
+  }
+}
+
+async function loadPart(
+  file: string,
+  description: IndexDescription,
+  vectors: FlatVectors,
+): Promise<RowSource> {
+  const { asyncBufferFromFile, parquetMetadataAsync } = await loadReader()
+  try {
+    const metadata = await parquetMetadataAsync(await asyncBufferFromFile(file))
+    await readVectors(file, metadata, description.model.embeddingDim, (some) => vectors.add(some))
+    return { rows: Number(metadata.num_rows), read: (rows) => readStored(file, description, rows) }
+  } catch (failure) {
+    throw fileError(file, failure)
+  }
+}
+
+/** Reads single rows of a part. Opens it again, because keeping the metadata of many parts would take much memory. */
+async function readStored(
+  file: string,
+  description: IndexDescription,
+  rows: readonly number[],
+): Promise<StoredRow[]> {
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, compressors } = await loadReader()
+  const columns = ['id', 'uri', 'start', 'end', 'warnings', ...Object.keys(description.columns)]
+  if (description.windows) columns.push('item')
+  try {
+    const buffer = await asyncBufferFromFile(file)
+    const metadata = await parquetMetadataAsync(buffer)
+    const stored: StoredRow[] = []
+    for (const row of rows) {
+      const options = { file: buffer, metadata, compressors, columns, rowStart: row, rowEnd: row + 1 }
+      const [found = {}] = await parquetReadObjects(options)
+      stored.push(storedRow(found, description))
+    }
+    return stored
+  } catch (failure) {
+    throw fileError(file, failure)
+  }
+}
+
+function waitingRows(items: readonly IndexedItem[]): RowSource {
+  const rows = items.flatMap((item) =>
+    item.rows.map(({ embedding: _, ...row }): StoredRow => ({ ...row, item: item.id })),
+  )
+  return { rows: rows.length, read: async (wanted) => wanted.map((row) => rows[row] as StoredRow) }
+}
