@@ -1,3 +1,4 @@
+/// <reference path="./lancedb-modules.d.ts" />
 /** Access to tables of LanceDB, for the sink and the search. */
 import { stat } from 'node:fs/promises'
 import type { Connection, Table } from '@lancedb/lancedb'

@@ -67,13 +67,21 @@ async function readStored(
   try {
     const buffer = await asyncBufferFromFile(file)
     const metadata = await parquetMetadataAsync(buffer)
-    const stored: StoredRow[] = []
-    for (const row of rows) {
-      const options = { file: buffer, metadata, compressors, columns, rowStart: row, rowEnd: row + 1 }
-      const [found = {}] = await parquetReadObjects(options)
-      stored.push(storedRow(found, description))
+    const stored = new Map<number, StoredRow>()
+    let groupStart = 0
+    for (const { num_rows } of metadata.row_groups) {
+      const groupEnd = groupStart + Number(num_rows)
+      const wanted = rows.filter((row) => row >= groupStart && row < groupEnd)
+      const rowStart = Math.min(...wanted)
+      const rowEnd = Math.max(...wanted) + 1
+      groupStart = groupEnd
+      if (wanted.length === 0) continue
+      // A row group is decoded as a whole, so once for all of its rows.
+      const read = { file: buffer, metadata, compressors, columns, rowStart, rowEnd }
+      const found = await parquetReadObjects(read)
+      for (const row of wanted) stored.set(row, storedRow(found[row - rowStart] ?? {}, description))
     }
-    return stored
+    return rows.map((row) => stored.get(row) as StoredRow)
   } catch (failure) {
     throw fileError(file, failure)
   }
