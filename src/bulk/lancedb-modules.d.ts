@@ -24,6 +24,7 @@ declare module '@lancedb/lancedb' {
 
   export interface Query extends AsyncIterable<RecordBatch> {
     select(columns: string[]): Query
+    toArray(): Promise<Record<string, unknown>[]>
   }
 
   export interface RecordBatch {

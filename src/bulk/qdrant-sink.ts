@@ -105,7 +105,9 @@ class QdrantSink implements VectorSink {
     const existing = await readCollection(client, this.#name)
     if (existing) return existing
     try {
-      await client.createCollection(this.#name, {
+      // The method of the client of the same name leaves out the metadata.
+      await client.api().createCollection({
+        collection_name: this.#name,
         // The vectors have unit length, so this is the cosine, and Qdrant keeps them as they are.
         vectors: { size: wanted.model.embeddingDim, distance: 'Dot' },
         metadata: { cosmos_embed: wanted },

@@ -3,7 +3,7 @@
  * second ONNX Runtime into every checkout.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -41,6 +41,24 @@ interface Table {
   search(query: string | Uint8Array): {
     limit(count: number): { toArray(): Promise<Record<string, unknown>[]> }
   }
+}
+
+/**
+ * Installs LanceDB so that the package finds it as an optional dependency, also in child processes. Returns the reason why
+ * it cannot be installed here.
+ */
+export function linkLance(): string | undefined {
+  const found = lance()
+  if (typeof found === 'string') return found
+  const modules = fileURLToPath(new URL('../../node_modules/', import.meta.url))
+  for (const name of ['@lancedb', 'apache-arrow']) {
+    try {
+      symlinkSync(path.join(folder, 'node_modules', name), path.join(modules, name))
+    } catch (failure) {
+      if ((failure as NodeJS.ErrnoException).code !== 'EEXIST') throw failure
+    }
+  }
+  return undefined
 }
 
 /** LanceDB, or the reason why it cannot be installed here. */
