@@ -3,7 +3,7 @@
  * second ONNX Runtime into every checkout.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -73,13 +73,13 @@ export function lance(): Lance | string {
   })
   mkdirSync(folder, { recursive: true })
   cpSync(manifest, path.join(folder, 'package.json'))
-  if (!existsSync(path.join(folder, 'node_modules', 'apache-arrow'))) {
-    const flags = '--omit=optional --ignore-scripts --prefer-offline --no-package-lock --no-audit --no-fund'
-    try {
-      execFileSync('npm', ['install', ...flags.split(' ')], { cwd: folder, stdio: 'pipe', timeout: 240_000 })
-    } catch {
-      return 'npm could not install it'
-    }
+  // Several test files may come here at once.
+  const flags = '--omit=optional --ignore-scripts --prefer-offline --no-package-lock --no-audit --no-fund'
+  const install = `test -e installed || (npm install ${flags} && touch installed)`
+  try {
+    execFileSync('flock', ['lock', 'sh', '-c', install], { cwd: folder, stdio: 'pipe', timeout: 300_000 })
+  } catch {
+    return 'npm could not install it'
   }
   return load()
 }

@@ -1,18 +1,21 @@
 /** A run that is killed at random moments (`kill -9`) and restarted loses no rows and duplicates none. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
+import { linkLance } from '../adapters/lancedb-install.ts'
 import { random } from '../embedder/random.ts'
 import { vectorOf } from './double.mjs'
+import { hasQdrant, reusedQdrant } from './qdrant-server.ts'
 import { storedRows, temporaryFolder } from './support.ts'
 
 const folder = temporaryFolder()
 const child = path.join(import.meta.dirname, 'children', 'build.mjs')
 const manifest = path.join(folder, 'manifest.jsonl')
-/** Kills per destination: fifty in all. */
+/** Kills per destination: more than fifty in all. */
 const KILLS = 25
+const SLOW_KILLS = 6
 
 const items = Array.from({ length: 1000 }, (_, index) => ({ id: `i${index}`, video: `/v/${index}.mp4` }))
 writeFileSync(manifest, items.map((item) => `${JSON.stringify(item)}\n`).join(''))
@@ -24,26 +27,39 @@ const expected = items.flatMap(({ id, video }, index) =>
   })),
 )
 
-it.concurrent.each([
-  ['parts of Parquet', 'parts', '', 1],
-  ['JSON lines', 'lines', '.jsonl', 2],
-])(
-  '%s',
-  async (_, name, suffix, seed) => {
-    const below = random(seed)
-    let out = path.join(folder, `${name}-0${suffix}`)
-    for (let kills = 0; kills < KILLS; ) {
-      if (await runAndKill(out, below(80))) kills++
-      else {
-        await checkWhole(out)
-        out = path.join(folder, `${name}-${kills}${suffix}`)
+const noLance = linkLance()
+const qdrant = hasQdrant ? await reusedQdrant() : undefined
+afterAll(() => qdrant?.stop())
+
+/** The destinations; `where` names one that is empty, and `within` is how many milliseconds a run is left to work. */
+const destinations = {
+  'parts of Parquet': { kills: KILLS, within: 80, where: (run: number) => path.join(folder, `parts-${run}`) },
+  'JSON lines': { kills: KILLS, within: 80, where: (run: number) => path.join(folder, `lines-${run}.jsonl`) },
+  LanceDB: { kills: SLOW_KILLS, within: 600, where: (run: number) => path.join(folder, `${run}.lance`) },
+  Qdrant: { kills: SLOW_KILLS, within: 900, where: () => qdrant?.empty() ?? '' },
+}
+
+const missing: Record<string, boolean> = { LanceDB: noLance !== undefined, Qdrant: !hasQdrant }
+
+describe.concurrent.each(Object.entries(destinations))('%s', (name, { kills: wanted, within, where }) => {
+  it.skipIf(missing[name])(
+    'loses no rows and duplicates none',
+    async () => {
+      const below = random(name.length)
+      let out = await where(0)
+      for (let kills = 0; kills < wanted; ) {
+        if (await runAndKill(out, below(within))) kills++
+        else {
+          await checkWhole(out)
+          out = await where(kills)
+        }
       }
-    }
-    expect(await runAndKill(out, Number.POSITIVE_INFINITY)).toBe(false)
-    await checkWhole(out)
-  },
-  300_000,
-)
+      expect(await runAndKill(out, Number.POSITIVE_INFINITY)).toBe(false)
+      await checkWhole(out)
+    },
+    300_000,
+  )
+})
 
 /** Whether the process was still working so many milliseconds after it had started to. */
 async function runAndKill(out: string, after: number): Promise<boolean> {
@@ -63,6 +79,7 @@ async function checkWhole(out: string): Promise<void> {
   expect(rows.length).toBe(expected.length)
   const stored = new Map(rows.map((row) => [row.id, row.embedding]))
   for (const { id, vector } of expected) expect(Float32Array.from(stored.get(id) ?? []), id).toEqual(vector)
-  if (out.endsWith('.jsonl')) return
+  if (out.endsWith('.lance')) expect(readdirSync(out)).toEqual(['cosmos_embed.lance'])
+  if (!existsSync(path.join(out, '_index.json'))) return
   expect(readdirSync(out).filter((file) => !/^(part-\d{6}\.parquet|_index\.json)$/.test(file))).toEqual([])
 }

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
+import { QdrantClient } from '@qdrant/js-client-rest'
 
 const program = path.join(import.meta.dirname, 'qdrant_server.py')
 
@@ -25,6 +26,19 @@ export async function startQdrant({ apiKey = '', old = false } = {}): Promise<Qd
     async stop() {
       running.stdin.end()
       await ended
+    },
+  }
+}
+
+/** A server whose default collection is removed by `empty`. */
+export async function reusedQdrant(): Promise<QdrantServer & { empty(): Promise<string> }> {
+  const server = await startQdrant()
+  const client = new QdrantClient({ url: server.url.replace('qdrant', 'http'), checkCompatibility: false })
+  return {
+    ...server,
+    async empty() {
+      await client.deleteCollection('cosmos_embed')
+      return server.url
     },
   }
 }

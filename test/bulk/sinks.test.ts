@@ -25,7 +25,7 @@ import {
 import { linkLance } from '../adapters/lancedb-install.ts'
 import { random } from '../embedder/random.ts'
 import { vectorOf } from './double.mjs'
-import { hasQdrant, type QdrantServer, startQdrant } from './qdrant-server.ts'
+import { hasQdrant, reusedQdrant } from './qdrant-server.ts'
 import { storedRows, temporaryFolder } from './support.ts'
 
 const folder = temporaryFolder()
@@ -80,16 +80,8 @@ async function using(
 const noLance = linkLance()
 if (noLance) console.warn(`LanceDB is not tried: ${noLance}`)
 
-const servers: QdrantServer[] = []
-afterAll(async () => {
-  for (const server of servers) await server.stop()
-})
-/** A Qdrant with nothing in it. */
-async function freshQdrant(): Promise<string> {
-  const server = await startQdrant()
-  servers.push(server)
-  return server.url
-}
+const qdrant = hasQdrant ? await reusedQdrant() : undefined
+afterAll(() => qdrant?.stop())
 
 describe.each([
   {
@@ -109,7 +101,7 @@ describe.each([
   },
   {
     name: 'Qdrant',
-    ...{ missing: !hasQdrant, where: freshQdrant, shares: true },
+    ...{ missing: !hasQdrant, where: () => qdrant?.empty() ?? '', shares: true },
     sinkFor: (out: string) => qdrantSink(out, 'cosmos_embed'),
   },
 ])('$name', ({ missing, where, shares, sinkFor }) => {
