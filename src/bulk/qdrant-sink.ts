@@ -11,8 +11,8 @@ const ITEM_ROWS = 'item_rows'
 /** Points fetched at a time. */
 const PAGE = 10_000
 
-/** Numbers of the vectors in one request: about 13 MB of JSON, where Qdrant accepts 32 MB by default. */
-const REQUEST_NUMBERS = 1_000_000
+/** Numbers of the vectors in one request: about 6 MB of JSON, where Qdrant accepts 32 MB by default. */
+const REQUEST_NUMBERS = 500_000
 
 /**
  * A sink that writes a collection of Qdrant. `url` is `qdrant://HOST:PORT`, or `qdrants://HOST:PORT` for https; the API key is

@@ -12,57 +12,66 @@ import { storedRows, temporaryFolder } from './support.ts'
 
 const folder = temporaryFolder()
 const child = path.join(import.meta.dirname, 'children', 'build.mjs')
-const manifest = path.join(folder, 'manifest.jsonl')
-/** Kills per destination: more than fifty in all. */
+/** Kills per destination: sixty in all. */
 const KILLS = 25
-const SLOW_KILLS = 6
+const SLOW_KILLS = 5
 
-const items = Array.from({ length: 1000 }, (_, index) => ({ id: `i${index}`, video: `/v/${index}.mp4` }))
-writeFileSync(manifest, items.map((item) => `${JSON.stringify(item)}\n`).join(''))
-/** Each video has as many windows as the last digit of its name. */
-const expected = items.flatMap(({ id, video }, index) =>
-  Array.from({ length: index % 10 }, (_, window) => ({
-    id: `${id}#t=${window},${window + 1}`,
-    vector: vectorOf(`${video}@${window}`),
-  })),
-)
+const videos = Array.from({ length: 1000 }, (_, index) => ({ id: `i${index}`, video: `/v/${index}.mp4` }))
+/** A manifest of some videos, and the rows of their index. Each has as many windows as the last digit of its name. */
+function library(count: number) {
+  const manifest = path.join(folder, `${count}.jsonl`)
+  const items = videos.slice(0, count)
+  writeFileSync(manifest, items.map((item) => `${JSON.stringify(item)}\n`).join(''))
+  const rows = items.flatMap(({ id, video }, index) =>
+    Array.from({ length: index % 10 }, (_, window) => ({
+      id: `${id}#t=${window},${window + 1}`,
+      vector: vectorOf(`${video}@${window}`),
+    })),
+  )
+  return { manifest, rows }
+}
+const [large, small] = [library(1000), library(200)]
 
 const noLance = linkLance()
 const qdrant = hasQdrant ? await reusedQdrant() : undefined
 afterAll(() => qdrant?.stop())
 
 /** The destinations; `where` names one that is empty, and `within` is how many milliseconds a run is left to work. */
+const quick = { kills: KILLS, within: 80, of: large }
+const slow = { kills: SLOW_KILLS, within: 300, of: small }
 const destinations = {
-  'parts of Parquet': { kills: KILLS, within: 80, where: (run: number) => path.join(folder, `parts-${run}`) },
-  'JSON lines': { kills: KILLS, within: 80, where: (run: number) => path.join(folder, `lines-${run}.jsonl`) },
-  LanceDB: { kills: SLOW_KILLS, within: 600, where: (run: number) => path.join(folder, `${run}.lance`) },
-  Qdrant: { kills: SLOW_KILLS, within: 900, where: () => qdrant?.empty() ?? '' },
+  'parts of Parquet': { ...quick, where: (run: number) => path.join(folder, `parts-${run}`) },
+  'JSON lines': { ...quick, where: (run: number) => path.join(folder, `lines-${run}.jsonl`) },
+  LanceDB: { ...slow, where: (run: number) => path.join(folder, `${run}.lance`) },
+  Qdrant: { ...slow, where: () => qdrant?.empty() ?? '' },
 }
 
 const missing: Record<string, boolean> = { LanceDB: noLance !== undefined, Qdrant: !hasQdrant }
 
-describe.concurrent.each(Object.entries(destinations))('%s', (name, { kills: wanted, within, where }) => {
+describe.concurrent.each(Object.entries(destinations))('%s', (name, { kills: wanted, within, of, where }) => {
   it.skipIf(missing[name])(
     'loses no rows and duplicates none',
     async () => {
       const below = random(name.length)
       let out = await where(0)
       for (let kills = 0; kills < wanted; ) {
-        if (await runAndKill(out, below(within))) kills++
+        if (await runAndKill(of, out, below(within))) kills++
         else {
-          await checkWhole(out)
+          await checkWhole(of, out)
           out = await where(kills)
         }
       }
-      expect(await runAndKill(out, Number.POSITIVE_INFINITY)).toBe(false)
-      await checkWhole(out)
+      expect(await runAndKill(of, out, Number.POSITIVE_INFINITY)).toBe(false)
+      await checkWhole(of, out)
     },
     300_000,
   )
 })
 
+type Library = ReturnType<typeof library>
+
 /** Whether the process was still working so many milliseconds after it had started to. */
-async function runAndKill(out: string, after: number): Promise<boolean> {
+async function runAndKill({ manifest }: Library, out: string, after: number): Promise<boolean> {
   const running = spawn(process.execPath, [child, manifest, out], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(running, 'exit')
   await Promise.race([once(running.stdout, 'data'), ended])
@@ -74,7 +83,7 @@ async function runAndKill(out: string, after: number): Promise<boolean> {
   return signal === 'SIGKILL'
 }
 
-async function checkWhole(out: string): Promise<void> {
+async function checkWhole({ rows: expected }: Library, out: string): Promise<void> {
   const rows = await storedRows(out)
   expect(rows.length).toBe(expected.length)
   const stored = new Map(rows.map((row) => [row.id, row.embedding]))

@@ -1,6 +1,7 @@
 /** Opens a folder of Parquet parts for searches. */
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
+import type { FileMetaData } from 'hyparquet'
 import { fileError } from '../files.ts'
 import { loadReader } from '../parquet.ts'
 import { partFiles, partOf } from '../parquet-sink.ts'
@@ -49,24 +50,24 @@ async function loadPart(
   try {
     const metadata = await parquetMetadataAsync(await asyncBufferFromFile(file))
     await readVectors(file, metadata, description.model.embeddingDim, (some) => vectors.add(some))
-    return { rows: Number(metadata.num_rows), read: (rows) => readStored(file, description, rows) }
+    return { rows: Number(metadata.num_rows), read: (rows) => readStored(file, metadata, description, rows) }
   } catch (failure) {
     throw fileError(file, failure)
   }
 }
 
-/** Reads single rows of a part. Opens it again, because keeping the metadata of many parts would take much memory. */
+/** Reads single rows of a part. Its metadata is kept in memory, because reading it takes longer than the rows. */
 async function readStored(
   file: string,
+  metadata: FileMetaData,
   description: IndexDescription,
   rows: readonly number[],
 ): Promise<StoredRow[]> {
-  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, compressors } = await loadReader()
+  const { asyncBufferFromFile, parquetReadObjects, compressors } = await loadReader()
   const columns = ['id', 'uri', 'start', 'end', 'warnings', ...Object.keys(description.columns)]
   if (description.windows) columns.push('item')
   try {
     const buffer = await asyncBufferFromFile(file)
-    const metadata = await parquetMetadataAsync(buffer)
     const stored = new Map<number, StoredRow>()
     let groupStart = 0
     for (const { num_rows } of metadata.row_groups) {
