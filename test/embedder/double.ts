@@ -202,6 +202,10 @@ export class BindingDouble implements Binding {
   readonly resizeRgb = notOfThisDouble
   readonly openDecoderPool = notOfThisDouble
 
+  nearest(): never {
+    throw new Error('not of this double')
+  }
+
   diagnostics() {
     return {
       ...{ version: '0.0.0-double', napi: 9, compiler: '', simd: 'none' },
