@@ -201,10 +201,7 @@ export class BindingDouble implements Binding {
 
   readonly resizeRgb = notOfThisDouble
   readonly openDecoderPool = notOfThisDouble
-
-  nearest(): never {
-    throw new Error('not of this double')
-  }
+  readonly nearest = notOfThisDouble
 
   diagnostics() {
     return {
