@@ -48,6 +48,12 @@ export const allowedSkips = [
     when: () => Number.parseInt(process.versions.node, 10) < 22,
   },
   {
+    file: 'test/docs/recipes.test.ts',
+    test: /needs Node\.js 22/,
+    reason: 'sqlite-vec is tried with node:sqlite, which Node.js 22 brings',
+    when: () => Number.parseInt(process.versions.node, 10) < 22,
+  },
+  {
     file: 'test/bulk/full-disk.test.ts',
     reason: 'only root may mount a small file system, and in a container not even root',
   },
