@@ -17,7 +17,7 @@ export interface MeterOptions {
 
 /**
  * Records durations of items and stages, calls, batches, queues and what is in flight, until the returned function is
- * called. Names and units are in docs/observability.md.
+ * called. Names and units are in docs/observability.md. Not for the embedder of a server, which would count its items twice.
  *
  * ```js
  * import { createEmbedder } from 'cosmos-embed'

@@ -56,7 +56,12 @@ describe('a server', () => {
     double.emit({ kind: 'video', priority: 'bulk', timings })
     double.emit({ kind: 'text', outcome: 'error', code: 'limit', timings: { ...timings, decode: 0 } })
     const read = await reader.read()
-    const request = (more: object) => ({ ...model, 'gen_ai.operation.name': 'embeddings', ...more })
+    const request = (more: object) => ({
+      ...model,
+      'gen_ai.provider.name': 'cosmos-embed',
+      'gen_ai.operation.name': 'embeddings',
+      ...more,
+    })
     expect(read['gen_ai.server.request.duration']).toEqual([
       {
         attributes: request({ 'cosmos_embed.request_type': 'query', 'http.response.status_code': 200 }),

@@ -37,6 +37,7 @@ function otelMetrics(meter: Meter): OtelMetrics {
     },
     record: ({ requestType, status, code, milliseconds }) =>
       duration.record(milliseconds / 1000, {
+        'gen_ai.provider.name': 'cosmos-embed',
         'gen_ai.operation.name': requestType === 'segments' ? 'segments' : 'embeddings',
         ...(model !== undefined && { 'gen_ai.request.model': model }),
         'cosmos_embed.request_type': requestType,
