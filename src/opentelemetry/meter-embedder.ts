@@ -91,6 +91,24 @@ function observeStats(meter: Meter, embedder: Embedder, attributes: Attributes):
     })
   }
 
+  if (embedder.info().decoders) {
+    level(
+      'cosmos_embed.decoder.processes',
+      '{process}',
+      'Decoder processes, by state.',
+      ({ decoders }, observe) => {
+        for (const state of ['idle', 'busy'] as const) {
+          if (decoders) observe(decoders[state], { 'cosmos_embed.state': state })
+        }
+      },
+    )
+    counter('cosmos_embed.decoder.events', '{event}', 'What happened to them.', ({ decoders }, observe) => {
+      for (const event of ['started', 'crashed', 'ended', 'retired'] as const) {
+        if (decoders) observe(decoders[event], { 'cosmos_embed.event': event })
+      }
+    })
+  }
+
   const instruments = reads.map(([instrument]) => instrument)
   const collect = (result: BatchObservableResult) => {
     const stats = embedder.stats()

@@ -25,9 +25,11 @@ const alerts = [...read('alerts.yml').matchAll(/^ +expr: (.+)$/gm)].map(([, expr
 /** The values of each label of each series, by its name; of a histogram also of its parts. */
 const series = new Map<string, Map<string, Set<string>>>()
 
+const decoders = { idle: 1, busy: 2, started: 3, crashed: 0, ended: 0, retired: 0 }
+
 beforeAll(async () => {
   vi.stubEnv('PATH', `${root}/test/examples/bin:${process.env.PATH}`)
-  const double = doubleEmbedder({ device: 'cuda' })
+  const double = doubleEmbedder({ device: 'cuda', decoders })
   const server = await createServer({ embedder: double })
   const url = await server.listen({ port: 0 })
   await server.ready

@@ -130,7 +130,8 @@ describe('a server', () => {
 it('docs/observability.md names every metric and attribute', async () => {
   const docs = readFileSync(new URL('../../docs/observability.md', import.meta.url), 'utf8')
   const reader = install()
-  const { url, double } = await serveDouble({}, { device: 'cuda' })
+  const decoders = { idle: 1, busy: 2, started: 9, crashed: 3, ended: 2, retired: 1 }
+  const { url, double } = await serveDouble({}, { device: 'cuda', decoders })
   await post(url, '{')
   double.emit({ kind: 'video', outcome: 'cancelled', timings })
   const read = await reader.read()
@@ -161,6 +162,18 @@ describe('meterEmbedder', () => {
     await embedder.embedText('a')
     // The SDK repeats the last value of what is no longer observed.
     expect((await reader.read())['cosmos_embed.calls']).toEqual(calls)
+  })
+
+  it('counts the processes that decode', async () => {
+    const decoders = { idle: 1, busy: 2, started: 9, crashed: 3, ended: 2, retired: 1 }
+    const { reader } = await metered({ decoders })
+    const read = await reader.read()
+    expect(read['cosmos_embed.decoder.processes']?.map(({ value }) => value)).toEqual([1, 2])
+    expect(read['cosmos_embed.decoder.events']?.map(({ value }) => value)).toEqual([9, 3, 2, 1])
+    expect(read['cosmos_embed.decoder.events']?.[1]?.attributes).toEqual({
+      ...model,
+      'cosmos_embed.event': 'crashed',
+    })
   })
 
   it('counts the clips of each GPU', async () => {
