@@ -40,6 +40,7 @@ export interface NativeJob<T> {
   unref(): void
 }
 
+/** Decoded pixels of one picture. */
 export interface RgbImage {
   width: number
   height: number

