@@ -198,10 +198,7 @@ export class BindingDouble implements Binding {
   resizeRgb(): never {
     throw new Error('not of this double')
   }
-
-  nearest(): never {
-    throw new Error('not of this double')
-  }
+  readonly nearest = this.resizeRgb
 
   diagnostics() {
     return {
