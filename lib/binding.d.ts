@@ -238,6 +238,7 @@ export interface NativeGpuInfo {
   /** Ordinal among the devices that CUDA_VISIBLE_DEVICES exposes to this process. */
   device: number
   name: string
+  /** "GPU-…", or "MIG-…" for an instance of a divided GPU. */
   uuid: string
   /** e.g. "9.0" */
   computeCapability: string
