@@ -35,7 +35,7 @@ export const cpp = [
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
   ['media'],
-  ['napi'],
+  ['napi', 'fuzz'],
   ['addon.cc'],
 ]
 

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { check, inputOf, loadScript, scriptTargets } from '../../scripts/fuzz/script-targets.mjs'
 
@@ -30,4 +31,13 @@ test('the seed and the round alone decide the input', async () => {
     Array.from({ length: 50 }, (_, round) => inputOf(target, 5, round).toString('latin1')),
   )
   expect(inputs.size).toBeGreaterThan(40)
+})
+
+test('docs/security.md has a row for every target', () => {
+  const native = readdirSync(new URL('../../native/fuzz/targets', import.meta.url))
+  const names = [...native.map((file) => file.replace('.cc', '')), ...scriptTargets()]
+  const rows = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8').matchAll(
+    /^\| `([\w-]+)` \|/gm,
+  )
+  expect(new Set([...rows].map(([, name]) => name))).toEqual(new Set(names))
 })
