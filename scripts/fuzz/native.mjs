@@ -44,7 +44,8 @@ export function buildNative() {
     ...['-S', root, '-B', folder, '-DCOSMOS_FUZZ=ON', '-DCOSMOS_SANITIZE=address,undefined', '-Wno-dev'],
     ...['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1', ...compiler],
   ])
-  run('cmake', ['--build', folder, '--parallel', '2'])
+  const programs = ['fuzz_seeds', ...nativeTargets().map((name) => `fuzz_${name}`)]
+  run('cmake', ['--build', folder, '--parallel', '2', '--target', ...programs])
   return { folder, guided: clang !== undefined }
 }
 

@@ -28,13 +28,14 @@ export const portable = { folders: ['client', 'adapters'], without: /^(node:|#bi
 export const cpp = [
   ['base', 'memory'],
   ['ffmpeg', 'media/plan'],
-  ['image', 'media/bitstream'],
+  ['image', 'media/bitstream', 'search'],
   ['cuda', 'engine', 'media/clip_types.h'],
   ['media/limits', 'onnxruntime', 'tensorrt'],
   ['media/demux', 'media/still'],
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
   ['media'],
+  ['isolation'],
   ['napi', 'fuzz'],
   ['addon.cc'],
 ]
