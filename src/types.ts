@@ -118,7 +118,10 @@ export interface VideoOptions extends ItemOptions {
   end?: number | undefined
   /** Which frames the model sees. Default: the embedder's rule. Do not mix vectors of different rules in one index. */
   frameRule?: FrameRule | undefined
-  /** Seconds by which a chosen frame may move to one that is cheaper to decode, ≥ 0. Default 0: exactly the chosen frames. */
+  /**
+   * Seconds by which a chosen frame may move, within the range, to one that is cheaper to decode, ≥ 0. Default 0: exactly the
+   * chosen frames.
+   */
   frameTolerance?: number | undefined
 }
 

@@ -36,7 +36,7 @@ export const cpp = [
   ['media/scan', 'media/nvdec'],
   ['media'],
   ['isolation'],
-  ['napi'],
+  ['napi', 'fuzz'],
   ['addon.cc'],
 ]
 
