@@ -17,7 +17,7 @@ export interface Destination {
   failures: string
 }
 
-const DEFAULT_TABLE = 'cosmos_embed'
+export const DEFAULT_TABLE = 'cosmos_embed'
 
 export interface DestinationOptions {
   shard?: Shard | undefined
@@ -45,11 +45,13 @@ export function destinationFor(
   return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
 }
 
-function isPostgres(out: string): boolean {
+/** Whether `--out` names a PostgreSQL server. */
+export function isPostgres(out: string): boolean {
   return /^postgres(ql)?:\/\//i.test(out)
 }
 
-function isJsonLines(out: string): boolean {
+/** Whether `--out` names a file of JSON lines. */
+export function isJsonLines(out: string): boolean {
   return /\.(jsonl|ndjson)$/i.test(out)
 }
 
