@@ -120,12 +120,12 @@ async function run(argv: string[], io: Io): Promise<number> {
     throw new UsageError('--job-items, --max-jobs and --attempts need --queue')
   }
   await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
-  if (values['dry-run']) return printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
+  if (values['dry-run']) return await printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
 
   if (values.queue !== undefined) {
     const queue = { url: values.queue, name: values['queue-name'] }
     const { out, table } = values
-    return enqueue(opened, { ...indexOptions, ...queued, queue, out, table, frameRule }, failures, io)
+    return await enqueue(opened, { ...indexOptions, ...queued, queue, out, table, frameRule }, failures, io)
   }
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),

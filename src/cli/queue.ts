@@ -37,7 +37,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   }
   const deadLetters = values['dead-letters'] ?? false
   await using queue = await openQueue(queueAddress(values))
-  if (action === 'status') return deadLetters ? printDeadLetters(queue, io) : printStatus(queue, io)
+  if (action === 'status') return await (deadLetters ? printDeadLetters(queue, io) : printStatus(queue, io))
   if (action === 'retry') {
     if (deadLetters) throw new UsageError('queue retry has no option --dead-letters: it retries all of them')
     io.stdout.write(`${await queue.retry()} jobs are in the queue again\n`)
