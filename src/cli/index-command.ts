@@ -120,7 +120,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     throw new UsageError('--job-items, --max-jobs and --attempts need --queue')
   }
   await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
-  if (values['dry-run']) return await printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
+  if (values['dry-run'])
+    return await printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
 
   if (values.queue !== undefined) {
     const queue = { url: values.queue, name: values['queue-name'] }

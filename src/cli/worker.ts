@@ -63,6 +63,7 @@ const options = {
 } as const
 
 const LINE_EVERY_MS = 10_000
+const OVERDUE_MS = 5000
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
@@ -116,6 +117,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     io.signal.removeEventListener('abort', stop)
     process.off('SIGINT', exitNow).off('SIGTERM', exitNow)
     io.stderr.write(`${lineOf(tally)}\n`)
+    // If Redis is away, BullMQ would keep the process alive to look for it.
+    setTimeout(() => process.exit(), OVERDUE_MS).unref()
   }
   if (!values['exit-when-empty'] || io.signal.aborted) return 0
   await using left = await openQueue(queue)

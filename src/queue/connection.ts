@@ -51,24 +51,36 @@ export function placeOf({ url, name }: QueueAddress): string {
 /** Opens the queue. Rejects with SourceError if the server does not answer within ten seconds. */
 export async function connectQueue(address: QueueAddress): Promise<Queue<JobData>> {
   const { Queue } = await loadBullMq()
+  const connection = connectionOptions(address.url)
   const name = queueName(address.name)
-  const queue = new Queue<JobData>(name, { connection: connectionOptions(address.url) })
-  let last: Error | undefined
-  queue.on('error', (error) => {
-    last = error
+  await withQueueErrors(address, () => probe(address.url))
+  const queue = new Queue<JobData>(name, { connection })
+  // Failures of a command reject it; a lost connection is opened again.
+  queue.on('error', () => {})
+  await withQueueErrors(address, () => queue.waitUntilReady())
+  return queue
+}
+
+/** Connects once, because BullMQ would try again without an end and without a word. */
+async function probe(url: string): Promise<void> {
+  const { Redis } = await import('ioredis')
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: CONNECT_MS,
+    commandTimeout: CONNECT_MS,
+    retryStrategy: () => null,
   })
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(last ?? new Error('no answer within 10 s')), CONNECT_MS)
+  let reason: Error | undefined
+  client.on('error', (error) => {
+    reason = error
   })
   try {
-    await Promise.race([queue.waitUntilReady(), late])
-    return queue
-  } catch (cause) {
-    await queue.disconnect().catch(() => {})
-    throw queueError(address, last ?? cause)
+    await client.connect()
+    await client.ping()
+  } catch (failure) {
+    throw reason ?? failure
   } finally {
-    clearTimeout(timer)
+    client.disconnect()
   }
 }
 

@@ -46,6 +46,8 @@ export interface IndexWorker {
   /**
    * Resolves when the worker has ended after `stop`, or because the queue is empty. Rejects with what ended it otherwise:
    * DeviceLostError, a destination that cannot be written, or options that do not suit the jobs. The job is in the queue again then.
+   *
+   * If Redis is away at the end, BullMQ goes on looking for it, which keeps the process alive: end it.
    */
   finished: Promise<void>
 }
@@ -53,6 +55,7 @@ export interface IndexWorker {
 /** How often a job may be taken over from workers that died before it becomes a dead letter: it may be what kills them. */
 const MAX_STALLED = 3
 const EMPTY_POLL_MS = 500
+const CLOSE_MS = 5000
 
 /**
  * Starts a worker for the jobs that {@link enqueueIndex} puts into a queue. Any number may run, on any number of machines.
@@ -113,6 +116,8 @@ class RunningWorker implements IndexWorker {
   #ending = false
   #failure: unknown
   #endNow!: () => void
+  /** The jobs in progress, without what Redis is told afterwards. */
+  readonly #work = new Set<Promise<JobOutcome>>()
   /** Sums of the jobs that have ended, and of each that runs. */
   #ended: IndexTally = emptyTally()
   readonly #running = new Map<string, IndexTally>()
@@ -141,8 +146,10 @@ class RunningWorker implements IndexWorker {
         this.#failure ??= failure
       }
       this.#ending = true
-      await worker.close()
-      await queue.close().catch(() => {})
+      const closed = worker.close()
+      while (this.#work.size > 0) await Promise.allSettled(this.#work)
+      // BullMQ does not get here while Redis is away. The items are written, and other workers will find the jobs' locks expired.
+      await within(CLOSE_MS, Promise.allSettled([closed, queue.close()]))
       if (this.#failure !== undefined) throw this.#failure
     })()
     // A caller that awaits it later must not be surprised by an unhandled rejection before.
@@ -161,14 +168,7 @@ class RunningWorker implements IndexWorker {
         this.#endNow()
         return
       }
-      let timer: NodeJS.Timeout | undefined
-      await Promise.race([
-        ended,
-        new Promise((resolve) => {
-          timer = setTimeout(resolve, EMPTY_POLL_MS)
-        }),
-      ])
-      clearTimeout(timer)
+      await within(EMPTY_POLL_MS, ended)
     }
   }
 
@@ -180,16 +180,19 @@ class RunningWorker implements IndexWorker {
   ): Promise<void> {
     const id = job.id as string
     const { jobs = 2, lockSeconds = 60 } = this.#options
+    const work = runJob(this.#embedder, job, {
+      ...this.#options,
+      jobs,
+      signal,
+      isEnding: () => this.#ending,
+      onProgress: (tally) => this.#report(id, tally),
+    })
+    this.#work.add(work)
     let outcome: JobOutcome
     try {
-      outcome = await runJob(this.#embedder, job, {
-        ...this.#options,
-        jobs,
-        signal,
-        isEnding: () => this.#ending,
-        onProgress: (tally) => this.#report(id, tally),
-      })
+      outcome = await work
     } finally {
+      this.#work.delete(work)
       this.#settle(id)
     }
     if (outcome.kind === 'done') return
@@ -226,6 +229,16 @@ class RunningWorker implements IndexWorker {
     this.#running.delete(id)
     if (tally) add(this.#ended, tally)
   }
+}
+
+/** Resolves like `promise`, or after so many milliseconds. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([promise, late])
+  clearTimeout(timer)
 }
 
 function isDeviceLost(failure: unknown): failure is CosmosEmbedError {

@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openQueue } from '../../src/queue/index.ts'
+import { openSources } from '../../src/bulk/index.ts'
+import { type EnqueueOptions, enqueueIndex, openQueue } from '../../src/queue/index.ts'
 import { vectorOf } from '../bulk/double.mjs'
 import { storedRows, temporaryFolder } from '../bulk/support.ts'
 import { run } from '../cli/support.ts'
@@ -21,6 +22,13 @@ async function produce(name: string, manifest: string, out: string, ...options: 
   return { code, stderr }
 }
 
+/** Puts the manifest into a queue whose jobs are tried again after half a second. */
+async function enqueue(name: string, manifest: string, out: string, options: Partial<EnqueueOptions>) {
+  await using opened = await openSources([manifest])
+  const queue = { url: redis.url, name }
+  return await enqueueIndex(opened.sources, { queue, out, backoffSeconds: 0.5, ...options })
+}
+
 const idsIn = async (out: string) => (await storedRows(out)).map(({ id }) => id).sort()
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `i${index}`).sort()
 const worker = (name: string, options: object = {}) =>
@@ -33,9 +41,8 @@ describe.skipIf(!hasRedis)('a queue in Redis', () => {
   it('has every item once, although workers are killed and stopped and Redis is restarted', async () => {
     const [name, out] = ['chaos', path.join(folder, 'chaos')]
     const manifest = writeManifest(path.join(folder, 'chaos.jsonl'), 400)
-    const produced = await produce(name, manifest, out, '--job-items', '10', '--attempts', '2')
-    expect(produced.code).toBe(0)
-    expect(produced.stderr).toContain('400/400, 400 put into 40 jobs\n')
+    const { enqueued, jobs } = await enqueue(name, manifest, out, { jobItems: 10, attempts: 2 })
+    expect({ enqueued, jobs }).toEqual({ enqueued: 400, jobs: 40 })
     // One video is damaged; the server of another one stays away. 7 and 307 end up in jobs of their own.
     const faults = { delayMs: 40, concurrency: 6, broken: '/v/7.mp4', flaky: '/v/307.mp4', retries: 1 }
     const [killed, paused, third] = [1, 2, 3].map(() => worker(name, faults)) as [
@@ -48,7 +55,7 @@ describe.skipIf(!hasRedis)('a queue in Redis', () => {
     paused.kill('SIGSTOP')
     await redis.stop()
     await redis.start()
-    // The third worker takes over the jobs of the other two, and the second try of the failed ones comes after 10 s.
+    // The third worker takes over the jobs of the other two, and the failed ones are tried again.
     await until(name, ({ waiting, active }) => waiting + active === 0)
     paused.kill('SIGCONT')
     await until(name, ({ waiting, active, delayed }) => waiting + active + delayed === 0)
@@ -99,7 +106,7 @@ describe.skipIf(!hasRedis)('a queue in Redis', () => {
   it('ends the worker that lost its device, and buries a job that takes every device down', async () => {
     const [name, out] = ['lost', path.join(folder, 'lost')]
     const manifest = writeManifest(path.join(folder, 'lost.jsonl'), 6)
-    await produce(name, manifest, out, '--job-items', '3', '--attempts', '2')
+    await enqueue(name, manifest, out, { jobItems: 3, attempts: 2 })
     for (let tries = 1; tries <= 2; tries++) {
       const child = worker(name, { lethal: '/v/4.mp4', jobs: 1 })
       expect(await child.exit).toBe(1)
@@ -141,11 +148,15 @@ describe.skipIf(!hasRedis)('a queue in Redis', () => {
     // The new items come first now.
     writeFileSync(
       path.join(folder, 'again.jsonl'),
-      `{"text":"a car"}\nno JSON\n${ids(9).map((id) => JSON.stringify({ id, text: id })).join('\n')}`,
+      `{"text":"a car"}\nno JSON\n${ids(9)
+        .map((id) => JSON.stringify({ id, text: id }))
+        .join('\n')}`,
     )
     const last = await produce(name, path.join(folder, 'again.jsonl'), out)
     expect(last.code).toBe(3)
-    expect(last.stderr).toMatch(/1 put into 1 jobs, 9 already in the index or in the queue, 1 failed\n.*_errors/s)
+    expect(last.stderr).toMatch(
+      /1 put into 1 jobs, 9 already in the index or in the queue, 1 failed\n.*_errors/s,
+    )
     expect(await worker(name, { exitWhenEmpty: true }).exit).toBe(0)
     expect(await idsIn(out)).toEqual(['a car', ...ids(9)].sort())
     const other = await produce(name, path.join(folder, 'again.jsonl'), out, '--window', '1')

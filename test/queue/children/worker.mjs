@@ -22,6 +22,7 @@ embedder.embedVideo = async (video, call) => {
 let announced = false
 const worker = await startWorker(embedder, {
   backoffSeconds: 0.001,
+  onWarning: (message) => console.error('warning:', message),
   ...options,
   onProgress: ({ embedded }) => {
     if (!announced && embedded > 0) console.log('embedding')
@@ -35,4 +36,7 @@ try {
 } catch (failure) {
   console.error(failure.message)
   process.exitCode = 1
+} finally {
+  // As the program does: if Redis was away, BullMQ would keep the process alive to look for it.
+  setTimeout(() => process.exit(), 100).unref()
 }
