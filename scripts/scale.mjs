@@ -14,9 +14,9 @@ import { estimate, sizesOf } from './scale/formulas.mjs'
 const numbers = {
   seconds: ['15', 'length of a clip, seconds'],
   mbit: ['11', 'bit rate of a clip, Mbit/s'],
-  'row-bytes': ['1098', 'bytes of a row in the index'],
+  'row-bytes': ['1040', 'bytes of a row in the index'],
   'job-items': ['256', 'items per job'],
-  'job-bytes': ['47000', 'bytes of a job in Redis'],
+  'job-bytes': ['33800', 'bytes of a job in Redis'],
   'max-jobs': ['10000', 'jobs that wait in Redis at one time'],
   'core-decode': ['1.2', 'clips that a core decodes per second'],
   'core-decode-tolerant': ['2.54', 'the same with a frame tolerance of 0.5 s'],

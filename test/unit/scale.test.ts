@@ -1,5 +1,6 @@
 /** The formulas of `npm run scale`. */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -52,4 +53,11 @@ it('npm run scale takes the reader’s numbers and refuses nonsense', () => {
     /3,600 clips.*\| GPUs \| 1 \| decode \| 1 \| 1 h \|/s,
   )
   expect(run('--cores', 'many')).toMatchObject({ status: 2, stderr: expect.stringContaining('--cores') })
+})
+
+it('docs/scale.md shows what npm run scale prints', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const script = path.join(root, 'scripts', 'scale.mjs')
+  const { stdout } = spawnSync(process.execPath, [script], { encoding: 'utf8' })
+  expect(readFileSync(path.join(root, 'docs', 'scale.md'), 'utf8')).toContain(stdout)
 })
