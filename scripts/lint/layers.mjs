@@ -36,6 +36,7 @@ export const cpp = [
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
   ['media'],
+  ['isolation'],
   ['napi'],
   ['addon.cc'],
 ]
