@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { agree } from './description.ts'
-import { DEFAULT_TABLE, isJsonLines, isPostgres } from './destination.ts'
+import { DEFAULT_TABLE, kindOf } from './destination.ts'
 import { fileError, skipRepeats } from './files.ts'
 import { jobPartsSink } from './job-parts-sink.ts'
 import { DESCRIPTION, partFiles, partIds, readDescription } from './parquet-sink.ts'
@@ -22,20 +22,15 @@ export interface SharedDestination {
 
 /** Throws InvalidArgumentError for a destination that several processes cannot write at the same time. */
 export function checkShared(out: string): void {
-  if (isPostgres(out)) return
-  if (isJsonLines(out)) {
-    throw new InvalidArgumentError(
-      `"${out}": a file of JSON lines has one writer, and a queue has many workers: choose a folder for Parquet parts that all ` +
-        'of them see, or postgres://…',
-    )
-  }
-  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(out)?.[1]
-  if (scheme !== undefined) {
-    throw new InvalidArgumentError(
-      `"${scheme}://…" is not a destination that the workers of a queue can write: choose a folder for Parquet parts that all of ` +
-        'them see, or postgres://…',
-    )
-  }
+  const kind = kindOf(out)
+  if (kind === 'parquet' || kind === 'postgres') return
+  const why =
+    kind === 'jsonl'
+      ? 'a file of JSON lines has one writer, and a queue has many workers'
+      : `the workers of a queue do not write ${kind === 'lancedb' ? 'LanceDB' : 'Qdrant'}`
+  throw new InvalidArgumentError(
+    `${kind === 'qdrant' ? 'qdrant://…' : `"${out}"`}: ${why}: choose a folder for Parquet parts that all of them see, or postgres://…`,
+  )
 }
 
 /** The sink for the items `ids` of the job `job`. Its `held` yields only ids of this job. */
@@ -45,7 +40,7 @@ export function sinkForJob(
   ids: readonly string[],
 ): VectorSink {
   checkShared(out)
-  return isPostgres(out) ? postgresSink(out, table, ids) : jobPartsSink(out, job)
+  return kindOf(out) === 'postgres' ? postgresSink(out, table, ids) : jobPartsSink(out, job)
 }
 
 /**
@@ -60,7 +55,7 @@ export async function* heldIn(
   const { frameRule, frameTolerance, windows, columns } = wanted
   const check = (existing: IndexDescription, where: string) =>
     agree(existing, { ...existing, frameRule, frameTolerance, windows, columns }, where)
-  if (isPostgres(out)) {
+  if (kindOf(out) === 'postgres') {
     yield* heldInTable(out, table, (existing) => check(existing, `the table ${table}`))
   } else yield* skipRepeats(heldInFolder(out, (existing) => check(existing, out)))
 }

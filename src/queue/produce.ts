@@ -3,7 +3,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Queue } from 'bullmq'
 import { type IndexOptions, isInShard, plannedItems, survey } from '../bulk/build.ts'
-import { isPostgres } from '../bulk/destination.ts'
+import { kindOf } from '../bulk/destination.ts'
 import type { PlannedItem } from '../bulk/planned-item.ts'
 import { checkShared, heldIn, type SharedDestination } from '../bulk/shared-destination.ts'
 import type { IndexSource } from '../bulk/sources.ts'
@@ -89,7 +89,7 @@ export async function enqueueIndex(
 function planOf(options: EnqueueOptions, columns: JobPlan['columns']): JobPlan {
   const { table, windows, frameTolerance = 0, frameRule = 'card' } = options
   return {
-    out: isPostgres(options.out) ? withoutPassword(options.out) : path.resolve(options.out),
+    out: kindOf(options.out) === 'postgres' ? withoutPassword(options.out) : path.resolve(options.out),
     ...(table !== undefined && { table }),
     windows: windows ? { seconds: windows.seconds, stride: windows.stride ?? windows.seconds } : null,
     frameTolerance,

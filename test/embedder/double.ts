@@ -201,6 +201,7 @@ export class BindingDouble implements Binding {
 
   readonly resizeRgb = notOfThisDouble
   readonly openDecoderPool = notOfThisDouble
+  readonly nearest = notOfThisDouble
 
   diagnostics() {
     return {

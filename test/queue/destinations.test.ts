@@ -78,6 +78,8 @@ describe('a queue refuses', () => {
   it.each([
     [path.join(folder, 'lines.jsonl'), 'a file of JSON lines has one writer, and a queue has many workers'],
     ['s3://bucket/index', 'expected a folder'],
+    [path.join(folder, 'a.lance'), 'the workers of a queue do not write LanceDB'],
+    ['qdrant://key@host', 'the workers of a queue do not write Qdrant'],
   ])('%s', async (out, message) => {
     const { code, stderr } = await producer(out)
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(message) })
