@@ -18,6 +18,7 @@ export const typescript = [
   ['embedder.ts'],
   ['embed.ts', 'opentelemetry', 'verify'],
   ['index.ts', 'client', 'adapters', 'bulk', 'http'],
+  ['queue'],
   ['cli'],
 ]
 
