@@ -80,7 +80,7 @@ export const allowedSkips = [
   })),
   ...[
     { file: 'test/bulk/qdrant.test.ts' },
-    { file: 'test/bulk/sinks.test.ts', test: /^Qdrant / },
+    { file: 'test/bulk/sinks.test.ts', test: /^'?Qdrant'? / },
     { file: 'test/bulk/killed.test.ts', test: /^Qdrant / },
   ].map((tests) => ({
     ...tests,
