@@ -58,14 +58,23 @@ std::vector<char*> Environment() {
   return kept;
 }
 
+// A descriptor that takes what is written and keeps nothing. A minimal root has no /dev/null; an event
+// refuses what is no number.
+Descriptor Nowhere() {
+  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) null = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return Descriptor(fcntl(null.get(), F_DUPFD_CLOEXEC, 10));
+}
+
 // Starts the executable with the socket as its descriptor 3. Returns 0 or an error number.
 int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
+  const Descriptor nowhere = Nowhere();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, nowhere.get(), 0);
+  posix_spawn_file_actions_adddup2(&files, nowhere.get(), 1);
   // What a stranger's file makes the decoder print does not belong into the server's log.
-  if (!kSanitized) posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  if (!kSanitized) posix_spawn_file_actions_adddup2(&files, nowhere.get(), 2);
   posix_spawn_file_actions_adddup2(&files, socket, 3);
 
   posix_spawnattr_t attributes;
