@@ -40,6 +40,10 @@ constexpr bool kSanitized = false;
 #endif
 
 Status CannotStart(const std::string& executable, int error) {
+  if (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE) {
+    return {StatusCode::kOutOfMemory,
+            "no decoder process can be started now: " + std::generic_category().message(error)};
+  }
   std::string reason = std::generic_category().message(error);
   if (error == EACCES) reason += "; it must be executable: chmod +x " + executable;
   return Status(StatusCode::kLibrary, "cannot start the decoder process " + executable + ": " + reason)

@@ -22,6 +22,8 @@ print(server.get_uri(), flush=True)
 sys.stdin.read()`
 
 const folder = temporaryFolder()
+// Where the commands write their lists of failures.
+process.chdir(folder)
 let server: ChildProcess
 let url = ''
 
