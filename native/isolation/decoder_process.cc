@@ -51,8 +51,9 @@ Status CannotStart(const std::string& executable, int error) {
 }
 
 // The decoder gets no variable of the server, which may be secrets, except those that its loader needs.
-std::vector<char*> Environment() {
-  std::vector<char*> kept;
+// `origin` is one of them: the loader looks for its own folder in /proc, which a minimal root lacks.
+std::vector<char*> Environment(std::string& origin) {
+  std::vector<char*> kept{origin.data()};
   for (char** variable = environ; variable && *variable; ++variable) {
     for (const char* name : {"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="}) {
       if (std::strncmp(*variable, name, std::strlen(name)) == 0) kept.push_back(*variable);
@@ -98,8 +99,9 @@ int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
   std::string memory = std::to_string(kSanitized ? 0 : options.max_bytes + kOwnBytes);
   std::string shared = std::to_string(options.max_bytes);
   const std::array<char*, 4> arguments{path.data(), memory.data(), shared.data(), nullptr};
+  std::string origin = "LD_ORIGIN_PATH=" + path.substr(0, path.rfind('/'));
   const int error =
-      posix_spawn(&id, path.c_str(), &files, &attributes, arguments.data(), Environment().data());
+      posix_spawn(&id, path.c_str(), &files, &attributes, arguments.data(), Environment(origin).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;
