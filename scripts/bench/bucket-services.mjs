@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -14,6 +15,7 @@ const UPLOADS = 16
 export async function startServers(python, folder) {
   const script = fileURLToPath(new URL('bucket.py', import.meta.url))
   const server = spawn(python, [script, path.join(folder, 'postgres')], {
+    env: { ...process.env, PYTHONWARNINGS: 'ignore' },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const [line] = await first(createInterface({ input: server.stdout }), 'line', server, 'bucket.py')

@@ -73,6 +73,7 @@ async function measure({ count, videos, folder, redis, s3, postgres }) {
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'key',
     AWS_SECRET_ACCESS_KEY: 'secret',
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
   })
   const sceneOf = (index) => videos[index % videos.length]
   const keyOf = (index) => `library/${String(index % 100).padStart(2, '0')}/clip-${index}.mp4`
@@ -127,7 +128,7 @@ async function byQueue({ count, manifest, folder, access, out, redis }) {
     })
     return rowOf('queue, 2 workers, Parquet', count, began, [producer, ...embedding])
   } finally {
-    await seen.close()
+    await seen[Symbol.asyncDispose]()
   }
 }
 
