@@ -5,6 +5,8 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 
 const EVERY_MS = 100
+/** Adding up the pages of a large process takes milliseconds, so that is done less often. */
+const SAMPLES_PER_MEMORY = 5
 const TICKS_PER_SECOND = 100 // USER_HZ, which is the same on every Linux
 
 /**
@@ -33,9 +35,9 @@ export function startMeasured(command, args, { env = process.env, cwd } = {}) {
       output = (output + text).slice(-20_000)
     })
   }
-  let [cpuSeconds, peakMiB] = [0, 0]
+  let [cpuSeconds, peakMiB, samples] = [0, 0, 0]
   const sample = () => {
-    const now = measureTree(program.pid)
+    const now = measureTree(program.pid, samples++ % SAMPLES_PER_MEMORY === 0)
     cpuSeconds = Math.max(cpuSeconds, now.cpuSeconds)
     peakMiB = Math.max(peakMiB, now.MiB)
   }
@@ -58,10 +60,10 @@ export function startMeasured(command, args, { env = process.env, cwd } = {}) {
 }
 
 /**
- * Processor seconds and memory of a process and its descendants. A page that several of them share counts once (PSS).
- * The seconds include descendants that have ended and been waited for.
+ * Processor seconds and, with `withMemory`, the memory of a process and its descendants. A page that several of them share
+ * counts once (PSS). The seconds include descendants that have ended and been waited for.
  */
-export function measureTree(root) {
+function measureTree(root, withMemory) {
   let [ticks, kilobytes] = [0, 0]
   const waiting = [root]
   for (const pid of waiting) {
@@ -69,7 +71,7 @@ export function measureTree(root) {
       // The fields behind the name, which is in brackets and may contain anything.
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
       ticks += fields.slice(11, 15).reduce((sum, text) => sum + Number(text), 0)
-      kilobytes += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0)
+      if (withMemory) kilobytes += pssOf(pid)
       for (const task of readdirSync(`/proc/${pid}/task`)) {
         const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim()
         if (children !== '') waiting.push(...children.split(' '))
@@ -80,4 +82,8 @@ export function measureTree(root) {
     }
   }
   return { cpuSeconds: ticks / TICKS_PER_SECOND, MiB: kilobytes / 1024 }
+}
+
+function pssOf(pid) {
+  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0)
 }
