@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const UPLOADS = 16
@@ -18,7 +17,7 @@ export async function startServers(python, folder) {
     env: { ...process.env, PYTHONWARNINGS: 'ignore' },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
-  const [line] = await first(createInterface({ input: server.stdout }), 'line', server, 'bucket.py')
+  const [line] = await announced(server, 'bucket.py', /^\{.*\}$/m)
   return { ...JSON.parse(line), stop: () => stop(server, () => server.stdin.end()) }
 }
 
@@ -29,10 +28,7 @@ export async function startRedis() {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`])
   const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
   try {
-    const lines = createInterface({ input: server.stdout })
-    for (let log = ''; !log.includes('Ready to accept connections'); ) {
-      ;[log] = await first(lines, 'line', server, 'redis-server')
-    }
+    await announced(server, 'redis-server', /Ready to accept connections/)
   } catch (cause) {
     throw new Error('redis-server did not start; "node scripts/setup.mjs --queue" installs it', { cause })
   }
@@ -70,22 +66,20 @@ export function variation(file, number) {
   return Buffer.concat([readFileSync(file), box, text])
 }
 
-/** The first event of a program's output. Rejects if the program ends before. */
-async function first(emitter, event, program, name) {
-  const seen = new AbortController()
-  const { signal } = seen
-  const ended = Promise.race([
-    once(program, 'exit', { signal }).then(([code]) =>
-      Promise.reject(new Error(`${name} ended with ${code}`)),
-    ),
-    once(program, 'error', { signal }).then(([error]) => Promise.reject(error)),
-  ])
-  try {
-    return await Promise.race([once(emitter, event, { signal }), ended])
-  } finally {
-    ended.catch(() => {})
-    seen.abort()
-  }
+/** Waits until the output of a program has `pattern`, and returns the match. Rejects if the program ends before. */
+async function announced(program, name, pattern) {
+  let output = ''
+  return await new Promise((resolve, reject) => {
+    program.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text
+      const match = pattern.exec(output)
+      if (match) resolve(match)
+    })
+    program.once('error', reject)
+    program.once('exit', (code, signal) => {
+      reject(new Error(`${name} ended with ${code ?? signal}:\n${output}`))
+    })
+  })
 }
 
 async function stop(program, ask) {
