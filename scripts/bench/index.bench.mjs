@@ -83,13 +83,17 @@ async function compare(python, { kind, count, model, folder }, runs) {
   const frames = await framesOf(model, files)
   return programs.map((program, place) => {
     const rate = ({ seconds }) => count / seconds
+    const processor = ({ cpuSeconds }) => 1000 * cpuSeconds
     const ratios = samples[0].map((sample, turn) => rate(sample) / rate(samples[place][turn]))
     return {
       clip: `${count} × ${kind}`,
       program,
-      'clips/s': round(median(samples[place].map(rate)), 1),
+      'clips/s': round(median(samples[place].map(rate))),
       'ours ÷ it': round(median(ratios)),
-      'CPU ms/clip': round(median(samples[place].map(({ cpuSeconds }) => (1000 * cpuSeconds) / count)), 1),
+      'CPU ms/clip': round(median(samples[place].map(processor)) / count, 1),
+      'CPU, it ÷ ours': round(
+        median(samples[0].map((sample, turn) => processor(samples[place][turn]) / processor(sample))),
+      ),
       'peak MiB': Math.round(Math.max(...samples[place].map(({ peakMiB }) => peakMiB))),
       ...(place === 0
         ? { 'other frames': '', 'cosine, median': '', lowest: '' }
