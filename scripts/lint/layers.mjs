@@ -34,6 +34,7 @@ export const cpp = [
   ['media/demux', 'media/still'],
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
+  ['media/shots'],
   ['media'],
   ['napi'],
   ['addon.cc'],

@@ -33,8 +33,8 @@ export interface IndexDescription {
   frameRule: NamedFrameRule
   /** Seconds. */
   frameTolerance: number
-  /** Length and stride of the windows in seconds; null for one vector per video. */
-  windows: { seconds: number; stride: number } | null
+  /** Length and stride of the windows in seconds, or how shots are told apart; null for one vector per video. */
+  windows: { seconds: number; stride: number } | { shots: { threshold: number; minSeconds: number } } | null
   /** Further columns and their types. */
   columns: Columns
 }

@@ -11,6 +11,7 @@ import type {
   NativeGpu,
   NativeJob,
   NativeSegmentReader,
+  NativeWindows,
   NativeStillImage,
 } from '#binding'
 import { runDecode, runNative } from '../base/native-job.ts'
@@ -139,7 +140,7 @@ export class Pipeline {
   /** Opens a video for all its windows. The caller closes the reader. */
   async openSegments(
     item: VideoItem,
-    windows: { seconds: number; stride: number },
+    windows: NativeWindows,
     run: ItemRun,
   ): Promise<NativeSegmentReader> {
     const { binding } = this.#options

@@ -1,0 +1,26 @@
+"""Finds the cuts of videos with PySceneDetect's content detector and its defaults.
+
+    python shots.py FILE...
+
+Prints one line of JSON for each: the times of the cuts in seconds, and how long it took.
+"""
+
+import json
+import sys
+import time
+
+from scenedetect import ContentDetector, SceneManager, open_video
+
+
+def cuts(file):
+    video = open_video(file)
+    manager = SceneManager()
+    manager.add_detector(ContentDetector())
+    manager.detect_scenes(video)
+    return [float(scene[0].seconds) for scene in manager.get_scene_list()[1:]]
+
+
+for file in sys.argv[1:]:
+    began = time.perf_counter()
+    found = cuts(file)
+    print(json.dumps({"cuts": found, "seconds": time.perf_counter() - began}), flush=True)
