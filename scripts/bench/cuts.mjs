@@ -64,7 +64,10 @@ function shotFilter({ length, shot, rate, size, random }) {
   const pick = (list) => list[Math.floor(random() * list.length)]
   const [width, height] = size.split('x').map(Number)
   const large = `${width * 2}x${height * 2}`
-  const colour = () => `0x${Math.floor(random() * 0xffffff).toString(16).padStart(6, '0')}`
+  const colour = () =>
+    `0x${Math.floor(random() * 0xffffff)
+      .toString(16)
+      .padStart(6, '0')}`
   const sources = [
     () =>
       `mandelbrot=size=${size}:rate=${rate}:start_x=${between(-1.4, 0.3).toFixed(3)}:start_y=${between(-0.6, 0.6).toFixed(3)}:start_scale=${between(0.05, 2).toFixed(3)}:end_scale=0.001`,
@@ -73,7 +76,8 @@ function shotFilter({ length, shot, rate, size, random }) {
     () => `testsrc2=size=${large}:rate=${rate},hue=h=${Math.floor(random() * 360)}`,
     () =>
       `life=size=${width / 4}x${height / 4}:rate=${rate}:ratio=${between(0.1, 0.4).toFixed(2)}:mold=20:life_color=${colour()}:death_color=${colour()}:mold_color=${colour()}:seed=${Math.floor(random() * 1e6)},scale=${large}`,
-    () => `color=c=${colour()}:size=${large}:rate=${rate},drawbox=x=iw/4:y=ih/4:w=iw/3:h=ih/3:c=${colour()}:t=fill`,
+    () =>
+      `color=c=${colour()}:size=${large}:rate=${rate},drawbox=x=iw/4:y=ih/4:w=iw/3:h=ih/3:c=${colour()}:t=fill`,
   ]
   const [w, h] = [width, height]
   const camera = [

@@ -70,7 +70,7 @@ export async function run(argv) {
     }
   }
   const rows = totals.map(({ found, wrong, missed, seconds, frames }, index) => ({
-    detector: contenders[index].name,
+    method: contenders[index].name,
     cuts: found + missed,
     precision: round(found / Math.max(found + wrong, 1), 3),
     recall: round(found / Math.max(found + missed, 1), 3),
@@ -78,7 +78,9 @@ export async function run(argv) {
     'frames/s': Math.round(frames / seconds),
     'it ÷ ours': round(seconds / totals[0].seconds),
   }))
-  report('shots', rows, { videos: totals.map((total, index) => ({ detector: contenders[index].name, ...total })) })
+  report('shots', rows, {
+    videos: totals.map((total, index) => ({ detector: contenders[index].name, ...total })),
+  })
 }
 
 /** Matches each cut with the nearest one that was found and is not taken. */
@@ -119,7 +121,11 @@ function peer() {
 }
 
 function lastLine(command, args) {
-  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
-  if (status !== 0) throw new Error(`${path.basename(command)} ${path.basename(args[0])} ended with ${status}`)
+  const { status, stdout } = spawnSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (status !== 0)
+    throw new Error(`${path.basename(command)} ${path.basename(args[0])} ended with ${status}`)
   return JSON.parse(stdout.trim().split('\n').at(-1))
 }

@@ -156,10 +156,7 @@ async function printPlan(
     ...(shard ? [['shard', `${shard.index} of ${shard.count}`] as [string, string]] : []),
     ['items', total],
     ['invalid rows', bad],
-    [
-      'vectors',
-      windows ? `one for each of: ${describeWindows(resolveWindows(windows))}` : 'one per item',
-    ],
+    ['vectors', windows ? `one for each of: ${describeWindows(resolveWindows(windows))}` : 'one per item'],
     ['further columns', carried.join(', ') || 'none'],
     ['destination', `${nameOf(out, table)}, which ${existing ? `has ${existing.rows} vectors` : 'is new'}`],
   ]
@@ -210,7 +207,8 @@ function windowOptions({
   'shot-min'?: string | undefined
 }): IndexOptions['windows'] {
   if (shots) {
-    if (window !== undefined || stride !== undefined) throw new UsageError('--shots excludes --window and --stride')
+    if (window !== undefined || stride !== undefined)
+      throw new UsageError('--shots excludes --window and --stride')
     return {
       shots: {
         threshold: threshold === undefined ? undefined : positive('shot-threshold', threshold, 'a number'),

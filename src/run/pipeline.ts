@@ -11,8 +11,8 @@ import type {
   NativeGpu,
   NativeJob,
   NativeSegmentReader,
-  NativeWindows,
   NativeStillImage,
+  NativeWindows,
 } from '#binding'
 import { runDecode, runNative } from '../base/native-job.ts'
 import { InternalError } from '../errors.ts'
@@ -138,11 +138,7 @@ export class Pipeline {
   }
 
   /** Opens a video for all its windows. The caller closes the reader. */
-  async openSegments(
-    item: VideoItem,
-    windows: NativeWindows,
-    run: ItemRun,
-  ): Promise<NativeSegmentReader> {
+  async openSegments(item: VideoItem, windows: NativeWindows, run: ItemRun): Promise<NativeSegmentReader> {
     const { binding } = this.#options
     // Fetched bytes are held until the pass ends and releases the lease.
     const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)

@@ -10,6 +10,8 @@ namespace {
 constexpr int kNeighbours = 2;
 // How many times larger than those frames' changes a cut is.
 constexpr double kStandsOut = 2.5;
+// The part of a flash's change that may be left when it is over.
+constexpr double kReturned = 0.25;
 // Times that are meant to be equal may differ by this much, in seconds.
 constexpr double kRounding = 1e-6;
 
@@ -46,7 +48,9 @@ bool ShotDetector::IsWithin(double seconds) const {
 // Looks at a frame within the minimum length. Returns whether the candidate was dropped and that frame may be
 // one instead.
 bool ShotDetector::Observe(const Thumbnail& thumbnail, double change) {
-  const double undone = std::min(options_.threshold, candidate_->change / 2);
+  // After a strong flash more may differ: what moves has moved meanwhile.
+  const double undone =
+      std::max(std::min(options_.threshold, candidate_->change / 2), candidate_->change * kReturned);
   if (Difference(thumbnail, candidate_->before) < undone) {
     candidate_.reset();
     return false;
