@@ -70,9 +70,9 @@ struct Windows {
   double stride = 8;
   // One clip from each of these times to the next, in seconds and ascending. Those outside the range, which
   // begins the first clip and ends the last, are ignored.
-  std::optional<std::vector<double>> cuts;
+  std::optional<std::vector<double>> cuts = {};
   // One clip per shot, found while the video is decoded.
-  std::optional<ShotOptions> shots;
+  std::optional<ShotOptions> shots = {};
 };
 
 struct FrameInfo {

@@ -4,7 +4,7 @@ import type { Carried, Columns } from './columns.ts'
 
 /** One vector of an index. */
 export interface IndexRow {
-  /** The item's id; for a window followed by `#t=START,END`. */
+  /** The item's id; for a window or shot followed by `#t=START,END`. */
   id: string
   /** The file's path, or the URL without its query, which may be a credential. Null for a text. */
   uri: string | null

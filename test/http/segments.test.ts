@@ -157,7 +157,7 @@ describe('segments', () => {
         'needs window_seconds',
       ],
       ['cuts in no order', { input: remote, at: [2, 1], model: 'double' }, 'at', 'ascending'],
-      ['no shots', { input: remote, shots: false, model: 'double' }, 'shots', 'must be true, or an object'],
+      ['no shots', { input: remote, shots: false, model: 'double' }, 'shots', 'must be true'],
       ['a window of nothing', { ...windows, window_seconds: 0 }, 'window_seconds', 'above 0'],
       ['a stride that goes back', { ...windows, stride_seconds: -1 }, 'stride_seconds', 'above 0'],
       ['an end before its start', { ...windows, start: 2, end: 2 }, 'end', 'greater than start'],
