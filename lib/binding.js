@@ -21,6 +21,8 @@ const names = [
   'probeTensorRt',
   'probeGpu',
   'openGpu',
+  'openDecoderPool',
+  'nearest',
   'resizeRgb',
   'diagnostics',
 ]

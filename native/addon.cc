@@ -1,11 +1,13 @@
 // The addon's exports: exactly those that lib/binding.d.ts declares.
 #include "napi/decode.h"
+#include "napi/decoder_pool.h"
 #include "napi/diagnostics.h"
 #include "napi/engine.h"
 #include "napi/environment.h"
 #include "napi/gpu.h"
 #include "napi/image.h"
 #include "napi/node.h"
+#include "napi/search.h"
 
 namespace cosmos {
 namespace {
@@ -19,7 +21,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("probeTensorRt", Napi::Function::New<ProbeTensorRt>(env, "probeTensorRt"));
   exports.Set("probeGpu", Napi::Function::New<ProbeGpu>(env, "probeGpu"));
   exports.Set("openGpu", Napi::Function::New<OpenGpu>(env, "openGpu"));
+  exports.Set("openDecoderPool", Napi::Function::New<OpenDecoderPool>(env, "openDecoderPool"));
   exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
+  exports.Set("nearest", Napi::Function::New<NearestVectors>(env, "nearest"));
   exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));
   return exports;
 }

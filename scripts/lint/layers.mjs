@@ -28,7 +28,7 @@ export const portable = { folders: ['client', 'adapters'], without: /^(node:|#bi
 export const cpp = [
   ['base', 'memory'],
   ['ffmpeg', 'media/plan'],
-  ['image', 'media/bitstream'],
+  ['image', 'media/bitstream', 'search'],
   ['cuda', 'engine', 'media/clip_types.h'],
   ['media/limits', 'onnxruntime', 'tensorrt'],
   ['media/demux', 'media/still'],
@@ -36,6 +36,7 @@ export const cpp = [
   ['media/scan', 'media/nvdec'],
   ['media/shots'],
   ['media'],
+  ['isolation'],
   ['napi'],
   ['addon.cc'],
 ]

@@ -1,13 +1,13 @@
-/** The command `search`: ranks the videos of a folder by a text. */
-import { stat } from 'node:fs/promises'
+/** The command `search`: finds videos by a text, in a folder or in an index. */
+import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { toCosmosEmbedError } from '../base/native-failure.ts'
-import { similarity } from '../base/similarity.ts'
-import { videoFiles } from '../bulk/walk-videos.ts'
+import { DEFAULT_TABLE, kindOf } from '../bulk/destination.ts'
+import { fileError } from '../bulk/files.ts'
+import { describeIndex, openIndex } from '../bulk/search/open-index.ts'
+import type { IndexHit } from '../bulk/search/vector-index.ts'
+import type { IndexDescription } from '../bulk/sink.ts'
 import { createEmbedder } from '../embedder.ts'
-import type { ErrorCode } from '../errors.ts'
-import { shotsOf } from '../request/segment-rule.ts'
-import type { Embedder } from '../types.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import {
   type Command,
   embedderOptions,
@@ -21,163 +21,80 @@ import {
   parse,
   UsageError,
 } from './command.ts'
-import { Progress } from './progress.ts'
+import { indexFolder, rank } from './search-folder.ts'
+import { type PageHit, searchPage } from './search-page.ts'
 import { table } from './table.ts'
-import { VectorCache, type VectorOfMoment } from './vector-cache.ts'
 
 const usage = `Usage: cosmos-embed search FOLDER "text" [OPTIONS]
+       cosmos-embed search DEST "text" [OPTIONS]
 
-Ranks the videos below FOLDER by their similarity to the text. Links are followed. Each video is embedded once: vectors are
-cached by content in ~/.cache/cosmos-embed (or XDG_CACHE_HOME). Files that cannot be embedded are listed, the others are
-still ranked, and the exit code is 1. With --shots, each shot of each video is ranked, and the table shows when it begins.
+Ranks videos by their similarity to the text.
+
+FOLDER: every video below it. Links are followed. Each video is embedded once: vectors are cached by content in
+~/.cache/cosmos-embed (or XDG_CACHE_HOME). Files that cannot be embedded are listed, the others are still ranked, and the
+exit code is 1.
+DEST: an index that "cosmos-embed index" has written, named as its --out. The text must be embedded with the model of the
+index: name the same --model. A folder of Parquet parts or a .jsonl file is searched exactly, in memory.
 
   --top K                number of results (default: 10)
-  --shots                rank the shots of the videos instead of whole videos
   --json                 print the ranking as JSON on stdout (default: as a table)
+  --page FILE            also write an HTML page with a picture of each video that can be read
+  --table NAME           table in PostgreSQL or LanceDB, collection in Qdrant (default: cosmos_embed)
+  --url-http ORIGIN      for the pictures, allow plain http to this origin; repeatable (default: https only)
+  --url-private ORIGIN   for the pictures, allow this origin to have a private address; repeatable (default: public only)
 ${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 ${modelUsage}
+An index has a frame rule and a tolerance of its own.
 `
 
 const options = {
   ...modelOptions,
   top: { type: 'string' },
+  json: { type: 'boolean' },
+  page: { type: 'string' },
+  table: { type: 'string' },
+  'url-http': { type: 'string', multiple: true },
+  'url-private': { type: 'string', multiple: true },
   'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
-  shots: { type: 'boolean' },
-  json: { type: 'boolean' },
 } as const
 
-export interface Hit {
-  file: string
-  /** Cosine similarity, −1 to 1. */
-  score: number
-  /** With `--shots`, the seconds from `start` to `end` of the file. */
-  start?: number
-  end?: number
-}
+type Values = ReturnType<typeof parse<typeof options>>['values']
 
-export interface IndexedFile {
-  file: string
-  embedding: Float32Array
-  /** Of a shot, in seconds. */
-  start?: number
-  end?: number
-}
-
-export interface FailedFile {
-  file: string
-  code: ErrorCode
-  message: string
-}
-
-/** Embeds every video below `folder`, or each of its shots. Files that cannot be embedded are returned in `failed`. */
-export async function indexFolder(
-  embedder: Embedder,
-  folder: string,
-  io: Io,
-  { frameTolerance = 0, shots = false }: { frameTolerance?: number; shots?: boolean } = {},
-): Promise<{ indexed: IndexedFile[]; failed: FailedFile[]; fromCache: number }> {
-  const { model } = embedder.info()
-  const { threshold, minSeconds } = shotsOf({})
-  const kind = shots ? ` shots=${threshold},${minSeconds}` : ''
-  const cache = new VectorCache(`${model.fingerprint} tolerance=${frameTolerance}${kind}`, model.embeddingDim)
-  const files = await videoFiles(folder)
-  const progress = new Progress(io.stderr, 'embedding', files.length)
-  const failed: FailedFile[] = []
-  let fromCache = 0
-
-  const embed = async (file: string): Promise<VectorOfMoment[]> => {
-    const callOptions = { frameTolerance, priority: 'bulk', signal: io.signal } as const
-    if (!shots) return [{ embedding: (await embedder.embedVideo(file, callOptions)).embedding }]
-    const moments: VectorOfMoment[] = []
-    for await (const { embedding, start, end } of embedder.segments(file, { ...callOptions, shots: true })) {
-      moments.push({ embedding, start, end })
-    }
-    return moments
-  }
-  const embedOne = async (file: string): Promise<IndexedFile[]> => {
-    try {
-      const key = await cache.keyOf(file, io.signal)
-      const cached = await cache.get(key)
-      if (cached !== undefined) {
-        fromCache += 1
-        progress.tick(path.basename(file))
-        return cached.map((vector) => ({ file, ...vector }))
-      }
-      const vectors = await embed(file)
-      await cache.set(key, vectors)
-      progress.tick(path.basename(file))
-      return vectors.map((vector) => ({ file, ...vector }))
-    } catch (error) {
-      // An aborted file is neither done nor failed.
-      io.signal.throwIfAborted()
-      const { code, message } = toCosmosEmbedError(error)
-      failed.push({ file, code, message })
-      progress.tick(path.basename(file))
-      return []
-    }
-  }
-
-  try {
-    const results = await mapWithLimit(files, 16, embedOne)
-    return { indexed: results.flat(), failed, fromCache }
-  } finally {
-    progress.end()
-  }
-}
-
-/** Ranks all files or shots by cosine similarity, best first. */
-export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
-  return indexed
-    .map(({ embedding, ...hit }) => ({ ...hit, score: similarity(query, embedding) }))
-    .sort((a, b) => b.score - a.score)
-}
-
-/** A time as players show it, e.g. 1:02:03.4. */
-function clock(seconds: number): string {
-  const tenths = Math.round(seconds * 10)
-  const [hours, minutes, rest] = [Math.floor(tenths / 36000), Math.floor(tenths / 600) % 60, tenths % 600]
-  const text = `${minutes}:${(rest / 10).toFixed(1).padStart(4, '0')}`
-  return hours > 0 ? `${hours}:${text.padStart(7, '0')}` : text
-}
-
-async function mapWithLimit<T, R>(
-  items: readonly T[],
-  limit: number,
-  run: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length)
-  const pending = items.entries()
-  const worker = async () => {
-    for (const [index, item] of pending) results[index] = await run(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
-  return results
+interface Query {
+  text: string
+  top: number
+  values: Values
 }
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
-  const [folder, text] = positionals
-  if (folder === undefined || text === undefined || positionals.length !== 2) {
-    throw new UsageError('expected FOLDER and one "text" in quotes')
+  const [where, text] = positionals
+  if (where === undefined || text === undefined || positionals.length !== 2) {
+    throw new UsageError('expected FOLDER or DEST, and one "text" in quotes')
   }
-  const found = await stat(folder).catch(() => undefined)
-  if (!found?.isDirectory()) throw new UsageError(`"${folder}" is not a folder`)
-  const top = integerOption('top', values.top, 1) ?? 10
+  const query = { text, top: integerOption('top', values.top, 1) ?? 10, values }
+  const isFile = kindOf(where) === 'parquet'
+  const found = isFile ? await stat(where).catch(() => undefined) : undefined
+  if (isFile && !found?.isDirectory()) throw new UsageError(`"${where}" is not a folder`)
+  const description = await describeIndex(where, { table: values.table })
+  if (description) return searchIndex(where, description, query, io)
+  if (!isFile)
+    throw new UsageError(`${nameOf(where, values.table)} is not an index that cosmos-embed has written`)
+  return searchFolder(where, query, io)
+}
+
+async function searchFolder(folder: string, { text, top, values }: Query, io: Io): Promise<number> {
+  if (values.table !== undefined) throw new UsageError(`--table: "${folder}" is a folder of videos`)
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
-
   const frameRule = frameRuleOption(values['frame-rule'])
-
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
     frameRule,
     signal: io.signal,
   })
-  const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, {
-    frameTolerance: tolerance,
-    shots: values.shots ?? false,
-  })
+  const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
   for (const { file, message } of failed) io.stderr.write(`skipped ${file}: ${message}\n`)
   if (indexed.length === 0) io.stderr.write(`no video below ${folder} could be embedded\n`)
   if (indexed.length === 0 && !values.json) return 1
@@ -188,32 +105,96 @@ async function run(argv: string[], io: Io): Promise<number> {
     const model = embedder.info().model.id
     io.stdout.write(`${JSON.stringify({ query: text, model, hits, failed }, null, 2)}\n`)
   } else {
-    const rows = hits.map(({ file, score, start, end }, index) => [
+    const rows = hits.map(({ file, score }, index) => [
       index + 1,
       score.toFixed(3),
-      ...(start !== undefined && end !== undefined ? [`${clock(start)}–${clock(end)}`] : []),
       path.relative(folder, file),
     ])
-    const moment = values.shots ? ['shot'] : []
-    const among = values.shots ? `${indexed.length} shots` : `${indexed.length} videos`
     io.stdout.write(
-      table([
-        [
-          '#',
-          'score',
-          ...moment,
-          `"${text}" among ${among} (${fromCache} ${values.shots ? 'videos ' : ''}cached)`,
-        ],
-        ...rows,
-      ]),
+      table([['#', 'score', `"${text}" among ${indexed.length} videos (${fromCache} cached)`], ...rows]),
     )
   }
+  const pageHits = hits.map(({ file, score }) => {
+    const uri = path.resolve(file)
+    return { name: path.relative(folder, file), uri, start: null, end: null, score }
+  })
+  await writePage(pageHits, `${indexed.length} videos`, { text, top, values }, io)
   return failed.length === 0 && indexed.length > 0 ? 0 : 1
+}
+
+async function searchIndex(
+  dest: string,
+  description: IndexDescription,
+  query: Query,
+  io: Io,
+): Promise<number> {
+  const { text, top, values } = query
+  for (const name of ['frame-rule', 'frame-tolerance'] as const) {
+    if (values[name] !== undefined) throw new UsageError(`--${name}: an index has its own`)
+  }
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule: description.frameRule,
+    signal: io.signal,
+  })
+  const { model } = embedder.info()
+  if (model.fingerprint !== description.model.fingerprint) {
+    throw new InvalidArgumentError(
+      `${nameOf(dest, values.table)} has vectors of ${description.model.id} with the fingerprint ` +
+        `${description.model.fingerprint}, but this model is ${model.id} with ${model.fingerprint}: name the folder of the ` +
+        "index's model with --model",
+    )
+  }
+  const { embedding } = await embedder.embedText(text, { signal: io.signal })
+  await using index = await openIndex(dest, { table: values.table, model, signal: io.signal })
+  const hits = await index.search(embedding, { top, signal: io.signal })
+  if (values.json) {
+    const { rows } = index
+    io.stdout.write(`${JSON.stringify({ query: text, model: model.id, rows, hits }, null, 2)}\n`)
+  } else {
+    const rows = hits.map((hit, place) => [place + 1, hit.score.toFixed(3), nameOfHit(hit)])
+    io.stdout.write(table([['#', 'score', `"${text}" among ${index.rows} vectors`], ...rows]))
+  }
+  const pageHits = hits.map((hit) => ({ ...hit, name: hit.id }))
+  await writePage(pageHits, `${index.rows} vectors`, query, io)
+  return 0
+}
+
+async function writePage(
+  hits: readonly PageHit[],
+  among: string,
+  { text, values }: Query,
+  io: Io,
+): Promise<void> {
+  const { page } = values
+  if (page === undefined) return
+  const html = await searchPage(hits, {
+    title: `“${text}” among ${among}`,
+    urls: { http: values['url-http'], private: values['url-private'] },
+    onProblem: (uri, message) => io.stderr.write(`no picture of ${uri}: ${message}\n`),
+    signal: io.signal,
+  })
+  await writeFile(page, html).catch((failure) => {
+    throw fileError(page, failure)
+  })
+  io.stderr.write(`wrote ${page}\n`)
+}
+
+/** The id, and the address if the id does not say it. */
+function nameOfHit({ id, uri }: IndexHit): string {
+  return uri === null || id.startsWith(uri) ? id : `${id}  ${uri}`
+}
+
+/** Name of an index for messages, without the address of a server. */
+function nameOf(dest: string, name = DEFAULT_TABLE): string {
+  const kind = kindOf(dest)
+  if (kind === 'parquet' || kind === 'jsonl') return `"${dest}"`
+  return `the ${kind === 'qdrant' ? 'collection' : 'table'} ${name}`
 }
 
 export const command: Command = {
   name: 'search',
-  summary: 'find videos in a folder by text',
+  summary: 'find videos in a folder or an index by text',
   usage,
   run,
 }

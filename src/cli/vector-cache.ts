@@ -5,20 +5,10 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
 
-/** A vector of a whole video, or of a part of it in seconds. */
-export interface VectorOfMoment {
-  embedding: Float32Array
-  start?: number
-  end?: number
-}
-
-/** Bytes of `start` and `end` before the vector of a part. */
-const RANGE_BYTES = 16
-
 /**
  * A cache of vectors on disk, keyed by the model and the SHA-256 of the file's content, so that moved files are found and
- * edited ones are not. The hash is cached too, by the file's size, times and inode. The vectors of a video are a small
- * file, and each hash is one. Failures to read or write the cache are ignored: the vector is computed again.
+ * edited ones are not. The hash is cached too, by the file's size, times and inode. Each vector and each hash is a small
+ * file. Failures to read or write the cache are ignored: the vector is computed again.
  */
 export class VectorCache {
   readonly #folder: string
@@ -52,33 +42,14 @@ export class VectorCache {
     return computed
   }
 
-  /** A file with the bytes of one vector is that of a whole video; otherwise each vector follows its range. */
-  async get(key: string): Promise<VectorOfMoment[] | undefined> {
+  async get(key: string): Promise<Float32Array | undefined> {
     const bytes = await readFile(this.#file(key)).catch(() => undefined)
-    if (bytes === undefined) return undefined
-    const size = 4 * this.#dimension
-    const vectorAt = (offset: number) =>
-      new Float32Array(bytes.buffer.slice(bytes.byteOffset + offset, bytes.byteOffset + offset + size))
-    if (bytes.byteLength === size) return [{ embedding: vectorAt(0) }]
-    const step = RANGE_BYTES + size
-    if (bytes.byteLength === 0 || bytes.byteLength % step !== 0) return undefined
-    return Array.from({ length: bytes.byteLength / step }, (_, index) => ({
-      start: bytes.readDoubleLE(index * step),
-      end: bytes.readDoubleLE(index * step + 8),
-      embedding: vectorAt(index * step + RANGE_BYTES),
-    }))
+    if (bytes === undefined || bytes.byteLength !== 4 * this.#dimension) return undefined
+    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
   }
 
-  async set(key: string, vectors: readonly VectorOfMoment[]): Promise<void> {
-    const parts = vectors.flatMap(({ embedding, start, end }) => {
-      const bytes = new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength)
-      if (start === undefined || end === undefined) return [bytes]
-      const range = Buffer.alloc(RANGE_BYTES)
-      range.writeDoubleLE(start, 0)
-      range.writeDoubleLE(end, 8)
-      return [range, bytes]
-    })
-    await write(this.#file(key), Buffer.concat(parts))
+  async set(key: string, vector: Float32Array): Promise<void> {
+    await write(this.#file(key), new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
   }
 
   #file(key: string): string {

@@ -48,7 +48,7 @@ describe('the command line', () => {
 
   test.each([
     [['frobnicate'], 'no command "frobnicate"'],
-    [['search', examples], 'expected FOLDER and one "text"'],
+    [['search', examples], 'expected FOLDER or DEST, and one "text"'],
     [['search', path.join(examples, 'nowhere'), 'x'], 'is not a folder'],
     [['search', examples, 'x', '--top', '0'], '--top: expected a number of at least 1, found "0"'],
     [
@@ -170,38 +170,6 @@ describe('search', () => {
     const { hits } = JSON.parse(stdout) as { hits: { file: string }[] }
     expect(code).toBe(0)
     expect(hits.map(({ file }) => path.relative(linked, file)).sort()).toEqual(['a.mp4', 'again/a.mp4'])
-  })
-
-  test('--shots ranks the shots and shows when each begins', async () => {
-    const videos = path.join(folder, 'films')
-    cpSync(path.join(examples, 'red-circle.mp4'), path.join(videos, 'a.mp4'))
-    type Found = { hits: { file: string; score: number; start: number; end: number }[] }
-    const find = async () =>
-      JSON.parse((await run(['search', videos, 'x', '--shots', '--json'])).stdout) as Found
-    const first = await find()
-    expect(first.hits[0]).toMatchObject({ file: path.join(videos, 'a.mp4'), start: 0 })
-    expect(first.hits.at(-1)?.end).toBeGreaterThan(1)
-    expect(await find()).toEqual(first)
-    const { stdout } = await run(['search', videos, 'x', '--shots'])
-    expect(stdout).toMatch(/among \d+ shots \(1 videos cached\)/)
-    expect(stdout).toMatch(/ 0:00\.0–0:0\d\.\d +a\.mp4/)
-    // The vectors of whole videos are others.
-    expect((await run(['search', videos, 'x'])).stdout).toContain('among 1 videos (0 cached)')
-  })
-
-  test('keeps the vectors of whole videos and of their parts', async () => {
-    const cache = new VectorCache('moments', 3)
-    const vector = (first: number) => Float32Array.of(first, 0.5, -1)
-    const parts = [
-      { start: 0, end: 1 / 3, embedding: vector(1) },
-      { start: 1 / 3, end: 7200.25, embedding: vector(2) },
-    ]
-    await cache.set('whole', [{ embedding: vector(3) }])
-    await cache.set('parts', parts)
-    expect(await cache.get('whole')).toEqual([{ embedding: vector(3) }])
-    expect(await cache.get('parts')).toEqual(parts)
-    expect(await cache.get('none')).toBeUndefined()
-    expect(await new VectorCache('moments', 4).get('parts')).toBeUndefined()
   })
 
   test('recognises an unchanged file by its size and times without reading it', async () => {
