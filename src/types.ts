@@ -142,7 +142,7 @@ export interface WindowSegmentOptions extends SegmentRangeOptions {
 /** Options of `segments` for cuts that the caller knows. */
 export interface CutSegmentOptions extends SegmentRangeOptions {
   /**
-   * Where segments begin, in ascending seconds from the first displayed frame; at most 1,000,000. The first segment begins
+   * Where segments begin, in ascending seconds from the first displayed frame; at most 100,000. The first segment begins
    * with the range and the last ends with it; times outside the range are ignored.
    */
   at: readonly number[]

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ShotOptions } from '../types.ts'
 
-const MAX_CUTS = 1_000_000
+const MAX_CUTS = 100_000
 const MAX_THRESHOLD = 765
 
 /** How shots are told apart by default. */
