@@ -153,7 +153,7 @@ std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest&
 }
 
 Windows ReadWindows(const Arg& windows) {
-  constexpr double kShortest = 1e-3;      // seconds; below that a window can hold no frame
+  constexpr double kShortest = 1e-3;  // seconds; below that a window can hold no frame
   constexpr double kLeastDifferent = 1e-3;
   constexpr double kMostDifferent = 765;  // three components of 255
   Windows read;
