@@ -211,8 +211,8 @@ TEST(Shots, WrongOptionsAreInvalid) {
   }
 }
 
-// One colour has the same thumbnail in every format, but for rounding and the coded range.
-TEST(Thumbnail, IsTheSameInEveryFormat) {
+// Also of formats that are converted first, and of pictures smaller than the thumbnail.
+TEST(Thumbnail, OfOneColourIsEvenInEveryFormat) {
   for (const char* format : {"yuv420p", "yuv422p", "yuv444p10le", "nv12", "gray", "rgb24", "bgr0", "gbrp",
                              "gbrp10le", "pal8", "yuyv422", "p010le", "yuv420p12be", "monow", "rgb565le"}) {
     SCOPED_TRACE(format);
