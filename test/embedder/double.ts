@@ -51,7 +51,6 @@ export class BindingDouble implements Binding {
   readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
-  /** How the videos of segments were to be divided. */
   readonly windows: NativeWindows[] = []
   /** The media of clips and segments that it was given. */
   readonly sources: (NativeMediaSource | { images: readonly unknown[] })[] = []
