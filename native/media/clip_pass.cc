@@ -10,27 +10,45 @@
 namespace cosmos {
 namespace {
 
-std::vector<int> AllRanks(const std::vector<ClipWindow>& windows) {
-  std::vector<int> ranks;
-  for (const ClipWindow& window : windows)
-    ranks.insert(ranks.end(), window.ranks.begin(), window.ranks.end());
-  std::ranges::sort(ranks);
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
-  return ranks;
+// The frames of all windows. One that several windows share may move only within all of them, since it is
+// decoded once.
+struct WantedFrames {
+  std::vector<int> ranks;  // ascending, unique
+  std::vector<FrameBounds> bounds;
+};
+
+WantedFrames FramesOf(const std::vector<ClipWindow>& windows) {
+  std::vector<std::pair<int, FrameBounds>> all;
+  for (const ClipWindow& window : windows) {
+    const FrameBounds bounds{window.first_rank, window.first_rank + window.frame_count - 1};
+    for (const int rank : window.ranks) all.emplace_back(rank, bounds);
+  }
+  std::ranges::stable_sort(all, {}, &std::pair<int, FrameBounds>::first);
+  WantedFrames wanted;
+  for (const auto& [rank, bounds] : all) {
+    if (wanted.ranks.empty() || wanted.ranks.back() != rank) {
+      wanted.ranks.push_back(rank);
+      wanted.bounds.push_back(bounds);
+      continue;
+    }
+    FrameBounds& shared = wanted.bounds.back();
+    shared = {std::max(shared.first, bounds.first), std::min(shared.last, bounds.last)};
+  }
+  return wanted;
 }
 
 }  // namespace
 
 Status ClipPass::Open(std::vector<ClipWindow> windows, std::span<const WantedPicture> pictures) {
   windows_ = std::move(windows);
-  const std::vector<int> ranks = AllRanks(windows_);
-  const std::int64_t tolerance = video_.scan.Ticks(request_.frame_tolerance);
-  if (!pictures.empty()) plan_ = PlanDecode(video_.scan.index, ranks, {.tolerance = tolerance});
+  const auto [ranks, bounds] = FramesOf(windows_);
+  PlanOptions options{.tolerance = video_.scan.Ticks(request_.frame_tolerance), .bounds = bounds};
+  if (!pictures.empty()) plan_ = PlanDecode(video_.scan.index, ranks, options);
   if (!TakeFrom(pictures)) {
     decoder_ = std::make_unique<ClipDecoder>(video_.media, *video_.demuxer, video_.scan, request_, guard_);
     if (Status status = decoder_->Open(); !status.ok()) return status;
-    plan_ =
-        PlanDecode(video_.scan.index, ranks, {.decoder_delay = decoder_->delay(), .tolerance = tolerance});
+    options.decoder_delay = decoder_->delay();
+    plan_ = PlanDecode(video_.scan.index, ranks, options);
   }
   PlanUses(ranks);
   return {};

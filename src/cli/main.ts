@@ -7,6 +7,8 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   embed: () => import('./embed.ts'),
   search: () => import('./search.ts'),
   index: () => import('./index-command.ts'),
+  worker: () => import('./worker.ts'),
+  queue: () => import('./queue.ts'),
   frames: () => import('./frames.ts'),
   doctor: () => import('./doctor.ts'),
   serve: () => import('./serve.ts'),

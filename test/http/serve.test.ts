@@ -107,7 +107,7 @@ describe('flags', () => {
       port: 8080,
       logLevel: 'warn',
       embedder: { servedNames: ['a', 'nvidia/cosmos-embed1'], limits: { maxItems: 16 }, urls: 'public' },
-      server: { apiKeys: ['secret'], docs: false, page: true, tracing: false },
+      server: { apiKeys: ['secret'], docs: false, page: true, tracing: false, otelMetrics: false },
     })
     expect(serveOptions([], { ...environment, COSMOS_EMBED_PORT: '1' }).port).toBe(1)
     expect(serveOptions([], { NIM_LOG_LEVEL: 'DEFAULT' }).logLevel).toBe('info')
@@ -232,7 +232,9 @@ describe('the process', () => {
        }`,
     )
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source])
-    const served = await started(['--drain-ms', '0'], { environment: { LD_PRELOAD: library } })
+    const served = await started(['--drain-ms', '0', '--isolation', 'none'], {
+      environment: { LD_PRELOAD: library },
+    })
     const video = readFileSync(new URL('../../examples/clips/red-circle.mp4', import.meta.url))
     const running = post(served.url, {
       request_type: 'query',

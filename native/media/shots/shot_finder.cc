@@ -7,8 +7,6 @@
 namespace cosmos {
 namespace {
 
-constexpr double kSecondsOfMinute = 60;
-
 // A shot's pictures are kept up to this part of the job's memory; a longer shot's frames are decoded again.
 constexpr std::int64_t kPartToKeep = 8;
 
@@ -26,10 +24,9 @@ bool IsWhole(const WantedPicture& picture) { return picture.place == picture.wan
 }  // namespace
 
 ShotFinder::ShotFinder(const VideoScan& scan, const ClipRequest& request, const ShotOptions& options,
-                       SecondsRange range, JobGuard& guard)
+                       SecondsRange range)
     : scan_(scan),
       range_(range),
-      guard_(guard),
       max_kept_bytes_(request.limits.max_bytes / kPartToKeep),
       first_rank_(scan.index.RankAtOrAfter(scan.TimeAt(range.start))),
       end_rank_(scan.index.RankAtOrAfter(scan.TimeAt(range.end))),
@@ -37,25 +34,24 @@ ShotFinder::ShotFinder(const VideoScan& scan, const ClipRequest& request, const 
       next_rank_(first_rank_),
       shot_rank_(first_rank_),
       shot_start_(range.start),
-      minute_(range.start),
       kept_rank_(first_rank_) {}
 
 Result<std::unique_ptr<ShotFinder>> ShotFinder::Open(const MediaSource& media, const VideoScan& scan,
                                                      const ClipRequest& request, const ShotOptions& options,
                                                      SecondsRange range, JobGuard& guard) {
-  std::unique_ptr<ShotFinder> finder(new ShotFinder(scan, request, options, range, guard));
-  if (Status status = finder->OpenDecoder(media, request); !status.ok()) return status;
+  std::unique_ptr<ShotFinder> finder(new ShotFinder(scan, request, options, range));
+  if (Status status = finder->OpenDecoder(media, request, guard); !status.ok()) return status;
   return finder;
 }
 
-Status ShotFinder::OpenDecoder(const MediaSource& media, const ClipRequest& request) {
-  COSMOS_ASSIGN_OR_RETURN(demuxer_, Demuxer::Open(media, request.limits, guard_));
+Status ShotFinder::OpenDecoder(const MediaSource& media, const ClipRequest& request, JobGuard& guard) {
+  COSMOS_ASSIGN_OR_RETURN(demuxer_, Demuxer::Open(media, request.limits, guard));
   COSMOS_ASSIGN_OR_RETURN(
       decoder_, SoftwareDecoder::Open(demuxer_->parameters(), {.threads = request.threads,
                                                                .reorder_depth = scan_.index.reorder_depth(),
                                                                .time_base = demuxer_->stream().time_base,
                                                                .limits = request.limits,
-                                                               .guard = &guard_}));
+                                                               .guard = &guard}));
   std::vector<int> ranks(static_cast<std::size_t>(std::max(end_rank_ - first_rank_, 0)));
   std::iota(ranks.begin(), ranks.end(), first_rank_);
   plan_ = PlanDecode(scan_.index, ranks, {.decoder_delay = decoder_->delay()});
@@ -89,13 +85,8 @@ Result<std::optional<Shot>> ShotFinder::Next() {
 }
 
 std::optional<Shot> ShotFinder::Add(WantedPicture picture, const Thumbnail& thumbnail) {
-  const double seconds = SecondsAt(next_rank_);
-  if (seconds >= minute_ + kSecondsOfMinute) {
-    minute_ = seconds;
-    guard_.Restart();
-  }
   std::optional<Shot> shot;
-  if (const auto cut = detector_.Add(thumbnail, seconds)) {
+  if (const auto cut = detector_.Add(thumbnail, SecondsAt(next_rank_))) {
     const int rank = first_rank_ + *cut;
     shot = EndShot(rank, SecondsAt(rank));
   }

@@ -37,7 +37,6 @@ class ShotFinder {
                                                   SecondsRange range, JobGuard& guard);
 
   // The next shot, or nothing after the last. The shots follow each other without gaps and cover the range.
-  // The guard's clock starts anew with every minute of the video, because a shot may be as long as the video.
   Result<std::optional<Shot>> Next();
 
   bool done() const { return ended_; }
@@ -48,9 +47,9 @@ class ShotFinder {
 
  private:
   ShotFinder(const VideoScan& scan, const ClipRequest& request, const ShotOptions& options,
-             SecondsRange range, JobGuard& guard);
+             SecondsRange range);
 
-  Status OpenDecoder(const MediaSource& media, const ClipRequest& request);
+  Status OpenDecoder(const MediaSource& media, const ClipRequest& request, JobGuard& guard);
   std::optional<Shot> Add(WantedPicture picture, const Thumbnail& thumbnail);
   std::optional<Shot> Finish();
   void Keep(WantedPicture picture);
@@ -60,7 +59,6 @@ class ShotFinder {
 
   const VideoScan& scan_;
   const SecondsRange range_;
-  JobGuard& guard_;
   const std::int64_t max_kept_bytes_;
   const int first_rank_;  // of the range
   const int end_rank_;
@@ -74,7 +72,6 @@ class ShotFinder {
   int next_rank_;  // of the next picture
   int shot_rank_;  // the first of the shot
   double shot_start_;
-  double minute_;  // when the clock was last started anew, in seconds of the video
   bool all_decoded_ = false;
   bool ended_ = false;
   std::deque<WantedPicture> kept_;  // the pictures of the ranks from kept_rank_ on
