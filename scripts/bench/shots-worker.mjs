@@ -8,6 +8,7 @@ import binding from '../../lib/binding.js'
 const { files, threads, shots } = JSON.parse(process.argv[2])
 for (const file of files) {
   const began = performance.now()
+  const cpuBefore = process.cpuUsage()
   const options = { frames: 8, height: 224, width: 224, threads }
   const reader = await binding.openSegments({ path: file }, options, { shots }).promise
   const cuts = []
@@ -18,6 +19,7 @@ for (const file of files) {
     next.clip.release()
   }
   reader.close()
-  const rssMiB = process.resourceUsage().maxRSS / 1024
-  console.log(JSON.stringify({ cuts, decoded, seconds: (performance.now() - began) / 1000, rssMiB }))
+  const seconds = (performance.now() - began) / 1000
+  const { user, system } = process.cpuUsage(cpuBefore)
+  console.log(JSON.stringify({ cuts, decoded, seconds, cpuSeconds: (user + system) / 1e6 }))
 }

@@ -22,5 +22,7 @@ def cuts(file):
 
 for file in sys.argv[1:]:
     began = time.perf_counter()
+    cpu = time.process_time()
     found = cuts(file)
-    print(json.dumps({"cuts": found, "seconds": time.perf_counter() - began}), flush=True)
+    took = {"seconds": time.perf_counter() - began, "cpuSeconds": time.process_time() - cpu}
+    print(json.dumps({"cuts": found, **took}), flush=True)
