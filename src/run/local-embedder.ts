@@ -17,6 +17,7 @@ import {
   parseItem,
   planRequest,
   type RequestRules,
+  stillItem,
   type VideoItem,
 } from '../request/items.ts'
 import type { Picture } from '../request/schema.ts'
@@ -43,6 +44,9 @@ import type {
   ItemInput,
   ItemOptions,
   LabelScore,
+  LiveOptions,
+  LiveSegment,
+  LiveSource,
   Segment,
   SegmentOptions,
   Settled,
@@ -53,8 +57,16 @@ import type {
 } from '../types.ts'
 import { admit } from './admit.ts'
 import type { DevicePipelines } from './device-pipelines.ts'
-import { type AdmissionContext, type ItemContext, isFrames, rangeOf, singleItem } from './item-context.ts'
+import {
+  type AdmissionContext,
+  checkLabels,
+  type ItemContext,
+  isFrames,
+  rangeOf,
+  singleItem,
+} from './item-context.ts'
 import { ItemRun, type ItemRunOptions } from './item-run.ts'
+import { type LiveHost, liveSegments } from './live.ts'
 import type { ReadyItem } from './pipeline.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { SegmentPass } from './segments.ts'
@@ -76,6 +88,7 @@ export class LocalEmbedder implements Embedder {
   readonly #rules: RequestRules
   readonly #admission: Admission
   readonly #calls: Calls
+  readonly #liveHost: LiveHost
   #status: EmbedderStatus = { ready: true }
   #freed: Promise<void> | undefined
   /** The counters of the devices when they were closed. */
@@ -90,6 +103,8 @@ export class LocalEmbedder implements Embedder {
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits }
     this.#admission = new Admission({ items: limits.maxItemsInFlight, bytes: limits.maxBytesInFlight })
     this.#calls = new Calls('embedder', (outcome, ms) => stats.callEnded(outcome, ms))
+    const embed: LiveHost['embed'] = (input, context) => this.#embedInput(input, context)
+    this.#liveHost = { calls: this.#calls, frameRule: options.frameRule, pipelines, embed }
     this.#announce('created')
   }
 
@@ -137,11 +152,7 @@ export class LocalEmbedder implements Embedder {
 
   embedImage(image: Picture, rawOptions?: ItemOptions): Promise<VideoEmbedding> {
     return this.#call('item', rawOptions, undefined, (call, options) => {
-      const { frames } = this.#info.model
-      const item = parseItem({ frames: Array.from({ length: frames }, () => image) }, this.#rules)
-      if (item.kind !== 'frames')
-        throw new InternalError('a picture was parsed as another kind: this is a bug')
-      const still: Item = { kind: 'frames', frames: item.frames.slice(0, 1), copies: frames }
+      const still = stillItem(image, this.#rules)
       return this.#embedParsed(still, { call, ...singleItem(options) })
     }) as Promise<VideoEmbedding>
   }
@@ -215,15 +226,18 @@ export class LocalEmbedder implements Embedder {
     }
   }
 
+  live(source: LiveSource, options: LiveOptions): AsyncIterableIterator<LiveSegment> {
+    return liveSegments(this.#liveHost, source, options, adoptStreams({ video: source }))
+  }
+
   frames(video: Video, rawOptions?: FramesOptions): Promise<ExtractedFrames> {
     return this.#call('frames', rawOptions, { video }, async (call, options) => {
-      const { images = true, ...rest } = options
       const item = this.#parseVideo(video, options)
-      const { priority, whenFull } = singleItem(rest)
+      const { priority, whenFull } = singleItem(options)
       const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
       try {
         const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
-        return await this.#pipelines.frames(item, images, run)
+        return await this.#pipelines.frames(item, options.images ?? true, run)
       } finally {
         lease.release()
       }
@@ -236,13 +250,7 @@ export class LocalEmbedder implements Embedder {
     rawOptions?: ItemOptions,
   ): Promise<LabelScore[]> {
     return this.#call('item', rawOptions, { video }, async (call, options) => {
-      if (
-        !Array.isArray(labels) ||
-        labels.length === 0 ||
-        labels.some((label) => typeof label !== 'string')
-      ) {
-        throw new InvalidArgumentError('labels: must be a list of at least one text')
-      }
+      checkLabels(labels)
       const inputs: ItemInput[] = [isFrames(video) ? video : { video }, ...labels.map((text) => ({ text }))]
       const [videoResult, ...labelResults] = await allOrNothing(call, inputs, (input) =>
         this.#embedInput(input, { call, ...singleItem(options) }),
