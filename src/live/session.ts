@@ -15,7 +15,8 @@ import {
 import { asUint8Array, isBytes } from '../source/type-guards.ts'
 import type { DroppedWindow, LiveSegment, VideoEmbedding } from '../types.ts'
 import { LiveDemuxer } from './container.ts'
-import { type FilledWindow, Timeline } from './timeline.ts'
+import { type FilledWindow, Timeline, type WithinVideo } from './timeline.ts'
+import type { Unit } from './units.ts'
 
 /** Windows that are decoded or encoded at one time, so that decoder and engine both work. */
 const IN_PROGRESS = 2
@@ -34,7 +35,9 @@ export interface LiveSessionOptions {
   /** The class of the error when nothing comes for too long. */
   stalled: typeof SourceError | typeof DownloadError
   /** Embeds a window of a video. */
-  embed: (video: Uint8Array, range: FilledWindow['range']) => Promise<VideoEmbedding>
+  embed: (video: Uint8Array, range: WithinVideo['range']) => Promise<VideoEmbedding>
+  /** How many pictures of a video a decoder shows. */
+  countShown: (video: Uint8Array) => Promise<number>
   /** Whether the frame rule depends on where the video's clock begins. */
   needsPictureBefore: boolean
   options: ResolvedLiveOptions
@@ -52,6 +55,7 @@ export class LiveSession implements ResultStream<LiveSegment> {
   #end: { failure?: unknown } | undefined
   #wake: (() => void)[] = []
   #dropped = 0
+  readonly #hidden = new WeakMap<Unit, number>()
 
   constructor(session: LiveSessionOptions) {
     const { options, needsPictureBefore } = session
@@ -128,8 +132,9 @@ export class LiveSession implements ResultStream<LiveSegment> {
   }
 
   async #embed(window: FilledWindow): Promise<Outcome> {
-    const { start, end, filledAt, video, range, shift, discontinuity } = window
+    const { start, end, filledAt, video, discontinuity } = window
     try {
+      const { range, shift } = window.within(await this.#hiddenIn(window))
       const { frames, media, ...embedding } = await this.#session.embed(video, range)
       const segment = {
         start,
@@ -144,6 +149,16 @@ export class LiveSession implements ResultStream<LiveSegment> {
     } catch (failure) {
       return { failure, window }
     }
+  }
+
+  /** How many leading pictures of a video are hidden. Several windows may begin with the same. */
+  async #hiddenIn({ keyframe, pictures, leading, video }: FilledWindow): Promise<number> {
+    if (leading === 0) return 0
+    const known = this.#hidden.get(keyframe)
+    if (known !== undefined) return known
+    const hidden = pictures - (await this.#session.countShown(video))
+    this.#hidden.set(keyframe, hidden)
+    return hidden
   }
 
   async #read(): Promise<void> {
@@ -194,7 +209,7 @@ export class LiveSession implements ResultStream<LiveSegment> {
     }
   }
 
-  async #take(units: readonly Parameters<Timeline['add']>[0][], signal: AbortSignal): Promise<void> {
+  async #take(units: readonly Unit[], signal: AbortSignal): Promise<void> {
     for (const unit of units) {
       this.#timeline.add(unit, performance.now())
       if (this.#isFull()) await this.#makeRoom(signal)

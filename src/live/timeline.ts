@@ -35,6 +35,8 @@ interface Epoch {
   /** The first window that is not complete. */
   next: number
   lastDts: number
+  /** The most ticks that a picture was shown before its time of decoding, as some writers of MP4 have it. */
+  late: number
   /** The last two times of pictures. */
   last: number
   lastButOne: number
@@ -50,6 +52,13 @@ interface Waiting {
   filledAt: number
 }
 
+export interface WithinVideo {
+  /** The window, in seconds of the video. */
+  range: { start: number; end?: number }
+  /** What a time in the video is in the stream: this much more. */
+  shift: number
+}
+
 /** A complete window, ready to be decoded. */
 export interface FilledWindow {
   /** In seconds of the stream. */
@@ -59,10 +68,16 @@ export interface FilledWindow {
   filledAt: number
   /** The pictures that it takes, as a video. */
   video: Uint8Array
-  /** The window within that video, in seconds. */
-  range: { start: number; end?: number }
-  /** What a time within that video is in the stream: this much more. */
-  shift: number
+  /** The first picture of the video, and how many pictures it has. */
+  keyframe: Unit
+  pictures: number
+  /**
+   * Pictures that follow the first and are shown before it. They may need pictures before it (open GOP); only a decoder knows
+   * how many of them it hides.
+   */
+  leading: number
+  /** Where the window is in the video, of whose leading pictures a decoder hides this many. */
+  within(hidden: number): WithinVideo
   /** Whether it is the first of its part of the stream. */
   discontinuity: boolean
 }
@@ -106,7 +121,7 @@ export class Timeline {
       this.#epochs.push(epoch)
     }
     this.#append(epoch, unit)
-    while (epoch.lastDts >= this.#tick(epoch, this.#endOf(epoch.next))) {
+    while (epoch.lastDts - epoch.late >= this.#tick(epoch, this.#endOf(epoch.next))) {
       this.#fill(epoch, { end: this.#endOf(epoch.next), isLast: false, filledAt: now })
     }
     this.#prune()
@@ -147,12 +162,11 @@ export class Timeline {
   }
 
   #append(epoch: Epoch, unit: Unit): void {
-    // Pictures that are shown before the first keyframe need pictures that never came.
-    if (unit.pts < epoch.origin && epoch.groups.length === 1 && !unit.key) return
-    if (unit.key || epoch.groups.length === 0) epoch.groups.push([unit])
+    if (unit.key) epoch.groups.push([unit])
     else epoch.groups.at(-1)?.push(unit)
     this.#bytes += unit.bytes.byteLength
     epoch.lastDts = Math.max(epoch.lastDts, unit.dts)
+    epoch.late = Math.max(epoch.late, unit.dts - unit.pts)
     if (unit.pts > epoch.last) {
       epoch.lastButOne = epoch.last
       epoch.last = unit.pts
@@ -199,21 +213,30 @@ export class Timeline {
     const { groups, track, origin } = epoch
     const from = this.#tick(epoch, window.start)
     const to = this.#tick(epoch, window.end)
-    const [first, ...rest] = groups.slice(this.#groupFor(epoch, from))
-    const units = withoutLeading(first as Group, rest.flat())
-    const end = isLast ? units.length : units.findIndex(({ dts }) => dts >= to) + 1
-    const zero = (first as Group)[0].pts
-    // Half a tick early, so that rounding cannot move it past the tick.
-    const start = Math.max(0, from - zero - 0.5) / track.timescale
-    const stop = Math.max((to - zero - 0.5) / track.timescale, start + 1e-4 / track.timescale)
-    const { seconds } = epoch
+    const [first, ...rest] = groups.slice(this.#groupFor(epoch, from)) as [Group, ...Group[]]
+    const units = [...first, ...rest.flat()]
+    const end = isLast ? units.length : units.findIndex(({ dts }) => dts >= to + epoch.late) + 1
+    const taken = units.slice(0, end > 0 ? end : units.length)
+    const leading = first.filter(({ pts }) => pts < first[0].pts)
+    const shown = [...leading, first[0]].map(({ pts }) => pts).sort((a, b) => a - b)
     return {
       ...streamTimes(window),
       filledAt,
-      video: track.assemble(units.slice(0, end > 0 ? end : units.length)),
-      range: isLast ? { start } : { start, end: stop },
-      shift: seconds + (zero - origin) / track.timescale,
-      discontinuity: index === 0 && seconds > 0,
+      video: track.assemble(taken),
+      keyframe: first[0],
+      pictures: taken.length,
+      leading: leading.length,
+      discontinuity: index === 0 && epoch.seconds > 0,
+      within(hidden) {
+        const zero = shown[Math.max(0, Math.min(hidden, leading.length))] as number
+        // Half a tick early, so that rounding cannot move it past the tick.
+        const start = Math.max(0, from - zero - 0.5) / track.timescale
+        const stop = Math.max((to - zero - 0.5) / track.timescale, start + 1e-4 / track.timescale)
+        return {
+          range: isLast ? { start } : { start, end: stop },
+          shift: epoch.seconds + (zero - origin) / track.timescale,
+        }
+      },
     }
   }
 
@@ -242,7 +265,17 @@ export class Timeline {
 }
 
 function newEpoch({ track, pts, dts }: Unit, seconds: number): Epoch {
-  return { track, origin: pts, seconds, groups: [], next: 0, lastDts: dts, last: pts, lastButOne: pts }
+  return {
+    track,
+    origin: pts,
+    seconds,
+    groups: [],
+    next: 0,
+    lastDts: dts,
+    late: Math.max(0, dts - pts),
+    last: pts,
+    lastButOne: pts,
+  }
 }
 
 function continues({ track, lastDts }: Epoch, unit: Unit): boolean {
@@ -252,9 +285,4 @@ function continues({ track, lastDts }: Epoch, unit: Unit): boolean {
 
 function streamTimes({ epoch, start, end }: Waiting): { start: number; end: number } {
   return { start: epoch.seconds + start, end: epoch.seconds + end }
-}
-
-/** The pictures that a decoder which begins with the first one can show: not those that also need pictures before it. */
-function withoutLeading([first, ...group]: Group, rest: readonly Unit[]): Unit[] {
-  return [first, ...group.filter(({ pts }) => pts >= first.pts), ...rest]
 }

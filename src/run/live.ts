@@ -1,14 +1,22 @@
 /** Connects a call of `live` with the embedder that runs it. */
 import { onAbort } from '../base/abort.ts'
 import { checkCall } from '../call/call-options.ts'
-import type { Calls } from '../call/calls.ts'
+import type { Call, Calls } from '../call/calls.ts'
 import { DownloadError, InvalidArgumentError, SourceError } from '../errors.ts'
 import { LiveSession, type LiveSessionOptions } from '../live/session.ts'
-import type { NamedFrameRule } from '../request/frame-rule.ts'
 import { bodyOf } from '../request/items.ts'
 import { toReadable } from '../source/bytes.ts'
 import { isResponse, isStream, isUrl } from '../source/type-guards.ts'
-import type { ItemInput, LiveOptions, LiveSegment, LiveSource, VideoEmbedding } from '../types.ts'
+import type {
+  EmbedderInfo,
+  ExtractedFrames,
+  FramesOptions,
+  ItemInput,
+  LiveOptions,
+  LiveSegment,
+  LiveSource,
+  VideoEmbedding,
+} from '../types.ts'
 import type { DevicePipelines } from './device-pipelines.ts'
 import type { AdmissionContext } from './item-context.ts'
 import type { ItemResult } from './response.ts'
@@ -16,15 +24,15 @@ import type { ItemResult } from './response.ts'
 /** What `live` uses of its embedder. */
 export interface LiveHost {
   calls: Calls
-  /** The embedder's own rule. */
-  frameRule: NamedFrameRule
+  info: EmbedderInfo
   pipelines: DevicePipelines
   embed: (input: ItemInput, context: AdmissionContext) => Promise<ItemResult>
+  frames: (call: Call, video: Uint8Array, options: FramesOptions) => Promise<ExtractedFrames>
 }
 
 /** The windows of a live stream. `release` closes the stream when the loop ends. */
 export async function* liveSegments(
-  { calls, frameRule: ownRule, pipelines, embed }: LiveHost,
+  { calls, info, pipelines, embed, frames }: LiveHost,
   source: LiveSource,
   rawOptions: LiveOptions,
   release: () => void,
@@ -33,6 +41,7 @@ export async function* liveSegments(
     const options = checkCall('live', rawOptions)
     const { windowSeconds, strideSeconds = windowSeconds, frameRule, priority, signal } = options
     const input = inputOf(source, pipelines)
+    const firstFrame = { frameRule: { indices: Array.from({ length: info.model.frames }, () => 0) } }
     const call = calls.begin(signal)
     const session = new LiveSession({
       ...input,
@@ -42,7 +51,9 @@ export async function* liveSegments(
           { video, frameRule, ...range },
           { call, priority, whenFull: 'wait' },
         ) as Promise<VideoEmbedding>,
-      needsPictureBefore: (frameRule ?? ownRule) === 'curator',
+      countShown: async (video) =>
+        (await frames(call, video, { ...firstFrame, images: false, priority })).media.frameCount,
+      needsPictureBefore: (frameRule ?? info.model.frameRule) === 'curator',
       options: { ...options, strideSeconds },
     })
     yield* session.run()

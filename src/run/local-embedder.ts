@@ -1,6 +1,5 @@
 /** The embedder of this process: validates, admits and runs calls, and ends them on `dispose` or device loss. */
 
-import { publish } from '../base/diagnostics.ts'
 import { rank } from '../base/similarity.ts'
 import { allOrNothing } from '../call/all-or-nothing.ts'
 import { type CallKind, type CheckedOptions, checkCall } from '../call/call-options.ts'
@@ -27,7 +26,6 @@ import type {
   Base64Request,
   DisposeOptions,
   Embedder,
-  EmbedderEvent,
   EmbedderInfo,
   EmbedderStats,
   EmbedderStatus,
@@ -56,6 +54,7 @@ import type {
   VideoOptions,
 } from '../types.ts'
 import { admit } from './admit.ts'
+import { announce } from './announce.ts'
 import type { DevicePipelines } from './device-pipelines.ts'
 import {
   type AdmissionContext,
@@ -103,9 +102,12 @@ export class LocalEmbedder implements Embedder {
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits }
     this.#admission = new Admission({ items: limits.maxItemsInFlight, bytes: limits.maxBytesInFlight })
     this.#calls = new Calls('embedder', (outcome, ms) => stats.callEnded(outcome, ms))
-    const embed: LiveHost['embed'] = (input, context) => this.#embedInput(input, context)
-    this.#liveHost = { calls: this.#calls, frameRule: options.frameRule, pipelines, embed }
-    this.#announce('created')
+    this.#liveHost = {
+      ...{ calls: this.#calls, info, pipelines },
+      embed: (input, context) => this.#embedInput(input, context),
+      frames: (call, video, options) => this.#frames(call, video, options),
+    }
+    announce(this.#info, 'created')
   }
 
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
@@ -231,17 +233,19 @@ export class LocalEmbedder implements Embedder {
   }
 
   frames(video: Video, rawOptions?: FramesOptions): Promise<ExtractedFrames> {
-    return this.#call('frames', rawOptions, { video }, async (call, options) => {
-      const item = this.#parseVideo(video, options)
-      const { priority, whenFull } = singleItem(options)
-      const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
-      try {
-        const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
-        return await this.#pipelines.frames(item, options.images ?? true, run)
-      } finally {
-        lease.release()
-      }
-    })
+    return this.#call('frames', rawOptions, { video }, (call, options) => this.#frames(call, video, options))
+  }
+
+  async #frames(call: Call, video: Video, options: FramesOptions): Promise<ExtractedFrames> {
+    const item = this.#parseVideo(video, options)
+    const { priority, whenFull } = singleItem(options)
+    const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
+    try {
+      const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
+      return await this.#pipelines.frames(item, options.images ?? true, run)
+    } finally {
+      lease.release()
+    }
   }
 
   classify(
@@ -375,7 +379,7 @@ export class LocalEmbedder implements Embedder {
   #deviceLost(failure: DeviceLostError) {
     if (this.#status.ready) {
       this.#status = { ready: false, code: 'device_lost', reason: failure.message }
-      this.#announce('device_lost')
+      announce(this.#info, 'device_lost')
     }
     this.#calls.failAll(failure)
   }
@@ -384,13 +388,7 @@ export class LocalEmbedder implements Embedder {
     await this.#calls.idle()
     this.#lastCounters = countersOf(this.#devices)
     await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
-    this.#announce('closed')
-  }
-
-  #announce(state: EmbedderEvent['state']): void {
-    const { model, device } = this.#info
-    const { id, fingerprint } = model
-    publish('cosmos-embed:embedder', { state, model: id, fingerprint, device: device.kind })
+    announce(this.#info, 'closed')
   }
 
   #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {
