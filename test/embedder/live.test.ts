@@ -148,7 +148,8 @@ describe.skipIf(noFfmpeg)('a live stream', () => {
     ]
     const found = await live(Buffer.concat([one, two]), { windowSeconds: 2 })
     const parts = await Promise.all([live(one, { windowSeconds: 2 }), live(two, { windowSeconds: 2 })])
-    const seconds = parts[0].at(-1)?.end as number
+    // 168 pictures, of which the last 18 fill less than half a window.
+    const seconds = 6.72
     expect(found.map(({ start }) => start.toFixed(2))).toEqual(
       [...parts[0].map(({ start }) => start), ...parts[1].map(({ start }) => start + seconds)].map((at) =>
         at.toFixed(2),
