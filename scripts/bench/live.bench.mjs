@@ -75,13 +75,13 @@ async function measured(embedder, { clip, format, drop, seconds, windowSeconds }
   const settled = resident.slice(Math.ceil(resident.length / 10))
   const half = Math.max(1, settled.length >> 1)
   return {
-    format,
+    stream: format,
     drop,
     windows: lags.length,
     dropped,
     '× real time': round(seconds / took, 1),
-    'lag p50 s': round(median(lags), 3),
-    'lag p99 s': round(percentile(lags, 0.99), 3),
+    'lag p50 ms': Math.round(1000 * median(lags)),
+    'lag p99 ms': Math.round(1000 * percentile(lags, 0.99)),
     'MiB first half': megabytes(Math.max(...settled.slice(0, half))),
     'MiB second half': megabytes(Math.max(...settled.slice(half), 0)),
   }

@@ -211,6 +211,23 @@ describe.skipIf(noFfmpeg)('a live stream', () => {
     expect(near.stats().inFlight).toEqual({ items: 0, bytes: 0, requests: 0 })
   })
 
+  it('is printed line by line at a shell', async () => {
+    const bytes = readFileSync(files['closed.mp4'] as string)
+    const command = ['live', '-', '--window', '2', '--stride', '1', '--drop', 'none', '--device', 'cpu']
+    const { code, stdout } = await run(command, undefined, [bytes.subarray(0, 5000), bytes.subarray(5000)])
+    expect(code).toBe(0)
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const found = await live(bytes, { windowSeconds: 2, strideSeconds: 1 })
+    expect(lines.map(({ start, end }) => [start, end])).toEqual(found.map(({ start, end }) => [start, end]))
+    expect(lines[0]).toMatchObject({ dropped: 0, discontinuity: false, lagSeconds: expect.any(Number) })
+    expect(lines[0].embedding).toHaveLength(256)
+    expect((await run(['live', 'clip.ts'])).stderr).toContain('expected an http(s) URL or -')
+    expect((await run(['live', '-', '--drop', 'all'])).stderr).toContain('--drop: expected oldest or none')
+  })
+
   it('is decoded in processes of its own', async () => {
     const isolated = await createEmbedder({ device: 'cpu', decode: { isolation: 'process' } })
     onTestFinished(() => isolated.dispose())
