@@ -14,6 +14,7 @@ import {
   type LiveSegment,
   type Segment,
 } from '../../src/index.ts'
+import { run } from '../cli/support.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'live-'))
 const noFfmpeg = spawnSync('ffmpeg', ['-version']).status !== 0
