@@ -246,7 +246,13 @@ export class LiveSession implements ResultStream<LiveSegment> {
 
   #drop(window: DroppedWindow): void {
     this.#dropped++
-    this.#session.options.onDrop(window)
+    try {
+      this.#session.options.onDrop(window)
+    } catch (thrown) {
+      // The loop rejects with it, wherever it waits.
+      this.#session.call.fail(thrown)
+      throw thrown
+    }
   }
 
   #takeDropped(): number {

@@ -181,6 +181,13 @@ describe('a live stream', () => {
     expect(await aborted).toBe(reason)
     expect(silent.destroyed).toBe(true)
 
+    const surprise = new Error('in onDrop')
+    const onDrop = () => {
+      throw surprise
+    }
+    const loud = live(Readable.from([recording(0, 9)]), { onDrop, maxWaiting: 1 })
+    expect(await failureOf(collect(loud))).toBe(surprise)
+
     const left = feed()
     left.add(recording(0, 3))
     for await (const { start } of live(left)) if (start === 0) break
