@@ -151,6 +151,16 @@ export interface Segment extends VideoEmbedding {
   end: number
 }
 
+/** The vector of one window of a live stream. Its times are seconds from the first picture of the stream that can be shown. */
+export interface LiveSegment extends Segment {
+  /** Seconds from when the window's last picture had been received until its vector was ready. */
+  lagSeconds: number
+  /** Windows without a vector since the last one that was yielded. */
+  dropped: number
+  /** Whether the format or the clock of the stream changed right before this window. No window lies on both sides. */
+  discontinuity: boolean
+}
+
 /** What `frames` returns: the input of the model, for looking at. */
 export interface ExtractedFrames {
   /** As many as the model takes, T, in order. A short video repeats some of them. */

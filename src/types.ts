@@ -1,4 +1,5 @@
 /** The {@link Embedder} and the options of its calls. */
+import type { CosmosEmbedError } from './errors.ts'
 import type { ItemEvent } from './event-types.ts'
 import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './info-types.ts'
 import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
@@ -7,12 +8,14 @@ import type {
   EmbedResponse,
   ExtractedFrames,
   LabelScore,
+  LiveSegment,
   Segment,
   Settled,
   TextEmbedding,
   VideoEmbedding,
 } from './result-types.ts'
 import type { Priority } from './schedule/priority-queue.ts'
+import type { ByteStream } from './source/source.ts'
 
 export type { RgbImage } from '#binding'
 export type * from './event-types.ts'
@@ -182,6 +185,48 @@ export interface ShotOptions {
 /** Options of `segments`: exactly one of `windowSeconds`, `at` and `shots` says how the video is divided. */
 export type SegmentOptions = WindowSegmentOptions | CutSegmentOptions | ShotSegmentOptions
 
+/**
+ * A stream without an end: a `URL` that is fetched under the `urls` policy, a Node or web stream, any other async iterable of
+ * bytes such as `process.stdin`, or the `Response` of a `fetch`.
+ */
+export type LiveSource = URL | ByteStream | Response
+
+/** A window of a live stream that has no vector. */
+export interface DroppedWindow {
+  /** In seconds from the first picture of the stream. */
+  start: number
+  end: number
+  /** `late` when the embedder is slower than the stream, otherwise why the window could not be decoded. */
+  reason: 'late' | CosmosEmbedError
+}
+
+/** Options of `live`. */
+export interface LiveOptions {
+  /** Cancels the call at any stage. The loop then rejects with `signal.reason` itself. */
+  signal?: AbortSignal | undefined
+  /** `query` overtakes `bulk` in every queue. Default `query`. */
+  priority?: Priority | undefined
+  /** Which frames of a window the model sees. Default: the embedder's rule. */
+  frameRule?: NamedFrameRule | undefined
+  /** Length of a window in seconds, ≥ 0.1. */
+  windowSeconds: number
+  /** Seconds between the starts of two windows, ≥ 0.1. Default: `windowSeconds`, without overlaps or gaps. */
+  strideSeconds?: number | undefined
+  /**
+   * What to do when more than `maxWaiting` windows wait for the embedder: `oldest` gives up the one that waits longest, so
+   * that the lag stays bounded; `none` stops reading the stream until there is room. Default `oldest`.
+   */
+  drop?: 'oldest' | 'none' | undefined
+  /** Complete windows that may wait for the embedder, beside the two that are in progress, ≥ 1. Default 2. */
+  maxWaiting?: number | undefined
+  /** Bytes of the stream that are held for windows, ≥ 65,536. Default 64 MiB. They do not count towards `limits.maxBytesInFlight`. */
+  maxBytes?: number | undefined
+  /** Seconds without a byte after which the loop rejects, above 0. Default 30. */
+  stallSeconds?: number | undefined
+  /** Called for every window that gets no vector. What it throws is what the loop rejects with. */
+  onDrop?: ((window: DroppedWindow) => void) | undefined
+}
+
 /** Options of `dispose`. */
 export interface DisposeOptions {
   /** Whether to finish the calls in progress instead of cancelling them. Default false. */
@@ -270,6 +315,19 @@ export interface Embedder extends AsyncDisposable {
    * ```
    */
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>
+
+  /**
+   * Yields one vector per window of a stream without an end, MPEG-TS or fragmented MP4, as the windows fill. The vectors are
+   * those that `segments` would give for the recorded stream. A change of the format or of the clock begins a new row of
+   * windows. Reads ahead of the loop, in bounded memory. Leaving the loop closes the stream.
+   *
+   * ```js
+   * for await (const { start, embedding, lagSeconds } of embedder.live(process.stdin, { windowSeconds: 5 })) {
+   *   console.log(start, lagSeconds, embedding.length)
+   * }
+   * ```
+   */
+  live(source: LiveSource, options: LiveOptions): AsyncIterableIterator<LiveSegment>
 
   /** Returns the frames that `embedVideo` would use with the same options, and the clip that the model would be given. */
   frames(video: Video, options?: FramesOptions): Promise<ExtractedFrames>

@@ -12,6 +12,7 @@ export const typescript = [
   ['source', 'tokenizer'],
   ['request'],
   ['call', 'options.ts'],
+  ['live'],
   ['tensorrt'],
   ['device'],
   ['run', 'info.ts'],

@@ -11,6 +11,7 @@ import type {
   EmbedStreamOptions,
   FramesOptions,
   ItemOptions,
+  LiveOptions,
   SegmentOptions,
   VideoOptions,
 } from '../types.ts'
@@ -35,6 +36,11 @@ const video = item.extend({
   frameTolerance: seconds,
 })
 const length = z.number().positive('must be a number of seconds above 0')
+const liveLength = z.number().min(0.1, 'must be a number of seconds of at least 0.1').max(86_400)
+
+/** {@link LiveOptions} with defaults applied. */
+export type CheckedLiveOptions = LiveOptions & { [Name in LiveDefaults]: NonNullable<LiveOptions[Name]> }
+type LiveDefaults = 'priority' | 'drop' | 'maxWaiting' | 'maxBytes' | 'stallSeconds' | 'onDrop'
 
 /** The validated options of each kind of call. */
 export interface CheckedOptions {
@@ -45,11 +51,12 @@ export interface CheckedOptions {
   many: EmbedManyOptions
   stream: EmbedStreamOptions
   segments: SegmentOptions
+  live: CheckedLiveOptions
   dispose: DisposeOptions
 }
 
 /** The kinds of calls that do work. */
-export type CallKind = Exclude<keyof CheckedOptions, 'dispose'>
+export type CallKind = Exclude<keyof CheckedOptions, 'dispose' | 'live'>
 
 // Named rules only: an explicit list of frames cannot fit every segment.
 const segments = video
@@ -78,6 +85,26 @@ const schemas: { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind],
     ordered: z.boolean().optional(),
   }),
   segments: segments as unknown as z.ZodType<SegmentOptions, unknown>,
+  live: z.strictObject({
+    signal: call.shape.signal,
+    priority: z.enum(['query', 'bulk']).default('query'),
+    frameRule: namedFrameRule.optional(),
+    windowSeconds: liveLength,
+    strideSeconds: liveLength.optional(),
+    drop: z.enum(['oldest', 'none']).default('oldest'),
+    maxWaiting: z.int().min(1, 'must be a whole number of at least 1').max(1000).default(2),
+    maxBytes: z
+      .int()
+      .min(65_536, 'must be a whole number of at least 65536')
+      .default(64 * 1024 * 1024),
+    stallSeconds: z.number().positive('must be a number of seconds above 0').max(2_000_000).default(30),
+    onDrop: z
+      .custom<NonNullable<LiveOptions['onDrop']>>(
+        (value) => typeof value === 'function',
+        'must be a function',
+      )
+      .default(() => () => {}),
+  }),
   dispose: z.strictObject({ drain: z.boolean().optional() }),
 }
 

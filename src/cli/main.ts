@@ -5,6 +5,7 @@ import { type Command, type Io, UsageError } from './command.ts'
 // Imported on demand, so that `--help` does not need the addon, nor `embed` a web framework.
 const commands: Record<string, () => Promise<{ command: Command }>> = {
   embed: () => import('./embed.ts'),
+  live: () => import('./live.ts'),
   search: () => import('./search.ts'),
   index: () => import('./index-command.ts'),
   worker: () => import('./worker.ts'),

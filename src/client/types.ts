@@ -106,6 +106,7 @@ export interface AnyEmbedder extends AsyncDisposable {
  *   `frameTolerance` are refused with InvalidRequestError or InvalidArgumentError.
  * - `priority: 'query'` sends one item per `query` request. `bulk` sends `bulk_text` and `bulk_video` requests of up to
  *   `batchSize` items. Media in memory are always sent in a `query`, because the interface accepts them nowhere else.
+ * - It has no `segments`, `live` and `frames`, which need the frames of a video.
  * - `embedStream` holds `2 × batchSize × maxParallel` items by default: 512.
  */
 export interface EmbedderClient extends AnyEmbedder {

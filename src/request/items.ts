@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { addItemIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { checkRequest } from '../base/validate.ts'
-import { InvalidRequestError, LimitError, SourceError } from '../errors.ts'
+import { InternalError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import type { Limits } from '../source/limits.ts'
 import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
 import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/type-guards.ts'
@@ -99,6 +99,14 @@ export function costOf(items: readonly Item[]): RequestPlan['cost'] {
 export function parseItem(input: ItemInput, rules: RequestRules): Item {
   const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
   return typedItem(form as Exclude<Form, Payload>, rules)
+}
+
+/** One picture as a video in which nothing moves. Throws as {@link planRequest} does. */
+export function stillItem(image: Picture, rules: RequestRules): Item {
+  const frames = Array.from({ length: rules.frames }, () => image)
+  const item = parseItem({ frames }, rules)
+  if (item.kind !== 'frames') throw new InternalError('a picture was parsed as another kind: this is a bug')
+  return { kind: 'frames', frames: item.frames.slice(0, 1), copies: rules.frames }
 }
 
 /** Bytes of media that the item already holds in memory. */
@@ -319,7 +327,7 @@ function frameSource(frame: Picture, limits: Limits): FrameSource {
   return { type: 'image', image: { ...frame, data: asUint8Array(frame.data) } }
 }
 
-function bodyOf(response: Response): ByteStream {
+export function bodyOf(response: Response): ByteStream {
   if (!response.ok) throw new SourceError(`the response has status ${response.status}: expected media`)
   if (response.bodyUsed) throw new SourceError('the body of the response has been read already')
   if (response.body === null) throw new SourceError('the response has no body')

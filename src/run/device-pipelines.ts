@@ -75,6 +75,11 @@ export class DevicePipelines {
     return { kind: 'text', tokens, looksLike: item.looksLike }
   }
 
+  /** The body of a URL that never ends, under the policy of the sources. */
+  endless(url: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#sources.endless(url, signal)
+  }
+
   /** Ends the tokenizer's thread. */
   async close(): Promise<void> {
     await this.#tokens.close()

@@ -1,6 +1,7 @@
 /** What the run of an item inherits from the call that it belongs to. */
 import type { Call } from '../call/calls.ts'
 import type { StageListener } from '../call/progress.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import type { Lease } from '../schedule/admission.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import type { CallOptions, FramesInput, ItemOptions, Video, VideoOptions } from '../types.ts'
@@ -37,4 +38,10 @@ export function rangeOf({
 
 export function isFrames(video: Video | FramesInput): video is FramesInput {
   return typeof video === 'object' && Array.isArray((video as Partial<FramesInput> | null)?.frames)
+}
+
+/** Checks the labels of `classify`. Throws InvalidArgumentError. */
+export function checkLabels(labels: readonly string[]): void {
+  if (Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string')) return
+  throw new InvalidArgumentError('labels: must be a list of at least one text')
 }

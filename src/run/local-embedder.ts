@@ -1,6 +1,5 @@
 /** The embedder of this process: validates, admits and runs calls, and ends them on `dispose` or device loss. */
 
-import { publish } from '../base/diagnostics.ts'
 import { rank } from '../base/similarity.ts'
 import { allOrNothing } from '../call/all-or-nothing.ts'
 import { type CallKind, type CheckedOptions, checkCall } from '../call/call-options.ts'
@@ -17,6 +16,7 @@ import {
   parseItem,
   planRequest,
   type RequestRules,
+  stillItem,
   type VideoItem,
 } from '../request/items.ts'
 import type { Picture } from '../request/schema.ts'
@@ -26,7 +26,6 @@ import type {
   Base64Request,
   DisposeOptions,
   Embedder,
-  EmbedderEvent,
   EmbedderInfo,
   EmbedderStats,
   EmbedderStatus,
@@ -43,6 +42,9 @@ import type {
   ItemInput,
   ItemOptions,
   LabelScore,
+  LiveOptions,
+  LiveSegment,
+  LiveSource,
   Segment,
   SegmentOptions,
   Settled,
@@ -52,9 +54,18 @@ import type {
   VideoOptions,
 } from '../types.ts'
 import { admit } from './admit.ts'
+import { announce } from './announce.ts'
 import type { DevicePipelines } from './device-pipelines.ts'
-import { type AdmissionContext, type ItemContext, isFrames, rangeOf, singleItem } from './item-context.ts'
+import {
+  type AdmissionContext,
+  checkLabels,
+  type ItemContext,
+  isFrames,
+  rangeOf,
+  singleItem,
+} from './item-context.ts'
 import { ItemRun, type ItemRunOptions } from './item-run.ts'
+import { type LiveHost, liveSegments } from './live.ts'
 import type { ReadyItem } from './pipeline.ts'
 import { type ItemResult, toResponse } from './response.ts'
 import { SegmentPass, windowsOf } from './segments.ts'
@@ -76,6 +87,7 @@ export class LocalEmbedder implements Embedder {
   readonly #rules: RequestRules
   readonly #admission: Admission
   readonly #calls: Calls
+  readonly #liveHost: LiveHost
   #status: EmbedderStatus = { ready: true }
   #freed: Promise<void> | undefined
   /** The counters of the devices when they were closed. */
@@ -90,7 +102,12 @@ export class LocalEmbedder implements Embedder {
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits }
     this.#admission = new Admission({ items: limits.maxItemsInFlight, bytes: limits.maxBytesInFlight })
     this.#calls = new Calls('embedder', (outcome, ms) => stats.callEnded(outcome, ms))
-    this.#announce('created')
+    this.#liveHost = {
+      ...{ calls: this.#calls, info, pipelines },
+      embed: (input, context) => this.#embedInput(input, context),
+      frames: (call, video, options) => this.#frames(call, video, options),
+    }
+    announce(this.#info, 'created')
   }
 
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
@@ -137,11 +154,7 @@ export class LocalEmbedder implements Embedder {
 
   embedImage(image: Picture, rawOptions?: ItemOptions): Promise<VideoEmbedding> {
     return this.#call('item', rawOptions, undefined, (call, options) => {
-      const { frames } = this.#info.model
-      const item = parseItem({ frames: Array.from({ length: frames }, () => image) }, this.#rules)
-      if (item.kind !== 'frames')
-        throw new InternalError('a picture was parsed as another kind: this is a bug')
-      const still: Item = { kind: 'frames', frames: item.frames.slice(0, 1), copies: frames }
+      const still = stillItem(image, this.#rules)
       return this.#embedParsed(still, { call, ...singleItem(options) })
     }) as Promise<VideoEmbedding>
   }
@@ -215,19 +228,24 @@ export class LocalEmbedder implements Embedder {
     }
   }
 
+  live(source: LiveSource, options: LiveOptions): AsyncIterableIterator<LiveSegment> {
+    return liveSegments(this.#liveHost, source, options, adoptStreams({ video: source }))
+  }
+
   frames(video: Video, rawOptions?: FramesOptions): Promise<ExtractedFrames> {
-    return this.#call('frames', rawOptions, { video }, async (call, options) => {
-      const { images = true, ...rest } = options
-      const item = this.#parseVideo(video, options)
-      const { priority, whenFull } = singleItem(rest)
-      const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
-      try {
-        const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
-        return await this.#pipelines.frames(item, images, run)
-      } finally {
-        lease.release()
-      }
-    })
+    return this.#call('frames', rawOptions, { video }, (call, options) => this.#frames(call, video, options))
+  }
+
+  async #frames(call: Call, video: Video, options: FramesOptions): Promise<ExtractedFrames> {
+    const item = this.#parseVideo(video, options)
+    const { priority, whenFull } = singleItem(options)
+    const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
+    try {
+      const run = this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
+      return await this.#pipelines.frames(item, options.images ?? true, run)
+    } finally {
+      lease.release()
+    }
   }
 
   classify(
@@ -236,13 +254,7 @@ export class LocalEmbedder implements Embedder {
     rawOptions?: ItemOptions,
   ): Promise<LabelScore[]> {
     return this.#call('item', rawOptions, { video }, async (call, options) => {
-      if (
-        !Array.isArray(labels) ||
-        labels.length === 0 ||
-        labels.some((label) => typeof label !== 'string')
-      ) {
-        throw new InvalidArgumentError('labels: must be a list of at least one text')
-      }
+      checkLabels(labels)
       const inputs: ItemInput[] = [isFrames(video) ? video : { video }, ...labels.map((text) => ({ text }))]
       const [videoResult, ...labelResults] = await allOrNothing(call, inputs, (input) =>
         this.#embedInput(input, { call, ...singleItem(options) }),
@@ -367,7 +379,7 @@ export class LocalEmbedder implements Embedder {
   #deviceLost(failure: DeviceLostError) {
     if (this.#status.ready) {
       this.#status = { ready: false, code: 'device_lost', reason: failure.message }
-      this.#announce('device_lost')
+      announce(this.#info, 'device_lost')
     }
     this.#calls.failAll(failure)
   }
@@ -376,13 +388,7 @@ export class LocalEmbedder implements Embedder {
     await this.#calls.idle()
     this.#lastCounters = countersOf(this.#devices)
     await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
-    this.#announce('closed')
-  }
-
-  #announce(state: EmbedderEvent['state']): void {
-    const { model, device } = this.#info
-    const { id, fingerprint } = model
-    publish('cosmos-embed:embedder', { state, model: id, fingerprint, device: device.kind })
+    announce(this.#info, 'closed')
   }
 
   #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {

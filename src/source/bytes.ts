@@ -130,7 +130,7 @@ async function readAll(readable: Readable, limit: number, reserve: Reserve): Pro
 }
 
 /** Converts any stream to a `Readable`, which can be destroyed while a read is pending. */
-function toReadable(stream: ByteStream): Readable {
+export function toReadable(stream: ByteStream): Readable {
   if (stream instanceof Readable) return stream
   if (isWebStream(stream)) return Readable.fromWeb(stream as unknown as NodeWebStream)
   return Readable.from(stream, { highWaterMark: 1 })

@@ -3,7 +3,8 @@ import { abortable, onAbort } from '../base/abort.ts'
 import { DownloadError } from '../errors.ts'
 import type { Limits } from './limits.ts'
 
-type Stage = 'connect' | 'headers' | 'body'
+/** An `endless` body has no limits here. */
+type Stage = 'connect' | 'headers' | 'body' | 'endless'
 
 /**
  * Limits the total time of a download, the time of its current stage and, during the body, the transfer rate. Its signal
@@ -12,7 +13,7 @@ type Stage = 'connect' | 'headers' | 'body'
 export class DownloadTimer {
   readonly #what: string
   readonly #controller = new AbortController()
-  readonly #total: NodeJS.Timeout
+  readonly #total: NodeJS.Timeout | undefined
   readonly #forget: () => void
   #stage: NodeJS.Timeout | undefined
   #rate: NodeJS.Timeout | undefined
@@ -20,9 +21,11 @@ export class DownloadTimer {
   #bytes = 0
   #limits: Limits | undefined
 
-  constructor(what: string, totalMs: number, signal: AbortSignal) {
+  constructor(what: string, totalMs: number | undefined, signal: AbortSignal) {
     this.#what = what
-    this.#total = setTimeout(() => this.#expire(`took longer than downloadTimeoutMs ${totalMs}`), totalMs)
+    if (totalMs !== undefined) {
+      this.#total = setTimeout(() => this.#expire(`took longer than downloadTimeoutMs ${totalMs}`), totalMs)
+    }
     this.#forget = onAbort(signal, () => this.#controller.abort(signal.reason))
   }
 
@@ -33,6 +36,7 @@ export class DownloadTimer {
   /** Begins a stage and ends the previous one. */
   enter(stage: Stage, limits: Limits): void {
     this.#stopStage()
+    if (stage === 'endless') return
     if (stage === 'body') {
       this.#limits = limits
       this.#startBody(limits)

@@ -63,7 +63,12 @@ export async function download(
   const release = await enterSlot(downloads.slots, options, hostOf(first.url))
   const timer = new DownloadTimer(describeUrl(first.url), downloads.limits.downloadTimeoutMs, signal)
   try {
-    return await followRedirects(first, { limit, downloads, timer, reserve: options.reserve })
+    const { response, url, close } = await followRedirects(first, { downloads, timer })
+    try {
+      return await readBody(response, url, { limit, downloads, timer, reserve: options.reserve })
+    } finally {
+      close()
+    }
   } catch (error) {
     // An abort destroys the socket and surfaces as its error, so the reason of the abort replaces that.
     throw timer.signal.aborted ? timer.signal.reason : error
@@ -86,18 +91,45 @@ interface Transfer {
   reserve: Reserve
 }
 
-async function followRedirects(first: PermittedUrl, transfer: Transfer): Promise<Uint8Array> {
-  const { downloads, timer } = transfer
+/**
+ * Opens a URL that never ends and yields its body as it comes. Only connecting is limited in time, and no download slot is
+ * taken, which an endless stream would never give back. Throws BlockedUrlError, DownloadError or `signal.reason`.
+ */
+export async function* downloadEndless(
+  text: string,
+  downloads: DownloadContext,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  signal.throwIfAborted()
+  const first = permitUrl(text, downloads.policy)
+  const timer = new DownloadTimer(describeUrl(first.url), undefined, signal)
+  let opened: { response: IncomingMessage; url: URL; close(): void } | undefined
+  try {
+    opened = await followRedirects(first, { downloads, timer })
+    checkHeaders(opened.response, opened.url, Number.POSITIVE_INFINITY)
+    timer.enter('endless', downloads.limits)
+    for await (const chunk of opened.response) yield chunk as Buffer
+  } catch (error) {
+    if (timer.signal.aborted) throw timer.signal.reason
+    throw opened ? asDownloadError(error, opened.url) : error
+  } finally {
+    opened?.close()
+    timer.stop()
+  }
+}
+
+async function followRedirects(
+  first: PermittedUrl,
+  { downloads, timer }: Pick<Transfer, 'downloads' | 'timer'>,
+): Promise<{ response: IncomingMessage; url: URL; close(): void }> {
   const { policy } = downloads
   const maxRedirects = typeof policy === 'object' ? (policy.maxRedirects ?? 0) : 0
   let target = first
   for (let hop = 0; ; hop++) {
     const { response, close } = await open(target, downloads, timer)
+    const location = redirectOf(response)
+    if (location === undefined) return { response, url: target.url, close }
     try {
-      const location = redirectOf(response)
-      if (location === undefined) {
-        return await readBody(response, target.url, transfer)
-      }
       if (hop === maxRedirects) {
         throw new DownloadError(
           `${describeUrl(target.url)} answered with a redirect, and no more than ${maxRedirects} are followed`,

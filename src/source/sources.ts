@@ -6,7 +6,13 @@ import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
 import { type Resolve, resolveWithSystem } from './address.ts'
 import { collectStream, type Reserve, readBlob } from './bytes.ts'
-import { type DownloadContext, download, enterSlot, type ResolvedReadOptions } from './download.ts'
+import {
+  type DownloadContext,
+  download,
+  downloadEndless,
+  enterSlot,
+  type ResolvedReadOptions,
+} from './download.ts'
 import { DownloadSlots } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
 import { type LimitsInput, limitsSchema } from './limits.ts'
@@ -73,6 +79,11 @@ export class Sources {
     if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
     const bytes = await this.#videoBytes(source, withDefaults(options))
     return { media: { bytes }, bytes: bytes.byteLength, ...(source.type === 'bytes' && borrowed) }
+  }
+
+  /** The body of a URL that never ends, as it comes. Throws BlockedUrlError, DownloadError or `signal.reason`. */
+  endless(url: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return downloadEndless(url, this.#downloads, signal)
   }
 
   /** Reads the pictures of one clip, in order. Rejects as {@link Sources.video} does. */

@@ -96,6 +96,7 @@ export function doubleEmbedder(options: DoubleOptions = {}): EmbedderDouble {
       ),
     segments: (video, given) =>
       calls.iterate(given, (signal) => segments(video, { ...given, signal }), [bytesOf(video)]),
+    live: unsupported('live'),
     embedMany: unsupported('embedMany'),
     embedStream: unsupported('embedStream'),
     embedImage: unsupported('embedImage'),
