@@ -91,7 +91,7 @@ TEST_P(LostReference, IsReported) {
   EXPECT_TRUE(recorded.report.warnings.empty());
   const bool late_one = !name.ends_with("_p");
   int changed_clips = 0;
-  for (const int lost : {4, 15, 16, 17, 18, 21, 22, 23, 24, 43}) {
+  for (const int lost : {4, 16, 17, 22, 43}) {
     SCOPED_TRACE(testing::Message() << "without packet " << lost);
     const auto [path, expected] = WithoutPacket(whole, "lost_" + name + std::to_string(lost) + ".mkv", lost);
     for (const auto& [threads, start] : {std::pair{1, 0.0}, {3, 0.0}, {1, 1.0}}) {
@@ -113,7 +113,7 @@ TEST_P(LostReference, IsReported) {
       changed_clips += changed > 0 ? 1 : 0;
     }
   }
-  EXPECT_GT(changed_clips, 5);
+  EXPECT_GT(changed_clips, 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(
