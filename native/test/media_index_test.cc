@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 
+#include "media/bitstream/nal_units.h"
 #include "media/scan/window_plan.h"
 #include "media_support.h"
 #include "remux.h"
@@ -137,6 +139,31 @@ Oddity WithoutPicture(const std::string& codec, const std::string& container,
           }};
 }
 
+// MV-HEVC, as phones record stereo: units of a second layer, which decoders of the base view ignore, follow
+// each picture.
+Oddity SecondView(const std::string& codec, const std::string& container) {
+  return {"second_view_" + codec + "." + container, [codec](const std::string& name) {
+            return Remux(Base(codec), name, [](AVPacket& packet, int, const auto& write) {
+              constexpr int kLength = 4;
+              constexpr std::uint8_t kFirstLayer = 1 << 3;  // nuh_layer_id
+              const std::vector<std::uint8_t> base(packet.data, packet.data + packet.size);
+              std::vector<std::uint8_t> more;
+              ForEachUnit(base, kLength, [&](std::span<const std::uint8_t> unit) {
+                if ((unit[0] >> 1 & 0x3f) > hevc::kLastVcl) return true;
+                for (int shift = 24; shift >= 0; shift -= 8)
+                  more.push_back(static_cast<std::uint8_t>(unit.size() >> shift));
+                more.insert(more.end(), unit.begin(), unit.end());
+                more[more.size() - unit.size() + 1] |= kFirstLayer;
+                return true;
+              });
+              const int size = packet.size;
+              ASSERT_EQ(av_grow_packet(&packet, static_cast<int>(more.size())), 0);
+              std::ranges::copy(more, packet.data + size);
+              write(packet);
+            });
+          }};
+}
+
 // More pictures than the container's clock can distinguish.
 Oddity Encoded(const std::string& file, const std::string& codec) {
   return {file, [codec](const std::string& name) {
@@ -231,7 +258,8 @@ INSTANTIATE_TEST_SUITE_P(
         DecodeTimes("mpeg2", "mkv"), DecodeTimes("mpeg4", "mp4"), WithoutPicture("h264", "mp4", kDelimiter),
         WithoutPicture("h264", "mkv", kMessage), WithoutPicture("h264", "flv", kDelimiter),
         WithoutPicture("h264", "mp4", Filler()), WithoutPicture("hevc", "mp4", {0, 0, 0, 3, 0x46, 1, 0x50}),
-        Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"),
+        SecondView("hevc", "mp4"), SecondView("hevc", "mkv"), SecondView("hevc", "ts"),
+        SecondView("hevc_open", "mp4"), Converted("xvid", "packed.avi"), Converted("xvid", "packed.mp4"),
         Converted("xvid", "packed.mkv", "-c copy -bsf:v setts=pts=DTS"),
         Encoded("ties.mkv", "-c:v libx264 -bf 3 -g 40"), Encoded("ties_hevc.mkv", kX265Options),
         Cut("h264", 3, "mp4"), Cut("h264", 25, "ts"), Cut("h264_stream", 25, "ts"),

@@ -150,23 +150,103 @@ TEST(MediaTimes, BeyondTheLengthOfAnyVideoAreRefused) {
   const auto whole = MakeClip("late.mp4",
                               "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 -bf 2 -g 10 -movflags "
                               "frag_keyframe+empty_moov+default_base_moof");
-  const std::vector<std::string> path = {"moof", "traf", "tfdt"};
   const auto frames = ReferenceHashes(whole);
-  for (const std::uint32_t high :
-       {0x10000000U, 0x1fffffffU, 0x20000000U, 0x3fffffffU, 0x7fffffffU, 0xffffffffU}) {
-    SCOPED_TRACE(high);
+  ASSERT_EQ(frames.size(), 25U);
+  // The times of the fragments are 64-bit numbers, of which this is the upper half.
+  const auto begins_at = [&](std::uint32_t high) {
     std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
-    Box& time = FindBox(boxes, path);
-    ASSERT_EQ(time.head.size(), 12U);
-    PutBig32(time.head, 4, high);
-    const Bytes bytes = WriteBoxes(boxes);
-    for (const double start : {0.0, 0.3}) {
-      ClipRequest request = Frames(4);
-      request.start = start;
-      const Status status = ReadError(Borrow(bytes), request);
-      if (status.ok()) continue;
-      EXPECT_EQ(status.code(), StatusCode::kMedia) << status.message();
+    for (Box& box : boxes) {
+      if (box.type != "moof") continue;
+      std::vector<Box> one = {box};
+      Box& time = FindBox(one, std::vector<std::string>{"moof", "traf", "tfdt"});
+      EXPECT_EQ(time.head.size(), 12U);
+      PutBig32(time.head, 4, high);
+      box = one.front();
     }
+    return WriteBoxes(boxes);
+  };
+  for (const double start : {0.0, 0.4}) {
+    ClipRequest request = Frames(5);
+    request.start = start;
+    for (const std::uint32_t high : {0x20000000U, 0x3fffffffU, 0x60000000U}) {
+      SCOPED_TRACE(testing::Message() << high << " from " << start);
+      const Status status = ReadError(Borrow(begins_at(high)), request);
+      EXPECT_EQ(status.code(), StatusCode::kMedia);
+      EXPECT_NE(status.message().find("out of range"), std::string::npos) << status.message();
+    }
+    // Below that, and where FFmpeg ignores the time or takes it for a negative one.
+    for (const std::uint32_t high : {0U, 1U, 0x1000U, 0x0fffffffU, 0x1fffff00U, 0x7fffffffU, 0xffffffffU}) {
+      SCOPED_TRACE(testing::Message() << high << " from " << start);
+      const DecodedClip clip = ReadClip(Borrow(begins_at(high)), request);
+      ASSERT_EQ(clip.images.size(), 5U);
+      for (int i = 0; i < 5; ++i) {
+        const auto frame = static_cast<std::size_t>(clip.frames[i].index) + (start > 0 ? 10 : 0);
+        EXPECT_EQ(Hash(clip.images[i]), frames.at(frame));
+        EXPECT_NEAR(clip.frames[i].pts, static_cast<double>(frame) / 25, 1e-3);
+      }
+    }
+  }
+}
+
+// FFmpeg drops most of what overlaps, and its times of the rest are those of the file.
+TEST(MediaTimes, OverlappingFragmentsKeepTheirTimes) {
+  constexpr std::uint32_t kFrame = 512;  // units of time
+  constexpr std::uint32_t kGroup = 20;
+  const auto whole = MakeClip("overlaps.mp4",
+                              "-f lavfi -i testsrc2=s=64x48:r=25:d=2.4 -c:v libx264 -bf 2 -g 20 "
+                              "-sc_threshold 0 -movflags frag_keyframe+empty_moov+default_base_moof");
+  // The frames at which the second and third fragment begin.
+  for (const auto& [second, third] : {std::pair{10U, 30U},
+                                      {20U, 39U},
+                                      {19U, 38U},
+                                      {3U, 20U},
+                                      {0U, 0U},
+                                      {20U, 20U},
+                                      {45U, 90U},
+                                      {40U, 20U}}) {
+    SCOPED_TRACE(testing::Message() << second << ", " << third);
+    std::vector<Box> boxes = ParseBoxes(ReadFile(whole));
+    std::uint32_t fragment = 0;
+    for (Box& box : boxes) {
+      if (box.type != "moof") continue;
+      std::vector<Box> one = {box};
+      const std::vector<std::string> path = {"moof", "traf", "tfdt"};
+      Box& time = FindBox(one, path);
+      EXPECT_EQ(Big32(time.head, 8), fragment * kFrame * kGroup);
+      if (fragment > 0) PutBig32(time.head, 8, kFrame * (fragment == 1 ? second : third));
+      box = one.front();
+      ++fragment;
+    }
+    ASSERT_EQ(fragment, 3U);
+    const std::string name = "overlap_" + std::to_string(second) + "_" + std::to_string(third);
+    const auto path = WriteFile(name + ".mp4", WriteBoxes(boxes));
+    std::vector<std::int64_t> times;
+    Remux(path, name + ".mkv", [&](AVPacket& packet, int, const auto&) {
+      if ((packet.flags & AV_PKT_FLAG_DISCARD) == 0) times.push_back(packet.pts);
+    });
+    std::ranges::sort(times);
+    const auto expected = ReferenceHashes(path);
+    const int count = static_cast<int>(times.size());
+    ASSERT_EQ(expected.size(), times.size());
+    const auto seconds = [&](int frame) {
+      return static_cast<double>(times[frame] - times[0]) / 25 / kFrame;
+    };
+    const DecodedClip clip = ReadClip(MediaPath{path.string()}, Frames(count));
+    ASSERT_EQ(clip.report.frame_count, count);
+    for (int i = 0; i < count; ++i) {
+      EXPECT_NEAR(clip.frames[i].pts, seconds(i), 1e-3) << i;
+      EXPECT_EQ(Hash(clip.images[i]), expected[i]) << i;
+    }
+    EXPECT_NEAR(clip.end, seconds(count - 1) + 0.04, 0.011);
+    ClipRequest request = Frames(3);
+    request.start = 0.5;
+    request.end = 1.3;
+    const auto within = [&](std::int64_t time) {
+      const auto second_of = static_cast<double>(time - times[0]) / 25 / kFrame;
+      return second_of >= 0.5 - 1e-6 && second_of < 1.3 - 1e-6;
+    };
+    EXPECT_EQ(ReadClip(MediaPath{path.string()}, request).report.frame_count,
+              std::ranges::count_if(times, within));
   }
 }
 

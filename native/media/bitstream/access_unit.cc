@@ -1,9 +1,9 @@
 #include "media/bitstream/access_unit.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "media/bitstream/bit_reader.h"
+#include "media/bitstream/mpeg4_headers.h"
 #include "media/bitstream/nal_units.h"
 
 namespace cosmos {
@@ -146,41 +146,6 @@ AccessUnit ReadFfv1(Bytes packet) {
   return Begins(packet.size() > 1 && (packet[0] << 8 | packet[1]) >= kHalf);
 }
 
-// The number of bits of an MPEG-4 picture's vop_time_increment, from a video object layer without its start
-// code prefix.
-int TimeBits(Bytes layer) {
-  constexpr std::uint32_t kExtendedAspect = 15;
-  constexpr std::uint32_t kGreyscaleShape = 3;
-  BitReader bits(layer);
-  bits.Skip(8 + 1 + 8);  // start code, random_accessible_vol, type
-  std::uint32_t version = 1;
-  if (bits.Bit() != 0) {
-    version = bits.Bits(4);
-    bits.Skip(3);
-  }
-  if (bits.Bits(4) == kExtendedAspect) bits.Skip(16);
-  if (bits.Bit() != 0) {
-    bits.Skip(3);
-    if (bits.Bit() != 0) bits.Skip(79);  // vbv_parameters
-  }
-  if (bits.Bits(2) == kGreyscaleShape && version != 1) bits.Skip(4);
-  bits.Skip(1);
-  const std::uint32_t resolution = bits.Bits(16);
-  if (bits.overrun() || resolution == 0) return 0;
-  return std::max(1, static_cast<int>(std::bit_width(resolution - 1)));
-}
-
-// Whether an MPEG-4 picture has data (vop_coded). One that does not repeats the previous picture.
-bool IsCoded(Bytes picture, int time_bits) {
-  if (time_bits == 0) return true;
-  BitReader bits(picture);
-  bits.Skip(8 + 2);  // start code, vop_coding_type
-  while (bits.Bit() != 0) {
-  }
-  bits.Skip(1 + time_bits + 1);
-  return bits.Bit() != 0 || bits.overrun();
-}
-
 }  // namespace
 
 AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_(parameters.codec_id) {
@@ -305,7 +270,9 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
   ForEachUnit(packet, length_bytes_, [&](Bytes nal) {
     const int type = nal[0] >> 1 & 0x3f;
     if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) sequence_ended_ = true;
-    if (type > hevc::kLastVcl || unit.has_picture) return true;
+    // Pictures of other layers, such as the second view of MV-HEVC, are not decoded.
+    const bool first_layer = (nal[0] & 1) == 0 && (nal.size() < 2 || nal[1] >> 3 == 0);
+    if (type > hevc::kLastVcl || unit.has_picture || !first_layer) return true;
     unit.has_picture = true;
     unit.random_access = type >= hevc::kFirstIrap && type <= hevc::kLastIrap;
     unit.closed = type == hevc::kFirstIdr || type == hevc::kLastIdr;
@@ -329,17 +296,15 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
 }
 
 AccessUnit AccessUnitReader::ReadMpeg4(Bytes packet) {
-  constexpr std::uint8_t kFirstLayer = 0x20;
-  constexpr std::uint8_t kLastLayer = 0x2f;
-  constexpr std::uint8_t kPicture = 0xb6;
   AccessUnit unit{.has_picture = false};
   ForEachStartCode(packet, [&](Bytes code) {
-    if (code[0] >= kFirstLayer && code[0] <= kLastLayer) {
-      if (const int bits = TimeBits(code); bits > 0) time_bits_ = bits;
+    if (code[0] >= mpeg4::kFirstLayer && code[0] <= mpeg4::kLastLayer) {
+      if (const auto layer = ReadMpeg4Layer(code)) time_bits_ = layer->time_bits;
     }
-    if (code[0] != kPicture) return true;
-    unit.has_picture = IsCoded(code, time_bits_);
-    unit.random_access = unit.has_picture && code.size() > 1 && code[1] >> 6 == 0;
+    if (code[0] != mpeg4::kPicture) return true;
+    const Mpeg4Picture picture = ReadMpeg4Picture(code, time_bits_);
+    unit.has_picture = picture.coded;
+    unit.random_access = unit.has_picture && code.size() > 1 && picture.type == Mpeg4Type::kI;
     return false;
   });
   return unit;

@@ -85,7 +85,9 @@ Status PictureStream::SendOne() {
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
   sent_place_ = place;
-  if (references_.MissesPictures(*packet_) && !IsLeading(place)) NoteDamage(1, place);
+  // Leading pictures lack references after a seek; those of the index lack them in the file itself.
+  const bool lacks_references = references_.MissesPictures(*packet_) && !IsLeading(place);
+  if (lacks_references || index_.IsAfterLoss(place)) NoteDamage(1, place);
   if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
   if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;

@@ -6,8 +6,9 @@
 
 namespace cosmos {
 
-FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool synthetic_times, std::vector<int> display)
-    : packets_(std::move(packets)), seekable_(!synthetic_times) {
+FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool synthetic_times, std::vector<int> display,
+                       bool one_clock)
+    : packets_(std::move(packets)), seekable_(!synthetic_times), one_clock_(one_clock) {
   Arrange(std::move(display));
   MeasureReorder();
 }
@@ -70,7 +71,7 @@ void FrameIndex::FindOffsets(const std::vector<int>& epoch, int epochs) {
   for (int number = 0; number < epochs; ++number) {
     const Span& span = spans[number];
     const bool any = span.last != IndexedPacket::kNoTime;
-    if (any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
+    if (!one_clock_ && any && latest != IndexedPacket::kNoTime && span.first + offset <= latest) {
       offset = bounded(latest + interval - span.first);
       has_clock_resets_ = true;
     }

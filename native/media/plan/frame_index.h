@@ -2,8 +2,10 @@
 // types.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace cosmos {
@@ -31,9 +33,10 @@ class FrameIndex {
   FrameIndex() = default;
   // `packets` are in decoding order, each with a pts within kMaxTime. `synthetic_times`: the container had no
   // times, and these only give the order. `display`: the places in presentation order, where it is known more
-  // reliably than from the pts; the pts are then reassigned to the pictures in that order.
+  // reliably than from the pts; the pts are then reassigned to the pictures in that order. `one_clock`: the
+  // container's clock cannot be reset, so parts whose times overlap keep them.
   explicit FrameIndex(std::vector<IndexedPacket> packets, bool synthetic_times = false,
-                      std::vector<int> display = {});
+                      std::vector<int> display = {}, bool one_clock = false);
 
   int packet_count() const { return static_cast<int>(packets_.size()); }
   int frame_count() const { return static_cast<int>(frames_.size()); }
@@ -63,6 +66,9 @@ class FrameIndex {
   bool has_clock_resets() const { return has_clock_resets_; }
   // For an index of part of a file whose times may recur in the rest.
   void ForbidSeeking() { seekable_ = false; }
+  // Records the places, ascending, of pictures whose references are not in the file.
+  void MarkLosses(std::vector<int> places) { losses_ = std::move(places); }
+  bool IsAfterLoss(int place) const { return std::ranges::binary_search(losses_, place); }
   // The most packets that precede a packet in decoding order and follow it in presentation order: the delay
   // of a decoder that reorders.
   int reorder_depth() const { return reorder_depth_; }
@@ -81,8 +87,10 @@ class FrameIndex {
   std::vector<std::int64_t> times_;    // by rank
   std::vector<int> frames_;            // places of the shown packets, in presentation order
   std::vector<int> keyframes_;         // places, in decoding order
+  std::vector<int> losses_;            // places of pictures whose references are missing
   bool seekable_ = true;
   bool has_clock_resets_ = false;
+  bool one_clock_ = false;
   int reorder_depth_ = 0;
 };
 

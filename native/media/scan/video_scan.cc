@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "media/bitstream/access_unit.h"
+#include "media/bitstream/loss_check.h"
 #include "media/bitstream/picture_order.h"
 #include "media/decode/software_decoder.h"
 #include "media/demux/sample_tables.h"
@@ -95,6 +96,7 @@ class Scanner {
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
     // The unread part of such a file may repeat the same times.
     if (is_part_ && demuxer_.may_be_concatenated()) scan.index.ForbidSeeking();
+    scan.index.MarkLosses(losses_.Losses());
     scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
     scan.frame_seconds = FrameSeconds(scan);
@@ -149,6 +151,7 @@ class Scanner {
       if (!has_times_) return false;
       if (packets_.empty() || !packets_.back().keyframe || packets_.back().pts > time) continue;
       order_.Forget(static_cast<int>(packets_.size()) - 1);
+      losses_.Forget(static_cast<int>(packets_.size()) - 1);
       packets_.erase(packets_.begin(), packets_.end() - 1);
       at_head_ = false;
       return true;
@@ -176,6 +179,7 @@ class Scanner {
     flagged_.clear();
     order_ = PictureOrder(demuxer_.parameters());
     reader_ = AccessUnitReader(demuxer_.parameters());
+    losses_ = LossCheck(demuxer_.parameters(), demuxer_.container() == "mpegts");
   }
 
   // Reads to the end of the stream, or until `stop` returns true for a packet.
@@ -234,6 +238,7 @@ class Scanner {
     latest_dts_ = indexed.dts;
     knows_order_ = knows_order_ && (!from_tables_ || unit.read);
     if (knows_order_) order_.Add(packet, unit);
+    losses_.Add(packet);
     packets_.push_back(indexed);
   }
 
@@ -241,7 +246,7 @@ class Scanner {
   // stream without reordering; then the decoder's delay shows whether the stream reorders pictures.
   bool TablesAreRight() {
     if (flags_are_wrong_ || !has_times_) return false;
-    tables_ = FrameIndex(packets_);
+    tables_ = IndexBy(packets_);
     const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
       return false;
@@ -267,12 +272,18 @@ class Scanner {
     return false;
   }
 
+  // FFmpeg drops samples of an MP4 that are decoded before others in front of them.
+  FrameIndex IndexBy(std::vector<IndexedPacket> packets, bool synthetic_times = false,
+                     std::vector<int> display = {}) const {
+    return FrameIndex(std::move(packets), synthetic_times, std::move(display), demuxer_.has_sample_tables());
+  }
+
   FrameIndex Index() {
     if (tables_) return *std::exchange(tables_, std::nullopt);
     // A flagged intra picture is a keyframe if the container's flags are right.
     for (const int place : flagged_) packets_[place].keyframe = !flags_are_wrong_;
     if (has_times_) {
-      FrameIndex by_pts(packets_);
+      FrameIndex by_pts = IndexBy(packets_);
       if (!IsContradicted(by_pts)) return by_pts;
     }
     times_are_right_ = false;
@@ -284,7 +295,7 @@ class Scanner {
         packet.pts = has_dts_ ? packet.dts : static_cast<std::int64_t>(order);
       }
     }
-    return FrameIndex(std::move(packets), /*synthetic_times=*/!has_times_, std::move(display));
+    return IndexBy(std::move(packets), /*synthetic_times=*/!has_times_, std::move(display));
   }
 
   // Builds the index after finding out which of the first pictures are shown.
@@ -333,6 +344,7 @@ class Scanner {
   const DecodeLimits& limits_;
   AccessUnitReader reader_{demuxer_.parameters()};
   PictureOrder order_{demuxer_.parameters()};
+  LossCheck losses_{demuxer_.parameters(), demuxer_.container() == "mpegts"};
   ParameterSets parameter_sets_{demuxer_.parameters()};
   std::vector<IndexedPacket> packets_;
   std::optional<FrameIndex> tables_;  // the index of packets_, when the data agrees with the tables
