@@ -4,7 +4,6 @@ import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
 import { ModelError } from '../errors.ts'
 
 export interface HashableFile {
@@ -15,7 +14,6 @@ export interface HashableFile {
   ino: bigint
 }
 
-const diskCacheSchema = z.object({ version: z.literal(1), sha256: z.record(z.string(), z.string()) })
 /** The most entries kept on disk. The oldest are dropped first. */
 const maxEntries = 512
 
@@ -45,8 +43,10 @@ function cacheFile(): string {
 /** A missing or damaged cache counts as empty. */
 async function loadDiskCache(): Promise<void> {
   try {
-    const { sha256 } = diskCacheSchema.parse(JSON.parse(await readFile(cacheFile(), 'utf8')))
-    for (const [key, hash] of Object.entries(sha256)) if (!known.has(key)) known.set(key, hash)
+    const { version, sha256 } = JSON.parse(await readFile(cacheFile(), 'utf8')) as Record<string, unknown>
+    const entries = Object.entries(sha256 as object)
+    if (version !== 1 || entries.some(([, hash]) => typeof hash !== 'string')) return
+    for (const [key, hash] of entries) if (!known.has(key)) known.set(key, hash)
   } catch {}
 }
 

@@ -1,8 +1,9 @@
 /** Validation of the options of calls. Unknown names are refused, because they are usually misspelt. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { checkOptions } from '../base/validate.ts'
-import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
-import { isSignal } from '../source/type-guards.ts'
+import { lazySchema } from '../base/zod.ts'
+import { frameRule, isNamedFrameRule, namedFrameRule } from '../request/frame-rule.ts'
+import { isPlainObject, isSeconds, isSignal } from '../source/type-guards.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -13,27 +14,6 @@ import type {
   SegmentOptions,
   VideoOptions,
 } from '../types.ts'
-
-const seconds = z.number().min(0).optional()
-const onProgress = z
-  .custom<NonNullable<EmbedOptions['onProgress']>>(
-    (value) => typeof value === 'function',
-    'must be a function',
-  )
-  .optional()
-
-const call = z.strictObject({
-  signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
-  whenFull: z.enum(['wait', 'refuse']).optional(),
-})
-const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
-const video = item.extend({
-  start: seconds,
-  end: seconds,
-  frameRule: frameRule.optional(),
-  frameTolerance: seconds,
-})
-const length = z.number().positive('must be a number of seconds above 0')
 
 /** The validated options of each kind of call. */
 export interface CheckedOptions {
@@ -50,24 +30,77 @@ export interface CheckedOptions {
 /** The kinds of calls that do work. */
 export type CallKind = Exclude<keyof CheckedOptions, 'dispose'>
 
-const schemas: { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } = {
-  embed: call.extend({ onProgress }),
-  item,
-  video,
-  frames: video.extend({ images: z.boolean().optional() }),
-  many: item.extend({ onProgress }),
-  stream: item.extend({
-    onProgress,
-    concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
-    ordered: z.boolean().optional(),
-  }),
-  // Named rules only: an explicit list of frames cannot fit every segment.
-  segments: video.extend({
-    windowSeconds: length,
-    strideSeconds: length.optional(),
-    frameRule: namedFrameRule.optional(),
-  }),
-  dispose: z.strictObject({ drain: z.boolean().optional() }),
+const schemas = lazySchema((z): { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } => {
+  const seconds = z.number().min(0).optional()
+  const onProgress = z
+    .custom<NonNullable<EmbedOptions['onProgress']>>(isFunction, 'must be a function')
+    .optional()
+  const call = z.strictObject({
+    signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
+    whenFull: z.enum(['wait', 'refuse']).optional(),
+  })
+  const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
+  const video = item.extend({
+    start: seconds,
+    end: seconds,
+    frameRule: frameRule().optional(),
+    frameTolerance: seconds,
+  })
+  const length = z.number().positive('must be a number of seconds above 0')
+  return {
+    embed: call.extend({ onProgress }),
+    item,
+    video,
+    frames: video.extend({ images: z.boolean().optional() }),
+    many: item.extend({ onProgress }),
+    stream: item.extend({
+      onProgress,
+      concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
+      ordered: z.boolean().optional(),
+    }),
+    // Named rules only: an explicit list of frames cannot fit every segment.
+    segments: video.extend({
+      windowSeconds: length,
+      strideSeconds: length.optional(),
+      frameRule: namedFrameRule().optional(),
+    }),
+    dispose: z.strictObject({ drain: z.boolean().optional() }),
+  }
+})
+
+type Check = (value: unknown) => boolean
+
+const isFunction: Check = (value) => typeof value === 'function'
+const isBoolean: Check = (value) => typeof value === 'boolean'
+const isLength: Check = (value) => isSeconds(value) && value > 0
+
+/** The options that every call may have, in their usual forms. */
+const usual: Readonly<Record<string, Check>> = {
+  signal: isSignal,
+  whenFull: (value) => value === 'wait' || value === 'refuse',
+}
+const ofItems = { ...usual, priority: (value: unknown) => value === 'query' || value === 'bulk' }
+const ofVideos = {
+  ...ofItems,
+  start: isSeconds,
+  end: isSeconds,
+  frameRule: isNamedFrameRule,
+  frameTolerance: isSeconds,
+}
+const checks: Readonly<Record<keyof CheckedOptions, Readonly<Record<string, Check>>>> = {
+  embed: { ...usual, onProgress: isFunction },
+  item: ofItems,
+  video: ofVideos,
+  frames: { ...ofVideos, images: isBoolean },
+  many: { ...ofItems, onProgress: isFunction },
+  stream: {
+    ...ofItems,
+    onProgress: isFunction,
+    concurrency: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+    ordered: isBoolean,
+  },
+  segments: { ...ofVideos, windowSeconds: isLength, strideSeconds: isLength },
+  dispose: { drain: isBoolean },
 }
 
 /** Validates the options of a call. Throws InvalidArgumentError. */
@@ -75,5 +108,18 @@ export function checkCall<Kind extends keyof CheckedOptions>(
   kind: Kind,
   options: object = {},
 ): CheckedOptions[Kind] {
-  return checkOptions(schemas[kind], options, 'options')
+  if (isUsual(kind, options)) return { ...options } as CheckedOptions[Kind]
+  return checkOptions(schemas()[kind], options, 'options')
+}
+
+/** Whether the options are valid; false also for valid ones in rarer forms. */
+function isUsual(kind: keyof CheckedOptions, options: object): boolean {
+  if (!isPlainObject(options)) return false
+  if (kind === 'segments' && options.windowSeconds === undefined) return false
+  const known = checks[kind]
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(known, name) ? known[name] : undefined
+    if (check === undefined || (value !== undefined && !check(value))) return false
+  }
+  return true
 }

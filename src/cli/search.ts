@@ -175,7 +175,6 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'search',
-  summary: 'find videos in a folder by text',
   usage,
   run,
 }

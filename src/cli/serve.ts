@@ -121,7 +121,6 @@ function summary(
 
 export const command: Command = {
   name: 'serve',
-  summary: 'serve the documented HTTP interface',
   usage,
   run,
 }

@@ -2,7 +2,8 @@
  * Types and validation of the JSON bodies of HTTP. The patterns here only document strings in the OpenAPI document. `items.ts`
  * validates strings with the messages of the contract and without a regular expression over megabytes.
  */
-import { z } from 'zod'
+import type { ZodString, ZodType } from 'zod'
+import { zod } from '../base/zod.ts'
 import { checkRequest } from '../base/validate.ts'
 import { InvalidRequestError } from '../errors.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
@@ -14,6 +15,8 @@ import {
   type RequestType,
   type WireRequest,
 } from './schema.ts'
+
+const z = zod()
 
 /** What a body is validated against. */
 export interface WireRules extends RequestRules {
@@ -69,7 +72,7 @@ const inputs = {
   bulk_video: 'Videos, each as a data URI with a URL or with a list of pictures.',
 }
 const encodingFormat = z.enum(encodingFormats).optional()
-const oneOrMany = (item: z.ZodString) =>
+const oneOrMany = (item: ZodString) =>
   z.union([item, z.array(item).min(1)], { error: 'must be a string or a list of strings' })
 
 const variant = <Type extends RequestType>(type: Type) =>
@@ -83,7 +86,7 @@ const variant = <Type extends RequestType>(type: Type) =>
 const fields = 'must be an object: {"request_type": …, "input": …, "model": …}'
 
 /** One variant per `request_type`. Expects lower-case enums: see {@link lowerCaseEnums}. */
-export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
+export const wireRequestSchema: ZodType<WireRequest> = z.discriminatedUnion(
   'request_type',
   [variant('query'), variant('bulk_text'), variant('bulk_video')],
   {
@@ -92,7 +95,7 @@ export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
 )
 
 /** The body of OpenAI's clients, for the OpenAPI document of a server that accepts it. */
-export const openAiRequestSchema = (embeddingDim: number): z.ZodType =>
+export const openAiRequestSchema = (embeddingDim: number): ZodType =>
   z.strictObject({
     input: oneOrMany(documented.query),
     model: z.string(),
@@ -104,7 +107,7 @@ export const openAiRequestSchema = (embeddingDim: number): z.ZodType =>
 const seconds = z.number().min(0).optional()
 const length = z.number().positive('must be a number of seconds above 0')
 
-export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
+export const segmentsRequestSchema: ZodType<SegmentsRequest> = z
   .strictObject(
     {
       input: z
@@ -120,7 +123,7 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
       end: seconds.meta({
         description: 'Seconds from the first displayed frame. Default: the end of the video.',
       }),
-      frame_rule: namedFrameRule.optional(),
+      frame_rule: namedFrameRule().optional(),
       encoding_format: encodingFormat,
     },
     {

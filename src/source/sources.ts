@@ -1,18 +1,16 @@
 /** Turns a source into input of the native decoders: a path to open, or bytes in memory. */
 import type { NativeMediaSource, NativeStillImage } from '#binding'
 import { onAbort } from '../base/abort.ts'
-import { checkOptions } from '../base/validate.ts'
 import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import { type Resolve, resolveWithSystem } from './address.ts'
+import type { Resolve } from './address.ts'
 import { collectStream, type Reserve, readBlob } from './bytes.ts'
-import { type DownloadContext, download, enterSlot, type ResolvedReadOptions } from './download.ts'
-import { DownloadSlots } from './download-slots.ts'
+import type { Download, DownloadSettings } from './download.ts'
+import { DownloadSlots, enterSlot, type ResolvedReadOptions } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
-import { type LimitsInput, limitsSchema } from './limits.ts'
+import { checkLimits, type LimitsInput } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
-import { secureContextOf } from './trust.ts'
-import { type UrlPolicy, urlPolicySchema } from './url-policy.ts'
+import { checkUrlPolicy, type UrlPolicy } from './url-policy.ts'
 
 export interface ResolvedVideo {
   media: NativeMediaSource
@@ -51,14 +49,15 @@ export interface ReadOptions {
 
 /** Reads the media of one embedder and limits its concurrent downloads. Keeps nothing open between calls. */
 export class Sources {
-  readonly #downloads: DownloadContext
+  readonly #downloads: DownloadSettings
+  #download: Promise<Download> | undefined
 
   /** Throws InvalidArgumentError. */
-  constructor({ urls, limits: givenLimits, resolve = resolveWithSystem }: SourceOptions = {}) {
-    const limits = checkOptions(limitsSchema, givenLimits, 'limits')
-    const policy = checkOptions(urlPolicySchema, urls, 'urls')
+  constructor({ urls, limits: givenLimits, resolve }: SourceOptions = {}) {
+    const limits = checkLimits(givenLimits)
+    const policy = checkUrlPolicy(urls)
     const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
-    this.#downloads = { policy, limits, slots, resolve, trust: secureContextOf(policy) }
+    this.#downloads = { policy, limits, slots, resolve }
   }
 
   /** Downloads and streams that wait for a slot, and that are being read. */
@@ -112,7 +111,7 @@ export class Sources {
           collectStream(source.stream, maxMediaBytes, options.reserve, options.signal),
         )
       case 'url':
-        return await download(source.url, maxMediaBytes, this.#downloads, options)
+        return await this.#fetch(source.url, maxMediaBytes, options)
     }
   }
 
@@ -127,8 +126,15 @@ export class Sources {
       case 'path':
         return await readWholeFile(source.path, limit, options)
       case 'url':
-        return await download(source.url, limit, this.#downloads, options)
+        return await this.#fetch(source.url, limit, options)
     }
+  }
+
+  /** The code that downloads is loaded with the first URL. */
+  async #fetch(url: string, limit: number, options: ResolvedReadOptions): Promise<Uint8Array> {
+    this.#download ??= import('./download.ts').then(({ createDownload }) => createDownload(this.#downloads))
+    const download = await this.#download
+    return await download(url, limit, options)
   }
 
   async #inSlot<T>(options: ResolvedReadOptions, read: () => Promise<T>): Promise<T> {

@@ -17,6 +17,11 @@ export function asUint8Array(bytes: Bytes): Uint8Array {
     : new Uint8Array(bytes)
 }
 
+/** A number of seconds on a timeline. */
+export function isSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+}
+
 export function isUrl(value: unknown): value is URL {
   return tagOf(value) === 'URL' && typeof (value as URL).href === 'string'
 }
@@ -45,6 +50,13 @@ export function isSignal(value: unknown): value is AbortSignal {
 
 export function isReadable(value: unknown): value is Readable {
   return isObject(value) && typeof value.on === 'function' && typeof value.destroy === 'function'
+}
+
+/** An object that a literal or JSON made, in any realm: its fields are its own. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value) || tagOf(value) !== 'Object') return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 export function isObject(value: unknown): value is Record<PropertyKey, unknown> {
