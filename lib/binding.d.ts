@@ -367,6 +367,8 @@ export interface Binding {
   openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
   /** Resizes like Pillow's antialiased bilinear filter, bit-exact. Synchronous; for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
+  /** A JSON list of the shortest numbers that read back as the same float32. Synchronous. */
+  vectorToJson(vector: Float32Array): string
   diagnostics(): NativeDiagnostics
 }
 

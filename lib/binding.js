@@ -22,6 +22,7 @@ const names = [
   'probeGpu',
   'openGpu',
   'resizeRgb',
+  'vectorToJson',
   'diagnostics',
 ]
 

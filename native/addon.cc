@@ -6,6 +6,7 @@
 #include "napi/gpu.h"
 #include "napi/image.h"
 #include "napi/node.h"
+#include "napi/vector.h"
 
 namespace cosmos {
 namespace {
@@ -20,6 +21,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("probeGpu", Napi::Function::New<ProbeGpu>(env, "probeGpu"));
   exports.Set("openGpu", Napi::Function::New<OpenGpu>(env, "openGpu"));
   exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
+  exports.Set("vectorToJson", Napi::Function::New<VectorToJson>(env, "vectorToJson"));
   exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));
   return exports;
 }

@@ -30,43 +30,45 @@ export interface CheckedOptions {
 /** The kinds of calls that do work. */
 export type CallKind = Exclude<keyof CheckedOptions, 'dispose'>
 
-const schemas = lazySchema((z): { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } => {
-  const seconds = z.number().min(0).optional()
-  const onProgress = z
-    .custom<NonNullable<EmbedOptions['onProgress']>>(isFunction, 'must be a function')
-    .optional()
-  const call = z.strictObject({
-    signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
-    whenFull: z.enum(['wait', 'refuse']).optional(),
-  })
-  const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
-  const video = item.extend({
-    start: seconds,
-    end: seconds,
-    frameRule: frameRule().optional(),
-    frameTolerance: seconds,
-  })
-  const length = z.number().positive('must be a number of seconds above 0')
-  return {
-    embed: call.extend({ onProgress }),
-    item,
-    video,
-    frames: video.extend({ images: z.boolean().optional() }),
-    many: item.extend({ onProgress }),
-    stream: item.extend({
-      onProgress,
-      concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
-      ordered: z.boolean().optional(),
-    }),
-    // Named rules only: an explicit list of frames cannot fit every segment.
-    segments: video.extend({
-      windowSeconds: length,
-      strideSeconds: length.optional(),
-      frameRule: namedFrameRule().optional(),
-    }),
-    dispose: z.strictObject({ drain: z.boolean().optional() }),
-  }
-})
+const schemas = lazySchema(
+  (z): { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } => {
+    const seconds = z.number().min(0).optional()
+    const onProgress = z
+      .custom<NonNullable<EmbedOptions['onProgress']>>(isFunction, 'must be a function')
+      .optional()
+    const call = z.strictObject({
+      signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
+      whenFull: z.enum(['wait', 'refuse']).optional(),
+    })
+    const item = call.extend({ priority: z.enum(['query', 'bulk']).optional() })
+    const video = item.extend({
+      start: seconds,
+      end: seconds,
+      frameRule: frameRule().optional(),
+      frameTolerance: seconds,
+    })
+    const length = z.number().positive('must be a number of seconds above 0')
+    return {
+      embed: call.extend({ onProgress }),
+      item,
+      video,
+      frames: video.extend({ images: z.boolean().optional() }),
+      many: item.extend({ onProgress }),
+      stream: item.extend({
+        onProgress,
+        concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
+        ordered: z.boolean().optional(),
+      }),
+      // Named rules only: an explicit list of frames cannot fit every segment.
+      segments: video.extend({
+        windowSeconds: length,
+        strideSeconds: length.optional(),
+        frameRule: namedFrameRule().optional(),
+      }),
+      dispose: z.strictObject({ drain: z.boolean().optional() }),
+    }
+  },
+)
 
 type Check = (value: unknown) => boolean
 

@@ -1,7 +1,7 @@
 /** Generates the OpenAPI 3.1 document from the schemas that validate requests and describe responses. */
 import type { ZodType } from 'zod'
-import { zod } from '../base/zod.ts'
 import { VERSION } from '../base/version.ts'
+import { zod } from '../base/zod.ts'
 import { requestBodies } from './openapi-bodies.ts'
 import type { BodyKind } from './parse-body.ts'
 import type { Route } from './routes.ts'

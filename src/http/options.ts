@@ -1,7 +1,7 @@
 /** The options of the server and the plugin: types, validation and defaults. */
 import type { ZodType } from 'zod'
-import { zod } from '../base/zod.ts'
 import { checkOptions } from '../base/validate.ts'
+import { zod } from '../base/zod.ts'
 import type { Embedder } from '../types.ts'
 
 const z = zod()

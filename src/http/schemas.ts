@@ -1,5 +1,5 @@
 /** Schemas and types of the response bodies, for the handlers and for the OpenAPI document. */
-import type { ZodType, core } from 'zod'
+import type { core, ZodType } from 'zod'
 import { zod } from '../base/zod.ts'
 import { errorTable } from '../errors.ts'
 import type { Warning } from '../types.ts'

@@ -82,8 +82,18 @@ type ModelJson = z.infer<ReturnType<typeof modelJson>>
 
 /** The fields of a valid model.json as the exporter writes it; undefined otherwise. */
 function usualModelJson(value: unknown): ModelJson | undefined {
-  const { id, variant, description, frames, resolution, embeddingDim, maxTextTokens, files, license, source } =
-    value as Partial<Record<keyof ModelJson, unknown>>
+  const {
+    id,
+    variant,
+    description,
+    frames,
+    resolution,
+    embeddingDim,
+    maxTextTokens,
+    files,
+    license,
+    source,
+  } = value as Partial<Record<keyof ModelJson, unknown>>
   const valid =
     typeof id === 'string' &&
     /^[\w.:/-]{1,200}$/.test(id) &&

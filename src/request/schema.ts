@@ -86,7 +86,7 @@ export interface EmbedRequest {
   encoding_format?: EncodingFormat | undefined
 }
 
-const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
+export const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
 export const encodingFormats = ['float', 'base64'] as const
 
 const notAPath = /^\s*(data:|[a-z][a-z0-9+.-]+:\/\/)/i

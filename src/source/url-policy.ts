@@ -29,12 +29,9 @@ export type UrlPolicy = 'off' | 'public' | UrlRules
 export const urlPolicySchema: () => z.ZodType<UrlPolicy, UrlPolicy | undefined> = lazySchema((z) => {
   const origin = z
     .string()
-    .refine(
-      (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && isBareOrigin(text),
-      {
-        error: 'must be an origin such as http://storage.internal:9000',
-      },
-    )
+    .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && isBareOrigin(text), {
+      error: 'must be an origin such as http://storage.internal:9000',
+    })
     .transform((text) => new URL(text).origin)
   const host = z
     .string()

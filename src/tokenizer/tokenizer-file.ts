@@ -21,20 +21,21 @@ export interface TokenizerJson extends Record<string, unknown> {
   padding?: { pad_id: number } | null | undefined
 }
 
-const schema = lazySchema((z): z.ZodType<TokenizerJson> =>
-  z.looseObject({
-    added_tokens: z.array(z.looseObject({ content: z.string() })).default([]),
-    normalizer: z.looseObject({ type: z.string() }).nullish(),
-    pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
-    model: z.looseObject({
-      type: z.literal('WordPiece'),
-      vocab: z.record(z.string(), z.int().min(0)),
-      unk_token: z.string().default('[UNK]'),
-      continuing_subword_prefix: z.string().default('##'),
-      max_input_chars_per_word: z.int().min(1).default(100),
+const schema = lazySchema(
+  (z): z.ZodType<TokenizerJson> =>
+    z.looseObject({
+      added_tokens: z.array(z.looseObject({ content: z.string() })).default([]),
+      normalizer: z.looseObject({ type: z.string() }).nullish(),
+      pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
+      model: z.looseObject({
+        type: z.literal('WordPiece'),
+        vocab: z.record(z.string(), z.int().min(0)),
+        unk_token: z.string().default('[UNK]'),
+        continuing_subword_prefix: z.string().default('##'),
+        max_input_chars_per_word: z.int().min(1).default(100),
+      }),
+      padding: z.looseObject({ pad_id: z.int().min(0) }).nullish(),
     }),
-    padding: z.looseObject({ pad_id: z.int().min(0) }).nullish(),
-  }),
 )
 
 /** What a tokenizer is created from, on the main thread and in the worker for long texts. */

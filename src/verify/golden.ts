@@ -1,8 +1,8 @@
 /** Golden vectors: inputs that a bundle was verified with on export, and the vectors that its checkpoint gave for them. */
 import { readFile } from 'node:fs/promises'
-import { zod } from '../base/zod.ts'
 import type { RgbImage } from '#binding'
 import { describeIssues } from '../base/validate.ts'
+import { zod } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 

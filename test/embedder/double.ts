@@ -199,6 +199,10 @@ export class BindingDouble implements Binding {
     throw new Error('not of this double')
   }
 
+  vectorToJson(): never {
+    throw new Error('not of this double')
+  }
+
   diagnostics() {
     return {
       version: '0.0.0-double',
