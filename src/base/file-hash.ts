@@ -1,7 +1,6 @@
 /** SHA-256 of files, cached in memory and on disk until a file changes. */
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ModelError } from '../errors.ts'
@@ -74,8 +73,15 @@ const pieceBytes = 1 << 20
 async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')
   try {
-    for await (const piece of createReadStream(path, { highWaterMark: pieceBytes, signal }))
-      hash.update(piece)
+    await using file = await open(path)
+    // One buffer for all pieces: those of a stream stay in memory until the garbage is collected.
+    const piece = Buffer.allocUnsafe(pieceBytes)
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead } = await file.read(piece, 0, pieceBytes, null)
+      if (bytesRead === 0) break
+      hash.update(piece.subarray(0, bytesRead))
+    }
   } catch (cause) {
     signal?.throwIfAborted()
     const { code, name } = cause as NodeJS.ErrnoException
