@@ -8,6 +8,7 @@ import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import type { Plans } from '../tensorrt/plan-files.ts'
 import type { FoundTensorRt } from '../tensorrt/tensorrt-library.ts'
 import { driverLibraries } from './driver-libraries.ts'
+import { warn } from './warn.ts'
 
 export interface CpuChoice {
   kind: 'cpu'
@@ -104,8 +105,4 @@ export async function probeGpus(
   throw new LibraryError(`the NVIDIA driver shows this process no GPU${why}`, {
     details: { library: probe.driver.library },
   })
-}
-
-export function warn(line: string): void {
-  process.emitWarning(`cosmos-embed: ${line}`)
 }

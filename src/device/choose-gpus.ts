@@ -8,7 +8,8 @@ import { rejectCpuOnlyGraph } from '../tensorrt/build-spec.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { engineFolders, findPlans, type Plans } from '../tensorrt/plan-files.ts'
 import { type FoundTensorRt, findTensorRt } from '../tensorrt/tensorrt-library.ts'
-import { type ChoiceOptions, type CudaChoice, warn } from './choose-device.ts'
+import type { ChoiceOptions, CudaChoice } from './choose-device.ts'
+import { warn } from './warn.ts'
 
 /** Chooses among the GPUs of `probe`. Rejects if TensorRT or plans are missing and may not be built. */
 export async function chooseGpus(

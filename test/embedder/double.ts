@@ -198,10 +198,7 @@ export class BindingDouble implements Binding {
   resizeRgb(): never {
     throw new Error('not of this double')
   }
-
-  vectorToJson(): never {
-    throw new Error('not of this double')
-  }
+  vectorToJson = this.resizeRgb
 
   diagnostics() {
     return {
