@@ -97,6 +97,8 @@ export interface NativeClipOptions {
    * decode on the CPU.
    */
   gpu?: NativeGpu
+  /** Decode in one of these processes instead of this one. Not together with `gpu`. */
+  decoders?: NativeDecoderPool
   limits?: Partial<NativeDecodeLimits>
 }
 
@@ -164,6 +166,50 @@ export interface NativeSegmentReader {
   next(): NativeJob<NativeDecodedClip | null>
   /** Cancels a running `next` and frees the reader. Idempotent. */
   close(): void
+}
+
+/** Which walls stand around the decoder processes on this machine. */
+export interface NativeWalls {
+  /** A filter lets through only the system calls that decoding needs. */
+  systemCalls: boolean
+  /** The processes have a network of their own, without interfaces. */
+  network: boolean
+  /** They see an empty file system. */
+  files: boolean
+  /** Their memory, files and descriptors are limited. */
+  memory: boolean
+}
+
+export interface NativeDecoderPoolOptions {
+  /** Absolute path. Default: `cosmos-embed-decoder` beside the addon. */
+  executable?: string
+  /** The largest `maxBytes` of the requests; a process may use somewhat more memory than this. */
+  maxBytes: number
+  /** How many processes are kept, 1 to 256. More are started while more decodes run. */
+  idle: number
+  /** A process is replaced after this many clips, 1 to 1,000,000. Default 1000. */
+  clipsPerProcess?: number
+}
+
+/** Processes without rights that decode untrusted media, one video at a time each. */
+export interface NativeDecoderPool {
+  readonly walls: NativeWalls
+  stats(): NativeDecoderPoolStats
+  /** Ends the idle processes at once, and the others after their work. Idempotent. */
+  close(): void
+}
+
+/** `idle` and `busy` are processes now; the others count since the pool was opened. */
+export interface NativeDecoderPoolStats {
+  idle: number
+  busy: number
+  started: number
+  /** Processes that ended by themselves on a file, or answered nonsense. */
+  crashed: number
+  /** Processes that were ended because they did not react to a cancellation or a time limit. */
+  ended: number
+  /** Processes that were replaced after their last clip, or because their video was closed early. */
+  retired: number
 }
 
 /** Absolute paths of NVIDIA's libraries. Default: those that the system's loader finds by name. */
@@ -365,6 +411,8 @@ export interface Binding {
   /** Initialises the driver, which may take seconds, and lists its GPUs without creating a context. */
   probeGpu(libraries?: NativeGpuLibraries): NativeJob<NativeGpuProbe>
   openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
+  /** Starts the processes. Fails with `library` when the executable is missing, not executable or of another version. */
+  openDecoderPool(options: NativeDecoderPoolOptions): NativeJob<NativeDecoderPool>
   /** Resizes like Pillow's antialiased bilinear filter, bit-exact. Synchronous; for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
   /** A JSON list of the shortest numbers that read back as the same float32. Synchronous. */

@@ -21,6 +21,7 @@ const names = [
   'probeTensorRt',
   'probeGpu',
   'openGpu',
+  'openDecoderPool',
   'resizeRgb',
   'vectorToJson',
   'diagnostics',

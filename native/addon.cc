@@ -1,5 +1,6 @@
 // The addon's exports: exactly those that lib/binding.d.ts declares.
 #include "napi/decode.h"
+#include "napi/decoder_pool.h"
 #include "napi/diagnostics.h"
 #include "napi/engine.h"
 #include "napi/environment.h"
@@ -20,6 +21,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("probeTensorRt", Napi::Function::New<ProbeTensorRt>(env, "probeTensorRt"));
   exports.Set("probeGpu", Napi::Function::New<ProbeGpu>(env, "probeGpu"));
   exports.Set("openGpu", Napi::Function::New<OpenGpu>(env, "openGpu"));
+  exports.Set("openDecoderPool", Napi::Function::New<OpenDecoderPool>(env, "openDecoderPool"));
   exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
   exports.Set("vectorToJson", Napi::Function::New<VectorToJson>(env, "vectorToJson"));
   exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));

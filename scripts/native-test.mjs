@@ -27,7 +27,7 @@ run('cmake', [
   ...(addon ? [`-DCMAKE_JS_INC=${createRequire(import.meta.url)('node-api-headers').include_dir}`] : []),
   '-Wno-dev',
 ])
-run('cmake', ['--build', build, '--parallel', '2', ...(addon ? ['--target', 'addon'] : [])])
+run('cmake', ['--build', build, '--parallel', '2', ...(addon ? ['--target', 'addon', 'decoder'] : [])])
 
 mkdirSync(path.join(root, '.cache'), { recursive: true })
 if (addon) {

@@ -36,6 +36,8 @@ import { writeSbom } from './sbom.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const require = createRequire(import.meta.url)
 const cache = path.join(root, '.cache', 'prebuild')
+/** The executable that decodes untrusted media, beside the addon. */
+const decoder = 'cosmos-embed-decoder'
 
 try {
   await main()
@@ -102,6 +104,7 @@ function build({ arch, sources, tools, wanted, checkout, folder, zigCache }) {
   rmSync(stage, { recursive: true, force: true })
   mkdirSync(release, { recursive: true })
   cpSync(addon, path.join(release, 'cosmos-embed.node'))
+  cpSync(path.join(path.dirname(addon), decoder), path.join(release, decoder))
   for (const { soname, file } of libraries) cpSync(file, path.join(release, soname))
   cpSync(onnxRuntime(arch), path.join(release, 'libonnxruntime.so.1'))
 
@@ -144,6 +147,8 @@ async function assemble(stage, { arch, target }) {
   writeFileSync(addon, kept) // prebuildify moves it
   const made = path.join(work, 'prebuilds', `linux-${arch}`)
   cpSync(path.join(stage, 'build.json'), path.join(made, 'build.json'))
+  // prebuildify takes only libraries along.
+  cpSync(path.join(path.dirname(addon), decoder), path.join(made, decoder))
   rmSync(target, { recursive: true, force: true })
   mkdirSync(path.dirname(target), { recursive: true })
   renameSync(made, target)

@@ -75,7 +75,7 @@ try {
   step(
     'native addon',
     ['package.json', 'CMakeLists.txt', 'native'],
-    ['build/Release/cosmos-embed.node'],
+    ['build/Release/cosmos-embed.node', 'build/Release/cosmos-embed-decoder'],
     [
       path.join(root, 'node_modules', '.bin', 'cmake-js'),
       ['build', '--config', 'Release', '--log-level', 'error'],

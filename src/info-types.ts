@@ -1,5 +1,11 @@
 /** What an embedder reports about itself: what it consists of, and what it has done. */
-import type { NativeDecodeLimits, NativeGpuStats, NativeNvdecCapability } from '#binding'
+import type {
+  NativeDecodeLimits,
+  NativeDecoderPoolStats,
+  NativeGpuStats,
+  NativeNvdecCapability,
+  NativeWalls,
+} from '#binding'
 import type { Precision } from './options.ts'
 import type { NamedFrameRule } from './request/frame-rule.ts'
 import type { Limits } from './source/limits.ts'
@@ -38,6 +44,8 @@ export interface EmbedderStats {
   queues: Record<ProgressStage, { waiting: number; running: number }>
   /** One entry per GPU: clips by decoder, and the load of NVDEC. Empty on the CPU. */
   gpus: GpuStats[]
+  /** The processes that decode media; absent when this process does. */
+  decoders?: DecoderStats
   /** Batches that the engine completed, their items, and how many batches had each size. */
   batches: Record<'text' | 'video', { count: number; items: number; sizes: Record<number, number> }>
   /** Latency by stage. An item is a sample only of the stages that it passed through. */
@@ -49,6 +57,13 @@ export interface GpuStats extends NativeGpuStats {
   /** Number of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible. */
   device: number
 }
+
+/**
+ * The processes that decode media. `idle` and `busy` count them now, the others since the embedder was created: those that
+ * were started; `crashed` on a file; `ended` because they did not react to a cancellation or a time limit; `retired` after
+ * their last clip.
+ */
+export type DecoderStats = NativeDecoderPoolStats
 
 /** A TensorRT engine in use, and how it was built. */
 export interface EngineFacts {
@@ -111,6 +126,11 @@ export interface EmbedderInfo {
   /** Version of this package. */
   version: string
   device: CpuDevice | CudaDevice
+  /**
+   * The processes that decode media, and which walls stand around them; absent when this process decodes. See
+   * docs/isolation.md.
+   */
+  decoders?: { walls: NativeWalls }
   model: {
     /** Id of the bundle. */
     id: string

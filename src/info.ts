@@ -23,10 +23,11 @@ export interface EmbedderFacts {
 export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
   const { options, choice, bundle, devices, diagnostics, pipelines } = facts
   const { simd, ffmpeg } = diagnostics
-  const { engine } = devices[0] as OpenDevice
+  const { engine, decoders } = devices[0] as OpenDevice
   return {
     version: VERSION,
     device: describeDevice(choice, devices),
+    ...(decoders !== undefined && { decoders: { walls: decoders.walls } }),
     model: {
       id: bundle.id,
       servedNames: [...new Set([...options.servedNames, bundle.id])],

@@ -132,7 +132,18 @@ export interface DecodeOptions {
    * the call rejects with TimeoutError, beyond the others with LimitError.
    */
   limits?: { [Name in keyof NativeDecodeLimits]?: number | undefined } | undefined
+  /**
+   * Where media is decoded. `none`: in this process. `process`: in processes that have no files, no network and no rights, so
+   * that a file which breaks a decoder costs nothing but its own item; a wall that this machine does not allow is warned of.
+   * `required`: the same, but LibraryError where a wall is missing. Both decode on the CPU, also beside a GPU. `auto`:
+   * `process` on the CPU, `none` on a GPU, whose NVDEC is driven from this process. Default `none`; the default of
+   * `cosmos-embed serve` is `auto`. See docs/isolation.md.
+   */
+  isolation?: Isolation | undefined
 }
+
+/** Where media is decoded, see {@link DecodeOptions.isolation}. */
+export type Isolation = 'none' | 'auto' | 'process' | 'required'
 
 /** Options of batching. */
 export interface BatchingOptions {
@@ -178,7 +189,12 @@ export interface ResolvedOptions {
   servedNames: readonly string[]
   onnxruntime: DefinedFields<OnnxRuntimeOptions>
   cuda: ResolvedCudaOptions
-  decode: { concurrency: number | undefined; threads: number; limits: NativeDecodeLimits }
+  decode: {
+    concurrency: number | undefined
+    threads: number
+    limits: NativeDecodeLimits
+    isolation: Isolation
+  }
   batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
   urls: UrlPolicy
   limits: Limits
@@ -223,6 +239,7 @@ function defaults(): ResolvedOptions {
         maxWallSeconds: 300,
         maxBytes: 2 * 1024 ** 3,
       },
+      isolation: 'none',
     },
     batching: { maxVideoBatch: undefined, maxTextBatch: 64, maxQueueDelayMs: 0 },
     urls: 'public',
@@ -295,6 +312,7 @@ const schema = lazySchema((z) => {
               maxBytes: count.default(maxBytes),
             })
             .prefault({}),
+          isolation: z.enum(['none', 'auto', 'process', 'required']).default(decode.isolation),
         })
         .prefault({}),
       batching: z

@@ -36,7 +36,12 @@ class DevicePixels {
 class Clip {
  public:
   explicit Clip(const ClipShape& shape)
-      : shape_(shape), data_(static_cast<std::uint8_t*>(::operator new(shape.bytes(), kAlignment))) {}
+      : shape_(shape),
+        own_(static_cast<std::uint8_t*>(::operator new(shape.bytes(), kAlignment))),
+        data_(own_.get()) {}
+  // Of pixels that exist already and that `owner` keeps alive, such as memory shared with another process.
+  Clip(const ClipShape& shape, const std::uint8_t* pixels, std::shared_ptr<const void> owner)
+      : shape_(shape), data_(pixels), owner_(std::move(owner)) {}
   Clip(const ClipShape& shape, std::unique_ptr<DevicePixels> pixels)
       : shape_(shape), device_pixels_(std::move(pixels)) {}
 
@@ -45,14 +50,15 @@ class Clip {
   const DevicePixels* device_pixels() const { return device_pixels_.get(); }
 
   // Valid only for clips in host memory.
-  const std::uint8_t* data() const { return data_.get(); }
-  std::uint8_t* frame(int index) { return data_.get() + shape_.frame_bytes() * index; }
-  const std::uint8_t* frame(int index) const { return data_.get() + shape_.frame_bytes() * index; }
+  const std::uint8_t* data() const { return data_; }
+  const std::uint8_t* frame(int index) const { return data_ + shape_.frame_bytes() * index; }
+  // For the decoder that made the clip.
+  std::uint8_t* frame(int index) { return own_.get() + shape_.frame_bytes() * index; }
 
   // Copies the pixels to `out`, which must hold shape().bytes() bytes, from wherever they are.
   Status CopyTo(std::uint8_t* out) const {
     if (device_pixels_) return device_pixels_->CopyToHost(out, shape_.bytes());
-    std::memcpy(out, data_.get(), shape_.bytes());
+    std::memcpy(out, data_, shape_.bytes());
     return {};
   }
 
@@ -64,7 +70,9 @@ class Clip {
   };
 
   ClipShape shape_;
-  std::unique_ptr<std::uint8_t, Free> data_;
+  std::unique_ptr<std::uint8_t, Free> own_;
+  const std::uint8_t* data_ = nullptr;
+  std::shared_ptr<const void> owner_;
   std::unique_ptr<DevicePixels> device_pixels_;
 };
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "image/clip.h"
 #include "image/rgb_image.h"
 #include "media/plan/frame_rule.h"
@@ -25,7 +26,11 @@ struct MediaBytes {
 struct MediaPath {
   std::string path;
 };
-using MediaSource = std::variant<MediaPath, MediaBytes>;
+// A regular file that is open for reading.
+struct MediaFile {
+  std::shared_ptr<const Descriptor> descriptor;
+};
+using MediaSource = std::variant<MediaPath, MediaBytes, MediaFile>;
 
 // Limits on what one video may cost. A request may lower them, never raise them.
 struct DecodeLimits {

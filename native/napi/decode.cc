@@ -1,5 +1,6 @@
 #include "napi/decode.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -12,8 +13,27 @@
 namespace cosmos {
 namespace {
 
-Result<DecodedClip> Decode(MediaSource source, const ClipRequest& request, const CancelTokenPtr& cancel) {
-  COSMOS_ASSIGN_OR_RETURN(auto reader, ClipReader::Open(std::move(source), request, std::nullopt, cancel));
+// A request, and the processes that decode it; without them this one does.
+struct DecodeTask {
+  ClipRequest request;
+  std::shared_ptr<DecoderPool> decoders;
+};
+
+DecodeTask ReadTask(const Arg& options) {
+  DecodeTask task{ReadClipRequest(options), nullptr};
+  task.decoders = ReadDecoders(options, task.request);
+  return task;
+}
+
+Result<std::unique_ptr<ClipReader>> Open(const MediaSource& source, const DecodeTask& task,
+                                         const std::optional<Windows>& windows,
+                                         const CancelTokenPtr& cancel) {
+  if (task.decoders) return task.decoders->OpenReader(source, task.request, windows, cancel);
+  return ClipReader::Open(source, task.request, windows, cancel);
+}
+
+Result<DecodedClip> Decode(const MediaSource& source, const DecodeTask& task, const CancelTokenPtr& cancel) {
+  COSMOS_ASSIGN_OR_RETURN(auto reader, Open(source, task, std::nullopt, cancel));
   COSMOS_ASSIGN_OR_RETURN(auto clip, reader->Next(cancel));
   if (!clip.has_value()) {
     return Status(StatusCode::kInternal, "the reader gave no clip. This is a bug in cosmos-embed.");
@@ -21,7 +41,7 @@ Result<DecodedClip> Decode(MediaSource source, const ClipRequest& request, const
   return *std::move(clip);
 }
 
-Result<DecodedClip> Decode(const std::vector<StillSource>& stills, const ClipRequest& request,
+Result<DecodedClip> Decode(const std::vector<StillSource>& stills, const DecodeTask& task,
                            const CancelTokenPtr& cancel) {
   std::vector<StillImage> images;
   for (const StillSource& still : stills) {
@@ -32,7 +52,8 @@ Result<DecodedClip> Decode(const std::vector<StillSource>& stills, const ClipReq
       images.emplace_back(RgbImage{still.width, still.height, {pixels.begin(), pixels.end()}});
     }
   }
-  return ClipFromImages(images, request, cancel);
+  if (task.decoders) return task.decoders->ClipFromImages(images, task.request, cancel);
+  return ClipFromImages(images, task.request, cancel);
 }
 
 Napi::Value ReaderToValue(Napi::Env env, std::unique_ptr<ClipReader>&& reader) {
@@ -42,13 +63,13 @@ Napi::Value ReaderToValue(Napi::Env env, std::unique_ptr<ClipReader>&& reader) {
 }  // namespace
 
 Napi::Value DecodeClip(const Napi::CallbackInfo& info) {
-  const ClipRequest request = ReadClipRequest(Arg(info[1], "options"));
+  const DecodeTask task = ReadTask(Arg(info[1], "options"));
   const ClipSource source = ReadClipSource(Arg(info[0], "source"));
   return RunOnPool(info.Env(), {},
-                   [source, request](const CancelTokenPtr& cancel) {
+                   [source, task](const CancelTokenPtr& cancel) {
                      return std::visit(
                          [&](const auto& media) {
-                           return ToOutcome<DecodedClip>(Decode(media, request, cancel), ToValue);
+                           return ToOutcome<DecodedClip>(Decode(media, task, cancel), ToValue);
                          },
                          source);
                    })
@@ -56,13 +77,13 @@ Napi::Value DecodeClip(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value OpenSegments(const Napi::CallbackInfo& info) {
-  const ClipRequest request = ReadClipRequest(Arg(info[1], "options"));
+  const DecodeTask task = ReadTask(Arg(info[1], "options"));
   const Windows windows = ReadWindows(Arg(info[2], "windows"));
   const MediaSource source = ReadMediaSource(Arg(info[0], "source"));
   return RunOnPool(info.Env(), {},
-                   [source, request, windows](const CancelTokenPtr& cancel) {
-                     return ToOutcome<std::unique_ptr<ClipReader>>(
-                         ClipReader::Open(source, request, windows, cancel), ReaderToValue);
+                   [source, task, windows](const CancelTokenPtr& cancel) {
+                     return ToOutcome<std::unique_ptr<ClipReader>>(Open(source, task, windows, cancel),
+                                                                   ReaderToValue);
                    })
       .handle;
 }

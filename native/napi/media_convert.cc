@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "napi/clip.h"
+#include "napi/decoder_pool.h"
 #include "napi/environment.h"
 #include "napi/gpu.h"
 #include "napi/image.h"
@@ -141,6 +142,13 @@ ClipRequest ReadClipRequest(const Arg& options) {
   if (const Arg a = options["gpu"]; a.present()) request.gpu = NativeGpu::From(a);
   if (const Arg a = options["limits"]; a.present()) request.limits = ReadLimits(a);
   return request;
+}
+
+std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest& request) {
+  const Arg decoders = options["decoders"];
+  if (!decoders.present()) return nullptr;
+  if (request.gpu) decoders.Fail("absent beside options.gpu");
+  return NativeDecoderPool::From(decoders);
 }
 
 Windows ReadWindows(const Arg& windows) {

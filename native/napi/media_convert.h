@@ -1,10 +1,12 @@
 // Converts structs of media/ from and to JavaScript values.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
 
+#include "isolation/decoder_pool.h"
 #include "media/clip_reader.h"
 #include "napi/arg.h"
 #include "napi/node.h"
@@ -12,6 +14,8 @@
 namespace cosmos {
 
 ClipRequest ReadClipRequest(const Arg& options);
+// The processes that decode the request, or null: this process does. They use no GPU.
+std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest& request);
 Windows ReadWindows(const Arg& windows);
 
 // A still image whose bytes are pinned: encoded, or raw RGB, which the worker copies into an RgbImage.

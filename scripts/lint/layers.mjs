@@ -35,6 +35,7 @@ export const cpp = [
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
   ['media'],
+  ['isolation'],
   ['napi'],
   ['addon.cc'],
 ]

@@ -4,7 +4,9 @@ import process from 'node:process'
 
 import binding from '#binding'
 import { translateNativeFailure } from '../base/native-failure.ts'
+import { runNative } from '../base/native-job.ts'
 import { VERSION } from '../base/version.ts'
+import { missingWalls } from '../device/decoder-processes.ts'
 import { findOnnxRuntime } from '../device/onnxruntime-library.ts'
 import { createEmbedder, demoModel } from '../embedder.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
@@ -65,6 +67,7 @@ async function run(argv: string[], io: Io): Promise<number> {
     system(),
     await finding('native addon', addon),
     await finding('video codecs', codecs),
+    await finding('decoder processes', () => decoderProcesses(io.signal)),
     await finding('ONNX Runtime', onnxRuntime),
     ...(await gpuFindings({ binding, options: resolveEmbedderOptions(settings), model, signal: io.signal })),
     await finding('embedding', () => embedding(settings, io.signal)),
@@ -128,6 +131,18 @@ function codecs(): Omit<Finding, 'check'> {
     state: 'note',
     found: `${present.join(', ')}; not ${missing.join(', ')}`,
     fix: 'use an FFmpeg that was built with these decoders if you need them',
+  }
+}
+
+async function decoderProcesses(signal: AbortSignal): Promise<Omit<Finding, 'check'>> {
+  const pool = await runNative(() => binding.openDecoderPool({ maxBytes: 2 ** 31, idle: 1 }), signal)
+  const missing = missingWalls(pool.walls)
+  pool.close()
+  if (missing.length === 0) return { state: 'ok', found: 'all walls stand' }
+  return {
+    state: 'note',
+    found: `they would lack ${missing.join(', ')}`,
+    fix: 'see docs/isolation.md for what a container or the system must allow',
   }
 }
 

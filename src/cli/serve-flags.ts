@@ -30,6 +30,10 @@ const flags: Readonly<Record<string, Flag>> = {
     value: 'RULE',
     help: 'how frames are sampled: card, curator or rounded (default: card)',
   },
+  isolation: {
+    value: 'WHERE',
+    help: 'decode media in separate processes: none, auto (not beside a GPU), process or required (default: auto)',
+  },
   'served-model-name': {
     value: 'NAME',
     help: "further name of the model, e.g. nvidia/cosmos-embed1 (default: the bundle's id only)",

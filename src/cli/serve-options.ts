@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import type { ServerOptions } from '../http/server.ts'
-import type { EmbedderOptions } from '../options.ts'
+import type { EmbedderOptions, Isolation } from '../options.ts'
 import type { UrlPolicy } from '../source/url-policy.ts'
 import { deviceOption, frameRuleOption, integerOption, UsageError } from './command.ts'
 import { type FlagValues, isOff, readFlags } from './serve-flags.ts'
@@ -17,6 +17,7 @@ export interface ServeOptions {
   server: Omit<ServerOptions, 'embedder' | 'logger'>
 }
 
+const isolations: readonly Isolation[] = ['none', 'auto', 'process', 'required']
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 /** Levels that the NIM and pino name differently. */
@@ -41,6 +42,7 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
         engineCache: text('engine-cache'),
         buildEngine: values.has('no-engine-build') ? 'never' : undefined,
       },
+      decode: { isolation: isolationOption(text('isolation')) },
       frameRule: frameRuleOption(text('frame-rule')),
       servedNames: all('served-model-name'),
       urls: urlPolicy(values),
@@ -83,6 +85,12 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
 function portOption(name: string, port: number | undefined): number | undefined {
   if (port === undefined || port <= 65_535) return port
   throw new UsageError(`--${name}: expected a number up to 65535, found "${port}"`)
+}
+
+function isolationOption(text = 'auto'): Isolation {
+  const isolation = isolations.find((one) => one === text)
+  if (isolation) return isolation
+  throw new UsageError(`--isolation: expected one of ${isolations.join(', ')}, found "${text}"`)
 }
 
 function gpuList(text: string | undefined): 'all' | number[] | undefined {

@@ -1,5 +1,5 @@
 /** Opens the chosen device: one engine on the CPU, or one on each GPU. */
-import type { Binding, NativeEngine, NativeGpu } from '#binding'
+import type { Binding, NativeDecoderPool, NativeEngine, NativeGpu } from '#binding'
 import { cores } from '../base/cores.ts'
 import { runNative } from '../base/native-job.ts'
 import { CosmosEmbedError } from '../errors.ts'
@@ -7,6 +7,7 @@ import type { ModelBundle } from '../model/bundle.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
 import type { Plans } from '../tensorrt/plan-files.ts'
 import { type CudaChoice, type DeviceChoice, fallBackToCpu } from './choose-device.ts'
+import { isIsolated, openDecoderProcesses } from './decoder-processes.ts'
 import { findOnnxRuntime } from './onnxruntime-library.ts'
 
 /** What one pipeline needs: an engine, and the GPU that it runs on and that prepares its clips. */
@@ -16,6 +17,8 @@ export interface OpenDevice {
   gpu?: NativeGpu
   /** The plans that the engine was loaded from; absent on the CPU. */
   plans?: Plans
+  /** The processes that decode its media; absent when this process does. */
+  decoders?: NativeDecoderPool
   /** Number of videos decoded at one time. */
   decodeConcurrency: number
 }
@@ -48,7 +51,10 @@ export async function openDevices(
 /** Closes the engines before the GPUs that they use. */
 export async function closeDevices(devices: readonly OpenDevice[]): Promise<void> {
   await Promise.all(devices.map(({ engine }) => engine.close()))
-  for (const { gpu } of devices) gpu?.close()
+  for (const { gpu, decoders } of devices) {
+    gpu?.close()
+    decoders?.close()
+  }
 }
 
 async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOptions): Promise<OpenDevice> {
@@ -66,12 +72,29 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOpt
       // ONNX Runtime counts the machine's cores instead of those that a container may use.
       intraOpThreads: threading.intraOpThreads || cores,
     })
-  const device = {
-    engine: await runNative(create, signal),
-    decodeConcurrency: options.decode.concurrency ?? Math.min(cores, MAX_THREADS),
-  }
+  const decodeConcurrency = options.decode.concurrency ?? Math.min(cores, MAX_THREADS)
+  const device = await withDecoders(
+    { engine: await runNative(create, signal), decodeConcurrency },
+    { binding, options, signal },
+  )
   await closeIfAborted([device], signal)
   return device
+}
+
+/** Adds the processes that decode the device's media. Closes the device if they cannot be started. */
+async function withDecoders(
+  device: OpenDevice,
+  { binding, options: { decode }, signal }: Pick<OpenOptions, 'binding' | 'options' | 'signal'>,
+): Promise<OpenDevice> {
+  try {
+    const concurrency = device.decodeConcurrency
+    const gpu = device.gpu !== undefined
+    const decoders = await openDecoderProcesses({ binding, decode, concurrency, gpu, signal })
+    return decoders ? { ...device, decoders } : device
+  } catch (error) {
+    await device.engine.close()
+    throw error
+  }
 }
 
 /** Opens all GPUs in parallel: loading an engine reads gigabytes. */
@@ -119,9 +142,14 @@ async function openGpu(
       })
     const engine = await runNative(create, signal)
     const { concurrency } = options.decode
-    const own = gpu.info.nvdecWorkers > 0 ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
+    const isolated = isIsolated(options.decode.isolation, true)
+    const own =
+      gpu.info.nvdecWorkers > 0 && !isolated ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
     const share = concurrency === undefined ? own : concurrency / gpus.length
-    return { engine, gpu, plans, decodeConcurrency: Math.ceil(share) }
+    return await withDecoders(
+      { engine, gpu, plans, decodeConcurrency: Math.ceil(share) },
+      { binding, options, signal },
+    )
   } catch (error) {
     gpu.close()
     throw error

@@ -35,12 +35,13 @@ export class DevicePipelines {
   constructor({ tokenizer, devices, ...shared }: DevicePipelinesOptions) {
     this.#tokens = new AsyncTokenizer(tokenizer)
     this.#sources = shared.sources
-    this.#devices = devices.map(({ engine, gpu, decodeConcurrency }) => ({
+    this.#devices = devices.map(({ engine, gpu, decoders, decodeConcurrency }) => ({
       pipeline: new Pipeline({
         ...shared,
         engine,
         decodeConcurrency,
         ...(gpu !== undefined && { gpu }),
+        ...(decoders !== undefined && { decoders }),
       }),
       load: { text: 0, clip: 0 },
     }))

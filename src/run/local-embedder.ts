@@ -6,6 +6,7 @@ import { type CallKind, type CheckedOptions, checkCall } from '../call/call-opti
 import { type Call, Calls } from '../call/calls.ts'
 import { DEFAULT_CONCURRENCY, ItemStream, keyOf, settleItem, streamResults } from '../call/item-stream.ts'
 import { progressReporter, type StageListener } from '../call/progress.ts'
+import { countersOf, type DeviceCounters } from '../device/device-counters.ts'
 import { closeDevices, type OpenDevice } from '../device/open-devices.ts'
 import { type DeviceLostError, InternalError, InvalidArgumentError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -75,8 +76,8 @@ export class LocalEmbedder implements Embedder {
   readonly #calls: Calls
   #status: EmbedderStatus = { ready: true }
   #freed: Promise<void> | undefined
-  /** The counters of the GPUs when they were closed. */
-  #lastGpus: EmbedderStats['gpus'] | undefined
+  /** The counters of the devices when they were closed. */
+  #lastCounters: DeviceCounters | undefined
 
   constructor({ devices, pipelines, stats, options, info }: LocalEmbedderOptions) {
     const { limits } = options
@@ -262,7 +263,7 @@ export class LocalEmbedder implements Embedder {
   stats(): EmbedderStats {
     return {
       ...this.#stats.snapshot(),
-      gpus: this.#lastGpus ?? this.#gpuStats(),
+      ...(this.#lastCounters ?? countersOf(this.#devices)),
       inFlight: {
         items: this.#admission.items,
         bytes: this.#admission.bytes,
@@ -367,12 +368,8 @@ export class LocalEmbedder implements Embedder {
 
   async #free(): Promise<void> {
     await this.#calls.idle()
-    this.#lastGpus = this.#gpuStats()
+    this.#lastCounters = countersOf(this.#devices)
     await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
-  }
-
-  #gpuStats(): EmbedderStats['gpus'] {
-    return this.#devices.flatMap(({ gpu }) => (gpu ? [{ device: gpu.info.device, ...gpu.stats() }] : []))
   }
 
   #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {

@@ -7,6 +7,7 @@ import type {
   NativeClip,
   NativeClipOptions,
   NativeDecodedClip,
+  NativeDecoderPool,
   NativeEngine,
   NativeGpu,
   NativeJob,
@@ -25,6 +26,7 @@ import { copyMedia, type Media } from '../source/copy-media.ts'
 import type { Sources } from '../source/sources.ts'
 import type { TokenizedText } from '../tokenizer/tokenizer.ts'
 import type { EmbedderStats, ExtractedFrames, TextEmbedding, VideoEmbedding } from '../types.ts'
+import { reportCrash } from './crash-report.ts'
 import { toExtractedFrames } from './extracted-frames.ts'
 import type { ItemRun } from './item-run.ts'
 import type { Stats } from './stats.ts'
@@ -42,6 +44,8 @@ export interface PipelineOptions extends SharedPipelineOptions {
   engine: NativeEngine
   /** The GPU that holds the engine and the clips; undefined on the CPU. */
   gpu?: NativeGpu
+  /** The processes that decode; undefined when this process does. */
+  decoders?: NativeDecoderPool
   /** Videos decoded at one time. */
   decodeConcurrency: number
 }
@@ -113,7 +117,7 @@ export class Pipeline {
       const { media, borrowed } = await this.#read(item, memory, run)
       const { binding } = this.#options
       const start = () => binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item))
-      const { decoded, release } = await this.#decode(start, run)
+      const { decoded, release } = await reportCrash(this.#decode(start, run), media)
       return this.encodeClip(decoded, item.kind, run).finally(release)
     } finally {
       memory.release()
@@ -128,7 +132,7 @@ export class Pipeline {
       const { gpu: _, ...options } = this.#clipOptions(item)
       const start = () =>
         this.#options.binding.decodeClip(borrowed ? copyMedia(media) : media, { ...options, keepImages })
-      const { decoded, release } = await this.#decode(start, run)
+      const { decoded, release } = await reportCrash(this.#decode(start, run), media)
       release()
       return toExtractedFrames(decoded)
     } finally {
@@ -148,7 +152,7 @@ export class Pipeline {
     if ('images' in media) throw new InternalError('a video was read as pictures: this is a bug')
     const open = () =>
       binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
-    const { decoded: reader, release } = await this.#decode(open, run)
+    const { decoded: reader, release } = await reportCrash(this.#decode(open, run), media)
     release()
     return reader
   }
@@ -246,7 +250,7 @@ export class Pipeline {
   }
 
   #clipOptions(item: ClipItem): NativeClipOptions {
-    const { engine, gpu, options } = this.#options
+    const { engine, gpu, decoders, options } = this.#options
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
     const range: Partial<VideoItem> = item.kind === 'video' ? item : { frameRule: 'card' }
@@ -258,7 +262,7 @@ export class Pipeline {
       // One thread per clip has the least overhead. A clip that is decoded alone uses the idle cores.
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
-      ...(gpu !== undefined && { gpu }),
+      ...(decoders !== undefined ? { decoders } : gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
       ...(frameRule !== 'card' && { frameRule }),

@@ -38,6 +38,10 @@ export class Gate {
   }
 }
 
+const notOfThisDouble = (): never => {
+  throw new Error('not of this double')
+}
+
 export class BindingDouble implements Binding {
   readonly decoding = new Gate()
   readonly encoding = new Gate()
@@ -195,17 +199,13 @@ export class BindingDouble implements Binding {
     })
   }
 
-  resizeRgb(): never {
-    throw new Error('not of this double')
-  }
-  vectorToJson = this.resizeRgb
+  readonly resizeRgb = notOfThisDouble
+  readonly vectorToJson = notOfThisDouble
+  readonly openDecoderPool = notOfThisDouble
 
   diagnostics() {
     return {
-      version: '0.0.0-double',
-      napi: 9,
-      compiler: '',
-      simd: 'none',
+      ...{ version: '0.0.0-double', napi: 9, compiler: '', simd: 'none' },
       ffmpeg: { avcodec: '', avformat: '', license: '', configuration: '', demuxers: [], decoders: [] },
     }
   }

@@ -19,6 +19,7 @@ const declared = Object.keys({
   probeTensorRt: true,
   probeGpu: true,
   openGpu: true,
+  openDecoderPool: true,
   resizeRgb: true,
   vectorToJson: true,
   diagnostics: true,

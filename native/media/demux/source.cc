@@ -22,36 +22,21 @@ Status PathError(const std::string& path, const std::string& reason) {
 
 class FileSource final : public Source {
  public:
-  static Result<std::unique_ptr<Source>> Open(const std::string& path, const JobGuard& guard) {
-    // O_NONBLOCK: opening a FIFO without a writer must fail below rather than wait here.
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return PathError(path, std::generic_category().message(errno));
-    struct stat info {};
-    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-      close(descriptor);
-      return PathError(path, "not a regular file");
-    }
-    return std::unique_ptr<Source>(new FileSource(descriptor, info.st_size, guard));
-  }
-  ~FileSource() override { close(descriptor_); }
-  FileSource(const FileSource&) = delete;
-  FileSource& operator=(const FileSource&) = delete;
+  FileSource(MediaFile file, std::int64_t size, const JobGuard& guard)
+      : Source(size, guard), file_(std::move(file)) {}
   bool in_memory() const override { return false; }
 
  protected:
   int ReadAt(std::int64_t position, std::span<std::uint8_t> buffer) override {
     ssize_t count = 0;
     do {
-      count = pread(descriptor_, buffer.data(), buffer.size(), position);
+      count = pread(file_.descriptor->get(), buffer.data(), buffer.size(), position);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : static_cast<int>(count);
   }
 
  private:
-  FileSource(int descriptor, std::int64_t size, const JobGuard& guard)
-      : Source(size, guard), descriptor_(descriptor) {}
-
-  int descriptor_;
+  MediaFile file_;
 };
 
 class MemorySource final : public Source {
@@ -74,12 +59,32 @@ class MemorySource final : public Source {
 
 }  // namespace
 
+Result<MediaFile> OpenMediaFile(const MediaPath& path) {
+  // O_NONBLOCK: opening a FIFO without a writer must fail below rather than wait here.
+  Descriptor descriptor(open(path.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!descriptor.valid()) return PathError(path.path, std::generic_category().message(errno));
+  struct stat info {};
+  if (fstat(descriptor.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return PathError(path.path, "not a regular file");
+  }
+  return MediaFile{std::make_shared<const Descriptor>(std::move(descriptor))};
+}
+
 Result<std::unique_ptr<Source>> Source::Open(const MediaSource& media, const JobGuard& guard) {
   std::unique_ptr<Source> source;
-  if (const auto* path = std::get_if<MediaPath>(&media)) {
-    COSMOS_ASSIGN_OR_RETURN(source, FileSource::Open(path->path, guard));
+  if (const auto* bytes = std::get_if<MediaBytes>(&media)) {
+    source = std::make_unique<MemorySource>(*bytes, guard);
   } else {
-    source = std::make_unique<MemorySource>(std::get<MediaBytes>(media), guard);
+    MediaFile file;
+    if (const auto* path = std::get_if<MediaPath>(&media)) {
+      COSMOS_ASSIGN_OR_RETURN(file, OpenMediaFile(*path));
+    } else {
+      file = std::get<MediaFile>(media);
+    }
+    // Reads give their own position, so that several sources may share the descriptor. The sandbox of a
+    // decoder process has no fstat.
+    const std::int64_t size = lseek(file.descriptor->get(), 0, SEEK_END);
+    source = std::make_unique<FileSource>(std::move(file), size, guard);
   }
   COSMOS_RETURN_IF_ERROR(source->AttachIo());
   return source;

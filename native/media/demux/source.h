@@ -19,6 +19,9 @@ struct ByteRange {
   std::int64_t end = 0;
 };
 
+// Opens a file for reading. Fails with kSource when the path is not a readable regular file.
+Result<MediaFile> OpenMediaFile(const MediaPath& path);
+
 // A seekable source of known size. Reads fail once the guard says stop; the guard must outlive the source.
 class Source {
  public:

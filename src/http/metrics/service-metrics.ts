@@ -1,6 +1,6 @@
 /** Counts requests that embed, for Prometheus and as JSON. */
 import { errorTable } from '../../errors.ts'
-import type { Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
+import type { DecoderStats, Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
 import { addGpuMetrics } from './gpu-metrics.ts'
 import { JsonMetrics } from './json-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
@@ -106,6 +106,7 @@ export class ServiceMetrics {
       this.#stops.push(addGpuMetrics(registry, uuids))
       addDecodeMetrics(registry, embedder)
     }
+    if (embedder.info().decoders) addDecoderMetrics(registry, embedder)
     registry.callback('gauge', 'cosmos_embed_queue_size', 'Items waiting, by stage.', () =>
       Object.entries(embedder.stats().queues).map(([stage, { waiting }]) => ({
         labels: { stage },
@@ -186,6 +187,26 @@ function addDecodeMetrics(registry: Registry, embedder: Embedder): void {
     'cosmos_embed_nvdec_clips',
     'Clips running in NVDEC, and waiting for it.',
     gpus(({ nvdecRunning, nvdecWaiting }) => ({ running: nvdecRunning, waiting: nvdecWaiting }), 'state'),
+  )
+}
+
+/** The processes that decode media. */
+function addDecoderMetrics(registry: Registry, embedder: Embedder): void {
+  const samples = (names: readonly (keyof DecoderStats)[], label: string) => () => {
+    const { decoders } = embedder.stats()
+    return decoders ? names.map((name) => ({ labels: { [label]: name }, value: decoders[name] })) : []
+  }
+  registry.callback(
+    'gauge',
+    'cosmos_embed_decoder_processes',
+    'Decoder processes, by state.',
+    samples(['idle', 'busy'], 'state'),
+  )
+  registry.callback(
+    'counter',
+    'cosmos_embed_decoder_processes_total',
+    'Decoder processes that were started, crashed on a file, were ended for lateness, or retired.',
+    samples(['started', 'crashed', 'ended', 'retired'], 'event'),
   )
 }
 

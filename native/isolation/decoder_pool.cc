@@ -1,0 +1,219 @@
+#include "isolation/decoder_pool.h"
+
+#include <utility>
+
+#include "isolation/sealed_memory.h"
+#include "media/demux/source.h"
+
+namespace cosmos {
+namespace {
+
+Patience PatienceOf(const ClipRequest& request) { return {request.limits.max_wall_seconds, request.threads}; }
+
+// The clip of an answer. Its pixels are the decoder's memory, which neither side can change any more.
+Result<DecodedClip> ToClip(const Message& answer, const ClipRequest& request) {
+  if (answer.type != MessageType::kClip) return Status(StatusCode::kInternal, "it answered out of order");
+  COSMOS_ASSIGN_OR_RETURN(ClipReply reply, DecodeClipReply(answer.body, request));
+  COSMOS_ASSIGN_OR_RETURN(const MediaBytes memory, MapSealed(answer.descriptor, reply.bytes));
+  DecodedClip& clip = reply.clip;
+  clip.clip = std::make_shared<const Clip>(request.shape, memory.data.data(), memory.owner);
+  auto rest = memory.data.subspan(request.shape.bytes());
+  for (RgbImage& image : clip.images) {
+    const auto pixels = rest.first(std::size_t{3} * image.width * image.height);
+    image.data.assign(pixels.begin(), pixels.end());
+    rest = rest.subspan(pixels.size());
+  }
+  return std::move(clip);
+}
+
+}  // namespace
+
+// A ClipReader whose decode runs in a process of its own.
+class IsolatedReader final : public ClipReader {
+ public:
+  IsolatedReader(std::shared_ptr<DecoderPool> pool, DecoderPool::ProcessPtr process,
+                 const ClipRequest& request, bool many_clips)
+      : pool_(std::move(pool)), process_(std::move(process)), request_(request), many_clips_(many_clips) {}
+  ~IsolatedReader() override {
+    if (process_) pool_->Return(std::move(process_), false);
+  }
+  IsolatedReader(const IsolatedReader&) = delete;
+  IsolatedReader& operator=(const IsolatedReader&) = delete;
+
+  Status Open(const OpenRequest& open, int descriptor, const CancelTokenPtr& cancel) {
+    auto answer = process_->Ask(MessageType::kOpen, Encode(open), descriptor, PatienceOf(request_), cancel);
+    if (!answer.ok()) return Fail(answer.TakeStatus());
+    if (answer->type != MessageType::kOpened) {
+      return Fail(process_->Refuse({StatusCode::kInternal, "it answered out of order"}));
+    }
+    return {};
+  }
+
+  Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override {
+    if (!error_.ok()) return error_;
+    if (!process_) return std::optional<DecodedClip>();
+    auto answer = process_->Ask(MessageType::kNext, {}, -1, PatienceOf(request_), cancel);
+    if (!answer.ok()) return Fail(answer.TakeStatus());
+    if (answer->type == MessageType::kEnd) {
+      Release();
+      return std::optional<DecodedClip>();
+    }
+    auto clip = ToClip(answer.value(), request_);
+    if (!clip.ok()) return Fail(process_->Refuse(clip.status()));
+    if (!many_clips_) Release();
+    return std::optional(std::move(clip).value());
+  }
+
+ private:
+  void Release() { pool_->Return(std::move(process_), true); }
+
+  // Gives the process back and remembers the failure for later calls.
+  Status Fail(Status failure) {
+    Release();
+    error_ = std::move(failure);
+    return error_;
+  }
+
+  const std::shared_ptr<DecoderPool> pool_;
+  DecoderPool::ProcessPtr process_;
+  const ClipRequest request_;
+  const bool many_clips_;
+  Status error_;
+};
+
+Result<std::shared_ptr<DecoderPool>> DecoderPool::Open(const DecoderOptions& options) {
+  std::shared_ptr<DecoderPool> pool(new DecoderPool(options));
+  COSMOS_ASSIGN_OR_RETURN(auto first, pool->Take());
+  pool->walls_ = first->walls();
+  pool->Return(std::move(first), true);
+  return pool;
+}
+
+Result<std::unique_ptr<ClipReader>> DecoderPool::OpenReader(const MediaSource& source,
+                                                            const ClipRequest& request,
+                                                            const std::optional<Windows>& windows,
+                                                            const CancelTokenPtr& cancel) {
+  OpenRequest open{.request = request, .windows = windows};
+  Descriptor memory;
+  MediaFile file;
+  if (const auto* bytes = std::get_if<MediaBytes>(&source)) {
+    const ByteView parts[] = {bytes->data};
+    COSMOS_ASSIGN_OR_RETURN(memory, SealedCopy(parts));
+    open.in_memory = true;
+    open.bytes = static_cast<std::int64_t>(bytes->data.size());
+  } else if (const auto* path = std::get_if<MediaPath>(&source)) {
+    COSMOS_ASSIGN_OR_RETURN(file, OpenMediaFile(*path));
+  } else {
+    file = std::get<MediaFile>(source);
+  }
+  COSMOS_ASSIGN_OR_RETURN(auto process, Take());
+  auto reader =
+      std::make_unique<IsolatedReader>(shared_from_this(), std::move(process), request, windows.has_value());
+  const int descriptor = open.in_memory ? memory.get() : file.descriptor->get();
+  COSMOS_RETURN_IF_ERROR(reader->Open(open, descriptor, cancel));
+  return std::unique_ptr<ClipReader>(std::move(reader));
+}
+
+Result<DecodedClip> DecoderPool::ClipFromImages(std::span<const StillImage> images,
+                                                const ClipRequest& request, const CancelTokenPtr& cancel) {
+  PicturesRequest pictures{request, 0, {}};
+  std::vector<ByteView> parts;
+  for (const StillImage& image : images) {
+    const auto* raw = std::get_if<RgbImage>(&image);
+    parts.push_back(raw ? ByteView(raw->data) : std::get<MediaBytes>(image).data);
+    const auto bytes = static_cast<std::int64_t>(parts.back().size());
+    pictures.pictures.push_back({pictures.bytes, bytes, raw ? raw->width : 0, raw ? raw->height : 0});
+    pictures.bytes += bytes;
+  }
+  COSMOS_ASSIGN_OR_RETURN(const Descriptor memory, SealedCopy(parts));
+  COSMOS_ASSIGN_OR_RETURN(auto process, Take());
+  auto answer =
+      process->Ask(MessageType::kPictures, Encode(pictures), memory.get(), PatienceOf(request), cancel);
+  if (!answer.ok()) {
+    Return(std::move(process), true);
+    return answer.TakeStatus();
+  }
+  auto clip = ToClip(answer.value(), request);
+  if (!clip.ok()) clip = process->Refuse(clip.status());
+  Return(std::move(process), true);
+  return clip;
+}
+
+DecoderPoolStats DecoderPool::stats() const {
+  const std::lock_guard lock(mutex_);
+  DecoderPoolStats stats = stats_;
+  stats.idle = static_cast<int>(idle_.size());
+  return stats;
+}
+
+Result<DecoderPool::ProcessPtr> DecoderPool::Take() {
+  ProcessPtr process;
+  while (!process) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (idle_.empty()) break;
+      process = std::move(idle_.back());
+      idle_.pop_back();
+    }
+    // It may have been ended by someone else, for example because the machine's memory ran short.
+    process->CheckIdle();
+    if (!process->alive()) process.reset();
+  }
+  if (!process) {
+    COSMOS_ASSIGN_OR_RETURN(process, Start());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    ++stats_.busy;
+  }
+  Refill();
+  return process;
+}
+
+void DecoderPool::Return(ProcessPtr process, bool finished) {
+  const bool spent = process->clips() >= options_.clips_per_process || !finished;
+  {
+    const std::lock_guard lock(mutex_);
+    --stats_.busy;
+    if (!process->alive()) {
+      ++(process->crashed() ? stats_.crashed : stats_.ended);
+    } else if (spent) {
+      ++stats_.retired;
+    } else if (static_cast<int>(idle_.size()) < options_.idle) {
+      idle_.push_back(std::move(process));
+    }
+  }
+  // Ends it outside the lock, if it was not kept.
+  process.reset();
+  Refill();
+}
+
+Result<DecoderPool::ProcessPtr> DecoderPool::Start() {
+  auto process = DecoderProcess::Start(options_);
+  const std::lock_guard lock(mutex_);
+  if (process.ok()) ++stats_.started;
+  return process;
+}
+
+// Starts a process in the background while fewer than `idle` are free or being started for the next requests.
+void DecoderPool::Refill() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (static_cast<int>(idle_.size()) + stats_.busy + starting_ >= options_.idle) return;
+    ++starting_;
+  }
+  starter_.Submit([this] {
+    auto process = Start();
+    {
+      const std::lock_guard lock(mutex_);
+      --starting_;
+      if (process.ok() && static_cast<int>(idle_.size()) < options_.idle) {
+        idle_.push_back(std::move(process).value());
+      }
+    }
+    // A start that failed is tried again, and reported, by the next request that finds no process.
+    if (process.ok()) Refill();
+  });
+}
+
+}  // namespace cosmos

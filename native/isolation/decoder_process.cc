@@ -1,0 +1,298 @@
+#include "isolation/decoder_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace cosmos {
+namespace {
+
+constexpr std::chrono::seconds kStartPatience{20};
+// A decoder looks at its own clock and at the cancellation at every packet and read; it is ended when it is
+// this late.
+constexpr std::chrono::milliseconds kTimeoutGrace{1000};
+constexpr std::chrono::milliseconds kCancelGrace{500};
+constexpr double kMaxSeconds = 1e8;  // three years; more would overflow a deadline
+// Beside FFmpeg's memory, which a decode counts itself: pictures as RGB, stacks, and the libraries' own.
+constexpr std::int64_t kOwnBytes = std::int64_t{3} << 29;
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;  // its shadow memory would count
+#else
+constexpr bool kSanitized = false;
+#endif
+
+Status CannotStart(const std::string& executable, int error) {
+  std::string reason = std::generic_category().message(error);
+  if (error == EACCES) reason += "; it must be executable: chmod +x " + executable;
+  return Status(StatusCode::kLibrary, "cannot start the decoder process " + executable + ": " + reason)
+      .With("path", executable);
+}
+
+// The decoder gets no variable of the server, which may be secrets, except those that its loader needs.
+std::vector<char*> Environment() {
+  std::vector<char*> kept;
+  for (char** variable = environ; variable && *variable; ++variable) {
+    for (const char* name : {"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="}) {
+      if (std::strncmp(*variable, name, std::strlen(name)) == 0) kept.push_back(*variable);
+    }
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
+// Starts the executable with the socket as its descriptor 3. Returns 0 or an error number.
+int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+  // What a stranger's file makes the decoder print does not belong into the server's log.
+  if (!kSanitized) posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, socket, 3);
+
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigset_t all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  // A group of its own, so that Ctrl-C on a terminal reaches the server alone, which then drains.
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+
+  std::string path = options.executable;
+  std::string memory = std::to_string(kSanitized ? 0 : options.max_bytes + kOwnBytes);
+  std::string shared = std::to_string(options.max_bytes);
+  char* const arguments[] = {path.data(), memory.data(), shared.data(), nullptr};
+  const int error = posix_spawn(&id, path.c_str(), &files, &attributes, arguments, Environment().data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  return error;
+}
+
+std::string SignalName(int signal) {
+  switch (signal) {
+    case SIGABRT: return "SIGABRT";
+    case SIGBUS: return "SIGBUS";
+    case SIGFPE: return "SIGFPE";
+    case SIGILL: return "SIGILL";
+    case SIGKILL: return "SIGKILL";
+    case SIGSEGV: return "SIGSEGV";
+    case SIGSYS: return "SIGSYS";
+    case SIGTERM: return "SIGTERM";
+    case SIGTRAP: return "SIGTRAP";
+    case SIGXCPU: return "SIGXCPU";
+    case SIGXFSZ: return "SIGXFSZ";
+    default: return "signal " + std::to_string(signal);
+  }
+}
+
+Status CrashStatus(int status) {
+  if (status < 0 || !WIFSIGNALED(status)) {
+    const std::string how = status >= 0 && WIFEXITED(status)
+                                ? "exit code " + std::to_string(WEXITSTATUS(status))
+                                : std::string("for an unknown reason");
+    return Status(StatusCode::kMedia, "the decoder ended on this file (" + how + ")")
+        .With("decoderEnded", how);
+  }
+  const int signal = WTERMSIG(status);
+  const std::string name = SignalName(signal);
+  if (signal == SIGXCPU) {
+    return Status(StatusCode::kTimeout, "the decoder used more processor time than maxWallSeconds allows")
+        .With("decoderEnded", name);
+  }
+  if (signal == SIGKILL) {
+    return Status(StatusCode::kOutOfMemory,
+                  "the decoder was ended on this file (SIGKILL), probably because memory ran short")
+        .With("decoderEnded", name);
+  }
+  const std::string why = signal == SIGSYS ? ": it made a system call that decoding does not need" : "";
+  return Status(StatusCode::kMedia,
+                "the decoder ended on this file (signal " + std::to_string(signal) + ", " + name + ")" + why)
+      .With("decoderEnded", name)
+      .With("signal", static_cast<double>(signal));
+}
+
+// Becomes readable when the token is cancelled.
+class CancelEvent {
+ public:
+  explicit CancelEvent(const CancelTokenPtr& token) : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (token && event_.valid()) listener_.emplace(*token, [this] { eventfd_write(event_.get(), 1); });
+  }
+  int descriptor() const { return event_.get(); }
+  void Reset() {
+    eventfd_t value = 0;
+    eventfd_read(event_.get(), &value);
+  }
+
+ private:
+  Descriptor event_;
+  std::optional<CancelToken::Listener> listener_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DecoderProcess>> DecoderProcess::Start(const DecoderOptions& options) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
+    return CannotStart(options.executable, errno);
+  }
+  Descriptor own(sockets[0]);
+  pid_t id = 0;
+  {
+    // Closed here before the greeting: otherwise the end of the decoder would not be noticed.
+    const Descriptor other(sockets[1]);
+    // Away from descriptor 3: duplicating a descriptor onto itself would leave it closed on exec.
+    const Descriptor inherited(fcntl(other.get(), F_DUPFD_CLOEXEC, 10));
+    const int error = inherited.valid() ? Spawn(options, inherited.get(), id) : errno;
+    if (error != 0) return CannotStart(options.executable, error);
+  }
+  std::unique_ptr<DecoderProcess> process(new DecoderProcess(id, Channel(std::move(own))));
+  COSMOS_RETURN_IF_ERROR(process->Greet(options));
+  return process;
+}
+
+DecoderProcess::~DecoderProcess() {
+  if (alive_) End();
+}
+
+Status DecoderProcess::Greet(const DecoderOptions& options) {
+  auto greeting = Wait(Clock::now() + kStartPatience, nullptr);
+  if (!greeting.ok() || greeting->type != MessageType::kHello) {
+    const int status = alive_ ? End() : -1;
+    const std::string why = status > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127
+                                ? "its libraries were not found"
+                                : "it ended or said nothing";
+    return Status(StatusCode::kLibrary,
+                  "the decoder process " + options.executable + " did not start: " + why)
+        .With("path", options.executable);
+  }
+  COSMOS_ASSIGN_OR_RETURN(const Hello hello, DecodeHello(greeting->body));
+  if (hello.protocol != kProtocolVersion || hello.version != COSMOS_VERSION) {
+    return Status(StatusCode::kLibrary, "the decoder process " + options.executable +
+                                            " was built for version " + hello.version +
+                                            ", not for " COSMOS_VERSION)
+        .With("path", options.executable);
+  }
+  walls_ = hello.walls;
+  return {};
+}
+
+void DecoderProcess::CheckIdle() {
+  pollfd waiting{channel_.socket(), POLLIN, 0};
+  // Nothing may come while nothing was asked.
+  if (alive_ && poll(&waiting, 1, 0) != 0) End();
+}
+
+Result<Message> DecoderProcess::Ask(MessageType type, ByteView body, int descriptor, const Patience& patience,
+                                    const CancelTokenPtr& cancel) {
+  if (cancel && cancel->cancelled()) return Status(StatusCode::kCancelled, "the decode was cancelled");
+  LimitProcessorTime(patience);
+  if (const Status sent = channel_.Send(type, body, descriptor); !sent.ok()) return Ended(sent);
+  const std::chrono::duration<double> seconds(std::min(patience.seconds, kMaxSeconds));
+  const auto deadline = Clock::now() + kTimeoutGrace + std::chrono::duration_cast<Clock::duration>(seconds);
+  auto answer = Wait(deadline, cancel);
+  if (!answer.ok()) {
+    if (answer.status().code() == StatusCode::kTimeout) {
+      return Status(StatusCode::kTimeout, "decoding took longer than the limit maxWallSeconds of " +
+                                              std::to_string(patience.seconds) + " s")
+          .With("limit", patience.seconds);
+    }
+    return answer.status().code() == StatusCode::kCancelled ? answer.TakeStatus() : Ended(answer.status());
+  }
+  if (answer->type == MessageType::kFailure) return DecodeFailure(answer->body);
+  if (answer->type == MessageType::kClip) ++clips_;
+  return answer;
+}
+
+// Waits for a message. Ends the process when it does not come in time.
+Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTokenPtr& cancel) {
+  CancelEvent event(cancel);
+  bool cancelling = false;
+  for (;;) {
+    auto received = channel_.Receive();
+    if (!received.ok()) return received.TakeStatus();
+    if (received.value()) return *std::move(received.value());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) {
+      End();
+      return cancelling ? Status(StatusCode::kCancelled, "the decode was cancelled")
+                        : Status(StatusCode::kTimeout, "the decoder did not answer in time");
+    }
+    pollfd waiting[2] = {{channel_.socket(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
+    const int wait_ms = static_cast<int>(std::min<std::int64_t>(left, 60'000));
+    if (poll(waiting, 2, wait_ms) < 0 && errno != EINTR) {
+      return Status(StatusCode::kInternal, "waiting for the decoder failed");
+    }
+    if ((waiting[1].revents & POLLIN) != 0) {
+      event.Reset();
+      cancelling = true;
+      deadline = std::min(deadline, Clock::now() + kCancelGrace);
+      if (Status sent = channel_.Send(MessageType::kCancel, {}); !sent.ok()) return sent;
+    }
+  }
+}
+
+// Ends a decoder that computes without end, even if this process cannot.
+void DecoderProcess::LimitProcessorTime(const Patience& patience) const {
+  const double more = std::min(patience.seconds, kMaxSeconds) * (patience.threads + 1) + 10;
+  clockid_t clock{};
+  timespec used{};
+  if (clock_getcpuclockid(id_, &clock) != 0 || clock_gettime(clock, &used) != 0) return;
+  rlimit limit{static_cast<rlim_t>(static_cast<double>(used.tv_sec) + more), RLIM_INFINITY};
+  prlimit(id_, RLIMIT_CPU, &limit, nullptr);
+}
+
+int DecoderProcess::End() {
+  alive_ = false;
+  kill(id_, SIGKILL);
+  int status = -1;
+  pid_t waited = 0;
+  do {
+    waited = waitpid(id_, &status, 0);
+  } while (waited < 0 && errno == EINTR);
+  // An application that ignores SIGCHLD leaves no status.
+  return waited == id_ ? status : -1;
+}
+
+// Says why a request failed whose decoder ended or broke the protocol.
+Status DecoderProcess::Ended(const Status& failure) {
+  if (!alive_) return failure;
+  crashed_ = true;
+  if (failure.code() == StatusCode::kSource) {
+    // The channel is closed, so the process is about to be a zombie, if it is not one already.
+    alive_ = false;
+    int status = -1;
+    const auto patience = Clock::now() + kCancelGrace;
+    while (waitpid(id_, &status, WNOHANG) == 0) {
+      if (Clock::now() > patience) return CrashStatus(End());
+      usleep(1000);
+    }
+    return CrashStatus(status);
+  }
+  End();
+  return Status(StatusCode::kMedia, "the decoder was stopped on this file: " + failure.message())
+      .With("decoderEnded", "protocol");
+}
+
+}  // namespace cosmos

@@ -1,0 +1,79 @@
+// The server's side of one decoder process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "isolation/channel.h"
+#include "isolation/messages.h"
+
+namespace cosmos {
+
+struct DecoderOptions {
+  std::string executable;      // an absolute path
+  std::int64_t max_bytes = 0;  // the largest DecodeLimits::max_bytes of any request
+  int idle = 1;                // processes that are kept ready
+  int clips_per_process = 1000;
+};
+
+// How long one answer may take.
+struct Patience {
+  double seconds = 0;
+  int threads = 1;  // that may use the processor meanwhile
+};
+
+// Not thread-safe. Ends its process when it is destroyed.
+class DecoderProcess {
+ public:
+  // Starts a process and waits for its greeting. Fails with kLibrary when the executable cannot be run or
+  // belongs to another version of the package.
+  static Result<std::unique_ptr<DecoderProcess>> Start(const DecoderOptions& options);
+  ~DecoderProcess();
+  DecoderProcess(const DecoderProcess&) = delete;
+  DecoderProcess& operator=(const DecoderProcess&) = delete;
+
+  pid_t id() const { return id_; }
+  const Walls& walls() const { return walls_; }
+  // False once the process has ended, was ended, or broke the protocol. It is of no more use then.
+  bool alive() const { return alive_; }
+  // Clips that it has made.
+  int clips() const { return clips_; }
+  // Whether it ended by itself, rather than for a cancellation or for its time limit.
+  bool crashed() const { return crashed_; }
+  // Notices the end of a process that waits for requests.
+  void CheckIdle();
+
+  // Sends a request and waits for its answer. A failure that the decoder reports comes back as that Status. A
+  // decoder that ends, breaks the protocol, or is late fails the request and is ended.
+  Result<Message> Ask(MessageType type, ByteView body, int descriptor, const Patience& patience,
+                      const CancelTokenPtr& cancel);
+  // Ends a process whose answer did not fit the request, and says why the request failed.
+  Status Refuse(const Status& why) { return Ended(why); }
+
+ private:
+  DecoderProcess(pid_t id, Channel channel) : id_(id), channel_(std::move(channel)) {}
+
+  using Clock = std::chrono::steady_clock;
+
+  Status Greet(const DecoderOptions& options);
+  Result<Message> Wait(Clock::time_point deadline, const CancelTokenPtr& cancel);
+  void LimitProcessorTime(const Patience& patience) const;
+  // Ends the process and takes its status from the system, so that it does not remain as a zombie.
+  int End();
+  Status Ended(const Status& failure);
+
+  pid_t id_;
+  Channel channel_;
+  Walls walls_;
+  int clips_ = 0;
+  bool alive_ = true;
+  bool crashed_ = false;
+};
+
+}  // namespace cosmos
