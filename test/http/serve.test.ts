@@ -232,7 +232,9 @@ describe('the process', () => {
        }`,
     )
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source])
-    const served = await started(['--drain-ms', '0'], { environment: { LD_PRELOAD: library } })
+    const served = await started(['--drain-ms', '0', '--isolation', 'none'], {
+      environment: { LD_PRELOAD: library },
+    })
     const video = readFileSync(new URL('../../examples/clips/red-circle.mp4', import.meta.url))
     const running = post(served.url, {
       request_type: 'query',
