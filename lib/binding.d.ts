@@ -238,6 +238,7 @@ export interface NativeGpuInfo {
   /** Ordinal among the devices that CUDA_VISIBLE_DEVICES exposes to this process. */
   device: number
   name: string
+  /** "GPU-…", or "MIG-…" for an instance of a divided GPU. */
   uuid: string
   /** e.g. "9.0" */
   computeCapability: string
@@ -386,6 +387,12 @@ export interface NativeDiagnostics {
   }
 }
 
+export interface NativeNeighbours {
+  rows: Uint32Array
+  /** Dot products, one for each of `rows`. */
+  scores: Float32Array
+}
+
 export interface Binding {
   /** Decodes a video or still images to one clip. */
   decodeClip(
@@ -413,6 +420,12 @@ export interface Binding {
   openGpu(options: NativeOpenGpuOptions): NativeJob<NativeGpu>
   /** Starts the processes. Fails with `library` when the executable is missing, not executable or of another version. */
   openDecoderPool(options: NativeDecoderPoolOptions): NativeJob<NativeDecoderPool>
+  /**
+   * Compares `query` with every row of `vectors`, a matrix with rows as long as `query`, by the dot product. Gives at most
+   * `count` rows, best first; of equal scores the lower row. Rows whose score is not finite are left out. `query` is copied;
+   * `vectors` is pinned as {@link NativeMediaSource} describes. One thread; several jobs search several matrices at once.
+   */
+  nearest(vectors: Float32Array, query: Float32Array, count: number): NativeJob<NativeNeighbours>
   /** Resizes like Pillow's antialiased bilinear filter, bit-exact. Synchronous; for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
   /** A JSON list of the shortest numbers that read back as the same float32. Synchronous. */

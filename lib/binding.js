@@ -22,6 +22,7 @@ const names = [
   'probeGpu',
   'openGpu',
   'openDecoderPool',
+  'nearest',
   'resizeRgb',
   'vectorToJson',
   'diagnostics',

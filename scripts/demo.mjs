@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 import { contactSheet } from '../dist/cli/contact-sheet.js'
 import { encodePng } from '../dist/cli/png.js'
-import { indexFolder, rank } from '../dist/cli/search.js'
+import { indexFolder, rank } from '../dist/cli/search-folder.js'
 import { demoModel } from '../dist/embedder.js'
 import { createEmbedder, similarity } from '../dist/index.js'
 

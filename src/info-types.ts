@@ -81,6 +81,7 @@ export interface GpuFacts {
   /** Number of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible. */
   device: number
   name: string
+  /** As CUDA_VISIBLE_DEVICES takes it: "GPU-…", or "MIG-…" for an instance of a divided GPU. */
   uuid: string
   /** E.g. "9.0". */
   computeCapability: string

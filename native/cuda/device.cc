@@ -13,8 +13,10 @@ namespace {
 
 using Devices = Registry<Device, std::pair<const Driver*, int>>;
 
-std::string UuidText(const CUuuid& uuid) {
-  std::string text = "GPU-";
+// With the prefix that CUDA_VISIBLE_DEVICES takes. An instance of a divided GPU (MIG) has a UUID of its own,
+// and only its name tells what it is: "NVIDIA H100 NVL MIG 3g.47gb".
+std::string UuidText(const CUuuid& uuid, std::string_view name) {
+  std::string text = name.find(" MIG ") == std::string_view::npos ? "GPU-" : "MIG-";
   for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
     std::array<char, 3> hex{};
     static_cast<void>(std::snprintf(hex.data(), hex.size(), "%02x",
@@ -47,7 +49,7 @@ Result<DeviceInfo> DescribeDevice(const Driver& driver, int ordinal) {
   info.name = name.data();
   CUuuid uuid{};
   COSMOS_RETURN_IF_ERROR(check(api.DeviceGetUuid(&uuid, device)));
-  info.uuid = UuidText(uuid);
+  info.uuid = UuidText(uuid, info.name);
   COSMOS_RETURN_IF_ERROR(
       check(api.DeviceGetAttribute(&info.major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)));
   COSMOS_RETURN_IF_ERROR(

@@ -20,7 +20,7 @@ namespace cosmos::cuda {
 struct DeviceInfo {
   int ordinal = 0;  // among the devices that CUDA_VISIBLE_DEVICES exposes
   std::string name;
-  std::string uuid;  // "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+  std::string uuid;  // "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", or "MIG-…"
   int major = 0;     // compute capability
   int minor = 0;
   std::size_t total_bytes = 0;

@@ -47,6 +47,8 @@ bool IsSticky(CUresult result) {
     case 718:  // INVALID_PC
     case 719:  // LAUNCH_FAILED
     case 721:  // TENSOR_MEMORY_LEAK
+    case 810:  // MPS_CLIENT_TERMINATED
+    case 911:  // EXTERNAL_DEVICE
       return true;
     default: return false;
   }

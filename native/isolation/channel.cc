@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -23,7 +24,7 @@ Status Broken(const char* what) {
 
 union Control {
   cmsghdr header;
-  std::uint8_t bytes[CMSG_SPACE(sizeof(int))];
+  std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> bytes;
 };
 
 // Waits until the socket takes more.
@@ -45,11 +46,13 @@ Status Channel::Send(MessageType type, std::span<const std::uint8_t> body, int d
   std::size_t sent = 0;
   while (sent < total) {
     const std::size_t skip = sent < sizeof header ? sent : sizeof header;
-    iovec parts[2] = {{reinterpret_cast<std::uint8_t*>(&header) + skip, sizeof header - skip},
-                      {const_cast<std::uint8_t*>(body.data()) + (sent - skip), body.size() - (sent - skip)}};
+    std::array<iovec, 2> parts{{
+        {reinterpret_cast<std::uint8_t*>(&header) + skip, sizeof header - skip},
+        {const_cast<std::uint8_t*>(body.data()) + (sent - skip), body.size() - (sent - skip)},
+    }};
     msghdr message{};
-    message.msg_iov = parts;
-    message.msg_iovlen = 2;
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
     Control control{};
     if (descriptor >= 0 && sent == 0) {
       message.msg_control = &control;

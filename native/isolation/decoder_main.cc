@@ -33,7 +33,8 @@ std::int64_t Number(const char* text) { return text ? std::strtoll(text, nullptr
 
 int main(int count, char** arguments) {
   if (count != 3 || isatty(kChannel) || lseek(kChannel, 0, SEEK_CUR) >= 0) {
-    std::fputs("cosmos-embed-decoder is started by cosmos-embed; it cannot be used by itself.\n", stderr);
+    (void)std::fputs("cosmos-embed-decoder is started by cosmos-embed; it cannot be used by itself.\n",
+                     stderr);
     return 2;
   }
   CloseInherited();

@@ -1,5 +1,6 @@
 #include "isolation/decoder_pool.h"
 
+#include <array>
 #include <utility>
 
 #include "isolation/sealed_memory.h"
@@ -31,9 +32,12 @@ Result<DecodedClip> ToClip(const Message& answer, const ClipRequest& request) {
 // A ClipReader whose decode runs in a process of its own.
 class IsolatedReader final : public ClipReader {
  public:
-  IsolatedReader(std::shared_ptr<DecoderPool> pool, DecoderPool::ProcessPtr process,
-                 const ClipRequest& request, bool many_clips)
-      : pool_(std::move(pool)), process_(std::move(process)), request_(request), many_clips_(many_clips) {}
+  IsolatedReader(std::shared_ptr<DecoderPool> pool, DecoderPool::ProcessPtr process, ClipRequest request,
+                 bool many_clips)
+      : pool_(std::move(pool)),
+        process_(std::move(process)),
+        request_(std::move(request)),
+        many_clips_(many_clips) {}
   ~IsolatedReader() override {
     if (process_) pool_->Return(std::move(process_), false);
   }
@@ -97,7 +101,7 @@ Result<std::unique_ptr<ClipReader>> DecoderPool::OpenReader(const MediaSource& s
   Descriptor memory;
   MediaFile file;
   if (const auto* bytes = std::get_if<MediaBytes>(&source)) {
-    const ByteView parts[] = {bytes->data};
+    const std::array<ByteView, 1> parts{bytes->data};
     COSMOS_ASSIGN_OR_RETURN(memory, SealedCopy(parts));
     open.in_memory = true;
     open.bytes = static_cast<std::int64_t>(bytes->data.size());
@@ -172,19 +176,19 @@ Result<DecoderPool::ProcessPtr> DecoderPool::Take() {
 
 void DecoderPool::Return(ProcessPtr process, bool finished) {
   const bool spent = process->clips() >= options_.clips_per_process || !finished;
+  ProcessPtr ending;  // outside the lock
   {
     const std::lock_guard lock(mutex_);
     --stats_.busy;
-    if (!process->alive()) {
-      ++(process->crashed() ? stats_.crashed : stats_.ended);
-    } else if (spent) {
-      ++stats_.retired;
-    } else if (static_cast<int>(idle_.size()) < options_.idle) {
+    if (!process->alive()) ++(process->crashed() ? stats_.crashed : stats_.ended);
+    if (process->alive() && spent) ++stats_.retired;
+    if (process->alive() && !spent && static_cast<int>(idle_.size()) < options_.idle) {
       idle_.push_back(std::move(process));
+    } else {
+      ending = std::move(process);
     }
   }
-  // Ends it outside the lock, if it was not kept.
-  process.reset();
+  ending.reset();
   Refill();
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -83,8 +84,9 @@ int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
   std::string path = options.executable;
   std::string memory = std::to_string(kSanitized ? 0 : options.max_bytes + kOwnBytes);
   std::string shared = std::to_string(options.max_bytes);
-  char* const arguments[] = {path.data(), memory.data(), shared.data(), nullptr};
-  const int error = posix_spawn(&id, path.c_str(), &files, &attributes, arguments, Environment().data());
+  const std::array<char*, 4> arguments{path.data(), memory.data(), shared.data(), nullptr};
+  const int error =
+      posix_spawn(&id, path.c_str(), &files, &attributes, arguments.data(), Environment().data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;
@@ -153,8 +155,8 @@ class CancelEvent {
 }  // namespace
 
 Result<std::unique_ptr<DecoderProcess>> DecoderProcess::Start(const DecoderOptions& options) {
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
+  std::array<int, 2> sockets{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
     return CannotStart(options.executable, errno);
   }
   Descriptor own(sockets[0]);
@@ -239,9 +241,9 @@ Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTok
       return cancelling ? Status(StatusCode::kCancelled, "the decode was cancelled")
                         : Status(StatusCode::kTimeout, "the decoder did not answer in time");
     }
-    pollfd waiting[2] = {{channel_.socket(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
+    std::array<pollfd, 2> waiting{{{channel_.socket(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}}};
     const int wait_ms = static_cast<int>(std::min<std::int64_t>(left, 60'000));
-    if (poll(waiting, 2, wait_ms) < 0 && errno != EINTR) {
+    if (poll(waiting.data(), waiting.size(), wait_ms) < 0 && errno != EINTR) {
       return Status(StatusCode::kInternal, "waiting for the decoder failed");
     }
     if ((waiting[1].revents & POLLIN) != 0) {

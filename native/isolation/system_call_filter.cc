@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -39,84 +40,36 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 #endif
 #endif
 
-constexpr std::uint32_t kAllowed[] = {
-    // The channel and the media. Descriptors come over the channel only.
-    __NR_recvmsg,
-    __NR_sendmsg,
-    __NR_ppoll,
-    __NR_read,
-    __NR_pread64,
-    __NR_write,
-    __NR_lseek,
-    __NR_close,
-    __NR_memfd_create,
-    __NR_fcntl,
-    // Memory. mmap and mprotect are checked below.
-    __NR_brk,
-    __NR_munmap,
-    __NR_mremap,
-    __NR_madvise,
-    // Threads. clone is checked below.
-    __NR_futex,
-    __NR_set_robust_list,
-    __NR_rseq,
-    __NR_sched_yield,
-    __NR_sched_getaffinity,
-    __NR_gettid,
-    __NR_getpid,
-    __NR_exit,
-    __NR_exit_group,
-    // Clocks, where the kernel has no faster way than a call.
-    __NR_clock_gettime,
-    __NR_clock_getres,
-    __NR_gettimeofday,
-    __NR_clock_nanosleep,
-    __NR_nanosleep,
-    __NR_restart_syscall,
-    // Signals: abort() and the crash handlers of sanitizers. tgkill is checked below.
-    __NR_rt_sigprocmask,
-    __NR_rt_sigaction,
-    __NR_rt_sigreturn,
-    __NR_sigaltstack,
-    // Random bytes for hash tables.
-    __NR_getrandom,
+constexpr std::array kAllowed = std::to_array<std::uint32_t>({
+  // The channel and the media. Descriptors come over the channel only.
+  __NR_recvmsg, __NR_sendmsg, __NR_ppoll, __NR_read, __NR_pread64, __NR_write, __NR_lseek, __NR_close,
+      __NR_memfd_create, __NR_fcntl,
+      // Memory. mmap and mprotect are checked below.
+      __NR_brk, __NR_munmap, __NR_mremap, __NR_madvise,
+      // Threads. clone is checked below.
+      __NR_futex, __NR_set_robust_list, __NR_rseq, __NR_sched_yield, __NR_sched_getaffinity, __NR_gettid,
+      __NR_getpid, __NR_exit, __NR_exit_group,
+      // Clocks, where the kernel has no faster way than a call.
+      __NR_clock_gettime, __NR_clock_getres, __NR_gettimeofday, __NR_clock_nanosleep, __NR_nanosleep,
+      __NR_restart_syscall,
+      // Signals: abort() and the crash handlers of sanitizers. tgkill is checked below.
+      __NR_rt_sigprocmask, __NR_rt_sigaction, __NR_rt_sigreturn, __NR_sigaltstack,
+      // Random bytes for hash tables.
+      __NR_getrandom,
 #if defined(__x86_64__)
-    __NR_poll,
-    __NR_time,
+      __NR_poll, __NR_time,
 #endif
-};
+});
 
-constexpr std::uint32_t kFatal[] = {
-    __NR_execve,
-    __NR_execveat,
-    __NR_ptrace,
-    __NR_process_vm_readv,
-    __NR_process_vm_writev,
-    __NR_socket,
-    __NR_socketpair,
-    __NR_connect,
-    __NR_bind,
-    __NR_listen,
-    __NR_accept4,
-    __NR_unshare,
-    __NR_setns,
-    __NR_mount,
-    __NR_umount2,
-    __NR_pivot_root,
-    __NR_chroot,
-    __NR_bpf,
-    __NR_userfaultfd,
-    __NR_perf_event_open,
-    __NR_keyctl,
-    __NR_add_key,
-    __NR_init_module,
-    __NR_kill,
-    __NR_tkill,
+constexpr std::array kFatal = std::to_array<std::uint32_t>({
+  __NR_execve, __NR_execveat, __NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_socket,
+      __NR_socketpair, __NR_connect, __NR_bind, __NR_listen, __NR_accept4, __NR_unshare, __NR_setns,
+      __NR_mount, __NR_umount2, __NR_pivot_root, __NR_chroot, __NR_bpf, __NR_userfaultfd,
+      __NR_perf_event_open, __NR_keyctl, __NR_add_key, __NR_init_module, __NR_kill, __NR_tkill,
 #if defined(__x86_64__)
-    __NR_fork,
-    __NR_vfork,
+      __NR_fork, __NR_vfork,
 #endif
-};
+});
 
 class Filter {
  public:

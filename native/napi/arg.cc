@@ -116,22 +116,29 @@ std::string Arg::String() const {
   return text;
 }
 
-Napi::Uint8Array Arg::Bytes() const {
-  constexpr std::string_view kExpected = "a Uint8Array of at least one byte";
-  if (!value_.IsTypedArray() || value_.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    Fail(kExpected);
-  }
-  const auto bytes = value_.As<Napi::Uint8Array>();
-  const Napi::ArrayBuffer buffer = bytes.ArrayBuffer();
+Napi::TypedArray Arg::Pinnable(napi_typedarray_type type, const std::string& kind,
+                               const std::string& unit) const {
+  const std::string expected = "a " + kind + " of at least one " + unit;
+  if (!value_.IsTypedArray() || value_.As<Napi::TypedArray>().TypedArrayType() != type) Fail(expected);
+  const auto array = value_.As<Napi::TypedArray>();
+  const Napi::ArrayBuffer buffer = array.ArrayBuffer();
   if (buffer.Get("resizable").ToBoolean()) {
-    Fail("a Uint8Array over a buffer of fixed size (a copy is one: new Uint8Array(bytes))",
+    Fail("a " + kind + " over a buffer of fixed size (a copy is one: new " + kind + "(" + unit + "s))",
          "one over a resizable ArrayBuffer");
   }
   if (buffer.IsDetached()) {
-    Fail(kExpected, "one whose ArrayBuffer is detached (it was transferred elsewhere)");
+    Fail(expected, "one whose ArrayBuffer is detached (it was transferred elsewhere)");
   }
-  if (bytes.ByteLength() == 0) Fail(kExpected, "an empty one");
-  return bytes;
+  if (array.ByteLength() == 0) Fail(expected, "an empty one");
+  return array;
+}
+
+Napi::Uint8Array Arg::Bytes() const {
+  return Pinnable(napi_uint8_array, "Uint8Array", "byte").As<Napi::Uint8Array>();
+}
+
+Napi::Float32Array Arg::Floats() const {
+  return Pinnable(napi_float32_array, "Float32Array", "float").As<Napi::Float32Array>();
 }
 
 }  // namespace cosmos

@@ -36,11 +36,17 @@ class Arg {
   // At least one byte in a buffer that is neither detached nor resizable, so that its memory can be pinned.
   // No JavaScript may run between this call and the pinning.
   Napi::Uint8Array Bytes() const;
+  // The same for at least one float.
+  Napi::Float32Array Floats() const;
 
   [[noreturn]] void Fail(std::string_view expected) const;
   [[noreturn]] void Fail(std::string_view expected, std::string_view found) const;
 
  private:
+  // This value as a typed array that can be pinned; `kind` and `unit` describe it in messages.
+  Napi::TypedArray Pinnable(napi_typedarray_type type, const std::string& kind,
+                            const std::string& unit) const;
+
   Napi::Value value_;
   std::string name_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <span>
 #include <utility>
 
@@ -19,6 +20,14 @@ Dims ToDims(const std::vector<std::int64_t>& shape) {
 
 bool IsOpen(const TensorSpec& tensor) {
   return std::find(tensor.dims.begin(), tensor.dims.end(), kDynamic) != tensor.dims.end();
+}
+
+void KeepForever(std::shared_ptr<Wake> wake) {
+  static std::mutex mutex;
+  // Intentionally leaked.
+  static auto* const kept = new std::vector<std::shared_ptr<Wake>>;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(wake));
 }
 
 std::size_t BytesOf(ElementType type) {
@@ -120,7 +129,10 @@ Status Lane::Allocate(const LaneOptions& options) {
   return {};
 }
 
-Lane::~Lane() { Drain(); }
+Lane::~Lane() {
+  // On a failed device the wait does not cover a host function that has begun.
+  if (!Drain() && wake_) KeepForever(std::move(wake_));
+}
 
 Status Lane::SetAddress(Handle<ExecutionContext>& context, const TensorSpec& tensor, CUdeviceptr address) {
   const LogScope scope(library_.log());
@@ -257,9 +269,7 @@ Status Lane::Wait() {
   return device_.Check(device_.api().EventSynchronize(done_.get()), "the run of " + path_ + " failed");
 }
 
-void Lane::Drain() {
-  if (stream_) device_.api().StreamSynchronize(stream_.get());
-}
+bool Lane::Drain() { return !stream_ || device_.api().StreamSynchronize(stream_.get()) == CUDA_SUCCESS; }
 
 std::vector<float> Lane::Rows(std::size_t rows) const {
   std::vector<float> vectors(rows * embedding_dim_);

@@ -67,8 +67,8 @@ class Lane {
   // Whether the event was reached. True after an error as well, which Wait returns.
   bool Poll();
   Status Wait();
-  // Waits until the device uses none of the buffers.
-  void Drain();
+  // Waits until the device uses none of the buffers. False if the wait failed.
+  bool Drain();
   // The rows that Download copied, as float32.
   std::vector<float> Rows(std::size_t rows) const;
 

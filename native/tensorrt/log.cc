@@ -25,6 +25,8 @@ struct KnownMessage {
 constexpr auto kKnownMessages = std::to_array<KnownMessage>({
     {"Version tag does not match", StatusCode::kLibrary, "version_mismatch",
      "the plan was built by another version of TensorRT; build it again with this one"},
+    {"not compatible with this version of TensorRT", StatusCode::kLibrary, "version_mismatch",
+     "the plan was built by another version of TensorRT; build it again with this one"},
     {"Magic tag does not match", StatusCode::kModel, "corrupt_plan",
      "the plan is cut short or damaged; build it again"},
     {"generated on an incompatible device", StatusCode::kModel, "device_mismatch",

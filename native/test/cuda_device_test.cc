@@ -40,6 +40,19 @@ TEST(CudaDevice, IsDescribedWithoutAContext) {
   EXPECT_EQ(FakeCuda(path).calls("cuDevicePrimaryCtxRetain"), 0);
 }
 
+// The name tells an instance of a divided GPU (MIG): the driver reports its UUID without the prefix.
+TEST(CudaDevice, HasTheUuidThatSelectsIt) {
+  const ScopedVariable devices("COSMOS_FAKE_CUDA_DEVICES",
+                               "NVIDIA H100 NVL:9.0:94000;NVIDIA H100 NVL MIG 3g.47gb:9.0:47000");
+  for (const std::string uuid :
+       {"GPU-f0e3d6c9-bcaf-a295-887b-6e6154473a00", "MIG-f0e3d6c9-bcaf-a295-887b-6e6154473a01"}) {
+    const ScopedVariable visible("CUDA_VISIBLE_DEVICES", uuid);
+    const auto driver = Driver::Open(FreshFakeCuda());
+    ASSERT_TRUE(driver.ok()) << uuid;
+    EXPECT_EQ(cuda::DescribeDevice(*driver.value(), 0).value().uuid, uuid);
+  }
+}
+
 TEST(CudaDevice, OrdinalsAreThoseOfVisibleDevices) {
   const ScopedVariable devices("COSMOS_FAKE_CUDA_DEVICES", "A:9.0:64;B:9.0:64;C:9.0:64");
   for (const auto& [visible, names] : std::vector<std::pair<std::string, std::vector<std::string>>>{

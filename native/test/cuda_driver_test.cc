@@ -111,7 +111,7 @@ TEST(CudaDriver, ErrorsHaveTypes) {
   EXPECT_EQ(check(1).code(), StatusCode::kEngine);
   EXPECT_EQ(check(2).code(), StatusCode::kOutOfMemory);
   EXPECT_EQ(check(600).code(), StatusCode::kEngine);
-  for (const int number : {4, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721})
+  for (const int number : {4, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911})
     EXPECT_EQ(check(number).code(), StatusCode::kDeviceLost) << number;
 
   const Status illegal = check(700);

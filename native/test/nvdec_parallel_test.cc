@@ -66,6 +66,26 @@ TEST_F(NvdecParallel, ALoneClipUsesOneMoreDecoderEachTimeAndComesOutTheSame) {
   }
 }
 
+// A decoder cannot be reconfigured to another depth, so idle ones of 8 bits do not help a clip of 10 bits.
+TEST_F(NvdecParallel, IdleDecodersOfAnotherDepthOrChromaAreNotCountedOn) {
+  const auto clip = [](const std::string& name, const std::string& format) {
+    return MediaPath{MakeClip(name, "-f lavfi -i testsrc2=size=192x160:rate=25:duration=2 -pix_fmt " +
+                                        format +
+                                        " -c:v libx265 -preset ultrafast "
+                                        "-x265-params log-level=none:keyint=10:min-keyint=10")
+                         .string()};
+  };
+  const MediaPath ordinary = clip("parallel8.mp4", "yuv420p");
+  const auto gpu = fake_.Open({.nvdec_workers = kEngines});
+  for (int i = 0; i < kEngines; ++i) EXPECT_TRUE(Read(ordinary, Request(gpu)).ok());
+  auto created = fake_.counts().created;
+  EXPECT_GE(created, 3) << "several are idle";
+  for (const auto& other : {clip("parallel10.mp4", "yuv420p10le"), clip("parallel444.mp4", "yuv444p")}) {
+    ExpectSameClip(ReadClips(other, Request(gpu)).at(0), ReadClips(other, Request()).at(0));
+    EXPECT_EQ(fake_.counts().created, ++created) << "a clip creates one decoder at most";
+  }
+}
+
 TEST_F(NvdecParallel, EveryPartReadsBytesInMemory) {
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(ReadFile(Clip()));
   const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};

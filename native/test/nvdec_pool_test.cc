@@ -84,6 +84,13 @@ TEST_F(NvdecPoolTest, EveryFieldOfTheShapeMatters) {
   more.surfaces = 9;
   EXPECT_EQ(Use(more), handle);
   ExpectCounts(1, 0, 2);
+  {
+    // Videos of one size differ in the surfaces that they need; surplus ones are kept.
+    const auto lease = pool_->Take(shape, Continue);
+    EXPECT_EQ(lease.value().handle(), handle);
+    EXPECT_EQ(lease.value().shape().surfaces, 9);
+  }
+  ExpectCounts(1, 1, 2);
   DecoderShape hevc = shape;
   hevc.codec = cudaVideoCodec_HEVC;
   EXPECT_NE(Use(hevc), handle);
@@ -95,7 +102,7 @@ TEST_F(NvdecPoolTest, EveryFieldOfTheShapeMatters) {
   full.chroma = cudaVideoChromaFormat_444;
   full.surface = cudaVideoSurfaceFormat_YUV444;
   Use(full);
-  ExpectCounts(4, 0, 2);
+  ExpectCounts(4, 1, 2);
 }
 
 TEST_F(NvdecPoolTest, DestroysTheLeastRecentlyUsedFirst) {

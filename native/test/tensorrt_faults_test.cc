@@ -40,6 +40,7 @@ TEST_P(TensorRtFaults, KnownMessagesOfAFailedLoadHaveCauses) {
       {7, StatusCode::kModel, "", "TensorRT gives no reason"},
       {8, StatusCode::kLibrary, "gpu_unsupported", "install a newer one"},
       {9, StatusCode::kModel, "", "[engine.cpp::init::9] Error Code 9: something new at 0x in engine.cpp:9"},
+      {10, StatusCode::kLibrary, "version_mismatch", "another version of TensorRT; build it again"},
   };
   const TensorRtOptions options = Options();
   for (const auto& [fault, code, cause, message] : cases) {

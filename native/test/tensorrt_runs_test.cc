@@ -268,9 +268,22 @@ TEST_P(TensorRtRuns, HalveTheBatchOnceWhenMemoryRunsOut) {
             "capture profile=0 videos=2x2x3x4x4\n");
 }
 
+// The driver's thread may be inside of the function that announces the end of a run when all waits fail
+// already.
+TEST_P(TensorRtRuns, MayBeAnnouncedAfterTheirEngineIsGone) {
+  const FakeCuda cuda = fakes_.cuda();
+  {
+    Executor executor(Create());
+    const ScopedFaults faults("run:enqueueV3=700@1");
+    EXPECT_EQ(Submitted(executor, Clips(1, 2)).Get().status().code(), StatusCode::kDeviceLost);
+  }
+  EXPECT_EQ(cuda.Find<int (*)()>("fake_cuda_end_host_functions")(), 1);
+  cuda.reset();
+}
+
 TEST_P(TensorRtRuns, AllCompleteWhenTheDeviceIsLost) {
-  for (const char* fault :
-       {"run:enqueueV3=700@2", "cuEventQuery=719@3", "enqueueV3=1@2 cuMemGetInfo_v2=700@1"}) {
+  for (const char* fault : {"run:enqueueV3=700@2", "run:enqueueV3=810@2", "run:enqueueV3=911@3",
+                            "cuEventQuery=719@3", "enqueueV3=1@2 cuMemGetInfo_v2=700@1"}) {
     Executor executor(Create());
     fakes_.cuda().reset();
     const ScopedFaults faults(fault);

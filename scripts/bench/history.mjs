@@ -18,6 +18,7 @@ const labels = new Set([
     'load',
     'method',
     'texts',
+    'vectors',
     'query',
     'status',
   ],

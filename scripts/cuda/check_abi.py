@@ -83,6 +83,13 @@ def errors(driver: str) -> list[tuple[str, str]]:
     ]
 
 
+def fatal_errors(cuda: str) -> set[str]:
+    """The errors after which, by NVIDIA's comments, the process or its context cannot be used any more."""
+    comments = re.findall(r"/\*\*((?:(?!\*/).)*)\*/\s*CUDA_ERROR_(\w+)\s*=", cuda, flags=re.DOTALL)
+    fatal = re.compile(r"must be terminated and relaunched|context cannot be used anymore")
+    return {name for text, name in comments if fatal.search(re.sub(r"[\s*]+", " ", text))}
+
+
 class Sources:
     """The declarations to check, as text, so that a copy with a mistake can be checked too."""
 
@@ -110,6 +117,9 @@ class Sources:
             lines += [f"MEMBER({structure}, {member});" for member in re.findall(r"(\w+);", body[1])]
         lines += [f"ENUMERATOR({name});" for name in enumerators(self.dynlink)]
         return "\n".join(lines) + "\n"
+
+    def missing_fatal_errors(self, cuda: str) -> list[str]:
+        return sorted(fatal_errors(cuda) - {name for _, name in errors(self.driver)})
 
     def compile(self, header: Path) -> list[str]:
         """The assertions that fail. Exits with the compiler's output when it fails for another reason."""
@@ -142,7 +152,8 @@ class Sources:
 
 
 def assert_notices_mistakes(header: Path, dynlink: Path) -> int:
-    """Copies with one mistake each: an extra parameter, a member of another size, two errors with exchanged numbers."""
+    """Copies with one mistake each: an extra parameter, a member of another size, a wrong number of an
+    error, an error that is left out."""
     sources = Sources(dynlink)
     sources.abi = re.sub(r"\)\)(?= *(?:\\|$))", ", int))", sources.abi, flags=re.MULTILINE)
     sources.dynlink = sources.dynlink.replace("size_t srcPitch;", "short srcPitch;").replace(
@@ -153,6 +164,9 @@ def assert_notices_mistakes(header: Path, dynlink: Path) -> int:
     expected = {f"prototype {symbol}" for _, symbol in prototypes(sources.abi)}
     expected |= {"structure CUDA_MEMCPY2D.srcPitch", "constant CUDA_ERROR_ILLEGAL_ADDRESS"}
     expected |= {"enumerator CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR"}
+    sources.driver = re.sub(r"case 810:.*\n", "", sources.driver)
+    failed |= {f"no error {name}" for name in sources.missing_fatal_errors(header.read_text())}
+    expected |= {"no error MPS_CLIENT_TERMINATED"}
     if missed := expected - failed:
         raise SystemExit(f"the check does not notice mistakes: {sorted(missed)}")
     return len(expected)
@@ -171,6 +185,10 @@ def main() -> None:
         if failed := sources.compile(header):
             raise SystemExit(
                 f"{package} {toolkit.version_of(package)}: {len(failed)} differences: {', '.join(failed)}"
+            )
+        if missing := sources.missing_fatal_errors(header.read_text()):
+            raise SystemExit(
+                f"{package}: errors that lose the device, but IsSticky does not list them: {', '.join(missing)}"
             )
         version = re.search(r"#define CUDA_VERSION (\d+)", header.read_text())[1]
         unknown = [

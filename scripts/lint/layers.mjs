@@ -28,7 +28,7 @@ export const portable = { folders: ['client', 'adapters'], without: /^(node:|#bi
 export const cpp = [
   ['base', 'memory'],
   ['ffmpeg', 'media/plan'],
-  ['image', 'media/bitstream'],
+  ['image', 'media/bitstream', 'search'],
   ['cuda', 'engine', 'media/clip_types.h'],
   ['media/limits', 'onnxruntime', 'tensorrt'],
   ['media/demux', 'media/still'],

@@ -3,11 +3,16 @@ import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { type Failure, readFailures } from './failures.ts'
-import { fileError, linesOf } from './files.ts'
+import { linesOf, withFileErrors } from './files.ts'
 import { jsonlSink, jsonlStateFile } from './jsonl-sink.ts'
+import { lanceFolder, lanceStatus } from './lancedb.ts'
+import { lanceSink } from './lancedb-sink.ts'
 import { loadReader } from './parquet.ts'
-import { parquetSink, partFiles, readDescription } from './parquet-sink.ts'
-import { postgresSink, tableStatus } from './postgres-sink.ts'
+import { parquetSink, partFiles, partOf, readDescription } from './parquet-sink.ts'
+import { tableStatus } from './postgres.ts'
+import { postgresSink } from './postgres-sink.ts'
+import { collectionStatus } from './qdrant.ts'
+import { qdrantSink } from './qdrant-sink.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, VectorSink } from './sink.ts'
 
@@ -17,7 +22,8 @@ export interface Destination {
   failures: string
 }
 
-const DEFAULT_TABLE = 'cosmos_embed'
+/** Name of a table or collection that is not named. */
+export const DEFAULT_TABLE = 'cosmos_embed'
 
 export interface DestinationOptions {
   shard?: Shard | undefined
@@ -25,32 +31,46 @@ export interface DestinationOptions {
   table?: string | undefined
 }
 
+export type DestinationKind = 'parquet' | 'jsonl' | 'postgres' | 'lancedb' | 'qdrant'
+
 /**
- * The sink for a destination: `*.jsonl` is a file, `postgres://…` a table, anything else a folder of Parquet parts. Throws
- * InvalidArgumentError for other URLs.
+ * The kind of a destination, by the form of its name: `postgres://…`, `qdrant://…` and `lancedb:FOLDER` say it, a name that
+ * ends with `.lance` or `.lancedb` is a folder of LanceDB, `*.jsonl` is a file, and anything else a folder of Parquet parts.
+ * Throws InvalidArgumentError for other URLs.
  */
+export function kindOf(out: string): DestinationKind {
+  if (/^postgres(ql)?:\/\//i.test(out)) return 'postgres'
+  if (/^qdrants?:\/\//i.test(out)) return 'qdrant'
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(out)) {
+    throw new InvalidArgumentError(
+      `"${out}": expected a folder for Parquet parts, a file that ends with .jsonl, a LanceDB folder that ends with .lance, ` +
+        'postgres://… or qdrant://…',
+    )
+  }
+  if (/^lancedb:|\.lance(db)?\/?$/i.test(out)) return 'lancedb'
+  return /\.(jsonl|ndjson)$/i.test(out) ? 'jsonl' : 'parquet'
+}
+
+/** The sink for a destination. Throws InvalidArgumentError for URLs that are none. */
 export function destinationFor(
   out: string,
   { shard, partRows, table = DEFAULT_TABLE }: DestinationOptions = {},
 ): Destination {
   const own = shard ? `-${shard.index}-of-${shard.count}` : ''
-  if (isPostgres(out)) return { sink: postgresSink(out, table), failures: `${table}${own}.errors.jsonl` }
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(out)) {
-    throw new InvalidArgumentError(
-      `"${out}": expected a folder for Parquet parts, or a file that ends with .jsonl`,
-    )
+  const failures = `${table}${own}.errors.jsonl`
+  const parts = { shard, ...(partRows !== undefined && { partRows }) }
+  switch (kindOf(out)) {
+    case 'postgres':
+      return { sink: postgresSink(out, table), failures }
+    case 'qdrant':
+      return { sink: qdrantSink(out, table), failures }
+    case 'lancedb':
+      return { sink: lanceSink(out, table, parts), failures: path.join(lanceFolder(out), `_${failures}`) }
+    case 'jsonl':
+      return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
+    case 'parquet':
+      return { sink: parquetSink(out, parts), failures: path.join(out, `_errors${own}.jsonl`) }
   }
-  if (isJsonLines(out)) return { sink: jsonlSink(out), failures: `${out}.errors.jsonl` }
-  const sink = parquetSink(out, { shard, ...(partRows !== undefined && { partRows }) })
-  return { sink, failures: path.join(out, `_errors${own}.jsonl`) }
-}
-
-function isPostgres(out: string): boolean {
-  return /^postgres(ql)?:\/\//i.test(out)
-}
-
-function isJsonLines(out: string): boolean {
-  return /\.(jsonl|ndjson)$/i.test(out)
 }
 
 export interface IndexStatus {
@@ -61,7 +81,8 @@ export interface IndexStatus {
   waiting: number
   /** Files (or tables) that hold rows. */
   parts: number
-  bytes: number
+  /** Undefined where the database does not tell. */
+  bytes: number | undefined
   /** Failures of the last run, or of the one in progress. */
   failures: Failure[]
 }
@@ -71,15 +92,51 @@ export async function statusOf(
   out: string,
   { table = DEFAULT_TABLE }: Pick<DestinationOptions, 'table'> = {},
 ): Promise<IndexStatus | undefined> {
-  if (isPostgres(out)) {
-    const found = await tableStatus(out, table)
-    return found && { ...found, waiting: 0, parts: 1, failures: await failuresIn(`${table}.errors.jsonl`) }
+  switch (kindOf(out)) {
+    case 'postgres':
+      return databaseStatus(await tableStatus(out, table), table)
+    case 'qdrant':
+      return databaseStatus(await collectionStatus(out, table), table)
+    case 'lancedb':
+      return withFileErrors(out, () => lanceTableStatus(lanceFolder(out), table))
+    case 'jsonl':
+      return withFileErrors(out, () => linesStatus(out))
+    case 'parquet':
+      return withFileErrors(out, () => partsStatus(out))
   }
-  try {
-    return isJsonLines(out) ? await linesStatus(out) : await partsStatus(out)
-  } catch (failure) {
-    throw fileError(out, failure)
+}
+
+async function databaseStatus(
+  found: { description: IndexDescription; rows: number; bytes?: number } | undefined,
+  table: string,
+): Promise<IndexStatus | undefined> {
+  if (!found) return undefined
+  return {
+    waiting: 0,
+    parts: 1,
+    bytes: undefined,
+    ...found,
+    failures: await failuresIn(`${table}.errors.jsonl`),
   }
+}
+
+async function lanceTableStatus(folder: string, table: string): Promise<IndexStatus | undefined> {
+  const found = await lanceStatus(folder, table)
+  if (!found) return undefined
+  const status: IndexStatus = { ...found, waiting: 0, failures: [] }
+  const [journals, failures] = [`_tail-${encodeURIComponent(table)}`, `_${table}`]
+  for (const file of await readdir(folder)) {
+    const whole = path.join(folder, file)
+    if (isOwn(file, journals, '.jsonl')) for await (const _ of linesOf(whole)) status.waiting++
+    if (isOwn(file, failures, '.errors.jsonl')) status.failures.push(...(await readFailures(whole)))
+  }
+  return status
+}
+
+/** Whether a file's name is that of a run: between `start` and `end` there may be a shard. */
+function isOwn(file: string, start: string, end: string): boolean {
+  if (!file.startsWith(start) || !file.endsWith(end)) return false
+  return /^(-\d+-of-\d+)?$/.test(file.slice(start.length, -end.length))
 }
 
 async function linesStatus(file: string): Promise<IndexStatus | undefined> {
@@ -96,7 +153,7 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
   const description = await readDescription(path.join(folder, '_index.json'))
   if (!description) return undefined
   const files = await readdir(folder)
-  const status: IndexStatus = { description, rows: 0, waiting: 0, parts: 0, bytes: 0, failures: [] }
+  const status = { description, rows: 0, waiting: 0, parts: 0, bytes: 0, failures: [] as Failure[] }
   const { asyncBufferFromFile, parquetMetadataAsync } = await loadReader()
   for (const part of partFiles(files)) {
     const file = path.join(folder, part)
@@ -113,11 +170,6 @@ async function partsStatus(folder: string): Promise<IndexStatus | undefined> {
     if (/^_errors.*\.jsonl$/.test(file)) status.failures.push(...(await readFailures(whole)))
   }
   return status
-}
-
-/** Name of the part that a journal becomes. */
-function partOf(journal: string): string {
-  return journal.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
 }
 
 async function failuresIn(file: string): Promise<Failure[]> {

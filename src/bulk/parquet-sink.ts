@@ -204,6 +204,11 @@ export function partFiles(files: readonly string[]): string[] {
   return files.filter((file) => /^part-(?:\d+-of-\d+-)?\d+\.parquet$/.test(file)).sort()
 }
 
+/** Name of the part that a journal becomes. */
+export function partOf(journal: string): string {
+  return journal.replace('_tail-', 'part-').replace(/\.jsonl$/, '.parquet')
+}
+
 /** Reads the description of an index; undefined if the file does not exist. */
 export async function readDescription(file: string): Promise<IndexDescription | undefined> {
   const content = await readFile(file, 'utf8').catch((failure) => {

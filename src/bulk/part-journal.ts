@@ -17,13 +17,8 @@ export class PartJournal {
 
   /** Opens or creates the file, and removes an incomplete last line. */
   static async open(file: string): Promise<{ journal: PartJournal; items: IndexedItem[] }> {
-    const items: IndexedItem[] = []
-    const content = await readFile(file).catch((failure) => {
-      if (failure.code === 'ENOENT') return Buffer.alloc(0)
-      throw failure
-    })
-    const whole = content.subarray(0, content.lastIndexOf(0x0a) + 1)
-    for (const line of whole.toString('utf8').split('\n')) if (line !== '') items.push(parseItem(line))
+    const whole = (await readWholeLines(file)) ?? Buffer.alloc(0)
+    const items = parseItems(whole)
     const handle = await open(file, 'a')
     try {
       await handle.truncate(whole.length)
@@ -50,6 +45,28 @@ export class PartJournal {
   async close(): Promise<void> {
     await this.#handle.close()
   }
+}
+
+/** The items of a journal, without changing it; undefined if it does not exist. */
+export async function readJournal(file: string): Promise<IndexedItem[] | undefined> {
+  const whole = await readWholeLines(file)
+  return whole && parseItems(whole)
+}
+
+async function readWholeLines(file: string): Promise<Buffer | undefined> {
+  const content = await readFile(file).catch((failure) => {
+    if (failure.code === 'ENOENT') return undefined
+    throw failure
+  })
+  return content?.subarray(0, content.lastIndexOf(0x0a) + 1)
+}
+
+function parseItems(lines: Buffer): IndexedItem[] {
+  return lines
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parseItem)
 }
 
 function formatItem({ id, rows }: IndexedItem): string {

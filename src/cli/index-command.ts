@@ -2,7 +2,7 @@
 import process from 'node:process'
 
 import { buildIndex, type IndexOptions, survey } from '../bulk/build.ts'
-import { destinationFor, statusOf } from '../bulk/destination.ts'
+import { DEFAULT_TABLE, destinationFor, kindOf, statusOf } from '../bulk/destination.ts'
 import { FailureFile } from '../bulk/failures.ts'
 import type { Shard } from '../bulk/shard.ts'
 import { type OpenedSources, openSources } from '../bulk/sources.ts'
@@ -33,7 +33,8 @@ A SOURCE is a folder (videos at any depth, links are followed), a pattern such a
 s3://bucket/prefix, a manifest, or - for lines on standard input: paths, URLs, or JSON rows.
 A manifest is a .jsonl, .csv or .parquet file with the columns id, video (a path relative to the manifest's folder, a URL,
 or s3://bucket/key), start and end (seconds), or text instead of video. Further columns are carried over into the index.
-DEST is a folder for Parquet parts, a file that ends with .jsonl, or postgres://… with pgvector.
+DEST is a folder for Parquet parts, a file that ends with .jsonl, a LanceDB folder that ends with .lance (or any as
+lancedb:FOLDER), postgres://… with pgvector, or qdrant://HOST:PORT (qdrants:// for https).
 
   --out DEST             destination (required)
   --window S             one vector per window of S seconds (default: one vector per video)
@@ -43,8 +44,8 @@ DEST is a folder for Parquet parts, a file that ends with .jsonl, or postgres://
   --dry-run              count the items and print the plan without embedding anything (default: off)
   --concurrency K        items in progress at one time (default: 64; with --window, the number of decoders + 1)
   --retries R            retries of an item after a temporary failure, after 1, 2, 4… seconds (default: 3)
-  --table NAME           table in PostgreSQL (default: cosmos_embed)
-  --part-rows R          rows after which a Parquet part is written (default: 10000)
+  --table NAME           table in PostgreSQL or LanceDB, collection in Qdrant (default: cosmos_embed)
+  --part-rows R          rows after which a Parquet part, or a version in LanceDB, is written (default: 10000)
   --metrics-port PORT    serve GET /metrics for Prometheus during the run (default: off)
   --url-http ORIGIN      allow plain http to this origin; repeatable (default: https only)
   --url-private ORIGIN   allow this origin to have a private address; repeatable (default: public addresses only)
@@ -168,7 +169,7 @@ async function printStatus(out: string, table: string | undefined, io: Io): Prom
   const rows: [string, string | number][] = [
     ['vectors', status.rows],
     ['files', status.parts],
-    ['bytes', status.bytes],
+    ...(status.bytes === undefined ? [] : [['bytes', status.bytes] as [string, number]]),
     ['items not yet in a part', status.waiting],
     ['model', model.id],
     ['fingerprint', model.fingerprint],
@@ -186,7 +187,9 @@ async function printStatus(out: string, table: string | undefined, io: Io): Prom
 
 /** Name of the destination for messages, without the password. */
 function nameOf(out: string, table: string | undefined): string {
-  return /^postgres/i.test(out) ? `table ${table ?? 'cosmos_embed'}` : out
+  const kind = kindOf(out)
+  if (kind === 'parquet' || kind === 'jsonl') return out
+  return `${kind === 'qdrant' ? 'collection' : 'table'} ${table ?? DEFAULT_TABLE}`
 }
 
 function windowOptions(window: string | undefined, stride: string | undefined): IndexOptions['windows'] {

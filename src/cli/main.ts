@@ -4,7 +4,7 @@ import type { Command, Io } from './command.ts'
 /** Loaded on demand, so that `--help` loads no command, nor `embed` a web framework. */
 const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
   embed: { summary: 'embed videos and texts', load: () => import('./embed.ts') },
-  search: { summary: 'find videos in a folder by text', load: () => import('./search.ts') },
+  search: { summary: 'find videos in a folder or an index by text', load: () => import('./search.ts') },
   index: { summary: 'embed a library of videos into an index', load: () => import('./index-command.ts') },
   frames: { summary: 'write the frames of a video that the model sees', load: () => import('./frames.ts') },
   doctor: {

@@ -1,12 +1,13 @@
-/** The command `search`: ranks the videos of a folder by a text. */
-import { stat } from 'node:fs/promises'
+/** The command `search`: finds videos by a text, in a folder or in an index. */
+import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { toCosmosEmbedError } from '../base/native-failure.ts'
-import { similarity } from '../base/similarity.ts'
-import { videoFiles } from '../bulk/walk-videos.ts'
+import { DEFAULT_TABLE, kindOf } from '../bulk/destination.ts'
+import { fileError } from '../bulk/files.ts'
+import { describeIndex, openIndex } from '../bulk/search/open-index.ts'
+import type { IndexHit } from '../bulk/search/vector-index.ts'
+import type { IndexDescription } from '../bulk/sink.ts'
 import { createEmbedder } from '../embedder.ts'
-import type { ErrorCode } from '../errors.ts'
-import type { Embedder } from '../types.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import {
   type Command,
   embedderOptions,
@@ -20,131 +21,74 @@ import {
   parse,
   UsageError,
 } from './command.ts'
-import { Progress } from './progress.ts'
+import { indexFolder, rank } from './search-folder.ts'
+import { type PageHit, searchPage } from './search-page.ts'
 import { table } from './table.ts'
-import { VectorCache } from './vector-cache.ts'
 
 const usage = `Usage: cosmos-embed search FOLDER "text" [OPTIONS]
+       cosmos-embed search DEST "text" [OPTIONS]
 
-Ranks the videos below FOLDER by their similarity to the text. Links are followed. Each video is embedded once: vectors are
-cached by content in ~/.cache/cosmos-embed (or XDG_CACHE_HOME). Files that cannot be embedded are listed, the others are
-still ranked, and the exit code is 1.
+Ranks videos by their similarity to the text.
+
+FOLDER: every video below it. Links are followed. Each video is embedded once: vectors are cached by content in
+~/.cache/cosmos-embed (or XDG_CACHE_HOME). Files that cannot be embedded are listed, the others are still ranked, and the
+exit code is 1.
+DEST: an index that "cosmos-embed index" has written, named as its --out. The text must be embedded with the model of the
+index: name the same --model. A folder of Parquet parts or a .jsonl file is searched exactly, in memory.
 
   --top K                number of results (default: 10)
   --json                 print the ranking as JSON on stdout (default: as a table)
+  --page FILE            also write an HTML page with a picture of each video that can be read
+  --table NAME           table in PostgreSQL or LanceDB, collection in Qdrant (default: cosmos_embed)
+  --url-http ORIGIN      for the pictures, allow plain http to this origin; repeatable (default: https only)
+  --url-private ORIGIN   for the pictures, allow this origin to have a private address; repeatable (default: public only)
 ${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 ${modelUsage}
+An index has a frame rule and a tolerance of its own.
 `
 
 const options = {
   ...modelOptions,
   top: { type: 'string' },
+  json: { type: 'boolean' },
+  page: { type: 'string' },
+  table: { type: 'string' },
+  'url-http': { type: 'string', multiple: true },
+  'url-private': { type: 'string', multiple: true },
   'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
-  json: { type: 'boolean' },
 } as const
 
-export interface Hit {
-  file: string
-  /** Cosine similarity, −1 to 1. */
-  score: number
-}
+type Values = ReturnType<typeof parse<typeof options>>['values']
 
-export interface IndexedFile {
-  file: string
-  embedding: Float32Array
-}
-
-export interface FailedFile {
-  file: string
-  code: ErrorCode
-  message: string
-}
-
-/** Embeds every video below `folder`. Files that cannot be embedded are returned in `failed`. */
-export async function indexFolder(
-  embedder: Embedder,
-  folder: string,
-  io: Io,
-  frameTolerance = 0,
-): Promise<{ indexed: IndexedFile[]; failed: FailedFile[]; fromCache: number }> {
-  const { model } = embedder.info()
-  const cache = new VectorCache(`${model.fingerprint} tolerance=${frameTolerance}`, model.embeddingDim)
-  const files = await videoFiles(folder)
-  const progress = new Progress(io.stderr, 'embedding', files.length)
-  const failed: FailedFile[] = []
-  let fromCache = 0
-
-  const embedOne = async (file: string): Promise<IndexedFile | undefined> => {
-    try {
-      const key = await cache.keyOf(file, io.signal)
-      const cached = await cache.get(key)
-      if (cached !== undefined) {
-        fromCache += 1
-        progress.tick(path.basename(file))
-        return { file, embedding: cached }
-      }
-      const { embedding } = await embedder.embedVideo(file, {
-        frameTolerance,
-        priority: 'bulk',
-        signal: io.signal,
-      })
-      await cache.set(key, embedding)
-      progress.tick(path.basename(file))
-      return { file, embedding }
-    } catch (error) {
-      // An aborted file is neither done nor failed.
-      io.signal.throwIfAborted()
-      const { code, message } = toCosmosEmbedError(error)
-      failed.push({ file, code, message })
-      progress.tick(path.basename(file))
-      return undefined
-    }
-  }
-
-  try {
-    const results = await mapWithLimit(files, 16, embedOne)
-    return { indexed: results.filter((result) => result !== undefined), failed, fromCache }
-  } finally {
-    progress.end()
-  }
-}
-
-/** Ranks all files by cosine similarity, best first. */
-export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
-  return indexed
-    .map(({ file, embedding }) => ({ file, score: similarity(query, embedding) }))
-    .sort((a, b) => b.score - a.score)
-}
-
-async function mapWithLimit<T, R>(
-  items: readonly T[],
-  limit: number,
-  run: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length)
-  const pending = items.entries()
-  const worker = async () => {
-    for (const [index, item] of pending) results[index] = await run(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
-  return results
+interface Query {
+  text: string
+  top: number
+  values: Values
 }
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
-  const [folder, text] = positionals
-  if (folder === undefined || text === undefined || positionals.length !== 2) {
-    throw new UsageError('expected FOLDER and one "text" in quotes')
+  const [where, text] = positionals
+  if (where === undefined || text === undefined || positionals.length !== 2) {
+    throw new UsageError('expected FOLDER or DEST, and one "text" in quotes')
   }
-  const found = await stat(folder).catch(() => undefined)
-  if (!found?.isDirectory()) throw new UsageError(`"${folder}" is not a folder`)
-  const top = integerOption('top', values.top, 1) ?? 10
+  const query = { text, top: integerOption('top', values.top, 1) ?? 10, values }
+  const isFile = kindOf(where) === 'parquet'
+  const found = isFile ? await stat(where).catch(() => undefined) : undefined
+  if (isFile && !found?.isDirectory()) throw new UsageError(`"${where}" is not a folder`)
+  const description = await describeIndex(where, { table: values.table })
+  if (description) return searchIndex(where, description, query, io)
+  if (!isFile)
+    throw new UsageError(`${nameOf(where, values.table)} is not an index that cosmos-embed has written`)
+  return searchFolder(where, query, io)
+}
+
+async function searchFolder(folder: string, { text, top, values }: Query, io: Io): Promise<number> {
+  if (values.table !== undefined) throw new UsageError(`--table: "${folder}" is a folder of videos`)
   const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
-
   const frameRule = frameRuleOption(values['frame-rule'])
-
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
     frameRule,
@@ -170,7 +114,82 @@ async function run(argv: string[], io: Io): Promise<number> {
       table([['#', 'score', `"${text}" among ${indexed.length} videos (${fromCache} cached)`], ...rows]),
     )
   }
+  const pageHits = hits.map(({ file, score }) => {
+    const uri = path.resolve(file)
+    return { name: path.relative(folder, file), uri, start: null, end: null, score }
+  })
+  await writePage(pageHits, `${indexed.length} videos`, { text, top, values }, io)
   return failed.length === 0 && indexed.length > 0 ? 0 : 1
+}
+
+async function searchIndex(
+  dest: string,
+  description: IndexDescription,
+  query: Query,
+  io: Io,
+): Promise<number> {
+  const { text, top, values } = query
+  for (const name of ['frame-rule', 'frame-tolerance'] as const) {
+    if (values[name] !== undefined) throw new UsageError(`--${name}: an index has its own`)
+  }
+  await using embedder = await createEmbedder({
+    ...embedderOptions(values, io),
+    frameRule: description.frameRule,
+    signal: io.signal,
+  })
+  const { model } = embedder.info()
+  if (model.fingerprint !== description.model.fingerprint) {
+    throw new InvalidArgumentError(
+      `${nameOf(dest, values.table)} has vectors of ${description.model.id} with the fingerprint ` +
+        `${description.model.fingerprint}, but this model is ${model.id} with ${model.fingerprint}: name the folder of the ` +
+        "index's model with --model",
+    )
+  }
+  const { embedding } = await embedder.embedText(text, { signal: io.signal })
+  await using index = await openIndex(dest, { table: values.table, model, signal: io.signal })
+  const hits = await index.search(embedding, { top, signal: io.signal })
+  if (values.json) {
+    const { rows } = index
+    io.stdout.write(`${JSON.stringify({ query: text, model: model.id, rows, hits }, null, 2)}\n`)
+  } else {
+    const rows = hits.map((hit, place) => [place + 1, hit.score.toFixed(3), nameOfHit(hit)])
+    io.stdout.write(table([['#', 'score', `"${text}" among ${index.rows} vectors`], ...rows]))
+  }
+  const pageHits = hits.map((hit) => ({ ...hit, name: hit.id }))
+  await writePage(pageHits, `${index.rows} vectors`, query, io)
+  return 0
+}
+
+async function writePage(
+  hits: readonly PageHit[],
+  among: string,
+  { text, values }: Query,
+  io: Io,
+): Promise<void> {
+  const { page } = values
+  if (page === undefined) return
+  const html = await searchPage(hits, {
+    title: `“${text}” among ${among}`,
+    urls: { http: values['url-http'], private: values['url-private'] },
+    onProblem: (uri, message) => io.stderr.write(`no picture of ${uri}: ${message}\n`),
+    signal: io.signal,
+  })
+  await writeFile(page, html).catch((failure) => {
+    throw fileError(page, failure)
+  })
+  io.stderr.write(`wrote ${page}\n`)
+}
+
+/** The id, and the address if the id does not say it. */
+function nameOfHit({ id, uri }: IndexHit): string {
+  return uri === null || id.startsWith(uri) ? id : `${id}  ${uri}`
+}
+
+/** Name of an index for messages, without the address of a server. */
+function nameOf(dest: string, name = DEFAULT_TABLE): string {
+  const kind = kindOf(dest)
+  if (kind === 'parquet' || kind === 'jsonl') return `"${dest}"`
+  return `the ${kind === 'qdrant' ? 'collection' : 'table'} ${name}`
 }
 
 export const command: Command = {

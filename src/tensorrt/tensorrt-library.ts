@@ -81,7 +81,7 @@ export function findTensorRt(
   ]
   throw new LibraryError(
     notFound(`TensorRT (${expected})`, searched) +
-      'Install TensorRT 10 or 11 for your CUDA, from https://developer.nvidia.com/tensorrt, and set TENSORRT_ROOT to its ' +
+      'Install TensorRT 10.1 or newer, or 11, for your CUDA, from https://developer.nvidia.com/tensorrt, and set TENSORRT_ROOT to its ' +
       `folder, or install it with "pip install tensorrt", or set ${variable} to the file.`,
     { details: { library: full[0] as string } },
   )

@@ -3,7 +3,7 @@
  * second ONNX Runtime into every checkout.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,6 +43,24 @@ interface Table {
   }
 }
 
+/**
+ * Installs LanceDB so that the package finds it as an optional dependency, also in child processes. Returns the reason why
+ * it cannot be installed here.
+ */
+export function linkLance(): string | undefined {
+  const found = lance()
+  if (typeof found === 'string') return found
+  const modules = fileURLToPath(new URL('../../node_modules/', import.meta.url))
+  for (const name of ['@lancedb', 'apache-arrow']) {
+    try {
+      symlinkSync(path.join(folder, 'node_modules', name), path.join(modules, name))
+    } catch (failure) {
+      if ((failure as NodeJS.ErrnoException).code !== 'EEXIST') throw failure
+    }
+  }
+  return undefined
+}
+
 /** LanceDB, or the reason why it cannot be installed here. */
 export function lance(): Lance | string {
   if (process.platform !== 'linux' || process.arch !== 'x64')
@@ -55,13 +73,13 @@ export function lance(): Lance | string {
   })
   mkdirSync(folder, { recursive: true })
   cpSync(manifest, path.join(folder, 'package.json'))
-  if (!existsSync(path.join(folder, 'node_modules', 'apache-arrow'))) {
-    const flags = '--omit=optional --ignore-scripts --prefer-offline --no-package-lock --no-audit --no-fund'
-    try {
-      execFileSync('npm', ['install', ...flags.split(' ')], { cwd: folder, stdio: 'pipe', timeout: 240_000 })
-    } catch {
-      return 'npm could not install it'
-    }
+  // Several test files may come here at once.
+  const flags = '--omit=optional --ignore-scripts --prefer-offline --no-package-lock --no-audit --no-fund'
+  const install = `test -e installed || (npm install ${flags} && touch installed)`
+  try {
+    execFileSync('flock', ['lock', 'sh', '-c', install], { cwd: folder, stdio: 'pipe', timeout: 300_000 })
+  } catch {
+    return 'npm could not install it'
   }
   return load()
 }

@@ -6,7 +6,7 @@ import path from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { statusOf } from '../../src/bulk/destination.ts'
-import { buildIndex, type IndexedItem, openSources, postgresSink } from '../../src/bulk/index.ts'
+import { buildIndex, type IndexedItem, openIndex, openSources, postgresSink } from '../../src/bulk/index.ts'
 import { run } from '../cli/support.ts'
 import { doubleEmbedder, vectorOf } from './double.mjs'
 import { temporaryFolder } from './support.ts'
@@ -79,8 +79,23 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
         count: given.count === null ? null : `${given.count}`,
       })
     }
-    const nearest = `SELECT uri FROM clips ORDER BY embedding <#> '[${[...vectorOf('/v/1.mp4')]}]' LIMIT 1`
-    expect(await query(nearest)).toHaveLength(1)
+    await query('CREATE INDEX ON clips USING hnsw (embedding vector_ip_ops)')
+    await using index = await openIndex(url, { table: 'clips' })
+    expect(index.rows).toBe(150)
+    const wanted = vectorOf('/v/1.mp4')
+    // Several at once, over one connection; more than an HNSW index finds by default.
+    const [few, many] = await Promise.all([
+      index.search(wanted, { top: 3 }),
+      index.search(wanted, { top: 120 }),
+    ])
+    expect(many).toHaveLength(120)
+    expect(few.map(({ score }) => score)).toEqual(many.slice(0, 3).map(({ score }) => score))
+    for (const { id, item, uri, score, carried } of many) {
+      const { video, id: given, ...further } = rows[Number(id.slice(1))] as (typeof rows)[number]
+      expect({ item, uri, carried }).toEqual({ item: given, uri: video, carried: further })
+      const dot = vectorOf(video).reduce((sum, value, place) => sum + value * (wanted[place] as number), 0)
+      expect(score).toBeCloseTo(dot / Math.hypot(...wanted), 4)
+    }
     expect(await statusOf(url, { table: 'clips' })).toMatchObject({
       rows: 150,
       description: first && expect.anything(),
@@ -155,5 +170,10 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     expect(dry.stdout).toContain('table texts, which is new')
     const { code, stdout } = await run(['index', 'status', url, '--table', 'clips'])
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(/vectors +150/) })
+    expect((await run(['index', file, '--out', url, '--table', 'texts'])).code).toBe(0)
+    const found = await run(['search', url, 'a red circle', '--table', 'texts'])
+    expect(found.stdout).toMatch(/among 1 vectors\n1 +1\.000 +t\n/)
+    const none = await run(['search', url, 'a red circle', '--table', 'none'])
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('the table none is not an index') })
   })
 })

@@ -10,17 +10,22 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { parquetMetadataAsync } from 'hyparquet'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { statusOf } from '../../src/bulk/destination.ts'
 import {
   type IndexDescription,
   type IndexedItem,
   jsonlSink,
+  lanceSink,
+  openIndex,
   parquetSink,
+  qdrantSink,
   type VectorSink,
 } from '../../src/bulk/index.ts'
+import { linkLance } from '../adapters/lancedb-install.ts'
 import { random } from '../embedder/random.ts'
 import { vectorOf } from './double.mjs'
+import { hasQdrant, reusedQdrant } from './qdrant-server.ts'
 import { storedRows, temporaryFolder } from './support.ts'
 
 const folder = temporaryFolder()
@@ -72,12 +77,36 @@ async function using(
   }
 }
 
+const noLance = linkLance()
+if (noLance) console.warn(`LanceDB is not tried: ${noLance}`)
+
+const qdrant = hasQdrant ? await reusedQdrant() : undefined
+afterAll(() => qdrant?.stop())
+
 describe.each([
-  ['Parquet parts', (out: string) => parquetSink(out, { partRows: 10 }), ''],
-  ['JSON lines', (out: string) => jsonlSink(out), '.jsonl'],
-])('%s', (_, sinkFor, suffix) => {
-  it('stores every value', async () => {
-    const out = fresh(suffix)
+  {
+    name: 'Parquet parts',
+    ...{ missing: false, where: () => fresh(), shares: false },
+    sinkFor: (out: string) => parquetSink(out, { partRows: 10 }),
+  },
+  {
+    name: 'JSON lines',
+    ...{ missing: false, where: () => fresh('.jsonl'), shares: false },
+    sinkFor: (out: string) => jsonlSink(out),
+  },
+  {
+    name: 'LanceDB',
+    ...{ missing: noLance !== undefined, where: () => fresh('.lance'), shares: false },
+    sinkFor: (out: string) => lanceSink(out, 'cosmos_embed', { partRows: 10 }),
+  },
+  {
+    name: 'Qdrant',
+    ...{ missing: !hasQdrant, where: () => qdrant?.empty() ?? '', shares: true },
+    sinkFor: (out: string) => qdrantSink(out, 'cosmos_embed'),
+  },
+])('$name', ({ missing, where, shares, sinkFor }) => {
+  it.skipIf(missing)('stores every value', async () => {
+    const out = await where()
     await using(sinkFor(out), async (held) => expect(held).toEqual([]))
     const sink = sinkFor(out)
     await using(sink, async () => {
@@ -91,7 +120,7 @@ describe.each([
       const index = Number(row.id.slice(1))
       const [{ carried, embedding, ...rest }] = item(index).rows as [IndexedItem['rows'][number]]
       const { tag, count, share, good } = carried
-      const { count: storedCount, embedding: stored, ...other } = row
+      const { count: storedCount, embedding: stored, item: _, ...other } = row
       expect(other).toEqual({ ...rest, tag, share, good })
       expect(Float32Array.from(stored)).toEqual(embedding)
       expect(storedCount === null ? null : `${storedCount}`).toBe(count === null ? null : `${count}`)
@@ -99,8 +128,8 @@ describe.each([
     expect(await statusOf(out)).toMatchObject({ rows: 26, waiting: 0, failures: [], description })
   })
 
-  it('lists the stored items, with windows by their item', async () => {
-    const out = fresh(suffix)
+  it.skipIf(missing)('lists the stored items, with windows by their item', async () => {
+    const out = await where()
     const windowed = { ...description, windows: { seconds: 1, stride: 1 } }
     const below = random(5)
     let index = 0
@@ -122,10 +151,12 @@ describe.each([
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  it('refuses vectors that do not compare, and a second writer', async () => {
-    const out = fresh(suffix)
+  it.skipIf(missing)('refuses vectors that do not compare, and a second writer of files', async () => {
+    const out = await where()
     await using(sinkFor(out), async () => {
-      await expect(sinkFor(out).open(description)).rejects.toThrow('another process is writing')
+      const second = sinkFor(out).open(description)
+      if (shares) await second
+      else await expect(second).rejects.toThrow('another process is writing')
     })
     const { model } = description
     for (const [change, message] of [
@@ -143,7 +174,31 @@ describe.each([
     }
     await using(sinkFor(out), async () => {}, { ...description, version: '9.9.9', columns: {} })
   })
+
+  it.skipIf(missing)('finds what it stores', async () => {
+    const out = await where()
+    const items = Array.from({ length: 25 }, (_, index) => item(index))
+    const sink = sinkFor(out)
+    await using(sink, () => sink.write(items))
+    await using index = await openIndex(out, { model: description.model })
+    expect(index).toMatchObject({ rows: 25, description })
+    const query = vectorOf('a query')
+    const hits = await index.search(query, { top: 25 })
+    const rows = items.flatMap(({ id, rows }) => rows.map((row) => ({ ...row, item: id })))
+    const scored = rows.map(({ embedding, ...row }) => ({
+      ...row,
+      score: dot(query, embedding) / Math.hypot(...query),
+    }))
+    const byScore = scored.sort((a, b) => b.score - a.score)
+    expect(hits).toEqual(byScore.map((row) => ({ ...row, score: expect.closeTo(row.score, 4) })))
+    expect(await index.search(query, { top: 3 })).toEqual(hits.slice(0, 3))
+  })
 })
+
+/** The vectors of these tests have no unit length, so their scores are no cosines. */
+function dot(one: Float32Array, other: Float32Array): number {
+  return one.reduce((sum, value, place) => sum + value * (other[place] as number), 0)
+}
 
 describe('a folder of Parquet parts', () => {
   const writeThenCrash = async (out: string, items: IndexedItem[]) => {

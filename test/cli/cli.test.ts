@@ -48,7 +48,7 @@ describe('the command line', () => {
 
   test.each([
     [['frobnicate'], 'no command "frobnicate"'],
-    [['search', examples], 'expected FOLDER and one "text"'],
+    [['search', examples], 'expected FOLDER or DEST, and one "text"'],
     [['search', path.join(examples, 'nowhere'), 'x'], 'is not a folder'],
     [['search', examples, 'x', '--top', '0'], '--top: expected a number of at least 1, found "0"'],
     [

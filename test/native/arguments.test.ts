@@ -23,8 +23,18 @@ const resize =
   () =>
     binding.resizeRgb(image as typeof pixel, width as number, height as number)
 
+const nearest =
+  (vectors: unknown, query: unknown = new Float32Array(2), count: unknown = 1) =>
+  () =>
+    binding.nearest(vectors as Float32Array, query as Float32Array, count as number)
+
 describe('wrong arguments are refused at the call, by name', () => {
   it.each([
+    ['vectors', nearest([1, 2]), 'a Float32Array of at least one float, found an array of 2'],
+    ['vectors', nearest(new Float32Array(3)), 'a multiple of 2 floats (the length of query), found 3'],
+    ['query', nearest(new Float32Array(2), new Float64Array(2)), 'found a Float64Array'],
+    ['query', nearest(new Float32Array(2), new Float32Array()), 'found an empty one'],
+    ['count', nearest(new Float32Array(2), new Float32Array(2), 0), 'an integer from 1 to 1000000, found 0'],
     ['options.frames', decode({ path: 'a' }, { frames: 0 }), 'an integer from 1 to 64, found 0'],
     ['options.frames', decode({ path: 'a' }, { frames: 65 }), 'an integer from 1 to 64, found 65'],
     ['options.frames', decode({ path: 'a' }, { frames: 1.5 }), 'an integer from 1 to 64, found 1.5'],

@@ -20,6 +20,7 @@ const declared = Object.keys({
   probeGpu: true,
   openGpu: true,
   openDecoderPool: true,
+  nearest: true,
   resizeRgb: true,
   vectorToJson: true,
   diagnostics: true,
@@ -114,5 +115,26 @@ describe('vectorToJson', () => {
 
   it.each([[[1]], [new Float64Array(1)], [undefined]])('refuses %j', (vector) => {
     expect(() => binding.vectorToJson(vector as unknown as Float32Array)).toThrow(/vector: .*Float32Array/)
+  })
+})
+
+describe('nearest', () => {
+  it('finds the rows with the largest dot products, off the event loop', async () => {
+    // Two rows before, which a view leaves out.
+    const whole = Float32Array.from([9, 9, 9, 9, 0, 1, 1, 0, 1, 1, -1, 0, 1, 1])
+    const vectors = whole.subarray(4)
+    const { rows, scores } = await binding.nearest(vectors, Float32Array.of(1, 2), 3).promise
+    expect(rows).toEqual(Uint32Array.of(2, 4, 0))
+    expect(scores).toEqual(Float32Array.of(3, 3, 2))
+    const all = await binding.nearest(vectors, Float32Array.of(1, 2), 100).promise
+    expect(all.rows).toEqual(Uint32Array.of(2, 4, 0, 1, 3))
+  })
+
+  it('is cancelled while it waits or runs', async () => {
+    const vectors = new Float32Array(32 * 2 ** 20).fill(1)
+    const jobs = Array.from({ length: 80 }, () => binding.nearest(vectors, Float32Array.of(1), 1))
+    for (const job of jobs) job.cancel()
+    const codes = await Promise.all(jobs.map(({ promise }) => promise.catch(({ code }) => code)))
+    expect(codes).toContain('cancelled')
   })
 })

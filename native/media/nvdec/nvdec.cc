@@ -15,6 +15,16 @@ constexpr std::size_t kIdleShare = 32;
 // clips do not decode faster: docs/performance.md has the measurement.
 constexpr int kWorkersPerEngine = 2;
 
+// What the parameters leave open is taken for the most common format.
+ExpectedPictures ExpectedOf(const AVCodecParameters& parameters) {
+  const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
+  return {.codec = *NvdecCodec(parameters.codec_id),
+          .chroma = format.chroma,
+          .bit_depth = format.bit_depth,
+          .width = parameters.width,
+          .height = parameters.height};
+}
+
 }  // namespace
 
 // MPEG-1, MPEG-2 and MPEG-4 are left to the CPU: their standards do not fix the last bit of the inverse
@@ -157,7 +167,7 @@ std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int widt
 }
 
 double Nvdec::SetupSeconds(const AVCodecParameters& parameters) const {
-  switch (pool_.EffortFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height)) {
+  switch (pool_.EffortFor(ExpectedOf(parameters))) {
     case NvdecPool::Effort::kReuse: return 0;
     case NvdecPool::Effort::kReconfigure: return 0.006;
     case NvdecPool::Effort::kCreate: break;
@@ -166,7 +176,7 @@ double Nvdec::SetupSeconds(const AVCodecParameters& parameters) const {
 }
 
 int Nvdec::IdleDecoders(const AVCodecParameters& parameters) const {
-  return pool_.IdleFor(*NvdecCodec(parameters.codec_id), parameters.width, parameters.height);
+  return pool_.IdleFor(ExpectedOf(parameters));
 }
 
 Result<std::unique_ptr<HardwareDecoder>> Nvdec::Open(const AVCodecParameters& parameters,

@@ -33,12 +33,18 @@ std::size_t DecoderShape::bytes() const {
   return picture * (bit_depth > 8 ? 2 : 1) * (surfaces + kOutputSurfaces);
 }
 
+bool DecoderShape::Covers(const DecoderShape& other) const {
+  DecoderShape same = other;
+  same.surfaces = surfaces;
+  return same == *this && surfaces >= other.surfaces;
+}
+
 NvdecPool::Lease::~Lease() {
   if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_}, failed_);
 }
 
-NvdecPool::IdleList::iterator NvdecPool::FindEqual(const DecoderShape& shape) {
-  return std::ranges::find(idle_, shape, &Idle::shape);
+NvdecPool::IdleList::iterator NvdecPool::FindReady(const DecoderShape& shape) {
+  return std::ranges::find_if(idle_, [&](const Idle& idle) { return idle.shape.Covers(shape); });
 }
 
 NvdecPool::IdleList::iterator NvdecPool::FindReconfigurable(const DecoderShape& shape) {
@@ -59,25 +65,30 @@ NvdecPool::Lease NvdecPool::MakeLease(const Idle& decoder, const DecoderShape& s
   return lease;
 }
 
-NvdecPool::Effort NvdecPool::EffortFor(cudaVideoCodec codec, int width, int height) const {
+bool NvdecPool::CanDecode(const Idle& idle, const ExpectedPictures& pictures) {
+  return idle.shape.codec == pictures.codec && idle.shape.chroma == pictures.chroma &&
+         idle.shape.bit_depth == pictures.bit_depth && pictures.width <= idle.max_width &&
+         pictures.height <= idle.max_height;
+}
+
+NvdecPool::Effort NvdecPool::EffortFor(const ExpectedPictures& pictures) const {
   constexpr int kMaxCropped = 15;  // a macroblock less one pixel
   Effort effort = Effort::kCreate;
   const std::lock_guard lock(mutex_);
   for (const Idle& idle : idle_) {
-    if (idle.shape.codec != codec || width > idle.max_width || height > idle.max_height) continue;
+    if (!CanDecode(idle, pictures)) continue;
     effort = Effort::kReconfigure;
-    const int columns = idle.shape.width - width;
-    const int rows = idle.shape.height - height;
+    const int columns = idle.shape.width - pictures.width;
+    const int rows = idle.shape.height - pictures.height;
     if (columns >= 0 && columns <= kMaxCropped && rows >= 0 && rows <= kMaxCropped) return Effort::kReuse;
   }
   return effort;
 }
 
-int NvdecPool::IdleFor(cudaVideoCodec codec, int width, int height) const {
+int NvdecPool::IdleFor(const ExpectedPictures& pictures) const {
   const std::lock_guard lock(mutex_);
-  return static_cast<int>(std::ranges::count_if(idle_, [&](const Idle& idle) {
-    return idle.shape.codec == codec && width <= idle.max_width && height <= idle.max_height;
-  }));
+  return static_cast<int>(
+      std::ranges::count_if(idle_, [&](const Idle& idle) { return CanDecode(idle, pictures); }));
 }
 
 Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
@@ -85,15 +96,15 @@ Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
   Lease lease;
   {
     const std::lock_guard lock(mutex_);
-    auto found = FindEqual(shape);
-    const bool equal = found != idle_.end();
-    if (!equal) found = FindReconfigurable(shape);
+    auto found = FindReady(shape);
+    const bool ready = found != idle_.end();
+    if (!ready) found = FindReconfigurable(shape);
     if (found != idle_.end()) {
-      lease = MakeLease(*found, shape);
+      lease = MakeLease(*found, ready ? found->shape : shape);
       idle_bytes_ -= found->shape.bytes();
       idle_.erase(found);
     }
-    if (equal) {
+    if (ready) {
       ++counts_.reused;
       return lease;
     }

@@ -37,8 +37,19 @@ struct DecoderShape {
   Rect target;        // its place in the mapped surface, which is as large
 
   bool operator==(const DecoderShape&) const = default;
+  // Whether a decoder of this shape can be used for `other` as it is: more surfaces do no harm.
+  bool Covers(const DecoderShape& other) const;
   // An estimate of the GPU memory that a decoder of this shape takes.
   std::size_t bytes() const;
+};
+
+// What is known of a stream's pictures before NVDEC's parser has read the headers.
+struct ExpectedPictures {
+  cudaVideoCodec codec = cudaVideoCodec_H264;
+  int chroma = 1;  // as cudaVideoChromaFormat
+  int bit_depth = 8;
+  int width = 0;  // as displayed
+  int height = 0;
 };
 
 // Thread-safe. Must outlive its leases.
@@ -105,10 +116,10 @@ class NvdecPool {
   // time: `check_continue` is polled while others are created, and its errors are returned. Fails with
   // kOutOfMemory, kDeviceLost or kEngine.
   Result<Lease> Take(const DecoderShape& shape, const std::function<Status()>& check_continue);
-  // What Take would have to do now, estimated from the displayed size.
-  Effort EffortFor(cudaVideoCodec codec, int width, int height) const;
-  // The number of idle decoders that can decode this codec and size.
-  int IdleFor(cudaVideoCodec codec, int width, int height) const;
+  // An estimate of what Take would have to do now.
+  Effort EffortFor(const ExpectedPictures& pictures) const;
+  // The number of idle decoders that can decode such pictures.
+  int IdleFor(const ExpectedPictures& pictures) const;
   // Destroys all idle decoders.
   void Trim();
   Counts counts() const;
@@ -122,7 +133,8 @@ class NvdecPool {
   };
   using IdleList = std::list<Idle>;  // most recently used first
 
-  IdleList::iterator FindEqual(const DecoderShape& shape);
+  static bool CanDecode(const Idle& idle, const ExpectedPictures& pictures);
+  IdleList::iterator FindReady(const DecoderShape& shape);
   IdleList::iterator FindReconfigurable(const DecoderShape& shape);
   Lease MakeLease(const Idle& decoder, const DecoderShape& shape);
   Status Reconfigure(CUvideodecoder handle, const DecoderShape& shape) const;

@@ -53,7 +53,7 @@ bool NvdecSession::Fits(const CUVIDEOFORMAT& format) const {
   const auto& current = format_.display_area;
   const auto& colours = format.video_signal_description;
   const auto& current_colours = format_.video_signal_description;
-  return begun() && !lease_.failed() && lease_.shape() == ShapeOf(format) && area.left == current.left &&
+  return begun() && !lease_.failed() && lease_.shape().Covers(ShapeOf(format)) && area.left == current.left &&
          area.top == current.top && area.right == current.right && area.bottom == current.bottom &&
          colours.matrix_coefficients == current_colours.matrix_coefficients &&
          colours.video_full_range_flag == current_colours.video_full_range_flag;
@@ -84,7 +84,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
   }
   if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
     return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
-  if (!begun() || lease_.failed() || lease_.shape() != shape) {
+  if (!begun() || lease_.failed() || !lease_.shape().Covers(shape)) {
     lease_ = {};
     COSMOS_ASSIGN_OR_RETURN(lease_, nvdec_.pool().Take(shape, check_continue));
   }

@@ -37,9 +37,11 @@ CUuuid UuidOf(int physical) {
   return uuid;
 }
 
-std::string UuidText(int physical) {
-  const CUuuid uuid = UuidOf(physical);
-  std::string text = "GPU-";
+bool IsMig(const Context& device) { return device.name.find(" MIG ") != std::string::npos; }
+
+std::string UuidText(const Context& device) {
+  const CUuuid uuid = UuidOf(device.physical);
+  std::string text = IsMig(device) ? "MIG-" : "GPU-";
   for (int i = 0; i < 16; ++i) {
     char hex[3];
     std::snprintf(hex, sizeof(hex), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
@@ -75,7 +77,7 @@ std::vector<std::unique_ptr<Context>> VisibleDevices() {
   for (const std::string_view text : Split(setting, ',')) {
     const auto found = std::find_if(all.begin(), all.end(), [&](const auto& device) {
       if (!device) return false;
-      if (text.starts_with("GPU-")) return UuidText(device->physical).starts_with(text);
+      if (text.starts_with("GPU-") || text.starts_with("MIG-")) return UuidText(*device).starts_with(text);
       return device->physical == Number(text);
     });
     if (found == all.end()) break;

@@ -16,8 +16,9 @@
 //
 // Environment, read at every call unless noted:
 //   COSMOS_FAKE_CUDA_DEVICES   "name:capability:MiB" of each device, separated by ';'; "" for none.
-//                              Default "Fake H200:9.0:8192". Read at cuInit.
-//   CUDA_VISIBLE_DEVICES       ordinals or UUIDs ("GPU-…"). Read at cuInit.
+//                              Default "Fake H200:9.0:8192". Read at cuInit. A name with " MIG " in it is
+//                              an instance of a divided GPU, as the driver names it.
+//   CUDA_VISIBLE_DEVICES       ordinals or UUIDs ("GPU-…", "MIG-…"). Read at cuInit.
 //   COSMOS_FAKE_CUDA_VERSION   version of the driver, default 12040
 //   COSMOS_FAKE_CUDA_INTERPRET if set, kernels run by interpreting their PTX instead of the host build
 //   COSMOS_FAKE_CUDA_REPORT    a file that gets one line of JSON at exit: what is still allocated
@@ -45,6 +46,8 @@ FAKE_CUDA_EXPORT int fake_cuda_live_handles();
 FAKE_CUDA_EXPORT int fake_cuda_pending();
 // Calls of the function since the last reset.
 FAKE_CUDA_EXPORT int fake_cuda_calls(const char* symbol);
+// Ends the host functions that are taken to have begun when their context failed, and returns their number.
+FAKE_CUDA_EXPORT int fake_cuda_end_host_functions();
 // Recorded misuse, one line each, or "".
 FAKE_CUDA_EXPORT const char* fake_cuda_errors();
 // Clears misuse, call counts and sticky errors. Memory and handles stay.

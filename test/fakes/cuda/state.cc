@@ -1,5 +1,6 @@
 #include "cuda/state.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +29,9 @@ constexpr std::array kErrors = {
     Named{209, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
     Named{214, "CUDA_ERROR_ECC_UNCORRECTABLE"},
     Named{218, "CUDA_ERROR_INVALID_PTX"},
+    Named{220, "CUDA_ERROR_NVLINK_UNCORRECTABLE"},
     Named{222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+    Named{226, "CUDA_ERROR_CONTAINED"},
     Named{400, "CUDA_ERROR_INVALID_HANDLE"},
     Named{401, "CUDA_ERROR_ILLEGAL_STATE"},
     Named{500, "CUDA_ERROR_NOT_FOUND"},
@@ -44,16 +47,21 @@ constexpr std::array kErrors = {
     Named{717, "CUDA_ERROR_INVALID_ADDRESS_SPACE"},
     Named{718, "CUDA_ERROR_INVALID_PC"},
     Named{719, "CUDA_ERROR_LAUNCH_FAILED"},
+    Named{721, "CUDA_ERROR_TENSOR_MEMORY_LEAK"},
     Named{801, "CUDA_ERROR_NOT_SUPPORTED"},
     Named{802, "CUDA_ERROR_SYSTEM_NOT_READY"},
+    Named{810, "CUDA_ERROR_MPS_CLIENT_TERMINATED"},
     Named{900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
     Named{901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"},
+    Named{911, "CUDA_ERROR_EXTERNAL_DEVICE"},
     Named{999, "CUDA_ERROR_UNKNOWN"},
 };
 
-bool Poisons(int number) {
-  return number == 214 || number == 700 || number == 702 || (number >= 709 && number <= 719);
-}
+// cuda.h says of these that all further work fails and the process must be started again.
+constexpr std::array kSticky = {214, 220, 226, 700, 702, 709, 710, 714,
+                                715, 716, 717, 718, 719, 721, 810, 911};
+
+bool Poisons(int number) { return std::ranges::find(kSticky, number) != kSticky.end(); }
 
 void WriteReport() {
   const char* path = std::getenv("COSMOS_FAKE_CUDA_REPORT");

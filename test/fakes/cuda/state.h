@@ -87,7 +87,8 @@ struct State {
   std::map<std::uint64_t, Allocation> memory;     // by first address
   std::set<CUstream> streams;                     // including destroyed ones that have queued work
   std::set<CUevent> events;
-  std::map<const void*, Context*> handles;  // modules, graphs, executable graphs
+  std::map<const void*, Context*> handles;   // modules, graphs, executable graphs
+  std::vector<std::function<void()>> begun;  // host functions that have begun when their context failed
   std::map<std::string, int, std::less<>> calls;
   std::string errors;
   std::string errors_copy;

@@ -2,11 +2,18 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <utility>
 
 #include "cuda/state.h"
 
 namespace fakes {
 namespace {
+
+void CallHostFunction(const std::function<void()>& function) {
+  InHostFunction() = true;
+  function();
+  InHostFunction() = false;
+}
 
 // Runs the next piece of work of `stream`, or of the stream that it waits for.
 void Step(CUstream stream) {
@@ -20,11 +27,12 @@ void Step(CUstream stream) {
   if (item.work.run && stream->context->sticky == 0) {
     if (!TakeFault("run:" + item.work.what, stream->context)) item.work.run();
   }
-  // The driver does not call it once the context has failed.
+  // The driver does not call it once the context has failed. But one that has begun goes on while waits fail
+  // already, and so may any of these.
   if (item.host && stream->context->sticky == 0) {
-    InHostFunction() = true;
-    item.host();
-    InHostFunction() = false;
+    CallHostFunction(item.host);
+  } else if (item.host) {
+    TheState().begun.push_back(item.host);
   }
   if (item.records) item.records->done = true;
   if (stream->destroyed && stream->items.empty()) {
@@ -291,4 +299,18 @@ FAKE_CUDA_API cuEventSynchronize(CUevent event) {
   return Call("cuEventSynchronize", Needs::kContext, synchronize, [&] { AbandonStreamOf(event); });
 }
 
+int EndHostFunctions() {
+  const std::lock_guard lock(TheState().mutex);
+  const std::vector<CUstream> streams(TheState().streams.begin(), TheState().streams.end());
+  for (CUstream stream : streams) {
+    while (TheState().streams.contains(stream) && stream->context->sticky != 0 && HasHostFunction(stream))
+      Step(stream);
+  }
+  const auto begun = std::exchange(TheState().begun, {});
+  for (const auto& function : begun) CallHostFunction(function);
+  return static_cast<int>(begun.size());
+}
+
 }  // namespace fakes
+
+extern "C" int fake_cuda_end_host_functions() { return fakes::EndHostFunctions(); }

@@ -23,6 +23,9 @@ constexpr const char* kDeserializeErrors[] = {
     nullptr,  // logs nothing
     "Target GPU SM 120 is not supported by this TensorRT release.",
     "[engine.cpp::init::9] Error Code 9: something new at 0x7f3a12345678 in /home/builder/engine.cpp:9",
+    "IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is not compatible "
+    "with "
+    "this version of TensorRT, expecting library version 10.12.0.36 got 10.9.0.34, please rebuild.)",
 };
 
 constexpr std::pair<const char*, DataType> kTypes[] = {
