@@ -20,6 +20,8 @@ export default defineConfig({
           name: 'main',
           include: ['test/**/*.test.ts'],
           exclude: ['test/package/**', 'test/gpu/**'],
+          // Before any test: a module that was not there when Vite first looked for it stays missing for the whole run.
+          globalSetup: 'test/adapters/lancedb-install.ts',
         },
       },
       // Needs `npm run prebuild` first; .ci/run does both.

@@ -11,6 +11,12 @@
  * lists what was tried and possible remedies. COSMOS_EMBED_ADDON names an addon file to load instead of the packaged one.
  */
 
+import type { NativeDecoderPool, NativeDecoderPoolOptions } from './binding-decoders.js'
+import type { NativeGpu, NativeGpuLibraries, NativeGpuProbe, NativeOpenGpuOptions } from './binding-gpu.js'
+
+export type * from './binding-decoders.js'
+export type * from './binding-gpu.js'
+
 export type NativeErrorCode =
   | 'cancelled'
   | 'invalid_argument'
@@ -40,6 +46,7 @@ export interface NativeJob<T> {
   unref(): void
 }
 
+/** Decoded pixels of one picture. */
 export interface RgbImage {
   width: number
   height: number
@@ -165,136 +172,6 @@ export interface NativeSegmentReader {
   /** The clip of the next window, or null after the last. One call at a time. */
   next(): NativeJob<NativeDecodedClip | null>
   /** Cancels a running `next` and frees the reader. Idempotent. */
-  close(): void
-}
-
-/** Which walls stand around the decoder processes on this machine. */
-export interface NativeWalls {
-  /** A filter lets through only the system calls that decoding needs. */
-  systemCalls: boolean
-  /** The processes have a network of their own, without interfaces. */
-  network: boolean
-  /** They see an empty file system. */
-  files: boolean
-  /** Their memory, files and descriptors are limited. */
-  memory: boolean
-}
-
-export interface NativeDecoderPoolOptions {
-  /** Absolute path. Default: `cosmos-embed-decoder` beside the addon. */
-  executable?: string
-  /** The largest `maxBytes` of the requests; a process may use somewhat more memory than this. */
-  maxBytes: number
-  /** How many processes are kept, 1 to 256. More are started while more decodes run. */
-  idle: number
-  /** A process is replaced after this many clips, 1 to 1,000,000. Default 1000. */
-  clipsPerProcess?: number
-}
-
-/** Processes without rights that decode untrusted media, one video at a time each. */
-export interface NativeDecoderPool {
-  readonly walls: NativeWalls
-  stats(): NativeDecoderPoolStats
-  /** Ends the idle processes at once, and the others after their work. Idempotent. */
-  close(): void
-}
-
-/** `idle` and `busy` are processes now; the others count since the pool was opened. */
-export interface NativeDecoderPoolStats {
-  idle: number
-  busy: number
-  started: number
-  /** Processes that ended by themselves on a file, or answered nonsense. */
-  crashed: number
-  /** Processes that were ended because they did not react to a cancellation or a time limit. */
-  ended: number
-  /** Processes that were replaced after their last clip, or because their video was closed early. */
-  retired: number
-}
-
-/** Absolute paths of NVIDIA's libraries. Default: those that the system's loader finds by name. */
-export interface NativeGpuLibraries {
-  /** libcuda.so.1 */
-  cuda?: string
-  /** libnvcuvid.so.1 */
-  nvcuvid?: string
-}
-
-/** Whether a GPU's NVDEC decodes one kind of video. */
-export interface NativeNvdecCapability {
-  /** FFmpeg's short name, e.g. "h264". */
-  codec: string
-  /** Chroma format: "420" or "444". */
-  chroma: string
-  bitDepth: number
-  supported: boolean
-  maxWidth: number
-  maxHeight: number
-  /** How many NVDEC engines decode it. */
-  engines: number
-}
-
-export interface NativeGpuInfo {
-  /** Ordinal among the devices that CUDA_VISIBLE_DEVICES exposes to this process. */
-  device: number
-  name: string
-  /** "GPU-…", or "MIG-…" for an instance of a divided GPU. */
-  uuid: string
-  /** e.g. "9.0" */
-  computeCapability: string
-  memoryBytes: number
-}
-
-export interface NativeGpuProbe {
-  driver: {
-    /** The newest CUDA version that the driver supports, e.g. "12.4". */
-    version: string
-    library: string
-  }
-  devices: NativeGpuInfo[]
-}
-
-export interface NativeOpenGpuOptions {
-  device: number
-  libraries?: NativeGpuLibraries
-  /** `never`: decode on the CPU only. Default `auto`. */
-  nvdec?: 'auto' | 'never'
-  /** How many clips NVDEC decodes at a time. Default 0: two for each of its engines. */
-  nvdecWorkers?: number
-  /** How many clips the CPU may take over at a time while NVDEC is busy. Default 0: none that NVDEC can decode. */
-  cpuWorkers?: number
-}
-
-export interface NativeGpuStats {
-  /** Clips by the decoder that decoded them. */
-  nvdec: number
-  software: number
-  /** Clips that NVDEC is decoding, and clips that wait for it. */
-  nvdecRunning: number
-  nvdecWaiting: number
-  /** NVDEC decoders that were created, reused from the pool without change, and reconfigured. */
-  decodersCreated: number
-  decodersReused: number
-  decodersReconfigured: number
-  /** A sticky error occurred: the GPU cannot be used by this process any more. */
-  lost: boolean
-}
-
-/** One GPU: its context, the preprocessing kernels, and NVDEC if it has one. */
-export interface NativeGpu {
-  readonly info: NativeGpuInfo & {
-    driver: string
-    freeBytes: number
-    /** Why NVDEC is not used, or "". */
-    nvdecReason: string
-    /** Number of NVDEC engines; 0 when NVDEC is not used. */
-    nvdecEngines: number
-    /** How many clips NVDEC decodes at a time; 0 when it is not used. */
-    nvdecWorkers: number
-    nvdec: NativeNvdecCapability[]
-  }
-  stats(): NativeGpuStats
-  /** Frees decoders and memory once no job or engine uses them. Idempotent. */
   close(): void
 }
 

@@ -67,7 +67,9 @@ function load() {
 
 /** Checks the addon and the libraries beside it. */
 function rejectDamagedFiles(folder, attempt) {
-  for (const file of readdirSync(folder).filter((name) => /\.node$|\.so(\.\d+)?$/.test(name))) {
+  for (const file of readdirSync(folder).filter((name) =>
+    /\.node$|\.so(\.\d+)?$|^cosmos-embed-decoder$/.test(name),
+  )) {
     const full = path.join(folder, file)
     const problem = damage(full)
     if (problem) {

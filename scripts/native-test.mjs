@@ -21,6 +21,8 @@ const report = (name) => path.join(root, '.cache', name)
 
 run('cmake', [
   ...['-S', root, '-B', build, '-DCOSMOS_TESTS=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+  // The fuzz targets are only built here, so that they keep building. scripts/fuzz.mjs runs them.
+  '-DCOSMOS_FUZZ=ON',
   `-DCOSMOS_SANITIZE=${sanitize ? 'address,undefined' : ''}`,
   // GCC takes three times as long for instrumented code at -O2.
   ...(sanitize ? ['-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1'] : []),

@@ -4,6 +4,7 @@
 //   node scripts/setup.mjs             what the demo needs
 //   node scripts/setup.mjs --test      also what the tests need
 //   node scripts/setup.mjs --browser   also the browser that tests the pages
+//   node scripts/setup.mjs --queue     also Redis for the tests of the queue; Debian starts it as a service
 //   node scripts/setup.mjs --lint      also the linters
 //   node scripts/setup.mjs --prebuild  also what `npm run prebuild` needs
 
@@ -43,6 +44,9 @@ const systemPackages = {
     'python3-venv': () => answers('python3', ['-c', 'import ensurepip, venv']),
     'xz-utils': () => answers('xz', ['--version']),
   },
+  queue: {
+    'redis-server': () => answers('redis-server', ['--version']),
+  },
   browser: {
     chromium: () => answers('chromium', ['--version']),
   },
@@ -56,7 +60,7 @@ class SetupError extends Error {}
 
 const groups = [
   'build',
-  ...['test', 'browser', 'lint', 'prebuild'].filter((group) => process.argv.includes(`--${group}`)),
+  ...['test', 'browser', 'queue', 'lint', 'prebuild'].filter((group) => process.argv.includes(`--${group}`)),
 ]
 
 try {

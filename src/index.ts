@@ -42,6 +42,7 @@ export type {
   CudaOptions,
   DecodeOptions,
   EmbedderOptions,
+  Isolation,
   OnnxRuntimeOptions,
   Precision,
 } from './options.ts'

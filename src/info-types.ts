@@ -63,7 +63,10 @@ export interface GpuStats extends NativeGpuStats {
  * were started; `crashed` on a file; `ended` because they did not react to a cancellation or a time limit; `retired` after
  * their last clip.
  */
-export type DecoderStats = NativeDecoderPoolStats
+export interface DecoderStats extends NativeDecoderPoolStats {}
+
+/** The walls around the processes that decode media: which of them this machine allows. */
+export interface DecoderWalls extends NativeWalls {}
 
 /** A TensorRT engine in use, and how it was built. */
 export interface EngineFacts {
@@ -131,7 +134,7 @@ export interface EmbedderInfo {
    * The processes that decode media, and which walls stand around them; absent when this process decodes. See
    * docs/isolation.md.
    */
-  decoders?: { walls: NativeWalls }
+  decoders?: { walls: DecoderWalls }
   model: {
     /** Id of the bundle. */
     id: string

@@ -1,4 +1,5 @@
 /** The {@link Embedder} and the options of its calls. */
+import type { ItemEvent } from './event-types.ts'
 import type { EmbedderInfo, EmbedderStats, EmbedderStatus } from './info-types.ts'
 import type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 import type { EmbedRequest, FramesInput, ItemInput, Picture, VideoInput } from './request/schema.ts'
@@ -9,11 +10,12 @@ import type {
   Segment,
   Settled,
   TextEmbedding,
-  Timings,
   VideoEmbedding,
 } from './result-types.ts'
 import type { Priority } from './schedule/priority-queue.ts'
 
+export type { RgbImage } from '#binding'
+export type * from './event-types.ts'
 export type * from './info-types.ts'
 export type { FrameRule, NamedFrameRule } from './request/frame-rule.ts'
 export type {
@@ -29,6 +31,9 @@ export type {
 } from './request/schema.ts'
 export type * from './result-types.ts'
 export type { Priority } from './schedule/priority-queue.ts'
+export type { Limits, LimitsInput } from './source/limits.ts'
+export type { ByteStream, Bytes } from './source/source.ts'
+export type { UrlPolicy, UrlRules } from './source/url-policy.ts'
 
 /** A request whose vectors come as `Float32Array`. */
 export type FloatRequest = EmbedRequest & { encoding_format?: 'float' | undefined }
@@ -113,7 +118,10 @@ export interface VideoOptions extends ItemOptions {
   end?: number | undefined
   /** Which frames the model sees. Default: the embedder's rule. Do not mix vectors of different rules in one index. */
   frameRule?: FrameRule | undefined
-  /** Seconds by which a chosen frame may move to one that is cheaper to decode, ≥ 0. Default 0: exactly the chosen frames. */
+  /**
+   * Seconds by which a chosen frame may move, within the range, to one that is cheaper to decode, ≥ 0. Default 0: exactly the
+   * chosen frames.
+   */
   frameTolerance?: number | undefined
 }
 
@@ -131,22 +139,6 @@ export interface SegmentOptions extends VideoOptions {
   windowSeconds: number
   /** Seconds between the starts of two windows, ≥ 0.001. Default: `windowSeconds`, without overlaps or gaps. */
   strideSeconds?: number | undefined
-}
-
-/** The kinds of items: `frames` is a list of pictures, or one picture. */
-export type ItemKind = 'text' | 'video' | 'frames'
-
-/** One item has ended. Passed to `observe` listeners and published on the diagnostics channel `cosmos-embed:item`. */
-export interface ItemEvent {
-  kind: ItemKind
-  /** The item's `key`, if it has one. */
-  key?: unknown
-  priority: Priority
-  outcome: 'ok' | 'error' | 'cancelled'
-  /** The error's code when `outcome` is `error`. */
-  code?: string
-  /** For an item that did not succeed, the stages as far as it came. */
-  timings: Timings
 }
 
 /** Options of `dispose`. */

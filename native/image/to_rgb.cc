@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "ffmpeg/colour.h"
+
 namespace cosmos {
 namespace {
 
@@ -227,9 +229,10 @@ RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
   const AVPixelFormat plain = WithoutJpegName(format);
   const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
   // Grey and RGB are formats of still pictures too, which leave their full range untagged.
-  const bool full_range = descriptor && !IsYuv(*descriptor) ? frame.color_range != AVCOL_RANGE_MPEG
-                                                            : frame.color_range == AVCOL_RANGE_JPEG;
-  return {frame.width, frame.height, plain, MatrixOf(frame.colorspace, frame.height, untagged_),
+  const AVColorRange range = ff::RangeIn(frame.color_range);
+  const bool full_range =
+      descriptor && !IsYuv(*descriptor) ? range != AVCOL_RANGE_MPEG : range == AVCOL_RANGE_JPEG;
+  return {frame.width, frame.height, plain, MatrixOf(ff::MatrixIn(frame.colorspace), frame.height, untagged_),
           full_range || plain != format};
 }
 

@@ -208,15 +208,16 @@ void DecoderPool::Refill() {
   }
   starter_.Submit([this] {
     auto process = Start();
+    const bool started = process.ok();
     {
       const std::lock_guard lock(mutex_);
       --starting_;
-      if (process.ok() && static_cast<int>(idle_.size()) < options_.idle) {
+      if (started && static_cast<int>(idle_.size()) < options_.idle) {
         idle_.push_back(std::move(process).value());
       }
     }
     // A start that failed is tried again, and reported, by the next request that finds no process.
-    if (process.ok()) Refill();
+    if (started) Refill();
   });
 }
 

@@ -40,6 +40,10 @@ constexpr bool kSanitized = false;
 #endif
 
 Status CannotStart(const std::string& executable, int error) {
+  if (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE) {
+    return {StatusCode::kOutOfMemory,
+            "no decoder process can be started now: " + std::generic_category().message(error)};
+  }
   std::string reason = std::generic_category().message(error);
   if (error == EACCES) reason += "; it must be executable: chmod +x " + executable;
   return Status(StatusCode::kLibrary, "cannot start the decoder process " + executable + ": " + reason)
@@ -47,8 +51,9 @@ Status CannotStart(const std::string& executable, int error) {
 }
 
 // The decoder gets no variable of the server, which may be secrets, except those that its loader needs.
-std::vector<char*> Environment() {
-  std::vector<char*> kept;
+// `origin` is one of them: the loader looks for its own folder in /proc, which a minimal root lacks.
+std::vector<char*> Environment(std::string& origin) {
+  std::vector<char*> kept{origin.data()};
   for (char** variable = environ; variable && *variable; ++variable) {
     for (const char* name : {"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="}) {
       if (std::strncmp(*variable, name, std::strlen(name)) == 0) kept.push_back(*variable);
@@ -58,14 +63,23 @@ std::vector<char*> Environment() {
   return kept;
 }
 
+// A descriptor that takes what is written and keeps nothing. A minimal root has no /dev/null; an event
+// refuses what is no number.
+Descriptor Nowhere() {
+  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) null = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return Descriptor(fcntl(null.get(), F_DUPFD_CLOEXEC, 10));
+}
+
 // Starts the executable with the socket as its descriptor 3. Returns 0 or an error number.
 int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
+  const Descriptor nowhere = Nowhere();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, nowhere.get(), 0);
+  posix_spawn_file_actions_adddup2(&files, nowhere.get(), 1);
   // What a stranger's file makes the decoder print does not belong into the server's log.
-  if (!kSanitized) posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  if (!kSanitized) posix_spawn_file_actions_adddup2(&files, nowhere.get(), 2);
   posix_spawn_file_actions_adddup2(&files, socket, 3);
 
   posix_spawnattr_t attributes;
@@ -85,8 +99,9 @@ int Spawn(const DecoderOptions& options, int socket, pid_t& id) {
   std::string memory = std::to_string(kSanitized ? 0 : options.max_bytes + kOwnBytes);
   std::string shared = std::to_string(options.max_bytes);
   const std::array<char*, 4> arguments{path.data(), memory.data(), shared.data(), nullptr};
+  std::string origin = "LD_ORIGIN_PATH=" + path.substr(0, path.rfind('/'));
   const int error =
-      posix_spawn(&id, path.c_str(), &files, &attributes, arguments.data(), Environment().data());
+      posix_spawn(&id, path.c_str(), &files, &attributes, arguments.data(), Environment(origin).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;

@@ -251,8 +251,7 @@ Result<ClipReply> DecodeClipReply(ByteView bytes, const ClipRequest& request) {
   clip.end = in.Get<double>(-kMaxSeconds, kMaxSeconds);
   clip.frames.resize(in.GetCount(kMaxFrames, 17));
   for (FrameInfo& frame : clip.frames) {
-    // Negative where the tolerance chose a frame before the range.
-    frame.index = in.Get<std::int64_t>(-kMaxInteger, kMaxInteger);
+    frame.index = in.Get<std::int64_t>(0, kMaxInteger);
     frame.pts = in.Get<double>(-kMaxSeconds, kMaxSeconds);
     frame.keyframe = in.GetBool();
   }

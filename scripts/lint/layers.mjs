@@ -6,7 +6,7 @@
 
 /** Folders and files of src/. */
 export const typescript = [
-  ['errors.ts', 'types.ts', 'info-types.ts', 'result-types.ts'],
+  ['errors.ts', 'types.ts', 'event-types.ts', 'info-types.ts', 'result-types.ts'],
   ['base'],
   ['model', 'schedule'],
   ['source', 'tokenizer'],
@@ -16,8 +16,9 @@ export const typescript = [
   ['device'],
   ['run', 'info.ts'],
   ['embedder.ts'],
-  ['embed.ts', 'verify'],
+  ['embed.ts', 'opentelemetry', 'verify'],
   ['index.ts', 'client', 'adapters', 'bulk', 'http'],
+  ['queue'],
   ['cli'],
 ]
 
@@ -36,7 +37,7 @@ export const cpp = [
   ['media/scan', 'media/nvdec'],
   ['media'],
   ['isolation'],
-  ['napi'],
+  ['napi', 'fuzz'],
   ['addon.cc'],
 ]
 

@@ -22,6 +22,11 @@ export interface IndexOptions {
   windows?: { seconds: number; stride?: number | undefined } | undefined
   /** Embeds only the items of this shard; see {@link shardOf}. Default: all items. */
   shard?: Shard | undefined
+  /**
+   * Further columns of the index with their types. Default: those of the sources, as {@link survey} finds them. Give them if the
+   * sources are only a part of what the index will hold.
+   */
+  columns?: Columns | undefined
   /** Items in progress at one time, ≥ 1. Default 64; with `windows`, `info().limits.decodeConcurrency` + 1. */
   concurrency?: number | undefined
   /** How often an item is retried after an error whose `retryable` is true. Default 3. */
@@ -118,7 +123,7 @@ export async function buildIndex(
   const { signal = new AbortController().signal } = options
   signal.throwIfAborted()
   const found = await survey(sources, options)
-  const description = describe(embedder, found.columns, options)
+  const description = describe(embedder, options.columns ?? found.columns, options)
   await sink.open(description)
   let run: Run
   try {
@@ -270,11 +275,15 @@ class Run {
   }
 }
 
-async function* plannedItems(sources: readonly IndexSource[]): AsyncGenerator<Planned, void, undefined> {
+/** The rows of all sources, one source after the other. */
+export async function* plannedItems(
+  sources: readonly IndexSource[],
+): AsyncGenerator<Planned, void, undefined> {
   for (const source of sources) yield* source.items()
 }
 
-function isInShard(planned: Planned, shard: Shard | undefined): boolean {
+/** Whether a row belongs to the shard; without a shard, every row does. */
+export function isInShard(planned: Planned, shard: Shard | undefined): boolean {
   if (!shard) return true
   return shardOf('problem' in planned ? planned.key : planned.id, shard.count) === shard.index
 }

@@ -37,16 +37,18 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Creates a file atomically. An existing file is left as it is. */
-export async function writeIfAbsent(file: string, content: string | Uint8Array): Promise<void> {
+/** Creates a file atomically. Resolves to false, and leaves the file as it is, if it exists. */
+export async function writeIfAbsent(file: string, content: string | Uint8Array): Promise<boolean> {
   const partial = `${file}.${randomUUID()}.partial`
   try {
     await writeSynced(partial, content)
-    await link(partial, file).catch((failure) => {
-      if (failure.code !== 'EEXIST') throw failure
-    })
+    await link(partial, file)
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'EEXIST') throw failure
+    return false
   } finally {
     await unlink(partial).catch(() => {})
   }
   await syncFolder(path.dirname(file))
+  return true
 }

@@ -11,6 +11,9 @@ import { PartJournal } from './part-journal.ts'
 import type { Shard } from './shard.ts'
 import type { IndexDescription, IndexedItem, VectorSink } from './sink.ts'
 
+/** File of the folder that describes its vectors. */
+export const DESCRIPTION = '_index.json'
+
 /** Options of {@link parquetSink}. */
 export interface ParquetSinkOptions {
   /**
@@ -69,7 +72,7 @@ class ParquetSink implements VectorSink {
         await mkdir(this.#folder, { recursive: true })
         this.#unlock = await acquireProcessLock(`index-${this.#prefix}`, await realpath(this.#folder))
         if (!this.#unlock) throw new InvalidArgumentError(`${this.#folder}: another process is writing to it`)
-        await this.#describe(wanted)
+        this.#description = await describeFolder(this.#folder, wanted)
         await this.#recover()
       })
     } catch (failure) {
@@ -83,15 +86,8 @@ class ParquetSink implements VectorSink {
   }
 
   async *#ids(): AsyncGenerator<string, void, undefined> {
-    const { windows } = this.#opened()
-    const column = windows ? 'item' : 'id'
-    for (const file of partFiles(await readdir(this.#folder))) {
-      try {
-        for await (const row of readRows(path.join(this.#folder, file), [column])) yield row[column] as string
-      } catch (failure) {
-        throw fileError(path.join(this.#folder, file), failure)
-      }
-    }
+    const files = partFiles(await readdir(this.#folder))
+    for (const file of files) yield* partIds(path.join(this.#folder, file), this.#opened())
     for (const { id } of this.#pendingItems) yield id
   }
 
@@ -110,20 +106,6 @@ class ParquetSink implements VectorSink {
     } finally {
       await this.#release()
     }
-  }
-
-  async #describe(wanted: IndexDescription): Promise<void> {
-    const file = path.join(this.#folder, '_index.json')
-    const existing = await readDescription(file)
-    if (!existing && partFiles(await readdir(this.#folder)).length > 0) {
-      throw new InvalidArgumentError(
-        `${this.#folder} has parts but no _index.json that describes their vectors: choose another destination`,
-      )
-    }
-    // Another shard may create it at the same moment.
-    if (!existing) await writeIfAbsent(file, `${JSON.stringify(wanted, null, 2)}\n`)
-    this.#description = existing ?? (await readDescription(file)) ?? wanted
-    agree(this.#description, wanted, this.#folder)
   }
 
   /** Removes incomplete parts of an earlier run and recovers its journal. */
@@ -199,9 +181,43 @@ class ParquetSink implements VectorSink {
   }
 }
 
-/** The Parquet parts among `files`, in the order in which they were written. */
+/**
+ * Creates the description of an index in a folder, or reads the existing one. Rejects with InvalidArgumentError if the folder
+ * holds vectors that do not compare with the wanted ones.
+ */
+export async function describeFolder(folder: string, wanted: IndexDescription): Promise<IndexDescription> {
+  const file = path.join(folder, DESCRIPTION)
+  let existing = await readDescription(file)
+  if (!existing) {
+    if (partFiles(await readdir(folder)).length > 0) {
+      throw new InvalidArgumentError(
+        `${folder} has parts but no _index.json that describes their vectors: choose another destination`,
+      )
+    }
+    // Another process may create it at the same moment.
+    await writeIfAbsent(file, `${JSON.stringify(wanted, null, 2)}\n`)
+    existing = (await readDescription(file)) ?? wanted
+  }
+  agree(existing, wanted, folder)
+  return existing
+}
+
+/** Yields the id of the item of each row of a part. */
+export async function* partIds(
+  file: string,
+  { windows }: IndexDescription,
+): AsyncGenerator<string, void, undefined> {
+  const column = windows ? 'item' : 'id'
+  try {
+    for await (const row of readRows(file, [column])) yield row[column] as string
+  } catch (failure) {
+    throw fileError(file, failure)
+  }
+}
+
+/** The Parquet parts among `files`, in the order in which they were written by each process or job. */
 export function partFiles(files: readonly string[]): string[] {
-  return files.filter((file) => /^part-(?:\d+-of-\d+-)?\d+\.parquet$/.test(file)).sort()
+  return files.filter((file) => /^part-(?:(?:\d+-of-\d+|[0-9a-f]{32})-)?\d+\.parquet$/.test(file)).sort()
 }
 
 /** Name of the part that a journal becomes. */
@@ -223,6 +239,7 @@ export async function readDescription(file: string): Promise<IndexDescription | 
   }
 }
 
-function paddedNumber(number: number): string {
+/** The number of a part as its name has it. */
+export function paddedNumber(number: number): string {
   return `${number}`.padStart(6, '0')
 }

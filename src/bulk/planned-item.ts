@@ -102,6 +102,14 @@ export function planVideo(
   }
 }
 
+function localPath(url: URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw new InvalidRequestError('"video" is a file:// URL that names no local path', { cause })
+  }
+}
+
 function locate(
   location: string,
   base: string,
@@ -121,7 +129,7 @@ function locate(
     throw new InvalidRequestError('"video" looks like a URL but is not a valid one')
   const url = new URL(location)
   if (scheme === 'file') {
-    const file = fileURLToPath(url)
+    const file = localPath(url)
     return { video: file, uri: file, hasQuery: false }
   }
   if (scheme !== 'http' && scheme !== 'https') {

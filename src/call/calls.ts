@@ -24,7 +24,7 @@ export interface Call {
 /** The calls in progress of their owner, an embedder or a client, which cancels or drains them when it closes. */
 export class Calls {
   readonly #owner: string
-  readonly #onEnd: (outcome: CallOutcome) => void
+  readonly #onEnd: (outcome: CallOutcome, milliseconds: number) => void
   readonly #running = new Set<Call>()
   readonly #whenIdle: (() => void)[] = []
   /** Creates the error of calls that begin too late; undefined while calls are accepted. */
@@ -32,7 +32,10 @@ export class Calls {
   #draining = false
   readonly #paused = new Set<Call>()
 
-  constructor(owner: 'embedder' | 'client', onEnd: (outcome: CallOutcome) => void = () => {}) {
+  constructor(
+    owner: 'embedder' | 'client',
+    onEnd: (outcome: CallOutcome, milliseconds: number) => void = () => {},
+  ) {
     this.#owner = owner
     this.#onEnd = onEnd
   }
@@ -45,6 +48,7 @@ export class Calls {
   begin(callerSignal: AbortSignal | undefined): Call {
     if (this.#refusal) throw this.#refusal()
     const controller = new AbortController()
+    const started = performance.now()
     let cancelled = false
     const call: Call = {
       signal: controller.signal,
@@ -62,7 +66,7 @@ export class Calls {
         if (!this.#running.delete(call)) return
         this.#paused.delete(call)
         forget()
-        this.#onEnd(outcomeOf(cancelled, outcome))
+        this.#onEnd(outcomeOf(cancelled, outcome), performance.now() - started)
         if (this.#running.size === 0) for (const idle of this.#whenIdle.splice(0)) idle()
       },
     }

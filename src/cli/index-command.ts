@@ -20,6 +20,7 @@ import {
   parse,
   UsageError,
 } from './command.ts'
+import { enqueue, SOME_FAILED } from './enqueue.ts'
 import { serveMetrics } from './index-metrics.ts'
 import { IndexProgress } from './index-progress.ts'
 
@@ -41,6 +42,12 @@ lancedb:FOLDER), postgres://… with pgvector, or qdrant://HOST:PORT (qdrants://
   --stride S             seconds between the starts of two windows, needs --window (default: the length of a window)
   --shard I/N            embed only shard I of N, counted from 0; items are divided by a hash of their id. "auto" for I
                          reads JOB_COMPLETION_INDEX (default: all items)
+  --queue URL            put the items into a queue in Redis instead, redis://HOST:PORT, for "cosmos-embed worker" on any number
+                         of machines; "cosmos-embed help queue" tells more (default: embed them here)
+  --queue-name NAME      name of the queue (default: cosmos-embed)
+  --job-items K          with --queue: items per job (default: 256)
+  --max-jobs K           with --queue: wait while so many jobs wait, which bounds the memory of Redis (default: 10000)
+  --attempts K           with --queue: tries of a job before it becomes a dead letter (default: 3)
   --dry-run              count the items and print the plan without embedding anything (default: off)
   --concurrency K        items in progress at one time (default: 64; with --window, the number of decoders + 1)
   --retries R            retries of an item after a temporary failure, after 1, 2, 4… seconds (default: 3)
@@ -63,6 +70,11 @@ const options = {
   window: { type: 'string' },
   stride: { type: 'string' },
   shard: { type: 'string' },
+  queue: { type: 'string' },
+  'queue-name': { type: 'string' },
+  'job-items': { type: 'string' },
+  'max-jobs': { type: 'string' },
+  attempts: { type: 'string' },
   'dry-run': { type: 'boolean' },
   concurrency: { type: 'string' },
   retries: { type: 'string' },
@@ -74,8 +86,6 @@ const options = {
   'frame-rule': { type: 'string' },
   'frame-tolerance': { type: 'string' },
 } as const
-
-const SOME_FAILED = 3
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, options)
@@ -102,9 +112,23 @@ async function run(argv: string[], io: Io): Promise<number> {
     table: values.table,
     partRows: integerOption('part-rows', values['part-rows'], 1),
   })
+  const queued = {
+    jobItems: integerOption('job-items', values['job-items'], 1),
+    maxJobs: integerOption('max-jobs', values['max-jobs'], 1),
+    attempts: integerOption('attempts', values.attempts, 1),
+  }
+  if (values.queue === undefined && Object.values(queued).some((value) => value !== undefined)) {
+    throw new UsageError('--job-items, --max-jobs and --attempts need --queue')
+  }
   await using opened = await openSources(positionals, { stdin: io.stdin, signal: io.signal })
-  if (values['dry-run']) return printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
+  if (values['dry-run'])
+    return await printPlan(opened, { out: values.out, table: values.table }, indexOptions, io)
 
+  if (values.queue !== undefined) {
+    const queue = { url: values.queue, name: values['queue-name'] }
+    const { out, table } = values
+    return await enqueue(opened, { ...indexOptions, ...queued, queue, out, table, frameRule }, failures, io)
+  }
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
     frameRule,

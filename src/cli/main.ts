@@ -6,6 +6,8 @@ const commands: Record<string, { summary: string; load: () => Promise<{ command:
   embed: { summary: 'embed videos and texts', load: () => import('./embed.ts') },
   search: { summary: 'find videos in a folder or an index by text', load: () => import('./search.ts') },
   index: { summary: 'embed a library of videos into an index', load: () => import('./index-command.ts') },
+  worker: { summary: 'embed the items of a queue', load: () => import('./worker.ts') },
+  queue: { summary: 'show, retry or empty a queue', load: () => import('./queue.ts') },
   frames: { summary: 'write the frames of a video that the model sees', load: () => import('./frames.ts') },
   doctor: {
     summary: 'check what this machine can do, and say what is missing',

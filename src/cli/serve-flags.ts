@@ -67,6 +67,7 @@ const flags: Readonly<Record<string, Flag>> = {
   'no-docs': { help: 'do not serve /docs (default: served)' },
   'no-metrics': { help: 'do not serve metrics (default: served)' },
   'no-tracing': { help: 'do not record OpenTelemetry spans (default: recorded)' },
+  'no-otel-metrics': { help: 'do not record OpenTelemetry metrics (default: recorded)' },
   urls: { value: 'POLICY', help: 'which URLs are fetched: off or public (default: public)' },
   'url-host': {
     value: 'HOST',

@@ -66,6 +66,7 @@ export function serveOptions(argv: string[], environment: NodeJS.ProcessEnv = pr
       docs: !values.has('no-docs'),
       metrics: !values.has('no-metrics'),
       tracing: !values.has('no-tracing') && !isOff(environment.NIM_ENABLE_OTEL),
+      otelMetrics: !values.has('no-otel-metrics') && !isOff(environment.NIM_ENABLE_OTEL),
       maxConnections: number('max-connections'),
       headersTimeoutMs: number('headers-timeout-ms'),
       receiveTimeoutMs: number('receive-timeout-ms'),

@@ -18,7 +18,8 @@ Serves the documented HTTP interface: POST /v1/embeddings, health, models, metri
 
 ${flagHelp()}
 Each option can also be set by an environment variable: --max-items by COSMOS_EMBED_MAX_ITEMS. Values of repeatable options
-are separated by commas there. The NIM's variables in brackets mean the same; NIM_ENABLE_OTEL=0 means --no-tracing.
+are separated by commas there. The NIM's variables in brackets mean the same; NIM_ENABLE_OTEL=0 means
+--no-tracing --no-otel-metrics.
 Logs are JSON lines on stdout, written every ${logDelayMs} ms, and at once from the level warn on. SIGTERM and Ctrl-C finish
 running requests and exit with 0; a second one exits at once.
 `

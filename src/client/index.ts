@@ -31,6 +31,8 @@ export {
   TimeoutError,
 } from '../errors.ts'
 export type {
+  ByteStream,
+  Bytes,
   CallOptions,
   EmbedManyOptions,
   EmbedOptions,
@@ -42,6 +44,7 @@ export type {
   LabelScore,
   Picture,
   Progress,
+  RgbImage,
   TextInput,
   Video,
   VideoInput,

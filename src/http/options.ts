@@ -58,6 +58,11 @@ export interface HttpOptions {
   metrics?: boolean | undefined
   /** Creates spans if `@opentelemetry/api` is installed. Default true: without an SDK they cost nothing. */
   tracing?: boolean | undefined
+  /**
+   * Records metrics through `@opentelemetry/api` if it is installed, beside those of `/v1/metrics`. Default true: without an
+   * SDK they cost nothing. The SDK must be started before the server.
+   */
+  otelMetrics?: boolean | undefined
 }
 
 export interface ResolvedHttpOptions {
@@ -70,6 +75,7 @@ export interface ResolvedHttpOptions {
   docs: boolean
   metrics: boolean
   tracing: boolean
+  otelMetrics: boolean
 }
 
 const count = (fallback: number) => z.int().min(1).default(fallback)
@@ -104,6 +110,7 @@ const schema = z.strictObject({
   docs: z.boolean().default(true),
   metrics: z.boolean().default(true),
   tracing: z.boolean().default(true),
+  otelMetrics: z.boolean().default(true),
 })
 
 /** Throws InvalidArgumentError. */

@@ -5,6 +5,7 @@ import { BodyMeter } from './body-meter.ts'
 import { BodyParser } from './body-parser.ts'
 import { Cancellation } from './cancellation.ts'
 import { ServerClosingError } from './errors.ts'
+import { loadOtelMetrics, type OtelMetrics } from './metrics/otel-metrics.ts'
 import { ServiceMetrics } from './metrics/service-metrics.ts'
 import { type Log, ModelState } from './model-state.ts'
 import { type HttpOptions, type ResolvedHttpOptions, resolveHttpOptions } from './options.ts'
@@ -26,18 +27,28 @@ export class Service {
   /** Rejects with InvalidArgumentError. */
   static async start(options: HttpOptions, log: Log): Promise<Service> {
     const resolved = resolveHttpOptions(options)
-    return new Service(resolved, log, resolved.tracing ? await loadTracer() : undefined)
+    const { tracing, otelMetrics } = resolved
+    const [tracer, otel] = await Promise.all([
+      tracing ? loadTracer() : undefined,
+      otelMetrics ? loadOtelMetrics() : undefined,
+    ])
+    return new Service(resolved, log, { tracer, otel })
   }
 
-  private constructor(options: ResolvedHttpOptions, log: Log, tracer: Tracer | undefined) {
+  private constructor(
+    options: ResolvedHttpOptions,
+    log: Log,
+    { tracer, otel }: { tracer: Tracer | undefined; otel: OtelMetrics | undefined },
+  ) {
     this.options = options
     this.tracer = tracer
     this.meter = new BodyMeter(options.limits)
     this.parser = new BodyParser(options.limits)
-    this.metrics = new ServiceMetrics({
+    const state = {
       bodyBytes: () => this.meter.bytes,
       ready: () => this.model.notReadyReason === undefined,
-    })
+    }
+    this.metrics = new ServiceMetrics(state, otel)
     this.model = new ModelState(options.embedder, log, (embedder) => this.metrics.attach(embedder))
   }
 

@@ -41,6 +41,7 @@ export async function loadTracer(): Promise<Tracer | undefined> {
       const options = {
         kind: hasParent ? SpanKind.INTERNAL : SpanKind.SERVER,
         attributes: {
+          'gen_ai.provider.name': 'cosmos-embed',
           'gen_ai.operation.name': operation,
           'gen_ai.request.model': model,
           'gen_ai.request.encoding_formats': [encodingFormat],

@@ -1,5 +1,6 @@
 /** The embedder of this process: validates, admits and runs calls, and ends them on `dispose` or device loss. */
 
+import { publish } from '../base/diagnostics.ts'
 import { rank } from '../base/similarity.ts'
 import { allOrNothing } from '../call/all-or-nothing.ts'
 import { type CallKind, type CheckedOptions, checkCall } from '../call/call-options.ts'
@@ -25,6 +26,7 @@ import type {
   Base64Request,
   DisposeOptions,
   Embedder,
+  EmbedderEvent,
   EmbedderInfo,
   EmbedderStats,
   EmbedderStatus,
@@ -87,7 +89,8 @@ export class LocalEmbedder implements Embedder {
     this.#info = info
     this.#rules = { models: info.model.servedNames, frames: info.model.frames, limits }
     this.#admission = new Admission({ items: limits.maxItemsInFlight, bytes: limits.maxBytesInFlight })
-    this.#calls = new Calls('embedder', (outcome) => stats.callEnded(outcome))
+    this.#calls = new Calls('embedder', (outcome, ms) => stats.callEnded(outcome, ms))
+    this.#announce('created')
   }
 
   embed(request: FloatRequest, options?: EmbedOptions): Promise<EmbedResponse<Float32Array>>
@@ -362,7 +365,10 @@ export class LocalEmbedder implements Embedder {
 
   /** Fails all calls, now and later, because this process cannot use the device again. */
   #deviceLost(failure: DeviceLostError) {
-    if (this.#status.ready) this.#status = { ready: false, code: 'device_lost', reason: failure.message }
+    if (this.#status.ready) {
+      this.#status = { ready: false, code: 'device_lost', reason: failure.message }
+      this.#announce('device_lost')
+    }
     this.#calls.failAll(failure)
   }
 
@@ -370,6 +376,13 @@ export class LocalEmbedder implements Embedder {
     await this.#calls.idle()
     this.#lastCounters = countersOf(this.#devices)
     await Promise.all([closeDevices(this.#devices), this.#pipelines.close()])
+    this.#announce('closed')
+  }
+
+  #announce(state: EmbedderEvent['state']): void {
+    const { model, device } = this.#info
+    const { id, fingerprint } = model
+    publish('cosmos-embed:embedder', { state, model: id, fingerprint, device: device.kind })
   }
 
   #admit(cost: Cost, context: AdmissionContext): Promise<Lease> {

@@ -57,6 +57,12 @@ type Row =
   | { kind: 'text'; length: number; ids: Int32Array }
   | { kind: 'video'; length: number; clip: NativeClip }
 
+/** A video that is open for its windows. */
+export interface OpenSegments {
+  reader: NativeSegmentReader
+  media: Media
+}
+
 /** A decoded window that waits to be encoded. `release` frees its place in front of the engine. */
 export interface DecodedWindow {
   decoded: NativeDecodedClip
@@ -140,12 +146,12 @@ export class Pipeline {
     }
   }
 
-  /** Opens a video for all its windows. The caller closes the reader. */
+  /** Opens a video for all its windows. The caller closes its reader. */
   async openSegments(
     item: VideoItem,
     windows: { seconds: number; stride: number },
     run: ItemRun,
-  ): Promise<NativeSegmentReader> {
+  ): Promise<OpenSegments> {
     const { binding } = this.#options
     // Fetched bytes are held until the pass ends and releases the lease.
     const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)
@@ -154,12 +160,15 @@ export class Pipeline {
       binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
     const { decoded: reader, release } = await reportCrash(this.#decode(open, run), media)
     release()
-    return reader
+    return { reader, media }
   }
 
   /** Decodes the next window. Resolves to null after the last one. */
-  async nextClip(reader: NativeSegmentReader, run: ItemRun): Promise<DecodedWindow | null> {
-    const { decoded, release } = await this.#decode(() => reader.next(), run)
+  async nextClip({ reader, media }: OpenSegments, run: ItemRun): Promise<DecodedWindow | null> {
+    const { decoded, release } = await reportCrash(
+      this.#decode(() => reader.next(), run),
+      media,
+    )
     if (decoded) return { decoded, release }
     release()
     return null
@@ -299,11 +308,12 @@ export class Pipeline {
     const { engine, stats } = this.#options
     const texts = rows.flatMap((row) => (row.kind === 'text' ? [row.ids] : []))
     const clips = rows.flatMap((row) => (row.kind === 'video' ? [row.clip] : []))
+    const started = performance.now()
     const vectors = await runNative(
       () => (texts.length > 0 ? engine.encodeText(texts) : engine.encodeVideo(clips)),
       signal,
     )
-    stats.batchEnded(texts.length > 0 ? 'text' : 'video', rows.length)
+    stats.batchEnded(texts.length > 0 ? 'text' : 'video', rows.length, performance.now() - started)
     const { embeddingDim } = engine.info
     if (vectors.length !== rows.length * embeddingDim) {
       throw new InternalError(

@@ -8,7 +8,7 @@ import type { Lease } from '../schedule/admission.ts'
 import type { Release } from '../schedule/priority-semaphore.ts'
 import type { Segment } from '../types.ts'
 import type { ItemRun } from './item-run.ts'
-import type { Pipeline } from './pipeline.ts'
+import type { OpenSegments, Pipeline } from './pipeline.ts'
 
 export interface SegmentWindows {
   /** Length of a window in seconds. */
@@ -52,10 +52,10 @@ export class SegmentPass {
     const { pipeline, call, startRun, item, windows } = this.#options
     try {
       let run = startRun()
-      const reader = await countFailure(run, pipeline.openSegments(item, windows, run))
-      this.#reader = reader
+      const opened = await countFailure(run, pipeline.openSegments(item, windows, run))
+      this.#reader = opened.reader
       for (;;) {
-        const next = await this.#startNext(reader, run).catch((failure: unknown) => ({ failure }))
+        const next = await this.#startNext(opened, run).catch((failure: unknown) => ({ failure }))
         const previous = this.#encoding
         this.#encoding = next && 'segment' in next ? next.segment : undefined
         if (previous) yield await previous
@@ -71,12 +71,9 @@ export class SegmentPass {
   }
 
   /** Decodes the next window and starts to encode it. Resolves to undefined after the last window. */
-  async #startNext(
-    reader: NativeSegmentReader,
-    run: ItemRun,
-  ): Promise<{ segment: Promise<Segment> } | undefined> {
+  async #startNext(opened: OpenSegments, run: ItemRun): Promise<{ segment: Promise<Segment> } | undefined> {
     const { pipeline } = this.#options
-    const next = await countFailure(run, pipeline.nextClip(reader, run))
+    const next = await countFailure(run, pipeline.nextClip(opened, run))
     if (!next) return undefined
     const { decoded, release } = next
     const { start, end } = decoded

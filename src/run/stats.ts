@@ -1,5 +1,5 @@
 /** Counts what an embedder does. */
-import { channel } from 'node:diagnostics_channel'
+import { publish } from '../base/diagnostics.ts'
 import type { CallOutcome } from '../call/calls.ts'
 import type { EmbedderStats, ItemEvent, ItemKind, LatencySummary, Timings } from '../types.ts'
 
@@ -21,9 +21,6 @@ export function sumTimings(all: Iterable<Timings>): Timings {
   }
   return sum
 }
-
-/** Receives the events of every embedder of the process, for monitoring tools that have no reference to them. */
-const itemChannel = channel('cosmos-embed:item')
 
 /** Counters and latencies of one embedder since it was created. */
 export class Stats {
@@ -47,9 +44,10 @@ export class Stats {
     return () => void this.#listeners.delete(entry)
   }
 
-  callEnded(outcome: CallOutcome): void {
+  callEnded(outcome: CallOutcome, milliseconds: number): void {
     this.#requests.total++
     this.#requests[outcome]++
+    publish('cosmos-embed:call', { outcome, milliseconds })
   }
 
   itemEnded(event: ItemEvent, tokens: number): void {
@@ -65,7 +63,7 @@ export class Stats {
       const code = event.code ?? 'internal'
       this.#errors[code] = (this.#errors[code] ?? 0) + 1
     }
-    if (itemChannel.hasSubscribers) itemChannel.publish(event)
+    publish('cosmos-embed:item', event)
     for (const listener of this.#listeners) {
       try {
         listener(event)
@@ -78,8 +76,9 @@ export class Stats {
     }
   }
 
-  batchEnded(kind: BatchKind, size: number): void {
+  batchEnded(kind: BatchKind, size: number, milliseconds: number): void {
     this.#batches[kind].add(size)
+    publish('cosmos-embed:batch', { kind, size, milliseconds })
   }
 
   /** Seconds after which a retry may find room: the current median duration of an item, 1 to 60. */

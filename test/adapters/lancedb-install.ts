@@ -43,6 +43,11 @@ interface Table {
   }
 }
 
+/** For Vitest, before all tests of a run. */
+export function setup(): void {
+  linkLance()
+}
+
 /**
  * Installs LanceDB so that the package finds it as an optional dependency, also in child processes. Returns the reason why
  * it cannot be installed here.

@@ -7,6 +7,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { statusOf } from '../../src/bulk/destination.ts'
 import { buildIndex, type IndexedItem, openIndex, openSources, postgresSink } from '../../src/bulk/index.ts'
+import { heldIn, sinkForJob } from '../../src/bulk/shared-destination.ts'
 import { run } from '../cli/support.ts'
 import { doubleEmbedder, vectorOf } from './double.mjs'
 import { temporaryFolder } from './support.ts'
@@ -21,6 +22,8 @@ print(server.get_uri(), flush=True)
 sys.stdin.read()`
 
 const folder = temporaryFolder()
+// Where the commands write their lists of failures.
+process.chdir(folder)
 let server: ChildProcess
 let url = ''
 
@@ -143,6 +146,28 @@ describe.skipIf(!hasServer)('PostgreSQL with pgvector', () => {
     )
     expect(tallies.reduce((sum, { embedded }) => sum + embedded, 0)).toBe(150)
     expect(await query('SELECT count(*)::int AS count FROM shared')).toEqual([{ count: 150 }])
+  })
+
+  it('has each item once when several workers of a queue have the same job', async () => {
+    await using opened = await openSources([manifest('job.jsonl', rows)])
+    const ids = rows.map(({ id }) => id)
+    const workers = [1, 2, 3, 4].map(() => {
+      // None sees what the others have written.
+      const sink = sinkForJob({ out: url, table: 'job' }, 'a', [])
+      return buildIndex(doubleEmbedder(), opened.sources, sink, { windows: { seconds: 1 } })
+    })
+    for (const { embedded, failed } of await Promise.all(workers)) {
+      // Videos without a window, /v/0.mp4, are failures.
+      expect([embedded, failed]).toEqual([100, 50])
+    }
+    expect(await query('SELECT count(*)::int AS count FROM job')).toEqual([{ count: 50 + 100 }])
+    const embedder = doubleEmbedder()
+    const sink = sinkForJob({ out: url, table: 'job' }, 'a', ids)
+    const again = await buildIndex(embedder, opened.sources, sink, { windows: { seconds: 1 } })
+    expect(again).toMatchObject({ embedded: 0, skipped: 100, failed: 50 })
+    const known = { frameRule: 'card', frameTolerance: 0, windows: null, columns: {} } as const
+    await expect(heldIn({ out: url, table: 'job' }, known).next()).rejects.toThrow('its windows is')
+    expect(await heldIn({ out: url, table: 'nowhere' }, known).next()).toEqual({ done: true })
   })
 
   it('refuses foreign tables, other vectors, and unreachable servers', async () => {

@@ -19,6 +19,8 @@ import { hasQdrant, type QdrantServer, startQdrant } from './qdrant-server.ts'
 import { temporaryFolder } from './support.ts'
 
 const folder = temporaryFolder()
+// Where the commands write their lists of failures.
+process.chdir(folder)
 let server: QdrantServer
 beforeAll(async () => {
   if (hasQdrant) server = await startQdrant()

@@ -158,6 +158,7 @@ describe('a manifest', () => {
       [{ id: 'x', video: 'a', start: -1 }, /^x: .*bad\.jsonl:3: "start" must be seconds/],
       [{ video: 'a', end: 'soon' }, /"end" must be seconds, 0 or more, found "soon"/],
       [{ video: 'ftp://host/a.mp4' }, /ftp:\/\/ URL: expected a path, https/],
+      [{ video: 'file://host/a.mp4' }, /file:\/\/ URL that names no local path/],
       [{ text: 'a', start: 1 }, /apply to videos only/],
       [{ video: 7n < 8 }, /expected "video"/],
       [[], /not a JSON object/],

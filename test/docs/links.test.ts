@@ -13,7 +13,7 @@ const pages = [
   ...(readdirSync(path.join(root, 'docs'), { recursive: true }) as string[])
     .filter((file) => file.endsWith('.md') && !file.startsWith(`api${path.sep}`))
     .map((file) => path.join('docs', file)),
-  'examples/clips/README.md',
+  ...readdirSync(path.join(root, 'examples')).map((name) => path.join('examples', name, 'README.md')),
   'models/demo/README.md',
   'scripts/demo-model/README.md',
 ]

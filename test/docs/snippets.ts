@@ -10,6 +10,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const guests = ['fastify', 'openai']
 /** The port that the documentation speaks of. */
 const documentedPort = '8000'
+/** Databases that the documentation speaks of. recipes.test.ts runs these programs against doubles. */
+const databases = /localhost:(6333|9200|19530)/
 
 export interface Snippet {
   /** File and number, e.g. "README.md 1". */
@@ -39,7 +41,7 @@ function kindOf(code: string): Snippet['kind'] {
   )
   const isThere = (name: string) =>
     name === 'cosmos-embed' || name.startsWith('node:') || guests.includes(name)
-  if (!imported.every(isThere)) return 'read'
+  if (!imported.every(isThere) || databases.test(code)) return 'read'
   if (/\.listen\(/.test(code)) return 'server'
   return code.includes(documentedPort) ? 'client' : 'program'
 }
@@ -69,9 +71,11 @@ export async function runSnippet(node: string, { name, code, kind }: Snippet, fo
   writeFileSync(file, code.replaceAll(documentedPort, String(port)))
   switch (kind) {
     case 'read':
-      return ends(node, ['--check', file], folder)
+      await ends(node, ['--check', file], folder)
+      return
     case 'program':
-      return ends(node, [file], folder)
+      await ends(node, [file], folder)
+      return
     case 'server':
       return answers(node, [file], folder, port)
     case 'client': {
@@ -107,10 +111,12 @@ function start(node: string, args: string[], cwd: string): Program {
   }
 }
 
-async function ends(node: string, args: string[], folder: string): Promise<void> {
+/** Resolves with what the program wrote. */
+export async function ends(node: string, args: string[], folder: string): Promise<string> {
   const program = start(node, args, folder)
   const code = await program.exit
   if (code !== 0) throw new Error(`ended with ${code}:\n${program.output()}`)
+  return program.output()
 }
 
 /** Waits until the server is ready, whatever the prefix of its routes, and then for `use`. */
@@ -119,7 +125,7 @@ async function answers(
   args: string[],
   folder: string,
   port: number,
-  use: () => Promise<void> = async () => {},
+  use: () => Promise<unknown> = async () => {},
 ): Promise<void> {
   const program = start(node, args, folder)
   let ended: number | string | null | undefined

@@ -8,6 +8,8 @@ import { VERSION } from '../../src/base/version.ts'
 
 const behaviours = {
   abort: 'process.abort()',
+  // Opens the video, and ends at its first clip.
+  'abort at a clip': "channel.write(numbers(0x43454431, 6, 0)); channel.once('data', () => process.abort())",
   exit: 'process.exit(3)',
   hang: '',
   nonsense: "channel.write(Buffer.from('this is no message'))",

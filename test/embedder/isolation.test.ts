@@ -140,6 +140,18 @@ describe('a decoder process that ends on a file', () => {
     if (code === 'media') expect(warning.mock.calls.join('\n')).toContain(sha256)
   })
 
+  it('is told of in the middle of segments too', async () => {
+    const embedder = await open('abort at a clip')
+    const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    onTestFinished(() => warning.mockRestore())
+    await expect(collect(embedder.segments(video, { windowSeconds: 0.5 }))).rejects.toMatchObject({
+      code: 'media',
+      details: { decoderEnded: 'SIGABRT', sha256 },
+    })
+    expect(warning.mock.calls.join('\n')).toContain(sha256)
+    expect(embedder.stats().decoders).toMatchObject({ crashed: 1, busy: 0 })
+  })
+
   it('is a 422 that names the input, and a count in the metrics, over HTTP', async () => {
     const embedder = await open('abort')
     const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})

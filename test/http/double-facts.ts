@@ -1,5 +1,5 @@
 /** The `info()` of the double of an embedder, and the fixed part of its `stats()`. */
-import type { EmbedderInfo, EmbedderStats } from 'cosmos-embed'
+import type { DecoderStats, EmbedderInfo, EmbedderStats } from 'cosmos-embed'
 
 const MiB = 1024 * 1024
 
@@ -9,6 +9,8 @@ export interface DoubleFacts {
   device: 'cpu' | 'cuda'
   /** Replaces the defaults, as the limits of `createEmbedder` do. */
   limits: Partial<EmbedderInfo['limits']['input']>
+  /** The processes that decode media. Default: none. */
+  decoders?: DecoderStats | undefined
 }
 
 const engine = {
@@ -35,10 +37,12 @@ const cuda: EmbedderInfo['device'] = {
   ],
 }
 
-export function infoOf({ servedNames, dimension, device, limits }: DoubleFacts): EmbedderInfo {
+export function infoOf({ servedNames, dimension, device, limits, decoders }: DoubleFacts): EmbedderInfo {
+  const walls = { systemCalls: true, network: true, files: true, memory: true }
   return {
     version: '0.0.0',
     device: device === 'cpu' ? { kind: 'cpu', reason: 'a double' } : cuda,
+    ...(decoders && { decoders: { walls } }),
     model: {
       id: servedNames[0] as string,
       servedNames,

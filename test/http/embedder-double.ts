@@ -42,9 +42,9 @@ export interface EmbedderDouble extends Embedder {
 const noTimings = { download: 0, open: 0, decode: 0, convert: 0, queue: 0, encode: 0, total: 0 }
 
 export function doubleEmbedder(options: DoubleOptions = {}): EmbedderDouble {
-  const { servedNames = ['double'], dimension = 8, device = 'cpu', limits = {} } = options
+  const { servedNames = ['double'], dimension = 8, device = 'cpu', limits = {}, decoders } = options
   const { before = () => {}, segments = twoSegments } = options
-  const info = infoOf({ servedNames, dimension, device, limits })
+  const info = infoOf({ servedNames, dimension, device, limits, decoders })
   const requests: EmbedRequest[] = []
   const listeners = new Set<(event: ItemEvent) => void>()
   const calls = new CallsDouble(info.limits.input)
@@ -102,7 +102,12 @@ export function doubleEmbedder(options: DoubleOptions = {}): EmbedderDouble {
     classify: unsupported('classify'),
     info: () => structuredClone(info),
     status: (): EmbedderStatus => ({ ...calls.status }),
-    stats: () => ({ ...fixedStats, requests: { ...calls.outcomes }, inFlight: calls.inFlight }),
+    stats: () => ({
+      ...fixedStats,
+      ...(decoders && { decoders }),
+      requests: { ...calls.outcomes },
+      inFlight: calls.inFlight,
+    }),
     observe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)

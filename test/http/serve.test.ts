@@ -107,7 +107,7 @@ describe('flags', () => {
       port: 8080,
       logLevel: 'warn',
       embedder: { servedNames: ['a', 'nvidia/cosmos-embed1'], limits: { maxItems: 16 }, urls: 'public' },
-      server: { apiKeys: ['secret'], docs: false, page: true, tracing: false },
+      server: { apiKeys: ['secret'], docs: false, page: true, tracing: false, otelMetrics: false },
     })
     expect(serveOptions([], { ...environment, COSMOS_EMBED_PORT: '1' }).port).toBe(1)
     expect(serveOptions([], { NIM_LOG_LEVEL: 'DEFAULT' }).logLevel).toBe('info')

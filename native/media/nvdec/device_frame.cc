@@ -3,6 +3,8 @@
 #include <new>
 #include <utility>
 
+#include "ffmpeg/colour.h"
+
 namespace cosmos {
 namespace {
 
@@ -82,7 +84,8 @@ cuda::DevicePicture DevicePictureOf(const AVFrame& frame, Orientation orientatio
   picture.luma_pitch = static_cast<std::uint32_t>(frame.linesize[0]);
   picture.chroma_pitch = static_cast<std::uint32_t>(frame.linesize[1]);
   picture.chroma_step = picture.chroma_420 ? 2 * bytes_per_sample : bytes_per_sample;
-  picture.matrix = YuvMatrixOf(frame.colorspace, frame.color_range, frame.height, picture.bit_depth);
+  picture.matrix = YuvMatrixOf(ff::MatrixIn(frame.colorspace), ff::RangeIn(frame.color_range), frame.height,
+                               picture.bit_depth);
   picture.orientation = orientation;
   return picture;
 }

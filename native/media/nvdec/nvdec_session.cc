@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ffmpeg/colour.h"
+
 namespace cosmos {
 namespace {
 
@@ -204,10 +206,10 @@ void NvdecSession::SetColour(AVFrame& frame) const {
   const bool is_described = described.matrix_coefficients != AVCOL_SPC_RGB &&
                             described.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
   frame.colorspace =
-      is_described ? static_cast<AVColorSpace>(described.matrix_coefficients) : parameters_.color_space;
+      is_described ? ff::MatrixFrom(described.matrix_coefficients) : ff::MatrixIn(parameters_.color_space);
   frame.color_range = described.video_full_range_flag ? AVCOL_RANGE_JPEG
                       : is_described                  ? AVCOL_RANGE_MPEG
-                                                      : parameters_.color_range;
+                                                      : ff::RangeIn(parameters_.color_range);
   // VP8 has one matrix. VP9 writes its own into every keyframe, but NVIDIA's parser does not report it.
   if (parameters_.codec_id == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
   if (parameters_.codec_id == AV_CODEC_ID_VP9) {

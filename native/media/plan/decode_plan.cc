@@ -7,21 +7,22 @@
 namespace cosmos {
 namespace {
 
-// The frame within the tolerance with the fewest packets since its keyframe; a keyframe has none. Ties go to
-// the nearest, then to the earliest frame.
-int Cheapest(const FrameIndex& index, int rank, std::int64_t tolerance) {
+// The frame within the tolerance and the bounds with the fewest packets since its keyframe; a keyframe has
+// none. Ties go to the nearest, then to the earliest frame.
+int Cheapest(const FrameIndex& index, int rank, std::int64_t tolerance, const FrameBounds& bounds) {
   const std::int64_t time = index.time(rank);
   const auto cost = [&](int candidate) {
     const int place = index.place(candidate);
     const std::int64_t distance = std::abs(index.time(candidate) - time);
     return std::tuple(place - index.KeyframeFor(place), distance, candidate);
   };
+  const int first = std::max(bounds.first, 0);
+  const int last = std::min(bounds.last, index.frame_count() - 1);
   auto best = cost(rank);
-  for (int r = rank - 1; r >= 0 && std::abs(index.time(r) - time) <= tolerance; --r)
+  for (int r = rank - 1; r >= first && std::abs(index.time(r) - time) <= tolerance; --r)
     best = std::min(best, cost(r));
-  for (int r = rank + 1; r < index.frame_count() && std::abs(index.time(r) - time) <= tolerance; ++r) {
+  for (int r = rank + 1; r <= last && std::abs(index.time(r) - time) <= tolerance; ++r)
     best = std::min(best, cost(r));
-  }
   return std::get<2>(best);
 }
 
@@ -31,8 +32,10 @@ bool DecodePlan::wants(int place) const { return std::ranges::binary_search(want
 
 DecodePlan PlanDecode(const FrameIndex& index, std::span<const int> ranks, const PlanOptions& options) {
   DecodePlan plan;
-  for (const int rank : ranks) {
-    plan.chosen.push_back(options.tolerance > 0 ? Cheapest(index, rank, options.tolerance) : rank);
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    const FrameBounds bounds = options.bounds.empty() ? FrameBounds{} : options.bounds[i];
+    const int rank = ranks[i];
+    plan.chosen.push_back(options.tolerance > 0 ? Cheapest(index, rank, options.tolerance, bounds) : rank);
     plan.wanted.push_back(index.place(plan.chosen.back()));
   }
   std::ranges::sort(plan.wanted);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -9,12 +10,20 @@
 
 namespace cosmos {
 
+// The frames from `first` to `last`, by rank.
+struct FrameBounds {
+  int first = 0;
+  int last = std::numeric_limits<int>::max();
+};
+
 struct PlanOptions {
   // How many pictures the decoder holds back: those it reorders, plus one for each further thread. Seeking
   // flushes the decoder, so a seek that skips no more than this gains nothing.
   int decoder_delay = 0;
   // How far a wanted frame may move, in units of pts, to a frame that is cheaper to decode.
   std::int64_t tolerance = 0;
+  // The frames among which each requested rank may move, parallel to the ranks. Empty: all frames.
+  std::span<const FrameBounds> bounds = {};
 };
 
 // A range of packets, both ends included, for a decoder that was just reset. In decoding order.

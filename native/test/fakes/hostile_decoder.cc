@@ -80,7 +80,9 @@ bool Misbehave(Channel& channel) {
     return channel.Send(MessageType::kFailure, nonsense).ok();
   }
   if (Is("device-lost")) {
-    return channel.Send(MessageType::kFailure, Encode(cosmos::Status(cosmos::StatusCode::kDeviceLost, "gone"))).ok();
+    return channel
+        .Send(MessageType::kFailure, Encode(cosmos::Status(cosmos::StatusCode::kDeviceLost, "gone")))
+        .ok();
   }
   return false;
 }

@@ -14,6 +14,7 @@ import { describePostgres, openPostgresIndex } from './postgres-index.ts'
 import { openQdrantIndex } from './qdrant-index.ts'
 import type { VectorIndex } from './vector-index.ts'
 
+/** Options of {@link openIndex}. */
 export interface OpenIndexOptions {
   /** Table in PostgreSQL or LanceDB, or collection in Qdrant. Default `cosmos_embed`. */
   table?: string | undefined

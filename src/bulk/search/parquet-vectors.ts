@@ -81,12 +81,13 @@ async function readPlainVectors(
   }
 }
 
-async function readExactly(
+/** Reads bytes of a file. Rejects with SourceError if it ends before. */
+export async function readExactly(
   handle: FileHandle,
   file: string,
   position: number,
   length: number,
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length)
   for (let read = 0; read < length; ) {
     const { bytesRead } = await handle.read(bytes, read, length - read, position + read)

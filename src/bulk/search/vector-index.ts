@@ -10,6 +10,7 @@ export interface IndexHit extends Omit<IndexRow, 'embedding'> {
   score: number
 }
 
+/** Options of {@link VectorIndex.search}. */
 export interface IndexSearchOptions {
   /** Number of results, 1 to 100,000. Default 10. */
   top?: number | undefined

@@ -1,8 +1,10 @@
 /** Counts requests that embed, for Prometheus and as JSON. */
+import { publish } from '../../base/diagnostics.ts'
 import { errorTable } from '../../errors.ts'
-import type { DecoderStats, Embedder, EmbedderStats, ItemEvent } from '../../types.ts'
+import type { DecoderStats, Embedder, EmbedderStats, ItemEvent, RequestEvent } from '../../types.ts'
 import { addGpuMetrics } from './gpu-metrics.ts'
 import { JsonMetrics } from './json-metrics.ts'
+import type { OtelMetrics } from './otel-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { type HistogramSample, Registry } from './prometheus.ts'
 import { type RequestRecord, RequestRecorder } from './request-record.ts'
@@ -71,8 +73,11 @@ export class ServiceMetrics {
   /** Ends the background measurements. */
   readonly #stops: (() => void)[] = []
 
+  readonly #otel: OtelMetrics | undefined
+
   /** Both functions are called when metrics are scraped. */
-  constructor(state: { bodyBytes: () => number; ready: () => boolean }) {
+  constructor(state: { bodyBytes: () => number; ready: () => boolean }, otel?: OtelMetrics) {
+    this.#otel = otel
     // Zero from the start: a rate needs two samples, so the first event would otherwise be lost.
     for (const counter of [this.#embeddings, this.#videos, this.#tokens, this.#cancelled]) counter.add(0)
     for (const request_type of requestTypes) {
@@ -100,6 +105,7 @@ export class ServiceMetrics {
   attach(embedder: Embedder): void {
     const { registry } = this
     this.#stops.push(embedder.observe((event) => this.#observe(event)))
+    if (this.#otel) this.#stops.push(this.#otel.attach(embedder))
     const { device } = embedder.info()
     if (device.kind === 'cuda') {
       const uuids = device.gpus.map(({ uuid }) => uuid)
@@ -155,6 +161,9 @@ export class ServiceMetrics {
     const { requestType: request_type, inputType: input_type = 'unknown', error } = record
     const status = String(record.status)
     this.#json.add(record)
+    const event = eventOf(record)
+    publish('cosmos-embed:request', event)
+    this.#otel?.record(event)
     this.#requests.add(1, { request_type, status })
     this.#duration.observe(record.seconds, { request_type, input_type, status })
     if (error === 'cancelled') this.#cancelled.add(1)
@@ -164,6 +173,12 @@ export class ServiceMetrics {
     this.#videos.add(record.videos)
     this.#tokens.add(record.tokens)
   }
+}
+
+function eventOf(record: RequestRecord): RequestEvent {
+  const { requestType, status, error, inputs, embeddings, seconds } = record
+  const code = error === undefined ? {} : { code: error }
+  return { requestType, status, ...code, inputs, embeddings, milliseconds: seconds * 1000 }
 }
 
 /** Clips decoded by NVDEC, and by the CPU in its place. */
