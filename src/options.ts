@@ -4,7 +4,7 @@ import type { NativeDecodeLimits } from '#binding'
 import { cores } from './base/cores.ts'
 import { checkOptions, isText } from './base/validate.ts'
 import { lazySchema } from './base/zod.ts'
-import { isNamedFrameRule, type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
+import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
 import { defaultLimits, type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
 import { isPlainObject, isSignal } from './source/type-guards.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
@@ -206,6 +206,8 @@ export const DEFAULT_BATCH = 8
 /** The most threads of the addon's pool, and of one decoder. */
 export const MAX_THREADS = 64
 
+const devices = ['auto', 'cpu', 'cuda'] as const
+
 /** What applies when an option is not given. */
 function defaults(): ResolvedOptions {
   return {
@@ -285,7 +287,7 @@ const schema = lazySchema((z) => {
   return z
     .strictObject({
       model: z.string().min(1).optional(),
-      device: z.enum(['auto', 'cpu', 'cuda']).default(fallback.device),
+      device: z.enum(devices).default(fallback.device),
       frameRule: namedFrameRule().default(fallback.frameRule),
       servedNames: z.array(z.string().min(1)).default([]),
       onnxruntime: z
@@ -334,29 +336,17 @@ const schema = lazySchema((z) => {
 
 /** Validates options and applies defaults. Throws InvalidArgumentError. */
 export function resolveEmbedderOptions(options: EmbedderOptions): ResolvedOptions {
-  const usual = withUsualOptions(options)
-  if (usual) return usual
+  if (hasFewOptions(options)) return { ...defaults(), ...options }
   return checkOptions(schema() as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')
 }
 
-/** The defaults with the options that most programs give; undefined if they are invalid, or if there are others. */
-function withUsualOptions(options: unknown): ResolvedOptions | undefined {
-  if (!isPlainObject(options)) return undefined
-  const { model, device = 'auto', frameRule = 'card', cuda, signal, ...others } = options
-  const valid =
-    (model === undefined || isText(model)) &&
-    (device === 'auto' || device === 'cpu' || device === 'cuda') &&
-    isNamedFrameRule(frameRule) &&
-    (signal === undefined || isSignal(signal)) &&
-    Object.entries(others).every(([name, value]) => value === undefined && name in defaults())
-  if (!valid) return undefined
-  const resolved = defaults()
-  if (cuda !== undefined) {
-    // What the programs of this package pass, to show the output of a build.
-    if (!isPlainObject(cuda)) return undefined
-    const { onBuild, ...more } = cuda
-    if (typeof onBuild !== 'function' || Object.keys(more).length > 0) return undefined
-    resolved.cuda.onBuild = onBuild as (line: string) => void
-  }
-  return { ...resolved, model: model as string | undefined, device, frameRule, signal }
+/** Valid options, and only those that most programs give: the schema need not be loaded for them. */
+function hasFewOptions(options: unknown): options is Partial<Pick<ResolvedOptions, 'model' | 'device'>> {
+  if (!isPlainObject(options)) return false
+  const { model, device, ...others } = options
+  return (
+    (!('model' in options) || isText(model)) &&
+    (!('device' in options) || devices.some((name) => name === device)) &&
+    Object.keys(others).length === 0
+  )
 }

@@ -1,6 +1,6 @@
 /**
  * zod, loaded when a schema is first used. It takes longer to load than all of this package, and a valid input rarely needs
- * it: the plain checks beside each schema accept the usual forms, and the schema describes what is wrong with the others.
+ * it: plain checks accept what is usual when an embedder is created, and the schemas describe what is wrong with all else.
  */
 import { createRequire } from 'node:module'
 import type { z } from 'zod'

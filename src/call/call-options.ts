@@ -2,8 +2,8 @@
 import type { z } from 'zod'
 import { checkOptions } from '../base/validate.ts'
 import { lazySchema } from '../base/zod.ts'
-import { frameRule, isNamedFrameRule, namedFrameRule } from '../request/frame-rule.ts'
-import { isPlainObject, isSeconds, isSignal } from '../source/type-guards.ts'
+import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
+import { isSignal } from '../source/type-guards.ts'
 import type {
   DisposeOptions,
   EmbedManyOptions,
@@ -70,58 +70,14 @@ const schemas = lazySchema(
   },
 )
 
-type Check = (value: unknown) => boolean
-
-const isFunction: Check = (value) => typeof value === 'function'
-const isBoolean: Check = (value) => typeof value === 'boolean'
-const isLength: Check = (value) => isSeconds(value) && value > 0
-
-/** The options that every call may have, in their usual forms. */
-const usual: Readonly<Record<string, Check>> = {
-  signal: isSignal,
-  whenFull: (value) => value === 'wait' || value === 'refuse',
-}
-const ofItems = { ...usual, priority: (value: unknown) => value === 'query' || value === 'bulk' }
-const ofVideos = {
-  ...ofItems,
-  start: isSeconds,
-  end: isSeconds,
-  frameRule: isNamedFrameRule,
-  frameTolerance: isSeconds,
-}
-const checks: Readonly<Record<keyof CheckedOptions, Readonly<Record<string, Check>>>> = {
-  embed: { ...usual, onProgress: isFunction },
-  item: ofItems,
-  video: ofVideos,
-  frames: { ...ofVideos, images: isBoolean },
-  many: { ...ofItems, onProgress: isFunction },
-  stream: {
-    ...ofItems,
-    onProgress: isFunction,
-    concurrency: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
-    ordered: isBoolean,
-  },
-  segments: { ...ofVideos, windowSeconds: isLength, strideSeconds: isLength },
-  dispose: { drain: isBoolean },
-}
+const isFunction = (value: unknown) => typeof value === 'function'
 
 /** Validates the options of a call. Throws InvalidArgumentError. */
 export function checkCall<Kind extends keyof CheckedOptions>(
   kind: Kind,
-  options: object = {},
+  options?: object,
 ): CheckedOptions[Kind] {
-  if (isUsual(kind, options)) return { ...options } as CheckedOptions[Kind]
-  return checkOptions(schemas()[kind], options, 'options')
-}
-
-/** Whether the options are valid; false also for valid ones in rarer forms. */
-function isUsual(kind: keyof CheckedOptions, options: object): boolean {
-  if (!isPlainObject(options)) return false
-  if (kind === 'segments' && options.windowSeconds === undefined) return false
-  const known = checks[kind]
-  for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(known, name) ? known[name] : undefined
-    if (check === undefined || (value !== undefined && !check(value))) return false
-  }
-  return true
+  // The usual case, for which the schemas need not be loaded. Segments have an option that must be given.
+  if (options === undefined && kind !== 'segments') return {} as CheckedOptions[Kind]
+  return checkOptions(schemas()[kind], options ?? {}, 'options')
 }

@@ -28,10 +28,6 @@ export const namedFrameRule: () => z.ZodType<NamedFrameRule> = lazySchema((z) =>
   z.enum(frameRules, { error: `must be ${frameRules.map((name) => `"${name}"`).join(', ')}` }),
 )
 
-export function isNamedFrameRule(value: unknown): value is NamedFrameRule {
-  return frameRules.some((name) => name === value)
-}
-
 const forms = 'must be "card", "curator", "rounded", { indices } or { timestamps }'
 
 export const frameRule: () => z.ZodType<FrameRule> = lazySchema((z) =>

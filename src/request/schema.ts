@@ -4,16 +4,8 @@ import type { RgbImage } from '#binding'
 import { checkRequest } from '../base/validate.ts'
 import { lazySchema } from '../base/zod.ts'
 import type { ByteStream, Bytes } from '../source/source.ts'
-import {
-  isBlob,
-  isBytes,
-  isPlainObject,
-  isResponse,
-  isSeconds,
-  isStream,
-  isUrl,
-} from '../source/type-guards.ts'
-import { type FrameRule, frameRule, isNamedFrameRule } from './frame-rule.ts'
+import { isBlob, isBytes, isPlainObject, isResponse, isStream, isUrl } from '../source/type-guards.ts'
+import { type FrameRule, frameRule } from './frame-rule.ts'
 
 /**
  * What a request embeds: `query` texts or one video, with priority over bulk work; `bulk_text` texts only; `bulk_video`
@@ -86,7 +78,7 @@ export interface EmbedRequest {
   encoding_format?: EncodingFormat | undefined
 }
 
-export const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
+const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
 export const encodingFormats = ['float', 'base64'] as const
 
 const notAPath = /^\s*(data:|[a-z][a-z0-9+.-]+:\/\/)/i
@@ -180,62 +172,17 @@ const schemas = lazySchema((z): { item: z.ZodType<ItemInput>; request: z.ZodType
 
 /** Validates one item. Throws InvalidRequestError. */
 export function checkItem(input: unknown): ItemInput {
-  return isUsualItem(input) ? input : checkRequest(schemas().item, input, ['input'])
+  return isTextInput(input) ? input : checkRequest(schemas().item, input, ['input'])
 }
 
 /** Validates a request, whose enums may have any case. Throws InvalidRequestError. */
 export function checkEmbedRequest(request: unknown): EmbedRequest {
-  const lowered = lowerCaseEnums(request)
-  return isUsualRequest(lowered) ? lowered : checkRequest(schemas().request, lowered)
+  return checkRequest(schemas().request, lowerCaseEnums(request))
 }
 
-/** Whether the item is valid; false also for valid ones in rarer forms. */
-function isUsualItem(input: unknown): input is ItemInput {
-  if (!isPlainObject(input)) return false
-  const { text, video, frames } = input
-  if (text !== undefined) return typeof text === 'string' && hasOnly(input, textFields)
-  if (frames !== undefined)
-    return Array.isArray(frames) && frames.every(isPicture) && hasOnly(input, framesFields)
-  const { start, end, frameRule, frameTolerance } = input
-  return (
-    (typeof video === 'string' ? isPath(video) : isMedia(video)) &&
-    [start, end, frameTolerance].every((value) => value === undefined || isSeconds(value)) &&
-    (end === undefined || (end as number) > ((start as number | undefined) ?? 0)) &&
-    (frameRule === undefined || isNamedFrameRule(frameRule)) &&
-    hasOnly(input, videoFields)
-  )
-}
-
-const textFields = ['text', 'key']
-const framesFields = ['frames', 'key']
-const videoFields = ['video', 'start', 'end', 'frameRule', 'frameTolerance', 'key']
-const requestFields = ['request_type', 'input', 'model', 'encoding_format']
-
-function hasOnly(value: object, fields: readonly string[]): boolean {
-  return Object.keys(value).every((name) => fields.includes(name))
-}
-
-function isPath(text: string): boolean {
-  return text !== '' && !notAPath.test(text)
-}
-
-function isPicture(value: unknown): boolean {
-  if (typeof value === 'string') return isPath(value)
-  return isUrl(value) || isBytes(value) || isBlob(value)
-}
-
-/** The strings of a list are checked by `items.ts`. */
-function isUsualRequest(request: unknown): request is EmbedRequest {
-  if (!isPlainObject(request)) return false
-  const { request_type: type, input, model, encoding_format: format } = request
-  const isUsualInput = (value: unknown) => typeof value === 'string' || isUsualItem(value)
-  return (
-    requestTypes.some((name) => name === type) &&
-    (Array.isArray(input) ? input.length > 0 && input.every(isUsualInput) : isUsualInput(input)) &&
-    (model === undefined || typeof model === 'string') &&
-    (format === undefined || encodingFormats.some((name) => name === format)) &&
-    hasOnly(request, requestFields)
-  )
+/** The item of `embedText`, for which the schema need not be loaded. */
+function isTextInput(input: unknown): input is TextInput {
+  return isPlainObject(input) && typeof input.text === 'string' && Object.keys(input).length === 1
 }
 
 /** Lower-cases `request_type` and `encoding_format`, which are accepted in any case. */

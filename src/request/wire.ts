@@ -3,10 +3,9 @@
  * validates strings with the messages of the contract and without a regular expression over megabytes.
  */
 import type { ZodString, ZodType } from 'zod'
-import { checkRequest, isText } from '../base/validate.ts'
+import { checkRequest } from '../base/validate.ts'
 import { zod } from '../base/zod.ts'
 import { InvalidRequestError } from '../errors.ts'
-import { isPlainObject } from '../source/type-guards.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
 import { type ParsedRequest, planChecked, type RequestRules, type VideoItem } from './items.ts'
 import {
@@ -14,7 +13,6 @@ import {
   encodingFormats,
   lowerCaseEnums,
   type RequestType,
-  requestTypes,
   type WireRequest,
 } from './schema.ts'
 
@@ -151,26 +149,10 @@ export async function parseWireRequest(
 ): Promise<ParsedRequest> {
   signal?.throwIfAborted()
   const documentedBody = rules.openAi ? fromOpenAi(body, rules.openAi) : body
-  const lowered = lowerCaseEnums(documentedBody)
-  const request = isUsualRequest(lowered) ? lowered : checkRequest(wireRequestSchema, lowered)
+  const request = checkRequest(wireRequestSchema, lowerCaseEnums(documentedBody))
   const { requestType, encodingFormat, items } = planChecked(request, rules)
   return { requestType, encodingFormat, items: await items(signal) }
 }
-
-/** Whether the body is valid by {@link wireRequestSchema}, which takes longer to tell. */
-function isUsualRequest(body: unknown): body is WireRequest {
-  if (!isPlainObject(body)) return false
-  const { request_type: type, input, model, encoding_format: format } = body
-  return (
-    requestTypes.some((name) => name === type) &&
-    (Array.isArray(input) ? input.length > 0 && input.every(isText) : isText(input)) &&
-    typeof model === 'string' &&
-    (format === undefined || encodingFormats.some((name) => name === format)) &&
-    Object.keys(body).every((name) => wireFields.includes(name))
-  )
-}
-
-const wireFields = ['request_type', 'input', 'model', 'encoding_format']
 
 /** Parses a body of `POST /v1/segments`. Rejects as {@link parseWireRequest} does. */
 export async function parseSegmentsRequest(

@@ -2,7 +2,6 @@
 import type { z } from 'zod'
 import { checkOptions } from '../base/validate.ts'
 import { lazySchema } from '../base/zod.ts'
-import { isPlainObject } from './type-guards.ts'
 
 const MiB = 1024 * 1024
 
@@ -89,24 +88,5 @@ export const limitsSchema: () => z.ZodType<Limits, LimitsInput | undefined> = la
 
 /** Applies the defaults. Throws InvalidArgumentError. */
 export function checkLimits(limits: LimitsInput | undefined): Limits {
-  if (limits === undefined) return { ...defaultLimits }
-  return isValid(limits) ? withDefaults(limits) : checkOptions(limitsSchema(), limits, 'limits')
-}
-
-function isValid(limits: unknown): limits is LimitsInput {
-  if (!isPlainObject(limits)) return false
-  return Object.entries(limits).every(([name, value]) => {
-    if (value === undefined) return Object.hasOwn(ranges, name)
-    const range = Object.hasOwn(ranges, name) ? ranges[name as keyof Limits] : undefined
-    return range !== undefined && Number.isSafeInteger(value) && isWithin(value as number, range)
-  })
-}
-
-function isWithin(value: number, { min, max }: Range): boolean {
-  return value >= min && value <= max
-}
-
-function withDefaults(limits: LimitsInput): Limits {
-  const given = Object.entries(limits).filter(([, value]) => value !== undefined)
-  return { ...defaultLimits, ...Object.fromEntries(given) }
+  return limits === undefined ? { ...defaultLimits } : checkOptions(limitsSchema(), limits, 'limits')
 }

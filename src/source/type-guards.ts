@@ -17,11 +17,6 @@ export function asUint8Array(bytes: Bytes): Uint8Array {
     : new Uint8Array(bytes)
 }
 
-/** A number of seconds on a timeline. */
-export function isSeconds(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
 export function isUrl(value: unknown): value is URL {
   return tagOf(value) === 'URL' && typeof (value as URL).href === 'string'
 }
