@@ -10,7 +10,7 @@ import { type EmbedderOptions, type ResolvedOptions, resolveEmbedderOptions } fr
 import { DevicePipelines } from './run/device-pipelines.ts'
 import { LocalEmbedder } from './run/local-embedder.ts'
 import { Stats } from './run/stats.ts'
-import { createSources } from './source/sources.ts'
+import { Sources } from './source/sources.ts'
 import type { TextTokenizer } from './tokenizer/tokenizer.ts'
 import { type ParsedTokenizerFile, readTokenizerFile } from './tokenizer/tokenizer-file.ts'
 import type { Embedder } from './types.ts'
@@ -78,7 +78,7 @@ async function load(
   const { choice, devices } = opened.value
   const tokenizer = made.value
   const stats = new Stats()
-  const sources = createSources({ urls: options.urls, limits: options.limits })
+  const sources = new Sources({ urls: options.urls, limits: options.limits })
   const pipelines = new DevicePipelines({ binding, devices, tokenizer, sources, options, stats })
   const info = describeEmbedder({ options, choice, bundle, devices, diagnostics, pipelines })
   return new LocalEmbedder({ devices, pipelines, stats, options, info })

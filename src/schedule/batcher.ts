@@ -13,6 +13,11 @@ export interface BatcherOptions<T extends Batchable, R> {
   run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]>
   /** Items per batch of each kind, ≥ 1. */
   maxBatch: Readonly<Record<T['kind'], number>>
+  /**
+   * Rows times the longest one's length, per batch of more than one row. On a CPU a larger batch is no faster, and leaves less
+   * choice of rows of similar length. Default: no limit.
+   */
+  maxPaddedLength?: number
   /** How long a batch that is not full waits for more items, in milliseconds from the arrival of its oldest one. */
   maxDelayMs: number
   /** Batches that the device works on at a time, ≥ 1. Default 1. */
@@ -152,8 +157,10 @@ export class Batcher<T extends Batchable, R> {
   }
 
   #batchOf(alike: Entry<T, R>[]): readonly Entry<T, R>[] {
+    const oldest = alike[0] as Entry<T, R>
     const max = this.#maxOf(alike)
-    return alike.length >= max ? nearestInLength(alike, alike[0] as Entry<T, R>, max) : alike
+    const entries = alike.length >= max ? nearestInLength(alike, oldest, max) : alike
+    return withinLength(entries, oldest, this.#options.maxPaddedLength ?? Number.POSITIVE_INFINITY)
   }
 
   #maxOf([first]: readonly Entry<T, R>[]): number {
@@ -214,4 +221,24 @@ function nearestInLength<T extends Batchable, R>(
     if (spread(start) < spread(best)) best = start
   }
   return sorted.slice(best, best + max)
+}
+
+/** The oldest entry and those nearest to it in length, as many as can be padded to the longest of them within `max`. */
+function withinLength<T extends Batchable, R>(
+  entries: readonly Entry<T, R>[],
+  oldest: Entry<T, R>,
+  max: number,
+): readonly Entry<T, R>[] {
+  const longest = Math.max(...entries.map(({ item }) => item.length))
+  if (entries.length * longest <= max) return entries
+  const distance = ({ item }: Entry<T, R>) => Math.abs(item.length - oldest.item.length)
+  const nearest = entries.filter((entry) => entry !== oldest).sort((a, b) => distance(a) - distance(b))
+  const chosen = [oldest]
+  let length = oldest.item.length
+  for (const entry of nearest) {
+    length = Math.max(length, entry.item.length)
+    if ((chosen.length + 1) * length > max) break
+    chosen.push(entry)
+  }
+  return chosen
 }

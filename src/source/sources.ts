@@ -8,7 +8,7 @@ import { collectStream, type Reserve, readBlob } from './bytes.ts'
 import type { Download, DownloadSettings } from './download.ts'
 import { DownloadSlots, enterSlot, type ResolvedReadOptions } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
-import { checkLimits, type LimitsInput } from './limits.ts'
+import { checkLimits, type Limits, type LimitsInput } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
 import { checkUrlPolicy, type UrlPolicy } from './url-policy.ts'
 
@@ -52,10 +52,8 @@ export class Sources {
   readonly #downloads: DownloadSettings
   #download: Promise<Download> | undefined
 
-  /** Throws InvalidArgumentError. */
-  constructor({ urls, limits: givenLimits, resolve }: SourceOptions = {}) {
-    const limits = checkLimits(givenLimits)
-    const policy = checkUrlPolicy(urls)
+  /** The options are valid already. */
+  constructor({ urls: policy, limits, resolve }: SourceOptions & { urls: UrlPolicy; limits: Limits }) {
     const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
     this.#downloads = { policy, limits, slots, resolve }
   }
@@ -162,8 +160,9 @@ function serialized(reserve: Reserve | undefined): Reserve | undefined {
   }
 }
 
-export function createSources(options: SourceOptions = {}): Sources {
-  return new Sources(options)
+/** Throws InvalidArgumentError. */
+export function createSources({ urls, limits, ...others }: SourceOptions = {}): Sources {
+  return new Sources({ ...others, urls: checkUrlPolicy(urls), limits: checkLimits(limits) })
 }
 
 function byteLength(image: NativeStillImage): number {

@@ -22,12 +22,15 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const turns = () => turn().then(turn)
 
 /** A device that completes batches on request, with the id of each row as its result. */
-function device(options: { max?: number; maxText?: number; delay?: number; lanes?: number } = {}) {
+function device(
+  options: { max?: number; maxText?: number; delay?: number; lanes?: number; padded?: number } = {},
+) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({
     maxBatch: { video: options.max ?? 4, text: options.maxText ?? 4 },
     maxDelayMs: options.delay ?? 0,
     ...(options.lanes !== undefined && { lanes: options.lanes }),
+    ...(options.padded !== undefined && { maxPaddedLength: options.padded }),
     run: (batch, signal) =>
       new Promise((resolve, reject) => {
         runs.push({
@@ -137,6 +140,16 @@ describe('Batcher', () => {
     for (const length of [128, 3, 3, 3]) submit('text', { length })
     await runs[0]?.answer()
     expect(runs[1]?.batch.map((row) => row.length)).toEqual([3, 128])
+  })
+
+  it('splits what would be padded too much, from the oldest on and by length', async () => {
+    const { submit, runs } = device({ maxText: 8, padded: 100 })
+    submit('video')
+    await turn()
+    for (const length of [20, 3, 130, 25, 4, 19, 5, 26]) submit('text', { length })
+    for (let i = 0; i < 6; i++) await runs[i]?.answer()
+    const lengths = runs.slice(1).map((run) => run.batch.map((row) => row.length))
+    expect(lengths).toEqual([[20, 19, 25], [3, 4, 5], [130], [26]])
   })
 
   it('removes a cancelled item from the queue immediately', async () => {
