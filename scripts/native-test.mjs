@@ -1,17 +1,19 @@
 // Builds the native code with AddressSanitizer and UBSan, and runs its tests.
 //
 //   node scripts/native-test.mjs [--no-sanitize] [GoogleTest flags …]   the GoogleTest program, without Node
+//   node scripts/native-test.mjs --build-only                           builds it and does not run it
 //   node scripts/native-test.mjs --addon [files …]                      the addon in Node: test/native
 
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const modes = ['--no-sanitize', '--addon']
+const modes = ['--no-sanitize', '--addon', '--build-only']
 const args = process.argv.slice(2)
 const rest = args.filter((arg) => !modes.includes(arg))
 const addon = args.includes('--addon')
@@ -29,7 +31,14 @@ run('cmake', [
   ...(addon ? [`-DCMAKE_JS_INC=${createRequire(import.meta.url)('node-api-headers').include_dir}`] : []),
   '-Wno-dev',
 ])
-run('cmake', ['--build', build, '--parallel', '2', ...(addon ? ['--target', 'addon', 'decoder'] : [])])
+run('cmake', [
+  '--build',
+  build,
+  '--parallel',
+  String(os.availableParallelism()),
+  ...(addon ? ['--target', 'addon', 'decoder'] : []),
+])
+if (args.includes('--build-only')) process.exit()
 
 mkdirSync(path.join(root, '.cache'), { recursive: true })
 if (addon) {

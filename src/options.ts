@@ -151,6 +151,11 @@ export interface BatchingOptions {
   maxVideoBatch?: number | undefined
   /** Texts per batch, ≥ 1. Default 64. The engine may allow fewer. */
   maxTextBatch?: number | undefined
+  /**
+   * Tokens that a batch of texts may compute, ≥ 1: its texts times the tokens of the longest, because the others are padded
+   * to it. Longer texts run alone. Default 4096 on a GPU, 1024 on the CPU.
+   */
+  maxTextTokens?: number | undefined
   /** How long a batch that is not full waits for more items, in milliseconds, 0 to 60,000. Default 0. */
   maxQueueDelayMs?: number | undefined
 }
@@ -195,7 +200,12 @@ export interface ResolvedOptions {
     limits: NativeDecodeLimits
     isolation: Isolation
   }
-  batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
+  batching: {
+    maxVideoBatch: number | undefined
+    maxTextBatch: number
+    maxTextTokens: number | undefined
+    maxQueueDelayMs: number
+  }
   urls: UrlPolicy
   limits: Limits
   signal: AbortSignal | undefined
@@ -243,7 +253,7 @@ function defaults(): ResolvedOptions {
       },
       isolation: 'none',
     },
-    batching: { maxVideoBatch: undefined, maxTextBatch: 64, maxQueueDelayMs: 0 },
+    batching: { maxVideoBatch: undefined, maxTextBatch: 64, maxTextTokens: undefined, maxQueueDelayMs: 0 },
     urls: 'public',
     limits: { ...defaultLimits },
     signal: undefined,
@@ -321,6 +331,7 @@ const schema = lazySchema((z) => {
         .strictObject({
           maxVideoBatch: count.optional(),
           maxTextBatch: count.default(batching.maxTextBatch),
+          maxTextTokens: count.optional(),
           maxQueueDelayMs: z.number().min(0).max(60_000).default(batching.maxQueueDelayMs),
         })
         .prefault({}),

@@ -22,7 +22,7 @@ const labels = new Set([
     'query',
     'status',
   ],
-  ...['tolerance s', 'model', 'precision', 'batch'],
+  ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run'],
 ])
 
 /**

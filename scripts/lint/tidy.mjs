@@ -66,7 +66,10 @@ function batches(root, sources) {
   const database = JSON.parse(readFileSync(path.join(root, 'build', 'compile_commands.json'), 'utf8'))
   for (const { directory, command, file } of database) {
     if (!sources.includes(path.relative(root, file))) continue
-    const compiler = command.slice(0, command.indexOf(' -o ')).replace(/^\S*\/ccache /, '')
+    const compiler = command
+      .slice(0, command.indexOf(' -o '))
+      .replace(/^\S*\/ccache /, '')
+      .replace(/ -Winvalid-pch -include \S+/, '') // GCC's precompiled headers, which Clang cannot read
     const key = `${path.dirname(file)} ${compiler}`
     if (!groups.has(key)) groups.set(key, { compiler, directory, files: [] })
     groups.get(key).files.push(file)
