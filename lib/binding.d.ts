@@ -323,6 +323,8 @@ export interface Binding {
   nearest(vectors: Float32Array, query: Float32Array, count: number): NativeJob<NativeNeighbours>
   /** Resizes like Pillow's antialiased bilinear filter, bit-exact. Synchronous; for tools and tests. */
   resizeRgb(image: RgbImage, width: number, height: number): RgbImage
+  /** A JSON list of the shortest numbers that read back as the same float32. Synchronous. */
+  vectorToJson(vector: Float32Array): string
   diagnostics(): NativeDiagnostics
 }
 

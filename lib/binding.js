@@ -24,6 +24,7 @@ const names = [
   'openDecoderPool',
   'nearest',
   'resizeRgb',
+  'vectorToJson',
   'diagnostics',
 ]
 

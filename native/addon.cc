@@ -8,6 +8,7 @@
 #include "napi/image.h"
 #include "napi/node.h"
 #include "napi/search.h"
+#include "napi/vector.h"
 
 namespace cosmos {
 namespace {
@@ -24,6 +25,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openDecoderPool", Napi::Function::New<OpenDecoderPool>(env, "openDecoderPool"));
   exports.Set("resizeRgb", Napi::Function::New<ResizeRgb>(env, "resizeRgb"));
   exports.Set("nearest", Napi::Function::New<NearestVectors>(env, "nearest"));
+  exports.Set("vectorToJson", Napi::Function::New<VectorToJson>(env, "vectorToJson"));
   exports.Set("diagnostics", Napi::Function::New<Diagnostics>(env, "diagnostics"));
   return exports;
 }

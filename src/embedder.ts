@@ -3,16 +3,16 @@ import { fileURLToPath } from 'node:url'
 import nativeBinding, { type Binding } from '#binding'
 import { toCosmosEmbedError } from './base/native-failure.ts'
 import { type BuildEngines, chooseDevice } from './device/choose-device.ts'
-import { openDevices } from './device/open-devices.ts'
+import { closeDevices, openDevices } from './device/open-devices.ts'
 import { describeEmbedder } from './info.ts'
 import { loadBundle } from './model/bundle.ts'
 import { type EmbedderOptions, type ResolvedOptions, resolveEmbedderOptions } from './options.ts'
 import { DevicePipelines } from './run/device-pipelines.ts'
 import { LocalEmbedder } from './run/local-embedder.ts'
 import { Stats } from './run/stats.ts'
-import { createSources } from './source/sources.ts'
-import { buildEngines } from './tensorrt/engine-builder.ts'
-import { loadTokenizer } from './tokenizer/tokenizer.ts'
+import { Sources } from './source/sources.ts'
+import type { TextTokenizer } from './tokenizer/tokenizer.ts'
+import { type ParsedTokenizerFile, readTokenizerFile } from './tokenizer/tokenizer-file.ts'
 import type { Embedder } from './types.ts'
 
 /** Folder of the demo model that this package includes. */
@@ -41,7 +41,7 @@ export function createEmbedder(options: EmbedderOptions = {}): Promise<Embedder>
 export async function openEmbedder(
   rawOptions: EmbedderOptions,
   binding: Binding,
-  build: BuildEngines = buildEngines,
+  build: BuildEngines = buildWithTrtexec,
 ): Promise<Embedder> {
   const options = resolveEmbedderOptions(rawOptions)
   const signal = options.signal ?? new AbortController().signal
@@ -61,15 +61,38 @@ async function load(
   const diagnostics = binding.diagnostics()
   if (options.model === undefined) warnOfDemoModel()
   const bundle = await loadBundle(options.model ?? demoModel, { signal })
-  const tokenizer = await loadTokenizer(bundle.files.tokenizer.path, bundle.maxTextTokens)
+  const file = await readTokenizerFile(bundle.files.tokenizer.path, bundle.maxTextTokens)
   const chosen = await chooseDevice({ binding, options, bundle, buildEngines: build, signal })
-  const { padTokenId } = tokenizer
-  const { choice, devices } = await openDevices(chosen, { binding, options, bundle, padTokenId, signal })
+  // While native threads load the model, this one makes the tokenizer.
+  const making = makeTokenizer(file)
+  // Reported below, after the devices have been opened.
+  making.catch(() => {})
+  const padTokenId = file.padTokenId ?? (await making).padTokenId
+  const opening = openDevices(chosen, { binding, options, bundle, padTokenId, signal })
+  const [opened, made] = await Promise.allSettled([opening, making])
+  if (made.status === 'rejected') {
+    if (opened.status === 'fulfilled') await closeDevices(opened.value.devices)
+    throw made.reason
+  }
+  if (opened.status === 'rejected') throw opened.reason
+  const { choice, devices } = opened.value
+  const tokenizer = made.value
   const stats = new Stats()
-  const sources = createSources({ urls: options.urls, limits: options.limits })
+  const sources = new Sources({ urls: options.urls, limits: options.limits })
   const pipelines = new DevicePipelines({ binding, devices, tokenizer, sources, options, stats })
   const info = describeEmbedder({ options, choice, bundle, devices, diagnostics, pipelines })
   return new LocalEmbedder({ devices, pipelines, stats, options, info })
+}
+
+/** The tokenizer's library is loaded here, because it takes as long as this package. */
+async function makeTokenizer(file: ParsedTokenizerFile): Promise<TextTokenizer> {
+  const { makeTextTokenizer } = await import('./tokenizer/tokenizer.ts')
+  return makeTextTokenizer(file)
+}
+
+const buildWithTrtexec: BuildEngines = async (request) => {
+  const { buildEngines } = await import('./tensorrt/engine-builder.ts')
+  return await buildEngines(request)
 }
 
 let warned = false

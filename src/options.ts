@@ -1,11 +1,12 @@
 /** The options of `createEmbedder`, their defaults and their validation. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { NativeDecodeLimits } from '#binding'
 import { cores } from './base/cores.ts'
-import { checkOptions } from './base/validate.ts'
+import { checkOptions, isText } from './base/validate.ts'
+import { lazySchema } from './base/zod.ts'
 import { type NamedFrameRule, namedFrameRule } from './request/frame-rule.ts'
-import { type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
-import { isSignal } from './source/type-guards.ts'
+import { defaultLimits, type Limits, type LimitsInput, limitsSchema } from './source/limits.ts'
+import { isPlainObject, isSignal } from './source/type-guards.ts'
 import { type UrlPolicy, urlPolicySchema } from './source/url-policy.ts'
 
 /**
@@ -210,94 +211,153 @@ export interface ResolvedOptions {
   signal: AbortSignal | undefined
 }
 
-const count = z.int().min(1)
-const path = z.string().min(1)
 /** Clips per batch when neither the options nor the engine set a number. */
 export const DEFAULT_BATCH = 8
 /** The most threads of the addon's pool, and of one decoder. */
 export const MAX_THREADS = 64
 
-const cudaSchema = z
-  .strictObject({
-    devices: z
-      .union([z.literal('all'), z.array(z.int().min(0)).min(1)], {
-        error: 'must be "all" or a list of numbers of GPUs',
-      })
-      .refine((devices) => devices === 'all' || new Set(devices).size === devices.length, {
-        error: 'names a GPU twice',
-      })
-      .default([0]),
-    libraries: z
-      .strictObject({ cuda: path.optional(), nvcuvid: path.optional(), tensorrt: path.optional() })
-      .transform(definedFields)
-      .prefault({}),
-    buildEngine: z.enum(['auto', 'never']).default('auto'),
-    engineCache: path.optional(),
-    onBuild: z
-      .custom<(line: string) => void>((value) => typeof value === 'function', 'must be a function')
-      .optional(),
-    precision: z.enum(['fp32', 'fp16', 'bf16', 'fp8']).optional(),
-    engineBatch: count.max(1024).optional(),
-    contexts: z.int().min(1).max(2).default(2),
-    graphs: z.boolean().default(true),
-    hostCode: z.boolean().default(false),
-    nvdec: z.enum(['auto', 'never']).default('auto'),
-    nvdecWorkers: count.max(64).optional(),
-    cpuWorkers: z.int().min(0).max(1024).optional(),
-  })
-  .prefault({})
+const devices = ['auto', 'cpu', 'cuda'] as const
 
-const schema = z
-  .strictObject({
-    model: z.string().min(1).optional(),
-    device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
-    frameRule: namedFrameRule.default('card'),
-    servedNames: z.array(z.string().min(1)).default([]),
-    onnxruntime: z
-      .strictObject({
-        library: path.optional(),
-        intraOpThreads: z.int().min(0).max(1024).optional(),
-        spinning: z.boolean().optional(),
-        memoryPattern: z.boolean().optional(),
-        memoryArena: z.boolean().optional(),
-      })
-      .transform(definedFields)
-      .prefault({}),
-    cuda: cudaSchema,
-    decode: z
-      .strictObject({
-        concurrency: count.max(MAX_THREADS).optional(),
-        threads: count.max(MAX_THREADS).default(Math.min(cores, MAX_THREADS)),
-        limits: z
-          .strictObject({
-            maxPixels: count.default(8192 * 4352),
-            maxStreams: count.default(16),
-            maxPacketsWithoutFrame: count.default(20_000),
-            maxWallSeconds: z.number().positive().default(300),
-            maxBytes: count.default(2 * 1024 ** 3),
-          })
-          .prefault({}),
-        isolation: z.enum(['none', 'auto', 'process', 'required']).default('none'),
-      })
-      .prefault({}),
-    batching: z
-      .strictObject({
-        maxVideoBatch: count.optional(),
-        maxTextBatch: count.default(64),
-        maxTextTokens: count.optional(),
-        maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
-      })
-      .prefault({}),
-    urls: urlPolicySchema,
-    limits: limitsSchema,
-    signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
-  })
-  .refine(({ limits }) => limits.maxItemsInFlight >= limits.maxItems, {
-    path: ['limits', 'maxItemsInFlight'],
-    error: 'must be at least limits.maxItems, or a full request could never be admitted',
-  })
+/** What applies when an option is not given. */
+function defaults(): ResolvedOptions {
+  return {
+    model: undefined,
+    device: 'auto',
+    frameRule: 'card',
+    servedNames: [],
+    onnxruntime: {},
+    cuda: {
+      devices: [0],
+      libraries: {},
+      buildEngine: 'auto',
+      engineCache: undefined,
+      onBuild: undefined,
+      precision: undefined,
+      engineBatch: undefined,
+      contexts: 2,
+      graphs: true,
+      hostCode: false,
+      nvdec: 'auto',
+      nvdecWorkers: undefined,
+      cpuWorkers: undefined,
+    },
+    decode: {
+      concurrency: undefined,
+      threads: Math.min(cores, MAX_THREADS),
+      limits: {
+        maxPixels: 8192 * 4352,
+        maxStreams: 16,
+        maxPacketsWithoutFrame: 20_000,
+        maxWallSeconds: 300,
+        maxBytes: 2 * 1024 ** 3,
+      },
+      isolation: 'none',
+    },
+    batching: { maxVideoBatch: undefined, maxTextBatch: 64, maxTextTokens: undefined, maxQueueDelayMs: 0 },
+    urls: 'public',
+    limits: { ...defaultLimits },
+    signal: undefined,
+  }
+}
+
+const schema = lazySchema((z) => {
+  const { cuda, decode, batching, ...fallback } = defaults()
+  const count = z.int().min(1)
+  const path = z.string().min(1)
+  const cudaSchema = z
+    .strictObject({
+      devices: z
+        .union([z.literal('all'), z.array(z.int().min(0)).min(1)], {
+          error: 'must be "all" or a list of numbers of GPUs',
+        })
+        .refine((devices) => devices === 'all' || new Set(devices).size === devices.length, {
+          error: 'names a GPU twice',
+        })
+        .default([0]),
+      libraries: z
+        .strictObject({ cuda: path.optional(), nvcuvid: path.optional(), tensorrt: path.optional() })
+        .transform(definedFields)
+        .prefault({}),
+      buildEngine: z.enum(['auto', 'never']).default(cuda.buildEngine),
+      engineCache: path.optional(),
+      onBuild: z
+        .custom<(line: string) => void>((value) => typeof value === 'function', 'must be a function')
+        .optional(),
+      precision: z.enum(['fp32', 'fp16', 'bf16', 'fp8']).optional(),
+      engineBatch: count.max(1024).optional(),
+      contexts: z.int().min(1).max(2).default(cuda.contexts),
+      graphs: z.boolean().default(cuda.graphs),
+      hostCode: z.boolean().default(cuda.hostCode),
+      nvdec: z.enum(['auto', 'never']).default(cuda.nvdec),
+      nvdecWorkers: count.max(64).optional(),
+      cpuWorkers: z.int().min(0).max(1024).optional(),
+    })
+    .prefault({})
+  const { maxPixels, maxStreams, maxPacketsWithoutFrame, maxWallSeconds, maxBytes } = decode.limits
+  return z
+    .strictObject({
+      model: z.string().min(1).optional(),
+      device: z.enum(devices).default(fallback.device),
+      frameRule: namedFrameRule().default(fallback.frameRule),
+      servedNames: z.array(z.string().min(1)).default([]),
+      onnxruntime: z
+        .strictObject({
+          library: path.optional(),
+          intraOpThreads: z.int().min(0).max(1024).optional(),
+          spinning: z.boolean().optional(),
+          memoryPattern: z.boolean().optional(),
+          memoryArena: z.boolean().optional(),
+        })
+        .transform(definedFields)
+        .prefault({}),
+      cuda: cudaSchema,
+      decode: z
+        .strictObject({
+          concurrency: count.max(MAX_THREADS).optional(),
+          threads: count.max(MAX_THREADS).default(decode.threads),
+          limits: z
+            .strictObject({
+              maxPixels: count.default(maxPixels),
+              maxStreams: count.default(maxStreams),
+              maxPacketsWithoutFrame: count.default(maxPacketsWithoutFrame),
+              maxWallSeconds: z.number().positive().default(maxWallSeconds),
+              maxBytes: count.default(maxBytes),
+            })
+            .prefault({}),
+          isolation: z.enum(['none', 'auto', 'process', 'required']).default(decode.isolation),
+        })
+        .prefault({}),
+      batching: z
+        .strictObject({
+          maxVideoBatch: count.optional(),
+          maxTextBatch: count.default(batching.maxTextBatch),
+          maxTextTokens: count.optional(),
+          maxQueueDelayMs: z.number().min(0).max(60_000).default(batching.maxQueueDelayMs),
+        })
+        .prefault({}),
+      urls: urlPolicySchema(),
+      limits: limitsSchema(),
+      signal: z.custom<AbortSignal>(isSignal, 'must be an AbortSignal').optional(),
+    })
+    .refine(({ limits }) => limits.maxItemsInFlight >= limits.maxItems, {
+      path: ['limits', 'maxItemsInFlight'],
+      error: 'must be at least limits.maxItems, or a full request could never be admitted',
+    })
+})
 
 /** Validates options and applies defaults. Throws InvalidArgumentError. */
 export function resolveEmbedderOptions(options: EmbedderOptions): ResolvedOptions {
-  return checkOptions(schema as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')
+  if (hasFewOptions(options)) return { ...defaults(), ...options }
+  return checkOptions(schema() as unknown as z.ZodType<ResolvedOptions, EmbedderOptions>, options, 'options')
+}
+
+/** Valid options, and only those that most programs give: the schema need not be loaded for them. */
+function hasFewOptions(options: unknown): options is Partial<Pick<ResolvedOptions, 'model' | 'device'>> {
+  if (!isPlainObject(options)) return false
+  const { model, device, ...others } = options
+  return (
+    (!('model' in options) || isText(model)) &&
+    (!('device' in options) || devices.some((name) => name === device)) &&
+    Object.keys(others).length === 0
+  )
 }

@@ -1,10 +1,14 @@
 #include "onnxruntime/onnx_engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <future>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -49,6 +53,9 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
       check((options.memory_arena ? api.EnableCpuMemArena : api.DisableCpuMemArena)(session_options)));
   COSMOS_RETURN_IF_ERROR(
       check(api.SetSessionGraphOptimizationLevel(session_options, ort::Optimization::kAll)));
+  // The arena grows in powers of two and keeps the weights that were repacked for the processor.
+  COSMOS_RETURN_IF_ERROR(check(
+      api.AddSessionConfigEntry(session_options, "session.use_device_allocator_for_initializers", "1")));
   auto session = library.Make<ort::SessionHandle>(StatusCode::kModel, doing, [&](ort::Session** out) {
     return api.CreateSession(library.env(), path.c_str(), session_options, out);
   });
@@ -107,8 +114,20 @@ class OnnxEngine final : public BlockingEngine {
 };
 
 Status OnnxEngine::Load(const OnnxOptions& options) {
-  COSMOS_ASSIGN_OR_RETURN(auto video_graph, Open(options, options.video_path, video_session_));
-  COSMOS_ASSIGN_OR_RETURN(auto text_graph, Open(options, options.text_path, text_session_));
+  // Both at once, because ONNX Runtime loads and optimises a graph on one thread.
+  const auto open_text = [&] { return Open(options, options.text_path, text_session_); };
+  std::future<Result<GraphSpec>> text_opened;
+  try {
+    text_opened = std::async(std::launch::async, open_text);
+  } catch (const std::system_error&) {  // no thread can be started: one after the other
+    text_opened = std::async(std::launch::deferred, open_text);
+  }
+  Result<GraphSpec> video_opened = Open(options, options.video_path, video_session_);
+  Result<GraphSpec> text_result = text_opened.get();
+  COSMOS_ASSIGN_OR_RETURN(auto video_graph, std::move(video_opened));
+  COSMOS_ASSIGN_OR_RETURN(auto text_graph, std::move(text_result));
+  // The parsed files were freed, but glibc keeps such memory for later.
+  malloc_trim(0);
   COSMOS_ASSIGN_OR_RETURN(auto video, MatchVideo(video_graph, options.model, options.video_path));
   COSMOS_ASSIGN_OR_RETURN(
       auto text, MatchText(text_graph, options.model, std::array{ElementType::kInt64}, options.text_path));

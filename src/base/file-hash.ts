@@ -1,10 +1,8 @@
 /** SHA-256 of files, cached in memory and on disk until a file changes. */
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
 import { ModelError } from '../errors.ts'
 
 export interface HashableFile {
@@ -15,7 +13,6 @@ export interface HashableFile {
   ino: bigint
 }
 
-const diskCacheSchema = z.object({ version: z.literal(1), sha256: z.record(z.string(), z.string()) })
 /** The most entries kept on disk. The oldest are dropped first. */
 const maxEntries = 512
 
@@ -45,8 +42,10 @@ function cacheFile(): string {
 /** A missing or damaged cache counts as empty. */
 async function loadDiskCache(): Promise<void> {
   try {
-    const { sha256 } = diskCacheSchema.parse(JSON.parse(await readFile(cacheFile(), 'utf8')))
-    for (const [key, hash] of Object.entries(sha256)) if (!known.has(key)) known.set(key, hash)
+    const { version, sha256 } = JSON.parse(await readFile(cacheFile(), 'utf8')) as Record<string, unknown>
+    const entries = Object.entries(sha256 as object)
+    if (version !== 1 || entries.some(([, hash]) => typeof hash !== 'string')) return
+    for (const [key, hash] of entries) if (!known.has(key)) known.set(key, hash)
   } catch {}
 }
 
@@ -74,8 +73,15 @@ const pieceBytes = 1 << 20
 async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')
   try {
-    for await (const piece of createReadStream(path, { highWaterMark: pieceBytes, signal }))
-      hash.update(piece)
+    await using file = await open(path)
+    // One buffer for all pieces: those of a stream stay in memory until the garbage is collected.
+    const piece = Buffer.allocUnsafe(pieceBytes)
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead } = await file.read(piece, 0, pieceBytes, null)
+      if (bytesRead === 0) break
+      hash.update(piece.subarray(0, bytesRead))
+    }
   } catch (cause) {
     signal?.throwIfAborted()
     const { code, name } = cause as NodeJS.ErrnoException

@@ -4,6 +4,20 @@ import { InvalidArgumentError, InvalidRequestError } from '../errors.ts'
 
 type Issue = z.core.$ZodIssue
 
+/** A JSON object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A string that is not empty. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+export function isWhole(value: unknown, min: number, max: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+}
+
 /** Validates a request or a part of it. Throws InvalidRequestError; `field` is the path of the part. */
 export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
   const result = schema.safeParse(value, { reportInput: true, error: expectation })

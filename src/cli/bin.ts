@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The program `cosmos-embed`: connects `main` to the process's streams, signals and exit code. */
 import process from 'node:process'
-import { createInterface } from 'node:readline/promises'
 
 const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
@@ -19,6 +18,7 @@ const code = await main(process.argv.slice(2), {
 process.exitCode = code === 130 && abort.signal.reason === terminated ? 143 : code
 
 async function ask(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   // In raw mode, a terminal delivers Ctrl-C as a key instead of a signal.
   lines.once('SIGINT', () => abort.abort(new Error('interrupted')))

@@ -59,7 +59,6 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'build-engine',
-  summary: 'build the TensorRT engines of a model for a GPU of this machine',
   usage,
   run,
 }

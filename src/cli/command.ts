@@ -24,8 +24,6 @@ export interface Io {
 
 export interface Command {
   name: string
-  /** One line for `cosmos-embed --help`. */
-  summary: string
   /** The whole help text. */
   usage: string
   /** @returns the exit code: 0 done, 1 failed, 2 wrong usage. */

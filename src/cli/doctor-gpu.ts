@@ -1,13 +1,8 @@
 /** The GPU checks of `cosmos-embed doctor`. A missing GPU is only a note, unless `--device cuda` asks for one. */
 import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeNvdecCapability } from '#binding'
 import { runNative } from '../base/native-job.ts'
-import {
-  buildCommand,
-  buildRequestFor,
-  findUsableTensorRt,
-  probeGpus,
-  selectGpus,
-} from '../device/choose-device.ts'
+import { probeGpus } from '../device/choose-device.ts'
+import { buildCommand, buildRequestFor, findUsableTensorRt, selectGpus } from '../device/choose-gpus.ts'
 import { driverLibraries } from '../device/driver-libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'

@@ -164,7 +164,6 @@ async function embedding(options: EmbedderOptions, signal: AbortSignal): Promise
 
 export const command: Command = {
   name: 'doctor',
-  summary: 'check what this machine can do, and say what is missing',
   usage,
   run,
 }

@@ -140,7 +140,6 @@ function oneOf<const T extends string>(
 
 export const command: Command = {
   name: 'embed',
-  summary: 'embed videos and texts',
   usage,
   run,
 }

@@ -129,7 +129,6 @@ function runPython(program: string, args: string[], io: Io): Promise<{ code: num
 
 export const command: Command = {
   name: 'export',
-  summary: 'convert a Cosmos-Embed1 checkpoint to a model bundle',
   usage,
   run,
 }

@@ -90,7 +90,6 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'frames',
-  summary: 'write the frames of a video that the model sees',
   usage,
   run,
 }

@@ -275,7 +275,6 @@ function shardOption(text: string | undefined): Shard | undefined {
 
 export const command: Command = {
   name: 'index',
-  summary: 'embed a library of videos into an index',
   usage,
   run,
 }

@@ -95,7 +95,6 @@ function dropOption(text: string | undefined): LiveOptions['drop'] {
 
 export const command: Command = {
   name: 'live',
-  summary: 'embed the windows of a live stream as they fill',
   usage,
   run,
 }

@@ -74,7 +74,6 @@ async function printDeadLetters(queue: IndexQueue, io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'queue',
-  summary: 'show, retry or empty a queue',
   usage,
   run,
 }

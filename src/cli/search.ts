@@ -195,7 +195,6 @@ function nameOf(dest: string, name = DEFAULT_TABLE): string {
 
 export const command: Command = {
   name: 'search',
-  summary: 'find videos in a folder or an index by text',
   usage,
   run,
 }

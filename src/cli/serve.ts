@@ -5,8 +5,12 @@ import { createEmbedder } from '../embedder.ts'
 import type * as http from '../http/index.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Command, Io } from './command.ts'
+import { LogLines } from './log-lines.ts'
 import { flagHelp } from './serve-flags.ts'
 import { type ServeOptions, serveOptions } from './serve-options.ts'
+
+/** Milliseconds that lines of the log are gathered. */
+const logDelayMs = 50
 
 const usage = `Usage: cosmos-embed serve [OPTIONS]
 
@@ -16,7 +20,8 @@ ${flagHelp()}
 Each option can also be set by an environment variable: --max-items by COSMOS_EMBED_MAX_ITEMS. Values of repeatable options
 are separated by commas there. The NIM's variables in brackets mean the same; NIM_ENABLE_OTEL=0 means
 --no-tracing --no-otel-metrics.
-Logs are JSON lines on stdout. SIGTERM and Ctrl-C finish running requests and exit with 0; a second one exits at once.
+Logs are JSON lines on stdout, written every ${logDelayMs} ms, and at once from the level warn on. SIGTERM and Ctrl-C finish
+running requests and exit with 0; a second one exits at once.
 `
 
 async function run(argv: string[], io: Io): Promise<number> {
@@ -34,10 +39,16 @@ async function run(argv: string[], io: Io): Promise<number> {
   const embedder = createEmbedder({ ...options.embedder, cuda, signal: stopped.signal })
   // Prevents an unhandled rejection: the server awaits the promise and reports the failure.
   embedder.catch(() => {})
+  const lines = new LogLines({ write: (text) => io.stdout.write(text), delayMs: logDelayMs })
+  // As with pino's own destination, the server goes on when nobody reads its log any more.
+  process.stdout.on('error', () => {})
+  // Also when a second signal ends the process at once.
+  const flushAtExit = () => lines.flush()
+  process.once('exit', flushAtExit)
   const server = await adapter.createServer({
     ...options.server,
     embedder,
-    logger: { level: options.logLevel },
+    logger: { level: options.logLevel, stream: lines },
   })
   try {
     if (!stopped.signal.aborted) {
@@ -55,6 +66,8 @@ async function run(argv: string[], io: Io): Promise<number> {
     await server.close({ drainMs: options.drainMs })
     await embedder.then((loaded) => loaded.dispose()).catch(() => {})
     clearTimeout(overdue)
+    lines.flush()
+    process.off('exit', flushAtExit)
     stopped.release()
   }
 }
@@ -122,7 +135,6 @@ function summary(
 
 export const command: Command = {
   name: 'serve',
-  summary: 'serve the documented HTTP interface',
   usage,
   run,
 }

@@ -35,7 +35,6 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 export const command: Command = {
   name: 'verify',
-  summary: 'check a model bundle and the vectors it gives on this machine',
   usage,
   run,
 }

@@ -147,7 +147,6 @@ function lineOf(tally: IndexTally | undefined): string {
 
 export const command: Command = {
   name: 'worker',
-  summary: 'embed the items of a queue',
   usage,
   run,
 }

@@ -4,13 +4,8 @@ import { loadBundle } from '../model/bundle.ts'
 import { type Precision, resolveEmbedderOptions } from '../options.ts'
 import type { BuildRequest } from '../tensorrt/engine-builder.ts'
 import { findPlans, type Plans } from '../tensorrt/plan-files.ts'
-import {
-  type BuildEngines,
-  buildRequestFor,
-  findUsableTensorRt,
-  probeGpus,
-  selectGpus,
-} from './choose-device.ts'
+import { type BuildEngines, probeGpus } from './choose-device.ts'
+import { buildRequestFor, findUsableTensorRt, selectGpus } from './choose-gpus.ts'
 import { driverLibraries } from './driver-libraries.ts'
 
 export interface BuildModelOptions {

@@ -5,6 +5,7 @@ import type { EmbedResponse, RequestWarning, Timings } from '../types.ts'
 import { type HandlerContext, receiveBody, runHandler } from './handler.ts'
 import { inputTypeOf, type ParsedEmbeddings } from './parse-body.ts'
 import type { Service } from './service.ts'
+import { vectorJson } from './vector-json.ts'
 
 export function embeddings(
   service: Service,
@@ -38,13 +39,9 @@ async function handle(context: HandlerContext): Promise<FastifyReply> {
     videos,
     frames: videos * service.model.info.model.frames,
   })
-  return reply
-    .header('server-timing', serverTiming(response.timings))
-    .headers(
-      response.warnings.length === 0 ? {} : { 'x-cosmos-embed-warnings': warningText(response.warnings) },
-    )
-    .type('application/json')
-    .send(text)
+  reply.header('server-timing', serverTiming(response.timings))
+  if (response.warnings.length > 0) reply.header('x-cosmos-embed-warnings', warningText(response.warnings))
+  return reply.type('application/json').send(text)
 }
 
 function inSpan(
@@ -75,12 +72,10 @@ function inSpan(
 
 /** The documented fields only, so that strict clients accept the body. `model` is the name that the request used. */
 function toJson({ data, usage }: EmbedResponse, model: string): string {
-  const objects = data.map(({ object, index, embedding }) => ({
-    object,
-    index,
-    embedding: typeof embedding === 'string' ? embedding : Array.from(embedding),
-  }))
-  return JSON.stringify({ object: 'list', data: objects, model, usage })
+  const objects = data.map(
+    ({ index, embedding }) => `{"object":"embedding","index":${index},"embedding":${vectorJson(embedding)}}`,
+  )
+  return `{"object":"list","data":[${objects.join(',')}],"model":${JSON.stringify(model)},"usage":${JSON.stringify(usage)}}`
 }
 
 /** Milliseconds per stage, in the format of the Server-Timing header. */

@@ -39,22 +39,49 @@ interface Host {
 
 /** Undefined for HTTP/1.0 without a Host header, which that version does not require. */
 function hostOf({ raw }: FastifyRequest): Host | undefined {
-  const count = raw.rawHeaders.filter((header, at) => at % 2 === 0 && header.toLowerCase() === 'host').length
+  const { rawHeaders } = raw
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) if (isHostHeader(rawHeaders[at] as string)) count += 1
   if (count === 0 && raw.httpVersion === '1.0') return undefined
-  const url = `http://${raw.headers.host}`
-  const isHost = count === 1 && URL.canParse(url) && /^[^/?#@\\]+$/.test(raw.headers.host ?? '')
-  if (!isHost) throw new HttpError('bad_request', 'exactly one valid Host header is needed')
+  const host = count === 1 ? parseHost(raw.headers.host ?? '') : undefined
+  if (!host) throw new HttpError('bad_request', 'exactly one valid Host header is needed')
+  return host
+}
+
+function isHostHeader(name: string): boolean {
+  return name.length === 4 && name.toLowerCase() === 'host'
+}
+
+/** The valid hosts that were parsed last. Clients of a server use few, and parsing a URL takes longer than all other checks. */
+const parsedHosts = new Map<string, Host>()
+const maxParsedHosts = 64
+
+function parseHost(text: string): Host | undefined {
+  const known = parsedHosts.get(text)
+  if (known) return known
+  const url = `http://${text}`
+  if (!URL.canParse(url) || !/^[^/?#@\\]+$/.test(text)) return undefined
   const parsed = new URL(url)
-  return { name: nameOf(parsed), text: parsed.host }
+  const host = { name: nameOf(parsed), text: parsed.host }
+  if (parsedHosts.size >= maxParsedHosts) parsedHosts.clear()
+  parsedHosts.set(text, host)
+  return host
 }
 
 function nameOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$|\.$/g, '')
 }
 
+/** The answers for servers that listen, whose addresses do not change. */
+const onLoopback = new WeakMap<object, boolean>()
+
 function listensOnLoopback({ server }: FastifyRequest): boolean {
+  const known = onLoopback.get(server.server)
+  if (known !== undefined) return known
   const address = server.server.address()
-  return typeof address === 'object' && address !== null && isLoopbackAddress(address.address)
+  const is = typeof address === 'object' && address !== null && isLoopbackAddress(address.address)
+  if (address !== null) onLoopback.set(server.server, is)
+  return is
 }
 
 function isLoopbackName(name: string): boolean {

@@ -1,10 +1,13 @@
 /** Request bodies of the OpenAPI document: schemas, narrowed to the served model, and examples. */
-import { z } from 'zod'
+import type { ZodType } from 'zod'
+import { zod } from '../base/zod.ts'
 import { openAiRequestSchema, segmentsRequestSchema, wireRequestSchema } from '../request/wire.ts'
 import type { EmbedderInfo } from '../types.ts'
 import type { Json } from './openapi.ts'
 import type { BodyKind } from './parse-body.ts'
 import type { Service } from './service.ts'
+
+const z = zod()
 
 /** The schema of one form of a request body. All forms have the fields `input` and `model`. */
 interface Variant extends Json {
@@ -30,7 +33,7 @@ export function requestBodies({ model, options }: Service): Record<BodyKind, Jso
   }
 }
 
-function toSchema(schema: z.ZodType): Json {
+function toSchema(schema: ZodType): Json {
   const { $schema: _, ...json } = z.toJSONSchema(schema) as Json
   return json
 }

@@ -1,11 +1,14 @@
 /** Generates the OpenAPI 3.1 document from the schemas that validate requests and describe responses. */
-import { z } from 'zod'
+import type { ZodType } from 'zod'
 import { VERSION } from '../base/version.ts'
+import { zod } from '../base/zod.ts'
 import { requestBodies } from './openapi-bodies.ts'
 import type { BodyKind } from './parse-body.ts'
 import type { Route } from './routes.ts'
 import { components, errorBody, health } from './schemas.ts'
 import type { Service } from './service.ts'
+
+const z = zod()
 
 export type Json = Record<string, unknown>
 
@@ -113,7 +116,7 @@ function errorResponse(status: number): Json {
 
 const uri = (id: string) => `#/components/schemas/${id}`
 
-function reference(schema: z.ZodType): Json {
+function reference(schema: ZodType): Json {
   return { $ref: uri(components.get(schema)?.id ?? '') }
 }
 

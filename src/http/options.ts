@@ -1,7 +1,10 @@
 /** The options of the server and the plugin: types, validation and defaults. */
-import { z } from 'zod'
+import type { ZodType } from 'zod'
 import { checkOptions } from '../base/validate.ts'
+import { zod } from '../base/zod.ts'
 import type { Embedder } from '../types.ts'
+
+const z = zod()
 
 const MiB = 1024 * 1024
 
@@ -112,5 +115,5 @@ const schema = z.strictObject({
 
 /** Throws InvalidArgumentError. */
 export function resolveHttpOptions(options: HttpOptions): ResolvedHttpOptions {
-  return checkOptions(schema as z.ZodType<ResolvedHttpOptions, unknown>, options, 'options')
+  return checkOptions(schema as ZodType<ResolvedHttpOptions, unknown>, options, 'options')
 }

@@ -37,23 +37,25 @@ export const cosmosEmbed: FastifyPluginAsync<HttpOptions & { prefix?: string }> 
 export function registerRoutes(app: FastifyInstance, service: Service): void {
   const { apiKeys, allowedHosts, metrics, docs, page } = service.options
   app.setErrorHandler(sendError)
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
-  })
   const checkHost = hostCheck(allowedHosts)
-  app.addHook('onRequest', async (request) => {
-    if (!request.routeOptions.config.open) checkHost(request)
+  const checkKey = apiKeys.length > 0 ? bearerCheck(apiKeys) : undefined
+  // One hook without a promise: every request passes it.
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    const { open, keyless } = request.routeOptions.config
+    let refusal: Error | undefined
+    try {
+      if (!open) checkHost(request)
+      if (!open && !keyless) checkKey?.(request.headers.authorization)
+    } catch (error) {
+      refusal = error as Error
+    }
+    done(refusal)
   })
-  if (apiKeys.length > 0) {
-    const check = bearerCheck(apiKeys)
-    app.addHook('onRequest', async (request) => {
-      const { open, keyless } = request.routeOptions.config
-      if (!open && !keyless) check(request.headers.authorization)
-    })
-  }
   // A client that stops reading must not hold the connection forever.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     setSendTimeout(reply, service.options.limits.sendTimeoutMs)
+    done()
   })
   app.removeAllContentTypeParsers()
   // The handlers read the stream themselves, to meter it and to parse long bodies in another thread.

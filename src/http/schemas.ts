@@ -1,8 +1,11 @@
 /** Schemas and types of the response bodies, for the handlers and for the OpenAPI document. */
-import { z } from 'zod'
+import type { core, ZodType } from 'zod'
+import { zod } from '../base/zod.ts'
 import { errorTable } from '../errors.ts'
 import type { Warning } from '../types.ts'
 import { type ErrorBody, transportTable } from './errors.ts'
+
+const z = zod()
 
 export interface EmbeddingList {
   object: 'list'
@@ -97,7 +100,7 @@ const vector = z.union([z.array(z.number()), z.string()]).meta({
 })
 const usage = z.strictObject({ num_videos: index, prompt_tokens: index, total_tokens: index })
 
-export const embeddingList: z.ZodType<EmbeddingList> = z.strictObject({
+export const embeddingList: ZodType<EmbeddingList> = z.strictObject({
   object: z.literal('list'),
   data: z.array(
     z.strictObject({
@@ -110,7 +113,7 @@ export const embeddingList: z.ZodType<EmbeddingList> = z.strictObject({
   usage,
 })
 
-export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
+export const errorBody: ZodType<ErrorBody> = z.strictObject({
   error: z.strictObject({
     message: z.string(),
     detail: z.string().meta({ description: 'Same as `message`, for clients of the NIM.' }),
@@ -124,7 +127,7 @@ export const errorBody: z.ZodType<ErrorBody> = z.strictObject({
   }),
 })
 
-const segmentLine: z.ZodType<SegmentLine> = z.strictObject({
+const segmentLine: ZodType<SegmentLine> = z.strictObject({
   object: z.literal('segment'),
   index,
   start: z.number().meta({ description: 'Seconds from the first displayed frame.' }),
@@ -140,18 +143,18 @@ const segmentLine: z.ZodType<SegmentLine> = z.strictObject({
     .optional(),
 })
 
-const endLine: z.ZodType<EndLine> = z.strictObject({
+const endLine: ZodType<EndLine> = z.strictObject({
   object: z.literal('segments.end'),
   model: z.string(),
   segments: index,
   usage,
 })
 
-export const segmentsLine: z.ZodType = z.xor([segmentLine, endLine, errorBody]).meta({
+export const segmentsLine: ZodType = z.xor([segmentLine, endLine, errorBody]).meta({
   description: 'One line. The last one is `segments.end`, or the error that ended the response early.',
 })
 
-export const health: z.ZodType<Health> = z.strictObject({
+export const health: ZodType<Health> = z.strictObject({
   object: z.literal('health.response'),
   message: z.string(),
   status: z.string(),
@@ -161,19 +164,19 @@ export const health: z.ZodType<Health> = z.strictObject({
   embedding_dim: z.int().optional(),
 })
 
-export const model: z.ZodType<Model> = z.strictObject({
+export const model: ZodType<Model> = z.strictObject({
   id: z.string(),
   object: z.literal('model'),
   created: z.int(),
   owned_by: z.string(),
 })
 
-export const modelList: z.ZodType<ModelList> = z.strictObject({
+export const modelList: ZodType<ModelList> = z.strictObject({
   object: z.literal('list'),
   data: z.array(model),
 })
 
-export const license: z.ZodType<License> = z.strictObject({
+export const license: ZodType<License> = z.strictObject({
   name: z.string(),
   path: z.string(),
   sha: z.string().meta({ description: 'SHA-1 of the content.' }),
@@ -183,7 +186,7 @@ export const license: z.ZodType<License> = z.strictObject({
   content: z.string(),
 })
 
-export const metadata: z.ZodType<Metadata> = z.strictObject({
+export const metadata: ZodType<Metadata> = z.strictObject({
   version: z.string(),
   assetInfo: z.array(z.string()),
   licenseInfo: license,
@@ -198,14 +201,14 @@ export const metadata: z.ZodType<Metadata> = z.strictObject({
   urls: z.enum(['off', 'public', 'rules']).meta({ description: 'Which URLs the server downloads.' }),
 })
 
-export const manifest: z.ZodType<Manifest> = z.strictObject({
+export const manifest: ZodType<Manifest> = z.strictObject({
   manifest_file: z.string(),
   repository_override: z.string(),
 })
 
-export const version: z.ZodType<Version> = z.strictObject({ release: z.string(), api: z.string() })
+export const version: ZodType<Version> = z.strictObject({ release: z.string(), api: z.string() })
 
-export const jsonMetrics: z.ZodType<Record<string, unknown>> = z.strictObject({
+export const jsonMetrics: ZodType<Record<string, unknown>> = z.strictObject({
   service: z.strictObject({ uptime_seconds: z.number(), start_time: z.string() }),
   requests: z.strictObject({
     total: z.int(),
@@ -247,7 +250,7 @@ export const jsonMetrics: z.ZodType<Record<string, unknown>> = z.strictObject({
 })
 
 /** The bodies that the OpenAPI document defines once, under `components`, and refers to by `id`. */
-export const components: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
+export const components: core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
 components
   .add(embeddingList, { id: 'EmbeddingList' })
   .add(errorBody, { id: 'Error' })

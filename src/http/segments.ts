@@ -13,6 +13,7 @@ import type { EndLine, SegmentLine } from './schemas.ts'
 import { setSendTimeout, waitForDrain } from './send-timeout.ts'
 import type { Service } from './service.ts'
 import type { SetAttribute } from './tracing.ts'
+import { vectorJson } from './vector-json.ts'
 
 export function segments(
   service: Service,
@@ -95,7 +96,8 @@ class SegmentStream {
       throw withInputIndex(error)
     }
     const usage = { num_videos: 1, prompt_tokens: 0, total_tokens: 0 }
-    await this.#send({ object: 'segments.end', model: this.#request.model, segments: this.#sent, usage })
+    const end: EndLine = { object: 'segments.end', model: this.#request.model, segments: this.#sent, usage }
+    await this.#send(JSON.stringify(end))
     this.#end()
     set?.('cosmos_embed.items', this.#sent)
     recorder.end({ status: 200, error: undefined, ...this.#counts() })
@@ -112,10 +114,10 @@ class SegmentStream {
   }
 
   /** Resolves when the client can take the next line: segments that nobody reads are not computed. */
-  async #send(line: SegmentLine | EndLine): Promise<void> {
+  async #send(line: string): Promise<void> {
     const { service, reply, cancellation } = this.#context
     if (!this.started) this.#start()
-    if (reply.raw.write(`${JSON.stringify(line)}\n`)) return
+    if (reply.raw.write(`${line}\n`)) return
     await waitForDrain(reply.raw, cancellation, service.options.limits.sendTimeoutMs)
   }
 
@@ -164,17 +166,14 @@ function optionsOf(request: SegmentsRequest): SegmentOptions {
   return { ...range, shots: { threshold, minSeconds } }
 }
 
-function lineOf(segment: Segment, index: number, request: SegmentsRequest): SegmentLine {
+/** A line with the fields of {@link SegmentLine}. */
+function lineOf(segment: Segment, index: number, request: SegmentsRequest): string {
   const { start, end, embedding, warnings } = segment
   const bytes = () => Buffer.from(embedding.buffer, embedding.byteOffset, embedding.byteLength)
-  return {
-    object: 'segment',
-    index,
-    start,
-    end,
-    embedding: request.encoding_format === 'base64' ? bytes().toString('base64') : Array.from(embedding),
-    ...(warnings.length > 0 && { warnings }),
-  }
+  const before: Omit<SegmentLine, 'embedding' | 'warnings'> = { object: 'segment', index, start, end }
+  const vector = vectorJson(request.encoding_format === 'base64' ? bytes().toString('base64') : embedding)
+  const after = warnings.length > 0 ? `,"warnings":${JSON.stringify(warnings)}` : ''
+  return `${JSON.stringify(before).slice(0, -1)},"embedding":${vector}${after}}`
 }
 
 /** Errors of the media or its download name the one input, as those of `POST /v1/embeddings` do. */

@@ -95,14 +95,18 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
   app.addHook('onResponse', logResponse)
   deferContinue(app.server)
   // For routes whose bodies Fastify reads. The others send it themselves, once they have checked the headers.
-  app.addHook('preParsing', async (request) => {
+  app.addHook('preParsing', (request, _reply, payload, done) => {
     if (!request.routeOptions.config.readsBody && !request.is404) sendContinue(request.raw)
+    done(null, payload)
   })
   const connections = new Connections(app.server, maxConnections)
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.open || !connections.isReserved(request.socket)) return
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.config.open || !connections.isReserved(request.socket)) {
+      done()
+      return
+    }
     reply.header('connection', 'close')
-    throw new OverloadedError(`all of ${maxConnections} connections are busy`)
+    done(new OverloadedError(`all of ${maxConnections} connections are busy`))
   })
   registerRoutes(app, service)
 
@@ -153,13 +157,15 @@ function requestId(request: { headers: IncomingMessage['headers'] }): string {
 }
 
 /** Logs one line per response, without the query string and the body. */
-async function logResponse(
+function logResponse(
   request: { log: FastifyInstance['log']; method: string; url: string },
   reply: { statusCode: number; elapsedTime: number },
-): Promise<void> {
+  done: () => void,
+): void {
   const { method, url } = request
   const milliseconds = Math.round(reply.elapsedTime * 10) / 10
   request.log.info({ method, path: url.split('?', 1)[0], status: reply.statusCode, milliseconds }, 'answered')
+  done()
 }
 
 /** Responds to what Node could not parse as a request: malformed HTTP, and headers that are too large or too slow. */

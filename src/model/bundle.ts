@@ -1,10 +1,11 @@
 /** Loads a model bundle: a folder with model.json, two graphs and a tokenizer. All files are verified before use. */
 import { access, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { type HashableFile, sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside, reasonOf } from '../base/located-file.ts'
-import { describeIssues } from '../base/validate.ts'
+import { describeIssues, isRecord, isText, isWhole } from '../base/validate.ts'
+import { lazySchema } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 
 export interface BundleFile {
@@ -53,28 +54,78 @@ export interface ModelLicense {
 }
 
 const formatVersion = 1
-const pixels = z.int().min(1).max(8192)
-const bundleFile = z.object({
-  path: z.string().min(1),
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/i, { error: 'must be 64 hex digits' })
-    .transform((hash) => hash.toLowerCase()),
-  bytes: z.int().min(1),
+const modelJson = lazySchema((z) => {
+  const pixels = z.int().min(1).max(8192)
+  const bundleFile = z.object({
+    path: z.string().min(1),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/i, { error: 'must be 64 hex digits' })
+      .transform((hash) => hash.toLowerCase()),
+    bytes: z.int().min(1),
+  })
+  return z.object({
+    id: z.string().regex(/^[\w.:/-]{1,200}$/, { error: 'must be a name of letters, digits and . _ - / :' }),
+    variant: z.string().min(1),
+    description: z.string(),
+    frames: z.int().min(1).max(64),
+    resolution: z.union([pixels, z.tuple([pixels, pixels])], { error: 'must be R or [height, width]' }),
+    embeddingDim: z.int().min(1).max(65_536),
+    maxTextTokens: z.int().min(3).max(8192),
+    files: z.object({ video: bundleFile, text: bundleFile, tokenizer: bundleFile }).catchall(bundleFile),
+    license: z.object({ name: z.string().min(1), path: z.string().optional(), url: z.string().optional() }),
+    source: z.record(z.string(), z.unknown()).optional(),
+  })
 })
 
-const modelJson = z.object({
-  id: z.string().regex(/^[\w.:/-]{1,200}$/, { error: 'must be a name of letters, digits and . _ - / :' }),
-  variant: z.string().min(1),
-  description: z.string(),
-  frames: z.int().min(1).max(64),
-  resolution: z.union([pixels, z.tuple([pixels, pixels])], { error: 'must be R or [height, width]' }),
-  embeddingDim: z.int().min(1).max(65_536),
-  maxTextTokens: z.int().min(3).max(8192),
-  files: z.object({ video: bundleFile, text: bundleFile, tokenizer: bundleFile }).catchall(bundleFile),
-  license: z.object({ name: z.string().min(1), path: z.string().optional(), url: z.string().optional() }),
-  source: z.record(z.string(), z.unknown()).optional(),
-})
+type ModelJson = z.infer<ReturnType<typeof modelJson>>
+
+/** The fields of a valid model.json as the exporter writes it; undefined otherwise. */
+function usualModelJson(value: unknown): ModelJson | undefined {
+  const {
+    id,
+    variant,
+    description,
+    frames,
+    resolution,
+    embeddingDim,
+    maxTextTokens,
+    files,
+    license,
+    source,
+  } = value as Partial<Record<keyof ModelJson, unknown>>
+  const valid =
+    typeof id === 'string' &&
+    /^[\w.:/-]{1,200}$/.test(id) &&
+    isText(variant) &&
+    typeof description === 'string' &&
+    isWhole(frames, 1, 64) &&
+    isWhole(resolution, 1, 8192) &&
+    isWhole(embeddingDim, 1, 65_536) &&
+    isWhole(maxTextTokens, 3, 8192) &&
+    isRecord(files) &&
+    ['video', 'text', 'tokenizer'].every((name) => name in files) &&
+    Object.values(files).every(isBundleFile) &&
+    isRecord(license) &&
+    isText(license.name) &&
+    [license.path, license.url].every((text) => text === undefined || typeof text === 'string') &&
+    (source === undefined || isRecord(source))
+  if (!valid) return undefined
+  const { name, path, url } = license
+  const fields = { id, variant, description, frames, resolution, embeddingDim, maxTextTokens, files, source }
+  return { ...fields, license: { name, path, url } } as ModelJson
+}
+
+function isBundleFile(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { path, sha256, bytes } = value
+  return (
+    isText(path) &&
+    typeof sha256 === 'string' &&
+    /^[0-9a-f]{64}$/.test(sha256) &&
+    isWhole(bytes, 1, Number.MAX_SAFE_INTEGER)
+  )
+}
 
 /** Reads model.json and verifies every file's size and SHA-256. Rejects with ModelError, or with `signal.reason`. */
 export async function loadBundle(
@@ -118,7 +169,7 @@ export async function readLicense({ license }: ModelBundle): Promise<ModelLicens
   return { name, url, text }
 }
 
-async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
+async function readModelJson(root: string): Promise<ModelJson> {
   const path = join(root, 'model.json')
   let value: unknown
   try {
@@ -139,7 +190,9 @@ async function readModelJson(root: string): Promise<z.infer<typeof modelJson>> {
       `${path}: formatVersion is ${JSON.stringify(version) ?? 'missing'}, this version of cosmos-embed reads ${formatVersion}`,
     )
   }
-  const result = modelJson.safeParse(value, { reportInput: true })
+  const usual = usualModelJson(value)
+  if (usual) return usual
+  const result = modelJson().safeParse(value, { reportInput: true })
   if (!result.success) throw new ModelError(`${path}: ${describeIssues(result.error.issues).message}`)
   return result.data
 }

@@ -1,11 +1,14 @@
 /** What a job of the queue holds: the rows of some hundred items, and the index that they belong to. */
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import type { ZodType } from 'zod'
+import { zod } from '../base/zod.ts'
 import { type Columns, carry } from '../bulk/columns.ts'
 import type { Failure } from '../bulk/failures.ts'
 import type { PlannedItem } from '../bulk/planned-item.ts'
 import type { IndexDescription } from '../bulk/sink.ts'
 import { type NamedFrameRule, namedFrameRule } from '../request/frame-rule.ts'
+
+const z = zod()
 
 /** Name of the jobs within their queue. */
 export const JOB_NAME = 'index'
@@ -26,7 +29,7 @@ export interface JobRow {
   [column: string]: unknown
 }
 
-const planSchema: z.ZodType<JobPlan> = z.object({
+const planSchema: ZodType<JobPlan> = z.object({
   out: z.string().min(1),
   table: z.string().optional(),
   windows: z
@@ -36,11 +39,11 @@ const planSchema: z.ZodType<JobPlan> = z.object({
     ])
     .nullable(),
   frameTolerance: z.number().min(0),
-  frameRule: namedFrameRule,
+  frameRule: namedFrameRule(),
   columns: z.record(z.string(), z.enum(['string', 'int64', 'double', 'boolean'])),
 })
 
-const rowSchema: z.ZodType<JobRow> = z.looseObject({ id: z.string().min(1) })
+const rowSchema: ZodType<JobRow> = z.looseObject({ id: z.string().min(1) })
 
 const jobSchema = z.object({
   format: z.literal(1),

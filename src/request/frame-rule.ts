@@ -1,5 +1,6 @@
 /** Names and validation of the rules that choose a clip's frames. native/media/plan/frame_rule.h implements them. */
-import { z } from 'zod'
+import type { z } from 'zod'
+import { lazySchema } from '../base/zod.ts'
 
 export const frameRules = ['card', 'curator', 'rounded'] as const
 
@@ -23,19 +24,21 @@ export type FrameRule =
   /** Seconds on the same timeline as `start`; each selects the frame on screen at that time. */
   | { timestamps: readonly number[] }
 
-export const namedFrameRule: z.ZodType<NamedFrameRule> = z.enum(frameRules, {
-  error: `must be ${frameRules.map((name) => `"${name}"`).join(', ')}`,
-})
+export const namedFrameRule: () => z.ZodType<NamedFrameRule> = lazySchema((z) =>
+  z.enum(frameRules, { error: `must be ${frameRules.map((name) => `"${name}"`).join(', ')}` }),
+)
 
 const forms = 'must be "card", "curator", "rounded", { indices } or { timestamps }'
 
-export const frameRule: z.ZodType<FrameRule> = z.union(
-  [
-    z.enum(frameRules, { error: forms }),
-    z.strictObject({ indices: z.array(z.int().min(0)) }),
-    z.strictObject({ timestamps: z.array(z.number().min(0)) }),
-  ],
-  { error: forms },
+export const frameRule: () => z.ZodType<FrameRule> = lazySchema((z) =>
+  z.union(
+    [
+      z.enum(frameRules, { error: forms }),
+      z.strictObject({ indices: z.array(z.int().min(0)) }),
+      z.strictObject({ timestamps: z.array(z.number().min(0)) }),
+    ],
+    { error: forms },
+  ),
 )
 
 /** The explicit list of a rule and its length; undefined for a named rule. */

@@ -2,7 +2,6 @@
 import { fileURLToPath } from 'node:url'
 import { addItemIndex } from '../base/item-errors.ts'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
-import { checkRequest } from '../base/validate.ts'
 import { InternalError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
 import type { Limits } from '../source/limits.ts'
 import type { ByteStream, FrameSource, VideoSource } from '../source/source.ts'
@@ -19,7 +18,7 @@ import type {
   RequestType,
   VideoInput,
 } from './schema.ts'
-import { embedRequestSchema, itemSchema, lowerCaseEnums } from './schema.ts'
+import { checkEmbedRequest, checkItem } from './schema.ts'
 
 export type Item =
   | {
@@ -78,7 +77,7 @@ export interface RequestRules {
 export function planRequest(request: EmbedRequest, rules: RequestRules): RequestPlan {
   const parsed = parsedRequests.get(request)
   if (parsed) return { ...parsed, cost: costOf(parsed.items), items: async () => parsed.items }
-  return planChecked(checkRequest(embedRequestSchema, lowerCaseEnums(request)), rules)
+  return planChecked(checkEmbedRequest(request), rules)
 }
 
 const parsedRequests = new WeakMap<EmbedRequest, ParsedRequest>()
@@ -97,7 +96,7 @@ export function costOf(items: readonly Item[]): RequestPlan['cost'] {
 
 /** Parses a single item. Throws as {@link planRequest} does. */
 export function parseItem(input: ItemInput, rules: RequestRules): Item {
-  const form = formOf(checkRequest(itemSchema, input, ['input']), rules)
+  const form = formOf(checkItem(input), rules)
   return typedItem(form as Exclude<Form, Payload>, rules)
 }
 

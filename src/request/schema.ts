@@ -1,8 +1,10 @@
 /** Types and validation of in-process requests. `wire.ts` has the bodies of HTTP; `items.ts` checks the strings. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { RgbImage } from '#binding'
+import { checkRequest } from '../base/validate.ts'
+import { lazySchema } from '../base/zod.ts'
 import type { ByteStream, Bytes } from '../source/source.ts'
-import { isBlob, isBytes, isResponse, isStream, isUrl } from '../source/type-guards.ts'
+import { isBlob, isBytes, isPlainObject, isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import { type FrameRule, frameRule } from './frame-rule.ts'
 
 /**
@@ -79,86 +81,109 @@ export interface EmbedRequest {
 const requestTypes = ['query', 'bulk_text', 'bulk_video'] as const
 export const encodingFormats = ['float', 'base64'] as const
 
-const seconds = z.number().min(0)
 const notAPath = /^\s*(data:|[a-z][a-z0-9+.-]+:\/\/)/i
-const filePath = z
-  .string()
-  .min(1)
-  .refine((path) => !notAPath.test(path), {
-    error: 'must be a file path: pass a URL as new URL(…), and media in memory as bytes',
-  })
-/** A type recognised by a predicate. `isType` tells `describeIssues` that a mismatch is one of type, as with built-in types. */
-const ofType = <T>(predicate: (value: unknown) => boolean) =>
-  z.custom<T>(predicate, { params: { isType: true } })
-const bytes = ofType<Bytes>(isBytes)
-const pixels = ofType<Uint8Array>((value) => isBytes(value) && ArrayBuffer.isView(value))
-const url = ofType<URL>(isUrl)
-const blob = ofType<Blob>(isBlob)
 const videoForms = 'must be a file path, a URL, bytes, a Blob, a stream of bytes or a Response'
-const rgbImage = z
-  .strictObject({ width: z.int().min(1), height: z.int().min(1), data: pixels })
-  .refine(({ width, height, data }) => data.byteLength === 3 * width * height, {
-    error: ({ input }) => {
-      const { width, height, data } = input as RgbImage
-      return `must hold 3 * width * height = ${3 * width * height} bytes of RGB in data, found ${data.byteLength}`
-    },
-  })
-
-const key = z.unknown().optional()
-const textInput = z.strictObject({ text: z.string(), key })
-const videoInput = z
-  .strictObject({
-    video: z.union([filePath, ofType<Exclude<VideoInput['video'], string>>(isMedia)], {
-      error: videoForms,
-    }),
-    start: seconds.optional(),
-    end: seconds.optional(),
-    frameRule: frameRule.optional(),
-    frameTolerance: seconds.optional(),
-    key,
-  })
-  .refine(({ start = 0, end }) => end === undefined || end > start, {
-    path: ['end'],
-    error: 'must be greater than start',
-  })
-const framesInput = z.strictObject({
-  frames: z.array(
-    z.union([filePath, url, bytes, blob, rgbImage], {
-      error: 'must be a file path, a URL, picture bytes, a Blob or { width, height, data }',
-    }),
-  ),
-  key,
-})
 
 function isMedia(value: unknown): boolean {
   return isUrl(value) || isBytes(value) || isBlob(value) || isStream(value) || isResponse(value)
 }
 
-export const itemSchema: z.ZodType<ItemInput> = z.union([textInput, videoInput, framesInput], {
-  error: ({ input }) =>
-    typeof input === 'string'
-      ? 'is a string, which could be a text or a path: pass { text: … } or { video: … }'
-      : 'must be { text }, { video } or { frames }',
+function isPixels(value: unknown): value is Uint8Array {
+  return isBytes(value) && ArrayBuffer.isView(value)
+}
+
+const schemas = lazySchema((z): { item: z.ZodType<ItemInput>; request: z.ZodType<EmbedRequest> } => {
+  const seconds = z.number().min(0)
+  const filePath = z
+    .string()
+    .min(1)
+    .refine((path) => !notAPath.test(path), {
+      error: 'must be a file path: pass a URL as new URL(…), and media in memory as bytes',
+    })
+  /** A type recognised by a predicate. `isType` tells `describeIssues` that a mismatch is one of type, as with built-in types. */
+  const ofType = <T>(predicate: (value: unknown) => boolean) =>
+    z.custom<T>(predicate, { params: { isType: true } })
+  const bytes = ofType<Bytes>(isBytes)
+  const pixels = ofType<Uint8Array>(isPixels)
+  const url = ofType<URL>(isUrl)
+  const blob = ofType<Blob>(isBlob)
+  const rgbImage = z
+    .strictObject({ width: z.int().min(1), height: z.int().min(1), data: pixels })
+    .refine(({ width, height, data }) => data.byteLength === 3 * width * height, {
+      error: ({ input }) => {
+        const { width, height, data } = input as RgbImage
+        return `must hold 3 * width * height = ${3 * width * height} bytes of RGB in data, found ${data.byteLength}`
+      },
+    })
+
+  const key = z.unknown().optional()
+  const textInput = z.strictObject({ text: z.string(), key })
+  const videoInput = z
+    .strictObject({
+      video: z.union([filePath, ofType<Exclude<VideoInput['video'], string>>(isMedia)], {
+        error: videoForms,
+      }),
+      start: seconds.optional(),
+      end: seconds.optional(),
+      frameRule: frameRule().optional(),
+      frameTolerance: seconds.optional(),
+      key,
+    })
+    .refine(({ start = 0, end }) => end === undefined || end > start, {
+      path: ['end'],
+      error: 'must be greater than start',
+    })
+  const framesInput = z.strictObject({
+    frames: z.array(
+      z.union([filePath, url, bytes, blob, rgbImage], {
+        error: 'must be a file path, a URL, picture bytes, a Blob or { width, height, data }',
+      }),
+    ),
+    key,
+  })
+
+  const item = z.union([textInput, videoInput, framesInput], {
+    error: ({ input }) =>
+      typeof input === 'string'
+        ? 'is a string, which could be a text or a path: pass { text: … } or { video: … }'
+        : 'must be { text }, { video } or { frames }',
+  })
+
+  const requestItem = z.union([z.string(), textInput, videoInput, framesInput], {
+    error: 'must be a string, { text }, { video } or { frames }',
+  })
+
+  const request = z.strictObject(
+    {
+      request_type: z.enum(requestTypes),
+      input: z.union([requestItem, z.array(requestItem).min(1)], {
+        error: 'must be a string, { text }, { video } or { frames }, or a list of them',
+      }),
+      model: z.string().optional(),
+      encoding_format: z.enum(encodingFormats).optional(),
+    },
+    {
+      error: ({ code }) =>
+        code === 'invalid_type' ? 'must be an object with request_type and input' : undefined,
+    },
+  )
+  return { item, request }
 })
 
-const requestItem = z.union([z.string(), textInput, videoInput, framesInput], {
-  error: 'must be a string, { text }, { video } or { frames }',
-})
+/** Validates one item. Throws InvalidRequestError. */
+export function checkItem(input: unknown): ItemInput {
+  return isTextInput(input) ? input : checkRequest(schemas().item, input, ['input'])
+}
 
-export const embedRequestSchema: z.ZodType<EmbedRequest> = z.strictObject(
-  {
-    request_type: z.enum(requestTypes),
-    input: z.union([requestItem, z.array(requestItem).min(1)], {
-      error: 'must be a string, { text }, { video } or { frames }, or a list of them',
-    }),
-    model: z.string().optional(),
-    encoding_format: z.enum(encodingFormats).optional(),
-  },
-  {
-    error: ({ code }) =>
-      code === 'invalid_type' ? 'must be an object with request_type and input' : undefined,
-  },
-)
+/** Validates a request, whose enums may have any case. Throws InvalidRequestError. */
+export function checkEmbedRequest(request: unknown): EmbedRequest {
+  return checkRequest(schemas().request, lowerCaseEnums(request))
+}
+
+/** The item of `embedText`, for which the schema need not be loaded. */
+function isTextInput(input: unknown): input is TextInput {
+  return isPlainObject(input) && typeof input.text === 'string' && Object.keys(input).length === 1
+}
 
 /** Lower-cases `request_type` and `encoding_format`, which are accepted in any case. */
 export function lowerCaseEnums(request: unknown): unknown {

@@ -1,5 +1,6 @@
 /** Validation of how a video is divided into segments, which the options of `segments` and HTTP share. */
-import { z } from 'zod'
+import type { z } from 'zod'
+import { lazySchema } from '../base/zod.ts'
 import type { ShotOptions } from '../types.ts'
 
 const MAX_CUTS = 100_000
@@ -9,15 +10,19 @@ const MAX_THRESHOLD = 765
 const defaultShots = { threshold: 14, minSeconds: 0.5 }
 
 /** Seconds at which segments begin. */
-export const cuts: z.ZodType<number[]> = z
-  .array(z.number().min(0))
-  .max(MAX_CUTS)
-  .refine((times) => times.every((time, index) => index === 0 || time > (times[index - 1] as number)), {
-    error: 'must be ascending seconds',
-  })
+export const cuts: () => z.ZodType<number[]> = lazySchema((z) =>
+  z
+    .array(z.number().min(0))
+    .max(MAX_CUTS)
+    .refine((times) => times.every((time, index) => index === 0 || time > (times[index - 1] as number)), {
+      error: 'must be ascending seconds',
+    }),
+)
 
 /** How much a picture differs from the one before where a shot begins. */
-export const threshold: z.ZodType<number | undefined> = z.number().min(0.001).max(MAX_THRESHOLD).optional()
+export const threshold: () => z.ZodType<number | undefined> = lazySchema((z) =>
+  z.number().min(0.001).max(MAX_THRESHOLD).optional(),
+)
 
 /** Fills in the defaults. */
 export function shotsOf({ threshold, minSeconds }: ShotOptions): { threshold: number; minSeconds: number } {

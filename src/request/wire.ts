@@ -2,8 +2,9 @@
  * Types and validation of the JSON bodies of HTTP. The patterns here only document strings in the OpenAPI document. `items.ts`
  * validates strings with the messages of the contract and without a regular expression over megabytes.
  */
-import { z } from 'zod'
+import type { ZodString, ZodType } from 'zod'
 import { checkRequest } from '../base/validate.ts'
+import { zod } from '../base/zod.ts'
 import { InvalidRequestError } from '../errors.ts'
 import { type NamedFrameRule, namedFrameRule } from './frame-rule.ts'
 import { type ParsedRequest, planChecked, type RequestRules, type VideoItem } from './items.ts'
@@ -15,6 +16,8 @@ import {
   type WireRequest,
 } from './schema.ts'
 import { chooseOneWay, cuts, threshold } from './segment-rule.ts'
+
+const z = zod()
 
 /** What a body is validated against. */
 export interface WireRules extends RequestRules {
@@ -74,7 +77,7 @@ const inputs = {
   bulk_video: 'Videos, each as a data URI with a URL or with a list of pictures.',
 }
 const encodingFormat = z.enum(encodingFormats).optional()
-const oneOrMany = (item: z.ZodString) =>
+const oneOrMany = (item: ZodString) =>
   z.union([item, z.array(item).min(1)], { error: 'must be a string or a list of strings' })
 
 const variant = <Type extends RequestType>(type: Type) =>
@@ -88,7 +91,7 @@ const variant = <Type extends RequestType>(type: Type) =>
 const fields = 'must be an object: {"request_type": …, "input": …, "model": …}'
 
 /** One variant per `request_type`. Expects lower-case enums: see {@link lowerCaseEnums}. */
-export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
+export const wireRequestSchema: ZodType<WireRequest> = z.discriminatedUnion(
   'request_type',
   [variant('query'), variant('bulk_text'), variant('bulk_video')],
   {
@@ -97,7 +100,7 @@ export const wireRequestSchema: z.ZodType<WireRequest> = z.discriminatedUnion(
 )
 
 /** The body of OpenAI's clients, for the OpenAPI document of a server that accepts it. */
-export const openAiRequestSchema = (embeddingDim: number): z.ZodType =>
+export const openAiRequestSchema = (embeddingDim: number): ZodType =>
   z.strictObject({
     input: oneOrMany(documented.query),
     model: z.string(),
@@ -109,7 +112,7 @@ export const openAiRequestSchema = (embeddingDim: number): z.ZodType =>
 const seconds = z.number().min(0).optional()
 const length = z.number().positive('must be a number of seconds above 0')
 
-export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
+export const segmentsRequestSchema: ZodType<SegmentsRequest> = z
   .strictObject(
     {
       input: z
@@ -123,9 +126,9 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
       stride_seconds: length
         .optional()
         .meta({ description: 'Seconds between the starts of two segments. Default: `window_seconds`.' }),
-      at: cuts.optional().meta({ description: 'Ascending seconds at which segments begin.' }),
+      at: cuts().optional().meta({ description: 'Ascending seconds at which segments begin.' }),
       shots: z
-        .union([z.literal(true), z.strictObject({ threshold, min_seconds: seconds })], {
+        .union([z.literal(true), z.strictObject({ threshold: threshold(), min_seconds: seconds })], {
           error: 'must be true, or an object with threshold and min_seconds',
         })
         .optional()
@@ -134,7 +137,7 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
       end: seconds.meta({
         description: 'Seconds from the first displayed frame. Default: the end of the video.',
       }),
-      frame_rule: namedFrameRule.optional(),
+      frame_rule: namedFrameRule().optional(),
       encoding_format: encodingFormat,
     },
     {

@@ -2,14 +2,13 @@
 import binding, { type NativeDecodeLimits } from '#binding'
 import { cores } from '../base/cores.ts'
 import { runDecode } from '../base/native-job.ts'
-import { checkOptions } from '../base/validate.ts'
 import { InternalError } from '../errors.ts'
 import { MAX_THREADS } from '../options.ts'
 import type { FrameRule } from '../request/frame-rule.ts'
 import { parseItem } from '../request/items.ts'
 import type { VideoInput } from '../request/schema.ts'
 import { copyMedia } from '../source/copy-media.ts'
-import { type LimitsInput, limitsSchema } from '../source/limits.ts'
+import { checkLimits, type LimitsInput } from '../source/limits.ts'
 import { createSources } from '../source/sources.ts'
 import type { UrlPolicy } from '../source/url-policy.ts'
 import type { ExtractedFrames } from '../types.ts'
@@ -58,7 +57,7 @@ export async function extractFrames(
     decodeLimits,
     signal,
   } = options
-  const checked = checkOptions(limitsSchema, limits, 'limits')
+  const checked = checkLimits(limits)
   const rules = { models: [], frames, limits: checked }
   const item = parseItem({ video: source, start, end, frameRule, frameTolerance }, rules)
   if (item.kind !== 'video')

@@ -1,6 +1,7 @@
 /** Limits concurrent downloads in total, and per host so that one slow host cannot occupy all slots. */
 import { onAbort } from '../base/abort.ts'
 import { MAX_OVERTAKES, type Priority } from '../schedule/priority-queue.ts'
+import type { Reserve } from './bytes.ts'
 
 export interface SlotRequest {
   /** Undefined for reads without a host, such as a caller's stream. */
@@ -96,4 +97,24 @@ export class DownloadSlots {
     this.#waiting.delete(next)
     next.start()
   }
+}
+
+/** How media is read: `ReadOptions` with defaults applied. */
+export interface ResolvedReadOptions {
+  signal: AbortSignal
+  priority: Priority
+  reserve: Reserve
+  onSlotWait(milliseconds: number): void
+}
+
+/** Waits for a download slot. Resolves to a function that gives it back. */
+export async function enterSlot(
+  slots: DownloadSlots,
+  { priority, signal, onSlotWait }: ResolvedReadOptions,
+  host?: string,
+): Promise<() => void> {
+  const requested = performance.now()
+  const release = await slots.acquire({ host, priority, signal })
+  onSlotWait(performance.now() - requested)
+  return release
 }

@@ -9,49 +9,51 @@ import { isIP, type LookupFunction, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { abortable, onAbort } from '../base/abort.ts'
 import { BlockedUrlError, CosmosEmbedError, DownloadError } from '../errors.ts'
-import type { Priority } from '../schedule/priority-queue.ts'
-import { checkedAddresses, type Resolve, sameAddress } from './address.ts'
+import { checkedAddresses, type Resolve, resolveWithSystem, sameAddress } from './address.ts'
 import { ByteCollector, type Reserve, tooLarge } from './bytes.ts'
-import type { DownloadSlots } from './download-slots.ts'
+import { type DownloadSlots, enterSlot, type ResolvedReadOptions } from './download-slots.ts'
 import { DownloadTimer } from './download-timer.ts'
 import type { Limits } from './limits.ts'
+import { secureContextOf } from './trust.ts'
 import { describeUrl, type PermittedUrl, permitUrl, type UrlPolicy } from './url-policy.ts'
 
-/** What all downloads of an embedder share. */
-export interface DownloadContext {
+/** What an embedder sets for all of its downloads. */
+export interface DownloadSettings {
   policy: UrlPolicy
   limits: Limits
   slots: DownloadSlots
+  /** Name resolution. Default: the system resolver. */
+  resolve?: Resolve | undefined
+}
+
+/** What all downloads of an embedder share. */
+interface DownloadContext extends DownloadSettings {
   resolve: Resolve
   /** Authorities to trust, if they differ from Node's. Created once, because parsing them takes longer than a connection. */
   trust: SecureContext | undefined
 }
 
-/** How media is read: `ReadOptions` with defaults applied. */
-export interface ResolvedReadOptions {
-  signal: AbortSignal
-  priority: Priority
-  reserve: Reserve
-  onSlotWait(milliseconds: number): void
+/** How an embedder downloads. */
+export interface Downloads {
+  /** Downloads one URL of at most `limit` bytes. */
+  whole: (text: string, limit: number, options: ResolvedReadOptions) => Promise<Uint8Array>
+  /** Opens a URL that never ends. */
+  endless: (text: string, signal: AbortSignal) => AsyncGenerator<Uint8Array, void, undefined>
 }
 
-/** Waits for a download slot. Resolves to a function that gives it back. */
-export async function enterSlot(
-  slots: DownloadSlots,
-  { priority, signal, onSlotWait }: ResolvedReadOptions,
-  host?: string,
-): Promise<() => void> {
-  const requested = performance.now()
-  const release = await slots.acquire({ host, priority, signal })
-  onSlotWait(performance.now() - requested)
-  return release
+export function createDownloads({ resolve = resolveWithSystem, ...settings }: DownloadSettings): Downloads {
+  const downloads = { ...settings, resolve, trust: secureContextOf(settings.policy) }
+  return {
+    whole: (text, limit, options) => download(text, limit, downloads, options),
+    endless: (text, signal) => downloadEndless(text, downloads, signal),
+  }
 }
 
 /**
  * Downloads a URL of at most `limit` bytes. Rejects with BlockedUrlError (policy), DownloadError (network or host), LimitError
  * or `signal.reason`.
  */
-export async function download(
+async function download(
   text: string,
   limit: number,
   downloads: DownloadContext,
@@ -95,7 +97,7 @@ interface Transfer {
  * Opens a URL that never ends and yields its body as it comes. Only connecting is limited in time, and no download slot is
  * taken, which an endless stream would never give back. Throws BlockedUrlError, DownloadError or `signal.reason`.
  */
-export async function* downloadEndless(
+async function* downloadEndless(
   text: string,
   downloads: DownloadContext,
   signal: AbortSignal,

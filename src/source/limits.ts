@@ -1,5 +1,7 @@
 /** Limits on inputs and on work in flight, with their defaults. Decode limits are in `decode.limits`. */
-import { z } from 'zod'
+import type { z } from 'zod'
+import { checkOptions } from '../base/validate.ts'
+import { lazySchema } from '../base/zod.ts'
 
 const MiB = 1024 * 1024
 
@@ -38,31 +40,53 @@ export interface Limits {
 /** {@link Limits} with every field optional. */
 export type LimitsInput = { [Name in keyof Limits]?: Limits[Name] | undefined }
 
-const count = (fallback: number) => z.int().min(1).default(fallback)
-const milliseconds = (fallback: number) => z.int().min(1).max(2_147_483_647).default(fallback)
+interface Range {
+  fallback: number
+  min: number
+  max: number
+}
 
-/** Validates {@link LimitsInput} and applies the defaults. */
-export const limitsSchema: z.ZodType<Limits, LimitsInput | undefined> = z
-  .strictObject({
-    maxItems: count(64),
-    maxItemsInFlight: count(512),
-    maxBytesInFlight: count(1024 * MiB),
-    maxTextCharacters: count(65_536),
-    maxInlineBytes: count(32 * MiB),
-    maxMediaBytes: count(96 * MiB),
-    maxUrlCharacters: count(8_192),
-    maxDownloads: count(16),
-    maxDownloadsPerHost: count(8),
-    connectTimeoutMs: milliseconds(10_000),
-    headersTimeoutMs: milliseconds(10_000),
-    idleTimeoutMs: milliseconds(15_000),
-    minDownloadRate: z
-      .int()
-      .min(0)
-      .default(32 * 1024),
-    downloadTimeoutMs: milliseconds(300_000),
-  })
-  .prefault({})
+const count = (fallback: number, min = 1): Range => ({ fallback, min, max: Number.MAX_SAFE_INTEGER })
+const milliseconds = (fallback: number): Range => ({ fallback, min: 1, max: 2_147_483_647 })
+
+const ranges: Readonly<Record<keyof Limits, Range>> = {
+  maxItems: count(64),
+  maxItemsInFlight: count(512),
+  maxBytesInFlight: count(1024 * MiB),
+  maxTextCharacters: count(65_536),
+  maxInlineBytes: count(32 * MiB),
+  maxMediaBytes: count(96 * MiB),
+  maxUrlCharacters: count(8_192),
+  maxDownloads: count(16),
+  maxDownloadsPerHost: count(8),
+  connectTimeoutMs: milliseconds(10_000),
+  headersTimeoutMs: milliseconds(10_000),
+  idleTimeoutMs: milliseconds(15_000),
+  minDownloadRate: count(32 * 1024, 0),
+  downloadTimeoutMs: milliseconds(300_000),
+}
+
+function forEachRange<T>(make: (range: Range) => T): Record<keyof Limits, T> {
+  const entries = Object.entries(ranges).map(([name, range]) => [name, make(range)])
+  return Object.fromEntries(entries) as Record<keyof Limits, T>
+}
 
 /** All limits at their defaults. */
-export const defaultLimits: Readonly<Limits> = limitsSchema.parse(undefined)
+export const defaultLimits: Readonly<Limits> = forEachRange(({ fallback }) => fallback)
+
+/** Validates {@link LimitsInput} and applies the defaults. */
+export const limitsSchema: () => z.ZodType<Limits, LimitsInput | undefined> = lazySchema((z) =>
+  z
+    .strictObject(
+      forEachRange(({ fallback, min, max }) => {
+        const whole = z.int().min(min)
+        return (max === Number.MAX_SAFE_INTEGER ? whole : whole.max(max)).default(fallback)
+      }),
+    )
+    .prefault({}),
+)
+
+/** Applies the defaults. Throws InvalidArgumentError. */
+export function checkLimits(limits: LimitsInput | undefined): Limits {
+  return limits === undefined ? { ...defaultLimits } : checkOptions(limitsSchema(), limits, 'limits')
+}

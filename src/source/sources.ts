@@ -1,24 +1,16 @@
 /** Turns a source into input of the native decoders: a path to open, or bytes in memory. */
 import type { NativeMediaSource, NativeStillImage } from '#binding'
 import { onAbort } from '../base/abort.ts'
-import { checkOptions } from '../base/validate.ts'
 import { SourceError } from '../errors.ts'
 import type { Priority } from '../schedule/priority-queue.ts'
-import { type Resolve, resolveWithSystem } from './address.ts'
+import type { Resolve } from './address.ts'
 import { collectStream, type Reserve, readBlob } from './bytes.ts'
-import {
-  type DownloadContext,
-  download,
-  downloadEndless,
-  enterSlot,
-  type ResolvedReadOptions,
-} from './download.ts'
-import { DownloadSlots } from './download-slots.ts'
+import type { DownloadSettings, Downloads } from './download.ts'
+import { DownloadSlots, enterSlot, type ResolvedReadOptions } from './download-slots.ts'
 import { checkFile, readWholeFile } from './file.ts'
-import { type LimitsInput, limitsSchema } from './limits.ts'
+import { checkLimits, type Limits, type LimitsInput } from './limits.ts'
 import type { FrameSource, VideoSource } from './source.ts'
-import { secureContextOf } from './trust.ts'
-import { type UrlPolicy, urlPolicySchema } from './url-policy.ts'
+import { checkUrlPolicy, type UrlPolicy } from './url-policy.ts'
 
 export interface ResolvedVideo {
   media: NativeMediaSource
@@ -57,14 +49,13 @@ export interface ReadOptions {
 
 /** Reads the media of one embedder and limits its concurrent downloads. Keeps nothing open between calls. */
 export class Sources {
-  readonly #downloads: DownloadContext
+  readonly #downloads: DownloadSettings
+  #loaded: Promise<Downloads> | undefined
 
-  /** Throws InvalidArgumentError. */
-  constructor({ urls, limits: givenLimits, resolve = resolveWithSystem }: SourceOptions = {}) {
-    const limits = checkOptions(limitsSchema, givenLimits, 'limits')
-    const policy = checkOptions(urlPolicySchema, urls, 'urls')
+  /** The options are valid already. */
+  constructor({ urls: policy, limits, resolve }: SourceOptions & { urls: UrlPolicy; limits: Limits }) {
     const slots = new DownloadSlots(limits.maxDownloads, limits.maxDownloadsPerHost)
-    this.#downloads = { policy, limits, slots, resolve, trust: secureContextOf(policy) }
+    this.#downloads = { policy, limits, slots, resolve }
   }
 
   /** Downloads and streams that wait for a slot, and that are being read. */
@@ -82,8 +73,9 @@ export class Sources {
   }
 
   /** The body of a URL that never ends, as it comes. Throws BlockedUrlError, DownloadError or `signal.reason`. */
-  endless(url: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    return downloadEndless(url, this.#downloads, signal)
+  async *endless(url: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const { endless } = await this.#loadDownloads()
+    yield* endless(url, signal)
   }
 
   /** Reads the pictures of one clip, in order. Rejects as {@link Sources.video} does. */
@@ -123,7 +115,7 @@ export class Sources {
           collectStream(source.stream, maxMediaBytes, options.reserve, options.signal),
         )
       case 'url':
-        return await download(source.url, maxMediaBytes, this.#downloads, options)
+        return await this.#fetch(source.url, maxMediaBytes, options)
     }
   }
 
@@ -138,8 +130,19 @@ export class Sources {
       case 'path':
         return await readWholeFile(source.path, limit, options)
       case 'url':
-        return await download(source.url, limit, this.#downloads, options)
+        return await this.#fetch(source.url, limit, options)
     }
+  }
+
+  /** The code that downloads is loaded with the first URL. */
+  async #fetch(url: string, limit: number, options: ResolvedReadOptions): Promise<Uint8Array> {
+    const { whole } = await this.#loadDownloads()
+    return await whole(url, limit, options)
+  }
+
+  #loadDownloads(): Promise<Downloads> {
+    this.#loaded ??= import('./download.ts').then(({ createDownloads }) => createDownloads(this.#downloads))
+    return this.#loaded
   }
 
   async #inSlot<T>(options: ResolvedReadOptions, read: () => Promise<T>): Promise<T> {
@@ -167,8 +170,9 @@ function serialized(reserve: Reserve | undefined): Reserve | undefined {
   }
 }
 
-export function createSources(options: SourceOptions = {}): Sources {
-  return new Sources(options)
+/** Throws InvalidArgumentError. */
+export function createSources({ urls, limits, ...others }: SourceOptions = {}): Sources {
+  return new Sources({ ...others, urls: checkUrlPolicy(urls), limits: checkLimits(limits) })
 }
 
 function byteLength(image: NativeStillImage): number {

@@ -1,5 +1,4 @@
 /** The certificate authorities that downloads trust. */
-import { X509Certificate } from 'node:crypto'
 import * as tls from 'node:tls'
 import type { UrlPolicy } from './url-policy.ts'
 
@@ -13,18 +12,4 @@ export function secureContextOf(policy: UrlPolicy): tls.SecureContext | undefine
 function defaultAuthorities(): readonly string[] {
   const { getCACertificates } = tls as { getCACertificates?: (type: 'default') => string[] }
   return getCACertificates?.('default') ?? tls.rootCertificates
-}
-
-/** Whether the text consists of valid PEM certificates. Node would silently ignore a broken one. */
-export function isCertificates(pem: string): boolean {
-  const blocks = pem.match(/-----BEGIN [^-]+-----[^-]*-----END [^-]+-----/g) ?? []
-  return blocks.length > 0 && blocks.every(isCertificate)
-}
-
-function isCertificate(block: string): boolean {
-  try {
-    return new X509Certificate(block) !== undefined
-  } catch {
-    return false
-  }
 }

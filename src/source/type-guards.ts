@@ -47,6 +47,13 @@ export function isReadable(value: unknown): value is Readable {
   return isObject(value) && typeof value.on === 'function' && typeof value.destroy === 'function'
 }
 
+/** An object that a literal or JSON made, in any realm: its fields are its own. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value) || tagOf(value) !== 'Object') return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 export function isObject(value: unknown): value is Record<PropertyKey, unknown> {
   return typeof value === 'object' && value !== null
 }

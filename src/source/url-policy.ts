@@ -1,8 +1,10 @@
 /** Decides which URLs may be fetched. `address.ts` checks the addresses once the host name is resolved. */
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import type { z } from 'zod'
+import { checkOptions } from '../base/validate.ts'
+import { lazySchema } from '../base/zod.ts'
 import { BlockedUrlError } from '../errors.ts'
-import { isCertificates } from './trust.ts'
+import { isCertificates } from './certificates.ts'
 
 /** Rules for the URLs that may be fetched. */
 export interface UrlRules {
@@ -23,36 +25,43 @@ export interface UrlRules {
 /** `off` fetches nothing. `public`, the default, allows https to public addresses on port 443, without redirects. */
 export type UrlPolicy = 'off' | 'public' | UrlRules
 
-const origin = z
-  .string()
-  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && isBareOrigin(text), {
-    error: 'must be an origin such as http://storage.internal:9000',
-  })
-  .transform((text) => new URL(text).origin)
-const host = z
-  .string()
-  .regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'must be a host name or *.suffix' })
-  .transform((name) => name.toLowerCase())
+/** Validates a {@link UrlPolicy} and applies the default. */
+export const urlPolicySchema: () => z.ZodType<UrlPolicy, UrlPolicy | undefined> = lazySchema((z) => {
+  const origin = z
+    .string()
+    .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && isBareOrigin(text), {
+      error: 'must be an origin such as http://storage.internal:9000',
+    })
+    .transform((text) => new URL(text).origin)
+  const host = z
+    .string()
+    .regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'must be a host name or *.suffix' })
+    .transform((name) => name.toLowerCase())
+  const certificates = z.string().refine(isCertificates, { error: 'must be certificates in PEM' })
+  return z
+    .union(
+      [
+        z.literal('off'),
+        z.literal('public'),
+        z.strictObject({
+          allow: z.array(host).readonly().optional(),
+          http: z.array(origin).readonly().optional(),
+          private: z.array(origin).readonly().optional(),
+          ports: z.array(z.int().min(1).max(65_535)).readonly().optional(),
+          maxRedirects: z.int().min(0).max(3).optional(),
+          ca: z.array(certificates).readonly().optional(),
+        }),
+      ],
+      { error: 'must be "off", "public" or an object of rules' },
+    )
+    .default('public')
+})
 
-const certificates = z.string().refine(isCertificates, { error: 'must be certificates in PEM' })
-
-export const urlPolicySchema: z.ZodType<UrlPolicy, UrlPolicy | undefined> = z
-  .union(
-    [
-      z.literal('off'),
-      z.literal('public'),
-      z.strictObject({
-        allow: z.array(host).readonly().optional(),
-        http: z.array(origin).readonly().optional(),
-        private: z.array(origin).readonly().optional(),
-        ports: z.array(z.int().min(1).max(65_535)).readonly().optional(),
-        maxRedirects: z.int().min(0).max(3).optional(),
-        ca: z.array(certificates).readonly().optional(),
-      }),
-    ],
-    { error: 'must be "off", "public" or an object of rules' },
-  )
-  .default('public')
+/** Applies the default. Throws InvalidArgumentError. */
+export function checkUrlPolicy(policy: UrlPolicy | undefined): UrlPolicy {
+  if (policy === undefined) return 'public'
+  return policy === 'off' || policy === 'public' ? policy : checkOptions(urlPolicySchema(), policy, 'urls')
+}
 
 /** A URL that the policy allows. */
 export interface PermittedUrl {

@@ -1,6 +1,9 @@
 /** The sidecar: the file beside a TensorRT plan that describes what it was built from and for. Shown in docs/gpu.md. */
-import { z } from 'zod'
+import type { ZodType } from 'zod'
+import { zod } from '../base/zod.ts'
 import type { Precision } from '../options.ts'
+
+const z = zod()
 
 /** One of the model's two networks. */
 export type Tower = 'video' | 'text'
@@ -49,7 +52,7 @@ const version = z.string().regex(/^\d+(\.\d+)+$/, { error: 'must be numbers sepa
 const hash = z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be 64 hex digits' })
 const shape = z.array(z.int().min(1)).min(1)
 
-export const sidecarSchema: z.ZodType<Sidecar> = z.object({
+export const sidecarSchema: ZodType<Sidecar> = z.object({
   formatVersion: z.literal(SIDECAR_FORMAT),
   tower: z.enum(['video', 'text']),
   platform: z.string(),

@@ -2,9 +2,10 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { CosmosEmbedError, InternalError } from '../errors.ts'
 import type { TokenizerReply } from './async-tokenizer.ts'
-import { parseTokenizer, type TokenizerFile } from './tokenizer.ts'
+import { makeTextTokenizer } from './tokenizer.ts'
+import { parseTokenizerFile, type TokenizerFile } from './tokenizer-file.ts'
 
-const tokenizer = parseTokenizer(workerData as TokenizerFile)
+const tokenizer = makeTextTokenizer(parseTokenizerFile(workerData as TokenizerFile))
 
 parentPort?.on('message', (text: string) => parentPort?.postMessage(tokenize(text)))
 

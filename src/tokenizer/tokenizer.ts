@@ -1,11 +1,14 @@
 /** Turns texts into token ids with the bundle's tokenizer.json. */
-import { readFile } from 'node:fs/promises'
 import { Tokenizer } from '@huggingface/tokenizers'
-import { z } from 'zod'
-import { describeIssues } from '../base/validate.ts'
 import { InvalidRequestError, ModelError } from '../errors.ts'
 import { useExactRules } from './bert-text.ts'
 import { markStackLimiter, type SplitPoints, splitPoints, textChunks, type WordRules } from './text-chunks.ts'
+import {
+  type ParsedTokenizerFile,
+  readTokenizerFile,
+  type TokenizerFile,
+  type TokenizerJson,
+} from './tokenizer-file.ts'
 import { wordPieces } from './word-piece.ts'
 
 export interface TokenizedText {
@@ -17,56 +20,20 @@ export interface TokenizedText {
   truncated: boolean
 }
 
-const tokenizerJson = z.looseObject({
-  added_tokens: z.array(z.looseObject({ content: z.string() })).default([]),
-  normalizer: z.looseObject({ type: z.string() }).nullish(),
-  pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
-  model: z.looseObject({
-    type: z.literal('WordPiece'),
-    vocab: z.record(z.string(), z.int().min(0)),
-    unk_token: z.string().default('[UNK]'),
-    continuing_subword_prefix: z.string().default('##'),
-    max_input_chars_per_word: z.int().min(1).default(100),
-  }),
-  padding: z.looseObject({ pad_id: z.int().min(0) }).nullish(),
-})
-
 /**
  * Loads a tokenizer. Rejects with ModelError if the file is not a WordPiece tokenizer that puts [CLS] before a text and [SEP]
  * after it.
  */
 export async function loadTokenizer(path: string, maxTextTokens: number): Promise<TextTokenizer> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    throw new ModelError(`tokenizer ${path} cannot be read as JSON`, { cause })
-  }
-  return parseTokenizer({ text, path, maxTextTokens })
+  return makeTextTokenizer(await readTokenizerFile(path, maxTextTokens))
 }
 
-/** What a tokenizer is created from, on the main thread and in the worker for long texts. */
-export interface TokenizerFile {
-  text: string
-  /** For messages. */
-  path: string
-  maxTextTokens: number
-}
-
-/** As {@link loadTokenizer}, for a file that was already read. */
-export function parseTokenizer(file: TokenizerFile): TextTokenizer {
-  const { text, path } = file
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new ModelError(`tokenizer ${path} cannot be read as JSON`, { cause })
-  }
-  const json = tokenizerJson.safeParse(value, { reportInput: true })
-  if (!json.success) throw new ModelError(`tokenizer ${path}: ${describeIssues(json.error.issues).message}`)
+/** As {@link loadTokenizer}, for a file that was already validated. Throws ModelError. */
+export function makeTextTokenizer({ file, json, padTokenId }: ParsedTokenizerFile): TextTokenizer {
+  const { path } = file
   let tokenizer: Tokenizer
   try {
-    tokenizer = makeTokenizer(json.data)
+    tokenizer = makeTokenizer(json)
   } catch (cause) {
     throw new ModelError(`tokenizer ${path} is not one that this version can run`, { cause })
   }
@@ -81,8 +48,8 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
   if (first !== classifier || last !== separator || others.length > 0) {
     throw new ModelError(`tokenizer ${path} does not put [CLS] before a text and [SEP] after it`)
   }
-  useFastWordPieces(tokenizer, json.data)
-  const rules = wordRules(json.data)
+  useFastWordPieces(tokenizer, json)
+  const rules = wordRules(json)
   const { normalizer } = tokenizer
   return new TextTokenizer({
     file,
@@ -92,11 +59,9 @@ export function parseTokenizer(file: TokenizerFile): TextTokenizer {
       rules.stripsAccents && normalizer ? markStackLimiter((text) => normalizer(text), rules) : identity,
     classifier,
     separator,
-    padTokenId: json.data.padding?.pad_id ?? vocabulary('[PAD]'),
+    padTokenId: padTokenId ?? vocabulary('[PAD]'),
   })
 }
-
-type TokenizerJson = z.infer<typeof tokenizerJson>
 
 /** The library's tokenizer with BERT's exact text rules, for whole texts. @internal */
 export function makeTokenizer(json: Record<string, unknown>): Tokenizer {

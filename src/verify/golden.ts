@@ -1,10 +1,12 @@
 /** Golden vectors: inputs that a bundle was verified with on export, and the vectors that its checkpoint gave for them. */
 import { readFile } from 'node:fs/promises'
-import { z } from 'zod'
 import type { RgbImage } from '#binding'
 import { describeIssues } from '../base/validate.ts'
+import { zod } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
+
+const z = zod()
 
 export interface Golden {
   /** The lowest cosine similarity that the exporter accepted, and that every device must reach. */

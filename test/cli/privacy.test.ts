@@ -81,7 +81,7 @@ async function traced(
 
 /** The only addresses allowed: loopback, and no name resolution. */
 function expectQuiet({ home, calls }: Run) {
-  expect(calls.length, 'the tracer saw something').toBeGreaterThan(50)
+  expect(calls.length, 'the tracer saw something').toBeGreaterThan(10)
   const outward = calls.filter(
     (call) =>
       /(connect|sendto)\(.*AF_INET/.test(call) &&

@@ -200,9 +200,9 @@ export class BindingDouble implements Binding {
   }
 
   readonly resizeRgb = notOfThisDouble
+  readonly vectorToJson = notOfThisDouble
   readonly openDecoderPool = notOfThisDouble
   readonly nearest = notOfThisDouble
-
   diagnostics() {
     return {
       ...{ version: '0.0.0-double', napi: 9, compiler: '', simd: 'none' },

@@ -22,6 +22,7 @@ const declared = Object.keys({
   openDecoderPool: true,
   nearest: true,
   resizeRgb: true,
+  vectorToJson: true,
   diagnostics: true,
 } satisfies Record<keyof Binding, true>)
 
@@ -83,6 +84,37 @@ describe('resizeRgb', () => {
     const whole = Uint8Array.of(9, 9, 9, 1, 2, 3, 9, 9, 9)
     const image = { width: 1, height: 1, data: whole.subarray(3, 6) }
     expect(binding.resizeRgb(image, 1, 2).data).toEqual(Uint8Array.of(1, 2, 3, 1, 2, 3))
+  })
+})
+
+describe('vectorToJson', () => {
+  it('writes the shortest numbers that read back as the same float32', () => {
+    const text = binding.vectorToJson(Float32Array.of(-0.040073785930871964, 0.1, 1, -1 / 3, 16777216, 1e-7))
+    expect(text).toBe('[-0.040073786,0.1,1,-0.33333334,16777216,1e-07]')
+    expect(binding.vectorToJson(new Float32Array())).toBe('[]')
+  })
+
+  it('reads back exactly over all exponents, also through a double', () => {
+    const bits = new Uint32Array(20_000)
+    // Every exponent and sign, with mantissas from a linear congruential generator, and the smallest and largest ones.
+    let seed = 7
+    for (let i = 0; i < bits.length; i += 1) {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+      const mantissa = i % 16 === 0 ? ((i / 16) % 2 === 0 ? 0 : 0x7fffff) : seed >>> 9
+      bits[i] = (((i % 2) << 31) | (((i >>> 1) % 255) << 23) | mantissa) >>> 0
+    }
+    const vector = new Float32Array(bits.buffer)
+    const read = Float32Array.from(JSON.parse(binding.vectorToJson(vector)) as number[])
+    const readBits = new Uint32Array(read.buffer)
+    expect(bits.filter((value, i) => value !== readBits[i])).toEqual(new Uint32Array())
+  })
+
+  it('writes null for what JSON cannot hold, as JSON.stringify does', () => {
+    expect(binding.vectorToJson(Float32Array.of(Number.NaN, Infinity, -Infinity))).toBe('[null,null,null]')
+  })
+
+  it.each([[[1]], [new Float64Array(1)], [undefined]])('refuses %j', (vector) => {
+    expect(() => binding.vectorToJson(vector as unknown as Float32Array)).toThrow(/vector: .*Float32Array/)
   })
 })
 

@@ -3,14 +3,14 @@
 import { CosmosEmbedError } from '../../../dist/errors.js'
 import { HttpError } from '../../../dist/http/errors.js'
 import { parseBody } from '../../../dist/http/parse-body.js'
-import { limitsSchema } from '../../../dist/source/limits.js'
+import { checkLimits } from '../../../dist/source/limits.js'
 
 const model = 'cosmos-embed-demo'
 const video = 'data:video/mp4;base64,AAAAIGZ0eXBpc29t'
 const rules = {
   models: [model],
   frames: 4,
-  limits: limitsSchema.parse({
+  limits: checkLimits({
     maxItems: 8,
     maxTextCharacters: 400,
     maxInlineBytes: 300,
