@@ -219,7 +219,7 @@ describe('embed', () => {
   })
 
   it('puts sixty-four texts into one batch', async () => {
-    const { embedder, double } = await open({ batching: { maxTextTokens: 10_000 } })
+    const { embedder, double } = await open()
     await embedder.embed({
       request_type: 'bulk_text',
       input: Array.from({ length: 64 }, (_, i) => 'x'.repeat(1 + (i % 20))),
