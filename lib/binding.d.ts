@@ -230,6 +230,8 @@ export interface NativeEngineInfo {
   /** Lanes of each tower: how many of its runs may be in flight at a time. */
   videoLanes: number
   textLanes: number
+  /** Rows of tokens are padded to the longest of their batch, and then to a multiple of this. */
+  textLengthStep: number
   videoForm: 'canonical' | 'tao'
   videoInput: string
   textInput: string

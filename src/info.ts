@@ -69,9 +69,10 @@ function describeDevice(choice: DeviceChoice, devices: readonly OpenDevice[]): E
   return { kind: 'cuda', reason, driver: choice.driver, gpus: devices.flatMap(describeGpu) }
 }
 
-function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
+function describeGpu({ gpu, plans, decoders }: OpenDevice): GpuFacts[] {
   if (!gpu || !plans) return []
-  const { device, name, uuid, computeCapability, memoryBytes, nvdec, nvdecEngines, nvdecReason } = gpu.info
+  const { device, name, uuid, computeCapability, memoryBytes, nvdec, nvdecEngines } = gpu.info
+  const nvdecReason = decoders ? 'decode.isolation decodes on the CPU' : gpu.info.nvdecReason
   return [
     {
       ...{ device, name, uuid, computeCapability, memoryBytes },

@@ -150,6 +150,11 @@ export interface BatchingOptions {
   maxVideoBatch?: number | undefined
   /** Texts per batch, ≥ 1. Default 64. The engine may allow fewer. */
   maxTextBatch?: number | undefined
+  /**
+   * Tokens that a batch of texts may compute, ≥ 1: its texts times the tokens of the longest, because the others are padded
+   * to it. Longer texts run alone. Default 4096 on a GPU, 1024 on the CPU.
+   */
+  maxTextTokens?: number | undefined
   /** How long a batch that is not full waits for more items, in milliseconds, 0 to 60,000. Default 0. */
   maxQueueDelayMs?: number | undefined
 }
@@ -194,7 +199,12 @@ export interface ResolvedOptions {
     limits: NativeDecodeLimits
     isolation: Isolation
   }
-  batching: { maxVideoBatch: number | undefined; maxTextBatch: number; maxQueueDelayMs: number }
+  batching: {
+    maxVideoBatch: number | undefined
+    maxTextBatch: number
+    maxTextTokens: number | undefined
+    maxQueueDelayMs: number
+  }
   urls: UrlPolicy
   limits: Limits
   signal: AbortSignal | undefined
@@ -274,6 +284,7 @@ const schema = z
       .strictObject({
         maxVideoBatch: count.optional(),
         maxTextBatch: count.default(64),
+        maxTextTokens: count.optional(),
         maxQueueDelayMs: z.number().min(0).max(60_000).default(0),
       })
       .prefault({}),

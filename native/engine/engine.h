@@ -25,8 +25,9 @@ struct EngineSignature {
   int embedding_dim = 0;
   int max_video_batch = 0;  // largest batch of one run; 0 = unlimited
   int max_text_batch = 0;
-  std::string video_form;   // "canonical" | "tao": layout and type of the video graph's input
-  std::string video_input;  // as declared by the graph, e.g. "videos uint8 [B,8,3,224,224]"
+  int text_length_step = 1;  // rows are padded to the longest of their run, and then to a multiple of this
+  std::string video_form;    // "canonical" | "tao": layout and type of the video graph's input
+  std::string video_input;   // as declared by the graph, e.g. "videos uint8 [B,8,3,224,224]"
   std::string text_input;
 };
 

@@ -118,6 +118,7 @@ Napi::Object ToInfo(Napi::Env env, const Executor& executor) {
   info.Set("embeddingDim", model.embedding_dim);
   info.Set("maxVideoBatch", model.max_video_batch);
   info.Set("maxTextBatch", model.max_text_batch);
+  info.Set("textLengthStep", model.text_length_step);
   info.Set("videoLanes", executor.lanes(Tower::kVideo));
   info.Set("textLanes", executor.lanes(Tower::kText));
   info.Set("videoForm", model.video_form);

@@ -18,7 +18,7 @@ using trt::Lane;
 using trt::LoadedPlan;
 
 // Rows are padded to a multiple of this length, so that shapes repeat and their CUDA graphs can be replayed.
-constexpr std::int64_t kLengthStep = 8;
+constexpr int kLengthStep = 8;
 
 // A run on a lane; frees the lane when destroyed.
 class LaneRun final : public EngineRun {
@@ -143,6 +143,7 @@ Status TensorRtEngine::LoadText(const TensorRtOptions& options) {
   token_type_ = match.type;
   COSMOS_ASSIGN_OR_RETURN(text_range_, text_plan_->RangeOf(graph.inputs, lanes));
   signature_.max_text_batch = static_cast<int>(text_range_.max[0]);
+  signature_.text_length_step = kLengthStep;
   signature_.text_input = Describe(graph.inputs);
 
   const std::size_t bytes = static_cast<std::size_t>(text_range_.max[0] * text_range_.max[1]) *

@@ -28,7 +28,10 @@ export function listen(listener) {
   onReport = listener
 }
 
-/** Prints `rows` (objects with the same keys) and writes them with `extra` to bench-output/NAME.json. */
+/**
+ * Prints `rows` (objects with the same keys) and writes them with `extra` to NAME.json in bench-output, or in the folder that
+ * BENCH_OUTPUT names.
+ */
 export function report(name, rows, extra = {}) {
   onReport(name, rows)
   const { cpu, cores, memoryGiB, node, version, date } = machine()
@@ -37,7 +40,7 @@ export function report(name, rows, extra = {}) {
   )
   const columns = Object.keys(rows[0] ?? {})
   process.stdout.write(table([columns, ...rows.map((row) => columns.map((column) => row[column] ?? ''))]))
-  const folder = path.join(root, 'bench-output')
+  const folder = process.env.BENCH_OUTPUT ?? path.join(root, 'bench-output')
   mkdirSync(folder, { recursive: true })
   const file = path.join(folder, `${name}.json`)
   writeFileSync(file, `${JSON.stringify({ machine: machine(), rows, ...extra }, null, 2)}\n`)

@@ -117,11 +117,13 @@ async function openGpu(
 ): Promise<OpenDevice> {
   const { nvdec, nvdecWorkers, contexts, graphs, hostCode } = options.cuda
   const cpuWorkers = options.cuda.cpuWorkers ?? Math.floor(cores / 2 / gpus.length)
+  const isolated = isIsolated(options.decode.isolation, true)
   const openNative = () =>
     binding.openGpu({
       device,
       libraries,
-      nvdec,
+      // Isolated processes decode on the CPU. NVDEC would hold memory of the card for nothing.
+      nvdec: isolated ? 'never' : nvdec,
       cpuWorkers,
       ...(nvdecWorkers !== undefined && { nvdecWorkers }),
     })
@@ -142,9 +144,7 @@ async function openGpu(
       })
     const engine = await runNative(create, signal)
     const { concurrency } = options.decode
-    const isolated = isIsolated(options.decode.isolation, true)
-    const own =
-      gpu.info.nvdecWorkers > 0 && !isolated ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
+    const own = gpu.info.nvdecWorkers > 0 ? gpu.info.nvdecWorkers + cpuWorkers : cores / gpus.length
     const share = concurrency === undefined ? own : concurrency / gpus.length
     return await withDecoders(
       { engine, gpu, plans, decodeConcurrency: Math.ceil(share) },

@@ -32,6 +32,14 @@ import type { ItemRun } from './item-run.ts'
 import type { Stats } from './stats.ts'
 import { mediaWarnings, textWarnings } from './warnings.ts'
 
+/**
+ * What one more batch of texts costs, in tokens whose computation takes as long. On the GPU of docs/performance.md one text takes half as long as a batch
+ * of 64 short ones, which is a thousand tokens; on the CPU a batch costs little more than its tokens.
+ */
+const BATCH_COST = { gpu: 1024, cpu: 16 }
+/** Tokens that a batch of texts may compute: enough to occupy the device, little enough not to hold up a query. */
+const TEXT_TOKENS = { gpu: 4096, cpu: 1024 }
+
 /** What the pipelines of all devices share. */
 export interface SharedPipelineOptions {
   binding: Binding
@@ -113,7 +121,9 @@ export class Pipeline {
 
   async #embedText(item: Extract<ReadyItem, { kind: 'text' }>, run: ItemRun): Promise<TextEmbedding> {
     const { ids, tokens, truncated } = item.tokens
-    const embedding = await this.#encode({ kind: 'text', length: tokens, ids }, run)
+    const { textLengthStep } = this.#options.engine.info
+    const length = Math.ceil(tokens / textLengthStep) * textLengthStep
+    const embedding = await this.#encode({ kind: 'text', length, ids }, run)
     return { kind: 'text', embedding, tokens, truncated, warnings: textWarnings(item), timings: run.timings }
   }
 
@@ -291,9 +301,15 @@ export class Pipeline {
   /** A GPU runs both towers at a time, so that texts do not wait for videos. The CPU runs one batch at a time. */
   #createBatchers() {
     const { engine, gpu, options } = this.#options
+    const device = gpu ? 'gpu' : 'cpu'
+    const text = {
+      budget: options.batching.maxTextTokens ?? TEXT_TOKENS[device],
+      batchCost: BATCH_COST[device],
+    }
     const createBatcher = (lanes: number) =>
       new Batcher<Row, Float32Array>({
         maxBatch: this.maxBatch,
+        padding: { text },
         maxDelayMs: options.batching.maxQueueDelayMs,
         lanes,
         run: (rows, signal) => this.#runBatch(rows, signal),

@@ -1,10 +1,12 @@
 /** Gathers items into batches for the engine. */
 import { onAbort } from '../base/abort.ts'
+import { batchOfFirst, type Padding } from './like-lengths.ts'
 import { type Priority, PriorityQueue } from './priority-queue.ts'
 
-/** An item of a batch. Items of one kind may share a batch; the more similar their lengths, the cheaper it is. */
+/** An item of a batch. Items of one kind may share a batch. */
 export interface Batchable {
   readonly kind: string
+  /** What the item costs, in a unit of its kind. */
   readonly length: number
 }
 
@@ -13,6 +15,8 @@ export interface BatcherOptions<T extends Batchable, R> {
   run(batch: readonly T[], signal: AbortSignal): Promise<readonly R[]>
   /** Items per batch of each kind, ≥ 1. */
   maxBatch: Readonly<Record<T['kind'], number>>
+  /** For kinds whose items are padded to the longest of their batch: batches are then formed of items of like length. */
+  padding?: Readonly<Partial<Record<T['kind'], Padding>>>
   /** How long a batch that is not full waits for more items, in milliseconds from the arrival of its oldest one. */
   maxDelayMs: number
   /** Batches that the device works on at a time, ≥ 1. Default 1. */
@@ -45,7 +49,8 @@ interface Batch {
 
 /**
  * Gathers waiting items into batches for one device. A free lane takes the items that wait, up to the largest batch, so
- * batches grow with the load.
+ * batches grow with the load, and the next one gathers while the lanes are busy. With two lanes the device has its next batch
+ * before the first ends.
  *
  * There are never more batches in flight than the device has lanes. A query could not overtake a batch that waits in the
  * device, no item could join it, and cancelling its items would no longer be free.
@@ -141,23 +146,34 @@ export class Batcher<T extends Batchable, R> {
     if (wait <= 0 || this.#isFull(alike)) return this.#batchOf(alike)
     const full = kinds.find((entries) => this.#isFull(entries))
     if (full) return this.#batchOf(full)
-    if (oldest.priority === 'query' && byKind(others).some((entries) => this.#isFull(entries))) return alike
+    if (oldest.priority === 'query' && byKind(others).some((entries) => this.#isFull(entries))) {
+      return this.#batchOf(alike)
+    }
     clearTimeout(this.#delay)
     this.#delay = setTimeout(() => this.#next(), wait)
     return []
   }
 
+  /** Whether as much waits as a batch may hold. */
   #isFull(alike: readonly Entry<T, R>[]): boolean {
-    return alike.length >= this.#maxOf(alike)
+    if (alike.length >= this.#maxOf(alike)) return true
+    const padding = this.#paddingOf(alike)
+    return padding !== undefined && alike.reduce((sum, { item }) => sum + item.length, 0) >= padding.budget
   }
 
-  #batchOf(alike: Entry<T, R>[]): readonly Entry<T, R>[] {
-    const max = this.#maxOf(alike)
-    return alike.length >= max ? nearestInLength(alike, alike[0] as Entry<T, R>, max) : alike
+  #batchOf(alike: readonly Entry<T, R>[]): readonly Entry<T, R>[] {
+    const maxItems = this.#maxOf(alike)
+    const padding = this.#paddingOf(alike)
+    if (!padding) return alike.slice(0, maxItems)
+    return batchOfFirst(alike, ({ item }) => item.length, { ...padding, maxItems })
   }
 
   #maxOf([first]: readonly Entry<T, R>[]): number {
     return first ? this.#options.maxBatch[first.item.kind as T['kind']] : 1
+  }
+
+  #paddingOf([first]: readonly Entry<T, R>[]): Padding | undefined {
+    return first && this.#options.padding?.[first.item.kind as T['kind']]
   }
 
   async #run(entries: readonly Entry<T, R>[]) {
@@ -193,25 +209,4 @@ function byKind<T extends Batchable, R>(entries: Iterable<Entry<T, R>>): Entry<T
     else kinds.set(entry.item.kind, [entry])
   }
   return [...kinds.values()]
-}
-
-/**
- * The oldest entry and the `max - 1` entries nearest to it in length, because a batch costs as much as its longest row. The
- * oldest is always included, so that no item starves because of its length.
- */
-function nearestInLength<T extends Batchable, R>(
-  entries: Entry<T, R>[],
-  oldest: Entry<T, R>,
-  max: number,
-): Entry<T, R>[] {
-  // The sort is stable, so entries of equal length stay in order of arrival.
-  const sorted = entries.sort((a, b) => a.item.length - b.item.length)
-  const at = sorted.indexOf(oldest)
-  const length = (i: number) => (sorted[i] as Entry<T, R>).item.length
-  const spread = (start: number) => length(start + max - 1) - length(start)
-  let best = Math.max(0, at - max + 1)
-  for (let start = best + 1; start <= Math.min(at, sorted.length - max); start++) {
-    if (spread(start) < spread(best)) best = start
-  }
-  return sorted.slice(best, best + max)
 }

@@ -132,7 +132,7 @@ export class BindingDouble implements Binding {
           frames,
           height,
           width,
-          embeddingDim: DIM,
+          ...{ embeddingDim: DIM, textLengthStep: gpu ? 8 : 1 },
           maxVideoBatch: gpu ? this.maxVideoBatch : 0,
           maxTextBatch: 0,
           videoLanes: gpu ? this.lanes.video : 1,

@@ -57,6 +57,40 @@ describe('one GPU', () => {
     await both.embedder.dispose()
   })
 
+  it('bounds batches of texts by the tokens that they compute, padded to a multiple of 8', async () => {
+    const both = await onGpus(1, { batching: { maxTextTokens: 64 } })
+    const counts = Array.from({ length: 60 }, (_, i) => (i * 7) % 13)
+    const results = await both.embedder.embedMany(counts.map((count) => ({ text: 'a '.repeat(count + 1) })))
+    // The tokenizer adds two tokens.
+    for (const [i, result] of results.entries()) {
+      expect(result.status === 'fulfilled' && result.value.embedding).toEqual(vectorOf((counts[i] ?? 0) + 3))
+    }
+    for (const { ids } of both.double.batches) {
+      expect(ids.length * Math.ceil(Math.max(...ids) / 8) * 8).toBeLessThanOrEqual(64)
+    }
+    expect(both.double.batches.length, 'batches of the tokens above').toBeLessThan(24)
+    await both.embedder.dispose()
+  })
+
+  it('opens NVDEC only where it decodes', async () => {
+    const { double, open } = machineWith([h200(0)])
+    const walls = { systemCalls: true, network: true, files: true, memory: true }
+    const stats = { idle: 0, busy: 0, started: 0, crashed: 0, ended: 0, retired: 0 }
+    const pool = { walls, close() {}, stats: () => stats }
+    Object.assign(double, {
+      openDecoderPool: () => ({ promise: Promise.resolve(pool), cancel() {}, unref() {} }),
+    })
+    for (const isolation of ['auto', 'process'] as const) {
+      const embedder = await open({ device: 'cuda', cuda: { engineCache }, decode: { isolation } })
+      const { device } = embedder.info()
+      const opened = [double.gpuOptions.at(-1)?.nvdec, device.kind === 'cuda' && device.gpus[0]?.nvdec]
+      const reason = 'decode.isolation decodes on the CPU'
+      if (isolation === 'auto') expect(opened).toMatchObject(['auto', { engines: 7, reason: '' }])
+      else expect(opened).toMatchObject(['never', { engines: 0, reason }])
+      await embedder.dispose()
+    }
+  })
+
   it('that runs out of memory fails the running items, and continues', async () => {
     const both = await onGpus(1)
     both.double.encoding.held = true

@@ -1,9 +1,9 @@
 // Runs the suite for machines with a GPU (npm run test:gpu) on the fakes, so that it is known to work without one.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { buildEngines, environment, noFakes, root, run, toyModel } from './support.ts'
+import { buildEngines, clips, environment, noFakes, root, run, toyModel } from './support.ts'
 
 describe.skipIf(noFakes)('the GPU suite', () => {
   const model = noFakes ? '' : toyModel('suite')
@@ -38,6 +38,25 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(ended).toBe(1)
     expect(stdout).toContain('engine could not be built')
   })
+
+  it('has a benchmark of the whole path, which ends with one sentence where there is no GPU', async () => {
+    const bench = [path.join(root, 'scripts/bench/main.mjs'), 'embed', '--device', 'cuda', '--model', model]
+    const options = ['--video', clips[0] ?? '', '--seconds', '0.1', '--callers', '3']
+    const output = { BENCH_OUTPUT: path.join(model, 'bench-output') }
+    const measured = await run([...bench, ...options], { ...environment(11), ...output })
+    expect(measured).toMatchObject({ ended: 0, stderr: '' })
+    const { rows, device } = JSON.parse(
+      readFileSync(path.join(output.BENCH_OUTPUT, 'embed-cuda.json'), 'utf8'),
+    )
+    expect(device.kind).toBe('cuda')
+    const videos = rows.find(({ load }: { load: string }) => load === 'video × 3')
+    expect(Number(videos['items/s'])).toBeGreaterThan(0)
+    expect(videos['by NVDEC']).toMatch(/^\d+ %$/)
+    const absent = { COSMOS_EMBED_CUDA: path.join(root, 'package.json') }
+    const refused = await run(bench, { ...environment(11), ...output, ...absent })
+    expect(refused).toMatchObject({ ended: 1, stdout: '' })
+    expect(refused.stderr).toMatch(/^bench embed: no GPU can be measured here: .*package\.json.*\n$/)
+  }, 240_000)
 
   it('skips with the reason if there is no driver', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))

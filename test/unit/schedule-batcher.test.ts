@@ -22,10 +22,13 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const turns = () => turn().then(turn)
 
 /** A device that completes batches on request, with the id of each row as its result. */
-function device(options: { max?: number; maxText?: number; delay?: number; lanes?: number } = {}) {
+function device(
+  options: { max?: number; maxText?: number; budget?: number; delay?: number; lanes?: number } = {},
+) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({
     maxBatch: { video: options.max ?? 4, text: options.maxText ?? 4 },
+    padding: { text: { budget: options.budget ?? 1000, batchCost: 16 } },
     maxDelayMs: options.delay ?? 0,
     ...(options.lanes !== undefined && { lanes: options.lanes }),
     run: (batch, signal) =>
@@ -120,23 +123,43 @@ describe('Batcher', () => {
     const { submit, runs } = device({ maxText: 3 })
     submit('video')
     await turn()
-    for (const length of [50, 3, 90, 4, 48, 5, 49, 100, 91]) submit('text', { length })
+    for (const length of [50, 3, 90, 4, 48, 5, 49, 95, 91]) submit('text', { length })
     for (let i = 0; i < 4; i++) await runs[i]?.answer()
     const lengths = runs.slice(1).map((run) => run.batch.map((row) => row.length))
     expect(lengths).toEqual([
       [48, 49, 50],
       [3, 4, 5],
-      [90, 91, 100],
+      [90, 91, 95],
     ])
   })
 
-  it('serves the oldest first, however unusual its length', async () => {
-    const { submit, runs } = device({ maxText: 2 })
+  it('serves the oldest first, however unusual its length, and pads no others to it', async () => {
+    const { submit, runs } = device()
     submit('video')
     await turn()
     for (const length of [128, 3, 3, 3]) submit('text', { length })
-    await runs[0]?.answer()
-    expect(runs[1]?.batch.map((row) => row.length)).toEqual([3, 128])
+    for (let i = 0; i < 2; i++) await runs[i]?.answer()
+    expect(runs.slice(1).map((run) => run.batch.map((row) => row.length))).toEqual([[128], [3, 3, 3]])
+  })
+
+  it('puts unlike lengths together where a batch of their own would cost more than the padding', async () => {
+    const { submit, runs } = device()
+    for (const length of [3, 4, 10]) submit('text', { length })
+    await turn()
+    expect(runs[0]?.batch.map((row) => row.length)).toEqual([3, 4, 10])
+  })
+
+  it('computes no more than the budget in a batch, except for one item beyond it', async () => {
+    const { submit, runs } = device({ maxText: 8, budget: 40 })
+    submit('video')
+    await turn()
+    for (const length of [10, 9, 12, 50, 10, 11, 10]) submit('text', { length })
+    for (let i = 0; i < 5; i++) await runs[i]?.answer()
+    expect(runs.slice(1).map((run) => run.batch.map((row) => row.length))).toEqual([
+      [9, 10, 10, 10],
+      [11, 12],
+      [50],
+    ])
   })
 
   it('removes a cancelled item from the queue immediately', async () => {
@@ -295,6 +318,14 @@ describe('Batcher with maxDelayMs', () => {
     submit('video')
     await vi.advanceTimersByTimeAsync(1)
     expect(runs.map((run) => run.batch.length)).toEqual([2])
+  })
+
+  it('does not wait when the items use up the budget', async () => {
+    const { submit, runs } = device({ delay: 10, budget: 20 })
+    submit('text', { length: 9 })
+    submit('text', { length: 11 })
+    await vi.advanceTimersByTimeAsync(1)
+    expect(runs.map((run) => run.batch.map((row) => row.length))).toEqual([[9]])
   })
 
   it('waits for more items in front of each free lane', async () => {

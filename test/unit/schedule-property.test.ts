@@ -5,6 +5,7 @@ import { random } from '../embedder/random.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const max = { video: 3, text: 5 }
+const budget = 40
 
 interface Item {
   kind: 'text' | 'video'
@@ -40,6 +41,7 @@ class World {
     this.lanes = lanes
     this.batcher = new Batcher<Item, number>({
       maxBatch: max,
+      padding: { text: { budget, batchCost: 8 } },
       maxDelayMs: 0,
       // One lane is the default, so the option is left out.
       ...(lanes > 1 && { lanes }),
@@ -52,6 +54,10 @@ class World {
     const [head] = batch
     if (!head) throw new Error('an empty batch')
     expect(batch.length).toBeLessThanOrEqual(max[head.kind])
+    if (head.kind === 'text' && batch.length > 1) {
+      const longest = Math.max(...batch.map(({ length }) => length))
+      expect(batch.length * longest).toBeLessThanOrEqual(budget)
+    }
     for (const item of batch) {
       expect(this.waiting.delete(item), 'each item runs once, and only while it is wanted').toBe(true)
       expect([item.kind, item.priority]).toEqual([head.kind, head.priority])
