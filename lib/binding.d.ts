@@ -109,6 +109,22 @@ export interface NativeClipOptions {
   limits?: Partial<NativeDecodeLimits>
 }
 
+/**
+ * How a range is divided into clips: into windows of `seconds`, one every `stride` seconds; at `cuts`, which are ascending
+ * seconds; or at the shots that are found while the video is decoded.
+ */
+export type NativeWindows =
+  | { seconds: number; stride: number }
+  | { cuts: readonly number[] }
+  | { shots: NativeShotOptions }
+
+export interface NativeShotOptions {
+  /** The mean difference of luma and of both chroma components, added, that begins a shot. */
+  threshold: number
+  /** Seconds, ≥ 0: no shot is shorter, and a change that is undone sooner is a flash. */
+  minSeconds: number
+}
+
 export interface NativeFrameInfo {
   /** Index among the displayable frames of the range, in presentation order, from 0. */
   index: number
@@ -278,11 +294,11 @@ export interface Binding {
     source: NativeMediaSource | { images: readonly NativeStillImage[] },
     options: NativeClipOptions,
   ): NativeJob<NativeDecodedClip>
-  /** Opens a reader of windows of `seconds`, one every `stride` seconds over [start, end). */
+  /** Opens a reader of the windows, cuts or shots of [start, end). */
   openSegments(
     source: NativeMediaSource,
     options: NativeClipOptions,
-    windows: { seconds: number; stride: number },
+    windows: NativeWindows,
   ): NativeJob<NativeSegmentReader>
   createEngine(options: NativeEngineOptions): NativeJob<NativeEngine>
   /** Opens the library and reads its version, without creating a session. Throws a NativeFailure. */

@@ -143,11 +143,11 @@ export interface VideoEmbedding {
   timings: Timings
 }
 
-/** The vector of one window of a video. */
+/** The vector of one window or shot of a video. */
 export interface Segment extends VideoEmbedding {
-  /** Start of the window, in seconds from the first displayed frame of the video. */
+  /** Start of the segment, in seconds from the first displayed frame of the video. */
   start: number
-  /** End of the window. The last window may end early, with the video or with the range. */
+  /** End of the segment. The last one may end early, with the video or with the range. */
   end: number
 }
 

@@ -131,15 +131,56 @@ export interface FramesOptions extends VideoOptions {
   images?: boolean | undefined
 }
 
-/** Options of `segments`. */
-export interface SegmentOptions extends VideoOptions {
-  /** Applied to each window as if it were a video of its own. Lists of frames are not accepted. */
+/** What all ways to divide a video into segments have in common. */
+export interface SegmentRangeOptions extends VideoOptions {
+  /** Applied to each segment as if it were a video of its own. Lists of frames are not accepted. */
   frameRule?: NamedFrameRule | undefined
+}
+
+/** Options of `segments` for windows of one length. */
+export interface WindowSegmentOptions extends SegmentRangeOptions {
   /** Length of a window in seconds, ≥ 0.001. */
   windowSeconds: number
   /** Seconds between the starts of two windows, ≥ 0.001. Default: `windowSeconds`, without overlaps or gaps. */
   strideSeconds?: number | undefined
+  at?: undefined
+  shots?: undefined
 }
+
+/** Options of `segments` for cuts that the caller knows. */
+export interface CutSegmentOptions extends SegmentRangeOptions {
+  /**
+   * Where segments begin, in ascending seconds from the first displayed frame; at most 100,000. The first segment begins
+   * with the range and the last ends with it; times outside the range are ignored.
+   */
+  at: readonly number[]
+  windowSeconds?: undefined
+  strideSeconds?: undefined
+  shots?: undefined
+}
+
+/** Options of `segments` for shots, which are found while the video is decoded. */
+export interface ShotSegmentOptions extends SegmentRangeOptions {
+  /** `true` is the same as `{}`: shots with the default threshold and minimum length. */
+  shots: true | ShotOptions
+  windowSeconds?: undefined
+  strideSeconds?: undefined
+  at?: undefined
+}
+
+/** How shots are told apart. */
+export interface ShotOptions {
+  /**
+   * How much a picture differs from the one before where a shot begins: the mean difference of luma plus those of both
+   * chroma components, each from 0 to 255. At least 0.001, at most 765. Default 14.
+   */
+  threshold?: number | undefined
+  /** Seconds, ≥ 0. No shot is shorter, and a change that is undone sooner, such as a flash, is no cut. Default 0.5. */
+  minSeconds?: number | undefined
+}
+
+/** Options of `segments`: exactly one of `windowSeconds`, `at` and `shots` says how the video is divided. */
+export type SegmentOptions = WindowSegmentOptions | CutSegmentOptions | ShotSegmentOptions
 
 /** Options of `dispose`. */
 export interface DisposeOptions {
@@ -216,14 +257,16 @@ export interface Embedder extends AsyncDisposable {
   ): AsyncIterableIterator<Settled<I>>
 
   /**
-   * Yields one vector per window of a video, in order, in one pass over it. The next window is decoded while the one
-   * before is encoded. A last window shorter than half of `windowSeconds` is dropped unless it is the only one. Leaving
-   * the loop closes the video.
+   * Yields one vector per window, per stretch between the cuts that `at` names, or per shot of a video, in order, in one
+   * pass over it. The next segment is decoded while the one before is encoded. Each has the vector that `embedVideo` makes
+   * of its range. A last window shorter than half of `windowSeconds` is dropped unless it is the only one. Leaving the loop
+   * closes the video.
    *
    * ```js
    * for await (const { start, end, embedding } of embedder.segments('long.mkv', { windowSeconds: 8, strideSeconds: 4 })) {
    *   console.log(start, end, embedding.length)
    * }
+   * for await (const { start, end } of embedder.segments('film.mp4', { shots: true })) console.log('a shot', start, end)
    * ```
    */
   segments(video: Video, options: SegmentOptions): AsyncIterableIterator<Segment>

@@ -15,6 +15,7 @@ constexpr int kMaxSide = 1 << 16;
 constexpr int kMaxThreads = 64;
 constexpr std::uint32_t kMaxPictures = 65535;
 constexpr std::uint32_t kMaxText = 16 * 1024;  // bytes of one string
+constexpr std::uint32_t kMaxCuts = 100'000;
 constexpr std::uint32_t kMaxWarnings = 256;
 constexpr std::uint32_t kMaxDetails = 64;
 constexpr int kIntMax = std::numeric_limits<int>::max();
@@ -58,6 +59,37 @@ FrameRule GetRule(WireReader& in) {
       return static_cast<NamedFrameRule>(
           in.Get<std::uint8_t>(0, static_cast<std::uint8_t>(NamedFrameRule::kRounded)));
   }
+}
+
+void PutWindows(WireWriter& out, const Windows& windows) {
+  out.Put(windows.seconds);
+  out.Put(windows.stride);
+  out.PutBool(windows.cuts.has_value());
+  if (windows.cuts) {
+    out.Put(static_cast<std::uint32_t>(windows.cuts->size()));
+    for (const double cut : *windows.cuts) out.Put(cut);
+  }
+  out.PutBool(windows.shots.has_value());
+  if (windows.shots) {
+    out.Put(windows.shots->threshold);
+    out.Put(windows.shots->min_seconds);
+  }
+}
+
+Windows GetWindows(WireReader& in) {
+  Windows windows;
+  windows.seconds = in.Get<double>(0, kMaxSeconds);
+  windows.stride = in.Get<double>(0, kMaxSeconds);
+  if (in.GetBool()) {
+    windows.cuts.emplace(in.GetCount(kMaxCuts, sizeof(double)));
+    for (double& cut : *windows.cuts) cut = in.Get<double>(0, kMaxSeconds);
+  }
+  if (in.GetBool()) {
+    ShotOptions& shots = windows.shots.emplace();
+    shots.threshold = in.Get<double>(0, kMaxSeconds);
+    shots.min_seconds = in.Get<double>(0, kMaxSeconds);
+  }
+  return windows;
 }
 
 void PutRequest(WireWriter& out, const ClipRequest& request) {
@@ -170,10 +202,7 @@ Bytes Encode(const OpenRequest& open) {
   WireWriter out;
   PutRequest(out, open.request);
   out.PutBool(open.windows.has_value());
-  if (open.windows) {
-    out.Put(open.windows->seconds);
-    out.Put(open.windows->stride);
-  }
+  if (open.windows) PutWindows(out, *open.windows);
   out.PutBool(open.in_memory);
   out.Put(open.bytes);
   return out.Take();
@@ -183,11 +212,7 @@ Result<OpenRequest> DecodeOpen(ByteView bytes) {
   WireReader in(bytes);
   OpenRequest open;
   open.request = GetRequest(in);
-  if (in.GetBool()) {
-    Windows& windows = open.windows.emplace();
-    windows.seconds = in.Get<double>(0, kMaxSeconds);
-    windows.stride = in.Get<double>(0, kMaxSeconds);
-  }
+  if (in.GetBool()) open.windows = GetWindows(in);
   open.in_memory = in.GetBool();
   open.bytes = in.Get<std::int64_t>(0, kMaxInteger);
   if (!in.complete()) return Malformed("about a video's request");

@@ -12,8 +12,8 @@
 
 namespace cosmos {
 
-// Reads one clip, or one clip per window in order, in one pass over the source. Not thread-safe. Calls block,
-// so run them on a worker thread.
+// Reads one clip, or one clip per window or shot in order, in one pass over the source. Not thread-safe.
+// Calls block, so run them on a worker thread.
 class ClipReader {
  public:
   static Result<std::unique_ptr<ClipReader>> Open(MediaSource source, const ClipRequest& request,

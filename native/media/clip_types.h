@@ -58,11 +58,26 @@ struct ClipRequest {
   DecodeLimits limits;
 };
 
-// One clip per window of `seconds`, every `stride` seconds, over [request.start, request.end). The last
-// window may be shorter; it is dropped when shorter than half a window, unless it is the only one.
+// Where a new shot begins: at a picture that differs from the one before.
+struct ShotOptions {
+  // How much two pictures differ: the mean difference of luma plus those of both chroma components, each from
+  // 0 to 255. Above 0.
+  double threshold = 14;
+  // Seconds, 0 or more. No shot is shorter, and a change that is undone sooner is a flash.
+  double min_seconds = 0.5;
+};
+
+// How [request.start, request.end) is divided into clips: at shots, else at cuts, else into windows.
 struct Windows {
+  // One clip per window of `seconds`, every `stride` seconds. The last window may be shorter; it is dropped
+  // when shorter than half a window, unless it is the only one.
   double seconds = 8;
   double stride = 8;
+  // One clip from each of these times to the next, in seconds and ascending. Those outside the range, which
+  // begins the first clip and ends the last, are ignored.
+  std::optional<std::vector<double>> cuts = {};
+  // One clip per shot, found while the video is decoded.
+  std::optional<ShotOptions> shots = {};
 };
 
 struct FrameInfo {

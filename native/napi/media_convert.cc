@@ -19,6 +19,7 @@ constexpr int kMaxSide = 4096;
 constexpr int kMaxThreads = 64;
 constexpr double kMaxSeconds = 1e9;  // about thirty years
 constexpr std::uint32_t kMaxStills = 65535;
+constexpr std::uint32_t kMaxCuts = 100'000;
 constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 
@@ -153,8 +154,26 @@ std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest&
 
 Windows ReadWindows(const Arg& windows) {
   constexpr double kShortest = 1e-3;  // seconds; below that a window can hold no frame
-  return {windows["seconds"].Number(kShortest, kMaxSeconds),
-          windows["stride"].Number(kShortest, kMaxSeconds)};
+  constexpr double kLeastDifferent = 1e-3;
+  constexpr double kMostDifferent = 765;  // three components of 255
+  Windows read;
+  if (const Arg cuts = windows["cuts"]; cuts.present()) {
+    const std::uint32_t count = cuts.Length(0);
+    if (count > kMaxCuts) cuts.Fail("an array of at most " + std::to_string(kMaxCuts));
+    read.cuts.emplace();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const double cut = cuts[i].Number(0, kMaxSeconds);
+      if (i > 0 && cut <= read.cuts->back()) cuts[i].Fail("more than the cut before");
+      read.cuts->push_back(cut);
+    }
+  } else if (const Arg shots = windows["shots"]; shots.present()) {
+    read.shots = ShotOptions{.threshold = shots["threshold"].Number(kLeastDifferent, kMostDifferent),
+                             .min_seconds = shots["minSeconds"].Number(0, kMaxSeconds)};
+  } else {
+    read.seconds = windows["seconds"].Number(kShortest, kMaxSeconds);
+    read.stride = windows["stride"].Number(kShortest, kMaxSeconds);
+  }
+  return read;
 }
 
 MediaSource ReadMediaSource(const Arg& source) {

@@ -116,20 +116,23 @@ TEST(Isolation, GivesTheSameWindows) {
   const auto pool = OpenPool();
   const MediaSource source =
       MediaPath{MakeClip("isolated.mp4", kSource + "-c:v libx264 -bf 3 -g 20").string()};
-  const Windows windows{.seconds = 1, .stride = 0.5};
-  const ClipRequest request = Frames(4);
-  const std::vector<DecodedClip> own = ReadClips(source, request, windows);
-  auto reader = pool->OpenReader(source, request, windows, nullptr);
-  ASSERT_TRUE(reader.ok()) << reader.status().message();
-  for (const DecodedClip& expected : own) {
-    auto clip = reader.value()->Next(nullptr);
-    ASSERT_TRUE(clip.ok() && clip.value());
-    ExpectSame(*clip.value(), expected);
-  }
-  for (int i = 0; i < 2; ++i) {
-    auto end = reader.value()->Next(nullptr);
-    ASSERT_TRUE(end.ok());
-    EXPECT_FALSE(end.value());
+  for (const Windows& windows : {Windows{.seconds = 1, .stride = 0.5}, Windows{.cuts = std::vector{0.2, 0.9}},
+                                 Windows{.cuts = std::vector<double>()},
+                                 Windows{.shots = ShotOptions{.threshold = 1, .min_seconds = 0.1}}}) {
+    const ClipRequest request = Frames(4);
+    const std::vector<DecodedClip> own = ReadClips(source, request, windows);
+    auto reader = pool->OpenReader(source, request, windows, nullptr);
+    ASSERT_TRUE(reader.ok()) << reader.status().message();
+    for (const DecodedClip& expected : own) {
+      auto clip = reader.value()->Next(nullptr);
+      ASSERT_TRUE(clip.ok() && clip.value());
+      ExpectSame(*clip.value(), expected);
+    }
+    for (int i = 0; i < 2; ++i) {
+      auto end = reader.value()->Next(nullptr);
+      ASSERT_TRUE(end.ok());
+      EXPECT_FALSE(end.value());
+    }
   }
   EXPECT_EQ(pool->stats().idle, 1);
 }

@@ -35,6 +35,7 @@ export const cpp = [
   ['media/demux', 'media/still'],
   ['media/decode'],
   ['media/scan', 'media/nvdec'],
+  ['media/shots'],
   ['media'],
   ['isolation'],
   ['napi', 'fuzz'],

@@ -3,7 +3,8 @@ import { onAbort } from '../base/abort.ts'
 import { VERSION } from '../base/version.ts'
 import { DEFAULT_CONCURRENCY, ItemStream } from '../call/item-stream.ts'
 import { type CosmosEmbedError, InvalidRequestError } from '../errors.ts'
-import type { Embedder } from '../types.ts'
+import { shotsOf } from '../request/segment-rule.ts'
+import type { Embedder, ShotOptions } from '../types.ts'
 import { ColumnSurvey, type Columns } from './columns.ts'
 import { type EmbeddedItem, embedItem } from './embed-item.ts'
 import type { Planned, PlannedItem } from './planned-item.ts'
@@ -16,10 +17,10 @@ export interface IndexOptions {
   /** Seconds that a sampled frame may move to one that is cheaper to decode, ≥ 0. Default 0. */
   frameTolerance?: number | undefined
   /**
-   * One vector per window instead of one per video. `seconds` is the length of a window, `stride` the distance between the
-   * starts of two (default: `seconds`).
+   * One vector per window or shot instead of one per video. `seconds` is the length of a window, `stride` the distance
+   * between the starts of two (default: `seconds`). `shots` is the option of `segments`.
    */
-  windows?: { seconds: number; stride?: number | undefined } | undefined
+  windows?: { seconds: number; stride?: number | undefined } | { shots: true | ShotOptions } | undefined
   /** Embeds only the items of this shard; see {@link shardOf}. Default: all items. */
   shard?: Shard | undefined
   /**
@@ -148,9 +149,17 @@ function describe(embedder: Embedder, columns: Columns, options: IndexOptions): 
     model: { id, fingerprint, embeddingDim },
     frameRule: model.frameRule,
     frameTolerance,
-    windows: windows ? { seconds: windows.seconds, stride: windows.stride ?? windows.seconds } : null,
+    windows: windows ? resolveWindows(windows) : null,
     columns,
   }
+}
+
+/** Fills in the defaults. */
+export function resolveWindows(
+  windows: NonNullable<IndexOptions['windows']>,
+): NonNullable<IndexDescription['windows']> {
+  if ('shots' in windows) return { shots: shotsOf(windows.shots === true ? {} : windows.shots) }
+  return { seconds: windows.seconds, stride: windows.stride ?? windows.seconds }
 }
 
 interface RunOptions {

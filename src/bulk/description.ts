@@ -2,6 +2,14 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { IndexDescription } from './sink.ts'
 
+/** Describes how videos are divided, the same for what compares. */
+export function describeWindows(windows: IndexDescription['windows']): string {
+  if (!windows) return 'none'
+  if (!('shots' in windows)) return `${windows.seconds} s every ${windows.stride} s`
+  const { threshold, minSeconds } = windows.shots
+  return `shots of at least ${minSeconds} s with a threshold of ${threshold}`
+}
+
 /**
  * Checks that a run may add to an existing index: that both have the same model, frame rule, frame tolerance and windows, and
  * that the index has every column of the run. Throws InvalidArgumentError that names the first difference.
@@ -13,7 +21,7 @@ export function agree(existing: IndexDescription, wanted: IndexDescription, wher
     ['model', ({ model }) => `${model.id} with the fingerprint ${model.fingerprint}`],
     ['frame rule', ({ frameRule }) => frameRule],
     ['frame tolerance', ({ frameTolerance }) => `${frameTolerance} s`],
-    ['windows', ({ windows }) => (windows ? `${windows.seconds} s every ${windows.stride} s` : 'none')],
+    ['windows', ({ windows }) => describeWindows(windows)],
   ]
   for (const [name, part] of parts) {
     if (part(existing) === part(wanted)) continue

@@ -66,8 +66,7 @@ async function embedOnce(item: PlannedItem, options: EmbedItemOptions): Promise<
     ...callOptions,
     ...range,
     frameTolerance,
-    windowSeconds: windows.seconds,
-    strideSeconds: windows.stride,
+    ...('shots' in windows ? windows : { windowSeconds: windows.seconds, strideSeconds: windows.stride }),
   })
   for await (const segment of segments) {
     bytes += segment.media.bytesRead

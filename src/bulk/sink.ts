@@ -4,7 +4,7 @@ import type { Carried, Columns } from './columns.ts'
 
 /** One vector of an index. */
 export interface IndexRow {
-  /** The item's id; for a window followed by `#t=START,END`. */
+  /** The item's id; for a window or shot followed by `#t=START,END`. */
   id: string
   /** The file's path, or the URL without its query, which may be a credential. Null for a text. */
   uri: string | null
@@ -33,8 +33,8 @@ export interface IndexDescription {
   frameRule: NamedFrameRule
   /** Seconds. */
   frameTolerance: number
-  /** Length and stride of the windows in seconds; null for one vector per video. */
-  windows: { seconds: number; stride: number } | null
+  /** Length and stride of the windows in seconds, or how shots are told apart; null for one vector per video. */
+  windows: { seconds: number; stride: number } | { shots: { threshold: number; minSeconds: number } } | null
   /** Further columns and their types. */
   columns: Columns
 }

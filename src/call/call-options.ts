@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { checkOptions } from '../base/validate.ts'
 import { frameRule, namedFrameRule } from '../request/frame-rule.ts'
+import { chooseOneWay, cuts, threshold } from '../request/segment-rule.ts'
 import { isSignal } from '../source/type-guards.ts'
 import type {
   DisposeOptions,
@@ -50,6 +51,21 @@ export interface CheckedOptions {
 /** The kinds of calls that do work. */
 export type CallKind = Exclude<keyof CheckedOptions, 'dispose'>
 
+// Named rules only: an explicit list of frames cannot fit every segment.
+const segments = video
+  .extend({
+    windowSeconds: length.optional(),
+    strideSeconds: length.optional(),
+    at: cuts.optional(),
+    shots: z
+      .union([z.literal(true), z.strictObject({ threshold, minSeconds: seconds })], {
+        error: 'must be true, or an object with threshold and minSeconds',
+      })
+      .optional(),
+    frameRule: namedFrameRule.optional(),
+  })
+  .superRefine(chooseOneWay({ window: 'windowSeconds', stride: 'strideSeconds', at: 'at', shots: 'shots' }))
+
 const schemas: { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind], unknown> } = {
   embed: call.extend({ onProgress }),
   item,
@@ -61,12 +77,7 @@ const schemas: { [Kind in keyof CheckedOptions]: z.ZodType<CheckedOptions[Kind],
     concurrency: z.int().min(1, 'must be a whole number of at least 1').optional(),
     ordered: z.boolean().optional(),
   }),
-  // Named rules only: an explicit list of frames cannot fit every segment.
-  segments: video.extend({
-    windowSeconds: length,
-    strideSeconds: length.optional(),
-    frameRule: namedFrameRule.optional(),
-  }),
+  segments: segments as unknown as z.ZodType<SegmentOptions, unknown>,
   dispose: z.strictObject({ drain: z.boolean().optional() }),
 }
 

@@ -1,7 +1,8 @@
 /** The commands `index` and `index status`: embed a library into an index, and describe one. */
 import process from 'node:process'
 
-import { buildIndex, type IndexOptions, survey } from '../bulk/build.ts'
+import { buildIndex, type IndexOptions, resolveWindows, survey } from '../bulk/build.ts'
+import { describeWindows } from '../bulk/description.ts'
 import { DEFAULT_TABLE, destinationFor, kindOf, statusOf } from '../bulk/destination.ts'
 import { FailureFile } from '../bulk/failures.ts'
 import type { Shard } from '../bulk/shard.ts'
@@ -40,6 +41,9 @@ lancedb:FOLDER), postgres://… with pgvector, or qdrant://HOST:PORT (qdrants://
   --out DEST             destination (required)
   --window S             one vector per window of S seconds (default: one vector per video)
   --stride S             seconds between the starts of two windows, needs --window (default: the length of a window)
+  --shots                one vector per shot, instead of --window
+  --shot-threshold X     how much a picture differs from the one before where a shot begins, needs --shots (default: 14)
+  --shot-min S           seconds that a shot lasts at least, needs --shots (default: 0.5)
   --shard I/N            embed only shard I of N, counted from 0; items are divided by a hash of their id. "auto" for I
                          reads JOB_COMPLETION_INDEX (default: all items)
   --queue URL            put the items into a queue in Redis instead, redis://HOST:PORT, for "cosmos-embed worker" on any number
@@ -49,7 +53,7 @@ lancedb:FOLDER), postgres://… with pgvector, or qdrant://HOST:PORT (qdrants://
   --max-jobs K           with --queue: wait while so many jobs wait, which bounds the memory of Redis (default: 10000)
   --attempts K           with --queue: tries of a job before it becomes a dead letter (default: 3)
   --dry-run              count the items and print the plan without embedding anything (default: off)
-  --concurrency K        items in progress at one time (default: 64; with --window, the number of decoders + 1)
+  --concurrency K        items in progress at one time (default: 64; with --window or --shots, decoders + 1)
   --retries R            retries of an item after a temporary failure, after 1, 2, 4… seconds (default: 3)
   --table NAME           table in PostgreSQL or LanceDB, collection in Qdrant (default: cosmos_embed)
   --part-rows R          rows after which a Parquet part, or a version in LanceDB, is written (default: 10000)
@@ -69,6 +73,9 @@ const options = {
   out: { type: 'string' },
   window: { type: 'string' },
   stride: { type: 'string' },
+  shots: { type: 'boolean' },
+  'shot-threshold': { type: 'string' },
+  'shot-min': { type: 'string' },
   shard: { type: 'string' },
   queue: { type: 'string' },
   'queue-name': { type: 'string' },
@@ -97,7 +104,7 @@ async function run(argv: string[], io: Io): Promise<number> {
   if (first === undefined) throw new UsageError('expected at least one SOURCE')
   if (values.out === undefined) throw new UsageError('--out DEST is missing')
   const shard = shardOption(values.shard)
-  const windows = windowOptions(values.window, values.stride)
+  const windows = windowOptions(values)
   const indexOptions = {
     shard,
     windows,
@@ -174,10 +181,7 @@ async function printPlan(
     ...(shard ? [['shard', `${shard.index} of ${shard.count}`] as [string, string]] : []),
     ['items', total],
     ['invalid rows', bad],
-    [
-      'vectors',
-      windows ? `one per ${windows.seconds} s, every ${windows.stride ?? windows.seconds} s` : 'one per item',
-    ],
+    ['vectors', windows ? `one for each of: ${describeWindows(resolveWindows(windows))}` : 'one per item'],
     ['further columns', carried.join(', ') || 'none'],
     ['destination', `${nameOf(out, table)}, which ${existing ? `has ${existing.rows} vectors` : 'is new'}`],
   ]
@@ -198,7 +202,7 @@ async function printStatus(out: string, table: string | undefined, io: Io): Prom
     ['model', model.id],
     ['fingerprint', model.fingerprint],
     ['frame rule', frameRule],
-    ['windows', windows ? `${windows.seconds} s every ${windows.stride} s` : 'none'],
+    ['windows', describeWindows(windows)],
     ['created by version', version],
     ['failed in the last run', failures.length],
   ]
@@ -216,7 +220,31 @@ function nameOf(out: string, table: string | undefined): string {
   return `${kind === 'qdrant' ? 'collection' : 'table'} ${table ?? DEFAULT_TABLE}`
 }
 
-function windowOptions(window: string | undefined, stride: string | undefined): IndexOptions['windows'] {
+function windowOptions({
+  window,
+  stride,
+  shots,
+  'shot-threshold': threshold,
+  'shot-min': minimum,
+}: {
+  window?: string | undefined
+  stride?: string | undefined
+  shots?: boolean | undefined
+  'shot-threshold'?: string | undefined
+  'shot-min'?: string | undefined
+}): IndexOptions['windows'] {
+  if (shots) {
+    if (window !== undefined || stride !== undefined)
+      throw new UsageError('--shots excludes --window and --stride')
+    return {
+      shots: {
+        threshold: threshold === undefined ? undefined : positive('shot-threshold', threshold, 'a number'),
+        minSeconds: numberOption('shot-min', minimum, 0),
+      },
+    }
+  }
+  if (threshold !== undefined) throw new UsageError('--shot-threshold needs --shots')
+  if (minimum !== undefined) throw new UsageError('--shot-min needs --shots')
   if (window === undefined) {
     if (stride !== undefined) throw new UsageError('--stride needs --window')
     return undefined
@@ -225,9 +253,9 @@ function windowOptions(window: string | undefined, stride: string | undefined): 
   return { seconds, stride: stride === undefined ? seconds : positive('stride', stride) }
 }
 
-function positive(name: string, text: string): number {
+function positive(name: string, text: string, what = 'seconds'): number {
   const value = numberOption(name, text, 0) ?? 0
-  if (value === 0) throw new UsageError(`--${name}: expected seconds above 0, found "${text}"`)
+  if (value === 0) throw new UsageError(`--${name}: expected ${what} above 0, found "${text}"`)
   return value
 }
 

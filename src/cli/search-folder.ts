@@ -1,4 +1,4 @@
-/** Ranks the videos of a folder: embeds each once, and keeps the vectors in a cache. */
+/** Ranks the videos of a folder, or their shots: embeds each once, and keeps the vectors in a cache. */
 import path from 'node:path'
 import { toCosmosEmbedError } from '../base/native-failure.ts'
 import { similarity } from '../base/similarity.ts'
@@ -7,17 +7,21 @@ import type { ErrorCode } from '../errors.ts'
 import type { Embedder } from '../types.ts'
 import type { Io } from './command.ts'
 import { Progress } from './progress.ts'
-import { VectorCache } from './vector-cache.ts'
+import { type CachedVector, VectorCache } from './vector-cache.ts'
 
 export interface Hit {
   file: string
+  /** Of the shot in seconds; only with shots. */
+  start?: number
+  end?: number
   /** Cosine similarity, −1 to 1. */
   score: number
 }
 
 export interface IndexedFile {
   file: string
-  embedding: Float32Array
+  /** One, or one per shot. */
+  vectors: CachedVector[]
 }
 
 export interface FailedFile {
@@ -26,15 +30,25 @@ export interface FailedFile {
   message: string
 }
 
+export interface FolderOptions {
+  /** Seconds. */
+  frameTolerance: number
+  /** One vector per shot. */
+  shots: boolean
+}
+
 /** Embeds every video below `folder`. Files that cannot be embedded are returned in `failed`. */
 export async function indexFolder(
   embedder: Embedder,
   folder: string,
   io: Io,
-  frameTolerance = 0,
+  { frameTolerance, shots }: FolderOptions,
 ): Promise<{ indexed: IndexedFile[]; failed: FailedFile[]; fromCache: number }> {
   const { model } = embedder.info()
-  const cache = new VectorCache(`${model.fingerprint} tolerance=${frameTolerance}`, model.embeddingDim)
+  const cache = new VectorCache(
+    `${model.fingerprint} tolerance=${frameTolerance}${shots ? ' shots' : ''}`,
+    model.embeddingDim,
+  )
   const files = await videoFiles(folder)
   const progress = new Progress(io.stderr, 'embedding', files.length)
   const failed: FailedFile[] = []
@@ -47,16 +61,20 @@ export async function indexFolder(
       if (cached !== undefined) {
         fromCache += 1
         progress.tick(path.basename(file))
-        return { file, embedding: cached }
+        return { file, vectors: cached }
       }
-      const { embedding } = await embedder.embedVideo(file, {
-        frameTolerance,
-        priority: 'bulk',
-        signal: io.signal,
-      })
-      await cache.set(key, embedding)
+      const options = { frameTolerance, priority: 'bulk', signal: io.signal } as const
+      const vectors: CachedVector[] = []
+      if (shots) {
+        for await (const { start, end, embedding } of embedder.segments(file, { ...options, shots: true }))
+          vectors.push({ start, end, embedding })
+      } else {
+        const { embedding, media } = await embedder.embedVideo(file, options)
+        vectors.push({ start: 0, end: media.duration, embedding })
+      }
+      await cache.set(key, vectors)
       progress.tick(path.basename(file))
-      return { file, embedding }
+      return { file, vectors }
     } catch (error) {
       // An aborted file is neither done nor failed.
       io.signal.throwIfAborted()
@@ -75,10 +93,16 @@ export async function indexFolder(
   }
 }
 
-/** Ranks all files by cosine similarity, best first. */
-export function rank(query: Float32Array, indexed: readonly IndexedFile[]): Hit[] {
+/** Ranks all videos, or all shots, by cosine similarity, best first. */
+export function rank(query: Float32Array, indexed: readonly IndexedFile[], shots: boolean): Hit[] {
   return indexed
-    .map(({ file, embedding }) => ({ file, score: similarity(query, embedding) }))
+    .flatMap(({ file, vectors }) =>
+      vectors.map(({ start, end, embedding }) => ({
+        file,
+        ...(shots && { start, end }),
+        score: similarity(query, embedding),
+      })),
+    )
     .sort((a, b) => b.score - a.score)
 }
 

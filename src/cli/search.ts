@@ -3,6 +3,7 @@ import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { DEFAULT_TABLE, kindOf } from '../bulk/destination.ts'
 import { fileError } from '../bulk/files.ts'
+import { withRange } from '../bulk/planned-item.ts'
 import { describeIndex, openIndex } from '../bulk/search/open-index.ts'
 import type { IndexHit } from '../bulk/search/vector-index.ts'
 import type { IndexDescription } from '../bulk/sink.ts'
@@ -21,7 +22,7 @@ import {
   parse,
   UsageError,
 } from './command.ts'
-import { indexFolder, rank } from './search-folder.ts'
+import { type Hit, indexFolder, rank } from './search-folder.ts'
 import { type PageHit, searchPage } from './search-page.ts'
 import { table } from './table.ts'
 
@@ -39,13 +40,14 @@ index: name the same --model. A folder of Parquet parts or a .jsonl file is sear
   --top K                number of results (default: 10)
   --json                 print the ranking as JSON on stdout (default: as a table)
   --page FILE            also write an HTML page with a picture of each video that can be read
+  --shots                rank the shots of a FOLDER's videos, and name their seconds (default: whole videos)
   --table NAME           table in PostgreSQL or LanceDB, collection in Qdrant (default: cosmos_embed)
   --url-http ORIGIN      for the pictures, allow plain http to this origin; repeatable (default: https only)
   --url-private ORIGIN   for the pictures, allow this origin to have a private address; repeatable (default: public only)
 ${frameRuleUsage}
   --frame-tolerance S    let frames move by up to S seconds to ones that are cheaper to decode (default: 0)
 ${modelUsage}
-An index has a frame rule and a tolerance of its own.
+An index has its own frame rule, tolerance, and windows or shots.
 `
 
 const options = {
@@ -53,6 +55,7 @@ const options = {
   top: { type: 'string' },
   json: { type: 'boolean' },
   page: { type: 'string' },
+  shots: { type: 'boolean' },
   table: { type: 'string' },
   'url-http': { type: 'string', multiple: true },
   'url-private': { type: 'string', multiple: true },
@@ -87,38 +90,36 @@ async function run(argv: string[], io: Io): Promise<number> {
 
 async function searchFolder(folder: string, { text, top, values }: Query, io: Io): Promise<number> {
   if (values.table !== undefined) throw new UsageError(`--table: "${folder}" is a folder of videos`)
-  const tolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
+  const frameTolerance = numberOption('frame-tolerance', values['frame-tolerance'], 0) ?? 0
   const frameRule = frameRuleOption(values['frame-rule'])
   await using embedder = await createEmbedder({
     ...embedderOptions(values, io),
     frameRule,
     signal: io.signal,
   })
-  const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, tolerance)
+  const { shots = false } = values
+  const { indexed, failed, fromCache } = await indexFolder(embedder, folder, io, { frameTolerance, shots })
   for (const { file, message } of failed) io.stderr.write(`skipped ${file}: ${message}\n`)
   if (indexed.length === 0) io.stderr.write(`no video below ${folder} could be embedded\n`)
   if (indexed.length === 0 && !values.json) return 1
 
   const query = await embedder.embedText(text, { signal: io.signal })
-  const hits = rank(query.embedding, indexed).slice(0, top)
+  const ranked = rank(query.embedding, indexed, shots)
+  const hits = ranked.slice(0, top)
+  const nameOf = ({ file, start, end }: Hit) => withRange(path.relative(folder, file), start, end)
+  const among = shots ? `${ranked.length} shots of ${indexed.length} videos` : `${indexed.length} videos`
   if (values.json) {
     const model = embedder.info().model.id
     io.stdout.write(`${JSON.stringify({ query: text, model, hits, failed }, null, 2)}\n`)
   } else {
-    const rows = hits.map(({ file, score }, index) => [
-      index + 1,
-      score.toFixed(3),
-      path.relative(folder, file),
-    ])
-    io.stdout.write(
-      table([['#', 'score', `"${text}" among ${indexed.length} videos (${fromCache} cached)`], ...rows]),
-    )
+    const rows = hits.map((hit, index) => [index + 1, hit.score.toFixed(3), nameOf(hit)])
+    io.stdout.write(table([['#', 'score', `"${text}" among ${among} (${fromCache} cached)`], ...rows]))
   }
-  const pageHits = hits.map(({ file, score }) => {
-    const uri = path.resolve(file)
-    return { name: path.relative(folder, file), uri, start: null, end: null, score }
+  const pageHits = hits.map((hit) => {
+    const { file, start = null, end = null, score } = hit
+    return { name: nameOf(hit), uri: path.resolve(file), start, end, score }
   })
-  await writePage(pageHits, `${indexed.length} videos`, { text, top, values }, io)
+  await writePage(pageHits, among, { text, top, values }, io)
   return failed.length === 0 && indexed.length > 0 ? 0 : 1
 }
 
@@ -129,7 +130,7 @@ async function searchIndex(
   io: Io,
 ): Promise<number> {
   const { text, top, values } = query
-  for (const name of ['frame-rule', 'frame-tolerance'] as const) {
+  for (const name of ['frame-rule', 'frame-tolerance', 'shots'] as const) {
     if (values[name] !== undefined) throw new UsageError(`--${name}: an index has its own`)
   }
   await using embedder = await createEmbedder({

@@ -5,10 +5,21 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
 
+/** Of a start and an end. */
+const RANGE_BYTES = 16
+
+/** The vector of a video, or of one of its shots. */
+export interface CachedVector {
+  /** Seconds. */
+  start: number
+  end: number
+  embedding: Float32Array
+}
+
 /**
- * A cache of vectors on disk, keyed by the model and the SHA-256 of the file's content, so that moved files are found and
- * edited ones are not. The hash is cached too, by the file's size, times and inode. Each vector and each hash is a small
- * file. Failures to read or write the cache are ignored: the vector is computed again.
+ * A cache of the vectors of videos on disk, keyed by the model and the SHA-256 of the file's content, so that moved files are found and
+ * edited ones are not. The hash is cached too, by the file's size, times and inode. The vectors of each video and each hash are a
+ * small file. Failures to read or write the cache are ignored: the vector is computed again.
  */
 export class VectorCache {
   readonly #folder: string
@@ -42,18 +53,35 @@ export class VectorCache {
     return computed
   }
 
-  async get(key: string): Promise<Float32Array | undefined> {
+  async get(key: string): Promise<CachedVector[] | undefined> {
     const bytes = await readFile(this.#file(key)).catch(() => undefined)
-    if (bytes === undefined || bytes.byteLength !== 4 * this.#dimension) return undefined
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
+    if (bytes === undefined) return undefined
+    const count = bytes.byteLength / (RANGE_BYTES + 4 * this.#dimension)
+    if (count === 0 || !Number.isInteger(count)) return undefined
+    const { buffer } = Uint8Array.from(bytes)
+    const ranges = new Float64Array(buffer, 0, 2 * count)
+    const vectors = new Float32Array(buffer, ranges.byteLength)
+    return Array.from({ length: count }, (_, index) => ({
+      start: ranges[2 * index] as number,
+      end: ranges[2 * index + 1] as number,
+      embedding: vectors.subarray(index * this.#dimension, (index + 1) * this.#dimension),
+    }))
   }
 
-  async set(key: string, vector: Float32Array): Promise<void> {
-    await write(this.#file(key), new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
+  /** All ranges come first, then all vectors, so that both are aligned. */
+  async set(key: string, vectors: readonly CachedVector[]): Promise<void> {
+    const ranges = new Float64Array(vectors.flatMap(({ start, end }) => [start, end]))
+    const parts = [ranges, ...vectors.map(({ embedding }) => embedding)]
+    await write(
+      this.#file(key),
+      Buffer.concat(
+        parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+      ),
+    )
   }
 
   #file(key: string): string {
-    return path.join(this.#folder, `${key}.f32`)
+    return path.join(this.#folder, `${key}.vectors`)
   }
 }
 

@@ -80,4 +80,6 @@ const segmentExamples = (model: string): Json => ({
     summary: 'Ten seconds each, every five',
     value: { input: url, window_seconds: 10, stride_seconds: 5, model },
   },
+  shots: { summary: 'One per shot', value: { input: url, shots: true, model } },
+  cuts: { summary: 'Between known cuts', value: { input: url, at: [12.5, 31], model } },
 })

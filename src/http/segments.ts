@@ -1,4 +1,4 @@
-/** Handles `POST /v1/segments`: sends one line of JSON for each window of a video, as soon as it is computed. */
+/** Handles `POST /v1/segments`: sends one line of JSON for each segment of a video, as soon as it is computed. */
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { addItemIndex } from '../base/item-errors.ts'
@@ -82,7 +82,7 @@ class SegmentStream {
       for await (const segment of this.#segments) {
         if (this.#sent === maxSegments) {
           throw new LimitError(
-            `the video has more than maxSegments ${maxSegments} windows: ask for a part of it, or a longer stride_seconds`,
+            `the video has more than maxSegments ${maxSegments} segments: ask for a part of it, or for longer ones`,
             { details: { limit: maxSegments } },
           )
         }
@@ -151,11 +151,17 @@ function optionsOf(request: SegmentsRequest): SegmentOptions {
   const {
     window_seconds: windowSeconds,
     stride_seconds: strideSeconds,
+    at,
+    shots,
     start,
     end,
     frame_rule: frameRule,
   } = request
-  return { windowSeconds, strideSeconds, start, end, frameRule }
+  const range = { start, end, frameRule }
+  if (at) return { ...range, at }
+  if (windowSeconds !== undefined) return { ...range, windowSeconds, strideSeconds }
+  const { threshold, min_seconds: minSeconds } = shots === true ? {} : (shots ?? {})
+  return { ...range, shots: { threshold, minSeconds } }
 }
 
 function lineOf(segment: Segment, index: number, request: SegmentsRequest): SegmentLine {

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type Columns, carry } from '../bulk/columns.ts'
 import type { Failure } from '../bulk/failures.ts'
 import type { PlannedItem } from '../bulk/planned-item.ts'
+import type { IndexDescription } from '../bulk/sink.ts'
 import { type NamedFrameRule, namedFrameRule } from '../request/frame-rule.ts'
 
 /** Name of the jobs within their queue. */
@@ -13,7 +14,7 @@ export const JOB_NAME = 'index'
 export interface JobPlan {
   out: string
   table?: string | undefined
-  windows: { seconds: number; stride: number } | null
+  windows: IndexDescription['windows']
   frameTolerance: number
   frameRule: NamedFrameRule
   columns: Columns
@@ -28,7 +29,12 @@ export interface JobRow {
 const planSchema: z.ZodType<JobPlan> = z.object({
   out: z.string().min(1),
   table: z.string().optional(),
-  windows: z.object({ seconds: z.number().positive(), stride: z.number().positive() }).nullable(),
+  windows: z
+    .union([
+      z.object({ seconds: z.number().positive(), stride: z.number().positive() }),
+      z.object({ shots: z.object({ threshold: z.number().positive(), minSeconds: z.number().min(0) }) }),
+    ])
+    .nullable(),
   frameTolerance: z.number().min(0),
   frameRule: namedFrameRule,
   columns: z.record(z.string(), z.enum(['string', 'int64', 'double', 'boolean'])),

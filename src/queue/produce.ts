@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Queue } from 'bullmq'
-import { type IndexOptions, isInShard, plannedItems, survey } from '../bulk/build.ts'
+import { type IndexOptions, isInShard, plannedItems, resolveWindows, survey } from '../bulk/build.ts'
 import { kindOf } from '../bulk/destination.ts'
 import type { PlannedItem } from '../bulk/planned-item.ts'
 import { checkShared, heldIn, type SharedDestination } from '../bulk/shared-destination.ts'
@@ -91,7 +91,7 @@ function planOf(options: EnqueueOptions, columns: JobPlan['columns']): JobPlan {
   return {
     out: kindOf(options.out) === 'postgres' ? withoutPassword(options.out) : path.resolve(options.out),
     ...(table !== undefined && { table }),
-    windows: windows ? { seconds: windows.seconds, stride: windows.stride ?? windows.seconds } : null,
+    windows: windows ? resolveWindows(windows) : null,
     frameTolerance,
     frameRule,
     columns,

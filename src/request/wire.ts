@@ -14,6 +14,7 @@ import {
   type RequestType,
   type WireRequest,
 } from './schema.ts'
+import { chooseOneWay, cuts, threshold } from './segment-rule.ts'
 
 /** What a body is validated against. */
 export interface WireRules extends RequestRules {
@@ -30,9 +31,13 @@ export interface SegmentsRequest {
   input: string
   model: string
   /** Length of a segment in seconds. */
-  window_seconds: number
+  window_seconds?: number | undefined
   /** Seconds between the starts of two segments. Default: `window_seconds`. */
   stride_seconds?: number | undefined
+  /** Seconds at which segments begin. */
+  at?: number[] | undefined
+  /** One segment per shot. */
+  shots?: true | { threshold?: number | undefined; min_seconds?: number | undefined } | undefined
   /** Seconds from the first displayed frame. Default 0. */
   start?: number | undefined
   /** Seconds from the first displayed frame. Default: the end of the video. */
@@ -112,10 +117,19 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
         .min(1)
         .meta({ pattern: `${start('video')}${anyEncoding}`, description: 'One whole video.' }),
       model: z.string(),
-      window_seconds: length.meta({ description: 'Length of a segment in seconds.' }),
+      window_seconds: length
+        .optional()
+        .meta({ description: 'Length of a segment in seconds. One of this, `at` and `shots` is required.' }),
       stride_seconds: length
         .optional()
         .meta({ description: 'Seconds between the starts of two segments. Default: `window_seconds`.' }),
+      at: cuts.optional().meta({ description: 'Ascending seconds at which segments begin.' }),
+      shots: z
+        .union([z.literal(true), z.strictObject({ threshold, min_seconds: seconds })], {
+          error: 'must be true, or an object with threshold and min_seconds',
+        })
+        .optional()
+        .meta({ description: 'One segment per shot: `true`, or how shots are told apart.' }),
       start: seconds.meta({ description: 'Seconds from the first displayed frame. Default: 0.' }),
       end: seconds.meta({
         description: 'Seconds from the first displayed frame. Default: the end of the video.',
@@ -130,6 +144,7 @@ export const segmentsRequestSchema: z.ZodType<SegmentsRequest> = z
           : undefined,
     },
   )
+  .superRefine(chooseOneWay({ window: 'window_seconds', stride: 'stride_seconds', at: 'at', shots: 'shots' }))
   .refine(({ start = 0, end }) => end === undefined || end > start, {
     path: ['end'],
     error: 'must be greater than start',

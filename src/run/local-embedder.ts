@@ -57,7 +57,7 @@ import { type AdmissionContext, type ItemContext, isFrames, rangeOf, singleItem 
 import { ItemRun, type ItemRunOptions } from './item-run.ts'
 import type { ReadyItem } from './pipeline.ts'
 import { type ItemResult, toResponse } from './response.ts'
-import { SegmentPass } from './segments.ts'
+import { SegmentPass, windowsOf } from './segments.ts'
 import type { Stats } from './stats.ts'
 
 export interface LocalEmbedderOptions {
@@ -194,7 +194,7 @@ export class LocalEmbedder implements Embedder {
   ): AsyncGenerator<Segment, void, undefined> {
     try {
       const options = checkCall('segments', rawOptions)
-      const { windowSeconds, strideSeconds = windowSeconds, priority = 'bulk', signal, whenFull } = options
+      const { priority = 'bulk', signal, whenFull } = options
       const call = this.#calls.begin(signal)
       let pass: SegmentPass
       try {
@@ -203,7 +203,7 @@ export class LocalEmbedder implements Embedder {
         const lease = await this.#admit(costOf([item]), { call, priority, whenFull })
         const startRun = () => this.#startRun({ kind: 'video', priority, signal: call.signal, lease })
         const place = this.#pipelines.enter('clip')
-        const windows = { seconds: windowSeconds, stride: strideSeconds }
+        const windows = windowsOf(options)
         pass = new SegmentPass({ ...place, call, lease, startRun, item, windows })
       } catch (failure) {
         call.end({ failure })

@@ -13,6 +13,7 @@ import type {
   NativeJob,
   NativeSegmentReader,
   NativeStillImage,
+  NativeWindows,
 } from '#binding'
 import { runDecode, runNative } from '../base/native-job.ts'
 import { InternalError } from '../errors.ts'
@@ -157,11 +158,7 @@ export class Pipeline {
   }
 
   /** Opens a video for all its windows. The caller closes its reader. */
-  async openSegments(
-    item: VideoItem,
-    windows: { seconds: number; stride: number },
-    run: ItemRun,
-  ): Promise<OpenSegments> {
+  async openSegments(item: VideoItem, windows: NativeWindows, run: ItemRun): Promise<OpenSegments> {
     const { binding } = this.#options
     // Fetched bytes are held until the pass ends and releases the lease.
     const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)

@@ -1,20 +1,21 @@
-/** One pass over a video that yields the vectors of its windows. */
-import type { NativeSegmentReader } from '#binding'
+/** One pass over a video that yields the vectors of its windows or shots. */
+import type { NativeSegmentReader, NativeWindows } from '#binding'
 import type { Call } from '../call/calls.ts'
 import { streamResults } from '../call/item-stream.ts'
 import { CancelledError } from '../errors.ts'
 import type { VideoItem } from '../request/items.ts'
+import { shotsOf } from '../request/segment-rule.ts'
 import type { Lease } from '../schedule/admission.ts'
 import type { Release } from '../schedule/priority-semaphore.ts'
-import type { Segment } from '../types.ts'
+import type { Segment, SegmentOptions } from '../types.ts'
 import type { ItemRun } from './item-run.ts'
 import type { OpenSegments, Pipeline } from './pipeline.ts'
 
-export interface SegmentWindows {
-  /** Length of a window in seconds. */
-  seconds: number
-  /** Seconds between the starts of two windows. */
-  stride: number
+/** How checked options divide a video. */
+export function windowsOf({ windowSeconds, strideSeconds, at, shots }: SegmentOptions): NativeWindows {
+  if (at !== undefined) return { cuts: at }
+  if (windowSeconds !== undefined) return { seconds: windowSeconds, stride: strideSeconds ?? windowSeconds }
+  return { shots: shotsOf(shots === true ? {} : shots) }
 }
 
 export interface SegmentPassOptions {
@@ -28,7 +29,7 @@ export interface SegmentPassOptions {
   /** Starts the run of the next window. */
   startRun: () => ItemRun
   item: VideoItem
-  windows: SegmentWindows
+  windows: NativeWindows
 }
 
 /**

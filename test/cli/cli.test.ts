@@ -24,7 +24,7 @@ import { run } from './support.ts'
 const examples = fileURLToPath(new URL('../../examples/clips', import.meta.url))
 const folder = mkdtempSync(path.join(tmpdir(), 'cli-'))
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0
-if (!hasFfmpeg) console.warn('tests of `frames` are skipped: they need the ffmpeg command')
+if (!hasFfmpeg) console.warn('tests of `frames` and of shots are skipped: they need the ffmpeg command')
 
 let cacheBefore: string | undefined
 
@@ -156,6 +156,29 @@ describe('search', () => {
     expect((await run(curator)).stdout).toContain('(0 cached)')
     expect((await run(curator)).stdout).toContain('(3 cached)')
     expect((await run(['search', videos, 'x'])).stdout).toContain('(3 cached)')
+  })
+
+  test.skipIf(!hasFfmpeg)('--shots ranks the shots of the videos, and names their seconds', async () => {
+    const films = path.join(folder, 'films')
+    mkdirSync(films)
+    const film = path.join(films, 'film.mp4')
+    const source = 'color=red:s=96x64:d=1[a];testsrc2=s=96x64:d=2[b];[a][b]concat'
+    spawnSync('ffmpeg', ['-v', 'error', '-filter_complex', source, '-pix_fmt', 'yuv420p', film])
+
+    const found = await run(['search', films, 'x', '--shots', '--json'])
+    expect(found.code).toBe(0)
+    const { hits } = JSON.parse(found.stdout) as { hits: { start: number; end: number }[] }
+    expect(hits.map(({ start, end }) => [start, end]).sort()).toEqual([
+      [0, 1],
+      [1, 3],
+    ])
+    const page = path.join(folder, 'shots.html')
+    const again = await run(['search', films, 'x', '--shots', '--page', page])
+    expect(again.stdout).toContain('among 2 shots of 1 videos (1 cached)')
+    expect(again.stdout).toMatch(/film\.mp4#t=0,1$/m)
+    expect(again.stdout).toMatch(/film\.mp4#t=1,3$/m)
+    expect(readFileSync(page, 'utf8')).toContain('from 1 s to 3 s')
+    expect((await run(['search', films, 'x'])).stdout).toContain('among 1 videos (0 cached)')
   })
 
   test('follows links and enters each folder once', async () => {

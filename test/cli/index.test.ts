@@ -82,6 +82,19 @@ describe('cosmos-embed index', () => {
     expect(rows[1]?.embedding.length).toBe(256)
   })
 
+  test('writes one JSON line per shot, and no other shots beside them', async () => {
+    const lines = path.join(folder, 'shots.jsonl')
+    const { code } = await run(['index', red, '--out', lines, '--shots', '--shot-min', '0.3'])
+    expect(code).toBe(0)
+    const [row] = await storedRows(lines)
+    expect(row).toMatchObject({ item: red, start: 0 })
+    const { stdout } = await run(['index', 'status', lines])
+    expect(stdout).toMatch(/^windows +shots of at least 0.3 s with a threshold of 14$/m)
+    const other = await run(['index', red, '--out', lines, '--shots'])
+    expect(other.code).toBe(1)
+    expect(other.stderr).toContain('but this run has shots of at least 0.5 s')
+  })
+
   test('--metrics-port serves the progress until the run ends', async () => {
     let told = ''
     const asking: Promise<void>[] = []
@@ -111,7 +124,7 @@ describe('cosmos-embed index', () => {
     const nowhere = path.join(folder, 'nowhere')
     const { code, stdout } = await run(['index', videos, '--out', nowhere, '--dry-run', '--window', '8'])
     expect(code).toBe(0)
-    expect(stdout).toMatch(/items +2\n.*one per 8 s, every 8 s\n.*nowhere, which is new/s)
+    expect(stdout).toMatch(/items +2\n.*one for each of: 8 s every 8 s\n.*nowhere, which is new/s)
     expect((await run(['index', 'status', nowhere])).code).toBe(2)
   })
 
@@ -120,6 +133,13 @@ describe('cosmos-embed index', () => {
     [['index', videos], '--out DEST is missing'],
     [['index', videos, '--out', out, '--window', '0'], '--window: expected seconds above 0'],
     [['index', videos, '--out', out, '--stride', '1'], '--stride needs --window'],
+    [['index', videos, '--out', out, '--shots', '--window', '1'], '--shots excludes --window and --stride'],
+    [['index', videos, '--out', out, '--shot-min', '1'], '--shot-min needs --shots'],
+    [['index', videos, '--out', out, '--shot-threshold', '9'], '--shot-threshold needs --shots'],
+    [
+      ['index', videos, '--out', out, '--shots', '--shot-threshold', '0'],
+      '--shot-threshold: expected a number',
+    ],
     [['index', videos, '--out', out, '--shard', '3/3'], '--shard: expected I/N'],
     [['index', videos, '--out', out, '--shard', 'auto/3'], 'JOB_COMPLETION_INDEX is not set'],
     [['index', videos, '--out', out, '--concurrency', '0'], '--concurrency'],

@@ -12,6 +12,7 @@ import type {
   NativeJob,
   NativeMediaSource,
   NativeOpenGpuOptions,
+  NativeWindows,
 } from '#binding'
 
 const DIM = 16
@@ -50,6 +51,7 @@ export class BindingDouble implements Binding {
   readonly probing = new Gate()
   readonly openingGpu = new Gate()
   readonly clipOptions: NativeClipOptions[] = []
+  readonly windows: NativeWindows[] = []
   /** The media of clips and segments that it was given. */
   readonly sources: (NativeMediaSource | { images: readonly unknown[] })[] = []
   readonly engineOptions: NativeEngineOptions[] = []
@@ -86,14 +88,12 @@ export class BindingDouble implements Binding {
   }
 
   /** The second byte is the number of windows; window 255 cannot be decoded. */
-  openSegments(
-    source: NativeMediaSource,
-    options: NativeClipOptions,
-    windows: { seconds: number; stride: number },
-  ) {
+  openSegments(source: NativeMediaSource, options: NativeClipOptions, windows: NativeWindows) {
     const [first = 0, count = 0] = 'bytes' in source ? source.bytes : []
     this.sources.push(source)
     this.clipOptions.push(options)
+    this.windows.push(windows)
+    const { seconds, stride } = 'seconds' in windows ? windows : { seconds: 1, stride: 1 }
     return this.#job(this.opening, () => {
       this.readersOpen++
       let open = true
@@ -103,8 +103,8 @@ export class BindingDouble implements Binding {
           if (!open) throw failure({ code: 'invalid_argument', message: 'the reader is closed' })
           const index = window++
           return this.#job(this.decoding, () => {
-            const start = index * windows.stride
-            return index < count ? this.#clip(first + index, options, start, start + windows.seconds) : null
+            const start = index * stride
+            return index < count ? this.#clip(first + index, options, start, start + seconds) : null
           })
         },
         close: () => {

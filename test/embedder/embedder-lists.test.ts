@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TextInput } from '../../src/index.ts'
+import type { SegmentOptions, TextInput } from '../../src/index.ts'
 import { vectorOf } from './double.ts'
 import { clip, failureOf, nothingLeft, open, turns } from './support.ts'
 
@@ -181,6 +181,45 @@ describe('segments', () => {
     expect(both.double.enginesOpen).toBe(0)
     nothingLeft(both)
     expect(await failureOf(segments.next())).toMatchObject({ code: 'closed' })
+  })
+
+  it('divides a video at cuts, or into shots', async () => {
+    const { embedder, double } = await open()
+    const divide = async (options: object) => {
+      for await (const _ of embedder.segments(clip(1, 1), options as SegmentOptions));
+      return double.windows.at(-1)
+    }
+    expect(await divide({ at: [] })).toEqual({ cuts: [] })
+    expect(await divide({ at: [0, 1.5, 7] })).toEqual({ cuts: [0, 1.5, 7] })
+    expect(await divide({ shots: true })).toEqual({ shots: { threshold: 14, minSeconds: 0.5 } })
+    expect(await divide({ shots: {} })).toEqual({ shots: { threshold: 14, minSeconds: 0.5 } })
+    expect(await divide({ shots: { minSeconds: 0 } })).toEqual({ shots: { threshold: 14, minSeconds: 0 } })
+    expect(await divide({ shots: { threshold: 30, minSeconds: 2 } })).toEqual({
+      shots: { threshold: 30, minSeconds: 2 },
+    })
+    expect(await divide({ windowSeconds: 2 })).toEqual({ seconds: 2, stride: 2 })
+  })
+
+  it.each([
+    [{}, 'exactly one of windowSeconds, at and shots must be given; none is given'],
+    [{ windowSeconds: 1, shots: true }, 'windowSeconds and shots are given'],
+    [{ at: [1], shots: {} }, 'at and shots are given'],
+    [{ at: [1], strideSeconds: 1 }, 'options.strideSeconds: needs windowSeconds'],
+    [{ at: [2, 1] }, 'options.at: must be ascending seconds'],
+    [{ at: [1, 1] }, 'options.at: must be ascending seconds'],
+    [{ at: [-1] }, 'options.at'],
+    [{ at: 3 }, 'options.at'],
+    [{ shots: false }, 'options.shots'],
+    [{ shots: { threshold: 0 } }, 'options.shots.threshold'],
+    [{ shots: { minSeconds: -1 } }, 'options.shots.minSeconds'],
+    [{ shots: { min: 1 } }, 'options.shots'],
+  ])('refuses to divide a video by %j', async (options, message) => {
+    const { embedder } = await open()
+    const failure = await failureOf(embedder.segments(clip(1, 1), options as SegmentOptions).next())
+    expect(failure).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining(message),
+    })
   })
 
   it('refuses windows of length 0', async () => {

@@ -97,6 +97,8 @@ export class CallsDouble {
     const names = [
       'windowSeconds',
       'strideSeconds',
+      'at',
+      'shots',
       'start',
       'end',
       'frameRule',

@@ -157,10 +157,8 @@ function responseOf(
 }
 
 /** The segment at `index`, with the requested window and stride, and a vector that depends on the index. */
-export function segmentAt(
-  index: number,
-  { windowSeconds, strideSeconds = windowSeconds }: SegmentOptions,
-): Segment {
+export function segmentAt(index: number, options: SegmentOptions): Segment {
+  const { windowSeconds = 1, strideSeconds = windowSeconds } = options
   const start = index * strideSeconds
   const embedding = unitVector(`segment ${index}`, 8)
   return { ...videoFacts, kind: 'video', start, end: start + windowSeconds, embedding, frames: [] }

@@ -74,6 +74,25 @@ describe('segments', () => {
     expect(metrics).toMatch(/^cosmos_embed_embeddings_total 2$/m)
   })
 
+  it('are shots, or divided at cuts', async () => {
+    const given: SegmentOptions[] = []
+    const segments = async function* (_: Video, options: SegmentOptions): Answer {
+      given.push(options)
+      yield segmentAt(0, options)
+    }
+    const { url } = await serveDouble({}, { segments })
+    const fields = { input: remote, model: 'double' }
+    for (const way of [{ at: [1, 2.5] }, { shots: true }, { shots: { threshold: 20, min_seconds: 1 } }]) {
+      const { status } = await send(url, { ...fields, ...way, start: 1 })
+      expect(status).toBe(200)
+    }
+    expect(given).toMatchObject([
+      { at: [1, 2.5], start: 1 },
+      { shots: {}, start: 1 },
+      { shots: { threshold: 20, minSeconds: 1 }, start: 1 },
+    ])
+  })
+
   it('are sent while later ones are computed', async () => {
     const second = gate()
     const segments = async function* (_: Video, options: SegmentOptions): Answer {
@@ -124,7 +143,21 @@ describe('segments', () => {
     const oracle = await Oracle.of(url)
     const bodies: [string, unknown, string | null, string][] = [
       ['null', null, null, 'must be an object'],
-      ['no window', { input: remote, model: 'double' }, 'window_seconds', 'is required'],
+      [
+        'no window',
+        { input: remote, model: 'double' },
+        'window_seconds',
+        'exactly one of window_seconds, at and shots',
+      ],
+      ['two ways', { ...windows, shots: true }, 'shots', 'window_seconds and shots are given'],
+      [
+        'a stride of shots',
+        { input: remote, shots: true, stride_seconds: 1, model: 'double' },
+        'stride_seconds',
+        'needs window_seconds',
+      ],
+      ['cuts in no order', { input: remote, at: [2, 1], model: 'double' }, 'at', 'ascending'],
+      ['no shots', { input: remote, shots: false, model: 'double' }, 'shots', 'must be true'],
       ['a window of nothing', { ...windows, window_seconds: 0 }, 'window_seconds', 'above 0'],
       ['a stride that goes back', { ...windows, stride_seconds: -1 }, 'stride_seconds', 'above 0'],
       ['an end before its start', { ...windows, start: 2, end: 2 }, 'end', 'greater than start'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import binding, { type NativeClipOptions } from '#binding'
+import binding, { type NativeClipOptions, type NativeWindows } from '#binding'
 import { failureOf } from './support.ts'
 
 const options: NativeClipOptions = { frames: 2, height: 8, width: 8 }
@@ -17,7 +17,7 @@ const decode =
   () =>
     binding.decodeClip(source as { path: string }, { ...options, ...changes })
 const segments = (windows: unknown) => () =>
-  binding.openSegments({ path: 'a.mp4' }, options, windows as { seconds: number; stride: number })
+  binding.openSegments({ path: 'a.mp4' }, options, windows as NativeWindows)
 const resize =
   (image: unknown, width: unknown = 1, height: unknown = 1) =>
   () =>
@@ -94,6 +94,12 @@ describe('wrong arguments are refused at the call, by name', () => {
     ['windows', segments(undefined), 'an object, found undefined'],
     ['windows.seconds', segments({ seconds: 0, stride: 1 }), 'a number from 0.001 to 1000000000, found 0'],
     ['windows.stride', segments({ seconds: 1 }), 'found undefined'],
+    ['windows.cuts', segments({ cuts: 1 }), 'an array, found 1'],
+    ['windows.cuts[1]', segments({ cuts: [1, 1] }), 'more than the cut before, found 1'],
+    ['windows.cuts[0]', segments({ cuts: [-1] }), 'a number from 0 to 1000000000, found -1'],
+    ['windows.shots', segments({ shots: true }), 'an object, found true'],
+    ['windows.shots.threshold', segments({ shots: { threshold: 0, minSeconds: 1 } }), 'from 0.001 to 765'],
+    ['windows.shots.minSeconds', segments({ shots: { threshold: 9 } }), 'found undefined'],
     ['width', resize(pixel, 0), 'an integer from 1 to 16384, found 0'],
     ['height', resize(pixel, 1, 16385), 'an integer from 1 to 16384, found 16385'],
     ['image.data', resize({ ...pixel, data: new Float32Array(3) }), 'found a Float32Array'],

@@ -6,6 +6,16 @@
 
 namespace cosmos {
 
+Status NothingDecoded(const Demuxer& demuxer, double position, int refusal) {
+  return Status(StatusCode::kMedia, "no picture of the " + demuxer.codec() + " video in the " +
+                                        demuxer.container() + " could be decoded from " +
+                                        std::to_string(position) + " s on")
+      .With("container", demuxer.container())
+      .With("codec", demuxer.codec())
+      .With("position", position)
+      .With("reason", refusal != 0 ? ff::ErrorName(refusal) : "the decoder gave no picture");
+}
+
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)

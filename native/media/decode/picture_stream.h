@@ -35,6 +35,10 @@ struct DecodeCounts {
   int damage = 0;              // refused packets, concealed pictures, pictures whose references are missing
 };
 
+// The error for a video of which no picture could be decoded. `position`: seconds; of the first that was
+// wanted. `refusal`: the AVERROR of the decoder's last refusal, or 0.
+Status NothingDecoded(const Demuxer& demuxer, double position, int refusal);
+
 class PictureStream {
  public:
   // Makes a decoder on the CPU with one thread. How decoders conceal damage depends on the hardware and on
@@ -106,7 +110,8 @@ class PictureStream {
   bool decode_again_ = false;  // the run must start over
   std::int64_t packets_since_frame_ = 0;
   std::int64_t silent_packets_ = 0;  // sent in this run without producing a picture so far
-  std::vector<int> pending_;   // wanted pictures that have not come out: presentation positions, ascending
+  // Wanted pictures that have not come out: presentation positions, ascending. A run may have all of a video.
+  std::deque<int> pending_;
   std::optional<Shown> last_;  // the last picture that came out, wanted or not
   std::deque<WantedPicture> ready_;
   DecodeCounts counts_;

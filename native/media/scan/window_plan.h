@@ -22,9 +22,18 @@ struct ClipWindow {
 // Fails with kInvalidArgument when a value of the request is out of range.
 Status CheckRequest(const ClipRequest& request, const std::optional<Windows>& windows = {});
 
-// Returns one window over the request's range, or the windows that `windows` describes; at least one. Fails
-// with kInvalidArgument when a value is out of range, and with kMedia when the range begins after the video's
-// end or the frame rule finds no frames.
+// The request's range within the video, in seconds. Fails with kMedia when it begins after the video's end.
+struct SecondsRange {
+  double start = 0;
+  double end = 0;
+};
+Result<SecondsRange> RangeOf(const VideoScan& scan, const ClipRequest& request);
+
+// Chooses the frames of one window. Fails with kMedia when the frame rule finds no frames.
+Result<ClipWindow> PlanWindow(const VideoScan& scan, SecondsRange range, const ClipRequest& request);
+
+// Returns one window over the request's range, or the windows that `windows` describes, other than shots; at
+// least one. Fails as RangeOf and PlanWindow do, and with kLimit when there are too many.
 Result<std::vector<ClipWindow>> PlanWindows(const VideoScan& scan, const ClipRequest& request,
                                             const std::optional<Windows>& windows);
 
