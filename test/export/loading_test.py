@@ -236,7 +236,10 @@ class Types(ExportTest):
     def test_slices_assigned_in_place_are_traced(self) -> None:
         changed = self.copy(
             modeling_standin__py=(
-                "        return torch.cat((before[..., :self.share], after[..., self.share:2 * self.share], x[..., 2 * self.share:]), dim=-1)",
+                """        return torch.cat(
+            (before[..., : self.share], after[..., self.share : 2 * self.share], x[..., 2 * self.share :]),
+            dim=-1,
+        )""",
                 """        y = x.clone()
         y[..., :self.share] = before[..., :self.share]
         y[:, :-1, :, self.share:2 * self.share] = x[:, 1:, :, self.share:2 * self.share]
