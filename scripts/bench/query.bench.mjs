@@ -128,8 +128,8 @@ async function start(core, args, children) {
   child.stderr.setEncoding('utf8').on('data', (part) => {
     log = (log + part).slice(-4000)
   })
-  child.on('exit', (code) => {
-    if (code) console.error(`${args[0]} ended with ${code}: ${log}`)
+  const ended = new Promise((_, reject) => {
+    child.on('exit', (code, signal) => reject(new Error(`${args[0]} ended (${signal ?? code}): ${log}`)))
   })
   const lines = createInterface({ input: child.stdout })
   const url = (async () => {
@@ -137,13 +137,14 @@ async function start(core, args, children) {
     while (args.includes('serve') && !log.includes('cosmos-embed: ready')) await once(child.stderr, 'data')
     return /http:\/\/[^,\s]+/.exec(log)[0]
   })()
-  url.catch(() => {})
+  const address = Promise.race([url, ended])
+  for (const promise of [ended, address]) promise.catch(() => {}) // every child ends while nobody waits for it
   return {
     pid: child.pid,
-    url,
+    url: address,
     ask: async (question) => {
       child.stdin.write(`${JSON.stringify(question)}\n`)
-      const [line] = await once(lines, 'line')
+      const [line] = await Promise.race([once(lines, 'line'), ended])
       return JSON.parse(line)
     },
   }

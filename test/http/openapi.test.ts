@@ -77,7 +77,7 @@ describe('/openapi.json', () => {
           expect({ path, status: answer.status }).toEqual({ path, status: 200 })
         }
       }
-      expect(examples).toBe(4)
+      expect(examples).toBe(6)
       expect(double.requests).toHaveLength(3)
     },
   )
