@@ -61,8 +61,8 @@ if (addon) {
   const stale =
     rest.length > 0 ? [] : readdirSync(report('.')).filter((name) => name.startsWith('native-tests'))
   for (const name of stale) rmSync(report(name))
-  const groups = rest.length > 0 ? [[]] : groupsOfTests()
-  const failures = await Promise.all(groups.map((filter, index) => runTests(filter, index)))
+  const groups = rest.length > 0 ? [{ flags: [], env: {} }] : groupsOfTests()
+  const failures = await Promise.all(groups.map((group, index) => runTests(group, index)))
   if (failures.some((how) => how !== '')) {
     console.error(`native tests: ${failures.filter(Boolean).join(', ')}`)
     process.exit(1)
@@ -70,21 +70,29 @@ if (addon) {
 }
 
 /**
- * One process per group keeps two cores busy. It also avoids a LeakSanitizer crash that occurs now and then after many test
+ * One process per group keeps the cores busy. It also avoids a LeakSanitizer crash that occurs now and then after many test
  * doubles have been opened.
  */
 function groupsOfTests() {
   const groups = ['*TensorRt*', '*Cuda*:*Nvdec*:BufferPool*', '*GeneratedClip*:*SharedMedia*']
-  return [...groups, `-${groups.join(':')}`].map((filter) => [`--gtest_filter=${filter}`])
+  const rest = [`--gtest_filter=-${groups.join(':')}`]
+  return [
+    ...groups.map((filter) => ({ flags: [`--gtest_filter=${filter}`], env: {} })),
+    // What is left takes as long as all of the others.
+    ...[0, 1].map((index) => ({
+      flags: rest,
+      env: { GTEST_TOTAL_SHARDS: '2', GTEST_SHARD_INDEX: `${index}` },
+    })),
+  ]
 }
 
 /** @returns why it failed, or "" */
-function runTests(filter, index) {
+function runTests({ flags, env }, index) {
   const file = report(`native-tests-${index}.json`)
   const child = spawn(
     path.join(build, 'cosmos_tests'),
-    ['--gtest_brief=1', ...filter, ...(rest.length > 0 ? rest : [`--gtest_output=json:${file}`])],
-    { cwd: root, stdio: ['ignore', 'inherit', 'pipe'] },
+    ['--gtest_brief=1', ...flags, ...(rest.length > 0 ? rest : [`--gtest_output=json:${file}`])],
+    { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'pipe'] },
   )
   let tail = ''
   child.stderr.on('data', (chunk) => {
