@@ -204,7 +204,7 @@ Result<DecodedClip> ClipPass::FinishClip() {
   const bool on_device = done.writer.has_device_frames();
   const Stopwatch converting;
   if (on_device) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
-  const CUstream stream = decoder_ ? decoder_->stream() : nullptr;
+  CUstream stream = decoder_ ? decoder_->stream() : nullptr;
   COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu, stream, video_.orientation));
   if (on_device) spent_.convert_ms += converting.Milliseconds();
   if (request_.gpu) request_.gpu->CountClip(done.from_hardware);

@@ -137,7 +137,8 @@ void VideoClipReader::AddCostOfShot(DecodedClip& clip, double find_ms) {
 }  // namespace
 
 Result<std::unique_ptr<ClipReader>> ClipReader::Open(MediaSource source, const ClipRequest& request,
-                                                     std::optional<Windows> windows, CancelTokenPtr cancel) {
+                                                     const std::optional<Windows>& windows,
+                                                     CancelTokenPtr cancel) {
   auto reader = std::make_unique<VideoClipReader>(request);
   if (Status status = reader->Open(std::move(source), windows, std::move(cancel)); !status.ok())
     return status;

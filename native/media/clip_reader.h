@@ -17,7 +17,8 @@ namespace cosmos {
 class ClipReader {
  public:
   static Result<std::unique_ptr<ClipReader>> Open(MediaSource source, const ClipRequest& request,
-                                                  std::optional<Windows> windows, CancelTokenPtr cancel);
+                                                  const std::optional<Windows>& windows,
+                                                  CancelTokenPtr cancel);
   virtual ~ClipReader() = default;
 
   // The next clip, or nothing after the last. After an error every call returns that error.

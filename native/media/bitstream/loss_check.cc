@@ -158,7 +158,7 @@ std::vector<int> LossCheck::Losses() const {
     if (last && !has_bidirectional_) losses.push_back(last->place);
   }
   std::ranges::sort(losses);
-  losses.erase(std::ranges::unique(losses).begin(), losses.end());
+  losses.erase(std::unique(losses.begin(), losses.end()), losses.end());
   std::erase_if(losses, [](int place) { return place < 0; });
   return losses;
 }
