@@ -23,7 +23,7 @@ const queries = [
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const clips = path.join(root, 'examples', 'clips')
-const output = path.join(root, 'demo-output')
+const output = path.resolve(process.argv[2] ?? path.join(root, 'demo-output'))
 const abort = new AbortController()
 process.once('SIGINT', () => abort.abort(new Error('interrupted')))
 const io = { stdout: process.stdout, stderr: process.stderr, signal: abort.signal }
@@ -46,7 +46,10 @@ async function demo() {
   )
 
   const began = performance.now()
-  const { indexed, failed, fromCache } = await indexFolder(embedder, clips, io)
+  const { indexed, failed, fromCache } = await indexFolder(embedder, clips, io, {
+    frameTolerance: 0,
+    shots: false,
+  })
   if (failed.length > 0)
     throw new Error(
       `these clips could not be embedded:\n${failed.map(({ file, message }) => `${file}: ${message}`).join('\n')}`,
@@ -57,7 +60,7 @@ async function demo() {
   const rankings = []
   for (const query of queries) {
     const { embedding } = await embedder.embedText(query)
-    const hits = rank(embedding, indexed)
+    const hits = rank(embedding, indexed, false)
     rankings.push({ query, embedding, best: hits[0].file })
     say(`"${query}"`)
     for (const { file, score } of hits.slice(0, 3)) say(`   ${score.toFixed(3)}  ${path.basename(file)}`)
@@ -77,7 +80,7 @@ async function render(indexed, rankings, model) {
     sheets.set(file, Buffer.from(encodePng(contactSheet(images, model.frames, 90))).toString('base64'))
   }
   const head = queries.map((query) => `<th>${escapeHtml(query)}</th>`).join('')
-  const rows = indexed.map(({ file, embedding }) => {
+  const rows = indexed.map(({ file, vectors: [{ embedding }] }) => {
     const cells = rankings.map(({ embedding: query, best }) => {
       const score = similarity(query, embedding)
       const mark = best === file ? ' class="best"' : ''

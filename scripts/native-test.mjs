@@ -7,10 +7,10 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { jobs } from './jobs.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const modes = ['--no-sanitize', '--addon', '--build-only']
@@ -35,7 +35,7 @@ run('cmake', [
   '--build',
   build,
   '--parallel',
-  String(os.availableParallelism()),
+  String(jobs),
   ...(addon ? ['--target', 'addon', 'decoder'] : []),
 ])
 if (args.includes('--build-only')) process.exit()

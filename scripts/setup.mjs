@@ -11,14 +11,12 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { jobs } from './jobs.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-// `make` compiles one file at a time unless it is told otherwise. A compiler takes up to 1 GB.
-const jobs = String(Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 30))))
 const stampFile = path.join(root, '.cache', 'setup.json')
 
 // Debian package → a test for what it provides, which may have been installed in another way.
@@ -85,7 +83,7 @@ try {
     ['build/Release/cosmos-embed.node', 'build/Release/cosmos-embed-decoder'],
     [
       path.join(root, 'node_modules', '.bin', 'cmake-js'),
-      ['build', '--config', 'Release', '--log-level', 'error', '--parallel', jobs],
+      ['build', '--config', 'Release', '--log-level', 'error', '--parallel', String(jobs)],
     ],
   )
   if (groups.includes('test')) {
@@ -95,7 +93,7 @@ try {
       ['test/fakes', 'native/cuda', 'native/image'],
       ['build-fakes/CMakeCache.txt'],
       ['cmake', ['-S', path.join(root, 'test', 'fakes'), '-B', build, '-Wno-dev']],
-      ['cmake', ['--build', build, '--parallel', jobs]],
+      ['cmake', ['--build', build, '--parallel', String(jobs)]],
     )
   }
   step(

@@ -12,6 +12,7 @@
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { randomFrom } from './random.mjs'
 import { h100, measured, measuredAlone } from './simulate/machines.mjs'
 import { picturesOfClip } from './simulate/pictures.mjs'
 import { simulate } from './simulate/pipeline.mjs'
@@ -64,7 +65,7 @@ function result(changes) {
     wanted.rate === undefined
       ? { callers: wanted.callers, clips: wanted.clips }
       : { rate: wanted.rate, clips: wanted.clips }
-  return { clip, ...simulate(machine, clip, load, generator(wanted.seed)) }
+  return { clip, ...simulate(machine, clip, load, randomFrom(wanted.seed)) }
 }
 
 function row(changes) {
@@ -136,17 +137,6 @@ function number(name, text) {
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value
   console.error(`--${name} is ${text}; it must be a number from 0 on`)
   process.exit(2)
-}
-
-/** A seeded generator of numbers in [0, 1): mulberry32. */
-function generator(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 function percent(share) {

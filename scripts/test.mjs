@@ -8,14 +8,15 @@ import { spawn } from 'node:child_process'
 import os from 'node:os'
 import process from 'node:process'
 
-const build = spawn('node', ['scripts/native-test.mjs', '--build-only'], { stdio: 'inherit' })
+const build = spawn(process.execPath, ['scripts/native-test.mjs', '--build-only'], { stdio: 'inherit' })
 const built = statusOf(build)
 if (build.pid !== undefined) os.setPriority(build.pid, os.constants.priority.PRIORITY_LOW)
 
 const inNode = await statusOf(spawn('npm', ['run', '--silent', 'test:node'], { stdio: 'inherit' }))
 if (build.exitCode === null) console.error('native tests: still compiling')
 const native =
-  (await built) || (await statusOf(spawn('node', ['scripts/native-test.mjs'], { stdio: 'inherit' })))
+  (await built) ||
+  (await statusOf(spawn(process.execPath, ['scripts/native-test.mjs'], { stdio: 'inherit' })))
 process.exit(inNode || native)
 
 /** @returns the exit status: 1 where a signal ended the child or it could not start */

@@ -8,6 +8,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { randomFrom } from '../random.mjs'
+
 const folder = fileURLToPath(new URL('../../.cache/bench-media', import.meta.url))
 
 const encoders = [
@@ -31,7 +33,7 @@ function videoWithCuts({ index, seconds, size, seed }) {
   if (existsSync(file) && existsSync(list)) return { file, ...JSON.parse(readFileSync(list, 'utf8')) }
   mkdirSync(folder, { recursive: true })
   console.error(`making ${path.basename(file)}`)
-  const random = generator(seed * 1000 + index)
+  const random = randomFrom(seed * 1000 + index)
   const rate = [25, 30, 24][index % 3]
   const lengths = []
   for (let left = seconds * rate; left > 0; ) {
@@ -98,15 +100,4 @@ function shotFilter({ length, shot, rate, size, random }) {
     `${pick(sources)()},trim=end_frame=${length},setpts=N/${rate}/TB,${pick(camera)}` +
     `${light}${flash}${grain},format=yuv420p,setsar=1[s${shot}]`
   )
-}
-
-/** A small generator of numbers from 0 to 1 that gives the same everywhere. */
-function generator(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -1,5 +1,6 @@
 // Chooses the videos that the comparison generates: a seeded selection from all sensible combinations.
 
+import { randomFrom } from '../random.mjs'
 import { containers, streams } from './streams.mjs'
 import { treatments } from './treatments.mjs'
 
@@ -53,21 +54,10 @@ function pairsOf({ stream, container, treatment }) {
 }
 
 function shuffle(items, seed) {
-  const random = mulberry32(seed)
+  const random = randomFrom(seed)
   for (let i = items.length - 1; i > 0; i -= 1) {
     const j = Math.floor(random() * (i + 1))
     ;[items[i], items[j]] = [items[j], items[i]]
   }
   return items
-}
-
-/** A pseudo-random generator of numbers in [0, 1) with 32 bits of state. */
-function mulberry32(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let value = Math.imul(state ^ (state >>> 15), 1 | state)
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -1,5 +1,7 @@
 // Changes texts at random, always in the same way for the same seed. For the targets in scripts/fuzz/targets.
 
+import { randomFrom } from '../random.mjs'
+
 /** What parsers of this package look for, and what JSON, URLs and numbers go wrong with. */
 const words = [
   ...[
@@ -74,15 +76,10 @@ const values = [
   ...[[], {}, [[]], { __proto__: null, a: 1 }, ['a', 1, null], 'x'.repeat(300)],
 ]
 
-/** mulberry32. @returns a function: whole numbers from 0 to `below` − 1 */
+/** @returns a function: whole numbers from 0 to `below` − 1 */
 export function randomOf(seed) {
-  let state = seed | 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below)
-  }
+  const random = randomFrom(seed)
+  return (below) => Math.floor(random() * below)
 }
 
 /**

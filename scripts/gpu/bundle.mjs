@@ -65,6 +65,7 @@ for (const part of [
     'scripts/engine',
     'scripts/gpu',
     'scripts/bench',
+    'scripts/random.mjs',
   ],
   '.cache/gpu-clips',
   ...[prebuild, ...benchClips].map((file) => path.relative(root, file)),

@@ -1,8 +1,9 @@
 // Builds the addon for one target against the packaged FFmpeg.
 
 import path from 'node:path'
+import { jobs } from '../jobs.mjs'
 import { prefix, suffix } from './libraries.mjs'
-import { jobs, run } from './run.mjs'
+import { run } from './run.mjs'
 import { architectures } from './toolchain.mjs'
 
 /** Builds what changed. @returns the addon's file */

@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { jobs, PrebuildError, run, timed } from './run.mjs'
+import { jobs } from '../jobs.mjs'
+import { PrebuildError, run, timed } from './run.mjs'
 import { unpack } from './sources.mjs'
 import { architectures } from './toolchain.mjs'
 

@@ -2,11 +2,8 @@
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
-
-export const jobs = Number(process.env.COSMOS_JOBS ?? availableParallelism())
 
 /** A failure that is explained by its message and printed without a stack. */
 export class PrebuildError extends Error {}

@@ -34,8 +34,9 @@ import type { Stats } from './stats.ts'
 import { mediaWarnings, textWarnings } from './warnings.ts'
 
 /**
- * What one more batch of texts costs, in tokens whose computation takes as long. On the GPU of docs/performance.md one text takes half as long as a batch
- * of 64 short ones, which is a thousand tokens; on the CPU a batch costs little more than its tokens.
+ * What one more batch of texts costs, in tokens whose computation takes as long. On the GPU of docs/performance.md one text
+ * takes half as long as a batch of 64 short ones, which is a thousand tokens. On the CPU a batch costs little more than its
+ * tokens.
  */
 const BATCH_COST = { gpu: 1024, cpu: 16 }
 /** Tokens that a batch of texts may compute: enough to occupy the device, little enough not to hold up a query. */

@@ -14,9 +14,8 @@ namespace cosmos {
 
 // What it goes by:
 //   MPEG-1, MPEG-2  temporal_reference counts the pictures of a group in presentation order.
-//   MPEG-4          a B picture is shown between the two pictures that it refers to. Where the header fixes
-//   the
-//                   picture rate, as Xvid's does, the pictures can be counted as well.
+//   MPEG-4          a B picture is shown between the two pictures that it refers to. Where the header
+//                   fixes the picture rate, as Xvid's does, the pictures can be counted as well.
 //   MPEG-TS         continuity counters of the packets, for every codec.
 // A missing B picture is not a loss: nothing refers to it. H.264 and HEVC need ReferenceCheck instead.
 class LossCheck {
@@ -33,7 +32,6 @@ class LossCheck {
   void Forget(int count);
 
  private:
-  enum class Type { kIntra, kPredicted, kBidirectional };
   // A picture that others refer to, and its number in presentation order.
   struct Reference {
     int place = 0;
