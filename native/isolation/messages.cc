@@ -15,7 +15,6 @@ constexpr int kMaxSide = 1 << 16;
 constexpr int kMaxThreads = 64;
 constexpr std::uint32_t kMaxPictures = 65535;
 constexpr std::uint32_t kMaxText = 16 * 1024;  // bytes of one string
-constexpr std::uint32_t kMaxCuts = 100'000;
 constexpr std::uint32_t kMaxWarnings = 256;
 constexpr std::uint32_t kMaxDetails = 64;
 constexpr int kIntMax = std::numeric_limits<int>::max();

@@ -27,8 +27,7 @@ struct OpenedVideo {
 
 class ClipPass {
  public:
-  // All arguments must outlive the pass. `before`: the costs that earlier reports cover, or that the first
-  // one has to add.
+  // All arguments must outlive the pass.
   ClipPass(const OpenedVideo& video, const ClipRequest& request, JobGuard& guard)
       : video_(video), request_(request), guard_(guard) {}
 
@@ -79,9 +78,9 @@ class ClipPass {
   std::vector<ClipWindow> windows_;
   DecodePlan plan_;
   std::vector<Use> uses_;  // by place
-  std::vector<WantedPicture>
-      given_;  // all pictures of the plan, in presentation order; empty when they are decoded
-  std::unique_ptr<ClipDecoder> decoder_;  // null when they are not
+  // All pictures of the plan, in presentation order; empty when they are decoded.
+  std::vector<WantedPicture> given_;
+  std::unique_ptr<ClipDecoder> decoder_;  // null when they are given
   RgbConverter to_rgb_;
 
   int window_ = 0;                     // the next to return

@@ -67,6 +67,9 @@ struct ShotOptions {
   double min_seconds = 0.5;
 };
 
+// The most cuts that a caller may give.
+inline constexpr std::uint32_t kMaxCuts = 100'000;
+
 // How [request.start, request.end) is divided into clips: at shots, else at cuts, else into windows.
 struct Windows {
   // One clip per window of `seconds`, every `stride` seconds. The last window may be shorter; it is dropped

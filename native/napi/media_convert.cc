@@ -19,7 +19,6 @@ constexpr int kMaxSide = 4096;
 constexpr int kMaxThreads = 64;
 constexpr double kMaxSeconds = 1e9;  // about thirty years
 constexpr std::uint32_t kMaxStills = 65535;
-constexpr std::uint32_t kMaxCuts = 100'000;
 constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 

@@ -7,7 +7,8 @@ import { buildIndex, type IndexSource, parquetSink } from '../../src/bulk/index.
 import { jobPartsSink } from '../../src/bulk/job-parts-sink.ts'
 import { planRow } from '../../src/bulk/planned-item.ts'
 import { enqueueIndex } from '../../src/queue/index.ts'
-import { doubleEmbedder } from '../bulk/double.mjs'
+import { runJob } from '../../src/queue/run-job.ts'
+import { doubleEmbedder, vectorOf } from '../bulk/double.mjs'
 import { storedRows, temporaryFolder } from '../bulk/support.ts'
 import { run } from '../cli/support.ts'
 import { freePort } from '../docs/snippets.ts'
@@ -67,6 +68,35 @@ describe('the parts of a job', () => {
     })
     await expect(lost).rejects.toThrow('gone')
     expect((await storedRows(out)).map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, n) => `i${n}`))
+  })
+
+  it('are of shots where the queue says so', async () => {
+    const out = path.join(folder, 'parts-shots')
+    const asked: unknown[] = []
+    const embedder = Object.assign(doubleEmbedder(), {
+      async *segments(video: unknown, options: unknown) {
+        asked.push(options)
+        for (const [start, end] of [
+          [0, 1.5],
+          [1.5, 4],
+        ]) {
+          const embedding = vectorOf(`${video}@${start}`)
+          yield { kind: 'video', embedding, warnings: [], media: { bytesRead: 10 }, start, end }
+        }
+      },
+    })
+    const shots = { threshold: 20, minSeconds: 1 }
+    const index = { out, windows: { shots }, frameTolerance: 0, frameRule: 'card', columns: {} } as const
+    const data = { format: 1, index, rows: [{ id: 'a', video: '/v/a.mp4' }], failures: [] }
+    const outcome = await runJob(embedder as never, { id: job, data } as never, {
+      jobs: 1,
+      signal: new AbortController().signal,
+      isEnding: () => false,
+      onProgress: () => {},
+    })
+    expect(outcome).toEqual({ kind: 'done' })
+    expect(asked).toEqual([expect.objectContaining({ shots })])
+    expect((await storedRows(out)).map(({ id }) => id).sort()).toEqual(['a#t=0,1.5', 'a#t=1.5,4'])
   })
 })
 
