@@ -1,7 +1,7 @@
 // Writes small files whose structure encoders do not produce, for the seed corpus: the tests' own containers
 // and pictures.
 //
-//   fuzz_seeds FOLDER VIDEO-OR-PICTURE
+//   fuzz_seeds FOLDER video|picture|messages
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fuzz/message_seeds.h"
 #include "test/hostile_files.h"
 #include "test/hostile_packets.h"
 
@@ -64,11 +65,13 @@ Files Pictures() {
 
 int main(int count, char** arguments) {
   if (count != 3) {
-    std::fprintf(stderr, "usage: fuzz_seeds FOLDER video|picture\n");
+    std::fprintf(stderr, "usage: fuzz_seeds FOLDER video|picture|messages\n");
     return 2;
   }
-  const bool pictures = std::string(arguments[2]) == "picture";
-  for (const auto& [name, bytes] : pictures ? Pictures() : Videos()) {
+  const std::string kind = arguments[2];
+  for (const auto& [name, bytes] : kind == "picture"    ? Pictures()
+                                   : kind == "messages" ? cosmos::fuzz::MessageSeeds()
+                                                        : Videos()) {
     std::ofstream(std::filesystem::path(arguments[1]) / name, std::ios::binary) << bytes;
   }
   return 0;

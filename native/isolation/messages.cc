@@ -147,14 +147,16 @@ void PutReport(WireWriter& out, const DecodeReport& report) {
   const std::size_t warnings = std::min<std::size_t>(report.warnings.size(), kMaxWarnings);
   out.Put(static_cast<std::uint32_t>(warnings));
   for (std::size_t i = 0; i < warnings; ++i) out.PutString(Shortened(report.warnings[i]));
+  out.PutString(Shortened(report.decoder_reason));
 }
 
-DecodeReport GetReport(WireReader& in) {
+DecodeReport GetReport(WireReader& in, bool gpu) {
   DecodeReport report;
   for (std::string* text : {&report.container, &report.codec, &report.pixel_format, &report.decoder}) {
     *text = in.GetString(kMaxText);
   }
-  if (report.decoder != "software" && report.decoder != "image") in.Refuse();
+  if (report.decoder != "software" && report.decoder != "image" && (!gpu || report.decoder != "nvdec"))
+    in.Refuse();
   for (int* value : {&report.width, &report.height, &report.rotation, &report.seeks, &report.damaged}) {
     *value = in.Get<int>(0);
   }
@@ -167,6 +169,7 @@ DecodeReport GetReport(WireReader& in) {
   }
   report.warnings.resize(in.GetCount(kMaxWarnings, sizeof(std::uint32_t)));
   for (std::string& warning : report.warnings) warning = in.GetString(kMaxText);
+  report.decoder_reason = in.GetString(kMaxText);
   return report;
 }
 
@@ -204,6 +207,11 @@ Bytes Encode(const OpenRequest& open) {
   if (open.windows) PutWindows(out, *open.windows);
   out.PutBool(open.in_memory);
   out.Put(open.bytes);
+  out.PutBool(open.gpu.has_value());
+  if (open.gpu) {
+    out.PutBool(open.gpu->nvdec);
+    out.PutString(Shortened(open.gpu->reason));
+  }
   return out.Take();
 }
 
@@ -214,6 +222,11 @@ Result<OpenRequest> DecodeOpen(ByteView bytes) {
   if (in.GetBool()) open.windows = GetWindows(in);
   open.in_memory = in.GetBool();
   open.bytes = in.Get<std::int64_t>(0, kMaxInteger);
+  if (in.GetBool()) {
+    GpuOffer& gpu = open.gpu.emplace();
+    gpu.nvdec = in.GetBool();
+    gpu.reason = in.GetString(kMaxText);
+  }
   if (!in.complete()) return Malformed("about a video's request");
   return open;
 }
@@ -264,6 +277,8 @@ Bytes Encode(const DecodedClip& clip) {
     out.Put(image.height);
   }
   PutReport(out, clip.report);
+  const DevicePixels* const on_gpu = clip.clip ? clip.clip->device_pixels() : nullptr;
+  out.Put(static_cast<std::uint32_t>(on_gpu ? on_gpu->address() : 0));
   return out.Take();
 }
 
@@ -286,9 +301,14 @@ Result<ClipReply> DecodeClipReply(ByteView bytes, const ClipRequest& request) {
     if (std::int64_t{image.width} * image.height > request.limits.max_pixels) in.Refuse();
     reply.bytes += std::int64_t{3} * image.width * image.height;
   }
-  clip.report = GetReport(in);
+  clip.report = GetReport(in, request.gpu != nullptr);
+  reply.on_gpu = in.Get<std::uint32_t>();
   const auto frames = static_cast<std::size_t>(request.shape.frames);
   if (clip.frames.size() != frames || clip.images.size() != (request.keep_images ? frames : 0)) in.Refuse();
+  if (reply.on_gpu != 0) {
+    if (!request.gpu || request.keep_images) in.Refuse();
+    reply.bytes = 0;
+  }
   if (!in.complete()) return Malformed("about a clip");
   return reply;
 }

@@ -27,6 +27,10 @@ class WireWriter {
     Put(static_cast<std::uint32_t>(text.size()));
     bytes_.insert(bytes_.end(), text.begin(), text.end());
   }
+  void PutBytes(std::span<const std::uint8_t> bytes) {
+    Put(static_cast<std::uint32_t>(bytes.size()));
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
   std::vector<std::uint8_t> Take() { return std::move(bytes_); }
 
  private:
@@ -55,6 +59,14 @@ class WireReader {
     std::string text(reinterpret_cast<const char*>(rest_.data()), size);
     rest_ = rest_.subspan(size);
     return text;
+  }
+  // A view of the message.
+  std::span<const std::uint8_t> GetBytes(std::uint32_t most) {
+    const auto size = Get<std::uint32_t>(0, most);
+    if (size > rest_.size()) return Fail<std::span<const std::uint8_t>>();
+    const auto bytes = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return bytes;
   }
   // The number of elements of a list, each of which takes at least `bytes_each` bytes of the message.
   std::uint32_t GetCount(std::uint32_t most, std::size_t bytes_each) {

@@ -20,9 +20,7 @@ struct DecodeTask {
 };
 
 DecodeTask ReadTask(const Arg& options) {
-  DecodeTask task{ReadClipRequest(options), nullptr};
-  task.decoders = ReadDecoders(options, task.request);
-  return task;
+  return {ReadClipRequest(options), ReadDecoders(options)};
 }
 
 Result<std::unique_ptr<ClipReader>> Open(const MediaSource& source, const DecodeTask& task,

@@ -37,6 +37,7 @@ class NvdecClips : public testing::Test {
       EXPECT_EQ(clips[i].report.decoded + clips[i].report.discarded,
                 cpu[i].report.decoded + cpu[i].report.discarded);
     }
+    ExpectSameHandedOver(MediaPath{path.string()}, request, windows, clips);
     return clips;
   }
   void ExpectAllByNvdec(const std::vector<DecodedClip>& clips) {
