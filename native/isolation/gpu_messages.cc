@@ -34,7 +34,7 @@ E GetEnum(WireReader& in, E last) {
 
 // FFmpeg knows the codec, and it is one of video: a table of what was learnt stays small.
 AVCodecID GetCodec(WireReader& in) {
-  const auto codec = static_cast<AVCodecID>(in.Get<int>(0));
+  const auto codec = static_cast<AVCodecID>(in.Get<int>(0, AV_CODEC_ID_FIRST_AUDIO - 1));
   if (avcodec_get_type(codec) != AVMEDIA_TYPE_VIDEO) in.Refuse();
   return codec;
 }
