@@ -29,7 +29,7 @@ constexpr std::chrono::seconds kStartPatience{20};
 // this late.
 constexpr std::chrono::milliseconds kTimeoutGrace{1000};
 constexpr std::chrono::milliseconds kCancelGrace{500};
-constexpr double kMaxSeconds = 1e8;  // three years; more would overflow a deadline
+constexpr double kLongestPatience = 1e8;  // three years; more would overflow a deadline
 // Beside FFmpeg's memory, which a decode counts itself: pictures as RGB, stacks, and the libraries' own.
 constexpr std::int64_t kOwnBytes = std::int64_t{3} << 29;
 
@@ -226,7 +226,7 @@ Result<Message> DecoderProcess::Ask(MessageType type, ByteView body, int descrip
   if (cancel && cancel->cancelled()) return Status(StatusCode::kCancelled, "the decode was cancelled");
   LimitProcessorTime(patience);
   if (const Status sent = channel_.Send(type, body, descriptor); !sent.ok()) return Ended(sent);
-  const std::chrono::duration<double> seconds(std::min(patience.seconds, kMaxSeconds));
+  const std::chrono::duration<double> seconds(std::min(patience.seconds, kLongestPatience));
   const auto deadline = Clock::now() + kTimeoutGrace + std::chrono::duration_cast<Clock::duration>(seconds);
   auto answer = Wait(deadline, cancel, gpu);
   if (!answer.ok()) {
@@ -279,7 +279,7 @@ Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTok
 
 // Ends a decoder that computes without end, even if this process cannot.
 void DecoderProcess::LimitProcessorTime(const Patience& patience) const {
-  const double more = std::min(patience.seconds, kMaxSeconds) * (patience.threads + 1) + 10;
+  const double more = std::min(patience.seconds, kLongestPatience) * (patience.threads + 1) + 10;
   clockid_t clock{};
   timespec used{};
   if (clock_getcpuclockid(id_, &clock) != 0 || clock_gettime(clock, &used) != 0) return;

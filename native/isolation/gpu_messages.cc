@@ -9,19 +9,10 @@
 namespace cosmos {
 namespace {
 
-constexpr std::uint32_t kMaxText = 16 * 1024;  // bytes of one string
 constexpr std::uint32_t kMaxSlots = 64;
-constexpr std::uint32_t kMaxPictures = 4096;  // of one packet
-constexpr int kMaxSide = 1 << 16;
-constexpr std::int64_t kMaxInteger = (std::int64_t{1} << 53) - 1;
+constexpr std::uint32_t kMaxPicturesOfPacket = 4096;
 constexpr double kMaxPixels = 1e18;
-constexpr double kMaxSeconds = 1e9;
-
-Status Malformed(const char* what) {
-  return {StatusCode::kInternal, std::string("the decoder process and this one disagree: ") + what};
-}
-
-std::string_view Shortened(const std::string& text) { return std::string_view(text).substr(0, kMaxText); }
+constexpr double kLongestSeconds = 1e9;
 
 template <typename E>
 void PutEnum(WireWriter& out, E value) {
@@ -82,7 +73,7 @@ GpuNote GetNote(WireReader& in) {
   if (note.kind != GpuNote::Kind::kLearn) return note;
   note.path = GetEnum(in, DecodePath::kSoftware);
   note.work = GetWork(in);
-  note.seconds = in.Get<double>(0, kMaxSeconds);
+  note.seconds = in.Get<double>(0, kLongestSeconds);
   return note;
 }
 
@@ -104,8 +95,8 @@ CodedStream GetStream(WireReader& in) {
   stream.format.chroma = in.Get<int>(0, 3);
   stream.format.bit_depth = in.Get<int>(1, 32);
   stream.format.rgb = in.GetBool();
-  stream.width = in.Get<int>(0, kMaxSide);
-  stream.height = in.Get<int>(0, kMaxSide);
+  stream.width = in.Get<int>(0, wire::kMaxSide);
+  stream.height = in.Get<int>(0, wire::kMaxSide);
   GetColour(in, stream.color_space, stream.color_range);
   stream.can_skip = in.GetBool();
   const ByteView headers = in.GetBytes(kMaxHeaderBytes);
@@ -138,8 +129,8 @@ void GetPacket(WireReader& in, GpuCall& call) {
     packet.vp9_colour.emplace();
     GetColour(in, packet.vp9_colour->matrix, packet.vp9_colour->range);
   }
-  call.memory_bytes = in.Get<std::int64_t>(0, kMaxInteger);
-  const auto second_field = in.Get<std::int64_t>(0, kMaxInteger);
+  call.memory_bytes = in.Get<std::int64_t>(0, wire::kMaxInteger);
+  const auto second_field = in.Get<std::int64_t>(0, wire::kMaxInteger);
   packet.data = in.GetBytes(kMaxMessageBytes);
   const auto bytes =
       call.memory_bytes > 0 ? call.memory_bytes : static_cast<std::int64_t>(packet.data.size());
@@ -212,15 +203,15 @@ Result<GpuCall> DecodeGpuCall(ByteView bytes) {
     case GpuCall::Kind::kSend: GetPacket(in, call); break;
     case GpuCall::Kind::kMakeClip: GetFrames(in, call); break;
   }
-  if (!in.complete()) return Malformed("about what the GPU is to do");
+  if (!in.complete()) return wire::Malformed("about what the GPU is to do");
   return call;
 }
 
 Bytes Encode(const GpuAnswer& answer) {
   WireWriter out;
   PutEnum(out, answer.status.code());
-  out.PutString(Shortened(answer.status.message()));
-  out.PutString(Shortened(answer.text));
+  out.PutString(wire::Shortened(answer.status.message()));
+  out.PutString(wire::Shortened(answer.text));
   out.Put(answer.seconds);
   PutEnum(out, answer.path);
   out.PutBool(answer.hardware_was_busy);
@@ -228,7 +219,7 @@ Bytes Encode(const GpuAnswer& answer) {
   out.Put(answer.refused_at_once);
   out.Put(answer.refused);
   out.PutBool(answer.gave_up);
-  out.PutString(Shortened(answer.reason));
+  out.PutString(wire::Shortened(answer.reason));
   out.Put(static_cast<std::uint32_t>(answer.pictures.size()));
   for (const GpuPicture& picture : answer.pictures) {
     out.PutBool(picture.damaged);
@@ -245,31 +236,31 @@ Result<GpuAnswer> DecodeGpuAnswer(ByteView bytes) {
   WireReader in(bytes);
   GpuAnswer answer;
   const auto code = GetEnum(in, StatusCode::kInternal);
-  std::string message = in.GetString(kMaxText);
+  std::string message = in.GetString(wire::kMaxText);
   if (code != StatusCode::kOk) answer.status = Status(code, std::move(message));
-  answer.text = in.GetString(kMaxText);
-  answer.seconds = in.Get<double>(0, kMaxSeconds);
+  answer.text = in.GetString(wire::kMaxText);
+  answer.seconds = in.Get<double>(0, kLongestSeconds);
   answer.path = GetEnum(in, DecodePath::kSoftware);
   answer.hardware_was_busy = in.GetBool();
   answer.clip = in.Get<std::uint32_t>();
   answer.refused_at_once = in.Get<int>(0);
   answer.refused = in.Get<int>(0);
   answer.gave_up = in.GetBool();
-  answer.reason = in.GetString(kMaxText);
-  answer.pictures.resize(in.GetCount(kMaxPictures, 25));
+  answer.reason = in.GetString(wire::kMaxText);
+  answer.pictures.resize(in.GetCount(kMaxPicturesOfPacket, 25));
   for (GpuPicture& picture : answer.pictures) {
     picture.damaged = in.GetBool();
     picture.id = in.Get<std::uint32_t>();
     picture.place = in.Get<int>(0);
     picture.refused = in.Get<int>(0);
-    picture.width = in.Get<int>(0, kMaxSide);
-    picture.height = in.Get<int>(0, kMaxSide);
+    picture.width = in.Get<int>(0, wire::kMaxSide);
+    picture.height = in.Get<int>(0, wire::kMaxSide);
     picture.layout = static_cast<AVPixelFormat>(in.Get<int>(-1, AV_PIX_FMT_NB - 1));
     const bool has_layout = picture.layout == AV_PIX_FMT_NV12 || picture.layout == AV_PIX_FMT_P016LE ||
                             picture.layout == AV_PIX_FMT_YUV444P || picture.layout == AV_PIX_FMT_YUV444P16LE;
     if (picture.id != 0 && (!has_layout || picture.width == 0 || picture.height == 0)) in.Refuse();
   }
-  if (!in.complete()) return Malformed("about what the GPU has done");
+  if (!in.complete()) return wire::Malformed("about what the GPU has done");
   return answer;
 }
 

@@ -10,7 +10,23 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/status.h"
+
 namespace cosmos {
+
+// Bounds of the values in messages.
+namespace wire {
+inline constexpr std::uint32_t kMaxText = 16 * 1024;                      // bytes of one string
+inline constexpr int kMaxSide = 1 << 16;                                  // of a picture
+inline constexpr std::int64_t kMaxInteger = (std::int64_t{1} << 53) - 1;  // what JavaScript can hold
+
+inline std::string_view Shortened(const std::string& text) {
+  return std::string_view(text).substr(0, kMaxText);
+}
+inline Status Malformed(const char* what) {
+  return {StatusCode::kInternal, std::string("the decoder process and this one disagree: ") + what};
+}
+}  // namespace wire
 
 template <typename T>
 concept WireValue = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
