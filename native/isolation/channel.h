@@ -25,12 +25,12 @@ enum class MessageType : std::uint32_t {
   kNext,       // to it: the next clip. Answered by kClip, kEnd or kFailure
   kPictures,   // to it: still images, with their bytes. Answered by kClip or kFailure
   kCancel,     // to it, while it works on a request
-  kGpuAnswer,  // to it, for a kGpuCall
-  kGpuCall,    // from it, while it works on kNext: what it asks of the server's GPU
   kOpened,
   kClip,  // with sealed memory that holds the pixels
   kEnd,   // there are no more clips
   kFailure,
+  kGpuCall,    // while it works on kNext: what it asks of the server's GPU
+  kGpuAnswer,  // to it, for a kGpuCall
 };
 
 struct Message {

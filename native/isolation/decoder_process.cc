@@ -206,9 +206,10 @@ Status DecoderProcess::Greet(const DecoderOptions& options) {
   }
   COSMOS_ASSIGN_OR_RETURN(const Hello hello, DecodeHello(greeting->body));
   if (hello.protocol != kProtocolVersion || hello.version != COSMOS_VERSION) {
-    return Status(StatusCode::kLibrary, "the decoder process " + options.executable +
-                                            " was built for version " + hello.version +
-                                            ", not for " COSMOS_VERSION)
+    return Status(StatusCode::kLibrary,
+                  "the decoder process " + options.executable + " was built for version " + hello.version +
+                      " and protocol " + std::to_string(hello.protocol) +
+                      ", not for " COSMOS_VERSION " and " + std::to_string(kProtocolVersion))
         .With("path", options.executable);
   }
   walls_ = hello.walls;
