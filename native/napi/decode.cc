@@ -19,9 +19,7 @@ struct DecodeTask {
   std::shared_ptr<DecoderPool> decoders;
 };
 
-DecodeTask ReadTask(const Arg& options) {
-  return {ReadClipRequest(options), ReadDecoders(options)};
-}
+DecodeTask ReadTask(const Arg& options) { return {ReadClipRequest(options), ReadDecoders(options)}; }
 
 Result<std::unique_ptr<ClipReader>> Open(const MediaSource& source, const DecodeTask& task,
                                          const std::optional<Windows>& windows,
