@@ -1,8 +1,8 @@
 // The messages between the server's process and a decoder process, as each side reads the other's. The first
 // byte says which.
 #include "isolation/messages.h"
-#include "isolation/remote_gpu.h"
 #include "isolation/gpu_messages.h"
+#include "isolation/remote_gpu.h"
 
 #include "fuzz/target.h"
 
