@@ -18,8 +18,8 @@ const still = ['-f', 'lavfi', '-i', 'testsrc2=s=24x16:r=1:d=1', '-frames:v', '1'
 const plain = ['-fflags', '+bitexact', '-flags:v', '+bitexact', '-threads', '1']
 
 /** Kind of seeds → the function that makes them in a folder. A target without a line here begins with nothing. */
-const kinds = { video: makeVideos, picture: makePictures, headers: makeHeaders }
-const kindOf = { clip: 'video', container: 'video', picture: 'picture', headers: 'headers' }
+const kinds = { video: makeVideos, picture: makePictures, headers: makeHeaders, messages: makeMessages }
+const kindOf = { clip: 'video', container: 'video', picture: 'picture', headers: 'headers', messages: 'messages' }
 
 /**
  * Makes the seeds of a target unless they exist. `programs` is the folder with fuzz_seeds.
@@ -43,7 +43,8 @@ function recipe() {
   const { stdout, error } = spawnSync('ffmpeg', ['-version'], { encoding: 'utf8' })
   if (error) throw new Error(`there is no ffmpeg program to make the seed corpus with: ${error.message}`)
   const hash = createHash('sha256').update(stdout)
-  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', '../../native/fuzz/seeds.cc']) {
+  const native = ['seeds.cc', 'targets/messages.cc'].map((name) => `../../native/fuzz/${name}`)
+  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', ...native]) {
     hash.update(readFileSync(new URL(file, import.meta.url)))
   }
   return hash.digest('hex').slice(0, 12)
@@ -142,7 +143,9 @@ async function makeHeaders(folder) {
   }
 }
 
-async function writtenSeeds(folder, programs, kind) {
+const makeMessages = (folder, programs) => writtenSeeds(folder, programs, 'messages')
+
+function writtenSeeds(folder, programs, kind) {
   const { status, error } = spawnSync(path.join(programs, 'fuzz_seeds'), [folder, kind], { stdio: 'inherit' })
   if (status !== 0) throw new Error(`fuzz_seeds failed: ${error?.message ?? `exit ${status}`}`)
 }

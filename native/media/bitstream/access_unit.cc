@@ -175,7 +175,7 @@ AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
   return {.read = false, .random_access = flagged};
 }
 
-std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
+UnitCount AccessUnitReader::CountUnits(const AVPacket& packet) {
   constexpr std::uint8_t kFirstVc1Unit = 0x0b;
   constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
   std::size_t size = 0;
@@ -190,19 +190,21 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
     }
   };
   const auto count = [&](int length_bytes) {
-    std::int64_t slices = 0;
+    UnitCount units{.slices = 0};
     ForEachUnit(data, length_bytes, [&](Bytes unit) {
-      slices += is_slice(unit) ? 1 : 0;
+      ++(is_slice(unit) ? units.slices : units.others);
       return true;
     });
-    return slices;
+    return units;
   };
   switch (codec_) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC: {
       // libavcodec decides by the packet whether it has start codes or lengths, regardless of the extradata.
       constexpr int kUsual = 4;
-      return std::max(count(0), count(length_bytes_ == 0 ? kUsual : length_bytes_));
+      const UnitCount coded = count(0);
+      const UnitCount boxed = count(length_bytes_ == 0 ? kUsual : length_bytes_);
+      return {std::max(coded.slices, boxed.slices), std::max(coded.others, boxed.others)};
     }
     case AV_CODEC_ID_VC1: return count(0);
     case AV_CODEC_ID_AV1: {
@@ -211,9 +213,9 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
         pictures += BeginsAv1Picture(type) ? 1 : 0;
         return true;
       });
-      return pictures;
+      return {.slices = pictures};
     }
-    default: return 1;
+    default: return {};
   }
 }
 

@@ -36,6 +36,16 @@ struct AccessUnit {
   bool is_rasl = false;
 };
 
+// What a packet holds that costs a decoder far more than its bytes.
+struct UnitCount {
+  // Slices of H.264, HEVC and VC-1, pictures of AV1: each can cost a pass over a whole picture. 1 for other
+  // codecs.
+  std::int64_t slices = 1;
+  // Other units of H.264 and HEVC. libavcodec allocates kilobytes for every unit, and builds the tables of
+  // every parameter set.
+  std::int64_t others = 0;
+};
+
 class AccessUnitReader {
  public:
   explicit AccessUnitReader(const AVCodecParameters& parameters);
@@ -45,9 +55,7 @@ class AccessUnitReader {
   AccessUnit Read(const AVPacket& packet, std::int64_t known);
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
-  // Counts the slices of H.264, HEVC and VC-1 or the pictures of AV1 in the packet: each can cost a decoder a
-  // pass over a whole picture, however few bytes it has. Returns 1 for other codecs.
-  std::int64_t CountSlices(const AVPacket& packet);
+  UnitCount CountUnits(const AVPacket& packet);
 
  private:
   using Bytes = std::span<const std::uint8_t>;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ffmpeg/buffer_meter.h"
+#include "media/demux/apng_metadata.h"
 #include "media/demux/container_check.h"
 #include "media/demux/encryption.h"
 #include "media/demux/picture_format.h"
@@ -119,6 +120,7 @@ Status Demuxer::ChooseStream() {
   const std::span streams(format_->streams, format_->nb_streams);
   std::ptrdiff_t videos = 0;
   for (AVStream* stream : streams) {
+    StripApngMetadata(*stream->codecpar);
     // Cover art is not the video, so it is hidden from FFmpeg's ranking.
     if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
       stream->codecpar->codec_type = AVMEDIA_TYPE_ATTACHMENT;
@@ -191,10 +193,10 @@ bool Demuxer::ParametersComplete() const {
 
 Status Demuxer::FindStreamInfo() {
   // Probing decodes a few pictures with decoders that are not metered.
+  const std::int64_t max_pixels =
+      BufferMeter::PaddedPixels(std::min(limits_.max_pixels, MaxProbedPixels(*format_, limits_)));
   std::vector<AVDictionary*> options(format_->nb_streams);
-  for (AVDictionary*& option : options) {
-    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
-  }
+  for (AVDictionary*& option : options) av_dict_set_int(&option, "max_pixels", max_pixels, 0);
   source_->LimitReads(MaxReadBytes());
   ProbeSlots().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());

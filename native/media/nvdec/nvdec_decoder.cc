@@ -68,7 +68,8 @@ NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream st
       can_skip_(CanSkipNonReference(filter_.parameters())),
       one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
       reorders_(Reorders(filter_.parameters().codec_id)),
-      session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
+      session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes),
+      cost_(filter_.parameters(), limits) {}
 
 NvdecDecoder::~NvdecDecoder() { CloseParser(); }
 
@@ -107,6 +108,7 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   }
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
   if (!parser_ && Fail(OpenParser())) return error_;
+  if (Fail(cost_.Add(packet))) return error_;
   packet.pts = place;
   packet.dts = AV_NOPTS_VALUE;
   if (sent_ == 0) first_place_ = place;
@@ -225,10 +227,12 @@ int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
     return 0;
   }
   Status status;
-  if (std::int64_t{format.coded_width} * format.coded_height > limits_.max_pixels) {
+  const std::int64_t pixels = std::int64_t{format.coded_width} * format.coded_height;
+  if (pixels > limits_.max_pixels) {
     status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
   } else {
-    status = session_.Begin(format, check_continue_);
+    status = cost_.SetPixels(pixels);
+    if (status.ok()) status = session_.Begin(format, check_continue_);
   }
   if (!status.ok()) {
     gave_up_ = !EndsClip(status.code());

@@ -12,6 +12,7 @@
 #include "ffmpeg/bitstream_filter.h"
 #include "media/clip_types.h"
 #include "media/decode/hardware_decoder.h"
+#include "media/limits/packet_cost.h"
 #include "media/nvdec/nvdec_session.h"
 #include "media/plan/frame_index.h"
 
@@ -85,6 +86,7 @@ class NvdecDecoder final : public HardwareDecoder {
   const bool one_to_one_;  // every packet holds exactly one coded picture
   const bool reorders_;    // false: a packet's picture is shown before the next packet is sent
   NvdecSession session_;
+  PacketCost cost_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
 
