@@ -19,7 +19,13 @@ const plain = ['-fflags', '+bitexact', '-flags:v', '+bitexact', '-threads', '1']
 
 /** Kind of seeds → the function that makes them in a folder. A target without a line here begins with nothing. */
 const kinds = { video: makeVideos, picture: makePictures, headers: makeHeaders, messages: makeMessages }
-const kindOf = { clip: 'video', container: 'video', picture: 'picture', headers: 'headers', messages: 'messages' }
+const kindOf = {
+  clip: 'video',
+  container: 'video',
+  picture: 'picture',
+  headers: 'headers',
+  messages: 'messages',
+}
 
 /**
  * Makes the seeds of a target unless they exist. `programs` is the folder with fuzz_seeds.
@@ -143,7 +149,9 @@ async function makeHeaders(folder) {
   }
 }
 
-const makeMessages = (folder, programs) => writtenSeeds(folder, programs, 'messages')
+function makeMessages(folder, programs) {
+  writtenSeeds(folder, programs, 'messages')
+}
 
 function writtenSeeds(folder, programs, kind) {
   const { status, error } = spawnSync(path.join(programs, 'fuzz_seeds'), [folder, kind], { stdio: 'inherit' })

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "ffmpeg/buffer_meter.h"
-#include "media/demux/apng_metadata.h"
 #include "media/demux/container_check.h"
 #include "media/demux/encryption.h"
 #include "media/demux/picture_format.h"
@@ -120,7 +119,6 @@ Status Demuxer::ChooseStream() {
   const std::span streams(format_->streams, format_->nb_streams);
   std::ptrdiff_t videos = 0;
   for (AVStream* stream : streams) {
-    StripApngMetadata(*stream->codecpar);
     // Cover art is not the video, so it is hidden from FFmpeg's ranking.
     if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
       stream->codecpar->codec_type = AVMEDIA_TYPE_ATTACHMENT;

@@ -191,25 +191,29 @@ class Mp4Check {
 
   // FFmpeg keeps the titles of all chapters, up to 64 KiB each, although samples may share their bytes.
   Status CheckChapters() const {
-    constexpr std::uint64_t kChapterBytes = 256;
+    constexpr std::uint64_t kMaxTitles = std::uint64_t{64} << 20;  // bytes of all of them
+    std::uint64_t bytes = 0;
     for (const Titles& titles : titles_) {
       if (!chapters_.contains(titles.id)) continue;
-      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(titles.samples, kChapterBytes));
-      COSMOS_RETURN_IF_ERROR(AddTitles(titles));
+      COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(titles.samples));
+      bytes += TitleBytes(titles);
     }
-    return {};
+    if (bytes <= kMaxTitles) return {};
+    return Status(StatusCode::kLimit, "the titles of the chapters take more than the limit of 64 MiB")
+        .With("limit", static_cast<double>(kMaxTitles));
   }
 
-  Status AddTitles(const Titles& titles) const {
+  // For no more samples than a list may have entries.
+  std::uint64_t TitleBytes(const Titles& titles) const {
     const Box& sizes = titles.sizes;
     const std::uint64_t field = sizes.type == FourCc("stsz") ? bytes_.Big32(sizes.begin + 4) : kMaxTitleBytes;
-    if (field > 0) return budget_.AddMemory(titles.samples, std::min(field, kMaxTitleBytes));
+    if (field > 0) return titles.samples * std::min(field, kMaxTitleBytes);
+    std::uint64_t bytes = 0;
     const auto listed = static_cast<std::int64_t>(std::min<std::uint64_t>(titles.samples, sizes.size() / 4));
     for (std::int64_t i = 0; i < listed; ++i) {
-      const std::uint64_t size = bytes_.Big32(sizes.begin + 12 + 4 * i);
-      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, std::min(size, kMaxTitleBytes)));
+      bytes += std::min<std::uint64_t>(bytes_.Big32(sizes.begin + 12 + 4 * i), kMaxTitleBytes);
     }
-    return {};
+    return bytes;
   }
 
   std::uint64_t PcmEntries() {

@@ -1,7 +1,7 @@
 // argv: how to end, video, engine options. Ends with open resources or running jobs.
 import { setTimeout } from 'node:timers/promises'
 import binding from '#binding'
-import { slowPicture } from './slow-picture.mjs'
+import { slices } from '../../../scripts/attack/packets.mjs'
 
 const [, , how, video, engineOptions] = process.argv
 const options = { frames: 64, height: 224, width: 224 }
@@ -28,9 +28,9 @@ const endings = {
   },
   /** A decoder within one picture, which cannot be cancelled until it is finished. */
   async stuck() {
-    const slow = slowPicture(5888, 95)
-    binding.decodeClip({ images: Array(16).fill(slow) }, { frames: 16, height: 8, width: 8 })
-    await setTimeout(100)
+    const bytes = slices(2000, { reference: true })
+    for (let i = 0; i < 8; i++) binding.decodeClip({ bytes }, { frames: 2, height: 8, width: 8 })
+    await setTimeout(500)
     process.exit(7)
   },
   /** An unreferenced job. */
