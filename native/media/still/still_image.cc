@@ -86,7 +86,7 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   }
   const auto kept = StripMetadata(header->format, bytes, packet->data);
   if (!kept.ok()) return Status(kept.status()).With("codec", name);
-  if (Status status = CheckLength(*header, kept.value()); !status.ok())
+  if (Status status = CheckLength(header.value(), kept.value()); !status.ok())
     return Status(std::move(status)).With("codec", name);
   av_shrink_packet(packet.get(), static_cast<int>(kept.value()));
   context->thread_count = 1;
