@@ -72,7 +72,8 @@ export const socketAttacks = [
     short: true,
     statuses: [400, 0],
     seconds: 20,
-    run: ({ url }) => {
+    run: ({ url, size }) => {
+      const count = size === 'short' ? 1 : 4
       const head = `POST /v1/embeddings HTTP/1.1\r\nhost: ${host(url)}\r\ncontent-type: application/json\r\n`
       const request = `${head}transfer-encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(300_000)}0\r\n\r\n`
       return Promise.all(

@@ -10,7 +10,7 @@ const blockBytes = 1024 * 1024
  * Reading a chunk takes microseconds whatever its size, so millions of one-byte chunks would keep the event loop busy. A network
  * splits a body into pieces of at least several hundred bytes, apart from the pieces of a slow sender.
  */
-const freeChunks = 20_000
+const freeChunks = 2_000
 const leastChunkBytes = 64
 
 /** A received body. Each block has an ArrayBuffer of its own, which can be transferred to a worker thread. */
@@ -63,7 +63,8 @@ export class BodyMeter {
         finish()
         release()
         // Discards the rest of the body: many clients read the response only after sending all of it.
-        request.resume()
+        if (error instanceof CountlessChunksError) request.pause()
+        else request.resume()
         reject(error)
       }
       const onData = (chunk: Uint8Array) => {
@@ -110,14 +111,17 @@ export class BodyMeter {
   }
 }
 
+/** The rest of such a body is not read: each of its chunks would cost as much. */
+class CountlessChunksError extends HttpError {
+  constructor() {
+    super('bad_request', `the body comes in chunks of fewer than ${leastChunkBytes} bytes on average`, {
+      connection: 'close',
+    })
+  }
+}
+
 function checkChunks(count: number, bytes: number): void {
-  if (count <= freeChunks || bytes >= count * leastChunkBytes) return
-  // The rest of the body is not read: each of its chunks would cost as much.
-  throw new HttpError(
-    'bad_request',
-    `the body comes in chunks of fewer than ${leastChunkBytes} bytes on average`,
-    { connection: 'close' },
-  )
+  if (count > freeChunks && bytes < count * leastChunkBytes) throw new CountlessChunksError()
 }
 
 function checkSize(length: number, maxBytes: number): void {
