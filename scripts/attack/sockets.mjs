@@ -77,7 +77,7 @@ export const socketAttacks = [
       const head = `POST /v1/embeddings HTTP/1.1\r\nhost: ${host(url)}\r\ncontent-type: application/json\r\n`
       const request = `${head}transfer-encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(300_000)}0\r\n\r\n`
       return Promise.all(
-        Array.from({ length: 4 }, async () => ({ status: await raw(url, request), text: '' })),
+        Array.from({ length: count }, async () => ({ status: await raw(url, request), text: '' })),
       )
     },
   },
