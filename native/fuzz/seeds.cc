@@ -1,10 +1,12 @@
 // Writes small files whose structure encoders do not produce, for the seed corpus: the tests' own containers
-// and pictures.
+// and pictures, and the messages between the server's process and a decoder process.
 //
 //   fuzz_seeds FOLDER video|picture|messages
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,17 +63,18 @@ Files Pictures() {
   };
 }
 
+const std::map<std::string, std::function<Files()>> kKinds = {
+    {"video", Videos}, {"picture", Pictures}, {"messages", cosmos::fuzz::MessageSeeds}};
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) {
+  const auto kind = count == 3 ? kKinds.find(arguments[2]) : kKinds.end();
+  if (kind == kKinds.end()) {
     std::fprintf(stderr, "usage: fuzz_seeds FOLDER video|picture|messages\n");
     return 2;
   }
-  const std::string kind = arguments[2];
-  for (const auto& [name, bytes] : kind == "picture"    ? Pictures()
-                                   : kind == "messages" ? cosmos::fuzz::MessageSeeds()
-                                                        : Videos()) {
+  for (const auto& [name, bytes] : kind->second()) {
     std::ofstream(std::filesystem::path(arguments[1]) / name, std::ios::binary) << bytes;
   }
   return 0;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "hostile_packets.h"
 #include "media/nvdec/nvdec.h"
 #include "nvdec_support.h"
 
@@ -316,6 +317,40 @@ TEST_P(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
     patient.join();
     EXPECT_GE(waited, 25);
   }
+}
+
+// NVIDIA's parser and the hardware cannot be stopped within a packet, and libavcodec refuses or reads these.
+TEST_P(NvdecFaults, PacketsThatCostTooMuchAreNotHandedOver) {
+  constexpr int kWide = 120;
+  constexpr int kHigh = 68;
+  constexpr int kTooMany = 2300;
+  constexpr int kSmall = 12;  // above the least size that the double decodes
+  const auto gpu = fake_.Open();
+  const auto read = [&](const Bytes& file) -> Result<DecodedClip> {
+    const auto bytes = MediaBytes{{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, nullptr};
+    auto cancel = std::make_shared<CancelToken>();
+    auto reader = Open(bytes, Small(gpu), std::nullopt, cancel);
+    if (!reader.ok()) return reader.TakeStatus();
+    auto clip = reader.value()->Next(cancel);
+    if (!clip.ok()) return clip.TakeStatus();
+    return *std::move(clip).value();
+  };
+  const Bytes intra = H264Intra(kWide, kHigh);
+  std::vector<Bytes> fillers(6000, Bytes("\x0c"));
+  fillers.push_back(intra);
+  for (const std::vector<Bytes>& units : {H264Skips(kWide, kHigh, kTooMany, true), fillers}) {
+    const auto before = fake_.counts().decoded;
+    const auto clip = read(H264Matroska(H264Sps(kWide, kHigh), {WithLengths({intra}), WithLengths(units)}));
+    ASSERT_FALSE(clip.ok());
+    EXPECT_EQ(clip.status().code(), StatusCode::kLimit) << clip.status().message();
+    EXPECT_LE(fake_.counts().decoded - before, 1);
+  }
+  const Bytes small = WithLengths({H264Intra(kSmall, kSmall)});
+  const Bytes filler = WithLengths({"\x0c" + Bytes(3 << 20, '\xff')});
+  const auto clip = read(H264Matroska(H264Sps(kSmall, kSmall), {small, small + filler, small}));
+  ASSERT_TRUE(clip.ok()) << clip.status().message();
+  EXPECT_NE(clip.value().report.decoder_reason.find("without compression"), std::string::npos)
+      << clip.value().report.decoder_reason;
 }
 
 TEST_P(NvdecFaults, CancellationLeavesNothingBehind) {

@@ -52,6 +52,7 @@ export async function seedsOf(target, programs) {
 // The seeds of messages are what these files make of them: others would only be refused.
 const written = [
   'seeds.cc',
+  'targets/messages.cc',
   'message_seeds.cc',
   '../isolation/messages.cc',
   '../isolation/gpu_messages.cc',
@@ -162,7 +163,7 @@ async function makeHeaders(folder) {
   }
 }
 
-async function writtenSeeds(folder, programs, kind) {
+function writtenSeeds(folder, programs, kind) {
   const { status, error } = spawnSync(path.join(programs, 'fuzz_seeds'), [folder, kind], { stdio: 'inherit' })
   if (status !== 0) throw new Error(`fuzz_seeds failed: ${error?.message ?? `exit ${status}`}`)
 }

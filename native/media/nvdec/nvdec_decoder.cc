@@ -64,7 +64,8 @@ NvdecDecoder::NvdecDecoder(Nvdec& nvdec, CodedStream coded, cuda::Stream stream,
       check_continue_(std::move(check_continue)),
       one_to_one_(OnePacketIsOnePicture(coded_.codec)),
       reorders_(Reorders(coded_.codec)),
-      session_(nvdec, coded_, stream_.get(), event_.get(), limits.max_bytes) {}
+      session_(nvdec, coded_, stream_.get(), event_.get(), limits.max_bytes),
+      cost_(coded_.codec, std::int64_t{coded_.width} * coded_.height, limits) {}
 
 NvdecDecoder::~NvdecDecoder() { CloseParser(); }
 
@@ -103,6 +104,7 @@ Status NvdecDecoder::Send(const CodedPacket& packet) {
   }
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
   if (!parser_ && Fail(OpenParser())) return error_;
+  if (Fail(cost_.Add(packet.data))) return error_;
   Note(packet);
   if (!packet.data.empty()) SendData(packet);
   if (packet.damaged) Refuse("a packet is damaged");
@@ -217,10 +219,12 @@ int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
     return 0;
   }
   Status status;
-  if (std::int64_t{format.coded_width} * format.coded_height > limits_.max_pixels) {
+  const std::int64_t pixels = std::int64_t{format.coded_width} * format.coded_height;
+  if (pixels > limits_.max_pixels) {
     status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
   } else {
-    status = session_.Begin(format, check_continue_);
+    status = cost_.SetPixels(pixels);
+    if (status.ok()) status = session_.Begin(format, check_continue_);
   }
   if (!status.ok()) {
     gave_up_ = !EndsClip(status.code());

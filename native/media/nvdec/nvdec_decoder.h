@@ -11,6 +11,7 @@
 
 #include "cuda/device.h"
 #include "media/clip_types.h"
+#include "media/limits/packet_cost.h"
 #include "media/nvdec/coded_stream.h"
 #include "media/nvdec/nvdec_session.h"
 
@@ -88,6 +89,7 @@ class NvdecDecoder final : public NvdecStream {
   const bool one_to_one_;  // every packet holds exactly one coded picture
   const bool reorders_;    // false: a packet's picture is shown before the next packet is sent
   NvdecSession session_;
+  PacketCost cost_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
 
