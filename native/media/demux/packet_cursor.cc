@@ -19,7 +19,7 @@ Status PacketCursor::MoveTo(int place) {
   pending_place_.reset();
   ++seeks_;
   if (index_.seekable()) return SeekTo(place);
-  if (index_.has_positions() && place > 0) return SeekToPosition(place);
+  if (index_.has_positions()) return SeekToPosition(place);
   next_ = 0;
   return demuxer_.Rewind();
 }
