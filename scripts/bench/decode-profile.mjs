@@ -28,26 +28,33 @@ async function partsOf(name, file, runs) {
     const began = performance.now()
     for (const image of images) binding.resizeRgb(image, SIDE, SIDE)
     const resize = performance.now() - began
-    for (const [part, ms] of [
-      ['open', took.openMs],
-      ['decode', took.decodeMs],
-      ['convert', took.convertMs],
-      ['resize', resize],
-    ])
-      least[part] = Math.min(least[part], ms)
+    least.open = Math.min(least.open, took.openMs)
+    least.decode = Math.min(least.decode, took.decodeMs)
+    least.convert = Math.min(least.convert, took.convertMs)
+    least.resize = Math.min(least.resize, resize)
     filter.on = Math.min(filter.on, secondsOfFfmpeg(file, []))
     filter.off = Math.min(filter.off, secondsOfFfmpeg(file, ['-skip_loop_filter', 'all']))
   }
   const deblocking = least.decode * Math.max(1 - filter.off / filter.on, 0)
   const total = least.open + least.decode + least.convert
   const parts = [
-    ['index', least.open, 1, 'clip'],
-    ['entropy decoding and reconstruction', least.decode - deblocking, facts.decoded, 'picture decoded'],
-    ['deblocking and other loop filters', deblocking, facts.decoded, 'picture decoded'],
-    ['RGB', Math.max(least.convert - least.resize, 0), FRAMES, 'frame'],
-    ['resize', least.resize, FRAMES, 'frame'],
+    { step: 'index', ms: least.open, count: 1, unit: 'clip' },
+    {
+      step: 'entropy decoding and reconstruction',
+      ms: least.decode - deblocking,
+      count: facts.decoded,
+      unit: 'picture decoded',
+    },
+    {
+      step: 'deblocking and other loop filters',
+      ms: deblocking,
+      count: facts.decoded,
+      unit: 'picture decoded',
+    },
+    { step: 'RGB', ms: Math.max(least.convert - least.resize, 0), count: FRAMES, unit: 'frame' },
+    { step: 'resize', ms: least.resize, count: FRAMES, unit: 'frame' },
   ]
-  return parts.map(([step, ms, count, unit]) => ({
+  return parts.map(({ step, ms, count, unit }) => ({
     clip: name,
     step,
     times: `${count} × ${unit}`,

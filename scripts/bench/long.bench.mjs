@@ -42,7 +42,7 @@ export async function run(argv) {
   const minutes = Number(values.minutes)
   if (minutes > 0) {
     const file = longVideo(minutes)
-    const plain = plainDecode(file)
+    const plain = { ...plainDecode(file), done: undefined }
     const segments = await worker({ file, windowSeconds: Number(values.window), model: values.model })
     rows.push(
       {
