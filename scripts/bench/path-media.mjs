@@ -2,7 +2,7 @@
 // library of videos from many sources looks like, in sizes, shapes, codecs, containers, lengths and keyframe distances.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -18,9 +18,11 @@ const sizes = [
   { width: 320, height: 240, mbits: 0.5 },
   { width: 720, height: 1280, mbits: 4 },
 ]
-const lengths = [2, 3, 4, 6, 8]
+/** Seconds that are encoded, and how often they are shown: encoding is what takes time here. */
+const lengths = [2, 3, 4]
+const repetitions = [1, 2, 3, 4, 6]
 const rates = [24, 25, 30, 30, 60]
-const keyframes = [1, 2, 2, 8]
+const keyframes = [1, 2, 2, 4]
 const codecs = [
   ...Array(5).fill({
     name: 'h264',
@@ -39,7 +41,13 @@ const codecs = [
     containers: ['webm'],
   },
   { name: 'av1', args: ['-c:v', 'libsvtav1', '-preset', '12'], containers: ['mp4', 'webm'] },
-  { name: 'mpeg4', args: ['-c:v', 'mpeg4', '-bf', '0'], containers: ['avi'] },
+  {
+    name: 'mpeg4',
+    args: ['-c:v', 'mpeg4', '-bf', '0'],
+    containers: ['avi'],
+    // Such files cannot say which matrix their colours have, and from 720 lines on programs do not assume the same.
+    size: { width: 640, height: 360, mbits: 1 },
+  },
 ]
 
 /** @returns `count` different files; the same for the same count on every machine with the same ffmpeg */
@@ -48,30 +56,33 @@ export function mixedFiles(count) {
   const random = randomFrom(18)
   const one = (list) => list[Math.floor(random() * list.length)]
   return Array.from({ length: count }, (_, number) => {
-    const recipe = { size: one(sizes), seconds: one(lengths), rate: one(rates), distance: one(keyframes) }
+    const recipe = { size: one(sizes), seconds: one(lengths), times: one(repetitions), rate: one(rates) }
     const codec = one(codecs)
-    return make(number, { ...recipe, codec, container: one(codec.containers) })
+    return make(number, { ...recipe, distance: one(keyframes), codec, container: one(codec.containers) })
   })
 }
 
-function make(number, { size, seconds, rate, distance, codec, container }) {
+function make(number, { seconds, times, rate, distance, codec, container, ...recipe }) {
+  const size = codec.size ?? recipe.size
   const name = [
     number,
     codec.name,
     `${size.width}x${size.height}`,
     `${rate}fps`,
-    `${seconds}s`,
+    `${seconds * times}s`,
     `key${distance}s`,
   ]
   const file = path.join(folder, `${name.join('-')}.${container}`)
-  if (existsSync(file)) return { file, seconds, pixels: size.width * size.height, codec: codec.name }
+  const about = { file, seconds: seconds * times, pixels: size.width * size.height, codec: codec.name }
+  if (existsSync(file)) return about
   const partial = path.join(folder, `partial-${path.basename(file)}`)
+  const once = path.join(folder, `once-${path.basename(file)}`)
   // Moving shapes under film grain, because a clean test picture takes almost no bits. The hue tells the files apart.
   const picture = [
     `testsrc2=size=${size.width}x${size.height}:rate=${rate}:duration=${seconds}`,
     `hue=h=${(number * 47) % 360}`,
     'noise=alls=9:allf=t',
-    // Every file says which matrix its colours have: where one does not, programs guess, and not all of them the same.
+    // Files say which matrix their colours have: where one does not, programs guess, and not all of them the same.
     'scale=out_color_matrix=bt709:out_range=tv',
     'format=yuv420p',
   ]
@@ -86,16 +97,21 @@ function make(number, { size, seconds, rate, distance, codec, container }) {
     'tv',
   ]
   const keys = ['-g', String(Math.round(rate * distance)), '-b:v', `${size.mbits}M`]
-  const result = spawnSync(
-    'ffmpeg',
-    [
-      ...['-hide_banner', '-loglevel', 'error', '-y', '-f', 'lavfi', '-i', picture.join(',')],
-      ...[...codec.args, ...keys, ...tags, partial],
-    ],
-    { stdio: ['ignore', 'inherit', 'pipe'], encoding: 'utf8' },
-  )
-  if (result.status !== 0)
-    throw new Error(`ffmpeg could not make ${file}: ${result.error?.message ?? result.stderr}`)
+  ffmpeg('-f', 'lavfi', '-i', picture.join(','), ...codec.args, ...keys, ...tags, once)
+  ffmpeg('-stream_loop', String(times - 1), '-i', once, '-c', 'copy', partial)
+  rmSync(once)
   renameSync(partial, file)
-  return { file, seconds, pixels: size.width * size.height, codec: codec.name }
+  return about
+}
+
+function ffmpeg(...args) {
+  const { status, error, stderr } = spawnSync(
+    'ffmpeg',
+    ['-hide_banner', '-loglevel', 'error', '-y', ...args],
+    {
+      stdio: ['ignore', 'inherit', 'pipe'],
+      encoding: 'utf8',
+    },
+  )
+  if (status !== 0) throw new Error(`ffmpeg could not make ${args.at(-1)}: ${error?.message ?? stderr}`)
 }
