@@ -61,6 +61,7 @@ async function streamed(embedder, count, held, course) {
     if (++taken % Math.ceil(count / 10) !== 0) continue
     held()
     const { heapUsed, rss } = process.memoryUsage()
+    console.error(`${taken} texts, RSS ${megabytes(rss)} MiB`)
     course.push({
       texts: taken,
       seconds: Math.round((performance.now() - began) / 1000),
