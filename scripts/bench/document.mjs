@@ -20,7 +20,7 @@ const freeTable = /(?:^\|.*\|[ \t]*\n)(?:^\|[-| :]+\|[ \t]*\n)(?:^\|.*\|[ \t]*\n
  * @typedef {{ command?: string, machine?: import('./history.mjs').Machine & { node: string, version: string, date: string },
  *   versions?: Record<string, string>, columns: string[], rows: Cell[][] }} Measurement without a command where it was
  *   written down by hand
- * @typedef {{ format: 1, measurements: Measurement[] }} Results the newest first
+ * @typedef {{ format?: 1, measurements: Measurement[] }} Results the newest first
  */
 
 const folderOf = (root) => path.join(root, 'scripts', 'bench', 'results')
@@ -87,6 +87,7 @@ function asLine(cells) {
   return `|${cells.map((cell) => (cell === '' ? ' ' : ` ${cell} `)).join('|')}|`
 }
 
+/** @param {Measurement} now @param {Measurement} [before] */
 function introduction({ command, machine, versions, rows }, before) {
   if (!command) return []
   const peers = Object.entries(versions ?? {}).map(([name, version]) => `${name} ${version}`)

@@ -3,6 +3,7 @@
 // Both get the same requests in the same order, with the video inline as base64 or as a presigned URL, which leads to a
 // server of this process. Clients and servers share the machine.
 
+import { once } from 'node:events'
 import { createReadStream, readFileSync, statSync } from 'node:fs'
 import http from 'node:http'
 import { availableParallelism } from 'node:os'
@@ -35,14 +36,11 @@ export async function compareServers({ python, model, reader, requests, media })
   try {
     for (const [kind, inputs] of Object.entries(kinds)) {
       const bodies = inputs.map((input) => bodyOf(input, id))
-      const mine = await serve(ourServer(model, storage), { bodies, requests })
-      const other = await serve(theirServer(python, model, reader), { bodies, requests })
+      const mine = await serve('cosmos-embed serve', ourServer(model, storage), { bodies, requests })
+      const other = await serve('FastAPI', theirServer(python, model, reader), { bodies, requests })
       compareVectors(mine.vectors, other.vectors, files)
       for (const [place, connections] of connectionCounts.entries()) {
-        for (const [program, { loads, peakMiB }] of [
-          ['cosmos-embed serve', mine],
-          ['FastAPI', other],
-        ]) {
+        for (const { program, loads, peakMiB } of [mine, other]) {
           rows.push({
             load: `${kind} × ${connections}`,
             program,
@@ -62,18 +60,18 @@ export async function compareServers({ python, model, reader, requests, media })
 }
 
 /** Starts a server, takes the vector of every body, and puts each load on it. */
-async function serve({ command, args, address }, { bodies, requests }) {
-  const { program, finished, output } = startMeasured(command, args, { cwd: root })
+async function serve(program, { command, args, address }, { bodies, requests }) {
+  const { program: child, finished, output } = startMeasured(command, args, { cwd: root })
   try {
-    const url = await ready(program, () => address(output()))
+    const url = await ready(child, () => address(output()))
     const vectors = []
     for (const body of bodies) vectors.push(vectorOf(await post(url, body)))
     const loads = []
     for (const connections of connectionCounts) loads.push(await load(url, { bodies, requests, connections }))
-    program.kill('SIGTERM')
-    return { vectors, loads, peakMiB: (await finished).peakMiB }
+    child.kill('SIGTERM')
+    return { program, vectors, loads, peakMiB: (await finished).peakMiB }
   } catch (error) {
-    program.kill('SIGKILL')
+    child.kill('SIGKILL')
     await finished
     throw Object.assign(error, { message: `${error.message}\n${output()}` })
   }
@@ -173,7 +171,8 @@ async function startStorage(files) {
     response.writeHead(200, { 'content-type': 'video/mp4', 'content-length': statSync(file).size })
     createReadStream(file).pipe(response)
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   return { origin: `http://127.0.0.1:${port}`, port, close: () => server.close() }
 }

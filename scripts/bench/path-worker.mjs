@@ -16,7 +16,7 @@ for await (const one of method === 'embedMany'
   ? await embedder.embedMany(items)
   : embedder.embedStream(items)) {
   if (one.status === 'rejected') throw one.reason
-  const { embedding, frames } = one.value
+  const { embedding, frames } = /** @type {import('../../dist/index.js').VideoEmbedding} */ (one.value)
   rows[one.index] = { frames: frames.map(({ index }) => index), vector: Array.from(embedding) }
 }
 writeFileSync(out, JSON.stringify(rows))

@@ -21,7 +21,7 @@ export function machine() {
   }
 }
 
-/** @type {(name: string, rows: object[]) => void} */
+/** @type {(name: string, rows: object[], extra: object) => void} */
 let onReport = () => {}
 
 /** Has `listener` called with the name, rows and further facts of every report. */
