@@ -1,6 +1,6 @@
 """Embeds a list of files, as one writes it by hand: a process per core, one thread of FFmpeg and of ONNX Runtime in each.
 
-    python path.py '{"list", "model", "out", "reader", "processes"}'
+python path.py '{"list", "model", "out", "reader", "processes"}'
 """
 
 from __future__ import annotations
