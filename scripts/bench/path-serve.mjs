@@ -40,7 +40,7 @@ export async function compareServers({ python, model, reader, requests, media })
       const other = await serve('FastAPI', theirServer(python, model, reader), { bodies, requests })
       compareVectors(mine.vectors, other.vectors, files)
       for (const [place, connections] of connectionCounts.entries()) {
-        for (const { program, loads, peakMiB } of [mine, other]) {
+        for (const { program, loads, peakMiB, processorMs } of [mine, other]) {
           rows.push({
             load: `${kind} × ${connections}`,
             program,
@@ -48,6 +48,8 @@ export async function compareServers({ python, model, reader, requests, media })
             'ours ÷ it': round(loads[place].seconds / mine.loads[place].seconds),
             'p50 ms': round(percentile(loads[place].latencies, 0.5), 1),
             'p99 ms': round(percentile(loads[place].latencies, 0.99), 1),
+            // Of all loads, and of the start.
+            'CPU ms/request': Math.round(processorMs),
             'peak MiB': Math.round(peakMiB),
           })
         }
@@ -69,7 +71,9 @@ async function serve(program, { command, args, address }, { bodies, requests }) 
     const loads = []
     for (const connections of connectionCounts) loads.push(await load(url, { bodies, requests, connections }))
     child.kill('SIGTERM')
-    return { program, vectors, loads, peakMiB: (await finished).peakMiB }
+    const { peakMiB, cpuSeconds } = await finished
+    const answers = bodies.length + connectionCounts.length * requests
+    return { program, vectors, loads, peakMiB, processorMs: (1000 * cpuSeconds) / answers }
   } catch (error) {
     child.kill('SIGKILL')
     await finished
