@@ -40,8 +40,8 @@ int main(int count, char** arguments) {
     return 2;
   }
   CloseInherited();
-  // Otherwise glibc raises this threshold when a large block is freed, and the process keeps the memory of the
-  // pictures of every video that it has decoded.
+  // Otherwise glibc raises this threshold when a large block is freed, and the process keeps the memory of
+  // the pictures of every video that it has decoded.
   mallopt(M_MMAP_THRESHOLD, kMappedSize);
   cosmos::Channel channel{cosmos::Descriptor(kChannel)};
   cosmos::ff::SilenceLog();
