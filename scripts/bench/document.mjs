@@ -110,7 +110,7 @@ function placeOf({ cores, cpu, memoryGiB, node }) {
 /** What a row is about: its labels or, in a table that was written by hand, its first cell. */
 function keyOf(columns, row) {
   const named = row.filter((_, index) => isLabel(columns[index]))
-  return (named.length > 0 ? named : row.slice(0, 1)).join(' · ').replaceAll('**', '')
+  return (named.length > 0 ? named : row.slice(0, 1)).join(' · ').replaceAll(/\*\*|`|(?<=\d),(?=\d{3})/g, '')
 }
 
 function shown(cell) {
