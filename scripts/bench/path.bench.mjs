@@ -22,6 +22,7 @@ import { median, report, round } from './report.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = fileURLToPath(new URL('.', import.meta.url))
 const cores = availableParallelism()
+const requirements = 'peers/path-requirements.txt'
 /** Decoders agree on pictures; how pictures are converted and resized differs a little from program to program. */
 const LOWEST_COSINE = 0.99
 
@@ -58,7 +59,12 @@ export async function run(argv) {
   const count = Number(values.files)
   const model = path.resolve(values.model)
   const readers = values.peers.split(',')
-  const python = pythonWith('peers/path-requirements.txt')
+  const python = pythonWith(requirements)
+  const versions = Object.fromEntries(
+    [...readFileSync(path.join(here, requirements), 'utf8').matchAll(/^([\w-]+).*==(.+)$/gm)].map(
+      ([, ...pair]) => pair,
+    ),
+  )
   const media = mixedFiles(Math.min(count, Number(values.different)))
   const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-bench-path-'))
   try {
@@ -71,12 +77,13 @@ export async function run(argv) {
     const all = Array.from({ length: count }, (_, index) => different[index % different.length])
     report('path', await measure(programs, { files: all, runs: Number(values.runs), folder, agreements }), {
       model: path.basename(model),
+      versions,
       files: media.map(({ file, ...rest }) => ({ name: path.basename(file), ...rest })),
     })
     const requests = Number(values.requests)
     if (requests > 0) {
       const job = { python, model, reader: readers[0], requests, media }
-      report('path-serve', await compareServers(job))
+      report('path-serve', await compareServers(job), { versions })
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
