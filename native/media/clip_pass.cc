@@ -202,9 +202,8 @@ Result<DecodedClip> ClipPass::FinishClip() {
   const ClipWindow& window = windows_[window_];
   const bool on_device = done.writer.has_device_frames();
   const Stopwatch converting;
-  if (on_device) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
   CUstream stream = decoder_ ? decoder_->stream() : nullptr;
-  COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu, stream, video_.orientation));
+  COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu.get(), stream, video_.orientation));
   if (on_device) spent_.convert_ms += converting.Milliseconds();
   if (request_.gpu) request_.gpu->CountClip(done.from_hardware);
   DecodedClip clip{.clip = std::move(pixels),

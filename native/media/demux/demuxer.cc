@@ -191,10 +191,10 @@ bool Demuxer::ParametersComplete() const {
 
 Status Demuxer::FindStreamInfo() {
   // Probing decodes a few pictures with decoders that are not metered.
+  const std::int64_t max_pixels =
+      BufferMeter::PaddedPixels(std::min(limits_.max_pixels, MaxProbedPixels(*format_, limits_)));
   std::vector<AVDictionary*> options(format_->nb_streams);
-  for (AVDictionary*& option : options) {
-    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
-  }
+  for (AVDictionary*& option : options) av_dict_set_int(&option, "max_pixels", max_pixels, 0);
   source_->LimitReads(MaxReadBytes());
   ProbeSlots().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
