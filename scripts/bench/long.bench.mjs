@@ -2,7 +2,7 @@
 // Samples the memory of the process meanwhile, and draws it in docs/plots.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -18,7 +18,7 @@ const root = path.join(here, '..', '..')
 const CLIP_SECONDS = 15
 
 const usage = `npm run bench long -- [OPTIONS]
-  --minutes N   length of the long video, 1080p (default 120)
+  --minutes N   length of the long video, 1080p, 83 MB a minute (default 120)
   --window N    seconds of a segment (default 10)
   --clips N     how many short clips (default 100000)
   --model DIR   instead of the demo model
@@ -42,26 +42,24 @@ export async function run(argv) {
   const minutes = Number(values.minutes)
   if (minutes > 0) {
     const file = longVideo(minutes)
-    const plain = { ...plainDecode(file), done: undefined }
-    const segments = await worker({ file, windowSeconds: Number(values.window), model: values.model })
-    rows.push(
-      {
-        load: 'one plain decode of all pictures',
-        ...common(plain),
-        'ours ÷ it': round(segments.seconds / plain.seconds),
-      },
-      { load: `segments of ${values.window} s`, ...common(segments), 'ours ÷ it': 1, ...memoryOf(segments) },
-    )
-    draw(values.plots, 'segments-memory', {
-      title: `Memory while ${minutes} minutes of 1080p become segments`,
-      x: 'seconds of media',
-      samples: segments.samples,
-    })
+    try {
+      const plain = plainDecode(file)
+      const segments = await worker({ file, windowSeconds: Number(values.window), model: values.model })
+      rows.push(row('one plain decode of all pictures', plain, segments.seconds / plain.seconds))
+      rows.push(row(`segments of ${values.window} s`, segments, 1))
+      draw(values.plots, 'segments-memory', {
+        title: `Memory while ${minutes} minutes of 1080p become segments`,
+        x: 'seconds of media',
+        samples: segments.samples,
+      })
+    } finally {
+      rmSync(file)
+    }
   }
   const count = Number(values.clips)
   if (count > 0) {
     const clips = await worker({ count, model: values.model })
-    rows.push({ load: `${count} short clips`, ...common(clips), ...memoryOf(clips) })
+    rows.push(row(`${count} short clips`, clips))
     draw(values.plots, 'clips-memory', {
       title: `Memory while ${count} short clips are embedded`,
       x: 'clips',
@@ -71,18 +69,28 @@ export async function run(argv) {
   report('long', rows)
 }
 
-function common({ seconds, cpuSeconds, done }) {
-  return { items: done ?? '', seconds: round(seconds, 1), 'CPU s': round(cpuSeconds, 1) }
+/** All rows have the same columns. */
+function row(load, measured, ratio) {
+  const { seconds, cpuSeconds, done = '' } = measured
+  return {
+    load,
+    items: done,
+    seconds: round(seconds, 1),
+    'CPU s': round(cpuSeconds, 1),
+    'ours ÷ it': ratio === undefined ? '' : round(ratio),
+    ...memoryOf(measured),
+  }
 }
 
 /** The memory after a tenth of the work and at its end, and what an item of its first and last tenth took. */
-function memoryOf({ samples, done, early, late }) {
-  const at = (part) => samples.find(([item]) => item >= part * samples.at(-1)[0])[1]
+function memoryOf({ samples = [], early, late }) {
+  const last = samples.at(-1)
+  const tenth = samples.find(([item]) => item >= last[0] / 10)
   return {
-    'MiB at 10 %': Math.round(at(0.1)),
-    'MiB at the end': Math.round(samples.at(-1)[1]),
-    'ms an item, first tenth': done ? round(early) : '',
-    'last tenth': done ? round(late) : '',
+    'MiB at 10 %': last ? Math.round(tenth[1]) : '',
+    'MiB at the end': last ? Math.round(last[1]) : '',
+    'ms an item, first tenth': last ? round(early) : '',
+    'last tenth': last ? round(late) : '',
   }
 }
 
