@@ -25,6 +25,11 @@ const labels = new Set([
   ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run', 'stream', 'drop', 'step'],
 ])
 
+/** Whether a column of a report says what was measured. */
+export function isLabel(column) {
+  return labels.has(column)
+}
+
 /**
  * @typedef {Record<string, number[]>} Metrics every run's value, by column
  * @typedef {Record<string, Record<string, Metrics>>} Tables by name and arguments, their rows by labels
