@@ -212,6 +212,8 @@ export interface NativeOnnxOptions extends NativeModelOptions {
   backend: 'onnxruntime'
   /** Threads inside one run. Default 0: one per core. */
   intraOpThreads?: number
+  /** Batches of texts that run at a time, 1 to 64. Default 1. */
+  textLanes?: number
   /** Whether idle threads of the engine busy-wait, which takes cores from the decoders. Default false. */
   spinning?: boolean
   memoryPattern?: boolean

@@ -70,6 +70,7 @@ Options ReadModelOptions(const Arg& options) {
 OnnxOptions ReadOnnxOptions(const Arg& options) {
   auto read = ReadModelOptions<OnnxOptions>(options);
   if (const Arg a = options["intraOpThreads"]; a.present()) read.intra_op_threads = a.Int(0, 1024);
+  if (const Arg a = options["textLanes"]; a.present()) read.text_lanes = a.Int(1, 64);
   if (const Arg a = options["spinning"]; a.present()) read.spinning = a.Boolean();
   if (const Arg a = options["memoryPattern"]; a.present()) read.memory_pattern = a.Boolean();
   if (const Arg a = options["memoryArena"]; a.present()) read.memory_arena = a.Boolean();

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/blocking_engine.h"
 #include "engine/half.h"
+#include "engine/threaded_engine.h"
 #include "onnxruntime/graph.h"
 #include "onnxruntime/library.h"
 
@@ -76,10 +76,13 @@ void ToTao(const Clip& clip, float* dst) {
   }
 }
 
-class OnnxEngine final : public BlockingEngine {
+class OnnxEngine final : public ThreadedEngine {
  public:
   OnnxEngine(Library& library, const OnnxOptions& options, ort::MemoryInfoHandle memory)
-      : library_(library), pad_token_id_(options.pad_token_id), memory_(std::move(memory)) {
+      : ThreadedEngine(options.text_lanes),
+        library_(library),
+        pad_token_id_(options.pad_token_id),
+        memory_(std::move(memory)) {
     signature_.clip = options.model.clip;
     signature_.embedding_dim = options.model.embedding_dim;
     info_ = {"onnxruntime", library.version(), library.path()};
@@ -107,10 +110,7 @@ class OnnxEngine final : public BlockingEngine {
   TextGraph text_;
   EngineSignature signature_;
   EngineInfo info_;
-  // Kept between runs; they grow to the largest batch.
-  std::vector<std::byte> video_input_;
-  std::vector<std::int64_t> token_input_;
-  std::vector<std::int64_t> mask_input_;
+  std::vector<std::byte> video_input_;  // kept between runs; grows to the largest batch
 };
 
 Status OnnxEngine::Load(const OnnxOptions& options) {
@@ -183,18 +183,17 @@ Result<std::vector<float>> OnnxEngine::EncodeText(std::span<const TokenRow> rows
     }
     length = std::max(length, rows[i].size());
   }
-  token_input_.assign(rows.size() * length, pad_token_id_);
-  mask_input_.assign(rows.size() * length, 0);
+  std::vector<std::int64_t> tokens(rows.size() * length, pad_token_id_);
+  std::vector<std::int64_t> mask(rows.size() * length, 0);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::copy(rows[i].begin(), rows[i].end(), token_input_.data() + i * length);
-    std::fill_n(mask_input_.data() + i * length, rows[i].size(), 1);
+    std::copy(rows[i].begin(), rows[i].end(), tokens.data() + i * length);
+    std::fill_n(mask.data() + i * length, rows[i].size(), 1);
   }
   const std::vector<std::int64_t> dims = {static_cast<std::int64_t>(rows.size()),
                                           static_cast<std::int64_t>(length)};
   const std::array inputs = {
-      InputTensor{"input_ids", ElementType::kInt64, std::as_writable_bytes(std::span(token_input_)), dims},
-      InputTensor{"attention_mask", ElementType::kInt64, std::as_writable_bytes(std::span(mask_input_)),
-                  dims}};
+      InputTensor{"input_ids", ElementType::kInt64, std::as_writable_bytes(std::span(tokens)), dims},
+      InputTensor{"attention_mask", ElementType::kInt64, std::as_writable_bytes(std::span(mask)), dims}};
   return Run(*text_session_, inputs, text_.output, rows.size(), cancel);
 }
 

@@ -18,6 +18,7 @@ struct OnnxOptions {
   ModelShape model;
   std::int64_t pad_token_id = 0;
   int intra_op_threads = 0;  // threads inside one run; 0 = one per core
+  int text_lanes = 1;        // batches of texts that run at a time, in one session
   bool spinning = false;     // idle threads busy-wait, which takes cores from the decoders
   bool memory_pattern = true;
   bool memory_arena = true;

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/blocking_engine.h"
+#include "test/blocking_engine.h"
 
 namespace cosmos {
 namespace {

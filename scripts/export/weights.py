@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-EMBEDDED_LIMIT = 1_900_000_000  # bytes; protobuf refuses a file of 2 GiB
+# Bytes. ONNX Runtime maps a file of weights, but reads a whole graph into memory and copies its weights out of it.
+EMBEDDED_LIMIT = 16_000_000
 ALIGNMENT = 4096  # bytes; lets an engine map a weight instead of copying it
 SMALLEST_EXTERNAL = 1024  # bytes; what shapes are made of stays in the graph
 
@@ -44,7 +45,7 @@ def save(
 ) -> list[Path]:
     """Writes `model`, whose external weights lie in `folder`; those named in `changes` are stored as these say.
 
-    @returns the files written: `path`, and `path` + ".data" when one file would be too large.
+    @returns the files written: `path`, and `path` + ".data" when its weights exceed the limit.
     """
     changes = changes or {}
 

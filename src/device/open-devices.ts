@@ -71,6 +71,7 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOpt
       ...threading,
       // ONNX Runtime counts the machine's cores instead of those that a container may use.
       intraOpThreads: threading.intraOpThreads || cores,
+      textLanes: threading.textLanes ?? Math.min(2, cores),
     })
   const decodeConcurrency = options.decode.concurrency ?? Math.min(cores, MAX_THREADS)
   const device = await withDecoders(

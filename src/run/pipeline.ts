@@ -297,7 +297,10 @@ export class Pipeline {
     return result
   }
 
-  /** A GPU runs both towers at a time, so that texts do not wait for videos. The CPU runs one batch at a time. */
+  /**
+   * On a GPU each tower has lanes of its own, so that texts do not wait for videos. On the CPU a batch of videos has all
+   * cores for itself, and batches of texts run beside each other.
+   */
   #createBatchers() {
     const { engine, gpu, options } = this.#options
     const device = gpu ? 'gpu' : 'cpu'
@@ -305,17 +308,18 @@ export class Pipeline {
       budget: options.batching.maxTextTokens ?? TEXT_TOKENS[device],
       batchCost: BATCH_COST[device],
     }
-    const createBatcher = (lanes: number) =>
+    const createBatcher = (lanes: number, alone: Row['kind'][] = []) =>
       new Batcher<Row, Float32Array>({
         maxBatch: this.maxBatch,
         padding: { text },
         maxDelayMs: options.batching.maxQueueDelayMs,
         lanes,
+        alone,
         run: (rows, signal) => this.#runBatch(rows, signal),
       })
-    if (gpu)
-      return { video: createBatcher(engine.info.videoLanes), text: createBatcher(engine.info.textLanes) }
-    const shared = createBatcher(1)
+    const { videoLanes, textLanes } = engine.info
+    if (gpu) return { video: createBatcher(videoLanes), text: createBatcher(textLanes) }
+    const shared = createBatcher(textLanes, ['video'])
     return { video: shared, text: shared }
   }
 

@@ -21,6 +21,8 @@ export interface BatcherOptions<T extends Batchable, R> {
   maxDelayMs: number
   /** Batches that the device works on at a time, ≥ 1. Default 1. */
   lanes?: number
+  /** Kinds whose batches run alone: one begins when all lanes are free, and occupies all of them. */
+  alone?: readonly T['kind'][]
 }
 
 export interface BatchResult<R> {
@@ -116,7 +118,8 @@ export class Batcher<T extends Batchable, R> {
 
   /** Starts a batch in the next turn of the event loop, so that everything submitted in this one can share it. */
   #schedule() {
-    const isFree = this.#running.size < this.#lanes
+    const isOccupied = [...this.#running].some((batch) => this.#isAlone(batch))
+    const isFree = this.#running.size < this.#lanes && !isOccupied
     if (isFree && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
   }
 
@@ -124,7 +127,14 @@ export class Batcher<T extends Batchable, R> {
     clearImmediate(this.#turn)
     clearTimeout(this.#delay)
     this.#turn = undefined
-    const batch = this.#queue.take((waiting, others) => this.#choose(waiting, others))
+    // Nothing else begins before a batch that waits for all lanes, or it might wait for ever.
+    let isDraining = false
+    const batch = this.#queue.take((waiting, others) => {
+      if (isDraining) return []
+      const chosen = this.#choose(waiting, others)
+      isDraining = this.#running.size > 0 && this.#isAlone(chosen)
+      return isDraining ? [] : chosen
+    })
     if (batch.length === 0) return
     void this.#run(batch)
     // Another lane may be free for the remaining items.
@@ -166,6 +176,10 @@ export class Batcher<T extends Batchable, R> {
     const padding = this.#paddingOf(alike)
     if (!padding) return alike.slice(0, maxItems)
     return batchOfFirst(alike, ({ item }) => item.length, { ...padding, maxItems })
+  }
+
+  #isAlone([first]: readonly Entry<T, R>[]): boolean {
+    return first !== undefined && (this.#options.alone?.includes(first.item.kind) ?? false)
   }
 
   #maxOf([first]: readonly Entry<T, R>[]): number {

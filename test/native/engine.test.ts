@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import binding, { type NativeClip, type NativeEngine } from '#binding'
+import binding, { type NativeClip, type NativeEngine, type NativeEngineOptions } from '#binding'
 import { engineOptions, noOnnxRuntime } from './models.ts'
 import { failureOf } from './support.ts'
 
@@ -69,6 +69,30 @@ describe.skipIf(noOnnxRuntime)('an engine', () => {
     const jobs = order.map((i) => engine.encodeVideo([clips[i] as NativeClip]).promise)
     for (const [at, vector] of (await Promise.all(jobs)).entries()) {
       expect(dot(vector, expected[order[at] as number] as Float32Array)).toBeCloseTo(1, 4)
+    }
+  })
+
+  it('encodes batches of texts beside each other and beside videos, and stops those that are cancelled', async () => {
+    const lanes = await binding.createEngine({ ...engineOptions, textLanes: 3 } as NativeEngineOptions)
+      .promise
+    expect(lanes.info).toMatchObject({ textLanes: 3, videoLanes: 1 })
+    const texts = Array.from({ length: 12 }, (_, i) =>
+      Int32Array.from({ length: 3 + i }, (_, at) => 1 + at + i),
+    )
+    const expected = await Promise.all(texts.map((row) => engine.encodeText([row]).promise))
+    const dropped = lanes.encodeText(texts)
+    dropped.promise.catch(() => {})
+    const jobs = texts.map((row) => lanes.encodeText([row]).promise)
+    const video = lanes.encodeVideo(clips).promise
+    dropped.cancel()
+    expect(await Promise.all(jobs)).toEqual(expected)
+    expect(await video).toEqual(await engine.encodeVideo(clips).promise)
+    // Closes while every lane is busy.
+    const late = texts.map((row) => lanes.encodeText([row]).promise)
+    const outcomes = Promise.allSettled(late)
+    await lanes.close()
+    for (const outcome of await outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'cancelled' })
     }
   })
 
@@ -161,6 +185,7 @@ describe('createEngine', () => {
     ['options.embeddingDim', create({ embeddingDim: 2 ** 31 }), 'an integer from 1 to 65536'],
     ['options.padTokenId', create({ padTokenId: undefined }), 'found undefined'],
     ['options.intraOpThreads', create({ intraOpThreads: 0.5 }), 'an integer from 0 to 1024, found 0.5'],
+    ['options.textLanes', create({ textLanes: 0 }), 'an integer from 1 to 64, found 0'],
     ['options.spinning', create({ spinning: 'no' }), 'true or false, found "no"'],
   ])('refuses a wrong %s', async (field, call, problem) => {
     const failure = await failureOf(call)

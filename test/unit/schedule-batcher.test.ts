@@ -23,7 +23,14 @@ const turns = () => turn().then(turn)
 
 /** A device that completes batches on request, with the id of each row as its result. */
 function device(
-  options: { max?: number; maxText?: number; budget?: number; delay?: number; lanes?: number } = {},
+  options: {
+    max?: number
+    maxText?: number
+    budget?: number
+    delay?: number
+    lanes?: number
+    alone?: Row['kind'][]
+  } = {},
 ) {
   const runs: Run[] = []
   const batcher = new Batcher<Row, number>({
@@ -31,6 +38,7 @@ function device(
     padding: { text: { budget: options.budget ?? 1000, batchCost: 16 } },
     maxDelayMs: options.delay ?? 0,
     ...(options.lanes !== undefined && { lanes: options.lanes }),
+    ...(options.alone && { alone: options.alone }),
     run: (batch, signal) =>
       new Promise((resolve, reject) => {
         runs.push({
@@ -277,6 +285,33 @@ describe('Batcher with lanes', () => {
     await runs[0]?.fail(new Error('cancelled'))
     await runs[2]?.answer()
     expect((await next).result).toBe(2)
+  })
+
+  it('gives all lanes to a kind that runs alone, and lets nothing begin before it', async () => {
+    const { submit, runs, ids } = device({ maxText: 1, lanes: 2, alone: ['video'] })
+    for (const kind of ['text', 'video', 'text', 'text', 'text'] as const) submit(kind)
+    await turns()
+    expect(ids()).toEqual([[0]])
+    await runs[0]?.answer()
+    expect(ids()).toEqual([[0], [1]])
+    await runs[1]?.answer()
+    await turns()
+    expect(ids()).toEqual([[0], [1], [2], [3]])
+    await runs[3]?.answer()
+    expect(ids().at(-1)).toEqual([4])
+  })
+
+  it('does not starve a kind that runs alone while queries keep the lanes busy', async () => {
+    const { submit, runs, ids } = device({ maxText: 1, lanes: 2, alone: ['video'] })
+    for (let i = 0; i < 4 * MAX_OVERTAKES; i++) submit('text', { priority: 'query' })
+    submit('video')
+    const video = 4 * MAX_OVERTAKES
+    for (let run = 0; run < 2 * MAX_OVERTAKES && !ids().flat().includes(video); run++) {
+      await turns()
+      await runs[run]?.answer()
+    }
+    expect(ids().flat().indexOf(video)).toBe(MAX_OVERTAKES)
+    expect(runs.length).toBe(MAX_OVERTAKES + 1)
   })
 
   it('fails the items of the failed batch only', async () => {

@@ -1,4 +1,5 @@
-// Base class for engines that compute on the calling thread: Begin returns only once the run has finished.
+// Base class for fake engines that compute on the calling thread: Begin returns only once the run has
+// finished.
 #pragma once
 
 #include <memory>

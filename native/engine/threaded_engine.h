@@ -1,0 +1,76 @@
+// Base class for engines whose runs occupy a thread: each runs on one of the engine's own, so that the
+// executor can begin the next.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine/engine.h"
+
+namespace cosmos {
+
+class ThreadedEngine : public Engine {
+ public:
+  int lanes(Tower tower) const final { return tower == Tower::kVideo ? kVideoLanes : text_lanes_; }
+  void SetWake(const std::shared_ptr<Wake>& wake) final { wake_ = wake; }
+
+  Result<std::unique_ptr<EngineRun>> BeginVideo(std::span<const ClipPtr> clips, CancelToken& cancel) final {
+    return Begin([this, clips, &cancel] { return EncodeVideo(clips, cancel); });
+  }
+  Result<std::unique_ptr<EngineRun>> BeginText(std::span<const TokenRow> rows, CancelToken& cancel) final {
+    return Begin([this, rows, &cancel] { return EncodeText(rows, cancel); });
+  }
+
+ protected:
+  explicit ThreadedEngine(int text_lanes) : text_lanes_(text_lanes), threads_(kVideoLanes + text_lanes) {
+    // With one thread started, Submit cannot fail later.
+    threads_.Submit([] {});
+  }
+
+  // Runs of one tower may overlap in as many threads as it has lanes.
+  virtual Result<std::vector<float>> EncodeVideo(std::span<const ClipPtr> clips, CancelToken& cancel) = 0;
+  virtual Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& cancel) = 0;
+
+ private:
+  using Vectors = Result<std::vector<float>>;
+  static constexpr int kVideoLanes = 1;
+
+  class ThreadRun final : public EngineRun {
+   public:
+    explicit ThreadRun(std::future<Vectors> vectors) : vectors_(std::move(vectors)) {}
+    ThreadRun(const ThreadRun&) = delete;
+    ThreadRun& operator=(const ThreadRun&) = delete;
+    ~ThreadRun() override {
+      if (vectors_.valid()) vectors_.wait();
+    }
+    bool Ready() override {
+      return vectors_.wait_for(std::chrono::seconds::zero()) == std::future_status::ready;
+    }
+    Vectors Finish() override { return vectors_.get(); }
+
+   private:
+    std::future<Vectors> vectors_;
+  };
+
+  Result<std::unique_ptr<EngineRun>> Begin(std::function<Vectors()> encode) {
+    const auto task = std::make_shared<std::packaged_task<Vectors()>>(std::move(encode));
+    auto run = std::make_unique<ThreadRun>(task->get_future());
+    threads_.Submit([task, wake = wake_] {
+      (*task)();
+      if (wake) wake->Set();
+    });
+    return std::unique_ptr<EngineRun>(std::move(run));
+  }
+
+  const int text_lanes_;
+  std::shared_ptr<Wake> wake_;
+  ThreadPool threads_;
+};
+
+}  // namespace cosmos
