@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "isolation/messages.h"
+#include "fuzz/message_seeds.h"
 #include "test/hostile_files.h"
 #include "test/hostile_packets.h"
 
@@ -63,68 +63,8 @@ Files Pictures() {
   };
 }
 
-// The first byte says which message it is, as fuzz/targets/messages.cc reads it.
-Bytes Message(char kind, const cosmos::Bytes& encoded) {
-  return kind + Bytes(encoded.begin(), encoded.end());
-}
-
-cosmos::ClipRequest AnyRequest(cosmos::FrameRule rule) {
-  cosmos::ClipRequest request;
-  request.shape = {.frames = 2, .height = 8, .width = 8};
-  request.frame_rule = std::move(rule);
-  request.limits.max_bytes = 1 << 20;
-  return request;
-}
-
-// The answer to the request in fuzz/targets/messages.cc. `images` must be there when its length is even.
-cosmos::DecodedClip AnyClip(bool images, std::string warning) {
-  cosmos::DecodedClip clip;
-  clip.end = 1;
-  clip.frames = {{.index = 0, .pts = 0, .keyframe = true}, {.index = 7, .pts = 0.5, .keyframe = false}};
-  if (images) clip.images = std::vector<cosmos::RgbImage>(2, {.width = 4, .height = 3, .data = {}});
-  clip.report.container = "mp4";
-  clip.report.codec = "h264";
-  clip.report.decoder = "software";
-  clip.report.warnings = {std::move(warning)};
-  return clip;
-}
-
-Files Messages() {
-  using namespace cosmos;  // NOLINT(google-build-using-namespace): as above
-  OpenRequest open{
-      .request = AnyRequest(NamedFrameRule::kCard), .windows = {}, .in_memory = true, .bytes = 9};
-  OpenRequest windows{
-      .request = AnyRequest(FrameIndices{{0, 5}}), .windows = Windows{2, 1}, .in_memory = false, .bytes = 0};
-  windows.windows->cuts = {1, 2.5};
-  windows.request.end = 8;
-  OpenRequest shots = windows;
-  shots.request.frame_rule = FrameTimes{{0, 0.5}};
-  shots.windows->cuts.reset();
-  shots.windows->shots.emplace();
-  const PicturesRequest pictures{.request = AnyRequest(NamedFrameRule::kRounded),
-                                 .bytes = 100,
-                                 .pictures = {{0, 60, 0, 0}, {60, 36, 4, 3}}};
-  Files files = {
-      {"hello", Message(0, Encode(Hello{.protocol = 1, .version = "1.0.0", .walls = {}}))},
-      {"open", Message(1, Encode(open))},
-      {"windows", Message(1, Encode(windows))},
-      {"shots", Message(1, Encode(shots))},
-      {"pictures", Message(2, Encode(pictures))},
-      {"failure",
-       Message(4, Encode(Status(StatusCode::kLimit, "too large").With("limit", 5.0).With("codec", "png")))},
-  };
-  // Whether the request asks for images follows from the message's length, so each answer comes in both.
-  for (const bool images : {false, true}) {
-    for (const std::string_view warning : {"", "a"}) {
-      files.emplace_back("clip-"s + (images ? "images" : "plain") + std::to_string(warning.size()),
-                         Message(3, Encode(AnyClip(images, std::string(warning)))));
-    }
-  }
-  return files;
-}
-
 const std::map<std::string, std::function<Files()>> kKinds = {
-    {"video", Videos}, {"picture", Pictures}, {"messages", Messages}};
+    {"video", Videos}, {"picture", Pictures}, {"messages", cosmos::fuzz::MessageSeeds}};
 
 }  // namespace
 

@@ -22,7 +22,7 @@ const labels = new Set([
     'query',
     'status',
   ],
-  ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run', 'stream', 'drop'],
+  ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run', 'stream', 'drop', 'step'],
 ])
 
 /**

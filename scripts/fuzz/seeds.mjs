@@ -18,7 +18,12 @@ const still = ['-f', 'lavfi', '-i', 'testsrc2=s=24x16:r=1:d=1', '-frames:v', '1'
 const plain = ['-fflags', '+bitexact', '-flags:v', '+bitexact', '-threads', '1']
 
 /** Kind of seeds → the function that makes them in a folder. A target without a line here begins with nothing. */
-const kinds = { video: makeVideos, picture: makePictures, headers: makeHeaders, messages: makeMessages }
+const kinds = {
+  video: makeVideos,
+  picture: makePictures,
+  headers: makeHeaders,
+  messages: (folder, programs) => writtenSeeds(folder, programs, 'messages'),
+}
 const kindOf = {
   clip: 'video',
   container: 'video',
@@ -44,13 +49,21 @@ export async function seedsOf(target, programs) {
   return folder
 }
 
+// The seeds of messages are what these files make of them: others would only be refused.
+const written = [
+  'seeds.cc',
+  'targets/messages.cc',
+  'message_seeds.cc',
+  '../isolation/messages.cc',
+  '../isolation/gpu_messages.cc',
+].map((file) => `../../native/fuzz/${file}`)
+
 /** What the seeds are made of: ffmpeg's version and the lists in this folder and in scripts/compare. */
 function recipe() {
   const { stdout, error } = spawnSync('ffmpeg', ['-version'], { encoding: 'utf8' })
   if (error) throw new Error(`there is no ffmpeg program to make the seed corpus with: ${error.message}`)
   const hash = createHash('sha256').update(stdout)
-  const native = ['seeds.cc', 'targets/messages.cc'].map((name) => `../../native/fuzz/${name}`)
-  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', ...native]) {
+  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', ...written]) {
     hash.update(readFileSync(new URL(file, import.meta.url)))
   }
   return hash.digest('hex').slice(0, 12)
@@ -148,10 +161,6 @@ async function makeHeaders(folder) {
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-}
-
-function makeMessages(folder, programs) {
-  writtenSeeds(folder, programs, 'messages')
 }
 
 function writtenSeeds(folder, programs, kind) {

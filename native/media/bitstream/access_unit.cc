@@ -176,12 +176,15 @@ AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
 }
 
 UnitCount AccessUnitReader::CountUnits(const AVPacket& packet) {
-  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
-  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
   std::size_t size = 0;
   const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
   if (extradata) Configure({extradata, size});
-  const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
+  return CountUnits(Bytes(packet.data, static_cast<std::size_t>(std::max(packet.size, 0))));
+}
+
+UnitCount AccessUnitReader::CountUnits(Bytes data) const {
+  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
+  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
   const auto is_slice = [this](Bytes unit) {
     switch (codec_) {
       case AV_CODEC_ID_H264: return h264::IsSlice(unit[0] & 0x1f);

@@ -49,6 +49,8 @@ struct UnitCount {
 class AccessUnitReader {
  public:
   explicit AccessUnitReader(const AVCodecParameters& parameters);
+  // Of a stream whose parameter sets are in its packets.
+  explicit AccessUnitReader(AVCodecID codec) : codec_(codec) {}
 
   // Reads as little of the packet as it needs, and only from its first `known` bytes. Falls back to the
   // container's keyframe flag for unknown codecs and when those bytes do not suffice.
@@ -56,6 +58,7 @@ class AccessUnitReader {
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
   UnitCount CountUnits(const AVPacket& packet);
+  UnitCount CountUnits(std::span<const std::uint8_t> packet) const;
 
  private:
   using Bytes = std::span<const std::uint8_t>;

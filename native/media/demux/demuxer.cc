@@ -327,6 +327,11 @@ bool Demuxer::Seek(std::int64_t timestamp) {
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
+bool Demuxer::SeekToByte(std::int64_t position) {
+  lookahead_.reset();
+  return av_seek_frame(format_.get(), stream_->index, position, AVSEEK_FLAG_BYTE) >= 0;
+}
+
 Status Demuxer::Rewind() {
   earlier_bytes_ += source_->bytes_read();
   COSMOS_RETURN_IF_ERROR(OpenContainer());
@@ -342,6 +347,8 @@ std::string Demuxer::container() const {
 bool Demuxer::may_be_concatenated() const {
   return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0;
 }
+
+bool Demuxer::is_raw() const { return av_match_name(format_->iformat->name, "h264,hevc") != 0; }
 
 double Demuxer::frame_seconds() const {
   AVRational coded = {0, 1};

@@ -14,10 +14,12 @@ Status PacketCursor::MoveTo(int place) {
   if (!pending_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   first_place_ = place;
   sent_sets_ = -1;
-  if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || !index_.seekable())) return {};
+  const bool seekable = index_.seekable() || index_.has_positions();
+  if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || !seekable)) return {};
   pending_place_.reset();
   ++seeks_;
   if (index_.seekable()) return SeekTo(place);
+  if (index_.has_positions()) return SeekToPosition(place);
   next_ = 0;
   return demuxer_.Rewind();
 }
@@ -41,6 +43,19 @@ Status PacketCursor::SeekTo(int place) {
     }
   }
   next_ = -1;
+  return demuxer_.Rewind();
+}
+
+// A raw stream is cut into packets wherever reading begins, so this checks that the same packet comes first.
+Status PacketCursor::SeekToPosition(int place) {
+  if (demuxer_.SeekToByte(index_.packet(place).position)) {
+    COSMOS_ASSIGN_OR_RETURN(const auto read, ReadAny(*pending_));
+    if (read == place) {
+      pending_place_ = place;
+      return {};
+    }
+  }
+  next_ = 0;
   return demuxer_.Rewind();
 }
 
@@ -70,10 +85,10 @@ Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
 Result<std::optional<int>> PacketCursor::ReadAny(AVPacket& packet) {
   COSMOS_ASSIGN_OR_RETURN(auto read, demuxer_.Read(packet));
   if (!read) return std::optional<int>();
-  if (!index_.seekable()) {
+  if (!index_.seekable() && !index_.has_positions()) {
     return std::optional(next_ < index_.packet_count() ? next_++ : -1);
   }
-  const int place = index_.PlaceOf(packet.pts);
+  const int place = index_.seekable() ? index_.PlaceOf(packet.pts) : index_.PlaceAt(packet.pos);
   next_ = place < 0 ? -1 : place + 1;
   return std::optional(place);
 }

@@ -26,6 +26,7 @@ class PacketCursor {
 
  private:
   Status SeekTo(int place);
+  Status SeekToPosition(int place);
   Result<std::optional<int>> ReadPlaced(AVPacket& packet);
   // Reads one packet and returns its place, -1 for a packet that is not in the index.
   Result<std::optional<int>> ReadAny(AVPacket& packet);

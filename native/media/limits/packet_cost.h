@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "media/bitstream/access_unit.h"
@@ -14,13 +17,12 @@ namespace cosmos {
 
 class PacketCost {
  public:
-  PacketCost(const AVCodecParameters& parameters, const DecodeLimits& limits)
-      : units_(parameters),
-        unknown_pixels_(std::max<std::int64_t>(limits.max_pixels, 1)),
-        pixels_(std::int64_t{parameters.width} * parameters.height) {}
+  // `pixels`: of a picture, as the container says; 0: not known. H.264 and HEVC come with start codes.
+  PacketCost(AVCodecID codec, std::int64_t pixels, const DecodeLimits& limits)
+      : units_(codec), unknown_pixels_(std::max<std::int64_t>(limits.max_pixels, 1)), pixels_(pixels) {}
 
   // For each packet before it is sent.
-  Status Add(const AVPacket& packet) {
+  Status Add(std::span<const std::uint8_t> packet) {
     // The most of all packets: with pictures in flight, the packet of a picture is unknown.
     const UnitCount units = units_.CountUnits(packet);
     COSMOS_RETURN_IF_ERROR(DecodeWatch::CheckUnits(units));
@@ -30,8 +32,8 @@ class PacketCost {
     constexpr std::int64_t kPixelBytes = 8;
     constexpr std::int64_t kHeaders = 1 << 20;
     const std::int64_t most = pixels() * kPixelBytes + kHeaders;
-    if (packet.size <= most) return {};
-    return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size) +
+    if (std::cmp_less_equal(packet.size(), most)) return {};
+    return Status(StatusCode::kLimit, "a packet of " + std::to_string(packet.size()) +
                                           " bytes is larger than its picture without compression")
         .With("limit", static_cast<double>(most));
   }

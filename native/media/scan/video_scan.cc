@@ -222,6 +222,7 @@ class Scanner {
     IndexedPacket indexed;
     if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
     if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
+    if (demuxer_.is_raw()) indexed.position = packet.pos;
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;
