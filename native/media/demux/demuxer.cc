@@ -1,6 +1,7 @@
 #include "media/demux/demuxer.h"
 
 #include <algorithm>
+#include <array>
 #include <semaphore>
 #include <span>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "ffmpeg/buffer_meter.h"
 #include "media/demux/container_check.h"
 #include "media/demux/encryption.h"
+#include "media/demux/foreign_format.h"
 #include "media/demux/picture_format.h"
 #include "media/demux/probe_check.h"
 
@@ -76,6 +78,7 @@ Result<std::unique_ptr<Demuxer>> Demuxer::Open(MediaSource media, const DecodeLi
   std::unique_ptr<Demuxer> demuxer(new Demuxer(std::move(media), limits, guard));
   COSMOS_RETURN_IF_ERROR(demuxer->OpenContainer());
   COSMOS_RETURN_IF_ERROR(demuxer->ChooseStream());
+  COSMOS_RETURN_IF_ERROR(demuxer->FindFirstTime());
   return demuxer;
 }
 
@@ -90,7 +93,7 @@ Status Demuxer::OpenContainer() {
   // Probes the format as avformat_open_input would, so that the tables are checked before it reads them.
   const AVInputFormat* kind = nullptr;
   if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
-    return ReadError(error, kNotAContainer);
+    return UnknownContainer(error);
   }
   if (!container_is_checked_) COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
   container_is_checked_ = true;
@@ -109,7 +112,7 @@ Status Demuxer::OpenContainer() {
   av_dict_set(&options, "protocol_whitelist", "none", 0);
   const int error = avformat_open_input(&format, nullptr, kind, &options);
   av_dict_free(&options);
-  if (error < 0) return ReadError(error, kNotAContainer);
+  if (error < 0) return UnknownContainer(error);
   format_.reset(format);
   has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
   return {};
@@ -172,8 +175,21 @@ Status Demuxer::ChooseStream() {
   return {};
 }
 
+// FFmpeg cannot represent negative times of Matroska: the first packets have none then. While it probes, it
+// derives them from the times that follow.
+Status Demuxer::FindFirstTime() {
+  if (has_sample_tables_ || (format_->flags & AVFMT_FLAG_NOFILLIN) == 0) return {};
+  if (!lookahead_) lookahead_.reset(av_packet_alloc());
+  if (!lookahead_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  COSMOS_ASSIGN_OR_RETURN(const bool any, ReadPacket(*lookahead_));
+  if (!any || lookahead_->pts != AV_NOPTS_VALUE || lookahead_->dts != AV_NOPTS_VALUE) return {};
+  lacks_first_times_ = true;
+  return Rewind();
+}
+
 // Whether the container declares enough to decode without probing.
 bool Demuxer::ParametersComplete() const {
+  if (lacks_first_times_) return false;
   const std::string_view name = format_->iformat->name;
   const AVCodecParameters& codec = parameters();
   if (!has_sample_tables_ && name != "matroska,webm") return false;
@@ -202,6 +218,13 @@ Status Demuxer::FindStreamInfo() {
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();
+}
+
+Status Demuxer::UnknownContainer(int error) {
+  std::array<std::uint8_t, kForeignHead> head{};
+  const std::size_t size = source_->Peek(0, head);
+  const std::string foreign = DescribeForeignFormat(std::span(head).first(size));
+  return ReadError(error, foreign.empty() ? kNotAContainer : "this is " + foreign);
 }
 
 Status Demuxer::ReadError(int error, const std::string& what) const {

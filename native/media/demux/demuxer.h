@@ -66,7 +66,9 @@ class Demuxer {
   Status OpenContainer();
   Status ChooseStream();
   bool ParametersComplete() const;
+  Status FindFirstTime();
   Status FindStreamInfo();
+  Status UnknownContainer(int error);
   Status ReadError(int error, const std::string& what) const;
   Status MemoryError() const;
   std::int64_t MaxReadBytes() const;
@@ -85,6 +87,7 @@ class Demuxer {
   bool has_sample_tables_ = false;
   bool container_is_checked_ = false;  // still holds after Rewind
   bool probing_is_checked_ = false;
+  bool lacks_first_times_ = false;
   std::optional<BitstreamFilter> b_frame_unpacker_;  // for MPEG-4
   std::optional<TheoraTimes> theora_times_;
   std::optional<PictureParser> parser_;  // for streams with fields in separate packets

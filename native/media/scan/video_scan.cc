@@ -83,7 +83,7 @@ class Scanner {
       return !has_times_ || past_end >= kMaxReordered;
     });
     if (!status.ok()) return status;
-    return Index().seekable() && times_are_right_;
+    return Index().seekable() && times_are_right_ && last_discard_ == 0;
   }
 
   Result<VideoScan> Finish() {
@@ -225,6 +225,7 @@ class Scanner {
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;
+    if (unit.discards_earlier && !packets_.empty()) last_discard_ = static_cast<int>(packets_.size());
     indexed.shown = unit.has_picture && !unit.hidden && !(unit.is_rasl && drops_rasl_) &&
                     !(packet.flags & AV_PKT_FLAG_DISCARD);
     if (flagged && unit.has_picture && !indexed.keyframe) flags_are_wrong_ = true;
@@ -245,7 +246,7 @@ class Scanner {
   // Whether the data that was read agrees with the tables. Tables without composition times look like a
   // stream without reordering; then the decoder's delay shows whether the stream reorders pictures.
   bool TablesAreRight() {
-    if (flags_are_wrong_ || !has_times_) return false;
+    if (flags_are_wrong_ || !has_times_ || last_discard_ > 0) return false;
     tables_ = IndexBy(packets_);
     const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
@@ -322,8 +323,10 @@ class Scanner {
     return Index();
   }
 
-  // The number of first packets whose pictures may refer to missing ones.
+  // The number of first packets whose pictures may not be shown: they may refer to missing ones, or a later
+  // picture may have decoders discard them.
   int UncertainPackets(const FrameIndex& index) const {
+    if (last_discard_ > 0) return last_discard_;
     const auto found = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
     const auto first = static_cast<int>(found - packets_.begin());
     const int end = found == packets_.end() ? first : EndOfLeading(index, first);
@@ -362,6 +365,7 @@ class Scanner {
   bool head_was_decoded_ = false;
   bool seen_keyframe_ = false;
   bool first_is_closed_ = false;  // the first keyframe starts a closed GOP
+  int last_discard_ = 0;          // place of the last picture that discards earlier ones
   bool drops_rasl_ = false;       // the last keyframe drops its RASL pictures
 };
 
