@@ -53,6 +53,11 @@ def quarter_turns(frame: VideoFrame) -> int:
 def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
     """The decoded planes Y, Cb and Cr; grey gets flat chroma. None for a format that is not planar YUV."""
     name = frame.format.name
+    if name in ("nv12", "nv21"):
+        both = np.frombuffer(frame.planes[1], np.uint8).reshape(-1, frame.planes[1].line_size)
+        both = both[: -(-frame.height // 2), : 2 * (-(-frame.width // 2))]
+        blue = 0 if name == "nv12" else 1
+        return [plane_of(frame, 0), both[:, blue::2], both[:, 1 - blue :: 2]]
     if name in PACKED:
         row = plane_of_bytes(frame)
         return [row[:, offset::step][:, :width] for (offset, step), width in zip(PACKED[name], (frame.width, -(-frame.width // 2), -(-frame.width // 2)))]

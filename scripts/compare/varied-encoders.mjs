@@ -161,7 +161,7 @@ export const encoders = {
     }
   },
   mpeg4(chance, gop) {
-    const flags = ['+cgop', '+qpel', '+mv4', '+aic', '+ildct+ilme', '+gmc'].filter(() => chance.yes(0.3))
+    const flags = ['+cgop', '+qpel', '+mv4', '+aic', '+ildct+ilme'].filter(() => chance.yes(0.3))
     const frames = chance.of([0, 1, 2, 4])
     const xvid = chance.yes(0.3)
     if (xvid)
@@ -169,7 +169,6 @@ export const encoders = {
         args: ['-c:v', 'libxvid', '-q:v', 4, '-bf', frames, '-g', gop],
         said: `xvid gop ${gop} bf ${frames}`,
       }
-    if (frames > 0) flags.splice(0, flags.length, ...flags.filter((flag) => flag !== '+gmc'))
     return {
       args: [
         '-c:v',

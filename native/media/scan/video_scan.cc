@@ -96,6 +96,7 @@ class Scanner {
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
     // The unread part of such a file may repeat the same times.
     if (is_part_ && demuxer_.may_be_concatenated()) scan.index.ForbidSeeking();
+    if (last_discard_ > 0) scan.index.ForbidSkipping();
     scan.index.MarkLosses(losses_.Losses());
     scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
