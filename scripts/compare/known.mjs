@@ -17,13 +17,13 @@ export const known = [
     reason: 'its times repeat or step back in the middle of a GOP, so none is the right one',
   },
   {
-    video: / truncated$/,
-    what: ['last frame'],
+    video: / (truncated|ends at \S+)$/,
+    what: ['last frame', 'frames'],
     reason: 'cut off within it, which its container does not say: decoders fill in what they had before',
     chance: true,
   },
   {
-    video: /^mpeg1-b (mov|mp4) truncated fragments$/,
+    video: /^(\d+ )?mpeg1\S* .*(mov|mp4) .*(truncated fragments|ends at \S+)$/,
     what: ['count', 'frames'],
     reason:
       'the picture that is cut off is no frame; behind its MPEG-1 parser PyAV no longer knows that it is cut',

@@ -59,6 +59,14 @@ async function makeWritten(written, version) {
   return await made(digest(version, elementary, times), 'nut', args)
 }
 
+/** Puts the container's packet filter before that of the treatment. */
+function filtered(output, filter) {
+  if (!filter) return output
+  const at = output.indexOf('-bsf:v')
+  if (at < 0) return ['-bsf:v', filter, ...output]
+  return output.with(at + 1, `${filter},${output[at + 1]}`)
+}
+
 /** Edits an HEVC stream without reordering, to be put into a container afterwards. */
 async function makeElementary(source, edit, version) {
   const args = ['-i', source, '-c:v', 'copy', '-bsf:v', 'dump_extra=freq=keyframe', '-f', 'hevc']
@@ -104,8 +112,7 @@ export async function makeFile({ stream, container, treatment }, source, version
   args.push(
     '-c:v',
     'copy',
-    ...(container.output ?? []),
-    ...output,
+    ...filtered(output, container.filter),
     '-fflags',
     '+bitexact',
     '-f',

@@ -157,11 +157,11 @@ const editing = ['prores', 'ffv1', 'raw']
 const except = (...codecs) => general.filter((codec) => !codecs.includes(codec))
 
 /** Puts parameter sets before each keyframe, where the container has no other place for them. */
-const inStream = ['-bsf:v', 'dump_extra=freq=keyframe']
+const inStream = 'dump_extra=freq=keyframe'
 
 /**
  * name → { codecs that it takes, extension, muxer of the ffmpeg command, audio: codec of a sound track, times: stores any
- * timestamps, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
+ * timestamps, filter: of packets, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
  */
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
@@ -191,6 +191,7 @@ export const containers = {
     codecs: ['h264', 'hevc', 'mpeg4', 'mpeg2', 'mpeg1', 'vc1'],
     extension: 'ts',
     muxer: 'mpegts',
+    filter: inStream,
     audio: 'aac',
     times: true,
     bytes: true,
@@ -199,6 +200,7 @@ export const containers = {
     codecs: ['mpeg2', 'mpeg1', 'h264'],
     extension: 'mpg',
     muxer: 'vob',
+    filter: inStream,
     audio: 'mp2',
     times: false,
     bytes: true,
@@ -216,7 +218,7 @@ export const containers = {
   ogg: { codecs: ['theora'], extension: 'ogv', muxer: 'ogg', audio: 'libvorbis', times: false },
   ivf: { codecs: ['vp8', 'vp9', 'av1'], extension: 'ivf', muxer: 'ivf', times: true },
   obu: { codecs: ['av1'], extension: 'obu', muxer: 'obu', times: false, bytes: true },
-  h264: { codecs: ['h264'], extension: 'h264', muxer: 'h264', output: inStream, times: false, bytes: true },
-  hevc: { codecs: ['hevc'], extension: 'hevc', muxer: 'hevc', output: inStream, times: false, bytes: true },
+  h264: { codecs: ['h264'], extension: 'h264', muxer: 'h264', filter: inStream, times: false, bytes: true },
+  hevc: { codecs: ['hevc'], extension: 'hevc', muxer: 'hevc', filter: inStream, times: false, bytes: true },
 }
 for (const [name, one] of Object.entries(containers)) one.name = name

@@ -18,6 +18,8 @@ export function variedTreatment(chance, container, stream) {
   if (isMatroska) changeMatroska(chance, recipe)
   if (container.name === 'ts') changeTransportStream(chance, recipe)
   if (container.name === 'hevc') changeHevc(chance, recipe)
+  // The muxer takes more formats than any demuxer.
+  if (stream.codec === 'raw' && isMp4) recipe.set('mayBeEmpty')
   if (['mkv', 'webm', 'avi', 'flv', 'asf', 'mpg'].includes(container.name) && chance.yes(0.2))
     recipe.set('pipe')
   if (container.name !== 'obu') truncate(chance, recipe, container, !isMp4 || recipe.isFragmented)
