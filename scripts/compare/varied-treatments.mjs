@@ -18,8 +18,8 @@ export function variedTreatment(chance, container, stream) {
   if (isMatroska) changeMatroska(chance, recipe)
   if (container.name === 'ts') changeTransportStream(chance, recipe)
   if (container.name === 'hevc') changeHevc(chance, recipe)
-  // The muxer takes more formats than any demuxer.
-  if (stream.codec === 'raw' && isMp4) recipe.set('mayBeEmpty')
+  // Muxers take more formats than demuxers.
+  if (stream.codec === 'raw') recipe.set('mayBeEmpty')
   if (['mkv', 'webm', 'avi', 'flv', 'asf', 'mpg'].includes(container.name) && chance.yes(0.2))
     recipe.set('pipe')
   if (container.name !== 'obu') truncate(chance, recipe, container, !isMp4 || recipe.isFragmented)
@@ -132,7 +132,8 @@ function changeMp4(chance, recipe, stream) {
     recipe.edit(`turned ${90 * quarters}`, turn(quarters))
   }
   if (recipe.isFragmented) return
-  if (!stream.intra && chance.yes(0.3))
+  // With an edit list, FFmpeg goes by these flags, and each version in its own way.
+  if (!stream.intra && recipe.input.length === 0 && chance.yes(0.3))
     recipe.edit(
       ...chance.of([
         ['every sample a key', hide('stss')],

@@ -11,6 +11,7 @@
 #include "media/demux/container_check.h"
 #include "media/demux/encryption.h"
 #include "media/demux/foreign_format.h"
+#include "media/demux/packet_head.h"
 #include "media/demux/picture_format.h"
 #include "media/demux/probe_check.h"
 
@@ -29,30 +30,6 @@ std::counting_semaphore<kConcurrentProbes>& ProbeSlots() {
 constexpr const char* kNotAContainer =
     "not a supported video container (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
     "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
-
-enum class Structure { kFrame, kTopField, kBottomField };
-
-struct PacketHead {
-  Structure structure = Structure::kFrame;
-  bool keyframe = false;
-};
-
-PacketHead ReadHead(PictureParser& parser, const AVPacket& packet) {
-  PacketHead head{.keyframe = (packet.flags & AV_PKT_FLAG_KEY) != 0};
-  const AVCodecParserContext* parsed = parser.Parse(packet);
-  if (!parsed) return head;
-  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_TOP_FIELD) head.structure = Structure::kTopField;
-  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_BOTTOM_FIELD)
-    head.structure = Structure::kBottomField;
-  return head;
-}
-
-// Whether two consecutive fields form one picture. A keyframe always begins a picture, which resynchronises
-// the pairing where a field was lost.
-bool ArePair(const PacketHead& first, const PacketHead& second) {
-  return first.structure != Structure::kFrame && second.structure != Structure::kFrame &&
-         first.structure != second.structure && (first.keyframe || !second.keyframe);
-}
 
 Status Append(AVPacket& packet, const AVPacket& more) {
   const int size = packet.size;
@@ -159,6 +136,7 @@ Status Demuxer::ChooseStream() {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
   lookahead_.reset();
+  held_back_.reset();
   parser_.reset();
   // FFmpeg's parser emits fields, so files remuxed from its output store them separately. Only the packets of
   // an mp4 are otherwise not read during indexing; elsewhere the check costs next to nothing.
@@ -299,22 +277,43 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
       if (IsTruncated()) damage_ = ff::ErrorName(AVERROR_EOF);
+      if (!held_back_ || held_back_->size == 0) return false;
+      av_packet_move_ref(&packet, held_back_.get());
+      if ((packet.flags & AV_PKT_FLAG_CORRUPT) == 0) return Prepare(packet);
+      // The file ends within this packet.
+      damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
     COSMOS_RETURN_IF_ERROR(source_->error());  // FFmpeg may succeed despite a failed read
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
     if (packet.stream_index != stream_->index || packet.size == 0) continue;
-    if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
-      // The file ends within this packet.
-      damage_ = ff::ErrorName(AVERROR_EOF);
-      continue;
+    const bool may_be_cut_off = (packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0;
+    if (may_be_cut_off || (held_back_ && held_back_->size > 0)) {
+      COSMOS_ASSIGN_OR_RETURN(const bool any, HoldBack(packet));
+      if (!any) continue;
     }
-    if (const auto scheme = EncryptionOf(packet)) return EncryptionError(*scheme);
-    if (theora_times_) theora_times_->Correct(packet);
-    if (!b_frame_unpacker_) return true;
-    auto unpacked = Unpack(packet);
-    if (!unpacked.ok() || unpacked.value()) return unpacked;
+    auto prepared = Prepare(packet);
+    if (!prepared.ok() || prepared.value()) return prepared;
   }
+}
+
+// A file may end within several packets of FFmpeg's: all pictures in the last unit of an MPEG-PS. Only the
+// last one is incomplete, so each is held back until the next is read. Returns whether there was one before.
+Result<bool> Demuxer::HoldBack(AVPacket& packet) {
+  if (!held_back_) held_back_.reset(av_packet_alloc());
+  const ff::Packet next(av_packet_alloc());
+  if (!held_back_ || !next) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  av_packet_move_ref(next.get(), &packet);
+  av_packet_move_ref(&packet, held_back_.get());
+  av_packet_move_ref(held_back_.get(), next.get());
+  return packet.size > 0;
+}
+
+// Returns false when nothing is left of the packet.
+Result<bool> Demuxer::Prepare(AVPacket& packet) {
+  if (const auto scheme = EncryptionOf(packet)) return EncryptionError(*scheme);
+  if (theora_times_) theora_times_->Correct(packet);
+  return b_frame_unpacker_ ? Unpack(packet) : true;
 }
 
 // Returns false when nothing is left of the packet. A packet that the filter cannot read stays as it is,
@@ -346,6 +345,7 @@ bool Demuxer::IsTruncated() const {
 
 bool Demuxer::Seek(std::int64_t timestamp) {
   lookahead_.reset();
+  held_back_.reset();
   if (b_frame_unpacker_) b_frame_unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }

@@ -73,6 +73,8 @@ class Demuxer {
   Status MemoryError() const;
   std::int64_t MaxReadBytes() const;
   Result<bool> ReadPacket(AVPacket& packet);
+  Result<bool> HoldBack(AVPacket& packet);
+  Result<bool> Prepare(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
   bool IsTruncated() const;
@@ -92,6 +94,7 @@ class Demuxer {
   std::optional<TheoraTimes> theora_times_;
   std::optional<PictureParser> parser_;  // for streams with fields in separate packets
   ff::Packet lookahead_;                 // read in search of a second field, to be returned next
+  ff::Packet held_back_;                 // may be cut off by the end of the file
   std::int64_t earlier_bytes_ = 0;       // bytes read before the last Rewind
   std::string damage_;
 };

@@ -70,10 +70,8 @@ Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
       COSMOS_RETURN_IF_ERROR(ReadFromStart());
       continue;
     }
-    if (!place || *place >= first_place_) {
-      expected_ = place ? *place + 1 : -1;
-      return place;
-    }
+    if (place && *place >= 0) expected_ = *place + 1;
+    if (!place || *place >= first_place_) return place;
   }
 }
 

@@ -23,15 +23,15 @@ constexpr std::int64_t kIndexBytesPerPacket = 96;
 // before that time follows.
 constexpr int kMaxReordered = 33;
 
-// The seconds come from callers. Clamps them, so that ticks fit an int64 and can be added.
+// Clamps callers' seconds, so that ticks fit an int64 and can be added.
 std::int64_t Ticks(double seconds, double tick) {
   constexpr std::int64_t kHalf = kMaxTime / 2;
   constexpr auto kMax = static_cast<double>(kHalf);
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
 }
 
-// Whether MP4's sample tables and a little of the data can be enough for an index. Not for VP8, whose packets
-// contain the only flag that says whether they are shown, nor where a parser needs all of the data.
+// Whether MP4's tables and a little of the data can be enough for an index. Not for VP8, whose packets alone
+// say whether they are shown, nor where a parser needs all of the data.
 bool TablesMaySuffice(const Demuxer& demuxer) {
   if (!demuxer.has_sample_tables() || demuxer.joins_fields() || av_stream_get_parser(&demuxer.stream()))
     return false;
@@ -120,8 +120,7 @@ class Scanner {
         .With("codec", demuxer_.codec());
   }
 
-  // Reads the first packets: the earliest shown picture is second 0. Leaves origin_ empty when the
-  // container's times are not presentation times.
+  // Reads the first packets: the earliest shown picture is second 0. Without presentation times: no origin_.
   Status FindOrigin() {
     int read = 0;  // from the first keyframe on
     Status status = ReadUntil([&](const IndexedPacket& packet) {
@@ -135,7 +134,7 @@ class Scanner {
   }
 
   // Seeks to a keyframe at or before `time` and leaves only its packet in packets_, or keeps the head.
-  // Containers differ in how exactly they seek, so the result is checked and each retry seeks further back.
+  // Containers seek more or less exactly, so each retry seeks further back.
   Result<bool> SeekTo(std::int64_t time, double tick) {
     const bool in_head =
         time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
@@ -162,7 +161,6 @@ class Scanner {
     return true;
   }
 
-  // FindShownInHead may have moved the demuxer.
   Result<bool> ContinueAfterHead() {
     if (!head_was_decoded_) return true;
     COSMOS_RETURN_IF_ERROR(demuxer_.Rewind());
@@ -324,8 +322,7 @@ class Scanner {
     return Index();
   }
 
-  // The number of first packets whose pictures may not be shown: they may refer to missing ones, or a later
-  // picture may have decoders discard them.
+  // The number of first packets whose pictures may refer to missing ones, or be discarded by a later one.
   int UncertainPackets(const FrameIndex& index) const {
     if (last_discard_ > 0) return last_discard_;
     const auto found = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
