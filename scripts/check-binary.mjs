@@ -23,7 +23,7 @@ const addonSymbols = ['napi_register_module_v1', 'node_api_module_get_api_versio
 // Node.js's own binary needs these two as well, so every system has them.
 const onnxRuntimeLibraries = ['libstdc++.so.6', 'libgcc_s.so.1']
 
-/** @returns { problems, line } of one ELF file. `siblings` are the SONAMEs in its folder. */
+/** @returns what is wrong with one ELF file, and a line about it. `siblings` are the SONAMEs in its folder. */
 export function checkFile(file, { arch, siblings }) {
   const name = path.basename(file)
   const elf = readElf(file)
@@ -102,7 +102,11 @@ export function hardening(file, elf = readElf(file)) {
   return problems
 }
 
-/** @returns the problems of one prebuilds/linux-<arch>. */
+/**
+ * @returns the problems of one prebuilds/linux-<arch>
+ * @param {string} folder
+ * @param {{ say?: (line: string) => void }} [options]
+ */
 export function checkFolder(folder, { say = () => {} } = {}) {
   const arch = path.basename(folder).replace('linux-', '')
   const files = readdirSync(folder).filter((file) => !file.endsWith('.json'))

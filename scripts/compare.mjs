@@ -40,6 +40,7 @@ const plainest = 'h264-p mp4 plain'
 const lanes = availableParallelism()
 const report = path.join(here, '..', '.cache', 'compare-tests.json')
 
+/** @satisfies {import('node:util').ParseArgsConfig['options']} */
 const options = {
   generated: { type: 'boolean', default: false },
   combinations: { type: 'string', default: '400' },
@@ -178,7 +179,7 @@ async function compare(videos, scratch) {
 }
 
 /** Runs the library first; pictures are compared in Python, which has numpy. `spoil` changes its answers, for the self-test. */
-async function askBoth({ file, bars, runs }, pair, pictures, spoil = () => {}) {
+async function askBoth({ file, bars, runs }, pair, pictures, spoil = async (_run) => {}) {
   const library = await pair.library.ask({
     file,
     runs: runs.map((run, number) => ({ ...run, pictures: `${pictures}-${number}` })),

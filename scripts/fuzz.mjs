@@ -25,6 +25,7 @@ const findings = fileURLToPath(new URL('../.cache/fuzz/findings', import.meta.ur
 /** Milliseconds. No input of a script target takes a hundredth of it. */
 const longestRound = 30_000
 
+/** @satisfies {import('node:util').ParseArgsConfig['options']} */
 const options = {
   minutes: { type: 'string' },
   target: { type: 'string', multiple: true, default: [] },
@@ -107,7 +108,11 @@ async function fuzzScript(name, seconds, seed) {
   return { ...row, findings: path.relative(process.cwd(), file) }
 }
 
-/** The message of the thread, or what it did instead of sending one. */
+/**
+ * The message of the thread, or what it did instead of sending one.
+ * @param {Worker} worker
+ * @param {Int32Array} rounds
+ */
 function ended(worker, rounds) {
   return new Promise((resolve, reject) => {
     let last = -1

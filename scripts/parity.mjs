@@ -71,6 +71,7 @@ async function runReference(files) {
 }
 
 async function compareVideo(embedder, number, wanted) {
+  /** @type {any} */
   const row = { file: path.basename(wanted.file), wanted }
   const { frames, height } = embedder.info().model
   try {
@@ -86,15 +87,14 @@ async function compareVideo(embedder, number, wanted) {
   const sameSize = row.found.images.every(
     ({ width, height }, i) => width === wanted.sizes[i][0] && height === wanted.sizes[i][1],
   )
+  const sameFrames =
+    sameSize && row.found.media.frameCount === wanted.count && `${indices}` === `${wanted.indices}`
   return {
     ...row,
-    sameFrames:
-      sameSize && row.found.media.frameCount === wanted.count && `${indices}` === `${wanted.indices}`,
+    sameFrames,
     pictures: sameSize && difference(Buffer.concat(row.found.images.map(({ data }) => data)), pictures),
     clip: difference(row.found.clip, clip),
-    get ok() {
-      return this.sameFrames && this.cosine >= lowestCosine
-    },
+    ok: sameFrames && row.cosine >= lowestCosine,
   }
 }
 
@@ -168,6 +168,7 @@ function difference(a, b) {
   return { mean: sum / a.length, max }
 }
 
+/** @param {{ mean?: number, max?: number }} [levels] */
 function levels({ mean, max } = {}) {
   return mean === undefined ? 'other sizes' : `${mean.toFixed(3)}, ${max}`
 }

@@ -18,6 +18,7 @@ const licences = { ffmpeg: 'LGPL-2.1-or-later', dav1d: 'BSD-2-Clause', zlib: 'Zl
 /** The document for one prebuilds/linux-<arch>. */
 export function sbom(prebuild) {
   const { name, version, license } = require('../package.json')
+  /** @type {{ packages: Record<string, any> }} */
   const lock = require('../package-lock.json')
   const build = JSON.parse(readFileSync(path.join(prebuild, 'build.json'), 'utf8'))
 

@@ -71,6 +71,7 @@ function print(clips) {
   }
   const [decode, tolerant] = [value('core-decode'), value('core-decode-tolerant')]
   const [fp32, int8] = [value('core-encode'), value('core-encode-int8')]
+  /** @type {[string, Omit<import('./scale/formulas.mjs').Unit, 'name'>, number][]} */
   const rows = [
     ['cores, fp32', { ...core, decode, encode: fp32 }, value('cores')],
     ['cores, int8', { ...core, decode, encode: int8 }, value('cores')],

@@ -201,6 +201,10 @@ function run(command, args, { quiet }) {
   return result.status
 }
 
+/**
+ * @param {string[]} words
+ * @returns {[string, string[]]}
+ */
 function commandLine([command, ...args]) {
   return [command, args]
 }

@@ -151,6 +151,42 @@ TEST(ShotDetector, TheThresholdDecides) {
   EXPECT_EQ(Cuts(150, film, {.threshold = change * 1.01}), List{});
 }
 
+// As a film in a frame of another shape has them.
+Thumbnail WithBars(Thumbnail thumbnail, int columns) {
+  for (int cell = 0; cell < Thumbnail::kCells; ++cell) {
+    const int column = cell % Thumbnail::kColumns;
+    if (column >= columns && column < Thumbnail::kColumns - columns) continue;
+    thumbnail.luma[cell] = 16;
+    thumbnail.cb[cell] = thumbnail.cr[cell] = 128;
+  }
+  return thumbnail;
+}
+
+TEST(ShotDetector, BarsBesideThePictureHideNoCut) {
+  for (const int columns : {1, 6, 16, 18}) {
+    SCOPED_TRACE(columns);
+    const Film film = [&](int frame) { return WithBars(Picture(frame < 60 ? 1 : 2), columns); };
+    ASSERT_GT(Difference(film(59), film(60)), ShotOptions().threshold);
+    EXPECT_EQ(Cuts(150, film), List{60});
+  }
+}
+
+// A bird that drops out of a still picture changes a quarter of it from one frame to the next, and then
+// nothing.
+TEST(ShotDetector, SomethingLargeThatLeavesAtOnceIsNoCut) {
+  for (const int columns : {8, 12, 15}) {
+    SCOPED_TRACE(columns);
+    const Film film = [&](int frame) {
+      Thumbnail thumbnail = Picture(1);
+      for (int cell = 0; frame < 60 && cell < Thumbnail::kCells; ++cell)
+        if (cell % Thumbnail::kColumns < columns) thumbnail.luma[cell] = 255 - thumbnail.luma[cell] / 4;
+      return thumbnail;
+    };
+    ASSERT_GT(Difference(film(59), film(60)), ShotOptions().threshold);
+    EXPECT_EQ(Cuts(150, film), List{});
+  }
+}
+
 // With a picture per second, the pictures around one are no measure of movement.
 TEST(ShotDetector, SlidesAreShots) {
   const Film film = [](int frame) { return Picture(static_cast<unsigned>(frame / 2)); };

@@ -10,6 +10,7 @@ const withInput = (json) => `{"request_type":"query","model":"cosmos-embed-demo"
 /** A valid request with additional fields. */
 const withMore = (fields) => `{"request_type":"query","model":"cosmos-embed-demo","input":"a",${fields}}`
 
+/** @type {Record<string, [make: () => string | Buffer, statuses: number[]]>} */
 const bodies = {
   'empty objects': [() => `[${filled('{},')}{}]`, [422]],
   'empty objects as input': [() => withInput(`[${filled('{},')}{}]`), [422]],

@@ -84,6 +84,7 @@ function compressedMovie(bytes) {
   return Buffer.concat([ftyp, box('moov', box('cmov', box('dcom', 'zlib'), box('cmvd', u32(bytes), inner)))])
 }
 
+/** @param {{ more?: Buffer, tracks?: Buffer }} [parts] */
 function matroska({ more = Buffer.alloc(0), tracks } = {}) {
   const head = element(
     '1a45dfa3',

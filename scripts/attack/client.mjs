@@ -5,7 +5,13 @@ import { connect } from 'node:net'
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
 
-/** Posts any body. Resolves with `{ status, text }`; the status is 0 when the connection broke. */
+/**
+ * Posts any body. Resolves with `{ status, text }`; the status is 0 when the connection broke.
+ * @param {string} url
+ * @param {string | Buffer} body
+ * @param {{ route?: string, headers?: http.OutgoingHttpHeaders, signal?: AbortSignal }} [options]
+ * @returns {Promise<{ status: number, text: string }>}
+ */
 export function post(url, body, { route = '/v1/embeddings', headers = {}, signal } = {}) {
   return new Promise((resolve) => {
     const request = http.request(
@@ -55,7 +61,13 @@ export function raw(url, text) {
   })
 }
 
-/** Opens a socket, writes `text`, and then writes `drip` every `everyMs`. */
+/**
+ * Opens a socket, writes `text`, and then writes `drip` every `everyMs`.
+ * @param {string} url
+ * @param {string | Buffer} [text]
+ * @param {{ drip?: string | Buffer, everyMs?: number }} [options]
+ * @returns {Promise<import('node:net').Socket>}
+ */
 export function openSocket(url, text = '', { drip, everyMs = 100 } = {}) {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {

@@ -1,5 +1,6 @@
 // Storage that is slow, or sends less than its content-length.
 
+import { once } from 'node:events'
 import http from 'node:http'
 import { post, query } from './client.mjs'
 
@@ -14,8 +15,8 @@ export async function serveStorage() {
     const timer = setInterval(() => response.write('x'), 100)
     response.on('close', () => clearInterval(timer))
   })
-  await new Promise((resolve) => server.listen(0, resolve))
-  const { port } = server.address()
+  await once(server.listen(0), 'listening')
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   return {
     // Two names, so that the downloader counts two hosts.
     slow: `http://127.0.0.1:${port}`,

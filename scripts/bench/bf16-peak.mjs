@@ -15,9 +15,10 @@ const BFLOAT16 = 16
 
 /**
  * Uses the trtexec that belongs to this libnvinfer, or else the PyTorch of the `python3` on PATH.
- * @returns {{ tflops: number, by: string } | { reason: string }}
+ * @returns {Promise<{ tflops?: number, by?: string, reason?: string }>} `reason` is there instead of the others when nothing could be measured
  */
 export async function bf16Peak({ library, device }) {
+  /** @type {import('../../dist/tensorrt/tensorrt-library.js').FoundTensorRt} */
   const tensorrt = { path: library, origin: 'option', version: '', lean: false }
   const tool = await findBuildTool({ tensorrt, signal: new AbortController().signal }).catch(() => undefined)
   if (tool?.kind !== 'trtexec') return byPyTorch(device)
@@ -34,7 +35,7 @@ export async function bf16Peak({ library, device }) {
       ],
       { encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, LD_LIBRARY_PATH: searched } },
     )
-    if (error) return { reason: `${tool.program}: ${error.code}` }
+    if (error) return { reason: `${tool.program}: ${error.message}` }
     const milliseconds = /GPU Compute Time:.*?median = ([\d.]+) ms/.exec(stdout)?.[1]
     if (status !== 0 || !milliseconds)
       return { reason: `${tool.program} ended with ${status} and printed no GPU Compute Time` }

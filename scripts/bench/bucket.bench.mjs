@@ -167,9 +167,9 @@ async function killedAndResumed({ words, folder, count, done }) {
   const running = words.map(start)
   const ended = []
   try {
-    for (const [share, victims] of [
-      [1 / 3, [0]],
-      [2 / 3, [...words.keys()]],
+    for (const { share, victims } of [
+      { share: 1 / 3, victims: [0] },
+      { share: 2 / 3, victims: [...words.keys()] },
     ]) {
       while ((await done()) < share * count) {
         const early = running.find(({ program }) => program.exitCode)

@@ -157,6 +157,7 @@ async function peerEnvironment() {
     console.error(
       'making a Python environment for the peers in .cache/bench-peers (about 6 GB: torch brings CUDA along) …',
     )
+    /** @type {[string, string[]][]} */
     const steps = [
       ['python3', ['-m', 'venv', venv]],
       [python, ['-m', 'pip', 'install', '--quiet', '-r', path.join(here, 'peers/requirements.txt')]],

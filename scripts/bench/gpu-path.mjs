@@ -15,11 +15,12 @@ const stages = ['open', 'decode', 'convert', 'queue', 'encode']
 export async function wholePath({ model, device, codec, gop, seconds, callers }) {
   const rows = []
   let about
-  for (const [mix, cpuWorkers] of [
-    ['NVDEC', 0],
-    ['NVDEC and CPU', undefined],
+  /** @type {import('../../dist/index.js').CudaOptions} */
+  const one = { devices: [device], buildEngine: 'never' }
+  for (const { mix, cuda } of [
+    { mix: 'NVDEC', cuda: { ...one, cpuWorkers: 0 } },
+    { mix: 'NVDEC and CPU', cuda: one },
   ]) {
-    const cuda = { devices: [device], buildEngine: 'never', ...(cpuWorkers !== undefined && { cpuWorkers }) }
     const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda })
     about = embedder.info().device
     try {

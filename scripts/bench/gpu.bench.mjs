@@ -170,11 +170,12 @@ async function encoding({ model, precision, device, flops, seconds }) {
 
 /** @returns the engines that an embedder would open for this precision; "" is any */
 async function enginesOf({ model, precision, device }) {
+  /** @type {import('../../dist/index.js').CudaOptions} */
   const wanted = { devices: [device], buildEngine: 'never', ...(precision && { precision }) }
   const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
   const { engine, model: about, device: chosen } = embedder.info()
   await embedder.dispose()
-  const { video, text } = chosen.gpus[0].engines
+  const { video, text } = chosen.kind === 'cuda' && chosen.gpus[0].engines
   const { frames, height, width, embeddingDim } = about
   const options = {
     ...{ backend: 'tensorrt', library: engine.library, video: video.path, text: text.path },
@@ -199,6 +200,7 @@ async function path(options) {
 /** One caller: the latency of an interactive search. */
 async function latency({ model, device, seconds }) {
   const file = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: 15 })
+  /** @type {import('../../dist/index.js').CudaOptions} */
   const wanted = { devices: [device], buildEngine: 'never' }
   const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
   let serial = 0

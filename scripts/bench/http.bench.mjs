@@ -51,9 +51,9 @@ async function inProcess(model, { text, video }, seconds) {
   const embedder = await createEmbedder({ model })
   const found = new Map()
   try {
-    for (const [kind, call] of [
-      ['text', () => embedder.embedText(text)],
-      ['video', () => embedder.embedVideo(video)],
+    for (const { kind, call } of [
+      { kind: 'text', call: () => embedder.embedText(text) },
+      { kind: 'video', call: () => embedder.embedVideo(video) },
     ]) {
       await call()
       for (const loops of connectionCounts) {
@@ -197,6 +197,7 @@ async function startServer(model, flags = []) {
     })
     child.on('exit', () => reject(new Error(`the server ended: ${text}`)))
   })
+  /** @type {any} */
   const { data } = await (await fetch(`${url}/v1/models`)).json()
   return {
     url,

@@ -25,7 +25,12 @@ export async function runMeasured(command, args, options = {}) {
   return result
 }
 
-/** Starts a program. @returns the process, and a promise of what it took, which never rejects for an exit code */
+/**
+ * Starts a program. @returns the process, and a promise of what it took, which never rejects for an exit code
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string }} [options]
+ */
 export function startMeasured(command, args, { env = process.env, cwd } = {}) {
   const began = performance.now()
   const program = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })

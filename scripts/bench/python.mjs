@@ -11,6 +11,7 @@ export function pythonWith(requirements) {
   const script = path.join(root, 'scripts', 'export', 'environment.py')
   const list = path.join(root, 'scripts', 'bench', requirements)
   const code = 'import sys; print(sys.executable)'
+  /** @type {import('node:child_process').StdioOptions} */
   const stdio = ['ignore', 'pipe', 'inherit']
   const made = spawnSync('python3', [script, list, '-c', code], { encoding: 'utf8', stdio })
   if (made.status !== 0) throw new Error(`the Python environment of ${list} could not be made`)

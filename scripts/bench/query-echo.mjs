@@ -3,7 +3,7 @@
 import Fastify from 'fastify'
 
 const app = Fastify()
-app.post('/:bytes', async (request) => ({
+app.post('/:bytes', async (/** @type {any} */ request) => ({
   model: request.body.model,
   text: 'a'.repeat(Number(request.params.bytes)),
 }))

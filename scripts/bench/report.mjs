@@ -21,6 +21,7 @@ export function machine() {
   }
 }
 
+/** @type {(name: string, rows: object[]) => void} */
 let onReport = () => {}
 
 /** Has `listener` called with the name and rows of every report. */

@@ -123,6 +123,7 @@ function peer() {
   const python = path.join(venv, 'bin/python')
   if (!existsSync(python)) {
     console.error('making a Python environment for PySceneDetect in .cache/bench-shots …')
+    /** @type {[string, string[]][]} */
     const steps = [
       ['python3', ['-m', 'venv', venv]],
       [python, ['-m', 'pip', 'install', '--quiet', '-r', path.join(here, 'peers/shots-requirements.txt')]],

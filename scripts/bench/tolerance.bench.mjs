@@ -18,6 +18,7 @@ export async function run(argv) {
   const clips = scenes(values)
   const embedder = await createEmbedder()
   try {
+    /** @returns {Promise<any[]>} */
     const embed = async (items) =>
       (await embedder.embedMany(items)).map((result) => {
         if (result.status === 'rejected') throw result.reason

@@ -59,6 +59,11 @@ export function judgeSkips(skips, report, allowed) {
   return { reasons, refused }
 }
 
+/**
+ * @param {import('./skips.mjs').AllowedSkip} entry
+ * @param {Skip} skip
+ * @param {string} report
+ */
 function fits({ file, test, report: only }, skip, report) {
   return file === skip.file && (test?.test(skip.name) ?? true) && (only ?? report) === report
 }

@@ -5,7 +5,7 @@ import { isReportedDamage } from './judge.mjs'
 /**
  * Sets the `reason` of every difference, '' where none is known. `avcodec` is the major version of the library's libavcodec.
  *
- * @returns { same, known, unknown, stale }: results, and the entries of `known` whose videos no longer differ
+ * @returns the results that are the `same`, have a `known` or an `unknown` difference, and `stale`: the entries of `known` whose videos no longer differ
  */
 export function explain(results, known, avcodec) {
   const fitting = new Set()

@@ -131,6 +131,11 @@ async function made(name, extension, args, options = {}) {
   return await making.get(file)
 }
 
+/**
+ * @param {string} file
+ * @param {string[]} args
+ * @param {{ pipe?: boolean, edit?: (bytes: Buffer) => Buffer }} options
+ */
 async function make(file, args, { pipe = false, edit }) {
   const partial = `${file}.${process.pid}.partial`
   const piped = await ffmpeg([...args, '-y', pipe ? 'pipe:1' : partial], pipe)

@@ -11,7 +11,7 @@ const gap = (time) => `${time}+if(gte(${time}*TB,1.2),3/TB,0)`
 const setTimes = (pts, dts) => ['-bsf:v', `setts=pts='${pts}':dts='${dts}'`]
 const isMp4 = ({ name }) => name === 'mp4' || name === 'mov'
 const isMatroska = ({ name }) => name === 'mkv' || name === 'webm'
-const any = () => true
+const any = (_container, _stream) => true
 
 /**
  * name → {

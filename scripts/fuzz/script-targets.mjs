@@ -19,7 +19,12 @@ export function scriptTargets() {
 }
 
 export async function loadScript(name) {
-  const { seeds, begin = () => {}, end = () => {}, ...rest } = await import(new URL(`${name}.mjs`, folder))
+  const {
+    seeds,
+    begin = () => {},
+    end = () => {},
+    ...rest
+  } = await import(new URL(`${name}.mjs`, folder).href)
   return { longestMessage: 20_000, ...rest, begin, end, seeds: seeds.map((seed) => Buffer.from(seed)) }
 }
 

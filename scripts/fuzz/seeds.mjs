@@ -57,6 +57,7 @@ function folderNamed(folder) {
 async function makeVideos(folder, programs) {
   // Odd sizes crop the comparison's picture, which is larger.
   const usable = Object.values(streams).filter(({ name }) => !name.endsWith('-odd'))
+  /** @type {[string, string[]][]} */
   const files = usable.map((stream) => [`${stream.name}.mkv`, [...stream.args, '-f', 'matroska']])
   for (const container of Object.values(containers)) {
     for (const codec of container.codecs) {
@@ -97,7 +98,7 @@ async function makePictures(folder, programs) {
   const png = (format) => ['-pix_fmt', format, '-c:v', 'png', '-f', 'image2']
   const jpeg = (format) => ['-pix_fmt', format, '-c:v', 'mjpeg', '-f', 'image2']
   const webp = (...args) => ['-c:v', 'libwebp', ...args, '-f', 'webp']
-  const files = [
+  const files = /** @type {[string, string[]][]} */ ([
     ...['rgb24', 'rgba', 'gray', 'ya8', 'pal8', 'monob', 'rgb48be', 'rgba64be', 'gray16be'].map((format) => [
       `${format}.png`,
       png(format),
@@ -108,7 +109,7 @@ async function makePictures(folder, programs) {
     ['lossless.webp', webp('-lossless', '1')],
     ['alpha.webp', ['-vf', 'format=yuva420p', ...webp('-quality', '50')]],
     ['animated.webp', ['-c:v', 'libwebp_anim', '-f', 'webp']],
-  ]
+  ])
   await inLanes(
     files.map(
       ([name, args]) =>
@@ -164,7 +165,7 @@ function ffmpeg(args, file) {
         rmSync(file, { force: true })
         console.error(`no seed ${path.basename(file)}: ${said.trim().split('\n')[0]}`)
       }
-      resolve()
+      resolve(undefined)
     })
   })
 }

@@ -17,7 +17,7 @@ const parsers = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'vc1', 'mpeg4video', 'mpeg
 // Without these, FFmpeg probes a transport stream up to the limit, because the audio parameters stay unknown.
 const soundParsers = ['aac', 'aac_latm', 'ac3', 'mpegaudio', 'opus']
 
-/** @returns { demuxers, probes, decoders, parsers, filters }: names as FFmpeg's configure takes them */
+/** @returns demuxers, probes, decoders, parsers and filters: names as FFmpeg's configure takes them */
 export function components(root) {
   const source = readFileSync(path.join(root, 'native', 'ffmpeg', 'ffmpeg.cc'), 'utf8')
   const allowed = (name) => {

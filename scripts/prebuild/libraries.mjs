@@ -26,7 +26,7 @@ const linking = ['-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack']
 const memory = { library: `memory${suffix}`, soname: `libmemory${suffix}.so.1`, functions: 'cosmos_' }
 const counted = (...functions) => functions.map((name) => `-D${name}=${memory.functions}${name}`)
 
-/** @returns { sysroot, libraries: [{ soname, file }], configure: FFmpeg's configure line } */
+/** @returns the sysroot, the `soname` and `file` of each library, and FFmpeg's configure line */
 export function buildLibraries({ root, sources, arch, build, env, wanted }) {
   const sysroot = path.join(build, 'sysroot')
   const installed = path.join(sysroot, prefix)

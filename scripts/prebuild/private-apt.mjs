@@ -9,10 +9,12 @@ import { PrebuildError, read } from './run.mjs'
 const etc = '/etc/apt'
 
 /**
- * @param options.type 'deb' | 'deb-src'
- * @param options.suite another release of the same distribution, e.g. 'bullseye'
- * @param options.updates also its update suites, which archives drop first for old releases
- * @param options.arch of the packages, in the distribution's words, e.g. 'arm64'; default: this machine's
+ * @param {string} folder of its configuration, lists and archives
+ * @param {object} options
+ * @param {'deb' | 'deb-src'} options.type
+ * @param {string} [options.suite] another release of the same distribution, e.g. 'bullseye'
+ * @param {boolean} [options.updates] also its update suites, which archives drop first for old releases
+ * @param {string} [options.arch] of the packages, in the distribution's words, e.g. 'arm64'; default: this machine's
  */
 export function privateApt(folder, { type, suite, updates = false, arch }) {
   for (const name of ['lists/partial', 'archives/partial'])

@@ -8,7 +8,12 @@ import process from 'node:process'
 /** A failure that is explained by its message and printed without a stack. */
 export class PrebuildError extends Error {}
 
-/** Runs a command to its end; throws PrebuildError with the end of its output when it fails. */
+/**
+ * Runs a command to its end; throws PrebuildError with the end of its output when it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, log: string }} options
+ */
 export function run(command, args, { cwd, env = {}, log }) {
   mkdirSync(path.dirname(log), { recursive: true })
   const output = openSync(log, 'a')
@@ -27,7 +32,12 @@ export function run(command, args, { cwd, env = {}, log }) {
   }
 }
 
-/** @returns the stdout of a command. Throws PrebuildError when it fails. */
+/**
+ * @returns the stdout of a command. Throws PrebuildError when it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
+ */
 export function read(command, args, { cwd, env = {} } = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd,

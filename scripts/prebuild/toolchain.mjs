@@ -47,7 +47,7 @@ export const architectures = {
 const hardening = '-fstack-protector-strong -fstack-clash-protection'
 const fortify = '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 
-/** Installs the tools that are missing. @returns { zig, nasm, bin, versions, headers: { folder, package, version } } */
+/** Installs the tools that are missing. @returns where they are, and their versions */
 export function installTools(cache) {
   const pinned = createHash('sha256').update(readFileSync(requirements)).update(packages.join()).digest('hex')
   const folder = path.join(cache, 'tools', pinned.slice(0, 16))
@@ -85,7 +85,7 @@ export function installTools(cache) {
   }
 }
 
-/** Unpacks the distribution's packages without installing them. @returns { package: version } */
+/** Unpacks the distribution's packages without installing them. @returns the version of each package */
 function unpackPackages(apt, into, log) {
   const archive = privateApt(apt, { type: 'deb' })
   archive.update()

@@ -32,7 +32,11 @@
  * @property {number} networkGbit that these units read
  */
 
-/** Clips per second of one unit, and what limits it. */
+/**
+ * Clips per second of one unit, and what limits it.
+ * @param {Unit} unit
+ * @returns {{ rate: number, bottleneck: 'decode' | 'encode' }}
+ */
 export function rateOf({ decode, encode, together, overlap }) {
   const bottleneck = decode < encode ? 'decode' : 'encode'
   const rate = together ? 1 / (1 / decode + 1 / encode) : Math.min(decode, encode)

@@ -13,6 +13,7 @@ const row = (number) => ({
   video: `/datasets/library/clips/${`${number}`.padStart(12, '0')}-0001-00015.mp4`,
 })
 
+/** @type {any} as much of an embedder as an index asks for */
 const embedder = {
   info: () => ({
     model: { id: 'measured', fingerprint: 'measured', embeddingDim: 256, frameRule: 'card' },
@@ -82,7 +83,7 @@ export async function measureJob(jobItems, jobs) {
 function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
       server.close(() => resolve(port))
     })
   })

@@ -23,8 +23,8 @@ function decodePlace(position) {
 
 /**
  * Counts the pictures that `frames` frames of a video cost.
- * @param clip { seconds, fps, gop, frames, tolerance }, tolerance in seconds
- * @returns { runs: [{ decoded, skipped }], decoded, skipped }; a run is what is decoded of one GOP
+ * @param {{ seconds: number, fps: number, gop: number, frames?: number, tolerance?: number }} clip tolerance in seconds
+ * @returns {{ runs: { decoded: number, skipped: number }[], decoded: number, skipped: number }} a run is what is decoded of one GOP
  */
 export function picturesOfClip({ seconds, fps, gop, frames = 8, tolerance = 0 }) {
   const count = Math.round(seconds * fps)

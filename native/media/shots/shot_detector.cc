@@ -1,6 +1,7 @@
 #include "media/shots/shot_detector.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace cosmos {
@@ -12,8 +13,28 @@ constexpr int kNeighbours = 2;
 constexpr double kStandsOut = 2.5;
 // The part of a flash's change that may be left when it is over.
 constexpr double kReturned = 0.25;
+// The share of the picture that changes in a cut, at least. Something large that moves fast through a still
+// picture changes less.
+constexpr double kWidespread = 1.0 / 3;
+// The luma up to which a cell is black, in full and in limited range alike.
+constexpr float kBlack = 24;
 // Times that are meant to be equal may differ by this much, in seconds.
 constexpr double kRounding = 1e-6;
+
+// Whether enough cells differ by the threshold, of those that are not black in both pictures: bars above,
+// below or beside the content belong to neither.
+bool IsWidespread(const Thumbnail& a, const Thumbnail& b, double threshold) {
+  int changed = 0;
+  int shown = 0;
+  for (std::size_t cell = 0; cell < Thumbnail::kCells; ++cell) {
+    const bool differs = std::abs(a.luma[cell] - b.luma[cell]) + std::abs(a.cb[cell] - b.cb[cell]) +
+                             std::abs(a.cr[cell] - b.cr[cell]) >=
+                         threshold;
+    changed += differs ? 1 : 0;
+    shown += differs || std::max(a.luma[cell], b.luma[cell]) > kBlack ? 1 : 0;
+  }
+  return changed >= kWidespread * shown;
+}
 
 }  // namespace
 
@@ -21,7 +42,7 @@ std::optional<int> ShotDetector::Add(const Thumbnail& thumbnail, double seconds)
   const Change change{seconds, frames_ > 0 ? Difference(thumbnail, last_) : 0};
   std::optional<int> shot;
   if (candidate_ && !IsWithin(seconds)) shot = Confirm();
-  if (!candidate_ || Observe(thumbnail, change.amount)) Consider(change);
+  if (!candidate_ || Observe(thumbnail, change.amount)) Consider(thumbnail, change);
   changes_.push_back(change);
   if (changes_.size() > kNeighbours) changes_.pop_front();
   last_ = thumbnail;
@@ -70,9 +91,10 @@ bool ShotDetector::StandsOut() const {
   return neighbours == 0 || candidate_->change * neighbours >= kStandsOut * candidate_->motion;
 }
 
-void ShotDetector::Consider(const Change& change) {
+void ShotDetector::Consider(const Thumbnail& thumbnail, const Change& change) {
   const double earliest = shot_start_ + std::max(options_.min_seconds - kRounding, kRounding);
   if (frames_ == 0 || change.amount < options_.threshold || change.seconds < earliest) return;
+  if (!IsWidespread(thumbnail, last_, options_.threshold)) return;
   candidate_ =
       Candidate{.frame = frames_, .seconds = change.seconds, .change = change.amount, .before = last_};
   for (const Change& earlier : changes_) {

@@ -9,9 +9,10 @@
 
 namespace cosmos {
 
-// A frame begins a shot if it differs from the frame before by at least the threshold, and by much more than
-// the frames around it within the minimum length, which all differ while the camera moves. The decision waits
-// for what follows: if the earlier content returns within the minimum length, the change was a flash.
+// A frame begins a shot if it differs from the frame before by at least the threshold, in a good part of the
+// picture, and by much more than the frames around it within the minimum length, which all differ while the
+// camera moves. The decision waits for what follows: if the earlier content returns within the minimum
+// length, the change was a flash.
 class ShotDetector {
  public:
   // `start`: seconds; where the first shot begins.
@@ -44,7 +45,7 @@ class ShotDetector {
   bool IsWithin(double seconds) const;
   bool Observe(const Thumbnail& thumbnail, double change);
   bool StandsOut() const;
-  void Consider(const Change& change);
+  void Consider(const Thumbnail& thumbnail, const Change& change);
   std::optional<int> Confirm();
 
   const ShotOptions options_;

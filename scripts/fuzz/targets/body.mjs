@@ -46,6 +46,6 @@ export async function run(bytes) {
   const kind = bytes.includes('window_seconds') ? 'segments' : 'embeddings'
   const half = bytes.length >> 1
   const parsed = await parseBody(kind, [bytes.subarray(0, half), bytes.subarray(half)], rules)
-  const items = kind === 'segments' ? [parsed.item] : parsed.items
+  const items = 'item' in parsed ? [parsed.item] : parsed.items
   if (items.length === 0 || items.length > rules.limits.maxItems) throw new Error('another number of items')
 }
