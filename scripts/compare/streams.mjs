@@ -104,11 +104,16 @@ for (const [name, one] of Object.entries(streams)) {
       : { width: 144, height: 96 }
 }
 
+/** @returns {Record<string, any>} */
 function stream(codec, decoder, ...args) {
   return { codec, decoder, args: args.map(String) }
 }
 
-/** FFmpeg has no encoder of VC-1. */
+/**
+ * FFmpeg has no encoder of VC-1.
+ *
+ * @returns {Record<string, any>}
+ */
 function vc1(profile, between) {
   const codec = profile === 'advanced' ? 'vc1' : 'wmv3'
   const written = { profile, between, gop: 5, count: picture.frames, rate: picture.rate }

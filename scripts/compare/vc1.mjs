@@ -78,7 +78,7 @@ export function timesOfVc1({ between, count, rate }) {
 }
 
 /**
- * @param stream { profile: 'advanced' | 'main', count, gop, between, rate }
+ * The stream has a `profile`, 'advanced' or 'main', a `rate`, and the parameters of decodingOrder.
  * @returns an elementary stream of the advanced profile, or an RCV file of the main profile
  */
 export function writeVc1({ profile, count, gop, between, rate }) {
