@@ -48,7 +48,7 @@ export const known = [
     chance: true,
   },
   {
-    video: /^(wmv3-b mkv .*|vc1-\S+ mkv joined by concat)$/,
+    video: /^vc1-\S+ mkv joined by concat$/,
     what: ['times', 'count'],
     reason:
       'it has times of decoding only, which FFmpeg 8 changes in a stream with B pictures or a step back',

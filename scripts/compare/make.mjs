@@ -54,9 +54,13 @@ async function makeWritten(written, version) {
   const elementary = path.join(folder, `${digest(bytes)}.${written.profile === 'advanced' ? 'vc1' : 'rcv'}`)
   mkdirSync(folder, { recursive: true })
   if (!existsSync(elementary)) keep(elementary, (partial) => writeFileSync(partial, bytes))
+  const copy = ['-c:v', 'copy', '-fflags', '+bitexact', '-f', 'nut']
+  // The setts filter computes with the time base of the input, but its packets have that of the output. They are the same
+  // for two files of one muxer, so the first gets any times.
+  const counted = ['-i', elementary, '-bsf:v', 'setts=pts=N:dts=N', ...copy]
+  const untimed = await made(digest(version, ...counted), 'nut', counted)
   const times = timesOfVc1(written)
-  const args = ['-i', elementary, '-c:v', 'copy', '-bsf:v', times, '-fflags', '+bitexact', '-f', 'nut']
-  return await made(digest(version, elementary, times), 'nut', args)
+  return await made(digest(version, untimed, times), 'nut', ['-i', untimed, '-bsf:v', times, ...copy])
 }
 
 /** Puts the container's packet filter before that of the treatment. */

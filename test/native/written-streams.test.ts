@@ -34,7 +34,9 @@ describe.skipIf(noFfmpeg)('VC-1', () => {
         // ASF stores one time, which muxers and demuxers take for different ones.
         .filter((container) => container !== 'asf' || between === 0)
         .flatMap((container) =>
-          ['right times', 'times of decoding'].map((times) => ({ profile, between, container, times })),
+          ['right times', 'times of decoding']
+            .filter((times) => times === 'right times' || (between > 0 && /^m/.test(container)))
+            .map((times) => ({ profile, between, container, times })),
         ),
     ),
   )
@@ -45,8 +47,9 @@ describe.skipIf(noFfmpeg)('VC-1', () => {
     const stream = { profile, between, count, gop: 4, rate: 25 }
     const elementary = `${name}.${profile === 'advanced' ? 'vc1' : 'rcv'}`
     writeFileSync(elementary, writeVc1(stream))
-    // Muxers want the times of the elementary stream mended; its demuxer says that every picture is a keyframe.
-    ffmpeg('-i', elementary, '-c', 'copy', '-bsf:v', timesOfVc1(stream), '-f', 'nut', `${name}.nut`)
+    // The demuxers of elementary streams give no right times, and say that every picture is a keyframe.
+    ffmpeg('-i', elementary, '-c', 'copy', '-bsf:v', 'setts=pts=N:dts=N', `${name}-untimed.nut`)
+    ffmpeg('-i', `${name}-untimed.nut`, '-c', 'copy', '-bsf:v', timesOfVc1(stream), `${name}.nut`)
     const video = `${name}-${times}.${container}`
     const filter = times === 'right times' ? 'null' : 'setts=pts=DTS'
     ffmpeg('-i', `${name}.nut`, '-c', 'copy', '-bsf:v', filter, video)
