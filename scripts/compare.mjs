@@ -25,7 +25,7 @@ const usage = `npm run compare -- [OPTIONS] [FOLDER or FILE…]
   --generated        videos made on the spot: codecs × containers × what happens to files
   --combinations N   how many of these (default 400)
   --all              all of these
-  --variety N        also N videos with several peculiarities each (default 60)
+  --variety N        also N videos with several peculiarities each (default 0)
   --seed N           which of these (default 1)
   --only TEXT        those whose names have it
   --frames T         frames of a clip (default 8)
@@ -45,7 +45,7 @@ const options = {
   generated: { type: 'boolean', default: false },
   combinations: { type: 'string', default: '400' },
   all: { type: 'boolean', default: false },
-  variety: { type: 'string', default: '60' },
+  variety: { type: 'string', default: '0' },
   seed: { type: 'string', default: '1' },
   only: { type: 'string', default: '' },
   frames: { type: 'string', default: '8' },

@@ -36,7 +36,7 @@ export const known = [
     chance: true,
   },
   {
-    video: /^vc1-\S+ ts begins anywhere$/,
+    video: /^(vc1|mpeg4)-\S+ ts begins anywhere$/,
     what: ['count', 'frames', 'pictures'],
     reason: 'FFmpeg shows a grey picture more, its stand-in for the reference that was cut off',
     chance: true,

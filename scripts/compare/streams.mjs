@@ -171,7 +171,7 @@ const inStream = 'dump_extra=freq=keyframe'
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
   mov: {
-    codecs: [...except('vp8', 'vp9', 'av1'), 'prores', 'raw'],
+    codecs: [...except('vp8', 'vp9', 'av1'), 'prores'],
     extension: 'mov',
     muxer: 'mov',
     audio: 'aac',
