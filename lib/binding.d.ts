@@ -104,7 +104,7 @@ export interface NativeClipOptions {
    * decode on the CPU.
    */
   gpu?: NativeGpu
-  /** Decode in one of these processes instead of this one. Not together with `gpu`. */
+  /** Decode in one of these processes instead of this one. With `gpu`, NVDEC is handed what they read. */
   decoders?: NativeDecoderPool
   limits?: Partial<NativeDecodeLimits>
 }

@@ -1,6 +1,6 @@
 // Checks the sources without running them.
 //
-//   node scripts/lint.mjs          formats, Biome's rules, layers, file length
+//   node scripts/lint.mjs          formats, Biome's rules, layers, file length, tables of measurements
 //   node scripts/lint.mjs --tidy   and clang-tidy, which takes minutes
 //   node scripts/lint.mjs --fix    formats the same files instead of complaining
 
@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { documentProblems } from './bench/document.mjs'
 import {
   circles,
   cppGraph,
@@ -37,6 +38,7 @@ run('clang-format', 'clang-format', fix ? ['-i', ...cpp] : ['--dry-run', '--Werr
 report('ruff', checkPython(root, matching(/\.py$/), { fix }))
 report('layers', layerFindings())
 report('file length', longFiles())
+report('docs/performance.md', documentProblems(root))
 if (process.argv.includes('--tidy')) {
   const { count, failed } = await checkTidy(root, matching(/^native\/.*\.cc$/))
   report(`clang-tidy (${count} files)`, failed === 0 ? [] : [`${failed} files have problems`])

@@ -9,11 +9,13 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -29,22 +31,31 @@ const prebuilds = path.join(root, 'prebuilds')
 /** Where package.json has no repository yet. npm refuses provenance for a package that names another one. */
 const placeholder = 'https://github.com/OWNER/cosmos-embed'
 
-/** Packs the checkout with `repository`, `bugs` and `homepage` filled in, and leaves its package.json as it was. */
+/** Packs the checkout, with `repository`, `bugs` and `homepage` filled in. Changes a copy, because a run may be killed. */
 function pack(folder, repository) {
-  const file = path.join(root, 'package.json')
-  const original = readFileSync(file, 'utf8')
+  const original = readFileSync(path.join(root, 'package.json'), 'utf8')
   if (original.split(placeholder).length !== 4) {
     throw new PrebuildError(`package.json must have ${placeholder} in repository, bugs and homepage`)
   }
   if (repository === undefined) {
     console.error('release: no --repository is named, so this package is for tests and must not be published')
+    packFolder(root, folder)
+    return
   }
+  const scratch = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-release-'))
   try {
-    if (repository !== undefined) writeFileSync(file, original.replaceAll(placeholder, repository))
-    read('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
+    packFolder(root, scratch)
+    read('tar', ['--extract', '--file', path.join(scratch, readdirSync(scratch)[0]), '-C', scratch])
+    const copy = path.join(scratch, 'package')
+    writeFileSync(path.join(copy, 'package.json'), original.replaceAll(placeholder, repository))
+    packFolder(copy, folder)
   } finally {
-    writeFileSync(file, original)
+    rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+function packFolder(folder, destination) {
+  read('npm', ['pack', '--ignore-scripts', '--pack-destination', destination], { cwd: folder })
 }
 
 function repositoryOf(named) {

@@ -134,7 +134,11 @@ export interface EmbedderInfo {
    * The processes that decode media, and which walls stand around them; absent when this process decodes. See
    * docs/isolation.md.
    */
-  decoders?: { walls: DecoderWalls }
+  decoders?: {
+    walls: DecoderWalls
+    /** What reads media outside of the walls, in this process: nothing on the CPU, NVIDIA's parser and driver with NVDEC. */
+    outside: string[]
+  }
   model: {
     /** Id of the bundle. */
     id: string

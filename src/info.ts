@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { NativeDiagnostics } from '#binding'
 import { VERSION } from './base/version.ts'
 import type { DeviceChoice } from './device/choose-device.ts'
+import { OUTSIDE_ON_NVDEC } from './device/decoder-processes.ts'
 import type { OpenDevice } from './device/open-devices.ts'
 import type { ModelBundle } from './model/bundle.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -27,7 +28,12 @@ export function describeEmbedder(facts: EmbedderFacts): EmbedderInfo {
   return {
     version: VERSION,
     device: describeDevice(choice, devices),
-    ...(decoders !== undefined && { decoders: { walls: decoders.walls } }),
+    ...(decoders !== undefined && {
+      decoders: {
+        walls: decoders.walls,
+        outside: devices.some(({ gpu }) => gpu?.info.nvdecReason === '') ? [...OUTSIDE_ON_NVDEC] : [],
+      },
+    }),
     model: {
       id: bundle.id,
       servedNames: [...new Set([...options.servedNames, bundle.id])],
@@ -69,10 +75,9 @@ function describeDevice(choice: DeviceChoice, devices: readonly OpenDevice[]): E
   return { kind: 'cuda', reason, driver: choice.driver, gpus: devices.flatMap(describeGpu) }
 }
 
-function describeGpu({ gpu, plans, decoders }: OpenDevice): GpuFacts[] {
+function describeGpu({ gpu, plans }: OpenDevice): GpuFacts[] {
   if (!gpu || !plans) return []
-  const { device, name, uuid, computeCapability, memoryBytes, nvdec, nvdecEngines } = gpu.info
-  const nvdecReason = decoders ? 'decode.isolation decodes on the CPU' : gpu.info.nvdecReason
+  const { device, name, uuid, computeCapability, memoryBytes, nvdec, nvdecEngines, nvdecReason } = gpu.info
   return [
     {
       ...{ device, name, uuid, computeCapability, memoryBytes },

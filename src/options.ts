@@ -135,9 +135,9 @@ export interface DecodeOptions {
   /**
    * Where media is decoded. `none`: in this process. `process`: in processes that have no files, no network and no rights, so
    * that a file which breaks a decoder costs nothing but its own item; a wall that this machine does not allow is warned of.
-   * `required`: the same, but LibraryError where a wall is missing. Both decode on the CPU, also beside a GPU. `auto`:
-   * `process` on the CPU, `none` on a GPU, whose NVDEC is driven from this process. Default `none`; the default of
-   * `cosmos-embed serve` is `auto`. See docs/isolation.md.
+   * `required`: the same, but LibraryError where a wall is missing. On a GPU, the processes read the files and hand their
+   * packets to NVDEC in this process. `auto` is `process`. Default `none`; the default of `cosmos-embed serve` is `auto`.
+   * See docs/isolation.md.
    */
   isolation?: Isolation | undefined
 }

@@ -1,14 +1,17 @@
 // Writes small files whose structure encoders do not produce, for the seed corpus: the tests' own containers
-// and pictures.
+// and pictures, and the messages between the server's process and a decoder process.
 //
-//   fuzz_seeds FOLDER VIDEO-OR-PICTURE
+//   fuzz_seeds FOLDER video|picture|messages
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "fuzz/message_seeds.h"
 #include "test/hostile_files.h"
 #include "test/hostile_packets.h"
 
@@ -60,15 +63,18 @@ Files Pictures() {
   };
 }
 
+const std::map<std::string, std::function<Files()>> kKinds = {
+    {"video", Videos}, {"picture", Pictures}, {"messages", cosmos::fuzz::MessageSeeds}};
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) {
-    std::fprintf(stderr, "usage: fuzz_seeds FOLDER video|picture\n");
+  const auto kind = count == 3 ? kKinds.find(arguments[2]) : kKinds.end();
+  if (kind == kKinds.end()) {
+    std::fprintf(stderr, "usage: fuzz_seeds FOLDER video|picture|messages\n");
     return 2;
   }
-  const bool pictures = std::string(arguments[2]) == "picture";
-  for (const auto& [name, bytes] : pictures ? Pictures() : Videos()) {
+  for (const auto& [name, bytes] : kind->second()) {
     std::ofstream(std::filesystem::path(arguments[1]) / name, std::ios::binary) << bytes;
   }
   return 0;

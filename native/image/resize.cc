@@ -5,10 +5,8 @@
 #include <cstddef>
 #include <cstring>
 #include <vector>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
+#include "image/cpu.h"
 #include "image/resize_filter.h"
 #include "image/resize_kernels.h"
 
@@ -16,22 +14,6 @@ namespace cosmos {
 namespace {
 
 constexpr int kChannels = 3;
-
-#if defined(__x86_64__)
-// Queries the CPU directly: __builtin_cpu_supports needs runtime support that not every toolchain provides.
-bool HasAvx2() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0) return false;
-  unsigned saved = 0;
-  __asm__("xgetbv" : "=a"(saved), "=d"(edx) : "c"(0));
-  constexpr unsigned kVectorRegisters = 0b110;  // the OS saves XMM and YMM registers
-  if ((saved & kVectorRegisters) != kVectorRegisters) return false;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2) != 0;
-}
-#endif
 
 // The fastest kernels that this CPU runs.
 const ResizeKernels& Kernels() {

@@ -132,6 +132,27 @@ ff::Frame MakeFrame(int width, int height, AVPixelFormat format) {
   return frame;
 }
 
+// Follows swscale's ff_yuv2rgb_c_init_tables, which no public function exposes. `matrix` is one of SWS_CS_*.
+YuvMatrix FixedPoint(int matrix, bool full_range, int bit_depth) {
+  constexpr std::int64_t kOne = 1 << 16;
+  const int* table = sws_getCoefficients(matrix);
+  const std::int64_t contrast = WhiteScale(bit_depth, full_range);
+  // Rounds 16 fractional bits to 13.
+  const auto rounded = [](std::int64_t value) {
+    return static_cast<int>((value * (1 << 13) + kOne / 2) >> 16);
+  };
+  const auto chroma = [&](std::int64_t value) {
+    return rounded((full_range ? value * 224 / 255 : value) * contrast >> 16);
+  };
+  return {.y_offset = full_range ? 0 : 16 << 9,
+          .y_scale = rounded((full_range ? kOne : kOne * 255 / 219) * contrast >> 16),
+          .cr_to_r = chroma(table[0]),
+          .cr_to_g = chroma(-table[3]),
+          .cb_to_g = chroma(-table[2]),
+          .cb_to_b = chroma(table[1]),
+          .full_range = full_range};
+}
+
 // The first plane of `from`, its last column and line repeated where `to` is larger.
 void CopyLuma(const AVFrame& from, int bytes_per_sample, AVFrame& to) {
   const std::ptrdiff_t bytes = std::ptrdiff_t{1} * from.width * bytes_per_sample;
@@ -201,27 +222,9 @@ RgbImage Orient(RgbImage image, Orientation orientation) {
   return turned;
 }
 
-// Follows swscale's ff_yuv2rgb_c_init_tables, which no public function exposes.
 YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
                       UntaggedMatrix untagged) {
-  constexpr std::int64_t kOne = 1 << 16;
-  const int* table = sws_getCoefficients(MatrixOf(colorspace, lines, untagged));
-  const bool full_range = range == AVCOL_RANGE_JPEG;
-  const std::int64_t contrast = WhiteScale(bit_depth, full_range);
-  // Rounds 16 fractional bits to 13.
-  const auto rounded = [](std::int64_t value) {
-    return static_cast<int>((value * (1 << 13) + kOne / 2) >> 16);
-  };
-  const auto chroma = [&](std::int64_t value) {
-    return rounded((full_range ? value * 224 / 255 : value) * contrast >> 16);
-  };
-  return {.y_offset = full_range ? 0 : 16 << 9,
-          .y_scale = rounded((full_range ? kOne : kOne * 255 / 219) * contrast >> 16),
-          .cr_to_r = chroma(table[0]),
-          .cr_to_g = chroma(-table[3]),
-          .cb_to_g = chroma(-table[2]),
-          .cb_to_b = chroma(table[1]),
-          .full_range = full_range};
+  return FixedPoint(MatrixOf(colorspace, lines, untagged), range == AVCOL_RANGE_JPEG, bit_depth);
 }
 
 RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
@@ -237,12 +240,13 @@ RgbConverter::Geometry RgbConverter::GeometryOf(const AVFrame& frame) const {
 }
 
 Status RgbConverter::Prepare(const Geometry& geometry) {
-  if ((to_rgb_ || !level_table_.empty()) && geometry == geometry_) return {};
+  if ((to_rgb_ || yuv_ || !level_table_.empty()) && geometry == geometry_) return {};
   to_rgb_.reset();
   to_full_chroma_.reset();
   padded_luma_.reset();
   level_table_.clear();
   full_chroma_.reset();
+  yuv_.reset();
   const std::string name =
       av_get_pix_fmt_name(geometry.format) ? av_get_pix_fmt_name(geometry.format) : "unknown";
   Status unsupported =
@@ -256,6 +260,11 @@ Status RgbConverter::Prepare(const Geometry& geometry) {
   if (UsesLevelTable(*descriptor, geometry.full_range)) {
     const bool is_rgb = (descriptor->flags & AV_PIX_FMT_FLAG_RGB) != 0;
     level_table_ = LevelTable(descriptor->comp[0].depth, is_rgb || geometry.full_range);
+    return {};
+  }
+
+  if (YuvConverter::Converts(geometry.format, geometry.width, geometry.height)) {
+    yuv_.emplace(FixedPoint(geometry.matrix, geometry.full_range, descriptor->comp[0].depth));
     return {};
   }
 
@@ -308,10 +317,11 @@ RgbConverter::Planes RgbConverter::PaddedPlanes(const AVFrame& frame) {
   return planes;
 }
 
-RgbImage RgbConverter::ConvertByTable(const AVFrame& frame) const {
+void RgbConverter::ConvertByTable(const AVFrame& frame, RgbImage& image) const {
   const AVPixFmtDescriptor& format = *av_pix_fmt_desc_get(geometry_.format);
   const bool is_rgb = (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
-  RgbImage image{frame.width, frame.height, {}};
+  image.width = frame.width;
+  image.height = frame.height;
   image.data.resize(std::size_t{3} * image.width * image.height);
   std::array<const std::uint8_t*, 4> planes{};
   std::copy_n(std::begin(frame.data), planes.size(), planes.begin());
@@ -329,12 +339,24 @@ RgbImage RgbConverter::ConvertByTable(const AVFrame& frame) const {
       }
     }
   }
-  return image;
 }
 
 Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
+  RgbImage image;
+  COSMOS_RETURN_IF_ERROR(Convert(frame, image));
+  return image;
+}
+
+Status RgbConverter::Convert(const AVFrame& frame, RgbImage& image) {
   COSMOS_RETURN_IF_ERROR(Prepare(GeometryOf(frame)));
-  if (!level_table_.empty()) return ConvertByTable(frame);
+  if (!level_table_.empty()) {
+    ConvertByTable(frame, image);
+    return {};
+  }
+  if (yuv_) {
+    yuv_->Convert(frame, image);
+    return {};
+  }
   Status failed(StatusCode::kMedia, "a picture could not be converted to RGB");
   const AVFrame* source = &frame;
   if (to_full_chroma_) {
@@ -345,7 +367,8 @@ Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
     }
     source = full_chroma_.get();
   }
-  RgbImage image{frame.width, frame.height, {}};
+  image.width = frame.width;
+  image.height = frame.height;
   // swscale's SIMD writes whole vectors, which may run past the end of each line, the last included.
   constexpr int kSlack = 64;
   const std::size_t bytes = std::size_t{3} * image.width * image.height;
@@ -357,7 +380,7 @@ Result<RgbImage> RgbConverter::Convert(const AVFrame& frame) {
     return failed;
   }
   image.data.resize(bytes);
-  return image;
+  return {};
 }
 
 }  // namespace cosmos

@@ -3,11 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/status.h"
 #include "ffmpeg/ffmpeg.h"
 #include "image/rgb_image.h"
+#include "image/yuv_converter.h"
+#include "image/yuv_matrix.h"
 
 namespace cosmos {
 
@@ -33,20 +36,6 @@ enum class UntaggedMatrix {
   kBt601,   // still images
 };
 
-// The conversion from YUV to RGB in swscale's fixed point, so that other code can compute the same bits. With
-// 17-bit samples (15 bits, multiplied by 4) and chroma relative to its midpoint:
-//   R = ((y - y_offset) * y_scale + cr * cr_to_r + 2^21) >> 22, clipped; and so on.
-struct YuvMatrix {
-  int y_offset = 0;
-  int y_scale = 0;
-  int cr_to_r = 0;
-  int cr_to_g = 0;
-  int cb_to_g = 0;
-  int cb_to_b = 0;
-  bool full_range = false;
-  bool operator==(const YuvMatrix&) const = default;
-};
-
 // The matrix that RgbConverter uses for a picture with these tags, lines and bits per sample.
 YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, int bit_depth,
                       UntaggedMatrix untagged = UntaggedMatrix::kBySize);
@@ -60,11 +49,15 @@ YuvMatrix YuvMatrixOf(AVColorSpace colorspace, AVColorRange range, int lines, in
 //
 // YUV goes through 16-bit 4:4:4: in one step from 4:2:0, swscale takes shortcuts that differ between versions
 // of FFmpeg and skip the vertical interpolation of chroma. In two steps, FFmpeg 5.1 and 8 give the same bits.
+// Planar 4:2:0, as nearly all videos are, goes through YuvConverter, which gives these bits in one step.
 class RgbConverter {
  public:
   explicit RgbConverter(UntaggedMatrix untagged = UntaggedMatrix::kBySize) : untagged_(untagged) {}
 
   Result<RgbImage> Convert(const AVFrame& frame);
+  // The same into an image whose memory is used again, which spares a large picture's time twice: the system
+  // hands out new memory page by page.
+  Status Convert(const AVFrame& frame, RgbImage& image);
 
  private:
   struct Geometry {
@@ -85,11 +78,12 @@ class RgbConverter {
   Status Prepare(const Geometry& geometry);
   bool PrepareFullChroma(const Geometry& geometry);
   Planes PaddedPlanes(const AVFrame& frame);
-  RgbImage ConvertByTable(const AVFrame& frame) const;
+  void ConvertByTable(const AVFrame& frame, RgbImage& image) const;
 
   UntaggedMatrix untagged_;
   Geometry geometry_;
   std::vector<std::uint8_t> level_table_;  // the byte of each level, for formats that need no matrix
+  std::optional<YuvConverter> yuv_;        // for planar 4:2:0; the members below are for the other formats
   ff::ScalerContext to_full_chroma_;       // only for YUV
   ff::Frame padded_luma_;                  // luma padded to whole chroma samples, if it is not
   ff::Frame full_chroma_;                  // the output of to_full_chroma_

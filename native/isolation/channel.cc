@@ -82,7 +82,7 @@ Result<std::optional<Message>> Channel::Receive() {
   if (header_.magic != kMagic || header_.bytes > kMaxMessageBytes)
     return Broken("something that is no message");
   if (header_.type < static_cast<std::uint32_t>(MessageType::kHello) ||
-      header_.type > static_cast<std::uint32_t>(MessageType::kFailure)) {
+      header_.type > static_cast<std::uint32_t>(MessageType::kGpuAnswer)) {
     return Broken("a message of an unknown type");
   }
   if (body_filled_ == 0) body_.resize(header_.bytes);

@@ -17,7 +17,7 @@ namespace cosmos {
 
 // Raised by every change of a message. The two files that talk come from one build, so that a difference
 // means a broken installation.
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 enum class MessageType : std::uint32_t {
   kHello = 1,  // from the decoder, once: its version and its sandbox
@@ -29,6 +29,8 @@ enum class MessageType : std::uint32_t {
   kClip,  // with sealed memory that holds the pixels
   kEnd,   // there are no more clips
   kFailure,
+  kGpuCall,    // while it works on kNext: what it asks of the server's GPU
+  kGpuAnswer,  // to it, for a kGpuCall
 };
 
 struct Message {

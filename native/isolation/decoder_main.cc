@@ -1,5 +1,6 @@
 // cosmos-embed-decoder: decodes untrusted media for the addon, in a process without files, network and
 // rights. Started by native/isolation/decoder_process.cc only; descriptor 3 is the channel.
+#include <malloc.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 namespace {
 
 constexpr int kChannel = 3;
+constexpr int kMappedSize = 256 << 10;  // as in memory/job_meter.cc
 
 #ifndef __NR_close_range
 #define __NR_close_range 436
@@ -38,6 +40,9 @@ int main(int count, char** arguments) {
     return 2;
   }
   CloseInherited();
+  // Otherwise glibc raises this threshold when a large block is freed, and the process keeps the memory of
+  // the pictures of every video that it has decoded.
+  mallopt(M_MMAP_THRESHOLD, kMappedSize);
   cosmos::Channel channel{cosmos::Descriptor(kChannel)};
   cosmos::ff::SilenceLog();
   const cosmos::Walls walls =

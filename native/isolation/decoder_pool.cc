@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "isolation/gpu_session.h"
 #include "isolation/sealed_memory.h"
 #include "media/demux/source.h"
 
@@ -11,10 +12,17 @@ namespace {
 
 Patience PatienceOf(const ClipRequest& request) { return {request.limits.max_wall_seconds, request.threads}; }
 
-// The clip of an answer. Its pixels are the decoder's memory, which neither side can change any more.
-Result<DecodedClip> ToClip(const Message& answer, const ClipRequest& request) {
+// The clip of an answer. Its pixels are the decoder's memory, which neither side can change any more, or a
+// clip that was made on the GPU for it.
+Result<DecodedClip> ToClip(const Message& answer, const ClipRequest& request,
+                           const GpuSession* gpu = nullptr) {
   if (answer.type != MessageType::kClip) return Status(StatusCode::kInternal, "it answered out of order");
   COSMOS_ASSIGN_OR_RETURN(ClipReply reply, DecodeClipReply(answer.body, request));
+  if (reply.on_gpu != 0) {
+    if (!gpu) return Status(StatusCode::kInternal, "it made a clip without pixels");
+    COSMOS_ASSIGN_OR_RETURN(reply.clip.clip, gpu->ClipOf(reply.on_gpu));
+    return std::move(reply.clip);
+  }
   COSMOS_ASSIGN_OR_RETURN(const MediaBytes memory, MapSealed(answer.descriptor, reply.bytes));
   DecodedClip& clip = reply.clip;
   clip.clip = std::make_shared<const Clip>(request.shape, memory.data.data(), memory.owner);
@@ -37,7 +45,9 @@ class IsolatedReader final : public ClipReader {
       : pool_(std::move(pool)),
         process_(std::move(process)),
         request_(std::move(request)),
-        many_clips_(many_clips) {}
+        many_clips_(many_clips) {
+    if (request_.gpu) gpu_ = std::make_unique<GpuSession>(request_.gpu, request_);
+  }
   ~IsolatedReader() override {
     if (process_) pool_->Return(std::move(process_), false);
   }
@@ -56,25 +66,41 @@ class IsolatedReader final : public ClipReader {
   Result<std::optional<DecodedClip>> Next(CancelTokenPtr cancel) override {
     if (!error_.ok()) return error_;
     if (!process_) return std::optional<DecodedClip>();
-    auto answer = process_->Ask(MessageType::kNext, {}, -1, PatienceOf(request_), cancel);
+    auto answer = AskForNext(cancel);
+    // What ended the clip in this process is the reason, whatever the decoder made of it.
+    if (gpu_ && !gpu_->error().ok()) return Fail(gpu_->error());
     if (!answer.ok()) return Fail(answer.TakeStatus());
     if (answer->type == MessageType::kEnd) {
       Release();
       return std::optional<DecodedClip>();
     }
-    auto clip = ToClip(answer.value(), request_);
+    auto clip = ToClip(answer.value(), request_, gpu_.get());
     if (!clip.ok()) return Fail(process_->Refuse(clip.status()));
     if (!many_clips_) Release();
     return std::optional(std::move(clip).value());
   }
 
  private:
-  void Release() { pool_->Return(std::move(process_), true); }
+  Result<Message> AskForNext(const CancelTokenPtr& cancel) {
+    const Patience patience = PatienceOf(request_);
+    if (!gpu_) return process_->Ask(MessageType::kNext, {}, -1, patience, cancel);
+    const GpuSession::Request request(*gpu_, cancel);
+    return process_->Ask(MessageType::kNext, {}, -1, patience, cancel,
+                         [this](const Message& message) -> Result<GpuReply> {
+                           COSMOS_ASSIGN_OR_RETURN(auto answer, gpu_->Handle(message));
+                           return GpuReply{std::move(answer), gpu_->TakeWaited()};
+                         });
+  }
+
+  void Release() {
+    gpu_.reset();
+    pool_->Return(std::move(process_), true);
+  }
 
   // Gives the process back and remembers the failure for later calls.
   Status Fail(Status failure) {
-    Release();
     error_ = std::move(failure);
+    Release();
     return error_;
   }
 
@@ -82,6 +108,7 @@ class IsolatedReader final : public ClipReader {
   DecoderPool::ProcessPtr process_;
   const ClipRequest request_;
   const bool many_clips_;
+  std::unique_ptr<GpuSession> gpu_;  // with a GPU, until the last clip
   Status error_;
 };
 
@@ -98,6 +125,7 @@ Result<std::unique_ptr<ClipReader>> DecoderPool::OpenReader(const MediaSource& s
                                                             const std::optional<Windows>& windows,
                                                             const CancelTokenPtr& cancel) {
   OpenRequest open{.request = request, .windows = windows};
+  if (request.gpu) open.gpu = GpuSession::OfferOf(*request.gpu);
   Descriptor memory;
   MediaFile file;
   if (const auto* bytes = std::get_if<MediaBytes>(&source)) {

@@ -34,7 +34,8 @@ class DecoderPool : public std::enable_shared_from_this<DecoderPool> {
   DecoderPool(const DecoderPool&) = delete;
   DecoderPool& operator=(const DecoderPool&) = delete;
 
-  // Like ClipReader::Open, for a request without a GPU. The reader keeps a process until its last clip.
+  // Like ClipReader::Open. The reader keeps a process until its last clip. With a GPU, the process reads the
+  // file and hands its packets to NVDEC in this one.
   Result<std::unique_ptr<ClipReader>> OpenReader(const MediaSource& source, const ClipRequest& request,
                                                  const std::optional<Windows>& windows,
                                                  const CancelTokenPtr& cancel);

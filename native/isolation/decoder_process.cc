@@ -29,7 +29,7 @@ constexpr std::chrono::seconds kStartPatience{20};
 // this late.
 constexpr std::chrono::milliseconds kTimeoutGrace{1000};
 constexpr std::chrono::milliseconds kCancelGrace{500};
-constexpr double kMaxSeconds = 1e8;  // three years; more would overflow a deadline
+constexpr double kLongestPatience = 1e8;  // three years; more would overflow a deadline
 // Beside FFmpeg's memory, which a decode counts itself: pictures as RGB, stacks, and the libraries' own.
 constexpr std::int64_t kOwnBytes = std::int64_t{3} << 29;
 
@@ -194,7 +194,7 @@ DecoderProcess::~DecoderProcess() {
 }
 
 Status DecoderProcess::Greet(const DecoderOptions& options) {
-  auto greeting = Wait(Clock::now() + kStartPatience, nullptr);
+  auto greeting = Wait(Clock::now() + kStartPatience, nullptr, {});
   if (!greeting.ok() || greeting->type != MessageType::kHello) {
     const int status = alive_ ? End() : -1;
     const std::string why = status > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127
@@ -206,9 +206,10 @@ Status DecoderProcess::Greet(const DecoderOptions& options) {
   }
   COSMOS_ASSIGN_OR_RETURN(const Hello hello, DecodeHello(greeting->body));
   if (hello.protocol != kProtocolVersion || hello.version != COSMOS_VERSION) {
-    return Status(StatusCode::kLibrary, "the decoder process " + options.executable +
-                                            " was built for version " + hello.version +
-                                            ", not for " COSMOS_VERSION)
+    return Status(StatusCode::kLibrary,
+                  "the decoder process " + options.executable + " was built for version " + hello.version +
+                      " and protocol " + std::to_string(hello.protocol) +
+                      ", not for " COSMOS_VERSION " and " + std::to_string(kProtocolVersion))
         .With("path", options.executable);
   }
   walls_ = hello.walls;
@@ -222,13 +223,13 @@ void DecoderProcess::CheckIdle() {
 }
 
 Result<Message> DecoderProcess::Ask(MessageType type, ByteView body, int descriptor, const Patience& patience,
-                                    const CancelTokenPtr& cancel) {
+                                    const CancelTokenPtr& cancel, const GpuHandler& gpu) {
   if (cancel && cancel->cancelled()) return Status(StatusCode::kCancelled, "the decode was cancelled");
   LimitProcessorTime(patience);
   if (const Status sent = channel_.Send(type, body, descriptor); !sent.ok()) return Ended(sent);
-  const std::chrono::duration<double> seconds(std::min(patience.seconds, kMaxSeconds));
+  const std::chrono::duration<double> seconds(std::min(patience.seconds, kLongestPatience));
   const auto deadline = Clock::now() + kTimeoutGrace + std::chrono::duration_cast<Clock::duration>(seconds);
-  auto answer = Wait(deadline, cancel);
+  auto answer = Wait(deadline, cancel, gpu);
   if (!answer.ok()) {
     if (answer.status().code() == StatusCode::kTimeout) {
       return Status(StatusCode::kTimeout, "decoding took longer than the limit maxWallSeconds of " +
@@ -243,13 +244,20 @@ Result<Message> DecoderProcess::Ask(MessageType type, ByteView body, int descrip
 }
 
 // Waits for a message. Ends the process when it does not come in time.
-Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTokenPtr& cancel) {
+Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTokenPtr& cancel,
+                                     const GpuHandler& gpu) {
   CancelEvent event(cancel);
   bool cancelling = false;
   for (;;) {
     auto received = channel_.Receive();
     if (!received.ok()) return received.TakeStatus();
-    if (received.value()) return *std::move(received.value());
+    const bool calls = received.value() && received.value()->type == MessageType::kGpuCall && gpu;
+    if (received.value() && !calls) return *std::move(received.value());
+    if (calls) {
+      COSMOS_ASSIGN_OR_RETURN(const GpuReply reply, gpu(*received.value()));
+      deadline += reply.waited;
+      if (reply.answer) COSMOS_RETURN_IF_ERROR(channel_.Send(MessageType::kGpuAnswer, *reply.answer));
+    }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) {
       End();
@@ -257,7 +265,7 @@ Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTok
                         : Status(StatusCode::kTimeout, "the decoder did not answer in time");
     }
     std::array<pollfd, 2> waiting{{{channel_.socket(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}}};
-    const int wait_ms = static_cast<int>(std::min<std::int64_t>(left, 60'000));
+    const int wait_ms = calls ? 0 : static_cast<int>(std::min<std::int64_t>(left, 60'000));
     if (poll(waiting.data(), waiting.size(), wait_ms) < 0 && errno != EINTR) {
       return Status(StatusCode::kInternal, "waiting for the decoder failed");
     }
@@ -272,7 +280,7 @@ Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTok
 
 // Ends a decoder that computes without end, even if this process cannot.
 void DecoderProcess::LimitProcessorTime(const Patience& patience) const {
-  const double more = std::min(patience.seconds, kMaxSeconds) * (patience.threads + 1) + 10;
+  const double more = std::min(patience.seconds, kLongestPatience) * (patience.threads + 1) + 10;
   clockid_t clock{};
   timespec used{};
   if (clock_getcpuclockid(id_, &clock) != 0 || clock_gettime(clock, &used) != 0) return;

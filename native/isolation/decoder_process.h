@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/cancel.h"
@@ -27,6 +29,15 @@ struct Patience {
   double seconds = 0;
   int threads = 1;  // that may use the processor meanwhile
 };
+
+// What comes of a kGpuCall: the body of the answer, if one is due, and how long other clips were waited for,
+// which does not count against the patience.
+struct GpuReply {
+  std::optional<Bytes> answer;
+  std::chrono::steady_clock::duration waited{};
+};
+// Its errors are breaches of the protocol.
+using GpuHandler = std::function<Result<GpuReply>(const Message&)>;
 
 // Not thread-safe. Ends its process when it is destroyed.
 class DecoderProcess {
@@ -50,9 +61,10 @@ class DecoderProcess {
   void CheckIdle();
 
   // Sends a request and waits for its answer. A failure that the decoder reports comes back as that Status. A
-  // decoder that ends, breaks the protocol, or is late fails the request and is ended.
+  // decoder that ends, breaks the protocol, or is late fails the request and is ended. `gpu` does what the
+  // decoder asks of the GPU meanwhile; without it the decoder may ask nothing.
   Result<Message> Ask(MessageType type, ByteView body, int descriptor, const Patience& patience,
-                      const CancelTokenPtr& cancel);
+                      const CancelTokenPtr& cancel, const GpuHandler& gpu = {});
   // Ends a process whose answer did not fit the request, and says why the request failed.
   Status Refuse(const Status& why) { return Ended(why); }
 
@@ -62,7 +74,7 @@ class DecoderProcess {
   using Clock = std::chrono::steady_clock;
 
   Status Greet(const DecoderOptions& options);
-  Result<Message> Wait(Clock::time_point deadline, const CancelTokenPtr& cancel);
+  Result<Message> Wait(Clock::time_point deadline, const CancelTokenPtr& cancel, const GpuHandler& gpu);
   void LimitProcessorTime(const Patience& patience) const;
   // Ends the process and takes its status from the system, so that it does not remain as a zombie.
   int End();

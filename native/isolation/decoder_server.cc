@@ -16,6 +16,7 @@
 
 #include "base/cancel.h"
 #include "isolation/messages.h"
+#include "isolation/remote_gpu.h"
 #include "isolation/sealed_memory.h"
 #include "media/clip_reader.h"
 
@@ -46,6 +47,12 @@ class DecoderServer {
         if (cancel_) cancel_->Cancel();
         continue;
       }
+      if (message.type == MessageType::kGpuAnswer) {
+        if (!awaits_gpu_ || gpu_answer_) return;  // nothing was asked
+        gpu_answer_ = std::move(message.body);
+        wake_.notify_one();
+        continue;
+      }
       if (request_ || cancel_) return;  // one request at a time
       request_ = std::move(message);
       wake_.notify_one();
@@ -67,7 +74,7 @@ class DecoderServer {
       try {
         sent = Answer(std::move(request), cancel);
       } catch (const std::bad_alloc&) {
-        reader_.reset();
+        Close();
         sent = Fail({StatusCode::kOutOfMemory, "there is not enough memory to decode the video"});
       }
       // Without an answer the other side would wait; the end of the process tells it.
@@ -78,7 +85,7 @@ class DecoderServer {
   Status Answer(Message request, const CancelTokenPtr& cancel) {
     switch (request.type) {
       case MessageType::kOpen: {
-        reader_.reset();
+        Close();
         Status opened = Open(std::move(request), cancel);
         if (!opened.ok()) return Fail(opened);
         return Send(MessageType::kOpened, {});
@@ -88,12 +95,13 @@ class DecoderServer {
         auto next = reader_->Next(cancel);
         // A process that waits for its next video must not hold the last one's memory and file.
         if (!next.ok() || !next.value() || !many_clips_) reader_.reset();
+        if (gpu_) COSMOS_RETURN_IF_ERROR(gpu_->Flush());
         if (!next.ok()) return Fail(next.status());
         if (!next.value()) return Send(MessageType::kEnd, {});
         return SendClip(*next.value());
       }
       case MessageType::kPictures: {
-        reader_.reset();
+        Close();
         auto clip = Pictures(std::move(request), cancel);
         if (!clip.ok()) return Fail(clip.status());
         return SendClip(clip.value());
@@ -112,8 +120,33 @@ class DecoderServer {
       source = MediaFile{std::make_shared<const Descriptor>(std::move(message.descriptor))};
     }
     many_clips_ = open.windows.has_value();
-    COSMOS_ASSIGN_OR_RETURN(reader_, ClipReader::Open(std::move(source), open.request, open.windows, cancel));
+    ClipRequest request = open.request;
+    if (open.gpu) {
+      request.gpu = gpu_ = std::make_shared<RemoteGpu>(
+          open.gpu->nvdec, open.gpu->reason,
+          [this](const Bytes& call, int descriptor, bool due) { return AskGpu(call, descriptor, due); });
+    }
+    COSMOS_ASSIGN_OR_RETURN(reader_, ClipReader::Open(std::move(source), request, open.windows, cancel));
     return {};
+  }
+
+  void Close() {
+    reader_.reset();
+    gpu_.reset();
+  }
+
+  // The server answers every call, also when the clip is cancelled: this needs no look at the token.
+  Result<Bytes> AskGpu(const Bytes& call, int descriptor, bool due) {
+    {
+      const std::lock_guard lock(mutex_);
+      awaits_gpu_ = due;
+    }
+    COSMOS_RETURN_IF_ERROR(channel_.Send(MessageType::kGpuCall, call, descriptor));
+    if (!due) return Bytes();
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return gpu_answer_.has_value(); });
+    awaits_gpu_ = false;
+    return *std::exchange(gpu_answer_, std::nullopt);
   }
 
   static Result<DecodedClip> Pictures(Message message, const CancelTokenPtr& cancel) {
@@ -134,6 +167,7 @@ class DecoderServer {
   }
 
   Status SendClip(const DecodedClip& clip) {
+    if (clip.clip->device_pixels()) return Send(MessageType::kClip, Encode(clip));
     std::vector<ByteView> parts{{clip.clip->data(), clip.clip->shape().bytes()}};
     for (const RgbImage& image : clip.images) parts.emplace_back(image.data);
     auto pixels = SealedCopy(parts);
@@ -155,11 +189,14 @@ class DecoderServer {
   // Of the thread that works.
   std::unique_ptr<ClipReader> reader_;
   bool many_clips_ = false;
+  std::shared_ptr<RemoteGpu> gpu_;  // of the open video
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::optional<Message> request_;
   CancelTokenPtr cancel_;  // of the running request
+  bool awaits_gpu_ = false;
+  std::optional<Bytes> gpu_answer_;
 };
 
 }  // namespace

@@ -11,21 +11,12 @@ namespace cosmos {
 namespace {
 
 constexpr int kMaxFrames = 64;
-constexpr int kMaxSide = 1 << 16;
 constexpr int kMaxThreads = 64;
 constexpr std::uint32_t kMaxPictures = 65535;
-constexpr std::uint32_t kMaxText = 16 * 1024;  // bytes of one string
 constexpr std::uint32_t kMaxWarnings = 256;
 constexpr std::uint32_t kMaxDetails = 64;
 constexpr int kIntMax = std::numeric_limits<int>::max();
-constexpr std::int64_t kMaxInteger = (std::int64_t{1} << 53) - 1;  // what JavaScript can hold
 constexpr double kMaxSeconds = 1e12;
-
-Status Malformed(const char* what) {
-  return {StatusCode::kInternal, std::string("the decoder process and this one disagree: ") + what};
-}
-
-std::string_view Shortened(const std::string& text) { return std::string_view(text).substr(0, kMaxText); }
 
 void PutRule(WireWriter& out, const FrameRule& rule) {
   out.Put(static_cast<std::uint8_t>(rule.index()));
@@ -45,7 +36,7 @@ FrameRule GetRule(WireReader& in) {
     case 1: {
       FrameIndices indices;
       indices.values.resize(in.GetCount(kMaxFrames, sizeof(std::int64_t)));
-      for (std::int64_t& index : indices.values) index = in.Get<std::int64_t>(0, kMaxInteger);
+      for (std::int64_t& index : indices.values) index = in.Get<std::int64_t>(0, wire::kMaxInteger);
       return indices;
     }
     case 2: {
@@ -113,8 +104,8 @@ void PutRequest(WireWriter& out, const ClipRequest& request) {
 ClipRequest GetRequest(WireReader& in) {
   ClipRequest request;
   request.shape.frames = in.Get<int>(1, kMaxFrames);
-  request.shape.height = in.Get<int>(1, kMaxSide);
-  request.shape.width = in.Get<int>(1, kMaxSide);
+  request.shape.height = in.Get<int>(1, wire::kMaxSide);
+  request.shape.width = in.Get<int>(1, wire::kMaxSide);
   request.start = in.Get<double>(0, kMaxSeconds);
   if (in.GetBool()) request.end = in.Get<double>(0, kMaxSeconds);
   request.frame_rule = GetRule(in);
@@ -122,17 +113,17 @@ ClipRequest GetRequest(WireReader& in) {
   request.threads = in.Get<int>(1, kMaxThreads);
   request.keep_images = in.GetBool();
   DecodeLimits& limits = request.limits;
-  limits.max_pixels = in.Get<std::int64_t>(1, kMaxInteger);
+  limits.max_pixels = in.Get<std::int64_t>(1, wire::kMaxInteger);
   limits.max_streams = in.Get<int>(1, kIntMax);
   limits.max_packets_without_frame = in.Get<int>(1, kIntMax);
   limits.max_wall_seconds = in.Get<double>(0, kMaxSeconds);
-  limits.max_bytes = in.Get<std::int64_t>(1, kMaxInteger);
+  limits.max_bytes = in.Get<std::int64_t>(1, wire::kMaxInteger);
   return request;
 }
 
 void PutReport(WireWriter& out, const DecodeReport& report) {
   for (const std::string* text : {&report.container, &report.codec, &report.pixel_format, &report.decoder}) {
-    out.PutString(Shortened(*text));
+    out.PutString(wire::Shortened(*text));
   }
   for (const int value : {report.width, report.height, report.rotation, report.seeks, report.damaged}) {
     out.Put(value);
@@ -146,27 +137,30 @@ void PutReport(WireWriter& out, const DecodeReport& report) {
   }
   const std::size_t warnings = std::min<std::size_t>(report.warnings.size(), kMaxWarnings);
   out.Put(static_cast<std::uint32_t>(warnings));
-  for (std::size_t i = 0; i < warnings; ++i) out.PutString(Shortened(report.warnings[i]));
+  for (std::size_t i = 0; i < warnings; ++i) out.PutString(wire::Shortened(report.warnings[i]));
+  out.PutString(wire::Shortened(report.decoder_reason));
 }
 
-DecodeReport GetReport(WireReader& in) {
+DecodeReport GetReport(WireReader& in, bool gpu) {
   DecodeReport report;
   for (std::string* text : {&report.container, &report.codec, &report.pixel_format, &report.decoder}) {
-    *text = in.GetString(kMaxText);
+    *text = in.GetString(wire::kMaxText);
   }
-  if (report.decoder != "software" && report.decoder != "image") in.Refuse();
+  if (report.decoder != "software" && report.decoder != "image" && (!gpu || report.decoder != "nvdec"))
+    in.Refuse();
   for (int* value : {&report.width, &report.height, &report.rotation, &report.seeks, &report.damaged}) {
     *value = in.Get<int>(0);
   }
   for (std::int64_t* value : {&report.frame_count, &report.decoded, &report.discarded, &report.bytes_read}) {
-    *value = in.Get<std::int64_t>(0, kMaxInteger);
+    *value = in.Get<std::int64_t>(0, wire::kMaxInteger);
   }
   for (double* value :
        {&report.duration, &report.open_ms, &report.wait_ms, &report.decode_ms, &report.convert_ms}) {
     *value = in.Get<double>(-kMaxSeconds, kMaxSeconds);
   }
   report.warnings.resize(in.GetCount(kMaxWarnings, sizeof(std::uint32_t)));
-  for (std::string& warning : report.warnings) warning = in.GetString(kMaxText);
+  for (std::string& warning : report.warnings) warning = in.GetString(wire::kMaxText);
+  report.decoder_reason = in.GetString(wire::kMaxText);
   return report;
 }
 
@@ -190,10 +184,10 @@ Result<Hello> DecodeHello(ByteView bytes) {
   WireReader in(bytes);
   Hello hello;
   hello.protocol = in.Get<std::uint32_t>();
-  hello.version = in.GetString(kMaxText);
+  hello.version = in.GetString(wire::kMaxText);
   Walls& walls = hello.walls;
   for (bool* wall : {&walls.system_calls, &walls.network, &walls.files, &walls.memory}) *wall = in.GetBool();
-  if (!in.complete()) return Malformed("about its greeting");
+  if (!in.complete()) return wire::Malformed("about its greeting");
   return hello;
 }
 
@@ -204,6 +198,11 @@ Bytes Encode(const OpenRequest& open) {
   if (open.windows) PutWindows(out, *open.windows);
   out.PutBool(open.in_memory);
   out.Put(open.bytes);
+  out.PutBool(open.gpu.has_value());
+  if (open.gpu) {
+    out.PutBool(open.gpu->nvdec);
+    out.PutString(wire::Shortened(open.gpu->reason));
+  }
   return out.Take();
 }
 
@@ -213,8 +212,13 @@ Result<OpenRequest> DecodeOpen(ByteView bytes) {
   open.request = GetRequest(in);
   if (in.GetBool()) open.windows = GetWindows(in);
   open.in_memory = in.GetBool();
-  open.bytes = in.Get<std::int64_t>(0, kMaxInteger);
-  if (!in.complete()) return Malformed("about a video's request");
+  open.bytes = in.Get<std::int64_t>(0, wire::kMaxInteger);
+  if (in.GetBool()) {
+    GpuOffer& gpu = open.gpu.emplace();
+    gpu.nvdec = in.GetBool();
+    gpu.reason = in.GetString(wire::kMaxText);
+  }
+  if (!in.complete()) return wire::Malformed("about a video's request");
   return open;
 }
 
@@ -236,7 +240,7 @@ Result<PicturesRequest> DecodePictures(ByteView bytes) {
   WireReader in(bytes);
   PicturesRequest request;
   request.request = GetRequest(in);
-  request.bytes = in.Get<std::int64_t>(0, kMaxInteger);
+  request.bytes = in.Get<std::int64_t>(0, wire::kMaxInteger);
   request.pictures.resize(in.GetCount(kMaxPictures, 24));
   for (PicturesRequest::Picture& picture : request.pictures) {
     picture.offset = in.Get<std::int64_t>(0, request.bytes);
@@ -244,7 +248,7 @@ Result<PicturesRequest> DecodePictures(ByteView bytes) {
     picture.width = in.Get<int>(0);
     picture.height = in.Get<int>(0);
   }
-  if (!in.complete()) return Malformed("about a request of pictures");
+  if (!in.complete()) return wire::Malformed("about a request of pictures");
   return request;
 }
 
@@ -264,6 +268,8 @@ Bytes Encode(const DecodedClip& clip) {
     out.Put(image.height);
   }
   PutReport(out, clip.report);
+  const DevicePixels* const on_gpu = clip.clip ? clip.clip->device_pixels() : nullptr;
+  out.Put(static_cast<std::uint32_t>(on_gpu ? on_gpu->address() : 0));
   return out.Take();
 }
 
@@ -275,37 +281,42 @@ Result<ClipReply> DecodeClipReply(ByteView bytes, const ClipRequest& request) {
   clip.end = in.Get<double>(-kMaxSeconds, kMaxSeconds);
   clip.frames.resize(in.GetCount(kMaxFrames, 17));
   for (FrameInfo& frame : clip.frames) {
-    frame.index = in.Get<std::int64_t>(0, kMaxInteger);
+    frame.index = in.Get<std::int64_t>(0, wire::kMaxInteger);
     frame.pts = in.Get<double>(-kMaxSeconds, kMaxSeconds);
     frame.keyframe = in.GetBool();
   }
   clip.images.resize(in.GetCount(kMaxFrames, 8));
   for (RgbImage& image : clip.images) {
-    image.width = in.Get<int>(1, kMaxSide);
-    image.height = in.Get<int>(1, kMaxSide);
+    image.width = in.Get<int>(1, wire::kMaxSide);
+    image.height = in.Get<int>(1, wire::kMaxSide);
     if (std::int64_t{image.width} * image.height > request.limits.max_pixels) in.Refuse();
     reply.bytes += std::int64_t{3} * image.width * image.height;
   }
-  clip.report = GetReport(in);
+  clip.report = GetReport(in, request.gpu != nullptr);
+  reply.on_gpu = in.Get<std::uint32_t>();
   const auto frames = static_cast<std::size_t>(request.shape.frames);
   if (clip.frames.size() != frames || clip.images.size() != (request.keep_images ? frames : 0)) in.Refuse();
-  if (!in.complete()) return Malformed("about a clip");
+  if (reply.on_gpu != 0) {
+    if (!request.gpu || request.keep_images) in.Refuse();
+    reply.bytes = 0;
+  }
+  if (!in.complete()) return wire::Malformed("about a clip");
   return reply;
 }
 
 Bytes Encode(const Status& failure) {
   WireWriter out;
   out.Put(static_cast<std::uint8_t>(failure.code()));
-  out.PutString(Shortened(failure.message()));
+  out.PutString(wire::Shortened(failure.message()));
   const std::size_t details = std::min<std::size_t>(failure.details().size(), kMaxDetails);
   out.Put(static_cast<std::uint32_t>(details));
   for (std::size_t i = 0; i < details; ++i) {
     const auto& [key, value] = failure.details()[i];
-    out.PutString(Shortened(key));
+    out.PutString(wire::Shortened(key));
     const auto* text = std::get_if<std::string>(&value);
     out.PutBool(text != nullptr);
     if (text) {
-      out.PutString(Shortened(*text));
+      out.PutString(wire::Shortened(*text));
     } else {
       out.Put(std::get<double>(value));
     }
@@ -316,18 +327,18 @@ Bytes Encode(const Status& failure) {
 Status DecodeFailure(ByteView bytes) {
   WireReader in(bytes);
   const auto code = static_cast<StatusCode>(in.Get<std::uint8_t>());
-  Status failure(code, in.GetString(kMaxText));
+  Status failure(code, in.GetString(wire::kMaxText));
   const std::uint32_t details = in.GetCount(kMaxDetails, 5);
   for (std::uint32_t i = 0; i < details; ++i) {
-    std::string key = in.GetString(kMaxText);
+    std::string key = in.GetString(wire::kMaxText);
     if (in.GetBool()) {
-      failure = Status(std::move(failure).With(std::move(key), in.GetString(kMaxText)));
+      failure = Status(std::move(failure).With(std::move(key), in.GetString(wire::kMaxText)));
     } else {
       failure = Status(std::move(failure).With(std::move(key), in.Get<double>()));
     }
   }
   if (!in.complete() || std::ranges::find(kFailures, code) == kFailures.end())
-    return Malformed("about a failure");
+    return wire::Malformed("about a failure");
   return failure;
 }
 

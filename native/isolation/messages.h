@@ -32,8 +32,15 @@ struct Hello {
 Bytes Encode(const Hello& hello);
 Result<Hello> DecodeHello(ByteView bytes);
 
+// What a decoder process may know of the server's GPU.
+struct GpuOffer {
+  bool nvdec = false;
+  std::string reason = {};  // why there is no NVDEC
+};
+
 struct OpenRequest {
-  ClipRequest request;  // without a GPU
+  ClipRequest request;  // its GPU is not sent
+  std::optional<GpuOffer> gpu = {};
   std::optional<Windows> windows;
   bool in_memory = false;  // the descriptor is sealed memory; otherwise it is a file
   std::int64_t bytes = 0;  // of the sealed memory
@@ -61,9 +68,11 @@ Result<PicturesRequest> DecodePictures(ByteView bytes);
 struct ClipReply {
   DecodedClip clip;  // `clip.clip` is null and the images have no data
   std::int64_t bytes = 0;
+  std::uint32_t on_gpu = 0;  // the number of the clip if it is on the server's GPU; then there is no memory
 };
 Bytes Encode(const DecodedClip& clip);
-// The answer must fit the request: its number of frames, its images, the size of its pixels.
+// The answer must fit the request: its number of frames, its images, the size of its pixels; and a GPU, if it
+// was made with one.
 Result<ClipReply> DecodeClipReply(ByteView bytes, const ClipRequest& request);
 
 Bytes Encode(const Status& failure);

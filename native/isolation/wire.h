@@ -10,7 +10,23 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/status.h"
+
 namespace cosmos {
+
+// Bounds of the values in messages.
+namespace wire {
+inline constexpr std::uint32_t kMaxText = 16 * 1024;                      // bytes of one string
+inline constexpr int kMaxSide = 1 << 16;                                  // of a picture
+inline constexpr std::int64_t kMaxInteger = (std::int64_t{1} << 53) - 1;  // what JavaScript can hold
+
+inline std::string_view Shortened(const std::string& text) {
+  return std::string_view(text).substr(0, kMaxText);
+}
+inline Status Malformed(const char* what) {
+  return {StatusCode::kInternal, std::string("the decoder process and this one disagree: ") + what};
+}
+}  // namespace wire
 
 template <typename T>
 concept WireValue = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
@@ -26,6 +42,10 @@ class WireWriter {
   void PutString(std::string_view text) {
     Put(static_cast<std::uint32_t>(text.size()));
     bytes_.insert(bytes_.end(), text.begin(), text.end());
+  }
+  void PutBytes(std::span<const std::uint8_t> bytes) {
+    Put(static_cast<std::uint32_t>(bytes.size()));
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   }
   std::vector<std::uint8_t> Take() { return std::move(bytes_); }
 
@@ -55,6 +75,14 @@ class WireReader {
     std::string text(reinterpret_cast<const char*>(rest_.data()), size);
     rest_ = rest_.subspan(size);
     return text;
+  }
+  // A view of the message.
+  std::span<const std::uint8_t> GetBytes(std::uint32_t most) {
+    const auto size = Get<std::uint32_t>(0, most);
+    if (size > rest_.size()) return Fail<std::span<const std::uint8_t>>();
+    const auto bytes = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return bytes;
   }
   // The number of elements of a list, each of which takes at least `bytes_each` bytes of the message.
   std::uint32_t GetCount(std::uint32_t most, std::size_t bytes_each) {

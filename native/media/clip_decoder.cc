@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/stopwatch.h"
-#include "media/nvdec/gpu.h"
+#include "media/nvdec/decoding_gpu.h"
 
 namespace cosmos {
 

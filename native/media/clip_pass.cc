@@ -131,10 +131,9 @@ Status ClipPass::TakePicture() {
 // device frames are converted when their clip is complete.
 Status ClipPass::AddPicture(const WantedPicture& picture) {
   const bool on_device = IsDeviceFrame(*picture.frame);
-  RgbImage image;
   if (!on_device) {
-    COSMOS_ASSIGN_OR_RETURN(auto rgb, to_rgb_.Convert(*picture.frame));
-    image = Orient(std::move(rgb), video_.orientation);
+    COSMOS_RETURN_IF_ERROR(to_rgb_.Convert(*picture.frame, image_));
+    if (!video_.orientation.upright()) image_ = Orient(std::move(image_), video_.orientation);
   }
   spent_.pixel_format = av_get_pix_fmt_name(on_device ? LayoutOf(*picture.frame)
                                                       : static_cast<AVPixelFormat>(picture.frame->format));
@@ -154,7 +153,7 @@ Status ClipPass::AddPicture(const WantedPicture& picture) {
     if (on_device) {
       clip.writer.Write(use.slot, picture.frame);
     } else if (&use == &first) {
-      clip.writer.Write(use.slot, image);
+      clip.writer.Write(use.slot, image_);
     } else {
       clip.writer.Copy(use.slot, open_[first.clip - clip_].writer, first.slot);
     }
@@ -203,9 +202,8 @@ Result<DecodedClip> ClipPass::FinishClip() {
   const ClipWindow& window = windows_[window_];
   const bool on_device = done.writer.has_device_frames();
   const Stopwatch converting;
-  if (on_device) COSMOS_RETURN_IF_ERROR(request_.gpu->device().MakeCurrent());
   CUstream stream = decoder_ ? decoder_->stream() : nullptr;
-  COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu, stream, video_.orientation));
+  COSMOS_ASSIGN_OR_RETURN(auto pixels, done.writer.TakeClip(request_.gpu.get(), stream, video_.orientation));
   if (on_device) spent_.convert_ms += converting.Milliseconds();
   if (request_.gpu) request_.gpu->CountClip(done.from_hardware);
   DecodedClip clip{.clip = std::move(pixels),

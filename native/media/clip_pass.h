@@ -82,6 +82,7 @@ class ClipPass {
   std::vector<WantedPicture> given_;
   std::unique_ptr<ClipDecoder> decoder_;  // null when they are given
   RgbConverter to_rgb_;
+  RgbImage image_;  // the last picture of host memory
 
   int window_ = 0;                     // the next to return
   std::vector<int> window_of_clip_;    // the first window of each clip; windows that repeat it share the clip

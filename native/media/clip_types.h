@@ -16,7 +16,7 @@
 
 namespace cosmos {
 
-class Gpu;
+class DecodingGpu;
 
 // Bytes in memory. `owner` keeps them alive as long as any copy of this struct exists.
 struct MediaBytes {
@@ -54,7 +54,7 @@ struct ClipRequest {
   int threads = 1;           // of the CPU's decoder, 1 or more
   bool keep_images = false;  // also return the chosen frames at their own size; decodes on the CPU
   // Decodes with the GPU's hardware where that works and is estimated to be faster. Null: on the CPU.
-  std::shared_ptr<Gpu> gpu;
+  std::shared_ptr<DecodingGpu> gpu;
   DecodeLimits limits;
 };
 

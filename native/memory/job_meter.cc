@@ -1,5 +1,7 @@
 #include "memory/job_meter.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -51,9 +53,17 @@ struct Header {
   cosmos_meter* meter;
   std::size_t offset;  // of the caller's bytes within the allocation
   std::size_t size;    // of the allocation
+  bool is_mapped;      // has pages of its own
 };
 constexpr std::size_t kLeastOffset = 32;
 static_assert(sizeof(Header) <= kLeastOffset && kLeastOffset % alignof(std::max_align_t) == 0);
+
+// Blocks from this size on are pages of their own, which go back to the system when they are freed: mostly
+// the pictures of a decoder. glibc would do the same only until the first such block is freed. From then on
+// it keeps them, in the arena of each thread, where they cannot serve another thread or program.
+constexpr std::size_t kMappedSize = std::size_t{256} << 10;
+// An alignment that every page has.
+constexpr std::size_t kPageAlignment = 4096;
 
 thread_local cosmos_meter* current = nullptr;
 
@@ -67,16 +77,38 @@ Header HeaderOf(void* block) { return *(static_cast<Header*>(block) - 1); }
 
 void* BaseOf(void* block) { return static_cast<char*>(block) - HeaderOf(block).offset; }
 
-// Makes a block from what `allocate` returns, or returns null.
+void* Map(std::size_t size) {
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : pages;
+}
+
+void FreeBase(void* base, const Header& header) {
+  if (header.is_mapped) {
+    munmap(base, header.size);
+  } else {
+    std::free(base);
+  }
+}
+
+// Makes a block from pages or from what `allocate` returns, or returns null.
 template <typename Allocate>
 char* NewBlock(std::size_t size, std::size_t offset, Allocate allocate) {
   if (size > std::numeric_limits<std::size_t>::max() - offset) return nullptr;
-  const Header header{current, offset, size + offset};
+  const bool is_mapped = size >= kMappedSize && offset <= kPageAlignment;
+  const Header header{current, offset, size + offset, is_mapped};
   if (header.meter && !header.meter->Reserve(header.size, header.size)) return nullptr;
-  void* base = allocate(header.size);
+  void* base = is_mapped ? Map(header.size) : allocate(header.size);
   if (base) return WriteHeader(base, header);
   if (header.meter) header.meter->Release(header.size);
   return nullptr;
+}
+
+// The base of the same bytes in an allocation of `header.size`, or null. A block keeps the kind of memory it
+// has.
+void* Resized(void* block, const Header& header, std::size_t before) {
+  if (!header.is_mapped) return std::realloc(BaseOf(block), header.size);
+  void* pages = mremap(BaseOf(block), before, header.size, MREMAP_MAYMOVE);
+  return pages == MAP_FAILED ? nullptr : pages;
 }
 
 // The arguments of a new thread. They lie in a block of the thread's job, so the meter outlives the thread.
@@ -144,7 +176,7 @@ void* cosmos_realloc(void* block, std::size_t size) {
   header.size = header.offset + size;
   const bool grows = header.size > before;
   if (header.meter && grows && !header.meter->Reserve(header.size - before, header.size)) return nullptr;
-  void* base = std::realloc(BaseOf(block), header.size);
+  void* base = Resized(block, header, before);
   if (!base) {
     if (header.meter && grows) header.meter->Release(header.size - before);
     return nullptr;
@@ -156,7 +188,7 @@ void* cosmos_realloc(void* block, std::size_t size) {
 void cosmos_free(void* block) {
   if (!block) return;
   const Header header = HeaderOf(block);
-  std::free(BaseOf(block));
+  FreeBase(BaseOf(block), header);
   if (header.meter) header.meter->Release(header.size);
 }
 

@@ -19,11 +19,7 @@ struct DecodeTask {
   std::shared_ptr<DecoderPool> decoders;
 };
 
-DecodeTask ReadTask(const Arg& options) {
-  DecodeTask task{ReadClipRequest(options), nullptr};
-  task.decoders = ReadDecoders(options, task.request);
-  return task;
-}
+DecodeTask ReadTask(const Arg& options) { return {ReadClipRequest(options), ReadDecoders(options)}; }
 
 Result<std::unique_ptr<ClipReader>> Open(const MediaSource& source, const DecodeTask& task,
                                          const std::optional<Windows>& windows,

@@ -5,12 +5,17 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "napi/error.h"
 
 namespace cosmos {
 namespace {
+
+// How long jobs may take to stop. Nearly all stop at once; one that is within a picture may not.
+constexpr std::chrono::seconds kStopTimeout{5};
 
 bool OnMainThread() { return syscall(SYS_gettid) == getpid(); }
 
@@ -18,7 +23,8 @@ bool OnMainThread() { return syscall(SYS_gettid) == getpid(); }
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-Environment::Environment(Napi::Env env) : env_(env), queue_(std::make_shared<JsTaskQueue>(env)) {
+Environment::Environment(Napi::Env env)
+    : env_(env), on_main_thread_(OnMainThread()), queue_(std::make_shared<JsTaskQueue>(env)) {
   const auto process = env.Global().Get("process").As<Napi::Object>();
   const auto on_exit = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
     Of(info.Env()).StopForExit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
@@ -27,7 +33,9 @@ Environment::Environment(Napi::Env env) : env_(env), queue_(std::make_shared<JsT
   // Added last: the calls into JavaScript above throw in a worker that is being terminated, which destroys
   // this object; a hook added earlier would still be called.
   env.AddCleanupHook([this] {
-    Stop();
+    // On the main thread a decode reads memory of JavaScript, so it must end first. It has ended, or the
+    // process has, unless a program embeds Node and frees its environment without the event.
+    Stop(on_main_thread_ ? std::chrono::hours(1000) : kStopTimeout);
     DropReferences();
   });
 }
@@ -37,17 +45,14 @@ void Environment::CancelAll() {
   for (const auto& [id, pending] : pending_) pending.cancel->Cancel();
 }
 
-void Environment::Stop() {
+bool Environment::Stop(std::chrono::milliseconds timeout) {
   CancelAll();
-  queue_->Close();
+  return queue_->Close(timeout);
 }
 
 void Environment::StopForExit(int code) {
-  // A worker's memory is freed when it ends while the process goes on, so wait without a limit there.
-  if (!OnMainThread()) return Stop();
-  constexpr std::chrono::seconds kExitTimeout{5};
-  CancelAll();
-  if (!queue_->Close(kExitTimeout)) std::_Exit(code);
+  // A worker ends while the process goes on, with what the worker left behind.
+  if (!Stop(kStopTimeout) && on_main_thread_) std::_Exit(code);
 }
 
 void Environment::DropReferences() {
@@ -118,6 +123,11 @@ MediaBytes Environment::Pin(const Napi::Uint8Array& bytes) {
   // Checked again: getters of the caller that ran since may have transferred the buffer.
   const auto now = static_cast<const Napi::Value&>(bytes).As<Napi::Uint8Array>();
   if (now.ByteLength() == 0) ThrowInvalid(env_, "bytes", "detached while the arguments were read");
+  if (!on_main_thread_) {
+    const std::span<const std::uint8_t> borrowed(now.Data(), now.ByteLength());
+    auto copy = std::make_shared<std::vector<std::uint8_t>>(borrowed.begin(), borrowed.end());
+    return {*copy, copy};
+  }
   const std::uint64_t id = ++next_id_;
   pins_.emplace(id, Napi::Persistent(now.ArrayBuffer().As<Napi::Object>()));
   std::shared_ptr<const void> owner(now.Data(), [queue = queue_, id](const void*) {

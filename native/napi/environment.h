@@ -1,6 +1,7 @@
 // The addon's state in one JavaScript environment: the main thread or one worker thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -18,9 +19,10 @@ namespace cosmos {
 // Order of teardown, whether the event loop ran dry, process.exit() was called or a worker was terminated:
 //   1. Stop cancels every job and waits for running ones. From here on no native thread touches this
 //      environment's memory. Called by the cleanup hook and on process 'exit': process.exit() runs no hooks,
-//      but destroys static objects of libraries that a job may be executing in. On the main thread the wait
-//      is limited to a few seconds, because a decoder in the middle of a picture cannot be interrupted and
-//      must not keep the process alive; after that the process exits without running destructors.
+//      but destroys static objects of libraries that a job may be executing in. The wait is limited to a few
+//      seconds, because a decoder in the middle of a picture cannot be interrupted. After that, a worker ends
+//      and the decoder finishes its picture alone: the bytes that it reads are its own. The process exits
+//      without running destructors.
 //   2. The hook releases all references to JavaScript values, while that is still allowed.
 //   3. Node closes the queue's thread-safe function, which was created before the hook was added.
 //   4. Node finalises clips, readers and engines, which only free native memory by then.
@@ -43,7 +45,7 @@ class Environment {
   bool IsPending(std::uint64_t id) const { return pending_.contains(id); }
 
   // Keeps the buffer of `bytes` (from Arg::Bytes) alive until the last copy of the result is destroyed, on
-  // whatever thread.
+  // whatever thread. In a worker, whose memory is freed when it ends, it copies them.
   MediaBytes Pin(const Napi::Uint8Array& bytes);
 
   // The constructor of a wrapped class, by the class's type tag; empty until it is set.
@@ -58,7 +60,8 @@ class Environment {
     bool referenced = true;  // keeps the process alive
   };
 
-  void Stop();
+  // Returns false if jobs are still running.
+  bool Stop(std::chrono::milliseconds timeout);
   void StopForExit(int code);
   void CancelAll();
   void DropReferences();
@@ -66,6 +69,7 @@ class Environment {
   void AdjustRefCount(int change);
 
   Napi::Env env_;
+  const bool on_main_thread_;
   std::shared_ptr<JsTaskQueue> queue_;
   bool stopped_ = false;
   std::uint64_t next_id_ = 0;

@@ -50,7 +50,7 @@ void Job::Run() {
 bool Job::Start() {
   State expected = State::kQueued;
   if (!state_.compare_exchange_strong(expected, State::kRunning)) return false;
-  if (queue_->BeginWork()) return true;
+  if (queue_->BeginWork(memory_)) return true;
   state_ = State::kEnded;
   return false;
 }
@@ -59,7 +59,7 @@ void Job::Finish(Outcome outcome) {
   const bool entered = state_.exchange(State::kEnded) == State::kRunning;
   queue_->Post(
       [id = id_, outcome = std::move(outcome)](Napi::Env env) { Environment::Of(env).Settle(id, outcome); });
-  if (entered) queue_->EndWork();
+  if (entered) queue_->EndWork(memory_);
 }
 
 bool Job::Abandon() {
@@ -69,9 +69,9 @@ bool Job::Abandon() {
   return true;
 }
 
-NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work) {
+NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work, Job::Memory memory) {
   NativeJob started = Environment::Of(env).NewJob(keep);
-  started.job->SetWork(std::move(work));
+  started.job->SetWork(std::move(work), memory);
   DecodePool().Submit([job = started.job] { job->Run(); });
   return started;
 }

@@ -32,6 +32,8 @@ class Job {
  public:
   using Work = std::function<Outcome(const CancelTokenPtr& cancel)>;
 
+  using Memory = JsTaskQueue::Memory;
+
   Job(std::shared_ptr<JsTaskQueue> queue, std::uint64_t id)
       : queue_(std::move(queue)), cancel_(std::make_shared<CancelToken>()), id_(id) {}
   ~Job();
@@ -41,8 +43,11 @@ class Job {
   std::uint64_t id() const { return id_; }
   const CancelTokenPtr& cancel() const { return cancel_; }
 
-  // Before the job is queued.
-  void SetWork(Work work) { work_ = std::move(work); }
+  // Before the job is queued. `memory`: whether the work reads memory that belongs to JavaScript.
+  void SetWork(Work work, Memory memory) {
+    work_ = std::move(work);
+    memory_ = memory;
+  }
 
   // On the native thread: Start, the work, Finish.
   void Run();
@@ -62,6 +67,7 @@ class Job {
   CancelTokenPtr cancel_;
   std::uint64_t id_;
   Work work_;
+  Memory memory_ = Memory::kOwn;
   std::atomic<State> state_ = State::kQueued;
 };
 
@@ -72,7 +78,7 @@ struct NativeJob {
 };
 
 // Runs `work` on the process-wide decode pool. `keep` (may be empty) is not garbage-collected before the job
-// has ended.
-NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work);
+// has ended. Work that reads its memory is kBorrowed: an environment ends only after such work.
+NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work, Job::Memory memory = Job::Memory::kOwn);
 
 }  // namespace cosmos

@@ -1,10 +1,49 @@
 #include "napi/js_task_queue.h"
 
+#include <cstdlib>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 namespace cosmos {
+namespace {
+
+// Counts the work of environments that have ended.
+class LeftBehind {
+ public:
+  // Intentionally leaked: work may end after static objects were destroyed.
+  static LeftBehind& Get() {
+    static auto* const work = new LeftBehind;
+    return *work;
+  }
+
+  void Add(int count) {
+    const std::lock_guard lock(mutex_);
+    running_ += count;
+    // What is registered last runs first: before static objects are destroyed of libraries that the work
+    // uses.
+    if (!waits_at_exit_)
+      waits_at_exit_ = on_exit([](int code, void*) { Get().WaitAtExit(code); }, nullptr) == 0;
+  }
+  void End() {
+    const std::lock_guard lock(mutex_);
+    if (--running_ == 0) idle_.notify_all();
+  }
+
+ private:
+  void WaitAtExit(int code) {
+    constexpr std::chrono::seconds kTimeout{5};
+    std::unique_lock lock(mutex_);
+    if (!idle_.wait_for(lock, kTimeout, [this] { return running_ == 0; })) std::_Exit(code);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int running_ = 0;
+  bool waits_at_exit_ = false;
+};
+
+}  // namespace
 
 JsTaskQueue::JsTaskQueue(Napi::Env env)
     : env_(env),
@@ -35,15 +74,20 @@ void JsTaskQueue::RunTasks(Napi::Env env, Napi::Function, JsTaskQueue* queue, vo
   }
 }
 
-bool JsTaskQueue::BeginWork() {
+bool JsTaskQueue::BeginWork(Memory memory) {
   const std::lock_guard lock(mutex_);
-  if (!closed_) ++active_work_;
-  return !closed_;
+  if (closed_) return false;
+  ++active_work_;
+  if (memory == Memory::kBorrowed) ++borrowing_work_;
+  return true;
 }
 
-void JsTaskQueue::EndWork() {
+void JsTaskQueue::EndWork(Memory memory) {
   const std::lock_guard lock(mutex_);
-  if (--active_work_ == 0) idle_.notify_all();
+  --active_work_;
+  if (memory == Memory::kBorrowed) --borrowing_work_;
+  if (left_behind_) LeftBehind::Get().End();
+  idle_.notify_all();
 }
 
 void JsTaskQueue::DestroyInBackground(std::shared_ptr<void> object, std::function<void()> then) {
@@ -76,16 +120,16 @@ std::vector<JsTaskQueue::Task> JsTaskQueue::StopAccepting() {
   return std::exchange(tasks_, {});
 }
 
-void JsTaskQueue::Close() {
-  const std::vector<Task> dropped = StopAccepting();
-  std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return active_work_ == 0; });
-}
-
 bool JsTaskQueue::Close(std::chrono::milliseconds timeout) {
   const std::vector<Task> dropped = StopAccepting();
   std::unique_lock lock(mutex_);
-  return idle_.wait_for(lock, timeout, [this] { return active_work_ == 0; });
+  if (left_behind_) return active_work_ == 0;
+  if (idle_.wait_for(lock, timeout, [this] { return active_work_ == 0; })) return true;
+  idle_.wait(lock, [this] { return borrowing_work_ == 0; });
+  if (active_work_ == 0) return true;
+  LeftBehind::Get().Add(active_work_);
+  left_behind_ = true;
+  return false;
 }
 
 }  // namespace cosmos

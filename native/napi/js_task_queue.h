@@ -27,10 +27,11 @@ class JsTaskQueue : public std::enable_shared_from_this<JsTaskQueue> {
   // value.
   void Post(Task task);
 
-  // Enclose native work that may post or touch memory of this environment. BeginWork returns false once the
-  // queue is closed: the work must not begin then.
-  bool BeginWork();
-  void EndWork();
+  // Enclose native work that may post. BeginWork returns false once the queue is closed: the work must not
+  // begin then. Work that reads memory of this environment says so, since it must end before the environment.
+  enum class Memory { kOwn, kBorrowed };
+  bool BeginWork(Memory memory = Memory::kOwn);
+  void EndWork(Memory memory = Memory::kOwn);
 
   // Destroys `object` on another thread, then calls `then`: destroying an engine joins its thread and frees
   // its sessions, which would block the JavaScript thread. Destroys it at once if the queue is closed.
@@ -39,9 +40,10 @@ class JsTaskQueue : public std::enable_shared_from_this<JsTaskQueue> {
 
   // On the JavaScript thread.
   void KeepProcessAlive(bool keep);
-  // Refuses new work and waits for work that has begun: afterwards no native thread touches this environment.
-  void Close();
-  // Waits no longer than `timeout`. Returns false if work is still running then.
+  // Refuses new work and waits for work that has begun, up to `timeout` and for as long as it takes when it
+  // reads memory of this environment: afterwards no native thread touches this environment. Returns false if
+  // work is still running then. It goes on without this environment, and the end of the process waits for it
+  // once more.
   bool Close(std::chrono::milliseconds timeout);
 
  private:
@@ -56,7 +58,9 @@ class JsTaskQueue : public std::enable_shared_from_this<JsTaskQueue> {
   std::condition_variable idle_;
   std::vector<Task> tasks_;
   int active_work_ = 0;
+  int borrowing_work_ = 0;
   bool closed_ = false;
+  bool left_behind_ = false;  // work was running when the queue was closed, and is counted for the process
 };
 
 }  // namespace cosmos

@@ -144,10 +144,9 @@ ClipRequest ReadClipRequest(const Arg& options) {
   return request;
 }
 
-std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest& request) {
+std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options) {
   const Arg decoders = options["decoders"];
   if (!decoders.present()) return nullptr;
-  if (request.gpu) decoders.Fail("absent beside options.gpu");
   return NativeDecoderPool::From(decoders);
 }
 

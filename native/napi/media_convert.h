@@ -14,8 +14,8 @@
 namespace cosmos {
 
 ClipRequest ReadClipRequest(const Arg& options);
-// The processes that decode the request, or null: this process does. They use no GPU.
-std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options, const ClipRequest& request);
+// The processes that decode the request, or null: this process does.
+std::shared_ptr<DecoderPool> ReadDecoders(const Arg& options);
 Windows ReadWindows(const Arg& windows);
 
 // A still image whose bytes are pinned: encoded, or raw RGB, which the worker copies into an RgbImage.

@@ -46,11 +46,13 @@ Napi::Value NearestVectors(const Napi::CallbackInfo& info) {
   }
   const std::span<const float> rows(vectors.Data(), vectors.ElementLength());
   // The job keeps `vectors` alive, so its memory stays where it is.
-  return RunOnPool(info.Env(), vectors,
-                   [rows, query = std::vector<float>(query.Data(), query.Data() + size),
-                    count](const CancelTokenPtr& cancel) {
-                     return ToOutcome<std::vector<Neighbour>>(Nearest(rows, query, count, *cancel), ToValue);
-                   })
+  return RunOnPool(
+             info.Env(), vectors,
+             [rows, query = std::vector<float>(query.Data(), query.Data() + size),
+              count](const CancelTokenPtr& cancel) {
+               return ToOutcome<std::vector<Neighbour>>(Nearest(rows, query, count, *cancel), ToValue);
+             },
+             Job::Memory::kBorrowed)
       .handle;
 }
 

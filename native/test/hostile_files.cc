@@ -199,6 +199,44 @@ Bytes Deflated(std::uint64_t bytes) {
   return out + Zeros(4);
 }
 
+Bytes WebpFile(int width, int height, int groups) {
+  Bytes data = "\x2f"s;
+  unsigned pending = 0;
+  int used = 0;
+  // Least significant bit first.
+  const auto put = [&](unsigned value, int bits) {
+    for (int bit = 0; bit < bits; ++bit) {
+      pending |= (value >> bit & 1) << used;
+      if (++used < 8) continue;
+      data += static_cast<char>(pending);
+      pending = 0;
+      used = 0;
+    }
+  };
+  put(static_cast<unsigned>(width - 1), 14);
+  put(static_cast<unsigned>(height - 1), 14);
+  put(0, 4);  // alpha, version
+  put(0, 2);  // no transforms, no colour cache
+  put(1, 1);  // groups, for blocks of 4 x 4 pixels
+  put(0, 3);
+  put(0, 1);
+  // The image of groups: each of its codes has one symbol, so its pixels take no bits.
+  const auto last = static_cast<unsigned>(groups - 1);
+  for (const unsigned symbol : {last & 255, last >> 8, 0U, 0U, 0U}) {
+    put(0b101, 3);
+    put(symbol, 8);
+  }
+  constexpr int kCodes = 5;
+  for (int code = 0; code < groups * kCodes; ++code) {
+    put(0, 5);         // not simple, four code lengths
+    put(1 << 9, 12);   // of which only the one for "length 1" is used
+    put(0b000001, 6);  // two symbols
+  }
+  for (int pixel = 0; pixel < width * height; ++pixel) put(0, 4);
+  put(0, 7);
+  return "RIFF"s + Little(12 + data.size() + (data.size() & 1), 4) + "WEBP" + Chunk("VP8L", data);
+}
+
 Bytes JpegSegment(int marker, const Bytes& content) {
   return "\xff"s + static_cast<char>(marker) + Big(content.size() + 2, 2) + content;
 }

@@ -44,6 +44,9 @@ Bytes PngFile(const Bytes& before_pixels);
 // A zlib stream of `bytes` equal bytes.
 Bytes Deflated(std::uint64_t bytes);
 
+// A lossless WebP with `groups` groups of Huffman codes, a kilobyte of tables for 3 bytes of the file.
+Bytes WebpFile(int width, int height, int groups);
+
 Bytes JpegSegment(int marker, const Bytes& content);
 // A progressive JPEG of `scans` scans that change nothing.
 Bytes JpegFile(int width, int height, int scans, const Bytes& before_frame = {});

@@ -3,11 +3,13 @@
 #include "media/limits/job_memory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <latch>
 #include <limits>
 #include <random>
@@ -84,7 +86,9 @@ TEST(JobMeter, BlocksKeepTheirBytesTheirAlignmentAndTheirJob) {
   for (int step = 0; step < 4000; ++step) {
     const int job = static_cast<int>(below(3));
     cosmos_meter* before = cosmos_meter_enter(job < 2 ? jobs[job].get() : nullptr);
-    const std::size_t size = below(8) == 0 ? below(60'000) : below(300);
+    // A few have pages of their own.
+    const std::size_t size =
+        below(64) == 0 ? 200'000 + below(400'000) : (below(8) == 0 ? below(60'000) : below(300));
     if (blocks.size() < 10 || below(3) == 0) {
       Block block{.data = nullptr, .size = size, .fill = static_cast<std::uint8_t>(step), .job = job};
       if (below(2) == 0) {
@@ -130,6 +134,33 @@ TEST(JobMeter, BlocksKeepTheirBytesTheirAlignmentAndTheirJob) {
   }
   for (const Block& block : blocks) cosmos_free(block.data);
   EXPECT_EQ(jobs[0].bytes() + jobs[1].bytes(), 0U);
+}
+
+std::size_t ResidentBytes() {
+  std::ifstream pages("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  pages >> all >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// glibc would keep the pictures' memory, because small blocks that are still needed lie between them.
+TEST(JobMeter, GivesLargeBlocksBackToTheSystem) {
+  constexpr std::size_t kPicture = 2 << 20;
+  constexpr std::size_t kPictures = 24;
+  cosmos_free(cosmos_malloc(2 * kPicture));
+  const std::size_t before = ResidentBytes();
+  std::vector<void*> pictures(kPictures);
+  std::vector<void*> others(kPictures);
+  for (std::size_t i = 0; i < kPictures; ++i) {
+    ASSERT_EQ(cosmos_posix_memalign(&pictures[i], 64, kPicture), 0);
+    std::memset(pictures[i], 1, kPicture);
+    others[i] = cosmos_malloc(100);
+  }
+  EXPECT_GE(ResidentBytes(), before + kPictures * kPicture);
+  for (void* picture : pictures) cosmos_free(picture);
+  EXPECT_LT(ResidentBytes(), before + kPictures * kPicture / 2);
+  for (void* other : others) cosmos_free(other);
 }
 
 TEST(JobMeter, RefusesLargeBlocksBeyondTheLimit) {

@@ -245,6 +245,26 @@ TEST(MediaFrames, SkippingAndSeekingSaveWork) {
   EXPECT_LT(report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)) * 2 / 3);
 }
 
+// Their index is in no container and takes reading all of the file. Then its positions are known.
+TEST(MediaFrames, RawStreamsAreNotReadTwice) {
+  const std::string noise = "-f lavfi -i testsrc2=s=320x240:r=25:d=8,noise=alls=20:allf=t -pix_fmt yuv420p ";
+  for (const auto& [file, encoder] :
+       {std::pair{"noise.h264", "-c:v libx264 -bf 2 -b_strategy 0 -g 40 -sc_threshold 0"},
+        std::pair{"noise.hevc",
+                  "-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=2:keyint=40"}}) {
+    SCOPED_TRACE(file);
+    const auto path = MakeClip(file, noise + encoder);
+    const DecodedClip clip = ReadClip(MediaPath{path.string()}, Frames(4));
+    EXPECT_EQ(clip.report.frame_count, 200);
+    EXPECT_EQ(clip.report.damaged, 0);
+    EXPECT_GT(clip.report.seeks, 1);
+    EXPECT_LT(clip.report.decoded + clip.report.discarded, 110);
+    EXPECT_LT(clip.report.bytes_read, static_cast<std::int64_t>(std::filesystem::file_size(path)) * 11 / 4);
+    const auto expected = ReferenceHashes(path);
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(Hash(clip.images[i]), expected[clip.frames[i].index]);
+  }
+}
+
 TEST(MediaFrames, ReadingARangeReadsLittleMore) {
   for (const std::string file : {"noise.mp4", "noise.mkv"}) {
     SCOPED_TRACE(file);

@@ -83,6 +83,24 @@ TEST(HostileMp4, FragmentsAndEdits) {
   ExpectRefused("elst", Mp4File(Mp4Track(edited)), kRefusals);
 }
 
+// FFmpeg keeps the title of each chapter, and all of these are the same 64 KiB of the file.
+TEST(HostileMp4, ChaptersThatShareTheirTitles) {
+  const auto chapters = [](std::uint32_t count) {
+    SampleTable video = PlainTable(1);
+    video.edits = Box("tref", Box("chap", Big(2, 4)));
+    const Bytes place = Big(40, 4);
+    const SampleTable titles = {
+        .times = FullBox("stts", Big(1, 4) + Big(count, 4) + Big(1, 4)),
+        .chunks = FullBox("stsc", Big(1, 4) + Big(1, 4) + Big(1, 4) + Big(1, 4)),
+        .sizes = FullBox("stsz", Big(0xffff, 4) + Big(count, 4)),
+        .offsets =
+            FullBox("stco", Big(count, 4) + Repeat(static_cast<int>(count), [&](int) { return place; }))};
+    return Mp4File(Mp4Track(video) + Mp4Track(titles, 2));
+  };
+  ExpectRefused("many", chapters(100'000), kOverLimit);
+  EXPECT_NE(ReadBytes(chapters(100)).code(), StatusCode::kLimit);
+}
+
 TEST(HostileMp4, CompressedHeaders) {
   const Bytes movie = Box("cmov", Box("dcom", "zlib") + Box("cmvd", Big(1U << 30, 4) + Deflated(1U << 30)));
   ExpectRefused("cmov", Box("ftyp", "qt  \0\0\0\0qt  "s) + Box("moov", movie), kRefusals);
@@ -127,6 +145,16 @@ TEST(HostileMatroska, Lists) {
   ExpectRefused("of unknown size", unknown_size, kOverLimit);
 }
 
+// Our own checks walk a list from each place that looks like one: here each holds all that follow.
+TEST(HostileMatroska, ListsThatOverlapHaveACost) {
+  const Bytes lists =
+      Repeat(100, [](int) { return "\x84\x8c\x10\x43\xa7\x70\x01\xff\xff\xff\xff\xff\xff\xff"s; });
+  const Bytes empty = Repeat(100'000, [](int) { return "\x80\x80"s; });
+  ClipRequest request;
+  request.limits.max_bytes = 32 << 20;
+  EXPECT_EQ(ReadBytes(MatroskaFile(lists + empty), request).code(), StatusCode::kLimit);
+}
+
 TEST(HostileMetadata, NamesInListsThatAreSearched) {
   constexpr int kMany = 100'000;
   const Bytes flv = Repeat(kMany, [](int i) { return Big(7, 2) + Number(i) + "\1\1"s; });
@@ -135,6 +163,23 @@ TEST(HostileMetadata, NamesInListsThatAreSearched) {
       Repeat(kMany, [](int i) { return Big(static_cast<std::uint64_t>(i), 4) + Little(2, 4) + "x\0"s; });
   const Bytes list = "LIST"s + Little(info.size() + 4, 4) + "INFO"s + info;
   ExpectRefused("avi", AviFile({JpegFile(64, 64, 0)}, 64, 64, list), kOverLimit);
+}
+
+// FFmpeg reads ID3 in front of any container, and within ASF.
+TEST(HostileMetadata, Id3Tags) {
+  const auto tag = [](int count) {
+    const Bytes frames =
+        Repeat(count, [](int i) { return "TXXX"s + Big(10, 4) + "\0\0\0"s + Number(i) + "\0x"s; });
+    Bytes size;
+    for (int shift = 21; shift >= 0; shift -= 7) size += static_cast<char>(frames.size() >> shift & 0x7f);
+    return "ID3\3\0\0"s + size + frames;
+  };
+  const Bytes movie = Mp4File(Mp4Track(PlainTable(4)));
+  ExpectRefused("mp4", tag(45'000) + movie, kOverLimit);
+  ExpectRefused("several", tag(4000) + tag(4000) + tag(4000) + TransportStream(1, 4), kOverLimit);
+  EXPECT_NE(ReadBytes(tag(100) + movie).code(), StatusCode::kLimit);
+  const Bytes guid = "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"s;
+  ExpectRefused("asf", guid + Little(1 << 20, 8) + Little(1, 4) + "\1\2"s + tag(45'000), kOverLimit);
 }
 
 TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {
@@ -147,6 +192,11 @@ TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {
 
 TEST(HostileProbe, PicturesAreMeteredWhileStreamsAreProbed) {
   ExpectRefused("16000 x 16000", TransportStream(1, 1000), kOverLimit);
+}
+
+TEST(HostileProbe, PicturesOfAllStreamsCountTogether) {
+  // Each is below the limit on pixels.
+  ExpectRefused("16 streams of 5920 x 5920", TransportStream(16, 370), kOverLimit);
 }
 
 TEST(HostileStreams, TooManyAreALimitError) {
@@ -191,6 +241,13 @@ TEST(HostilePictures, CompressedMetadataIsNotDecompressed) {
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_EQ(Hash(images.at(0)), Hash(plain.at(0)));
   }
+}
+
+// The most groups that the format has take 340 MB, whatever the size of the picture.
+TEST(HostilePictures, TablesOfLosslessWebps) {
+  EXPECT_EQ(ReadPicture(WebpFile(8, 8, 65'536)).code(), StatusCode::kLimit);
+  EXPECT_TRUE(ReadPicture(WebpFile(8, 8, 16)).ok());
+  EXPECT_TRUE(ReadPicture(WebpFile(1024, 1024, 65'536)).ok());
 }
 
 TEST(HostilePictures, JpegsWithTooManyScansAreRefused) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bit_writer.h"
 #include "ffmpeg/ffmpeg.h"
 #include "hostile_cost.h"
 #include "hostile_packets.h"
@@ -48,6 +49,33 @@ TEST(HostilePackets, SlicesThatCoverThePictureRepeatedly) {
       H264Matroska(H264Sps(kWide, kHigh), {WithLengths({H264Intra(kWide, kHigh)}),
                                            WithStartCodes(H264Skips(kWide, kHigh, kTooMany, false))}),
       kOverLimit);
+}
+
+// libavcodec allocates kilobytes for each unit of a packet, and builds the tables of each parameter set.
+TEST(HostilePackets, UnitsThatAreNoSlices) {
+  const std::vector<Bytes> picture = {H264Sps(4, 4), H264Pps(), H264Intra(4, 4)};
+  for (const Bytes& unit : {"\x0c"s, "\x06\x80"s, H264Pps()}) {
+    std::vector<Bytes> units(10'000, unit);
+    units.insert(units.end(), picture.begin(), picture.end());
+    const Bytes raw = WithStartCodes(picture) + WithStartCodes(units) + WithStartCodes(picture);
+    ExpectRefused("h264", raw, kOverLimit);
+    ExpectRefused("matroska", H264Matroska(picture[0], {WithLengths({picture[2]}), WithLengths(units)}),
+                  kOverLimit);
+    units.erase(units.begin(), units.begin() + 9'900);
+    const Status few = ReadBytes(H264Matroska(picture[0], {WithLengths(units), WithLengths(units)}));
+    EXPECT_TRUE(few.ok()) << few.message();
+  }
+}
+
+// Our own reader of parameter sets: a list of offsets that goes on to the end of the packet, in each of them.
+TEST(HostilePackets, ParameterSetsWithEndlessLists) {
+  BitWriter bits;
+  bits.Put(77 << 16 | 62, 24).Golomb({0, 0, 1}).Put(0, 1).Golomb({0, 0, 0x7ffffffe});
+  const std::vector<std::uint8_t> set = bits.Unit(0x67);
+  std::vector<Bytes> units(4000, Bytes(set.begin() + 4, set.end()) + Bytes(200, '\x55'));
+  for (const Bytes& unit : WholePicture()) units.push_back(unit);
+  const Status status = ReadBytes(WithStartCodes(units) + WithStartCodes(WholePicture()));
+  EXPECT_TRUE(status.ok()) << status.message();
 }
 
 // Here the decoders of FFmpeg's probing see the packets first.
@@ -132,7 +160,7 @@ std::int64_t SlicesOf(AVCodecID codec, const Bytes& data, const Bytes& extradata
   const ff::Packet packet(av_packet_alloc());
   av_new_packet(packet.get(), static_cast<int>(data.size()));
   std::ranges::copy(data, packet->data);
-  const std::int64_t slices = AccessUnitReader(*parameters).CountSlices(*packet);
+  const std::int64_t slices = AccessUnitReader(*parameters).CountUnits(*packet).slices;
   avcodec_parameters_free(&parameters);
   return slices;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "isolation/gpu_messages.h"
 #include "nvdec_support.h"
 
 namespace cosmos::test {
@@ -37,6 +38,7 @@ class NvdecClips : public testing::Test {
       EXPECT_EQ(clips[i].report.decoded + clips[i].report.discarded,
                 cpu[i].report.decoded + cpu[i].report.discarded);
     }
+    ExpectSameHandedOver(MediaPath{path.string()}, request, windows, clips);
     return clips;
   }
   void ExpectAllByNvdec(const std::vector<DecodedClip>& clips) {
@@ -130,6 +132,21 @@ TEST_F(NvdecClips, RangesWindowsAndTolerance) {
   // Windows that share frames, and windows with gaps between them.
   ExpectAllByNvdec(Check(path, request, Windows{.seconds = 2, .stride = 0.5}));
   ExpectAllByNvdec(Check(path, request, Windows{.seconds = 0.5, .stride = 1.1}));
+  // Each shot has a decoder of its own.
+  const MediaSource source = MediaPath{path.string()};
+  request.gpu = gpu_;
+  for (const Windows& windows : {Windows{.cuts = std::vector{0.5, 1.7}},
+                                 Windows{.shots = ShotOptions{.threshold = 1, .min_seconds = 0.1}}}) {
+    ExpectSameHandedOver(source, request, windows, ReadClips(source, request, windows));
+  }
+}
+
+TEST_F(NvdecClips, PacketsTooLargeForAMessage) {
+  const auto path = MakeClip("large-packets.mp4",
+                             "-f lavfi -i 'nullsrc=size=640x480:rate=5:duration=1,geq=random(1)*255:128:128' "
+                             "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -qp 1 -g 1");
+  ASSERT_GT(std::filesystem::file_size(path) / 5, kInlinePacketBytes);
+  ExpectAllByNvdec(Check(path));
 }
 
 TEST_F(NvdecClips, OddSizesCropsAndRotation) {

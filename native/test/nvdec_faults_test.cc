@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "hostile_packets.h"
 #include "media/nvdec/nvdec.h"
 #include "nvdec_support.h"
 
@@ -24,15 +25,25 @@ ClipRequest Small(std::shared_ptr<Gpu> gpu = nullptr) {
   return request;
 }
 
-class NvdecFaults : public testing::Test {
+enum class Place { kInProcess, kHandedOver };
+
+// All of it once with the file read in this process, and once in a decoder process.
+class NvdecFaults : public testing::TestWithParam<Place> {
  protected:
   void SetUp() override { fake_.Reset(); }
   void TearDown() override { fake_.ExpectNothingLeft(); }
 
+  static Result<std::unique_ptr<ClipReader>> Open(const MediaSource& source, const ClipRequest& request,
+                                                  const std::optional<Windows>& windows,
+                                                  const CancelTokenPtr& cancel) {
+    if (GetParam() == Place::kHandedOver) return OpenHandedOver(source, request, windows, cancel);
+    return ClipReader::Open(source, request, windows, cancel);
+  }
+
   // One clip, or the error.
   static Result<DecodedClip> Read(const std::filesystem::path& path, const ClipRequest& request,
                                   CancelTokenPtr cancel = std::make_shared<CancelToken>()) {
-    auto reader = ClipReader::Open(MediaPath{path.string()}, request, std::nullopt, cancel);
+    auto reader = Open(MediaPath{path.string()}, request, std::nullopt, cancel);
     if (!reader.ok()) return reader.TakeStatus();
     auto clip = reader.value()->Next(cancel);
     if (!clip.ok()) return clip.TakeStatus();
@@ -42,13 +53,18 @@ class NvdecFaults : public testing::Test {
   const FakeNvdec& fake_ = FakeNvdec::Get();
 };
 
+INSTANTIATE_TEST_SUITE_P(Nvdec, NvdecFaults, testing::Values(Place::kInProcess, Place::kHandedOver),
+                         [](const auto& each) {
+                           return each.param == Place::kInProcess ? "InProcess" : "HandedOver";
+                         });
+
 constexpr std::array kNvcuvid = {
     "cuvidCreateVideoParser", "cuvidParseVideoData",    "cuvidDestroyVideoParser", "cuvidCreateDecoder",
     "cuvidDestroyDecoder",    "cuvidDecodePicture",     "cuvidGetDecodeStatus",    "cuvidReconfigureDecoder",
     "cuvidMapVideoFrame64",   "cuvidUnmapVideoFrame64", "cuvidGetDecoderCaps"};
 
 // The CPU replaces NVDEC after any error at any time.
-TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
+TEST_P(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const char* function : kNvcuvid) {
@@ -66,7 +82,7 @@ TEST_F(NvdecFaults, AnyFailureOfNvdecGivesTheClipOfTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
+TEST_P(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidCreateDecoder",
@@ -85,7 +101,7 @@ TEST_F(NvdecFaults, AFunctionThatNeverWorksGivesTheClipOfTheCpuAndTheReason) {
   }
 }
 
-TEST_F(NvdecFaults, StickyErrorsLoseTheDevice) {
+TEST_P(NvdecFaults, StickyErrorsLoseTheDevice) {
   // The double poisons its context until it is reset, as the driver does, so this test uses a device of its
   // own.
   const auto path = Clip();
@@ -101,7 +117,7 @@ TEST_F(NvdecFaults, StickyErrorsLoseTheDevice) {
   }
 }
 
-TEST_F(NvdecFaults, AnyFailureOfTheDriverGivesTheClipOrATypedError) {
+TEST_P(NvdecFaults, AnyFailureOfTheDriverGivesTheClipOrATypedError) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const char* function :
@@ -130,7 +146,7 @@ TEST_F(NvdecFaults, AnyFailureOfTheDriverGivesTheClipOrATypedError) {
   }
 }
 
-TEST_F(NvdecFaults, PicturesThatNvdecReportsAsDamagedAreDecodedByTheCpu) {
+TEST_P(NvdecFaults, PicturesThatNvdecReportsAsDamagedAreDecodedByTheCpu) {
   const auto path = Clip();
   const auto cpu = ReadClips(MediaPath{path.string()}, Small());
   for (const int status : {8, 9}) {
@@ -145,7 +161,7 @@ TEST_F(NvdecFaults, PicturesThatNvdecReportsAsDamagedAreDecodedByTheCpu) {
   }
 }
 
-TEST_F(NvdecFaults, TimestampsThatComeBackWrongAreNotTrusted) {
+TEST_P(NvdecFaults, TimestampsThatComeBackWrongAreNotTrusted) {
   const auto cpu = ReadClips(MediaPath{Clip().string()}, Small());
   for (const int timestamp : {-1, 0, 7, 1'000'000}) {
     for (const char* when : {"@1", "@4", "@9", "@2+"}) {
@@ -159,7 +175,7 @@ TEST_F(NvdecFaults, TimestampsThatComeBackWrongAreNotTrusted) {
   }
 }
 
-TEST_F(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
+TEST_P(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
   const std::vector<std::uint8_t> whole = ReadFile(Clip("damage.ts", "-g 12"));
   for (const unsigned seed : {1U, 2U, 3U, 4U, 5U, 6U}) {
     SCOPED_TRACE(seed);
@@ -170,10 +186,11 @@ TEST_F(NvdecFaults, DamagedFilesGiveTheFramesAndWarningsOfTheCpu) {
     const auto clips = ReadClips(Borrow(bytes), Small(gpu));
     ASSERT_EQ(clips.size(), cpu.size());
     ExpectSameClip(clips.at(0), cpu.at(0));
+    if (GetParam() == Place::kHandedOver) ExpectSameHandedOver(Borrow(bytes), Small(gpu), {}, clips);
   }
 }
 
-TEST_F(NvdecFaults, AMissingLibraryIsNoErrorAndTheReasonHelps) {
+TEST_P(NvdecFaults, AMissingLibraryIsNoErrorAndTheReasonHelps) {
   GpuOptions options;
   options.cuda_library = fake_.cuda_path;
   options.nvcuvid_library = "/nowhere/libnvcuvid.so.1";
@@ -200,7 +217,7 @@ TEST_F(NvdecFaults, AMissingLibraryIsNoErrorAndTheReasonHelps) {
   EXPECT_NE(gpu.value()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, ACodecUnknownToTheDriverIsUnsupported) {
+TEST_P(NvdecFaults, ACodecUnknownToTheDriverIsUnsupported) {
   const ScopedFaults faults("cuvidGetDecoderCaps=1@4");
   const auto gpu = fake_.Open();
   ASSERT_TRUE(gpu->nvdec()) << gpu->nvdec_reason();
@@ -209,7 +226,7 @@ TEST_F(NvdecFaults, ACodecUnknownToTheDriverIsUnsupported) {
   EXPECT_NE(fake_.Open()->nvdec_reason(), "");
 }
 
-TEST_F(NvdecFaults, CapabilitiesAreQueriedOnceAndDecide) {
+TEST_P(NvdecFaults, CapabilitiesAreQueriedOnceAndDecide) {
   const auto gpu = fake_.Open();
   EXPECT_EQ(gpu->nvdec_engines(), 7);
   for (const NvdecCapability& capability : gpu->capabilities()) {
@@ -233,7 +250,7 @@ TEST_F(NvdecFaults, CapabilitiesAreQueriedOnceAndDecide) {
   EXPECT_NE(fake_.Open()->nvdec_reason().find("has no NVDEC"), std::string::npos);
 }
 
-TEST_F(NvdecFaults, DecodersAreReusedFromClipToClip) {
+TEST_P(NvdecFaults, DecodersAreReusedFromClipToClip) {
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Read(Clip(), Small(gpu)).ok());
   const GpuStats stats = gpu->stats();
@@ -243,7 +260,7 @@ TEST_F(NvdecFaults, DecodersAreReusedFromClipToClip) {
   EXPECT_EQ(stats.nvdec_running, 0);
 }
 
-TEST_F(NvdecFaults, SeveralGpus) {
+TEST_P(NvdecFaults, SeveralGpus) {
   const auto first = fake_.Open({.device = 0});
   const auto second = fake_.Open({.device = 1});
   const auto cpu = ReadClips(MediaPath{Clip().string()}, Small());
@@ -265,7 +282,7 @@ TEST_F(NvdecFaults, SeveralGpus) {
   EXPECT_EQ(none.status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(NvdecFaults, ClipsMayGoToTheCpuWhileNvdecIsBusy) {
+TEST_P(NvdecFaults, ClipsMayGoToTheCpuWhileNvdecIsBusy) {
   const auto gpu = fake_.Open({.nvdec_workers = 1, .cpu_workers = 1});
   JobGuard guard(1e9, 1 << 30);
   const JobGuard::Call call(guard, nullptr);
@@ -278,7 +295,7 @@ TEST_F(NvdecFaults, ClipsMayGoToTheCpuWhileNvdecIsBusy) {
   EXPECT_EQ(clip.value().report.decoder_reason, "NVDEC was busy: the CPU was estimated to finish first");
 }
 
-TEST_F(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
+TEST_P(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   auto cancel = std::make_shared<CancelToken>();
   {
@@ -302,7 +319,41 @@ TEST_F(NvdecFaults, AWaitForNvdecCanBeCancelledAndIsReported) {
   }
 }
 
-TEST_F(NvdecFaults, CancellationLeavesNothingBehind) {
+// NVIDIA's parser and the hardware cannot be stopped within a packet, and libavcodec refuses or reads these.
+TEST_P(NvdecFaults, PacketsThatCostTooMuchAreNotHandedOver) {
+  constexpr int kWide = 120;
+  constexpr int kHigh = 68;
+  constexpr int kTooMany = 2300;
+  constexpr int kSmall = 12;  // above the least size that the double decodes
+  const auto gpu = fake_.Open();
+  const auto read = [&](const Bytes& file) -> Result<DecodedClip> {
+    const auto bytes = MediaBytes{{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, nullptr};
+    auto cancel = std::make_shared<CancelToken>();
+    auto reader = Open(bytes, Small(gpu), std::nullopt, cancel);
+    if (!reader.ok()) return reader.TakeStatus();
+    auto clip = reader.value()->Next(cancel);
+    if (!clip.ok()) return clip.TakeStatus();
+    return *std::move(clip).value();
+  };
+  const Bytes intra = H264Intra(kWide, kHigh);
+  std::vector<Bytes> fillers(6000, Bytes("\x0c"));
+  fillers.push_back(intra);
+  for (const std::vector<Bytes>& units : {H264Skips(kWide, kHigh, kTooMany, true), fillers}) {
+    const auto before = fake_.counts().decoded;
+    const auto clip = read(H264Matroska(H264Sps(kWide, kHigh), {WithLengths({intra}), WithLengths(units)}));
+    ASSERT_FALSE(clip.ok());
+    EXPECT_EQ(clip.status().code(), StatusCode::kLimit) << clip.status().message();
+    EXPECT_LE(fake_.counts().decoded - before, 1);
+  }
+  const Bytes small = WithLengths({H264Intra(kSmall, kSmall)});
+  const Bytes filler = WithLengths({"\x0c" + Bytes(3 << 20, '\xff')});
+  const auto clip = read(H264Matroska(H264Sps(kSmall, kSmall), {small, small + filler, small}));
+  ASSERT_TRUE(clip.ok()) << clip.status().message();
+  EXPECT_NE(clip.value().report.decoder_reason.find("without compression"), std::string::npos)
+      << clip.value().report.decoder_reason;
+}
+
+TEST_P(NvdecFaults, CancellationLeavesNothingBehind) {
   const auto path = Clip("long.mp4", "-g 1000");
   const auto gpu = fake_.Open();
   for (const int microseconds : {0, 500, 2000, 5000, 12000}) {
@@ -318,12 +369,11 @@ TEST_F(NvdecFaults, CancellationLeavesNothingBehind) {
   EXPECT_EQ(gpu->stats().nvdec_running, 0);
 }
 
-TEST_F(NvdecFaults, AFailedOrFinishedReaderReleasesEverything) {
+TEST_P(NvdecFaults, AFailedOrFinishedReaderReleasesEverything) {
   const auto gpu = fake_.Open();
   const int idle = fake_.cuda().live_handles();
   auto cancel = std::make_shared<CancelToken>();
-  auto reader = ClipReader::Open(MediaPath{Clip().string()}, Small(gpu),
-                                 Windows{.seconds = 0.8, .stride = 0.8}, cancel);
+  auto reader = Open(MediaPath{Clip().string()}, Small(gpu), Windows{.seconds = 0.8, .stride = 0.8}, cancel);
   ASSERT_TRUE(reader.ok());
   ASSERT_TRUE(reader.value()->Next(cancel).ok());
   EXPECT_EQ(gpu->stats().nvdec_running, 0);  // between clips the slot is free for others

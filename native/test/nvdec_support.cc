@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "isolation/decoder_pool.h"
 #include "media/nvdec/nvcuvid.h"
 
 namespace cosmos::test {
@@ -83,6 +84,40 @@ void FakeNvdec::ExpectNothingLeft() const {
   EXPECT_EQ(cuda_->pinned_bytes(), 0U);
   EXPECT_EQ(cuda_->live_handles(), 0);
   EXPECT_EQ(cuda_->pending(), 0);
+}
+
+Result<std::unique_ptr<ClipReader>> OpenHandedOver(const MediaSource& source, const ClipRequest& request,
+                                                   const std::optional<Windows>& windows,
+                                                   const CancelTokenPtr& cancel) {
+  static const auto pool =
+      DecoderPool::Open({.executable = COSMOS_DECODER, .max_bytes = std::int64_t{2} << 30});
+  if (!pool.ok()) return pool.status();
+  return pool.value()->OpenReader(source, request, windows, cancel);
+}
+
+void ExpectSameHandedOver(const MediaSource& source, const ClipRequest& request,
+                          const std::optional<Windows>& windows, const std::vector<DecodedClip>& own) {
+  auto reader = OpenHandedOver(source, request, windows, nullptr);
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "handed over, clip " << i);
+    auto next = reader.value()->Next(nullptr);
+    ASSERT_TRUE(next.ok()) << next.status().message();
+    ASSERT_TRUE(next.value());
+    const DecodedClip& clip = *next.value();
+    ExpectSameClip(clip, own[i]);
+    EXPECT_EQ(Compare(*clip.clip, *own[i].clip).most, 0);
+    EXPECT_EQ(clip.clip->device_pixels() != nullptr, own[i].clip->device_pixels() != nullptr);
+    EXPECT_EQ(clip.report.decoder, own[i].report.decoder);
+    EXPECT_EQ(clip.report.decoder_reason, own[i].report.decoder_reason);
+    EXPECT_EQ(clip.report.pixel_format, own[i].report.pixel_format);
+    EXPECT_EQ(clip.report.container, own[i].report.container);
+    EXPECT_EQ(clip.report.decoded, own[i].report.decoded);
+    EXPECT_EQ(clip.report.discarded, own[i].report.discarded);
+    EXPECT_EQ(clip.report.damaged, own[i].report.damaged);
+  }
+  auto end = reader.value()->Next(nullptr);
+  EXPECT_TRUE(end.ok() && !end.value());
 }
 
 Difference Compare(const Clip& a, const Clip& b) {

@@ -35,6 +35,14 @@ class FakeNvdec {
   std::unique_ptr<FakeCuda> cuda_;
 };
 
+// Like ClipReader::Open, in a decoder process that hands its packets to NVDEC in this one.
+Result<std::unique_ptr<ClipReader>> OpenHandedOver(const MediaSource& source, const ClipRequest& request,
+                                                   const std::optional<Windows>& windows,
+                                                   const CancelTokenPtr& cancel);
+// Reads the clips that way, and expects those of this process to the byte.
+void ExpectSameHandedOver(const MediaSource& source, const ClipRequest& request,
+                          const std::optional<Windows>& windows, const std::vector<DecodedClip>& own);
+
 struct Difference {
   std::int64_t samples = 0;
   std::int64_t off = 0;  // samples that differ by more than 1 of 255

@@ -14,6 +14,8 @@
 
 #include "cuda_pictures.h"
 #include "ffmpeg/ffmpeg.h"
+#include "image/cpu.h"
+#include "image/yuv_kernels.h"
 
 namespace cosmos {
 namespace {
@@ -284,6 +286,70 @@ TEST(ToRgb, LeavesRgbUnchanged) {
     }
     std::cout << "colour, " << av_get_pix_fmt_name(format) << ": at most " << most.worst << " off, mean "
               << most.mean << "\n";
+  }
+}
+
+// Any samples, also those that no video has: chroma in planes goes through our own code, interleaved chroma
+// through swscale.
+TEST(ToRgb, PlanarPicturesAreConvertedToTheBitsOfSwscale) {
+  Random random(24);
+  for (const auto& [planar, interleaved] : {std::pair{AV_PIX_FMT_YUV420P, AV_PIX_FMT_NV12},
+                                            std::pair{AV_PIX_FMT_YUV420P10LE, AV_PIX_FMT_P010LE}}) {
+    RgbConverter converter;
+    for (int i = 0; i < 60; ++i) {
+      const int width = random(1, 150);
+      const int height = random(1, 40);
+      const ff::Frame picture = MakeBlank(planar, width, height, random);
+      const ff::Frame same = MakeBlank(interleaved, width, height, random);
+      const int largest = (1 << DescriptorOf(*picture).comp[0].depth) - 1;
+      const bool extreme = random(0, 3) == 0;
+      for (int component = 0; component < 3; ++component) {
+        const Samples size = Read(*picture, component);
+        std::vector<std::uint16_t> line(size.width);
+        for (int y = 0; y < size.height; ++y) {
+          for (std::uint16_t& sample : line)
+            sample = static_cast<std::uint16_t>(extreme ? largest * random(0, 1) : random(0, largest));
+          for (const AVFrame* frame : {picture.get(), same.get()}) {
+            av_write_image_line(line.data(), const_cast<AVFrame*>(frame)->data, frame->linesize,
+                                &DescriptorOf(*frame), 0, y, component, size.width);
+          }
+        }
+      }
+      picture->colorspace = same->colorspace = random.Of(kMatrices).tag;
+      picture->color_range = same->color_range = random(0, 1) == 1 ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+      const auto image = converter.Convert(*picture);
+      const auto expected = RgbConverter().Convert(*same);
+      ASSERT_TRUE(image.ok() && expected.ok());
+      ASSERT_EQ(image->data, expected->data)
+          << av_get_pix_fmt_name(planar) << " " << width << " x " << height;
+    }
+  }
+}
+
+TEST(ToRgb, EveryInstructionSetGivesTheSameBits) {
+  std::vector<const YuvKernels*> others;
+#if defined(__x86_64__)
+  if (HasAvx2()) others.push_back(&Avx2YuvKernels());
+#endif
+  Random random(25);
+  for (int width = 7; width < 140; ++width) {
+    const int bytes = 2 * width;
+    std::vector<std::uint8_t> samples(std::size_t{5} * bytes);
+    const int depth = width % 2 == 0 ? 8 : 10;
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      samples[i] = static_cast<std::uint8_t>(depth > 8 && i % 2 == 1 ? random(0, 3) : random(0, 255));
+    const auto at = [&](int line) { return samples.data() + std::ptrdiff_t{1} * line * bytes; };
+    const YuvLine line{at(0), at(1), at(2), at(3), at(4), width, depth};
+    const YuvMatrix matrix = YuvMatrixOf(AVCOL_SPC_BT709, AVCOL_RANGE_MPEG, 1080, depth);
+    std::vector<std::uint16_t> scratch(YuvScratch(width));
+    std::vector<std::uint8_t> baseline(std::size_t{3} * width + 1, 7);
+    BaselineYuvKernels().to_rgb(line, matrix, scratch.data(), baseline.data());
+    EXPECT_EQ(baseline.back(), 7);  // nothing is written past the line
+    for (const YuvKernels* kernels : others) {
+      std::vector<std::uint8_t> rgb(baseline.size(), 7);
+      kernels->to_rgb(line, matrix, scratch.data(), rgb.data());
+      ASSERT_EQ(rgb, baseline) << width;
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // Small files that demand much: gigabytes of tables, hours of list searches, thousands of scans.
 
 import { blank, box, element, full, jpegSegment, png, pngChunk, squeezed, u16, u32 } from './boxes.mjs'
-import { lateStream, oggComments, rawSlices, slices } from './packets.mjs'
+import { emptyUnits, lateStream, oggComments, rawSlices, slices } from './packets.mjs'
 
 const MiB = 1024 * 1024
 const matrix = u32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -153,6 +153,31 @@ function scans(side, count) {
 const manyTexts = (count) =>
   png(...Array.from({ length: count }, (_, at) => pngChunk('tEXt', at.toString(16).padStart(6, '0'), '\0x')))
 
+/** Chapters whose titles are the same 64 KiB of the file. */
+function chapters(count) {
+  const tables = Buffer.concat([
+    full('stts', 0, u32(1, count, 1)),
+    full('stsc', 0, u32(1, 1, 1, 1)),
+    full('stsz', 0, u32(0xffff, count)),
+    full('stco', 0, u32(count, ...Array(count).fill(40))),
+  ])
+  return movie(track(1, oneSize(1), box('tref', box('chap', u32(2)))), track(2, tables))
+}
+
+/** ID3, which FFmpeg reads in front of any container into a list that it searches for every name. */
+function id3(count) {
+  const frames = Array.from({ length: count }, (_, at) =>
+    Buffer.concat([
+      Buffer.from('TXXX'),
+      u32(7),
+      Buffer.from(`\0\0\0${at.toString(16).padStart(5, '0')}\0`, 'latin1'),
+    ]),
+  )
+  const bytes = frames.length * 17
+  const size = Buffer.from([21, 14, 7, 0].map((shift) => (bytes >> shift) & 0x7f))
+  return Buffer.concat([Buffer.from('ID3\x03\0\0', 'latin1'), size, ...frames, movie(track(1, oneSize(4)))])
+}
+
 /** By name: how to make the file, whether it is a picture, and whether the short run includes it. */
 export const bombs = {
   'stsz of 10 million samples': { make: () => movie(track(1, oneSize(10_000_000))) },
@@ -187,5 +212,8 @@ export const bombs = {
   '5,000 slices in a stream that FFmpeg probes': { make: () => rawSlices(5_000) },
   'a late stream of 256 megapixels': { make: lateStream },
   '100,000 comments of Speex': { make: () => oggComments(100_000), short: true },
+  '100,000 chapters that share a title': { make: () => chapters(100_000), short: true },
+  '45,000 texts of ID3': { make: () => id3(45_000), short: true },
+  '500,000 NAL units of one byte': { make: () => emptyUnits(500_000), short: true },
   'a sample of 2,147,483,647 bytes': { make: () => movie(track(1, oneSize(2, 0x7fffffff))) },
 }

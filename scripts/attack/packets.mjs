@@ -63,12 +63,13 @@ function intra({ wide, high }) {
   return bits.nal(0x65)
 }
 
-/** Slices of skipped macroblocks, each from its start to the end of the picture. */
-const skips = ({ wide, high }, count) =>
+/** Slices of skipped macroblocks, each from its start to the end of the picture. `reference`: others may refer to them. */
+const skips = ({ wide, high }, count, reference) =>
   Array.from({ length: count }, (_, at) => {
     const first = Math.min(at, wide * high - 1)
-    const head = new Bits().ue(first).ue(5).ue(0).u(4, 1).u(2, 0).ue(0)
-    return head.ue(wide * high - first).nal(0x01)
+    const head = new Bits().ue(first).ue(5).ue(0).u(4, 1)
+    head.u(reference ? 3 : 2, 0).ue(0)
+    return head.ue(wide * high - first).nal(reference ? 0x41 : 0x01)
   })
 
 const withLengths = (units) => Buffer.concat(units.flatMap((unit) => [u32(unit.length), unit]))
@@ -79,8 +80,8 @@ function configuration(sps) {
   return Buffer.concat([...head, u16(sps.length), sps, Buffer.from([1]), u16(pps.length), pps])
 }
 
-/** A Matroska file whose second picture has `count` slices. */
-export function slices(count) {
+/** A Matroska file whose second picture has `count` slices. Within a reference, libavcodec cannot be stopped. */
+export function slices(count, { reference = false } = {}) {
   const head = element('1a45dfa3', element('4282', 'matroska'), element('4287', '\x04'))
   const info = element('1549a966', element('2ad7b1', Buffer.from('0f4240', 'hex')))
   const track = element(
@@ -94,14 +95,21 @@ export function slices(count) {
   )
   const block = (time, units) =>
     element('a3', Buffer.from([0x81, 0, time, time === 0 ? 0x80 : 0]), withLengths(units))
-  const blocks = [block(0, [intra(large)]), block(40, skips(large, count))]
+  const blocks = [block(0, [intra(large)]), block(40, skips(large, count, reference))]
   const cluster = element('1f43b675', element('e7', '\0'), ...blocks)
   return Buffer.concat([head, element('18538067', info, element('1654ae6b', track), cluster)])
 }
 
 /** The same as a raw stream, which FFmpeg decodes to probe it. */
 export function rawSlices(count) {
-  return withStartCodes([parameters(large), pps, intra(large), ...skips(large, count)])
+  return withStartCodes([parameters(large), pps, intra(large), ...skips(large, count, false)])
+}
+
+/** A raw stream with units of one byte, for each of which libavcodec allocates kilobytes. */
+export function emptyUnits(count) {
+  const picture = [parameters(large), pps, intra(large)]
+  const empty = Buffer.concat(Array(count).fill(Buffer.from([0, 0, 1, 12])))
+  return Buffer.concat([withStartCodes(picture), empty, withStartCodes(picture)])
 }
 
 /** An FLV whose header announces no stream, followed by one of 16000 by 16000 pixels. */

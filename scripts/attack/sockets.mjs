@@ -68,6 +68,32 @@ export const socketAttacks = [
       ),
   },
   {
+    name: 'bodies in chunks of one byte',
+    short: true,
+    statuses: [400, 0],
+    seconds: 20,
+    run: ({ url, size }) => {
+      const count = size === 'short' ? 1 : 4
+      const head = `POST /v1/embeddings HTTP/1.1\r\nhost: ${host(url)}\r\ncontent-type: application/json\r\n`
+      const request = `${head}transfer-encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(300_000)}0\r\n\r\n`
+      return Promise.all(
+        Array.from({ length: count }, async () => ({ status: await raw(url, request), text: '' })),
+      )
+    },
+  },
+  {
+    name: 'thousands of requests in one write',
+    short: false,
+    statuses: [200],
+    seconds: 20,
+    run: async ({ url }) => [
+      {
+        status: await raw(url, `GET /v1/models HTTP/1.1\r\nhost: ${host(url)}\r\n\r\n`.repeat(5_000)),
+        text: '',
+      },
+    ],
+  },
+  {
     name: 'long URLs, queries and headers',
     short: true,
     statuses: [404, 405, 431, 400, 200],

@@ -12,6 +12,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
+import { profile } from './decode-profile.mjs'
 import { benchClip, codecs } from './media.mjs'
 import { median, report, round } from './report.mjs'
 
@@ -21,13 +22,15 @@ const cores = availableParallelism()
 
 const usage = `npm run bench decode -- [OPTIONS]
   --codec LIST     of ${codecs.join(', ')} (default h264)
-  --size LIST      of 1080p, 720p (default 1080p)
+  --size LIST      of 4k, 1080p, 720p (default 1080p)
   --gop LIST       keyframe distances (default 30,250)
   --seconds N      length of the clips (default 15)
   --clips N        clips of one measurement (default 4)
   --runs N         measurements of each (default 3)
   --tolerance LIST also ours with frameTolerance, in seconds
   --addon NAME=FILE also another build of the addon, under that name; repeatable
+  --codecs         every codec with 8 and 10 bits, each size and a single keyframe, one clip at a time
+  --profile        instead, where the time of one thread goes
   --peers          make a Python environment with PyAV and torchcodec if there is none, and compare`
 
 export async function run(argv) {
@@ -43,6 +46,8 @@ export async function run(argv) {
       tolerance: { type: 'string', default: '' },
       addon: { type: 'string', multiple: true, default: [] },
       peers: { type: 'boolean', default: false },
+      codecs: { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
@@ -50,23 +55,25 @@ export async function run(argv) {
   const plan = { clips: Number(values.clips), runs: Number(values.runs) }
   const tolerances = values.tolerance === '' ? [] : values.tolerance.split(',').map(Number)
   const addons = values.addon.map((one) => /^([^=]+)=(.+)$/.exec(one)?.slice(1) ?? [one, one])
+  if (values.profile) {
+    const clips = clipsOf(values).map(({ codec, size, gop, file }) => ({
+      name: `${codec} ${size} gop ${gop}`,
+      file,
+    }))
+    return await profile(clips, plan.runs)
+  }
   const peers = values.peers ? await peerEnvironment() : { names: [], versions: {} }
 
   const rows = []
-  for (const codec of values.codec.split(',')) {
-    for (const size of values.size.split(',')) {
-      for (const gop of values.gop.split(',').map(Number)) {
-        const file = benchClip({ codec, size, gop, seconds: Number(values.seconds) })
-        for (const mode of ['alone', 'busy']) {
-          const contenders = [
-            { name: 'cosmos-embed' },
-            ...tolerances.map((tolerance) => ({ name: `cosmos-embed ±${tolerance} s`, tolerance })),
-            ...addons.map(([name, addon]) => ({ name, addon: path.resolve(addon) })),
-            ...peers.names.map((peer) => ({ name: peer, peer })),
-          ]
-          rows.push(...(await compare({ codec, size, gop, file, mode, contenders, ...plan })))
-        }
-      }
+  for (const clip of clipsOf(values)) {
+    for (const mode of values.codecs ? ['alone'] : ['alone', 'busy']) {
+      const contenders = [
+        { name: 'cosmos-embed' },
+        ...tolerances.map((tolerance) => ({ name: `cosmos-embed ±${tolerance} s`, tolerance })),
+        ...addons.map(([name, addon]) => ({ name, addon: path.resolve(addon) })),
+        ...peers.names.map((peer) => ({ name: peer, peer })),
+      ]
+      rows.push(...(await compare({ ...clip, mode, contenders, ...plan })))
     }
   }
   report('decode', rows, { peers: peers.versions })
@@ -75,6 +82,36 @@ export async function run(argv) {
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
   )
+}
+
+/** @returns the clips that the options ask for, made where they are missing */
+function clipsOf(values) {
+  if (values.codecs) return clipsOfCodecs(Number(values.seconds))
+  const clips = []
+  for (const codec of values.codec.split(',')) {
+    for (const size of values.size.split(',')) {
+      for (const gop of values.gop.split(',').map(Number)) {
+        const file = benchClip({ codec, size, gop, seconds: Number(values.seconds) })
+        clips.push({ codec, size, gop, file })
+      }
+    }
+  }
+  return clips
+}
+
+/** @returns for every codec a usual clip, and others that differ from it in one respect */
+function clipsOfCodecs(seconds) {
+  const ONE_KEYFRAME = 9999
+  return codecs
+    .filter((codec) => !codec.endsWith('-10'))
+    .flatMap((codec) => [
+      { codec, size: '1080p', gop: 30 },
+      { codec: `${codec}-10`, size: '1080p', gop: 30 },
+      { codec, size: '720p', gop: 30 },
+      { codec, size: '4k', gop: 30 },
+      { codec, size: '1080p', gop: ONE_KEYFRAME },
+    ])
+    .map((clip) => ({ ...clip, file: benchClip({ ...clip, seconds }) }))
 }
 
 async function compare({ codec, size, gop, file, mode, contenders, clips, runs }) {

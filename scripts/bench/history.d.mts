@@ -17,3 +17,4 @@ export function machineId(machine: Machine): string
 export function save(root: string, machine: Machine, tables: Tables): string
 export function merge(older: Tables, newer: Tables): Tables
 export function load(root: string, name: string): Saved
+export function isLabel(column: string): boolean

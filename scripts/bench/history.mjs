@@ -22,8 +22,13 @@ const labels = new Set([
     'query',
     'status',
   ],
-  ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run', 'stream', 'drop'],
+  ...['tolerance s', 'model', 'precision', 'batch', 'program', 'run', 'stream', 'drop', 'step'],
 ])
+
+/** Whether a column of a report says what was measured. */
+export function isLabel(column) {
+  return labels.has(column)
+}
 
 /**
  * @typedef {Record<string, number[]>} Metrics every run's value, by column

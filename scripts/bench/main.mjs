@@ -6,6 +6,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { changes, describe } from './changes.mjs'
+import { asMeasurement, documentProblems, record, writeDocument } from './document.mjs'
 import { load, merge, oneRun, save } from './history.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -23,13 +24,19 @@ const standard = {
 
 const usage = `npm run bench NAME [-- OPTIONS]         one of: ${names.join(', ')}; OPTIONS: see --help of each
 npm run bench NAME -- --save [OPTIONS]  several times, and keeps the numbers in bench-output/saved
+npm run bench NAME -- --record [OPTIONS]  keeps the numbers in scripts/bench/results, for docs/performance.md
 npm run bench -- --save                 the same for ${Object.keys(standard).join(', ')}
-  --repeat N                            how many times (default 5)
-npm run bench compare A B               what changed from A to B: files, or commits that --save measured`
+  --repeat N                            how many times (default 5, with --record 1)
+npm run bench compare A B               what changed from A to B: files, or commits that --save measured
+npm run bench docs                      writes the tables of docs/performance.md from scripts/bench/results
+  -- --check                            says whether they are up to date, and writes nothing
+  -- --adopt                            first makes results of the tables that were written by hand`
 
-const { command, argv, isSaved, repeat } = parse(process.argv.slice(2))
+const { command, argv, isSaved, isRecorded, repeat } = parse(process.argv.slice(2))
 if (command === 'compare' && argv.length === 2) {
   compare(...argv)
+} else if (command === 'docs') {
+  writeDocs(argv)
 } else if (names.includes(command)) {
   await measure({ [command]: argv })
 } else if (command === undefined && isSaved) {
@@ -49,26 +56,43 @@ function compare(...files) {
   }
 }
 
+function writeDocs(options) {
+  const adopt = options.includes('--adopt')
+  const problems = options.includes('--check') ? documentProblems(root) : writeDocument(root, { adopt })
+  for (const problem of problems) console.error(problem)
+  if (problems.length > 0) process.exit(1)
+}
+
 /** Takes out the options that are not the benchmark's own. */
 function parse(words) {
   const at = words.indexOf('--repeat')
-  const times = at < 0 ? ['', '5'] : words.splice(at, 2)
-  const own = words.filter((word) => word !== '--save')
+  const times = at < 0 ? undefined : words.splice(at, 2)[1]
+  const [saves, records] = ['--save', '--record'].map((option) => words.includes(option))
+  const own = words.filter((word) => !['--save', '--record'].includes(word))
   const [first, ...rest] = own[0]?.startsWith('--') ? [undefined, ...own] : own
-  return { command: first, argv: rest, isSaved: own.length < words.length, repeat: Number(times[1]) }
+  const count = Number(times ?? (saves ? 5 : 1))
+  return { command: first, argv: rest, isSaved: saves, isRecorded: records, repeat: count }
 }
 
 async function measure(benchmarks) {
   const { listen, machine } = await import('./report.mjs')
+  const measurements = new Map()
   let tables = {}
-  for (let run = 0; run < (isSaved ? repeat : 1); run += 1) {
+  for (let run = 0; run < repeat; run += 1) {
     for (const [name, options] of Object.entries(benchmarks)) {
-      listen((table, rows) => {
+      listen((table, rows, { versions }) => {
         tables = merge(tables, { [[table, ...options].join(' ')]: oneRun(rows) })
+        const command = ['npm run bench', name, ...(options.length > 0 ? ['--', ...options] : [])].join(' ')
+        const about = { command, machine: machine(), versions }
+        measurements.set(table, asMeasurement(rows, about, measurements.get(table)))
       })
       const benchmark = await import(`./${name}.bench.mjs`)
       await benchmark.run([...options])
     }
   }
   if (isSaved) console.log(`saved in ${path.relative(process.cwd(), save(root, machine(), tables))}`)
+  if (!isRecorded) return
+  for (const [table, measurement] of measurements) {
+    console.log(`recorded in ${path.relative(process.cwd(), record(root, table, measurement))}`)
+  }
 }

@@ -6,7 +6,9 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const folder = fileURLToPath(new URL('../../.cache/bench-media', import.meta.url))
-const sizes = { '1080p': '1920x1080', '720p': '1280x720' }
+const sizes = { '4k': '3840x2160', '1080p': '1920x1080', '720p': '1280x720' }
+// Drawing 4K takes longer than encoding it.
+const drawn = { ...sizes, '4k': sizes['1080p'] }
 
 // Encoder settings that are common in real files: B-frames, several references.
 const encoders = {
@@ -22,6 +24,11 @@ const encoders = {
   av1: { args: ['-c:v', 'libsvtav1', '-preset', '10', '-b:v', '5M'], extension: 'mkv' },
 }
 
+for (const [name, { args, extension }] of Object.entries(encoders)) {
+  const profile = name === 'vp9' ? ['-profile:v', '2'] : []
+  encoders[`${name}-10`] = { args: [...args, ...profile], extension, pixels: 'yuv420p10le' }
+}
+
 /** The videos for which NVIDIA publishes what its container does on a GPU; our measurements on GPUs are of the same kind. */
 export const published = { codec: 'h264', size: '1080p', seconds: 15 }
 
@@ -29,7 +36,7 @@ export const codecs = Object.keys(encoders)
 
 /** @returns the path of a clip with much detail and motion: a zoom into the Mandelbrot set at 30 frames per second */
 export function benchClip({ codec, size, gop, seconds }) {
-  const { args, extension } = encoders[codec]
+  const { args, extension, pixels = 'yuv420p' } = encoders[codec]
   const file = path.join(folder, `${codec}-${size}-gop${gop}-${seconds}s.${extension}`)
   if (existsSync(file)) return file
   mkdirSync(folder, { recursive: true })
@@ -39,8 +46,8 @@ export function benchClip({ codec, size, gop, seconds }) {
     'ffmpeg',
     [
       ...['-hide_banner', '-loglevel', 'error', '-y'],
-      ...['-f', 'lavfi', '-i', `mandelbrot=size=${sizes[size]}:rate=30`, '-t', String(seconds)],
-      ...['-pix_fmt', 'yuv420p', ...args, '-g', String(gop), partial],
+      ...['-f', 'lavfi', '-i', `mandelbrot=size=${drawn[size]}:rate=30`, '-t', String(seconds)],
+      ...['-vf', `scale=${sizes[size]}`, '-pix_fmt', pixels, ...args, '-g', String(gop), partial],
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   )

@@ -21,10 +21,10 @@ export function machine() {
   }
 }
 
-/** @type {(name: string, rows: object[]) => void} */
+/** @type {(name: string, rows: object[], extra: object) => void} */
 let onReport = () => {}
 
-/** Has `listener` called with the name and rows of every report. */
+/** Has `listener` called with the name, rows and further facts of every report. */
 export function listen(listener) {
   onReport = listener
 }
@@ -34,7 +34,7 @@ export function listen(listener) {
  * BENCH_OUTPUT names.
  */
 export function report(name, rows, extra = {}) {
-  onReport(name, rows)
+  onReport(name, rows, extra)
   const { cpu, cores, memoryGiB, node, version, date } = machine()
   console.log(
     `\n${name}: cosmos-embed ${version}, ${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}, ${date}\n`,

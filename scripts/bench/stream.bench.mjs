@@ -1,4 +1,5 @@
-// npm run bench stream: measures the memory that embedStream and embedMany hold, by the number of texts.
+// npm run bench stream: measures the memory that embedStream and embedMany hold, by the number of texts, and while embedStream
+// works through the largest number.
 
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -11,6 +12,12 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc')
 const megabytes = (bytes) => round(bytes / 2 ** 20, 1)
 
+const usage = `npm run bench stream -- [OPTIONS]
+  --counts LIST    numbers of texts (default 10000,100000,1000000)
+  --collected N    embedMany too, up to this number (default 100000): it holds every result
+  --texts N        the same as --counts N --collected 0
+  --model DIR      bundle (default: the demo model)`
+
 export async function run(argv) {
   const { values } = parseArgs({
     args: argv,
@@ -18,29 +25,49 @@ export async function run(argv) {
       counts: { type: 'string', default: '10000,100000,1000000' },
       // The results of more texts than this would not fit the memory of every machine.
       collected: { type: 'string', default: '100000' },
+      texts: { type: 'string' },
+      model: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   })
-  const counts = values.counts.split(',').map(Number)
-  const embedder = await createEmbedder()
+  if (values.help) return console.log(usage)
+  const counts = (values.texts ?? values.counts).split(',').map(Number)
+  const most = values.texts === undefined ? Number(values.collected) : 0
+  const embedder = await createEmbedder({ model: values.model, device: 'cpu' })
   try {
     for await (const _ of embedder.embedStream(texts(1000)));
     const rows = []
+    let course = []
     for (const count of counts) {
-      rows.push(await measured('embedStream', count, (held) => streamed(embedder, count, held)))
-      if (count <= Number(values.collected))
+      course = []
+      rows.push(await measured('embedStream', count, (held) => streamed(embedder, count, held, course)))
+      if (count <= most)
         rows.push(await measured('embedMany', count, (held) => collected(embedder, count, held)))
     }
-    report('stream', rows, { model: embedder.info().model.id })
+    const { id } = embedder.info().model
+    report('stream', rows, { model: id })
+    report('stream-course', course, { model: id })
   } finally {
     await embedder.dispose()
   }
 }
 
-async function streamed(embedder, count, held) {
+/** `course` receives a row after each tenth of the texts. */
+async function streamed(embedder, count, held, course) {
   let taken = 0
+  const began = performance.now()
   for await (const { status } of embedder.embedStream(texts(count))) {
     if (status === 'rejected') throw new Error('a text failed')
-    if (++taken % Math.ceil(count / 10) === 0) held()
+    if (++taken % Math.ceil(count / 10) !== 0) continue
+    held()
+    const { heapUsed, rss } = process.memoryUsage()
+    console.error(`${taken} texts, RSS ${megabytes(rss)} MiB`)
+    course.push({
+      texts: taken,
+      seconds: Math.round((performance.now() - began) / 1000),
+      'heap MiB': megabytes(heapUsed),
+      'RSS MiB': megabytes(rss),
+    })
   }
 }
 

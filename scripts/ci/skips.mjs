@@ -55,6 +55,12 @@ export const allowedSkips = [
     when: () => Number.parseInt(process.versions.node, 10) < 22,
   },
   {
+    file: 'test/docs/recipes.test.ts',
+    test: /Milvus Lite/,
+    reason: 'python3 has no milvus-lite and pymilvus, which are optional',
+    when: () => !pythonImports('milvus_lite, pymilvus'),
+  },
+  {
     file: 'test/bulk/full-disk.test.ts',
     reason: 'only root may mount a small file system, and in a container not even root',
   },
@@ -82,11 +88,18 @@ export const allowedSkips = [
     { file: 'test/bulk/qdrant.test.ts' },
     { file: 'test/bulk/sinks.test.ts', test: /^'?Qdrant'? / },
     { file: 'test/bulk/killed.test.ts', test: /^Qdrant / },
+    { file: 'test/docs/recipes.test.ts', test: /the engine of its Python client/ },
   ].map((tests) => ({
     ...tests,
     reason: 'python3 has no qdrant-client, which is optional',
     when: () => !pythonImports('qdrant_client'),
   })),
+  {
+    file: 'test/deploy/deploy.test.ts',
+    test: /passes hadolint/,
+    reason: 'there is no hadolint, which is optional',
+    when: () => !runs('hadolint', ['--version']),
+  },
   {
     file: 'test/deploy/deploy.test.ts',
     test: /the Helm chart/,

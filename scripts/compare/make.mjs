@@ -116,7 +116,7 @@ export async function makeFile({ stream, container, treatment }, source, version
   args.push(
     '-c:v',
     'copy',
-    ...filtered(output, container.filter),
+    ...filtered(output, container.filtered?.includes(stream.codec) === false ? '' : container.filter),
     '-fflags',
     '+bitexact',
     '-f',

@@ -166,7 +166,7 @@ const inStream = 'dump_extra=freq=keyframe'
 
 /**
  * name → { codecs that it takes, extension, muxer of the ffmpeg command, audio: codec of a sound track, times: stores any
- * timestamps, filter: of packets, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
+ * timestamps, filter: of packets, filtered: the codecs that it is for, default all, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
  */
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
@@ -197,6 +197,7 @@ export const containers = {
     extension: 'ts',
     muxer: 'mpegts',
     filter: inStream,
+    filtered: ['mpeg4'],
     audio: 'aac',
     times: true,
     bytes: true,
@@ -205,7 +206,6 @@ export const containers = {
     codecs: ['mpeg2', 'mpeg1', 'h264'],
     extension: 'mpg',
     muxer: 'vob',
-    filter: inStream,
     audio: 'mp2',
     times: false,
     bytes: true,

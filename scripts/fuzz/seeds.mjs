@@ -18,8 +18,19 @@ const still = ['-f', 'lavfi', '-i', 'testsrc2=s=24x16:r=1:d=1', '-frames:v', '1'
 const plain = ['-fflags', '+bitexact', '-flags:v', '+bitexact', '-threads', '1']
 
 /** Kind of seeds → the function that makes them in a folder. A target without a line here begins with nothing. */
-const kinds = { video: makeVideos, picture: makePictures, headers: makeHeaders }
-const kindOf = { clip: 'video', container: 'video', picture: 'picture', headers: 'headers' }
+const kinds = {
+  video: makeVideos,
+  picture: makePictures,
+  headers: makeHeaders,
+  messages: (folder, programs) => writtenSeeds(folder, programs, 'messages'),
+}
+const kindOf = {
+  clip: 'video',
+  container: 'video',
+  picture: 'picture',
+  headers: 'headers',
+  messages: 'messages',
+}
 
 /**
  * Makes the seeds of a target unless they exist. `programs` is the folder with fuzz_seeds.
@@ -38,12 +49,21 @@ export async function seedsOf(target, programs) {
   return folder
 }
 
+// The seeds of messages are what these files make of them: others would only be refused.
+const written = [
+  'seeds.cc',
+  'targets/messages.cc',
+  'message_seeds.cc',
+  '../isolation/messages.cc',
+  '../isolation/gpu_messages.cc',
+].map((file) => `../../native/fuzz/${file}`)
+
 /** What the seeds are made of: ffmpeg's version and the lists in this folder and in scripts/compare. */
 function recipe() {
   const { stdout, error } = spawnSync('ffmpeg', ['-version'], { encoding: 'utf8' })
   if (error) throw new Error(`there is no ffmpeg program to make the seed corpus with: ${error.message}`)
   const hash = createHash('sha256').update(stdout)
-  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', '../../native/fuzz/seeds.cc']) {
+  for (const file of ['seeds.mjs', 'streams.mjs', '../compare/streams.mjs', ...written]) {
     hash.update(readFileSync(new URL(file, import.meta.url)))
   }
   return hash.digest('hex').slice(0, 12)
@@ -143,7 +163,7 @@ async function makeHeaders(folder) {
   }
 }
 
-async function writtenSeeds(folder, programs, kind) {
+function writtenSeeds(folder, programs, kind) {
   const { status, error } = spawnSync(path.join(programs, 'fuzz_seeds'), [folder, kind], { stdio: 'inherit' })
   if (status !== 0) throw new Error(`fuzz_seeds failed: ${error?.message ?? `exit ${status}`}`)
 }

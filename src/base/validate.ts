@@ -37,25 +37,44 @@ const types: Readonly<Record<string, string>> = {
   boolean: 'true or false',
   array: 'a list',
   object: 'an object',
+  record: 'an object',
+  function: 'a function',
 }
 
-/** What is expected, for issues whose schema has no message of its own. */
-function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+const parts: Readonly<Record<string, string>> = { string: 'characters', array: 'items', set: 'items' }
+
+/** What is expected, for issues whose schema has no message of its own: zod's words speak of programs, not of values. */
+export function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       return `must be ${types[issue.expected] ?? issue.expected}`
     case 'invalid_value':
       return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`
     case 'too_small':
-      return issue.minimum === 1 && issue.origin !== 'number' ? 'must not be empty' : undefined
+      if (issue.minimum === 1 && issue.origin in parts && !issue.exact) return 'must not be empty'
+      return bound(issue, issue.inclusive ? 'at least' : 'more than', issue.minimum)
+    case 'too_big':
+      return bound(issue, issue.inclusive ? 'at most' : 'less than', issue.maximum)
+    case 'invalid_union':
+    case 'custom':
+      return 'is not of an accepted form'
     default:
       return undefined
   }
 }
 
+function bound(
+  { origin, exact }: { origin: string; exact?: boolean | undefined },
+  side: string,
+  limit: number | bigint,
+): string {
+  const amount = `${exact ? 'exactly' : side} ${limit}`
+  return origin in parts ? `must have ${amount} ${parts[origin]}` : `must be ${amount}`
+}
+
 /** Validates options and applies defaults; `what` names them in messages, e.g. "limits". Throws InvalidArgumentError. */
 export function checkOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
-  const result = schema.safeParse(value, { reportInput: true })
+  const result = schema.safeParse(value, { reportInput: true, error: expectation })
   if (result.success) return result.data
   throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)
 }

@@ -3,6 +3,7 @@ import type { Binding, NativeGpuInfo, NativeGpuLibraries, NativeNvdecCapability 
 import { runNative } from '../base/native-job.ts'
 import { probeGpus } from '../device/choose-device.ts'
 import { buildCommand, buildRequestFor, findUsableTensorRt, selectGpus } from '../device/choose-gpus.ts'
+import { OUTSIDE_ON_NVDEC } from '../device/decoder-processes.ts'
 import { driverLibraries } from '../device/driver-libraries.ts'
 import { CosmosEmbedError, errorTable } from '../errors.ts'
 import { loadBundle } from '../model/bundle.ts'
@@ -119,7 +120,8 @@ async function nvdecFinding(
       }
     }
     const engines = `${nvdecEngines} engine${nvdecEngines === 1 ? '' : 's'}`
-    return { check, state: 'ok', found: `${engines}; ${describeCapabilities(capabilities)}` }
+    const outside = `with decode.isolation, ${OUTSIDE_ON_NVDEC.join(' and ')} stay in this process`
+    return { check, state: 'ok', found: `${engines}; ${describeCapabilities(capabilities)}; ${outside}` }
   } finally {
     gpu.close()
   }

@@ -100,17 +100,26 @@ function figureOf({ name, uri, start, end, score }: PageHit, picture: string | u
   const range =
     start === null || (start === 0 && end === null)
       ? ''
-      : ` from ${start} s${end === null ? '' : ` to ${end} s`}`
+      : ` from ${shownSeconds(start)} s${end === null ? '' : ` to ${shownSeconds(end)} s`}`
   const caption = `${escaped(name)}<br>${score.toFixed(3)}${range}`
   const address = uri === null ? undefined : addressOf(uri, start, end)
   const linked = address === undefined ? shown : `<a href="${escaped(address)}">${shown}</a>`
   return `<figure>${linked}<figcaption>${caption}</figcaption></figure>`
 }
 
+/** A name with a range in milliseconds, for readers: a third of a second has sixteen digits. */
+export function withShownRange(name: string, start: number | undefined, end: number | undefined): string {
+  return withRange(name, start && shownSeconds(start), end && shownSeconds(end))
+}
+
+function shownSeconds(seconds: number): number {
+  return Math.round(1000 * seconds) / 1000
+}
+
 /** Where a browser finds the video; undefined for an object in a bucket. */
 function addressOf(uri: string, start: number | null, end: number | null): string | undefined {
   const url = /^https?:\/\//i.test(uri) ? uri : uri.includes('://') ? undefined : pathToFileURL(uri).href
-  return url === undefined ? undefined : withRange(url, start || undefined, end ?? undefined)
+  return url === undefined ? undefined : withShownRange(url, start || undefined, end ?? undefined)
 }
 
 function escaped(text: string): string {

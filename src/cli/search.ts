@@ -3,7 +3,6 @@ import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { DEFAULT_TABLE, kindOf } from '../bulk/destination.ts'
 import { fileError } from '../bulk/files.ts'
-import { withRange } from '../bulk/planned-item.ts'
 import { describeIndex, openIndex } from '../bulk/search/open-index.ts'
 import type { IndexHit } from '../bulk/search/vector-index.ts'
 import type { IndexDescription } from '../bulk/sink.ts'
@@ -23,7 +22,7 @@ import {
   UsageError,
 } from './command.ts'
 import { type Hit, indexFolder, rank } from './search-folder.ts'
-import { type PageHit, searchPage } from './search-page.ts'
+import { type PageHit, searchPage, withShownRange } from './search-page.ts'
 import { table } from './table.ts'
 
 const usage = `Usage: cosmos-embed search FOLDER "text" [OPTIONS]
@@ -106,7 +105,7 @@ async function searchFolder(folder: string, { text, top, values }: Query, io: Io
   const query = await embedder.embedText(text, { signal: io.signal })
   const ranked = rank(query.embedding, indexed, shots)
   const hits = ranked.slice(0, top)
-  const nameOf = ({ file, start, end }: Hit) => withRange(path.relative(folder, file), start, end)
+  const nameOf = ({ file, start, end }: Hit) => withShownRange(path.relative(folder, file), start, end)
   const among = shots ? `${ranked.length} shots of ${indexed.length} videos` : `${indexed.length} videos`
   if (values.json) {
     const model = embedder.info().model.id

@@ -3,7 +3,7 @@ import process from 'node:process'
 import type { Binding, NativeDecoderPool, NativeWalls } from '#binding'
 import { runNative } from '../base/native-job.ts'
 import { LibraryError } from '../errors.ts'
-import type { Isolation, ResolvedOptions } from '../options.ts'
+import type { ResolvedOptions } from '../options.ts'
 
 const purposes: Record<keyof NativeWalls, string> = {
   systemCalls: 'the filter of system calls (seccomp)',
@@ -12,6 +12,9 @@ const purposes: Record<keyof NativeWalls, string> = {
   memory: 'limits on memory and descriptors',
 }
 
+/** What reads media in this process all the same when the processes hand packets to NVDEC. See docs/isolation.md. */
+export const OUTSIDE_ON_NVDEC = ["NVIDIA's video parser", "NVIDIA's driver"] as const
+
 /** The walls that this machine does not allow, in words. */
 export function missingWalls(walls: NativeWalls): string[] {
   return Object.entries(purposes).flatMap(([wall, purpose]) =>
@@ -19,18 +22,11 @@ export function missingWalls(walls: NativeWalls): string[] {
   )
 }
 
-/** Whether media is decoded in processes of its own. */
-export function isIsolated(isolation: Isolation, gpu: boolean): boolean {
-  return isolation === 'auto' ? !gpu : isolation !== 'none'
-}
-
 export interface DecoderProcessesOptions {
   binding: Binding
   decode: ResolvedOptions['decode']
   /** Videos decoded at one time. */
   concurrency: number
-  /** Whether they stand beside a GPU. */
-  gpu: boolean
   signal: AbortSignal
 }
 
@@ -39,11 +35,10 @@ export async function openDecoderProcesses({
   binding,
   decode,
   concurrency,
-  gpu,
   signal,
 }: DecoderProcessesOptions): Promise<NativeDecoderPool | undefined> {
   const { isolation, limits } = decode
-  if (!isIsolated(isolation, gpu)) return undefined
+  if (isolation === 'none') return undefined
   const pool = await runNative(
     () => binding.openDecoderPool({ maxBytes: limits.maxBytes, idle: concurrency }),
     signal,

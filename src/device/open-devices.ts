@@ -7,7 +7,7 @@ import type { ModelBundle } from '../model/bundle.ts'
 import { MAX_THREADS, type ResolvedOptions } from '../options.ts'
 import type { Plans } from '../tensorrt/plan-files.ts'
 import { type CudaChoice, type DeviceChoice, fallBackToCpu } from './choose-device.ts'
-import { isIsolated, openDecoderProcesses } from './decoder-processes.ts'
+import { openDecoderProcesses } from './decoder-processes.ts'
 import { findOnnxRuntime } from './onnxruntime-library.ts'
 
 /** What one pipeline needs: an engine, and the GPU that it runs on and that prepares its clips. */
@@ -88,8 +88,7 @@ async function withDecoders(
 ): Promise<OpenDevice> {
   try {
     const concurrency = device.decodeConcurrency
-    const gpu = device.gpu !== undefined
-    const decoders = await openDecoderProcesses({ binding, decode, concurrency, gpu, signal })
+    const decoders = await openDecoderProcesses({ binding, decode, concurrency, signal })
     return decoders ? { ...device, decoders } : device
   } catch (error) {
     await device.engine.close()
@@ -117,13 +116,11 @@ async function openGpu(
 ): Promise<OpenDevice> {
   const { nvdec, nvdecWorkers, contexts, graphs, hostCode } = options.cuda
   const cpuWorkers = options.cuda.cpuWorkers ?? Math.floor(cores / 2 / gpus.length)
-  const isolated = isIsolated(options.decode.isolation, true)
   const openNative = () =>
     binding.openGpu({
       device,
       libraries,
-      // Isolated processes decode on the CPU. NVDEC would hold memory of the card for nothing.
-      nvdec: isolated ? 'never' : nvdec,
+      nvdec,
       cpuWorkers,
       ...(nvdecWorkers !== undefined && { nvdecWorkers }),
     })

@@ -6,6 +6,12 @@ import { sendContinue } from './expect-continue.ts'
 import type { HttpLimits } from './options.ts'
 
 const blockBytes = 1024 * 1024
+/**
+ * Reading a chunk takes microseconds whatever its size, so millions of one-byte chunks would keep the event loop busy. A network
+ * splits a body into pieces of at least several hundred bytes, apart from the pieces of a slow sender.
+ */
+const freeChunks = 2_000
+const leastChunkBytes = 64
 
 /** A received body. Each block has an ArrayBuffer of its own, which can be transferred to a worker thread. */
 export interface Body {
@@ -46,6 +52,7 @@ export class BodyMeter {
   ): Promise<Body> {
     return new Promise((resolve, reject) => {
       const blocks = new Blocks()
+      let chunks = 0
       let released = false
       const release = () => {
         if (released) return
@@ -56,12 +63,15 @@ export class BodyMeter {
         finish()
         release()
         // Discards the rest of the body: many clients read the response only after sending all of it.
-        request.resume()
+        if (error instanceof CountlessChunksError) request.pause()
+        else request.resume()
         reject(error)
       }
       const onData = (chunk: Uint8Array) => {
         idle.refresh()
+        chunks += 1
         try {
+          checkChunks(chunks, blocks.length)
           checkSize(blocks.length + chunk.length, maxBytes)
           this.#checkRoom(chunk.length)
         } catch (error) {
@@ -99,6 +109,19 @@ export class BodyMeter {
     if (this.#bytes + length <= maxBodyBytesInFlight) return
     throw new OverloadedError(`too many bytes of requests in flight, the limit is ${maxBodyBytesInFlight}`)
   }
+}
+
+/** The rest of such a body is not read: each of its chunks would cost as much. */
+class CountlessChunksError extends HttpError {
+  constructor() {
+    super('bad_request', `the body comes in chunks of fewer than ${leastChunkBytes} bytes on average`, {
+      connection: 'close',
+    })
+  }
+}
+
+function checkChunks(count: number, bytes: number): void {
+  if (count > freeChunks && bytes < count * leastChunkBytes) throw new CountlessChunksError()
 }
 
 function checkSize(length: number, maxBytes: number): void {

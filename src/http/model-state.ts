@@ -1,6 +1,12 @@
 /** The embedder that the routes use: loading, ready, failed or closing. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ClosedError, DeviceLostError, NotReadyError, OverloadedError } from '../errors.ts'
+import {
+  ClosedError,
+  DeviceLostError,
+  InvalidArgumentError,
+  NotReadyError,
+  OverloadedError,
+} from '../errors.ts'
 import type { Embedder, EmbedderInfo, EmbedderStatus } from '../types.ts'
 import { ServerClosingError } from './errors.ts'
 
@@ -72,6 +78,7 @@ export class ModelState {
 
   async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
     const embedder = await pending
+    checkRoom(embedder)
     while (this.#state.phase === 'loading') {
       try {
         await warmUp(embedder)
@@ -89,10 +96,25 @@ export class ModelState {
   }
 }
 
+const greySide = 16
+const greyBytes = 3 * greySide * greySide
+
+/** Throws InvalidArgumentError if the warm-up's clip, which is smaller than any that a client sends, could never be admitted. */
+function checkRoom(embedder: Embedder): void {
+  const { model, limits } = embedder.info()
+  const found = limits.input.maxBytesInFlight
+  const needed = model.frames * greyBytes
+  if (found >= needed) return
+  throw new InvalidArgumentError(
+    `limits.maxBytesInFlight: a server needs at least ${needed}, which is the clip that it warms the model up with, found ${found}`,
+    { details: { found, limit: needed } },
+  )
+}
+
 /** Embeds one text and one grey clip, so that the first request does not wait for lazy initialization. */
 async function warmUp(embedder: Embedder): Promise<void> {
   const { frames } = embedder.info().model
-  const grey = { width: 16, height: 16, data: new Uint8Array(3 * 16 * 16).fill(128) }
+  const grey = { width: greySide, height: greySide, data: new Uint8Array(greyBytes).fill(128) }
   await embedder.embedText('warm up')
   await embedder.embedVideo({ frames: Array.from({ length: frames }, () => grey) })
 }

@@ -279,7 +279,8 @@ export class Pipeline {
       // One thread per clip has the least overhead. A clip that is decoded alone uses the idle cores.
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
-      ...(decoders !== undefined ? { decoders } : gpu !== undefined && { gpu }),
+      ...(decoders !== undefined && { decoders }),
+      ...(gpu !== undefined && { gpu }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
       ...(frameRule !== 'card' && { frameRule }),

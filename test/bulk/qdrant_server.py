@@ -86,7 +86,11 @@ def query(name, body):
     existing(name)
     request = read(models.QueryRequest, body)
     found = client.query_points(
-        name, query=request.query, limit=request.limit or 10, with_payload=request.with_payload or False
+        name,
+        query=request.query,
+        query_filter=request.filter,
+        limit=request.limit or 10,
+        with_payload=request.with_payload or False,
     )
     return found.model_dump(mode="json")
 

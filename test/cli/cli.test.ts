@@ -162,22 +162,22 @@ describe('search', () => {
     const films = path.join(folder, 'films')
     mkdirSync(films)
     const film = path.join(films, 'film.mp4')
-    const source = 'color=red:s=96x64:d=1[a];testsrc2=s=96x64:d=2[b];[a][b]concat'
+    const source = 'color=red:r=30:s=96x64,trim=end_frame=32[a];testsrc2=r=30:s=96x64:d=2[b];[a][b]concat'
     spawnSync('ffmpeg', ['-v', 'error', '-filter_complex', source, '-pix_fmt', 'yuv420p', film])
 
     const found = await run(['search', films, 'x', '--shots', '--json'])
     expect(found.code).toBe(0)
     const { hits } = JSON.parse(found.stdout) as { hits: { start: number; end: number }[] }
     expect(hits.map(({ start, end }) => [start, end]).sort()).toEqual([
-      [0, 1],
-      [1, 3],
+      [0, expect.closeTo(16 / 15, 6)],
+      [expect.closeTo(16 / 15, 6), expect.closeTo(46 / 15, 6)],
     ])
     const page = path.join(folder, 'shots.html')
     const again = await run(['search', films, 'x', '--shots', '--page', page])
     expect(again.stdout).toContain('among 2 shots of 1 videos (1 cached)')
-    expect(again.stdout).toMatch(/film\.mp4#t=0,1$/m)
-    expect(again.stdout).toMatch(/film\.mp4#t=1,3$/m)
-    expect(readFileSync(page, 'utf8')).toContain('from 1 s to 3 s')
+    expect(again.stdout).toMatch(/film\.mp4#t=0,1\.067$/m)
+    expect(again.stdout).toMatch(/film\.mp4#t=1\.067,3\.067$/m)
+    expect(readFileSync(page, 'utf8')).toContain('from 1.067 s to 3.067 s')
     expect((await run(['search', films, 'x'])).stdout).toContain('among 1 videos (0 cached)')
   })
 

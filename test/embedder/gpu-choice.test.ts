@@ -300,7 +300,7 @@ describe('options', () => {
     [{ contexts: 3 }, 'options.cuda.contexts'],
     [{ engineBatch: 0 }, 'options.cuda.engineBatch'],
     [{ engineBatch: Number.NaN }, 'options.cuda.engineBatch'],
-    [{ engineBatch: 1025 }, 'options.cuda.engineBatch: Too big'],
+    [{ engineBatch: 1025 }, 'options.cuda.engineBatch: must be at most 1024, found 1025'],
     // The name of another limit: the engine's largest batch.
     [{ maxBatch: 8 }, 'unknown field "maxBatch"'],
     [{ precision: 'int8' }, 'options.cuda.precision'],

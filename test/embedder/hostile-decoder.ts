@@ -24,7 +24,7 @@ export function withHostileDecoders(behaviour: keyof typeof behaviours): Binding
 const channel = new (require('node:net').Socket)({ fd: 3 })
 const version = Buffer.from(${JSON.stringify(VERSION)})
 const numbers = (...values) => Buffer.from(new Uint32Array(values).buffer)
-const body = Buffer.concat([numbers(1, version.length), version, Buffer.from([1, 1, 1, 1])])
+const body = Buffer.concat([numbers(2, version.length), version, Buffer.from([1, 1, 1, 1])])
 channel.write(Buffer.concat([numbers(0x43454431, 1, body.length), body]))
 channel.once('data', () => { ${behaviours[behaviour]} })
 channel.on('end', () => process.exit(0))

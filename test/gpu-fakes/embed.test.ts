@@ -56,6 +56,30 @@ describe.skipIf(noFakes).each([10, 11] as const)('TensorRT %i', (major: Major) =
     })
   })
 
+  it('gives the same from files that decoder processes read', async () => {
+    await using isolated = await createEmbedder({ ...onGpu(model, major), decode: { isolation: 'process' } })
+    await withEmbedders(async (gpu) => {
+      for (const clip of clips) {
+        const [left, right] = await Promise.all([isolated.embedVideo(clip), gpu.embedVideo(clip)])
+        expect(left.embedding).toEqual(right.embedding)
+        expect(left.frames).toEqual(right.frames)
+        // In this process, idle decoders share a clip that is alone, and each reads the file for itself.
+        const { seeks, bytesRead } = right.media
+        expect({ ...left.media, seeks, bytesRead }).toEqual(right.media)
+        expect(left.media.decoder).toBe('nvdec')
+      }
+      const [clip] = clips as [string]
+      const vectors = async (embedder: Embedder) => {
+        const all: Float32Array[] = []
+        for await (const { embedding } of embedder.segments(clip, { windowSeconds: 0.5 })) all.push(embedding)
+        return all
+      }
+      expect(await vectors(isolated)).toEqual(await vectors(gpu))
+    })
+    expect(isolated.stats().decoders).toMatchObject({ crashed: 0, ended: 0, busy: 0 })
+    expect(isolated.info().decoders?.outside).toHaveLength(2)
+  })
+
   it('embeds bytes, ranges, pictures and windows', async () => {
     await withEmbedders(async (gpu, cpu) => {
       const [clip] = clips as [string]

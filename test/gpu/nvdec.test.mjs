@@ -94,6 +94,36 @@ test('the GPU gives the windows of the CPU', { skip }, async () => {
   gpu.close()
 })
 
+test('files that a decoder process reads give the same clips and windows', { skip }, async (t) => {
+  const gpu = await openGpu()
+  const decoders = await binding.openDecoderPool({ maxBytes: 2 ** 31, idle: 1 }).promise
+  const spent = { here: 0, there: 0 }
+  for (const file of clips()) {
+    const [own, other] = [await decode(file, { gpu }), await decode(file, { gpu, decoders })]
+    if (own instanceof Error || other instanceof Error) {
+      assert.deepEqual([other.code, other.message], [own.code, own.message])
+      continue
+    }
+    assert.equal(difference(own.clip, other.clip).most, 0, file)
+    assert.equal(other.report.decoder, own.report.decoder, other.report.decoderReason)
+    assert.deepEqual(other.frames, own.frames)
+    spent.here += own.report.decodeMs
+    spent.there += other.report.decodeMs
+    for (const { clip } of [own, other]) clip.release()
+  }
+  t.diagnostic(`decoding took ${spent.here.toFixed(1)} ms, handed over ${spent.there.toFixed(1)} ms`)
+  const windows = { seconds: 1, stride: 0.5 }
+  const [file] = clips()
+  const [own, other] = [
+    await segments(file, { gpu }, windows),
+    await segments(file, { gpu, decoders }, windows),
+  ]
+  assert.equal(other.length, own.length)
+  for (const [i, { clip }] of other.entries()) assert.equal(difference(clip, own[i].clip).most, 0)
+  decoders.close()
+  gpu.close()
+})
+
 async function segments(file, options, windows) {
   const reader = await binding.openSegments({ path: file }, { ...shape, ...options }, windows).promise
   const found = []

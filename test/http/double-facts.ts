@@ -42,7 +42,7 @@ export function infoOf({ servedNames, dimension, device, limits, decoders }: Dou
   return {
     version: '0.0.0',
     device: device === 'cpu' ? { kind: 'cpu', reason: 'a double' } : cuda,
-    ...(decoders && { decoders: { walls } }),
+    ...(decoders && { decoders: { walls, outside: [] } }),
     model: {
       id: servedNames[0] as string,
       servedNames,

@@ -82,6 +82,15 @@ describe('a body over its limit', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
   })
 
+  it('is refused in countless chunks, and the connection closed', async () => {
+    const { url } = await serveDouble()
+    const chunks = '1\r\n \r\n'.repeat(30_000)
+    const answer = await rawExchange(url, head({ 'transfer-encoding': 'chunked' }) + chunks, '}}')
+    expect(answer).toMatch(/^HTTP\/1.1 400 /)
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i)
+    expect(answer).toContain('chunks of fewer than 64 bytes')
+  })
+
   it('gets a response although the client goes on sending, and the connection stays usable', async () => {
     const { url } = await serveDouble({ limits: { maxBodyBytes: 100 * KiB } })
     const { status, headers } = await post(url, videoBody(400 * KiB))

@@ -90,6 +90,18 @@ describe('readiness', () => {
     expect((await request(`${url}/v1/health/ready`)).status).toBe(200)
     expect(busy).toBe(-1)
   })
+
+  it('is refused where the clip of the warm-up could never be admitted', async () => {
+    const embedder = doubleEmbedder()
+    const info = embedder.info()
+    const limits = { ...info.limits, input: { ...info.limits.input, maxBytesInFlight: 6143 } }
+    embedder.info = () => ({ ...info, limits })
+    const server = await createServer({ embedder })
+    onTestFinished(() => server.close())
+    await expect(server.ready).rejects.toThrow(
+      'limits.maxBytesInFlight: a server needs at least 6144, which is the clip that it warms the model up with, found 6143',
+    )
+  })
 })
 
 describe('bearer keys', () => {

@@ -122,6 +122,14 @@ describe.skipIf(noFfmpeg)('worker threads', () => {
     })
   })
 
+  it('end while their decoders are within a picture, which finish it alone', async () => {
+    expect(await runChild('workers.mjs', ['stuck', '', ''])).toEqual({
+      ended: 7,
+      stdout: '[1,true]\n',
+      stderr: '',
+    })
+  })
+
   it('end while they load the addon', async () => {
     const child = await runChild('load.mjs', ['40'])
     expect(child).toMatchObject({ ended: 0, stderr: '' })

@@ -71,7 +71,7 @@ class Stream {
     const ff::Packet packet = PacketOf(flags, content);
     const AccessUnit unit = reader_.Read(*packet);
     lazy_reader_.Read(*packet, static_cast<std::int64_t>(content.size() * (flags >> 6) / 4));
-    Require(reader_.CountSlices(*packet) >= 0, "a negative number of slices");
+    Require(reader_.CountUnits(*packet).slices >= 0, "a negative number of slices");
     if ((flags & 4U) != 0) check_.Reset();
     check_.MissesPictures(*packet);
     order_.Add(*packet, unit);

@@ -180,13 +180,16 @@ AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
   return {.read = false, .random_access = flagged};
 }
 
-std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
-  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
-  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
+UnitCount AccessUnitReader::CountUnits(const AVPacket& packet) {
   std::size_t size = 0;
   const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
   if (extradata) Configure({extradata, size});
-  const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
+  return CountUnits(Bytes(packet.data, static_cast<std::size_t>(std::max(packet.size, 0))));
+}
+
+UnitCount AccessUnitReader::CountUnits(Bytes data) const {
+  constexpr std::uint8_t kFirstVc1Unit = 0x0b;
+  constexpr std::uint8_t kLastVc1Unit = 0x0d;  // slice, field, frame
   const auto is_slice = [this](Bytes unit) {
     switch (codec_) {
       case AV_CODEC_ID_H264: return h264::IsSlice(unit[0] & 0x1f);
@@ -195,19 +198,21 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
     }
   };
   const auto count = [&](int length_bytes) {
-    std::int64_t slices = 0;
+    UnitCount units{.slices = 0};
     ForEachUnit(data, length_bytes, [&](Bytes unit) {
-      slices += is_slice(unit) ? 1 : 0;
+      ++(is_slice(unit) ? units.slices : units.others);
       return true;
     });
-    return slices;
+    return units;
   };
   switch (codec_) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC: {
       // libavcodec decides by the packet whether it has start codes or lengths, regardless of the extradata.
       constexpr int kUsual = 4;
-      return std::max(count(0), count(length_bytes_ == 0 ? kUsual : length_bytes_));
+      const UnitCount coded = count(0);
+      const UnitCount boxed = count(length_bytes_ == 0 ? kUsual : length_bytes_);
+      return {std::max(coded.slices, boxed.slices), std::max(coded.others, boxed.others)};
     }
     case AV_CODEC_ID_VC1: return count(0);
     case AV_CODEC_ID_AV1: {
@@ -216,9 +221,9 @@ std::int64_t AccessUnitReader::CountSlices(const AVPacket& packet) {
         pictures += BeginsAv1Picture(type) ? 1 : 0;
         return true;
       });
-      return pictures;
+      return {.slices = pictures};
     }
-    default: return 1;
+    default: return {};
   }
 }
 

@@ -42,18 +42,29 @@ struct AccessUnit {
   bool is_rasl = false;
 };
 
+// What a packet holds that costs a decoder far more than its bytes.
+struct UnitCount {
+  // Slices of H.264, HEVC and VC-1, pictures of AV1: each can cost a pass over a whole picture. 1 for other
+  // codecs.
+  std::int64_t slices = 1;
+  // Other units of H.264 and HEVC. libavcodec allocates kilobytes for every unit, and builds the tables of
+  // every parameter set.
+  std::int64_t others = 0;
+};
+
 class AccessUnitReader {
  public:
   explicit AccessUnitReader(const AVCodecParameters& parameters);
+  // Of a stream whose parameter sets are in its packets.
+  explicit AccessUnitReader(AVCodecID codec) : codec_(codec) {}
 
   // Reads as little of the packet as it needs, and only from its first `known` bytes. Falls back to the
   // container's keyframe flag for unknown codecs and when those bytes do not suffice.
   AccessUnit Read(const AVPacket& packet, std::int64_t known);
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
-  // Counts the slices of H.264, HEVC and VC-1 or the pictures of AV1 in the packet: each can cost a decoder a
-  // pass over a whole picture, however few bytes it has. Returns 1 for other codecs.
-  std::int64_t CountSlices(const AVPacket& packet);
+  UnitCount CountUnits(const AVPacket& packet);
+  UnitCount CountUnits(std::span<const std::uint8_t> packet) const;
 
  private:
   using Bytes = std::span<const std::uint8_t>;

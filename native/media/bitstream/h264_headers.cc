@@ -33,6 +33,44 @@ void SkipScalingLists(BitReader& bits, int lists) {
   }
 }
 
+void SkipHrd(BitReader& bits) {
+  constexpr std::uint32_t kMaxBuffers = 32;
+  const std::uint32_t buffers = std::min(bits.Golomb() + 1, kMaxBuffers);
+  bits.Skip(8);
+  for (std::uint32_t i = 0; i < buffers && !bits.overrun(); ++i) {
+    bits.SkipGolombs(2);
+    bits.Skip(1);
+  }
+  bits.Skip(20);
+}
+
+// Reads max_num_reorder_frames of the usability information. Returns nothing when it is not stated.
+std::optional<std::uint32_t> ReadReordered(BitReader& bits) {
+  constexpr std::uint32_t kExtendedRatio = 255;
+  if (bits.Bit() == 0) return std::nullopt;
+  if (bits.Bit() != 0 && bits.Bits(8) == kExtendedRatio) bits.Skip(32);
+  if (bits.Bit() != 0) bits.Skip(1);  // overscan
+  if (bits.Bit() != 0) {              // kind of video signal
+    bits.Skip(4);
+    if (bits.Bit() != 0) bits.Skip(24);
+  }
+  if (bits.Bit() != 0) bits.SkipGolombs(2);  // location of chroma
+  if (bits.Bit() != 0) bits.Skip(65);        // timing
+  const bool nal = bits.Bit() != 0;
+  if (nal) SkipHrd(bits);
+  const bool vcl = bits.Bit() != 0;
+  if (vcl) SkipHrd(bits);
+  if (nal || vcl) bits.Skip(1);
+  bits.Skip(1);
+  if (bits.Bit() == 0) return std::nullopt;
+  bits.Skip(1);
+  bits.SkipGolombs(4);
+  const std::uint32_t reordered = bits.Golomb();
+  bits.Golomb();  // max_dec_frame_buffering
+  if (bits.overrun()) return std::nullopt;
+  return reordered;
+}
+
 std::optional<H264Pps> ReadPps(Bytes set) {
   BitReader bits = Reader(set);
   H264Pps pps;
@@ -100,6 +138,8 @@ std::optional<H264Sps> ReadH264Sps(Bytes set) {
     if (bits.Bit() != 0) SkipScalingLists(bits, sps.chroma == 3 ? 12 : 8);
   }
   constexpr std::uint32_t kMaxBits = 16;
+  constexpr std::uint32_t kMaxCycle = 255;
+  constexpr std::uint32_t kMaxSide = 1 << 16;  // in macroblocks, above what any level allows
   const std::uint32_t frame_num_bits = bits.Golomb() + 4;
   sps.poc_type = bits.Golomb();
   std::uint32_t poc_lsb_bits = 4;
@@ -107,18 +147,45 @@ std::optional<H264Sps> ReadH264Sps(Bytes set) {
   if (sps.poc_type == 1) {
     sps.delta_poc_always_zero = bits.Bit() != 0;
     bits.SkipGolombs(2);
-    bits.SkipGolombs(bits.Golomb());
+    const std::uint32_t cycle = bits.Golomb();
+    // A set with start codes reaches to the end of its packet, so that many such sets would take the square
+    // of its size.
+    if (cycle > kMaxCycle) return std::nullopt;
+    bits.SkipGolombs(cycle);
   }
-  bits.Golomb();  // max_num_ref_frames
+  const std::uint32_t references = std::min(bits.Golomb(), kMaxReferences);
   sps.frame_num_gaps_allowed = bits.Bit() != 0;
-  bits.SkipGolombs(2);  // width, height
+  const std::uint32_t width = std::min(bits.Golomb(), kMaxSide) + 1;
+  const std::uint32_t height = std::min(bits.Golomb(), kMaxSide) + 1;
   sps.frames_only = bits.Bit() != 0;
   if (bits.overrun() || sps.chroma > 3 || frame_num_bits > kMaxBits || poc_lsb_bits > kMaxBits) {
     return std::nullopt;
   }
   sps.frame_num_bits = static_cast<int>(frame_num_bits);
   sps.poc_lsb_bits = static_cast<int>(poc_lsb_bits);
+  constexpr std::int64_t kMacroblock = 256;  // pixels
+  sps.pixels = std::int64_t{width} * height * (sps.frames_only ? 1 : 2) * kMacroblock;
+  sps.references = static_cast<int>(references);
+  if (!sps.frames_only) bits.Skip(1);
+  bits.Skip(1);
+  if (bits.Bit() != 0) bits.SkipGolombs(4);  // cropping
+  const auto reordered = ReadReordered(bits);
+  if (reordered && *reordered < static_cast<std::uint32_t>(sps.reordered)) {
+    sps.reordered = static_cast<int>(*reordered);
+  }
   return sps;
+}
+
+std::int64_t H264Sps::PictureBytes() const {
+  // Samples per four pixels, by kind of chroma, and two more bytes for motion vectors and types of blocks.
+  constexpr std::array<std::int64_t, 4> kSamples = {4, 6, 8, 12};
+  const std::int64_t four = kSamples.at(static_cast<std::size_t>(chroma)) * (bit_depth > 8 ? 2 : 1) + 2;
+  return pixels * four / 4;
+}
+
+int H264Sps::KeptPictures() const {
+  constexpr int kUnderWay = 2;
+  return references + reordered + kUnderWay;
 }
 
 int H264Headers::ReadExtradata(Bytes extradata) {
@@ -145,7 +212,10 @@ void H264Headers::Observe(Bytes unit) {
   const int type = unit.empty() ? 0 : unit[0] & 0x1f;
   if (type == h264::kSps) {
     const auto set = ReadH264Sps(unit.subspan(1));
-    if (set && set->id < kMaxSps) sps_.at(set->id) = set;
+    if (!set || set->id >= kMaxSps) return;
+    sps_.at(set->id) = set;
+    picture_bytes_ = std::max(picture_bytes_, set->PictureBytes());
+    kept_pictures_ = std::max(kept_pictures_, set->KeptPictures());
   } else if (type == h264::kPps) {
     const auto set = ReadPps(unit.subspan(1));
     if (set && set->id < kMaxPps) pps_.at(set->id) = set;

@@ -22,6 +22,13 @@ struct H264Sps {
   int poc_lsb_bits = 0;
   bool delta_poc_always_zero = false;
   bool frames_only = false;
+  std::int64_t pixels = 0;  // of a coded picture, before cropping
+  int references = 0;       // max_num_ref_frames
+  // How many pictures a decoder withholds to put them in order: 16, the most, unless the set says so.
+  int reordered = 16;
+  // What a decoder allocates for one picture, and how many it keeps at a time, at most.
+  std::int64_t PictureBytes() const;
+  int KeptPictures() const;
 };
 
 // The fields of a picture parameter set (PPS).
@@ -58,6 +65,9 @@ class H264Headers {
   int ReadExtradata(std::span<const std::uint8_t> extradata);
   // Stores the NAL unit (with its header) if it is a parameter set.
   void Observe(std::span<const std::uint8_t> unit);
+  // The most of PictureBytes() and of KeptPictures() in any set so far.
+  std::int64_t picture_bytes() const { return picture_bytes_; }
+  int kept_pictures() const { return kept_pictures_; }
   // Returns nothing when the parameter sets of the slice are unknown or its header is invalid.
   std::optional<H264Slice> ReadSlice(std::span<const std::uint8_t> unit) const;
 
@@ -70,6 +80,8 @@ class H264Headers {
 
   std::array<std::optional<H264Sps>, kMaxSps> sps_;
   std::array<std::optional<H264Pps>, kMaxPps> pps_;
+  std::int64_t picture_bytes_ = 0;
+  int kept_pictures_ = 0;
 };
 
 }  // namespace cosmos

@@ -97,10 +97,18 @@ std::optional<HevcSps> ReadSps(Bytes unit) {
   HevcSps sps;
   sps.id = bits.Golomb();
   constexpr std::uint32_t kAllChroma = 3;
-  sps.separate_colour_planes = bits.Golomb() == kAllChroma && bits.Bit() != 0;
-  bits.SkipGolombs(2);                       // width, height
+  constexpr std::uint32_t kMaxSide = 1 << 16;  // as in FFmpeg
+  const std::uint32_t chroma = bits.Golomb();
+  sps.separate_colour_planes = chroma == kAllChroma && bits.Bit() != 0;
+  const std::uint32_t width = std::min(bits.Golomb(), kMaxSide);
+  const std::uint32_t height = std::min(bits.Golomb(), kMaxSide);
   if (bits.Bit() != 0) bits.SkipGolombs(4);  // cropping
-  bits.SkipGolombs(2);                       // bit depths
+  const bool deep = bits.Golomb() > 0;
+  bits.Golomb();  // bit depth of chroma, which must be the same
+  // Samples per four pixels, by kind of chroma, and two more bytes for motion vectors and filters.
+  constexpr std::array<std::int64_t, 4> kSamples = {4, 6, 8, 12};
+  const std::int64_t four = kSamples.at(std::min(chroma, kAllChroma)) * (deep ? 2 : 1) + 2;
+  sps.picture_bytes = std::int64_t{width} * height * four / 4;
   sps.poc_lsb_bits = static_cast<int>(std::min<std::uint32_t>(bits.Golomb(), 12)) + 4;
   const int layers = bits.Bit() != 0 ? more_layers + 1 : 1;
   bits.SkipGolombs(3 * static_cast<std::uint32_t>(layers));
@@ -196,7 +204,9 @@ void HevcHeaders::Observe(Bytes unit) {
   if (!is_first_layer) return;
   if (type == hevc::kSps) {
     auto set = ReadSps(unit);
-    if (set && set->id < kMaxSps) sps_.at(set->id) = std::move(set);
+    if (!set || set->id >= kMaxSps) return;
+    picture_bytes_ = std::max(picture_bytes_, set->picture_bytes);
+    sps_.at(set->id) = std::move(set);
   } else if (type == hevc::kPps) {
     const auto set = ReadPps(unit);
     if (set && set->id < kMaxPps) pps_.at(set->id) = set;

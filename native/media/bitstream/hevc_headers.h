@@ -29,6 +29,7 @@ struct HevcLongTermReference {
 struct HevcSps {
   std::uint32_t id = 0;
   bool separate_colour_planes = false;
+  std::int64_t picture_bytes = 0;  // of a decoded picture, before cropping
   int poc_lsb_bits = 0;
   std::vector<std::vector<HevcReference>> short_term_sets;
   bool has_long_term = false;
@@ -60,6 +61,8 @@ class HevcHeaders {
   int ReadExtradata(std::span<const std::uint8_t> extradata);
   // Stores the NAL unit (with its header) if it is a parameter set.
   void Observe(std::span<const std::uint8_t> unit);
+  // The most of picture_bytes in any set so far.
+  std::int64_t picture_bytes() const { return picture_bytes_; }
   // Reads the first slice of a picture. Returns nothing for other slices, when the parameter sets are
   // unknown, or when the header is invalid.
   std::optional<HevcSlice> ReadSlice(std::span<const std::uint8_t> unit) const;
@@ -72,6 +75,7 @@ class HevcHeaders {
 
   std::array<std::optional<HevcSps>, kMaxSps> sps_;
   std::array<std::optional<HevcPps>, kMaxPps> pps_;
+  std::int64_t picture_bytes_ = 0;
 };
 
 }  // namespace cosmos

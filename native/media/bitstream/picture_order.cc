@@ -6,11 +6,28 @@
 #include <tuple>
 
 namespace cosmos {
+namespace {
+
+bool FollowsParser(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC:
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO:
+    case AV_CODEC_ID_MPEG4:
+    case AV_CODEC_ID_VC1: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 void PictureOrder::Add(const AVPacket& packet, const AccessUnit& unit) {
   const std::int64_t place = forgotten_ + static_cast<std::int64_t>(positions_.size());
   Position position = positions_.empty() ? Position() : positions_.back();
   position.has_picture = unit.has_picture;
-  const AVCodecParserContext* parsed = parser_.Parse(packet);
+  // The parsers of the other codecs take time and tell nothing that is needed.
+  const AVCodecParserContext* parsed = FollowsParser(codec_) ? parser_.Parse(packet) : nullptr;
   switch (codec_) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC:

@@ -16,16 +16,14 @@ Result<DecodeScheduler::Turn> DecodeScheduler::Begin(const DecodeWork& work, std
                         .hardware_seconds = seconds_,
                         .cpu_slots = cpu_slots_,
                         .cpu_clips = on_cpu_};
-  Turn turn;
-  turn.path_ = path ? *path : router_.Choose(work, load);
-  turn.hardware_was_busy_ = load.hardware_clips >= load.hardware_slots;
-  if (turn.path_ == DecodePath::kSoftware) {
-    turn.scheduler_ = this;
+  const DecodePath chosen = path ? *path : router_.Choose(work, load);
+  const bool busy = load.hardware_clips >= load.hardware_slots;
+  if (chosen == DecodePath::kSoftware) {
     ++on_cpu_;
-    return turn;
+    return MakeTurn(chosen, busy, 0);
   }
-  turn.seconds_ = work.setup_seconds + router_.Seconds(DecodePath::kHardware, work);
-  seconds_ += turn.seconds_;
+  const double seconds = work.setup_seconds + router_.Seconds(DecodePath::kHardware, work);
+  seconds_ += seconds;
   const std::uint64_t ticket = next_ticket_++;
   waiting_.push_back(ticket);
   const auto my_turn = [&] { return running_ < hardware_slots_ && waiting_.front() == ticket; };
@@ -33,15 +31,14 @@ Result<DecodeScheduler::Turn> DecodeScheduler::Begin(const DecodeWork& work, std
     Status status = guard.Check();
     if (status.ok()) continue;
     std::erase(waiting_, ticket);
-    seconds_ -= turn.seconds_;
+    seconds_ -= seconds;
     wake_.notify_all();
     return status;
   }
   waiting_.pop_front();
   ++running_;
-  turn.scheduler_ = this;
   wake_.notify_all();
-  return turn;
+  return MakeTurn(chosen, busy, seconds);
 }
 
 std::vector<DecodeScheduler::Turn> DecodeScheduler::TakeFree(int max) {
@@ -50,21 +47,19 @@ std::vector<DecodeScheduler::Turn> DecodeScheduler::TakeFree(int max) {
   if (!waiting_.empty()) return turns;
   for (; max > 0 && running_ < hardware_slots_; --max) {
     ++running_;
-    Turn& turn = turns.emplace_back();
-    turn.path_ = DecodePath::kHardware;
-    turn.scheduler_ = this;
+    turns.push_back(MakeTurn(DecodePath::kHardware, false, 0));
   }
   return turns;
 }
 
-void DecodeScheduler::End(const Turn& turn) {
+void DecodeScheduler::End(DecodePath path, double seconds) {
   const std::lock_guard lock(mutex_);
-  if (turn.path_ == DecodePath::kSoftware) {
+  if (path == DecodePath::kSoftware) {
     --on_cpu_;
     return;
   }
   --running_;
-  seconds_ = std::max(seconds_ - turn.seconds_, 0.0);
+  seconds_ = std::max(seconds_ - seconds, 0.0);
   wake_.notify_all();
 }
 

@@ -17,10 +17,9 @@
 namespace cosmos {
 
 // Thread-safe. Must outlive its turns.
-class DecodeScheduler {
+class DecodeTurns {
  public:
-  DecodeScheduler(int hardware_slots, int cpu_slots, DecodeSpeed hardware_speed)
-      : hardware_slots_(hardware_slots), cpu_slots_(cpu_slots), router_(hardware_speed) {}
+  virtual ~DecodeTurns() = default;
 
   // Holds a slot of the hardware or of the CPU and frees it on destruction.
   class Turn {
@@ -32,7 +31,7 @@ class DecodeScheduler {
       return *this;
     }
     ~Turn() {
-      if (scheduler_) scheduler_->End(*this);
+      if (scheduler_) scheduler_->End(path_, seconds_);
     }
 
     DecodePath path() const { return path_; }
@@ -40,7 +39,7 @@ class DecodeScheduler {
     bool hardware_was_busy() const { return hardware_was_busy_; }
 
    private:
-    friend class DecodeScheduler;
+    friend class DecodeTurns;
     void swap(Turn& other) noexcept {
       std::swap(scheduler_, other.scheduler_);
       std::swap(path_, other.path_);
@@ -48,7 +47,7 @@ class DecodeScheduler {
       std::swap(hardware_was_busy_, other.hardware_was_busy_);
     }
 
-    DecodeScheduler* scheduler_ = nullptr;
+    DecodeTurns* scheduler_ = nullptr;
     DecodePath path_ = DecodePath::kSoftware;
     double seconds_ = 0;
     bool hardware_was_busy_ = false;
@@ -57,18 +56,42 @@ class DecodeScheduler {
   // Takes a slot on `path`, or on the path that is estimated to finish first. Waits for a slot of the
   // hardware, never for one of the CPU. Returns the guard's error when that fails while waiting; the wait
   // does not count against the guard's time limit.
-  Result<Turn> Begin(const DecodeWork& work, std::optional<DecodePath> path, JobGuard& guard);
+  virtual Result<Turn> Begin(const DecodeWork& work, std::optional<DecodePath> path, JobGuard& guard) = 0;
   // Takes up to `max` free slots of the hardware; none while a clip waits for one.
-  std::vector<Turn> TakeFree(int max);
+  virtual std::vector<Turn> TakeFree(int max) = 0;
   // Reports how long some work took, for later estimates.
-  void Learn(DecodePath path, const DecodeWork& work, double seconds);
+  virtual void Learn(DecodePath path, const DecodeWork& work, double seconds) = 0;
 
   // Clips on the hardware.
-  int running() const;
-  int waiting() const;
+  virtual int running() const = 0;
+  virtual int waiting() const = 0;
+
+ protected:
+  Turn MakeTurn(DecodePath path, bool hardware_was_busy, double seconds) {
+    Turn turn;
+    turn.scheduler_ = this;
+    turn.path_ = path;
+    turn.hardware_was_busy_ = hardware_was_busy;
+    turn.seconds_ = seconds;
+    return turn;
+  }
+  // `seconds` are those of MakeTurn.
+  virtual void End(DecodePath path, double seconds) = 0;
+};
+
+class DecodeScheduler final : public DecodeTurns {
+ public:
+  DecodeScheduler(int hardware_slots, int cpu_slots, DecodeSpeed hardware_speed)
+      : hardware_slots_(hardware_slots), cpu_slots_(cpu_slots), router_(hardware_speed) {}
+
+  Result<Turn> Begin(const DecodeWork& work, std::optional<DecodePath> path, JobGuard& guard) override;
+  std::vector<Turn> TakeFree(int max) override;
+  void Learn(DecodePath path, const DecodeWork& work, double seconds) override;
+  int running() const override;
+  int waiting() const override;
 
  private:
-  void End(const Turn& turn);
+  void End(DecodePath path, double seconds) override;
 
   const int hardware_slots_;
   const int cpu_slots_;

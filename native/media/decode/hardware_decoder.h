@@ -46,7 +46,7 @@ class DecoderBackend {
   virtual std::string id() const = 0;
   // For messages: "NVDEC".
   virtual std::string name() const = 0;
-  virtual DecodeScheduler& scheduler() = 0;
+  virtual DecodeTurns& scheduler() = 0;
 
   // Why it cannot decode this stream, or empty. The methods below are called only for streams that it can
   // decode.

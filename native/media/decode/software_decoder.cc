@@ -84,7 +84,7 @@ SoftwareDecoder::SoftwareDecoder(ff::CodecContext context, std::unique_ptr<Decod
 
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
   if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(StripJpegMetadata(packet));
-  COSMOS_RETURN_IF_ERROR(watch_->Admit(context_->codec_id, units_.CountSlices(packet)));
+  COSMOS_RETURN_IF_ERROR(watch_->Admit(context_->codec_id, units_.CountUnits(packet)));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   // Decoders pass a packet's pts on to its picture without looking at it, so it can carry the place: the
   // match is exact whatever the container's times are.

@@ -15,6 +15,9 @@ namespace cosmos {
 // kMedia when they claim more than the file can hold. `format` is the name of FFmpeg's demuxer.
 Status CheckContainer(std::string_view format, Source& source, const DecodeLimits& limits);
 
+// Counts what an ID3v2 tag may hold by its size, and returns that, or 0 where there is none.
+Result<std::int64_t> CheckId3(ByteScanner& bytes, std::int64_t at, TableBudget& budget);
+
 // One check for each family of containers.
 Status CheckMp4(ByteScanner& bytes, TableBudget& budget);
 Status CheckMatroska(ByteScanner& bytes, TableBudget& budget);

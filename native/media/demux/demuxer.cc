@@ -185,10 +185,10 @@ bool Demuxer::ParametersComplete() const {
 
 Status Demuxer::FindStreamInfo() {
   // Probing decodes a few pictures with decoders that are not metered.
+  const std::int64_t max_pixels =
+      BufferMeter::PaddedPixels(std::min(limits_.max_pixels, MaxProbedPixels(*format_, limits_)));
   std::vector<AVDictionary*> options(format_->nb_streams);
-  for (AVDictionary*& option : options) {
-    av_dict_set_int(&option, "max_pixels", BufferMeter::PaddedPixels(limits_.max_pixels), 0);
-  }
+  for (AVDictionary*& option : options) av_dict_set_int(&option, "max_pixels", max_pixels, 0);
   source_->LimitReads(MaxReadBytes());
   ProbeSlots().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
@@ -350,6 +350,12 @@ bool Demuxer::Seek(std::int64_t timestamp) {
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
+bool Demuxer::SeekToByte(std::int64_t position) {
+  lookahead_.reset();
+  held_back_.reset();
+  return av_seek_frame(format_.get(), stream_->index, position, AVSEEK_FLAG_BYTE) >= 0;
+}
+
 Status Demuxer::Rewind() {
   earlier_bytes_ += source_->bytes_read();
   COSMOS_RETURN_IF_ERROR(OpenContainer());
@@ -365,6 +371,8 @@ std::string Demuxer::container() const {
 bool Demuxer::may_be_concatenated() const {
   return av_match_name(format_->iformat->name, "mpegts,mpeg,flv") != 0;
 }
+
+bool Demuxer::is_raw() const { return av_match_name(format_->iformat->name, "h264,hevc") != 0; }
 
 double Demuxer::frame_seconds() const {
   AVRational coded = {0, 1};

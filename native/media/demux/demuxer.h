@@ -33,6 +33,9 @@ class Demuxer {
   // Seeks to a keyframe at or before `timestamp`, as precisely as the container allows; the next packet shows
   // where. Returns false when it cannot.
   bool Seek(std::int64_t timestamp);
+  // Begins again at this byte, which must be the first of a packet of a raw stream. Returns false when it
+  // cannot.
+  bool SeekToByte(std::int64_t position);
   // Returns to the first packet by reopening the container, which works for every format.
   Status Rewind();
 
@@ -54,6 +57,8 @@ class Demuxer {
   // DVDs, interrupted live streams). Then times may recur, and the parameter sets that apply somewhere are
   // known only after reading everything before.
   bool may_be_concatenated() const;
+  // Whether the file is nothing but packets of H.264 or HEVC, so that reading can begin at any of them.
+  bool is_raw() const;
   // Whether tables in the container give the positions and times of packets (mp4, mov).
   bool has_sample_tables() const { return has_sample_tables_; }
   // Whether packets are parsed to join the two fields of a picture.

@@ -48,6 +48,8 @@ constexpr std::array kKnownElements = {
     KnownElement{0x67c8, 128, true, true},  // SimpleTag
     KnownElement{0x4dbb, 32, false, true},  // Seek
 };
+// No element is free: lists within lists would otherwise be walked without end.
+constexpr std::uint64_t kLeastBytes = 16;
 // Any other element: a number, or a string on the heap.
 constexpr std::uint64_t kLeafBytes = 64;
 
@@ -74,7 +76,7 @@ class MatroskaCheck {
       if (!element) return {};
       const auto cost = std::ranges::find(kKnownElements, element->id, &KnownElement::id);
       const bool known = cost != kKnownElements.end();
-      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, known ? cost->bytes : kLeafBytes));
+      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, known ? std::max(cost->bytes, kLeastBytes) : kLeafBytes));
       if (known && cost->in_list) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
       if (known && cost->has_children) COSMOS_RETURN_IF_ERROR(CountChildren(*element, depth + 1));
       at = element->end;

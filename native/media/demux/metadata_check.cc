@@ -72,6 +72,8 @@ class FlvScript {
         name += static_cast<char>(bytes_.Byte(at_ + i));
       }
       at_ += length;
+      // Names cost their length: overlapping scripts would otherwise read the same long ones again and again.
+      COSMOS_RETURN_IF_ERROR(budget_.AddMemory(1, length));
       if (names_.insert(name).second) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
       COSMOS_RETURN_IF_ERROR(Value(name, depth + 1));
     }
@@ -131,7 +133,12 @@ class OggComments {
     for (std::int64_t i = 0; i < lacing_values; ++i) {
       const std::uint32_t length = bytes_.Byte(page + kHeader + i);
       if (!std::exchange(stream.in_packet, true) || i == 0) Begin(stream, at);
-      if (stream.is_comment) COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(CountEqualSigns(at, length)));
+      if (stream.is_comment) {
+        // Pages of a real file do not overlap.
+        counted_ += length;
+        if (counted_ > bytes_.size()) return DamagedTable("comments");
+        COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(CountEqualSigns(at, length)));
+      }
       at += length;
       if (length == kMaxLacing) continue;
       stream.in_packet = stream.is_comment = false;
@@ -184,6 +191,7 @@ class OggComments {
   ByteScanner& bytes_;
   TableBudget& budget_;
   std::unordered_map<std::uint32_t, Stream> streams_;
+  std::int64_t counted_ = 0;  // bytes of comments
 };
 
 }  // namespace
@@ -220,8 +228,11 @@ Status CheckAsf(ByteScanner& bytes, TableBudget& budget) {
       "\x40\xa4\xd0\xd2\x07\xe3\xd2\x11\x97\xf0\x00\xa0\xc9\x5e\xa8\x50"sv,
       "\xea\xcb\xf8\xc5\xaf\x5b\x77\x48\x84\x67\xaa\x8c\x44\xfa\x4c\xca"sv,
       "\x94\x1c\x23\x44\x98\x94\xd1\x49\xa1\x41\x1d\x13\x4e\x45\x70\x54"sv};
-  return bytes.ForEachMatch(
-      kObjects, [&](std::int64_t at) { return budget.AddListEntries(1 + bytes.Little16(at + 24)); });
+  COSMOS_RETURN_IF_ERROR(bytes.ForEachMatch(
+      kObjects, [&](std::int64_t at) { return budget.AddListEntries(1 + bytes.Little16(at + 24)); }));
+  // One such entry may be a whole ID3 tag.
+  static constexpr std::array kTags = {"ID3\2"sv, "ID3\3"sv, "ID3\4"sv};
+  return bytes.ForEachMatch(kTags, [&](std::int64_t at) { return CheckId3(bytes, at, budget).status(); });
 }
 
 // Vorbis comments, which begin with the encoder's name and their number.

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <vector>
 
 #include "media/demux/container_check.h"
 
@@ -66,7 +68,10 @@ class Mp4Check {
  public:
   Mp4Check(ByteScanner& bytes, TableBudget& budget) : bytes_(bytes), budget_(budget) {}
 
-  Status Run() { return Walk({kRoot, 0, bytes_.size()}, 0); }
+  Status Run() {
+    COSMOS_RETURN_IF_ERROR(Walk({kRoot, 0, bytes_.size()}, 0));
+    return CheckChapters();
+  }
 
  private:
   // What a sample costs while FFmpeg merges the tables: the index twice, times, and our own index.
@@ -78,8 +83,18 @@ class Mp4Check {
   static constexpr std::uint64_t kItemBytes = 12;  // minimum for an item of a picture file
   static constexpr int kMaxDepth = 12;             // as in FFmpeg
 
+  // A track whose samples may be the titles of chapters.
+  struct Titles {
+    std::uint64_t id = 0;
+    std::uint64_t samples = 0;
+    Box sizes;  // none for the samples of a fragment
+  };
+  static constexpr std::uint64_t kMaxTitleBytes = 1 << 16;
+
   // The state of the current track.
   struct Track {
+    std::uint64_t id = 0;
+    Box sizes;
     bool sound = false;
     bool other = false;
     std::uint64_t samples = 0;
@@ -125,6 +140,11 @@ class Mp4Check {
       case FourCc("meta"): return WalkMeta(box, depth);
       case FourCc("stsd"): return SearchDescriptions(box);
       case FourCc("hdlr"): ReadHandler(box); break;
+      case FourCc("tkhd"):
+        track_.id = bytes_.Big32(box.begin + (bytes_.Byte(box.begin) == 1 ? 20 : 12));
+        break;
+      case FourCc("tfhd"): fragment_track_ = bytes_.Big32(box.begin + 4); break;
+      case FourCc("chap"): return ReadChapters(box);
       default: break;
     }
     return HoldsBoxes(box.type) ? Walk(box, depth + 1) : Status();
@@ -156,7 +176,44 @@ class Mp4Check {
     const bool by_chunk = track_.sound && !track_.other && track_.samples_are_bytes;
     const std::uint64_t entries = by_chunk ? PcmEntries() : track_.samples;
     COSMOS_RETURN_IF_ERROR(budget_.AddMemory(entries, kSampleBytes));
+    titles_.push_back({track_.id, track_.samples, track_.sizes});
     return track_.edits > 1 ? budget_.AddMemory(entries * track_.edits, kEditedSampleBytes) : Status();
+  }
+
+  // The tracks that hold chapters.
+  Status ReadChapters(const Box& box) {
+    for (std::int64_t at = box.begin; at + 4 <= box.end; at += 4) {
+      COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(1));
+      chapters_.insert(bytes_.Big32(at));
+    }
+    return {};
+  }
+
+  // FFmpeg keeps the titles of all chapters, up to 64 KiB each, although samples may share their bytes.
+  Status CheckChapters() const {
+    constexpr std::uint64_t kMaxTitles = std::uint64_t{64} << 20;  // bytes of all of them
+    std::uint64_t bytes = 0;
+    for (const Titles& titles : titles_) {
+      if (!chapters_.contains(titles.id)) continue;
+      COSMOS_RETURN_IF_ERROR(budget_.AddListEntries(titles.samples));
+      bytes += TitleBytes(titles);
+    }
+    if (bytes <= kMaxTitles) return {};
+    return Status(StatusCode::kLimit, "the titles of the chapters take more than the limit of 64 MiB")
+        .With("limit", static_cast<double>(kMaxTitles));
+  }
+
+  // For no more samples than a list may have entries.
+  std::uint64_t TitleBytes(const Titles& titles) const {
+    const Box& sizes = titles.sizes;
+    const std::uint64_t field = sizes.type == FourCc("stsz") ? bytes_.Big32(sizes.begin + 4) : kMaxTitleBytes;
+    if (field > 0) return titles.samples * std::min(field, kMaxTitleBytes);
+    std::uint64_t bytes = 0;
+    const auto listed = static_cast<std::int64_t>(std::min<std::uint64_t>(titles.samples, sizes.size() / 4));
+    for (std::int64_t i = 0; i < listed; ++i) {
+      bytes += std::min<std::uint64_t>(bytes_.Big32(sizes.begin + 12 + 4 * i), kMaxTitleBytes);
+    }
+    return bytes;
   }
 
   std::uint64_t PcmEntries() {
@@ -222,6 +279,7 @@ class Mp4Check {
     const std::uint64_t count = bytes_.Big32(box.begin + 8);
     track_.samples = std::max(track_.samples, count);
     // With one size for all samples the table is short whatever its count, but the data is not.
+    track_.sizes = box;
     if (field > 0) return CheckUnbacked(count);
     const std::uint64_t bits = compact ? bytes_.Byte(box.begin + 7) : 32;
     return CheckBacked(box, count * std::max<std::uint64_t>(bits, 4) / 8, 1);
@@ -233,6 +291,10 @@ class Mp4Check {
     for (const std::uint32_t field : {0x100, 0x200, 0x400, 0x800}) entry_bytes += flags & field ? 4 : 0;
     const std::uint64_t count = bytes_.Big32(box.begin + 4);
     COSMOS_RETURN_IF_ERROR(budget_.AddMemory(count, kSampleBytes));
+    const bool follows =
+        !titles_.empty() && titles_.back().id == fragment_track_ && titles_.back().sizes.end == 0;
+    if (!follows) titles_.push_back({.id = fragment_track_, .samples = 0, .sizes = {}});
+    titles_.back().samples += count;
     return entry_bytes > 0 ? CheckBacked(box, count, entry_bytes) : CheckUnbacked(count);
   }
 
@@ -268,6 +330,9 @@ class Mp4Check {
   std::uint64_t tracks_ = 0;
   std::uint64_t unbacked_ = 0;
   Track track_;
+  std::uint64_t fragment_track_ = 0;
+  std::vector<Titles> titles_;
+  std::unordered_set<std::uint64_t> chapters_;
 };
 
 }  // namespace

@@ -16,11 +16,14 @@ Status PacketCursor::MoveTo(int place) {
   first_place_ = place;
   expected_ = -1;
   sent_sets_ = -1;
-  const bool by_reading = !index_.seekable() || !seeks_are_right_;
+  const bool by_time = index_.seekable() && seeks_are_right_;
+  const bool by_position = !index_.seekable() && index_.has_positions();
+  const bool by_reading = !by_time && !by_position;
   if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || by_reading)) return {};
   pending_place_.reset();
   ++seeks_;
-  if (!by_reading) return SeekTo(place);
+  if (by_time) return SeekTo(place);
+  if (by_position) return SeekToPosition(place);
   next_ = 0;
   return demuxer_.Rewind();
 }
@@ -44,6 +47,19 @@ Status PacketCursor::SeekTo(int place) {
     }
   }
   next_ = -1;
+  return demuxer_.Rewind();
+}
+
+// A raw stream is cut into packets wherever reading begins, so this checks that the same packet comes first.
+Status PacketCursor::SeekToPosition(int place) {
+  if (demuxer_.SeekToByte(index_.packet(place).position)) {
+    COSMOS_ASSIGN_OR_RETURN(const auto read, ReadAny(*pending_));
+    if (read == place) {
+      pending_place_ = place;
+      return {};
+    }
+  }
+  next_ = 0;
   return demuxer_.Rewind();
 }
 
@@ -96,10 +112,10 @@ Status PacketCursor::ReadFromStart() {
 Result<std::optional<int>> PacketCursor::ReadAny(AVPacket& packet) {
   COSMOS_ASSIGN_OR_RETURN(auto read, demuxer_.Read(packet));
   if (!read) return std::optional<int>();
-  if (!index_.seekable()) {
+  if (!index_.seekable() && !index_.has_positions()) {
     return std::optional(next_ < index_.packet_count() ? next_++ : -1);
   }
-  const int place = index_.PlaceOf(packet.pts);
+  const int place = index_.seekable() ? index_.PlaceOf(packet.pts) : index_.PlaceAt(packet.pos);
   next_ = place < 0 ? -1 : place + 1;
   return std::optional(place);
 }

@@ -26,6 +26,7 @@ class PacketCursor {
 
  private:
   Status SeekTo(int place);
+  Status SeekToPosition(int place);
   Result<std::optional<int>> ReadPlaced(AVPacket& packet);
   bool IsGap(std::optional<int> place) const;
   Status ReadFromStart();

@@ -7,10 +7,21 @@
 #include <utility>
 
 #include "media/bitstream/access_unit.h"
+#include "media/bitstream/hevc_headers.h"
+#include "media/bitstream/nal_units.h"
 #include "media/limits/decode_watch.h"
+#include "media/limits/job_memory.h"
 
 namespace cosmos {
 namespace {
+
+// Of any pixel format, with what a decoder adds: four components of 16 bits, as in ProRes.
+constexpr std::int64_t kMaxPixelBytes = 8;
+
+// What all decoders of one probing may keep. A job may use the overhead, too.
+std::int64_t MaxProbedBytes(const DecodeLimits& limits) {
+  return std::min(limits.max_bytes, std::int64_t{1} << 50) + JobMemory::kOverhead;
+}
 
 bool HasSlices(AVCodecID codec) {
   return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC || codec == AV_CODEC_ID_VC1 ||
@@ -20,9 +31,75 @@ bool HasSlices(AVCodecID codec) {
 // The size of its pictures as far as known before decoding, or 0.
 std::int64_t PixelsOf(const AVStream& stream) {
   const AVCodecParserContext* parser = av_stream_get_parser(&stream);
-  if (parser && parser->width > 0) return std::int64_t{parser->width} * parser->height;
+  if (parser && parser->width > 0) {
+    const std::int64_t coded = std::int64_t{parser->coded_width} * parser->coded_height;
+    return std::max(coded, std::int64_t{parser->width} * parser->height);  // cropping costs no memory less
+  }
   return std::int64_t{stream.codecpar->width} * stream.codecpar->height;
 }
+
+using Bytes = std::span<const std::uint8_t>;
+
+// What FFmpeg's decoder of one stream may keep in memory while it probes.
+class ProbedStream {
+ public:
+  explicit ProbedStream(const AVCodecParameters& parameters)
+      : codec_(parameters.codec_id), reader_(parameters) {
+    Configure({parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)});
+  }
+
+  void Add(const AVStream& stream, const AVPacket& packet) {
+    // FFmpeg closes the parser before it returns the last packets.
+    pixels_ = std::max(pixels_, PixelsOf(stream));
+    ++packets_;
+    std::size_t size = 0;
+    const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+    if (extradata) Configure({extradata, size});
+    // Every set counts, not only the one that FFmpeg's parser uses, and in both forms that a decoder takes.
+    constexpr int kUsualLength = 4;
+    const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
+    for (const int length_bytes : {0, length_bytes_ == 0 ? kUsualLength : length_bytes_}) {
+      ForEachUnit(data, length_bytes, [this](Bytes unit) {
+        if (codec_ == AV_CODEC_ID_H264) h264_.Observe(unit);
+        if (codec_ == AV_CODEC_ID_HEVC) hevc_.Observe(unit);
+        return codec_ == AV_CODEC_ID_H264 || codec_ == AV_CODEC_ID_HEVC;
+      });
+    }
+  }
+
+  std::int64_t pixels() const { return pixels_; }
+  UnitCount CountUnits(const AVPacket& packet) { return reader_.CountUnits(packet); }
+
+  // Probing ends with the first picture, which tells the pixel format. But of H.264 it decodes about twenty
+  // to guess the order of display, and of AV1 as many as are hidden.
+  std::int64_t KeptBytes() const {
+    constexpr std::int64_t kAv1Pictures = 10;
+    constexpr std::int64_t kPictures = 2;
+    const std::int64_t least = pixels_ * 2;
+    switch (codec_) {
+      case AV_CODEC_ID_H264:
+        return std::max(h264_.picture_bytes(), least) *
+               std::min<std::int64_t>(packets_, std::max(h264_.kept_pictures(), 1));
+      case AV_CODEC_ID_HEVC: return std::max(hevc_.picture_bytes(), least) * std::min(packets_, kPictures);
+      case AV_CODEC_ID_AV1: return pixels_ * kMaxPixelBytes * std::min(packets_, kAv1Pictures);
+      default: return pixels_ * kMaxPixelBytes * std::min(packets_, kPictures);
+    }
+  }
+
+ private:
+  void Configure(Bytes extradata) {
+    if (codec_ == AV_CODEC_ID_H264) length_bytes_ = h264_.ReadExtradata(extradata);
+    if (codec_ == AV_CODEC_ID_HEVC) length_bytes_ = hevc_.ReadExtradata(extradata);
+  }
+
+  AVCodecID codec_;
+  AccessUnitReader reader_;
+  H264Headers h264_;
+  HevcHeaders hevc_;
+  int length_bytes_ = 0;
+  std::int64_t pixels_ = 0;
+  std::int64_t packets_ = 0;
+};
 
 Status TooLarge(std::int64_t pixels, const DecodeLimits& limits) {
   return Status(StatusCode::kLimit, "pictures of " + std::to_string(pixels) +
@@ -30,6 +107,12 @@ Status TooLarge(std::int64_t pixels, const DecodeLimits& limits) {
                                         std::to_string(limits.max_pixels))
       .With("pixels", static_cast<double>(pixels))
       .With("limit", static_cast<double>(limits.max_pixels));
+}
+
+Status TooMuchMemory(const DecodeLimits& limits) {
+  return Status(StatusCode::kLimit, "the streams' pictures need more memory than the limit maxBytes of " +
+                                        std::to_string(limits.max_bytes) + " bytes")
+      .With("limit", static_cast<double>(limits.max_bytes));
 }
 
 }  // namespace
@@ -40,15 +123,17 @@ bool NeedsProbeCheck(const AVFormatContext& format) {
                              [](const AVStream* stream) { return stream->codecpar->codec_id; });
 }
 
+std::int64_t MaxProbedPixels(const AVFormatContext& format, const DecodeLimits& limits) {
+  const auto videos = std::ranges::count(std::span(format.streams, format.nb_streams), AVMEDIA_TYPE_VIDEO,
+                                         [](const AVStream* stream) { return stream->codecpar->codec_type; });
+  return MaxProbedBytes(limits) / (std::max<std::int64_t>(videos, 1) * 2 * kMaxPixelBytes);
+}
+
 Status CheckProbedPackets(AVFormatContext& format, const DecodeLimits& limits, const JobGuard& guard) {
   const ff::Packet packet(av_packet_alloc());
   if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   const int declared = static_cast<int>(format.nb_streams);
-  struct Seen {
-    AccessUnitReader reader;
-    std::int64_t pixels;  // FFmpeg closes the parser before it returns the last packets
-  };
-  std::map<std::pair<int, AVCodecID>, Seen> streams;  // a stream's codec may change
+  std::map<std::pair<int, AVCodecID>, ProbedStream> streams;  // a stream's codec may change
   for (std::int64_t bytes = 0; bytes < format.probesize; bytes += packet->size) {
     COSMOS_RETURN_IF_ERROR(guard.Check());
     av_packet_unref(packet.get());
@@ -58,13 +143,19 @@ Status CheckProbedPackets(AVFormatContext& format, const DecodeLimits& limits, c
     const AVStream& stream = *format.streams[packet->stream_index];
     if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
     const std::pair key(packet->stream_index, stream.codecpar->codec_id);
-    auto& [reader, pixels] =
-        streams.try_emplace(key, Seen{AccessUnitReader(*stream.codecpar), 0}).first->second;
-    pixels = std::max(pixels, PixelsOf(stream));
-    if (packet->stream_index >= declared && pixels > limits.max_pixels) return TooLarge(pixels, limits);
+    ProbedStream& seen = streams.try_emplace(key, *stream.codecpar).first->second;
+    seen.Add(stream, *packet);
+    if (packet->stream_index >= declared && seen.pixels() > limits.max_pixels)
+      return TooLarge(seen.pixels(), limits);
+    std::int64_t kept = 0;
+    for (const auto& [name, other] : streams) kept += std::min(other.KeptBytes(), MaxProbedBytes(limits) + 1);
+    if (kept > MaxProbedBytes(limits)) return TooMuchMemory(limits);
     if (!HasSlices(stream.codecpar->codec_id)) continue;
-    const std::int64_t slices = reader.CountSlices(*packet);
-    const std::int64_t each = pixels > 0 ? pixels : std::max<std::int64_t>(limits.max_pixels, 1);
+    const UnitCount units = seen.CountUnits(*packet);
+    COSMOS_RETURN_IF_ERROR(DecodeWatch::CheckUnits(units));
+    const std::int64_t slices = units.slices;
+    const std::int64_t each =
+        seen.pixels() > 0 ? seen.pixels() : std::max<std::int64_t>(limits.max_pixels, 1);
     if (slices > DecodeWatch::kMaxPacketPixels / each) return DecodeWatch::TooManySlices(slices, each);
   }
   return {};

@@ -57,7 +57,19 @@ void DecodeWatch::Attach(AVCodecContext& context) {
 #endif
 }
 
-Status DecodeWatch::Admit(AVCodecID codec, std::int64_t slices) {
+Status DecodeWatch::CheckUnits(const UnitCount& units) {
+  if (units.others <= kMaxOtherUnits && units.slices + units.others <= kMaxUnits) return {};
+  const std::int64_t most = units.others > kMaxOtherUnits ? kMaxOtherUnits : kMaxUnits;
+  const std::int64_t found = units.others > kMaxOtherUnits ? units.others : units.slices + units.others;
+  return Status(StatusCode::kLimit, "a packet holds " + std::to_string(found) + " NAL units" +
+                                        (most == kMaxOtherUnits ? " besides slices" : "") +
+                                        ", more than the limit of " + std::to_string(most))
+      .With("limit", static_cast<double>(most));
+}
+
+Status DecodeWatch::Admit(AVCodecID codec, const UnitCount& units) {
+  COSMOS_RETURN_IF_ERROR(CheckUnits(units));
+  const std::int64_t slices = units.slices;
   // dav1d's pictures are allocated without this callback, so their size is unknown here.
   if (codec == AV_CODEC_ID_AV1 && slices > kMaxPacketPixels / std::max<std::int64_t>(max_pixels_, 1)) {
     return TooManySlices(slices, max_pixels_);

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "ffmpeg/buffer_meter.h"
 #include "ffmpeg/ffmpeg.h"
+#include "media/bitstream/access_unit.h"
 #include "media/clip_types.h"
 #include "media/limits/job_guard.h"
 
@@ -27,12 +28,16 @@ class DecodeWatch {
   // conference a few hundred.
   static constexpr std::int64_t kMaxPacketPixels = std::int64_t{128} * 8192 * 4352;
   static Status TooManySlices(std::int64_t slices, std::int64_t pixels);
+  // The units of one packet that libavcodec may split it into, whatever is in them.
+  static constexpr std::int64_t kMaxUnits = 16'384;
+  static constexpr std::int64_t kMaxOtherUnits = 4096;
+  static Status CheckUnits(const UnitCount& units);
 
   // Installs the callbacks into `context`, which must not outlive this object. Call it before the context is
   // opened.
   void Attach(AVCodecContext& context);
-  // Must be called for each packet before it is sent, with the number of slices or pictures in it.
-  Status Admit(AVCodecID codec, std::int64_t slices);
+  // Must be called for each packet before it is sent.
+  Status Admit(AVCodecID codec, const UnitCount& units);
   // Returns why the job must stop. Check it before trusting that any output of a decoder is complete.
   Status CheckGuard() const;
   // The same, or the decoder limit that was exceeded.

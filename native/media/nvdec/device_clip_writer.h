@@ -4,10 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "ffmpeg/ffmpeg.h"
 #include "image/clip_writer.h"
 #include "image/to_rgb.h"
-#include "media/nvdec/gpu.h"
+#include "media/nvdec/decoding_gpu.h"
 
 namespace cosmos {
 
@@ -28,20 +27,12 @@ class DeviceClipWriter {
   bool complete() const { return host_.filled() + static_cast<int>(device_.size()) == shape_.frames; }
   bool has_device_frames() const { return !device_.empty(); }
 
-  // Returns the clip, which must be complete. With device frames, `gpu` and `stream` are theirs and the CUDA
-  // context must be current. The stream has finished on return.
-  Result<ClipPtr> TakeClip(const std::shared_ptr<Gpu>& gpu, CUstream stream, Orientation orientation);
+  // Returns the clip, which must be complete. With device frames, `gpu` and `stream` are theirs. The stream
+  // has finished on return.
+  Result<ClipPtr> TakeClip(DecodingGpu* gpu, CUstream stream, Orientation orientation);
   std::vector<RgbImage> TakeImages() { return host_.TakeImages(); }
 
  private:
-  struct DeviceSlot {
-    int slot = 0;
-    std::shared_ptr<AVFrame> frame;
-  };
-
-  Status Fill(Gpu& gpu, CUdeviceptr clip, CUstream stream, Orientation orientation,
-              std::shared_ptr<const void>& in_use) const;
-
   ClipShape shape_;
   ClipWriter host_;
   std::vector<DeviceSlot> device_;

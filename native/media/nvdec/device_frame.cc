@@ -1,6 +1,6 @@
 #include "media/nvdec/device_frame.h"
 
-#include <new>
+#include <memory>
 #include <utility>
 
 #include "ffmpeg/colour.h"
@@ -8,10 +8,17 @@
 namespace cosmos {
 namespace {
 
-struct Owner {
-  std::shared_ptr<cuda::DeviceBuffer> buffer;
-  AVPixelFormat layout;
-  DeviceFrameMeter meter;
+class PooledFrame final : public DeviceFrameOwner {
+ public:
+  PooledFrame(AVPixelFormat layout, std::shared_ptr<cuda::DeviceBuffer> buffer, DeviceFrameMeter meter)
+      : DeviceFrameOwner(layout), buffer_(std::move(buffer)), meter_(std::move(meter)) {
+    *meter_ += static_cast<std::int64_t>(buffer_->bytes());
+  }
+  ~PooledFrame() override { *meter_ -= static_cast<std::int64_t>(buffer_->bytes()); }
+
+ private:
+  const std::shared_ptr<cuda::DeviceBuffer> buffer_;
+  const DeviceFrameMeter meter_;
 };
 
 int AlignPitch(int bytes) {
@@ -24,8 +31,7 @@ std::uint8_t* AsPointer(CUdeviceptr address) { return reinterpret_cast<std::uint
 CUdeviceptr AsAddress(const std::uint8_t* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
 
 void Release(void* opaque, std::uint8_t* /*data*/) {
-  const std::unique_ptr<Owner> owner(static_cast<Owner*>(opaque));
-  *owner->meter -= static_cast<std::int64_t>(owner->buffer->bytes());
+  const std::unique_ptr<DeviceFrameOwner> owner(static_cast<DeviceFrameOwner*>(opaque));
 }
 
 }  // namespace
@@ -42,20 +48,11 @@ Result<ff::Frame> MakeDeviceFrame(cuda::BufferPool& buffers, AVPixelFormat layou
   const std::size_t chroma_bytes = std::size_t{1} * pitch * chroma_rows;
   COSMOS_ASSIGN_OR_RETURN(auto buffer, buffers.Take(luma_bytes + chroma_bytes * (full_chroma ? 2 : 1)));
 
-  Status no_memory(StatusCode::kOutOfMemory, "no memory for a picture");
-  ff::Frame frame(av_frame_alloc());
-  std::unique_ptr<Owner> owner(new (std::nothrow) Owner{std::move(buffer), layout, meter});
-  if (!frame || !owner) return no_memory;
-  const CUdeviceptr address = owner->buffer->address();
-  const auto bytes = owner->buffer->bytes();
-  frame->buf[0] = av_buffer_create(AsPointer(address), bytes, Release, owner.get(), 0);
-  if (!frame->buf[0]) return no_memory;
-  *meter += static_cast<std::int64_t>(bytes);
-  (void)owner.release();
-  frame->format = AV_PIX_FMT_CUDA;
-  frame->width = width;
-  frame->height = height;
-  frame->data[0] = AsPointer(address);
+  const CUdeviceptr address = buffer->address();
+  const std::size_t bytes = buffer->bytes();
+  COSMOS_ASSIGN_OR_RETURN(
+      auto frame, WrapDeviceFrame(std::make_unique<PooledFrame>(layout, std::move(buffer), meter), address,
+                                  bytes, width, height));
   frame->data[1] = AsPointer(address + luma_bytes);
   frame->linesize[0] = pitch;
   frame->linesize[1] = pitch;
@@ -66,9 +63,24 @@ Result<ff::Frame> MakeDeviceFrame(cuda::BufferPool& buffers, AVPixelFormat layou
   return frame;
 }
 
-AVPixelFormat LayoutOf(const AVFrame& frame) {
-  return static_cast<const Owner*>(av_buffer_get_opaque(frame.buf[0]))->layout;
+Result<ff::Frame> WrapDeviceFrame(std::unique_ptr<DeviceFrameOwner> owner, CUdeviceptr address,
+                                  std::size_t bytes, int width, int height) {
+  ff::Frame frame(av_frame_alloc());
+  if (frame) frame->buf[0] = av_buffer_create(AsPointer(address), bytes, Release, owner.get(), 0);
+  if (!frame || !frame->buf[0]) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
+  (void)owner.release();
+  frame->format = AV_PIX_FMT_CUDA;
+  frame->width = width;
+  frame->height = height;
+  frame->data[0] = AsPointer(address);
+  return frame;
 }
+
+AVPixelFormat LayoutOf(const AVFrame& frame) {
+  return static_cast<const DeviceFrameOwner*>(av_buffer_get_opaque(frame.buf[0]))->layout();
+}
+
+CUdeviceptr AddressOf(const AVFrame& frame) { return AsAddress(frame.data[0]); }
 
 cuda::DevicePicture DevicePictureOf(const AVFrame& frame, Orientation orientation) {
   const AVPixFmtDescriptor& descriptor = *av_pix_fmt_desc_get(LayoutOf(frame));

@@ -21,9 +21,27 @@ using DeviceFrameMeter = std::shared_ptr<std::atomic<std::int64_t>>;
 Result<ff::Frame> MakeDeviceFrame(cuda::BufferPool& buffers, AVPixelFormat layout, int width, int height,
                                   const DeviceFrameMeter& meter);
 
+// What a device frame holds.
+class DeviceFrameOwner {
+ public:
+  explicit DeviceFrameOwner(AVPixelFormat layout) : layout_(layout) {}
+  virtual ~DeviceFrameOwner() = default;
+  DeviceFrameOwner(const DeviceFrameOwner&) = delete;
+  DeviceFrameOwner& operator=(const DeviceFrameOwner&) = delete;
+  AVPixelFormat layout() const { return layout_; }
+
+ private:
+  const AVPixelFormat layout_;
+};
+// A frame of format AV_PIX_FMT_CUDA at this address, whose planes are not set. The owner is destroyed with
+// its last reference.
+Result<ff::Frame> WrapDeviceFrame(std::unique_ptr<DeviceFrameOwner> owner, CUdeviceptr address,
+                                  std::size_t bytes, int width, int height);
+
 inline bool IsDeviceFrame(const AVFrame& frame) { return frame.format == AV_PIX_FMT_CUDA; }
-// The pixel layout of a device frame.
+// The pixel layout of a device frame, and where it begins.
 AVPixelFormat LayoutOf(const AVFrame& frame);
+CUdeviceptr AddressOf(const AVFrame& frame);
 // A device frame as the preprocess kernels take it.
 cuda::DevicePicture DevicePictureOf(const AVFrame& frame, Orientation orientation);
 

@@ -47,6 +47,8 @@ Result<std::shared_ptr<Gpu>> Gpu::Open(const GpuOptions& options) {
 
 DecoderBackend* Gpu::backend() const { return other_backend_ ? other_backend_.get() : nvdec_.get(); }
 
+NvdecBackend* Gpu::nvdec_backend() const { return nvdec_.get(); }
+
 int Gpu::nvdec_engines() const { return nvdec_ ? nvdec_->engines() : 0; }
 int Gpu::nvdec_workers() const { return nvdec_ ? nvdec_->workers() : 0; }
 

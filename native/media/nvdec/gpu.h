@@ -10,10 +10,10 @@
 #include "base/status.h"
 #include "cuda/device.h"
 #include "cuda/preprocess.h"
+#include "media/nvdec/decoding_gpu.h"
 
 namespace cosmos {
 
-class DecoderBackend;
 class Nvdec;
 
 struct GpuOptions {
@@ -48,29 +48,32 @@ struct GpuStats {
 };
 
 // Thread-safe.
-class Gpu {
+class Gpu final : public DecodingGpu, public std::enable_shared_from_this<Gpu> {
  public:
   // Fails with kLibrary (driver, kernels) or kInvalidArgument (no such device). A missing or unusable NVDEC
   // is not an error: nvdec_reason() says why.
   static Result<std::shared_ptr<Gpu>> Open(const GpuOptions& options);
-  ~Gpu();
+  ~Gpu() override;
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
 
   cuda::Device& device() const { return device_; }
   cuda::Preprocessor& preprocessor() const { return *preprocessor_; }
   cuda::BufferPool& buffers() const { return *buffers_; }
-  // The hardware that decodes, or null: then nvdec_reason() says why not.
-  DecoderBackend* backend() const;
+  DecoderBackend* backend() const override;
+  NvdecBackend* nvdec_backend() const override;
   // Null when NVDEC is not used.
   Nvdec* nvdec() const { return nvdec_.get(); }
-  const std::string& nvdec_reason() const { return nvdec_reason_; }
+  const std::string& nvdec_reason() const override { return nvdec_reason_; }
 
   int nvdec_engines() const;
   int nvdec_workers() const;
   std::vector<NvdecCapability> capabilities() const;
   GpuStats stats() const;
-  void CountClip(bool by_hardware) { ++(by_hardware ? hardware_clips_ : software_clips_); }
+  Result<ClipPtr> MakeClip(const ClipShape& shape, std::span<const DeviceSlot> device,
+                           std::span<const std::uint8_t* const> host, CUstream stream,
+                           Orientation orientation) override;
+  void CountClip(bool by_hardware) override { ++(by_hardware ? hardware_clips_ : software_clips_); }
 
  private:
   explicit Gpu(cuda::Device& device);

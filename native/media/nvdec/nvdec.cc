@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "media/nvdec/nvdec_decoder.h"
 
@@ -15,14 +16,12 @@ constexpr std::size_t kIdleShare = 32;
 // clips do not decode faster: docs/performance.md has the measurement.
 constexpr int kWorkersPerEngine = 2;
 
-// What the parameters leave open is taken for the most common format.
-ExpectedPictures ExpectedOf(const AVCodecParameters& parameters) {
-  const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
-  return {.codec = *NvdecCodec(parameters.codec_id),
-          .chroma = format.chroma,
-          .bit_depth = format.bit_depth,
-          .width = parameters.width,
-          .height = parameters.height};
+ExpectedPictures ExpectedOf(const CodedStream& stream) {
+  return {.codec = *NvdecCodec(stream.codec),
+          .chroma = stream.format.chroma,
+          .bit_depth = stream.format.bit_depth,
+          .width = stream.width,
+          .height = stream.height};
 }
 
 }  // namespace
@@ -136,12 +135,8 @@ std::vector<NvdecCapability> Nvdec::Capabilities() {
   return capabilities;
 }
 
-std::string Nvdec::WhyNot(const AVCodecParameters& parameters, const ParameterSets& parameter_sets) {
-  // NVDEC's parser gets the parameter sets only once, before the first packet.
-  if (parameter_sets.change()) return "the container changes the parameter sets in mid-stream";
-  // What the parameters leave open is checked again when NVDEC's parser has read the sequence header.
-  const PictureFormat format = PictureFormatOf(parameters).value_or(PictureFormat());
-  return WhyNot(parameters.codec_id, format, parameters.width, parameters.height);
+std::string Nvdec::WhyNot(const CodedStream& stream) {
+  return WhyNot(stream.codec, stream.format, stream.width, stream.height);
 }
 
 std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int width, int height) {
@@ -166,8 +161,8 @@ std::string Nvdec::WhyNot(AVCodecID codec, const PictureFormat& format, int widt
   return {};
 }
 
-double Nvdec::SetupSeconds(const AVCodecParameters& parameters) const {
-  switch (pool_.EffortFor(ExpectedOf(parameters))) {
+double Nvdec::SetupSeconds(const CodedStream& stream) const {
+  switch (pool_.EffortFor(ExpectedOf(stream))) {
     case NvdecPool::Effort::kReuse: return 0;
     case NvdecPool::Effort::kReconfigure: return 0.006;
     case NvdecPool::Effort::kCreate: break;
@@ -175,16 +170,13 @@ double Nvdec::SetupSeconds(const AVCodecParameters& parameters) const {
   return 0.06;
 }
 
-int Nvdec::IdleDecoders(const AVCodecParameters& parameters) const {
-  return pool_.IdleFor(ExpectedOf(parameters));
-}
+int Nvdec::IdleDecoders(const CodedStream& stream) const { return pool_.IdleFor(ExpectedOf(stream)); }
 
-Result<std::unique_ptr<HardwareDecoder>> Nvdec::Open(const AVCodecParameters& parameters,
-                                                     const FrameIndex& index, const DecodeLimits& limits,
-                                                     const JobGuard& guard) {
+Result<std::unique_ptr<NvdecStream>> Nvdec::Open(CodedStream stream, const DecodeLimits& limits,
+                                                 const JobGuard& guard) {
   COSMOS_ASSIGN_OR_RETURN(
-      auto decoder, NvdecDecoder::Open(*this, parameters, index, limits, [&guard] { return guard.Check(); }));
-  return std::unique_ptr<HardwareDecoder>(std::move(decoder));
+      auto decoder, NvdecDecoder::Open(*this, std::move(stream), limits, [&guard] { return guard.Check(); }));
+  return std::unique_ptr<NvdecStream>(std::move(decoder));
 }
 
 }  // namespace cosmos

@@ -11,10 +11,9 @@
 
 #include "cuda/device.h"
 #include "media/decode/decode_scheduler.h"
-#include "media/decode/hardware_decoder.h"
-#include "media/demux/picture_format.h"
 #include "media/nvdec/gpu.h"
 #include "media/nvdec/nvcuvid.h"
+#include "media/nvdec/nvdec_feed.h"
 #include "media/nvdec/nvdec_pool.h"
 
 namespace cosmos {
@@ -24,20 +23,22 @@ std::optional<cudaVideoCodec> NvdecCodec(AVCodecID codec);
 // Pixels per second of one engine, until the first measurement.
 double NvdecSpeed(AVCodecID codec);
 
-class Nvdec final : public DecoderBackend {
+class Nvdec final : public NvdecBackend {
  public:
   // Fails with kLibrary when the library is missing or the GPU decodes none of the codecs.
   static Result<std::unique_ptr<Nvdec>> Open(const cuda::Device& device, cuda::BufferPool& buffers,
                                              const GpuOptions& options);
 
-  std::string id() const override { return "nvdec"; }
-  std::string name() const override { return "NVDEC"; }
+  using NvdecBackend::IdleDecoders;
+  using NvdecBackend::Open;
+  using NvdecBackend::SetupSeconds;
+  using NvdecBackend::WhyNot;
   DecodeScheduler& scheduler() override { return *scheduler_; }
-  std::string WhyNot(const AVCodecParameters& parameters, const ParameterSets& parameter_sets) override;
-  double SetupSeconds(const AVCodecParameters& parameters) const override;
-  int IdleDecoders(const AVCodecParameters& parameters) const override;
-  Result<std::unique_ptr<HardwareDecoder>> Open(const AVCodecParameters& parameters, const FrameIndex& index,
-                                                const DecodeLimits& limits, const JobGuard& guard) override;
+  std::string WhyNot(const CodedStream& stream) override;
+  double SetupSeconds(const CodedStream& stream) const override;
+  int IdleDecoders(const CodedStream& stream) const override;
+  Result<std::unique_ptr<NvdecStream>> Open(CodedStream stream, const DecodeLimits& limits,
+                                            const JobGuard& guard) override;
 
   const cuda::Device& device() const { return device_; }
   const NvcuvidApi& api() const { return library_.api(); }

@@ -7,10 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include "media/bitstream/picture_parser.h"
-
 namespace cosmos {
 namespace {
+
+// Far more than a parser and its decoder hold back.
+constexpr std::size_t kRecentPackets = 1024;
 
 // Other codecs have pictures without a packet of their own, or packets without a picture to decode.
 bool OnePacketIsOnePicture(AVCodecID codec) {
@@ -41,34 +42,30 @@ int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* ar
   }
 }
 
-Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, const AVCodecParameters& parameters,
-                                                         const FrameIndex& index, const DecodeLimits& limits,
+Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, CodedStream coded,
+                                                         const DecodeLimits& limits,
                                                          std::function<Status()> check_continue) {
   COSMOS_RETURN_IF_ERROR(nvdec.device().MakeCurrent());
-  COSMOS_ASSIGN_OR_RETURN(auto filter, BitstreamFilter::Open(parameters));
   COSMOS_ASSIGN_OR_RETURN(auto stream, cuda::MakeStream(nvdec.device()));
   COSMOS_ASSIGN_OR_RETURN(auto event, cuda::MakeEvent(nvdec.device()));
-  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(nvdec, std::move(filter), std::move(stream),
-                                                         std::move(event), index, limits,
-                                                         std::move(check_continue)));
+  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(
+      nvdec, std::move(coded), std::move(stream), std::move(event), limits, std::move(check_continue)));
   COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
   return decoder;
 }
 
-NvdecDecoder::NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
-                           const FrameIndex& index, const DecodeLimits& limits,
-                           std::function<Status()> check_continue)
+NvdecDecoder::NvdecDecoder(Nvdec& nvdec, CodedStream coded, cuda::Stream stream, cuda::Event event,
+                           const DecodeLimits& limits, std::function<Status()> check_continue)
     : nvdec_(nvdec),
-      filter_(std::move(filter)),
+      coded_(std::move(coded)),
       stream_(std::move(stream)),
       event_(std::move(event)),
-      index_(index),
       limits_(limits),
       check_continue_(std::move(check_continue)),
-      can_skip_(CanSkipNonReference(filter_.parameters())),
-      one_to_one_(OnePacketIsOnePicture(filter_.parameters().codec_id)),
-      reorders_(Reorders(filter_.parameters().codec_id)),
-      session_(nvdec, filter_.parameters(), stream_.get(), event_.get(), limits.max_bytes) {}
+      one_to_one_(OnePacketIsOnePicture(coded_.codec)),
+      reorders_(Reorders(coded_.codec)),
+      session_(nvdec, coded_, stream_.get(), event_.get(), limits.max_bytes),
+      cost_(coded_.codec, std::int64_t{coded_.width} * coded_.height, limits) {}
 
 NvdecDecoder::~NvdecDecoder() { CloseParser(); }
 
@@ -81,12 +78,12 @@ void NvdecDecoder::CloseParser() {
 }
 
 Status NvdecDecoder::OpenParser() {
-  const auto headers = filter_.headers();
+  const auto& headers = coded_.headers;
   extended_format_.format.seqhdr_data_length =
       static_cast<unsigned>(std::min(headers.size(), sizeof(extended_format_.raw_seqhdr_data)));
   std::copy_n(headers.begin(), extended_format_.format.seqhdr_data_length, extended_format_.raw_seqhdr_data);
   CUVIDPARSERPARAMS parameters{};
-  parameters.CodecType = *NvdecCodec(filter_.parameters().codec_id);
+  parameters.CodecType = *NvdecCodec(coded_.codec);
   parameters.ulMaxNumDecodeSurfaces = 1;  // the sequence callback returns the real number
   parameters.ulErrorThreshold = 0;
   parameters.ulMaxDisplayDelay = 0;
@@ -99,7 +96,7 @@ Status NvdecDecoder::OpenParser() {
                                "NVDEC cannot create a parser");
 }
 
-Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
+Status NvdecDecoder::Send(const CodedPacket& packet) {
   if (!error_.ok()) return error_;
   if (gave_up_) {
     ++refused_;
@@ -107,55 +104,54 @@ Status NvdecDecoder::Send(AVPacket& packet, int place, bool wanted) {
   }
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
   if (!parser_ && Fail(OpenParser())) return error_;
-  packet.pts = place;
-  packet.dts = AV_NOPTS_VALUE;
-  if (sent_ == 0) first_place_ = place;
-  last_place_ = place;
-  current_wanted_ = wanted;
-  if (wanted) wanted_.push_back(place);
-  if (packet.flags & AV_PKT_FLAG_DISCARD) hidden_.push_back(place);
-  if (!filter_.Apply(packet, [&](const AVPacket& filtered) { SendFiltered(filtered, place); }))
-    Refuse("a packet is damaged");
+  if (Fail(cost_.Add(packet.data))) return error_;
+  Note(packet);
+  if (!packet.data.empty()) SendData(packet);
+  if (packet.damaged) Refuse("a packet is damaged");
   return error_;
 }
 
+void NvdecDecoder::Note(const CodedPacket& packet) {
+  if (!recent_.empty() && recent_.back().place == packet.place) return;  // another part of it
+  if (sent_ == 0) first_order_ = packet.order;
+  current_ = {packet.place, packet.order, packet.wanted, packet.hidden};
+  recent_.push_back(current_);
+  if (recent_.size() > kRecentPackets) recent_.pop_front();
+}
+
 // The headers go with the first packet of a run: a new parser has no parameter sets.
-void NvdecDecoder::SendFiltered(const AVPacket& packet, int place) {
-  if (!error_.ok() || packet.size <= 0) return;
-  if (index_.packet(place).has_picture) ++sent_;
+void NvdecDecoder::SendData(const CodedPacket& packet) {
+  if (packet.has_picture) ++sent_;
   shown_ = 0;
-  std::span<const std::uint8_t> data(packet.data, static_cast<std::size_t>(packet.size));
-  const auto headers = filter_.headers();
-  if (!fed_ && !headers.empty()) {
-    joined_.assign(headers.begin(), headers.end());
+  std::span<const std::uint8_t> data = packet.data;
+  std::size_t second = std::min(packet.second_field, data.size());
+  if (!fed_ && !coded_.headers.empty()) {
+    joined_ = coded_.headers;
     joined_.insert(joined_.end(), data.begin(), data.end());
     data = joined_;
+    second += coded_.headers.size();
   }
   fed_ = true;
-  if (filter_.parameters().codec_id == AV_CODEC_ID_VP9) {
-    if (const auto colour = ColourOfVp9(data)) session_.SetVp9Colour(*colour);
-  }
-  const std::size_t second = SecondFieldOffset(filter_.parameters().codec_id, data);
-  ParsePicture(data.first(second), place);
-  if (second < data.size()) ParsePicture(data.subspan(second), place);
-  CheckPacket(place);
+  if (packet.vp9_colour) session_.SetVp9Colour(*packet.vp9_colour);
+  ParsePicture(data.first(second));
+  if (second < data.size()) ParsePicture(data.subspan(second));
+  CheckPacket(packet.shown);
 }
 
 // With CUVID_PKT_ENDOFPICTURE the parser decodes the picture at once, instead of when the next begins, and
 // drops anything else in the packet: codecs that hide pictures in a packet go without it.
-void NvdecDecoder::ParsePicture(std::span<const std::uint8_t> data, int place) {
-  Parse(data, CUVID_PKT_TIMESTAMP | (reorders_ ? CUVID_PKT_ENDOFPICTURE : 0), place);
+void NvdecDecoder::ParsePicture(std::span<const std::uint8_t> data) {
+  Parse(data, CUVID_PKT_TIMESTAMP | (reorders_ ? CUVID_PKT_ENDOFPICTURE : 0));
 }
 
-// `place` is used only with CUVID_PKT_TIMESTAMP.
-void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags, int place) {
+void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags) {
   CUVIDSOURCEDATAPACKET packet{};
   packet.flags = flags;
   packet.payload = data.data();
   packet.payload_size = data.size();
   // The position in presentation order: the parser takes timestamps that do not rise with presentation for
   // decoding times and reorders them.
-  packet.timestamp = index_.order(place);
+  packet.timestamp = current_.order;
   const int refused = refused_;
   Status status =
       nvdec_.device().Check(nvdec_.api().ParseVideoData(parser_, &packet), "NVDEC's parser refused a packet");
@@ -163,8 +159,8 @@ void NvdecDecoder::Parse(std::span<const std::uint8_t> data, unsigned long flags
   if (error_.ok() && refused == refused_) Fail(std::move(status));
 }
 
-void NvdecDecoder::CheckPacket(int place) {
-  if (!reorders_ && shown_ == 0 && index_.packet(place).shown) Refuse("a packet shows no picture");
+void NvdecDecoder::CheckPacket(bool shown) {
+  if (!reorders_ && shown_ == 0 && shown) Refuse("a packet shows no picture");
   if (!one_to_one_ || lags_ || begun_ >= sent_) return;
   // No picture after the first packet: the parser finds a picture's end in the packet after it. Later: the
   // parser lost a picture.
@@ -177,7 +173,7 @@ void NvdecDecoder::CheckPacket(int place) {
 Status NvdecDecoder::Drain() {
   if (!error_.ok() || gave_up_) return error_;
   if (Fail(nvdec_.device().MakeCurrent())) return error_;
-  if (fed_ && parser_) Parse({}, CUVID_PKT_ENDOFSTREAM, last_place_);
+  if (fed_ && parser_) Parse({}, CUVID_PKT_ENDOFSTREAM);
   if (one_to_one_ && begun_ < sent_) Refuse("NVDEC's parser found no picture in a packet");
   drained_ = true;
   return error_;
@@ -199,7 +195,6 @@ Result<std::optional<Picture>> NvdecDecoder::Receive() {
 
 // Always recreate the parser; reuse after a callback error is undocumented.
 void NvdecDecoder::Reset() {
-  filter_.Reset();
   if (fed_) CloseParser();
   fed_ = false;
   drained_ = false;
@@ -207,8 +202,7 @@ void NvdecDecoder::Reset() {
   begun_ = 0;
   shown_ = 0;
   lags_ = false;
-  wanted_.clear();
-  hidden_.clear();
+  recent_.clear();
   outputs_.clear();
   std::ranges::fill(surfaces_, Surface());
 }
@@ -225,10 +219,12 @@ int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
     return 0;
   }
   Status status;
-  if (std::int64_t{format.coded_width} * format.coded_height > limits_.max_pixels) {
+  const std::int64_t pixels = std::int64_t{format.coded_width} * format.coded_height;
+  if (pixels > limits_.max_pixels) {
     status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
   } else {
-    status = session_.Begin(format, check_continue_);
+    status = cost_.SetPixels(pixels);
+    if (status.ok()) status = session_.Begin(format, check_continue_);
   }
   if (!status.ok()) {
     gave_up_ = !EndsClip(status.code());
@@ -257,8 +253,8 @@ int NvdecDecoder::OnDecode(CUVIDPICPARAMS& picture) {
     if (one_to_one_ && begun_ > sent_) Refuse("NVDEC's parser found several pictures in a packet");
     // The picture belongs to the last packet, unless the parser lags: then its packet is not known.
     const bool is_current = begun_ == sent_;
-    surface = {.place = is_current ? last_place_ : kUnknown,
-               .skipped = can_skip_ && is_current && !current_wanted_ && picture.ref_pic_flag == 0};
+    surface = {.packet = is_current ? std::optional(current_) : std::nullopt,
+               .skipped = coded_.can_skip && is_current && !current_.wanted && picture.ref_pic_flag == 0};
   }
   if (surface.skipped) {
     if (picture.ref_pic_flag) Refuse("only one field of a picture is a reference");
@@ -275,21 +271,20 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
     return 0;
   }
   ++shown_;
-  const int place = PlaceOf(shown);
-  if (place == kUnknown) {
+  const std::optional<Sent> packet = PacketOf(shown);
+  if (!packet) {
     Refuse("NVDEC's parser shows a picture that belongs to no packet");
     return 1;
   }
   Surface& surface = surfaces_[shown.picture_index];
-  const bool wanted = std::ranges::binary_search(wanted_, place);
   surface.shown = true;
   if (!surface.decoded) {
-    if (wanted) Refuse("a wanted picture was not decoded");
+    if (packet->wanted) Refuse("a wanted picture was not decoded");
     return 1;
   }
-  Output output{.picture = {.frame = nullptr, .place = place}, .surface = shown.picture_index};
-  output.hidden = std::ranges::binary_search(hidden_, place);
-  if (wanted) {
+  Output output{.picture = {.frame = nullptr, .place = packet->place}, .surface = shown.picture_index};
+  output.hidden = packet->hidden;
+  if (packet->wanted) {
     auto frame = session_.Copy(shown);
     if (!frame.ok()) {
       Fail(frame.TakeStatus());
@@ -305,19 +300,18 @@ int NvdecDecoder::OnDisplay(const CUVIDPARSERDISPINFO& shown) {
   return 1;
 }
 
-// The place of the packet whose picture is shown.
-int NvdecDecoder::PlaceOf(const CUVIDPARSERDISPINFO& shown) const {
-  if (!reorders_) return shown_ == 1 ? last_place_ : kUnknown;
-  const Surface& surface = surfaces_[shown.picture_index];
-  if (surface.place != kUnknown) return surface.place;
-  if (shown.timestamp < 0 || shown.timestamp >= index_.packet_count()) return kUnknown;
-  const int place = index_.place_at(static_cast<int>(shown.timestamp));
-  return place >= first_place_ && place <= last_place_ ? place : kUnknown;
+// The packet whose picture is shown.
+std::optional<NvdecDecoder::Sent> NvdecDecoder::PacketOf(const CUVIDPARSERDISPINFO& shown) const {
+  if (!reorders_) return shown_ == 1 ? std::optional(current_) : std::nullopt;
+  const Surface& surface = surfaces_[static_cast<std::size_t>(shown.picture_index)];
+  if (surface.packet) return surface.packet;
+  const auto found = std::ranges::find(recent_, shown.timestamp, &Sent::order);
+  return found == recent_.end() ? std::nullopt : std::optional(*found);
 }
 
 // Shown before the keyframe that the run began at, so it may depend on pictures that were not decoded.
 bool NvdecDecoder::IsLeading(const Surface& surface) const {
-  return surface.place != kUnknown && index_.order(surface.place) < index_.order(first_place_);
+  return surface.packet && surface.packet->order < first_order_;
 }
 
 bool NvdecDecoder::AnyDecodedIsDamaged() {

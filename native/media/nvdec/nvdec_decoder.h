@@ -1,4 +1,5 @@
-// Decodes a stream with NVDEC: packets → NVIDIA's parser → surfaces → wanted pictures in GPU memory.
+// Decodes a stream with NVDEC: packets → NVIDIA's parser → surfaces → wanted pictures in GPU memory. Its
+// packets may come from a process that a hostile file has taken over: nothing that they say is believed.
 #pragma once
 
 #include <array>
@@ -9,24 +10,22 @@
 #include <vector>
 
 #include "cuda/device.h"
-#include "ffmpeg/bitstream_filter.h"
 #include "media/clip_types.h"
-#include "media/decode/hardware_decoder.h"
+#include "media/limits/packet_cost.h"
+#include "media/nvdec/coded_stream.h"
 #include "media/nvdec/nvdec_session.h"
-#include "media/plan/frame_index.h"
 
 namespace cosmos {
 
-class NvdecDecoder final : public HardwareDecoder {
+class NvdecDecoder final : public NvdecStream {
  public:
-  // `index` lists the packets that will be sent, and must outlive the decoder. `check_continue` is polled
-  // while the decoder waits; its errors are returned.
-  static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, const AVCodecParameters& parameters,
-                                                    const FrameIndex& index, const DecodeLimits& limits,
+  // `check_continue` is polled while the decoder waits; its errors are returned.
+  static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, CodedStream coded,
+                                                    const DecodeLimits& limits,
                                                     std::function<Status()> check_continue);
   ~NvdecDecoder() override;
 
-  Status Send(AVPacket& packet, int place, bool wanted) override;
+  Status Send(const CodedPacket& packet) override;
   Status Drain() override;
   Result<std::optional<Picture>> Receive() override;
   void Reset() override;
@@ -37,10 +36,16 @@ class NvdecDecoder final : public HardwareDecoder {
   CUstream stream() const override { return stream_.get(); }
 
  private:
-  static constexpr int kUnknown = -1;
+  // A packet that the parser got.
+  struct Sent {
+    int place = 0;
+    int order = 0;
+    bool wanted = false;
+    bool hidden = false;
+  };
   // The state of the picture that was last decoded into a surface.
   struct Surface {
-    int place = kUnknown;
+    std::optional<Sent> packet;  // nothing when not known
     bool decoded = false;
     bool skipped = false;
     bool shown = false;
@@ -52,19 +57,20 @@ class NvdecDecoder final : public HardwareDecoder {
     bool checked = false;  // `picture.damaged` is final
   };
 
-  NvdecDecoder(Nvdec& nvdec, BitstreamFilter filter, cuda::Stream stream, cuda::Event event,
-               const FrameIndex& index, const DecodeLimits& limits, std::function<Status()> check_continue);
+  NvdecDecoder(Nvdec& nvdec, CodedStream coded, cuda::Stream stream, cuda::Event event,
+               const DecodeLimits& limits, std::function<Status()> check_continue);
 
   Status OpenParser();
   void CloseParser();
-  void ParsePicture(std::span<const std::uint8_t> data, int place);
-  void Parse(std::span<const std::uint8_t> data, unsigned long flags, int place);
-  void CheckPacket(int place);
-  void SendFiltered(const AVPacket& packet, int place);
+  void ParsePicture(std::span<const std::uint8_t> data);
+  void Parse(std::span<const std::uint8_t> data, unsigned long flags);
+  void CheckPacket(bool shown);
+  void Note(const CodedPacket& packet);
+  void SendData(const CodedPacket& packet);
   int OnSequence(const CUVIDEOFORMAT& format);
   int OnDecode(CUVIDPICPARAMS& picture);
   int OnDisplay(const CUVIDPARSERDISPINFO& shown);
-  int PlaceOf(const CUVIDPARSERDISPINFO& shown) const;
+  std::optional<Sent> PacketOf(const CUVIDPARSERDISPINFO& shown) const;
   bool IsLeading(const Surface& surface) const;
   bool AnyDecodedIsDamaged();
   void CheckHealth(Output& output, bool wait);
@@ -75,16 +81,15 @@ class NvdecDecoder final : public HardwareDecoder {
   static int CUDAAPI Callback(void* self, std::remove_const_t<Argument>* argument);
 
   Nvdec& nvdec_;
-  BitstreamFilter filter_;
+  const CodedStream coded_;
   const cuda::Stream stream_;
   const cuda::Event event_;
-  const FrameIndex& index_;
   const DecodeLimits limits_;
   const std::function<Status()> check_continue_;
-  const bool can_skip_;
   const bool one_to_one_;  // every packet holds exactly one coded picture
   const bool reorders_;    // false: a packet's picture is shown before the next packet is sent
   NvdecSession session_;
+  PacketCost cost_;
   CUvideoparser parser_ = nullptr;
   CUVIDEOFORMATEX extended_format_{};
 
@@ -97,15 +102,14 @@ class NvdecDecoder final : public HardwareDecoder {
   // Since the last Reset:
   bool fed_ = false;  // the parser got a packet
   bool drained_ = false;
-  int sent_ = 0;       // packets that hold a picture
-  int begun_ = 0;      // pictures that the parser found in them
-  int shown_ = 0;      // pictures that the parser showed for the last packet
-  bool lags_ = false;  // the parser finds a picture one packet late
-  int first_place_ = 0;
-  int last_place_ = 0;
-  bool current_wanted_ = false;
-  std::vector<int> wanted_;  // places sent, ascending
-  std::vector<int> hidden_;  // those among them that an edit list hides
+  int sent_ = 0;         // packets that hold a picture
+  int begun_ = 0;        // pictures that the parser found in them
+  int shown_ = 0;        // pictures that the parser showed for the last packet
+  bool lags_ = false;    // the parser finds a picture one packet late
+  int first_order_ = 0;  // of the first packet
+  Sent current_;         // the last packet
+  // The latest packets, current_ included. A parser shows no picture later than its surfaces last.
+  std::deque<Sent> recent_;
   std::vector<Surface> surfaces_;
   std::deque<Output> outputs_;
   std::vector<std::uint8_t> joined_;  // the headers and the first packet

@@ -69,7 +69,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
                                // 4:4:4 whose planes are red, green and blue.
                                .rgb = format.chroma_format == cudaVideoChromaFormat_444 &&
                                       format.video_signal_description.matrix_coefficients == AVCOL_SPC_RGB};
-  const std::string reason = nvdec_.WhyNot(parameters_.codec_id, pictures, shape.width, shape.height);
+  const std::string reason = nvdec_.WhyNot(coded_.codec, pictures, shape.width, shape.height);
   if (!reason.empty()) return {StatusCode::kMedia, reason};
   const auto& area = format.display_area;
   if (area.left < 0 || area.top < 0 || area.right > shape.width || area.bottom > shape.height ||
@@ -82,7 +82,7 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
   const int height = area.bottom - area.top;
   if (IsCroppedOtherwise(width, height)) {
     return {StatusCode::kMedia, "the pictures are " + SizeText(width, height) + ", the file says " +
-                                    SizeText(parameters_.width, parameters_.height)};
+                                    SizeText(coded_.width, coded_.height)};
   }
   if (static_cast<std::int64_t>(shape.bytes()) > max_bytes_)
     return {StatusCode::kLimit, "NVDEC's surfaces need more memory than maxBytes"};
@@ -99,10 +99,9 @@ Status NvdecSession::Begin(const CUVIDEOFORMAT& format, const std::function<Stat
 bool NvdecSession::IsCroppedOtherwise(int width, int height) const {
   constexpr int kMacroblock = 16;
   const auto macroblocks = [](int size) { return (size + kMacroblock - 1) / kMacroblock; };
-  if (parameters_.width <= 0 || (width == parameters_.width && height == parameters_.height)) return false;
-  if (parameters_.codec_id != AV_CODEC_ID_H264 && parameters_.codec_id != AV_CODEC_ID_HEVC) return true;
-  return macroblocks(width) == macroblocks(parameters_.width) &&
-         macroblocks(height) == macroblocks(parameters_.height);
+  if (coded_.width <= 0 || (width == coded_.width && height == coded_.height)) return false;
+  if (coded_.codec != AV_CODEC_ID_H264 && coded_.codec != AV_CODEC_ID_HEVC) return true;
+  return macroblocks(width) == macroblocks(coded_.width) && macroblocks(height) == macroblocks(coded_.height);
 }
 
 // The behaviour of a decoder after a failed call is undocumented.
@@ -206,13 +205,13 @@ void NvdecSession::SetColour(AVFrame& frame) const {
   const bool is_described = described.matrix_coefficients != AVCOL_SPC_RGB &&
                             described.matrix_coefficients != AVCOL_SPC_UNSPECIFIED;
   frame.colorspace =
-      is_described ? ff::MatrixFrom(described.matrix_coefficients) : ff::MatrixIn(parameters_.color_space);
+      is_described ? ff::MatrixFrom(described.matrix_coefficients) : ff::MatrixIn(coded_.color_space);
   frame.color_range = described.video_full_range_flag ? AVCOL_RANGE_JPEG
                       : is_described                  ? AVCOL_RANGE_MPEG
-                                                      : ff::RangeIn(parameters_.color_range);
+                                                      : ff::RangeIn(coded_.color_range);
   // VP8 has one matrix. VP9 writes its own into every keyframe, but NVIDIA's parser does not report it.
-  if (parameters_.codec_id == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
-  if (parameters_.codec_id == AV_CODEC_ID_VP9) {
+  if (coded_.codec == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
+  if (coded_.codec == AV_CODEC_ID_VP9) {
     frame.colorspace = vp9_colour_.matrix;
     frame.color_range = vp9_colour_.range;
   }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "media/bitstream/vp9_header.h"
+#include "media/nvdec/coded_stream.h"
 #include "media/nvdec/device_frame.h"
 #include "media/nvdec/nvdec.h"
 
@@ -15,9 +15,8 @@ namespace cosmos {
 // clip; any other error means that the CPU decodes instead, and its message is the reason.
 class NvdecSession {
  public:
-  NvdecSession(Nvdec& nvdec, const AVCodecParameters& parameters, CUstream stream, CUevent event,
-               std::int64_t max_bytes)
-      : nvdec_(nvdec), parameters_(parameters), stream_(stream), event_(event), max_bytes_(max_bytes) {}
+  NvdecSession(Nvdec& nvdec, const CodedStream& coded, CUstream stream, CUevent event, std::int64_t max_bytes)
+      : nvdec_(nvdec), coded_(coded), stream_(stream), event_(event), max_bytes_(max_bytes) {}
 
   // Takes a decoder for the format from the pool, unless it has one.
   Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& check_continue);
@@ -49,7 +48,7 @@ class NvdecSession {
   void SetColour(AVFrame& frame) const;
 
   Nvdec& nvdec_;
-  const AVCodecParameters& parameters_;
+  const CodedStream& coded_;
   CUstream stream_;
   CUevent event_;
   const std::int64_t max_bytes_;

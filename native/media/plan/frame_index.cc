@@ -1,6 +1,7 @@
 #include "media/plan/frame_index.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -11,6 +12,10 @@ FrameIndex::FrameIndex(std::vector<IndexedPacket> packets, bool synthetic_times,
     : packets_(std::move(packets)), seekable_(!synthetic_times), one_clock_(one_clock) {
   Arrange(std::move(display));
   MeasureReorder();
+  const auto precedes = [](std::int64_t a, std::int64_t b) { return a >= 0 && a < b; };
+  has_positions_ =
+      !packets_.empty() && packets_.front().position >= 0 &&
+      std::ranges::adjacent_find(packets_, std::not_fn(precedes), &IndexedPacket::position) == packets_.end();
 }
 
 // Every picture before a keyframe in decoding order is shown before it. A pts that contradicts this
@@ -146,6 +151,12 @@ int FrameIndex::PlaceOf(std::int64_t pts) const {
   const auto found =
       std::ranges::lower_bound(by_pts_, pts, {}, [&](int place) { return packets_[place].pts; });
   return found != by_pts_.end() && packets_[*found].pts == pts ? *found : -1;
+}
+
+int FrameIndex::PlaceAt(std::int64_t position) const {
+  const auto found = std::ranges::lower_bound(packets_, position, {}, &IndexedPacket::position);
+  const bool is_there = found != packets_.end() && found->position == position;
+  return is_there ? static_cast<int>(found - packets_.begin()) : -1;
 }
 
 int FrameIndex::RankAtOrAfter(std::int64_t time) const {

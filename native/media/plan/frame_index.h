@@ -16,7 +16,8 @@ struct IndexedPacket {
 
   std::int64_t pts = kNoTime;  // in units of the stream's time base
   std::int64_t dts = kNoTime;
-  bool keyframe = false;    // random access point
+  std::int64_t position = -1;  // of its first byte in the file, where the demuxer can begin there
+  bool keyframe = false;       // random access point
   bool shown = true;        // false: only a reference for others, cut by an edit list or hidden by the codec
   bool has_picture = true;  // false: only headers or the like; not shown either
 };
@@ -62,6 +63,10 @@ class FrameIndex {
   // Whether a pts identifies a packet, so that seeking by it works: the times come from the container, no two
   // packets share one, and they never run backwards from one GOP to the next.
   bool seekable() const { return seekable_; }
+  // Whether a position identifies a packet, for files without times.
+  bool has_positions() const { return has_positions_; }
+  // The place of the packet at this position, or -1. Requires has_positions().
+  int PlaceAt(std::int64_t position) const;
   // Whether the clock of the recording was reset somewhere.
   bool has_clock_resets() const { return has_clock_resets_; }
   // For an index of part of a file whose times may recur in the rest.
@@ -93,6 +98,7 @@ class FrameIndex {
   std::vector<int> losses_;            // places of pictures whose references are missing
   bool seekable_ = true;
   bool skippable_ = true;
+  bool has_positions_ = false;
   bool has_clock_resets_ = false;
   bool one_clock_ = false;
   int reorder_depth_ = 0;

@@ -120,7 +120,6 @@ class Scanner {
         .With("codec", demuxer_.codec());
   }
 
-  // Reads the first packets: the earliest shown picture is second 0. Without presentation times: no origin_.
   Status FindOrigin() {
     int read = 0;  // from the first keyframe on
     Status status = ReadUntil([&](const IndexedPacket& packet) {
@@ -221,6 +220,7 @@ class Scanner {
     IndexedPacket indexed;
     if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
     if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
+    if (demuxer_.is_raw()) indexed.position = packet.pos;
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;

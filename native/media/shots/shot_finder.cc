@@ -46,8 +46,11 @@ Result<std::unique_ptr<ShotFinder>> ShotFinder::Open(const MediaSource& media, c
 
 Status ShotFinder::OpenDecoder(const MediaSource& media, const ClipRequest& request, JobGuard& guard) {
   COSMOS_ASSIGN_OR_RETURN(demuxer_, Demuxer::Open(media, request.limits, guard));
+  // One thread more than asked for: this one compares pictures meanwhile and makes the clips, and the
+  // decoder's threads would wait for it.
+  const int threads = request.threads > 1 ? request.threads + 1 : 1;
   COSMOS_ASSIGN_OR_RETURN(
-      decoder_, SoftwareDecoder::Open(demuxer_->parameters(), {.threads = request.threads,
+      decoder_, SoftwareDecoder::Open(demuxer_->parameters(), {.threads = threads,
                                                                .reorder_depth = scan_.index.reorder_depth(),
                                                                .time_base = demuxer_->stream().time_base,
                                                                .limits = request.limits,

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <vector>
 
 namespace cosmos {
 namespace {
@@ -26,11 +27,7 @@ struct Component {
 
 std::uint32_t SumOfBytes(const std::uint8_t* data, int step, int count) {
   std::uint32_t sum = 0;
-  if (step == 1) {  // the compiler vectorizes this one
-    for (int i = 0; i < count; ++i) sum += data[i];
-  } else {
-    for (int i = 0; i < count; ++i) sum += data[static_cast<std::ptrdiff_t>(i) * step];
-  }
+  for (int i = 0; i < count; ++i) sum += data[static_cast<std::ptrdiff_t>(i) * step];
   return sum;
 }
 
@@ -58,25 +55,56 @@ Span SpanOf(int cell, int cells, int samples) {
   return {first, std::max(at(cell + 1), first + 1)};
 }
 
+// Which lines of a row of cells are read.
+struct Lines {
+  int first = 0;
+  int last = 0;
+  int skip = 1;
+  int count() const { return (last - first + skip - 1) / skip; }
+};
+Lines LinesOf(int row, int height) {
+  const Span span = SpanOf(row, Thumbnail::kRows, height);
+  return {span.first, span.last, (span.last - span.first + kRowsOfCell - 1) / kRowsOfCell};
+}
+
+// Adds whole lines first, which compilers turn into vector code, and then the columns of each cell.
+void AverageBytes(const Component& component, Thumbnail::Plane& plane) {
+  std::vector<std::uint16_t> sums(static_cast<std::size_t>(component.width));
+  for (int row = 0; row < Thumbnail::kRows; ++row) {
+    const Lines lines = LinesOf(row, component.height);
+    std::ranges::fill(sums, std::uint16_t{0});
+    for (int line = lines.first; line < lines.last; line += lines.skip) {
+      const std::uint8_t* data = component.data + line * component.pitch;
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<std::uint16_t>(sums[i] + data[i]);
+    }
+    for (int column = 0; column < Thumbnail::kColumns; ++column) {
+      const Span samples = SpanOf(column, Thumbnail::kColumns, component.width);
+      std::uint32_t sum = 0;
+      for (int i = samples.first; i < samples.last; ++i) sum += sums[static_cast<std::size_t>(i)];
+      const int count = lines.count() * (samples.last - samples.first);
+      plane[static_cast<std::size_t>(row) * Thumbnail::kColumns + column] =
+          static_cast<float>(double{1} * sum / count);
+    }
+  }
+}
+
 void Average(const Component& component, Thumbnail::Plane& plane) {
   const bool is_bytes = component.depth <= 8 && component.shift == 0;
+  if (is_bytes && component.step == 1 && component.depth == 8) return AverageBytes(component, plane);
   const double scale = 255.0 / ((std::uint32_t{1} << component.depth) - 1);
   for (int row = 0; row < Thumbnail::kRows; ++row) {
-    const Span lines = SpanOf(row, Thumbnail::kRows, component.height);
-    const int skip = (lines.last - lines.first + kRowsOfCell - 1) / kRowsOfCell;
+    const Lines lines = LinesOf(row, component.height);
     for (int column = 0; column < Thumbnail::kColumns; ++column) {
       const Span samples = SpanOf(column, Thumbnail::kColumns, component.width);
       const int width = samples.last - samples.first;
       double sum = 0;
-      int count = 0;
-      for (int line = lines.first; line < lines.last; line += skip) {
+      for (int line = lines.first; line < lines.last; line += lines.skip) {
         const std::uint8_t* data = component.data + line * component.pitch +
                                    static_cast<std::ptrdiff_t>(samples.first) * component.step;
         sum += is_bytes ? SumOfBytes(data, component.step, width) : SumOfWords(data, component, width);
-        count += width;
       }
       plane[static_cast<std::size_t>(row) * Thumbnail::kColumns + column] =
-          static_cast<float>(sum / count * scale);
+          static_cast<float>(sum / (lines.count() * width) * scale);
     }
   }
 }

@@ -44,6 +44,19 @@ Result<ImageHeader> CheckHeader(std::span<const std::uint8_t> bytes, const Decod
   return *header;
 }
 
+// A lossless WebP may begin with 65,536 groups of code tables, which take a decoder hundreds of megabytes and
+// are of use only to a picture of a million pixels. So the file must not be longer than its pixels without
+// compression.
+Status CheckLength(const ImageHeader& header, std::size_t bytes) {
+  constexpr std::int64_t kPixelBytes = 6;
+  constexpr std::int64_t kTables = 256 * 1024;
+  const std::int64_t most = std::int64_t{header.width} * header.height * kPixelBytes + kTables;
+  if (header.format != ImageFormat::kWebp || static_cast<std::int64_t>(bytes) <= most) return {};
+  return Status(StatusCode::kLimit, "a WebP picture of " + std::to_string(bytes) +
+                                        " bytes is larger than its pixels without compression")
+      .With("limit", static_cast<double>(most));
+}
+
 Status CannotDecode(const char* codec, int error) {
   return Status(StatusCode::kMedia, std::string("the ") + codec + " picture could not be decoded")
       .With("codec", codec)
@@ -73,6 +86,8 @@ Result<DecodedImage> DecodeImage(std::span<const std::uint8_t> bytes, const Deco
   }
   const auto kept = StripMetadata(header->format, bytes, packet->data);
   if (!kept.ok()) return Status(kept.status()).With("codec", name);
+  if (Status status = CheckLength(header.value(), kept.value()); !status.ok())
+    return Status(std::move(status)).With("codec", name);
   av_shrink_packet(packet.get(), static_cast<int>(kept.value()));
   context->thread_count = 1;
   watch.Attach(*context);

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hostile_gpu.h"
 #include "isolation/channel.h"
 #include "isolation/messages.h"
 #include "isolation/sealed_memory.h"
@@ -147,7 +148,8 @@ int main(int, char** arguments) {
       delivered = false;
       if (path.find("/open-") != std::string::npos && Misbehave(channel)) continue;
       channel.Send(MessageType::kOpened, {}).ok();
-    } else if (message.type == MessageType::kNext && !Misbehave(channel)) {
+    } else if (message.type == MessageType::kNext && !Misbehave(channel) &&
+               !MisbehaveOnGpu(channel, behaviour, request)) {
       if (delivered) {
         channel.Send(MessageType::kEnd, {}).ok();
       } else {

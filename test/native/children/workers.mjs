@@ -1,7 +1,9 @@
 // argv: what to do, video, engine options. The main thread loads the addon itself only in `terminate`.
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { slices } from '../../../scripts/attack/packets.mjs'
 
 const [, , what, video, engineOptions] = process.argv
 
@@ -29,6 +31,15 @@ if (isMainThread) {
       await setTimeout(200)
       console.log('alive')
     },
+    /** An environment ends while its decoders are within pictures, which they finish on their own. */
+    async stuck() {
+      const worker = start('stuck')
+      await once(worker, 'message')
+      await setTimeout(500)
+      const end = await worker.terminate()
+      console.log(JSON.stringify([end, decoding() > 3]))
+      process.exit(7)
+    },
     async exit() {
       const worker = start('exit')
       console.log(JSON.stringify(await once(worker, 'exit')))
@@ -40,6 +51,17 @@ if (isMainThread) {
       await setTimeout(50)
       process.exit(9)
     },
+  }
+  /** Ticks of processor time that native threads use while JavaScript waits. */
+  function decoding() {
+    const ticks = () =>
+      readdirSync('/proc/self/task')
+        .filter((thread) => thread !== String(process.pid))
+        .map((thread) => readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')[1].split(' '))
+        .reduce((sum, fields) => sum + Number(fields[11]) + Number(fields[12]), 0)
+    const before = ticks()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    return ticks() - before
   }
   async function terminateInTurn() {
     const ends = []
@@ -55,8 +77,7 @@ if (isMainThread) {
 } else {
   const { default: binding } = await import('#binding')
   const { createHash } = await import('node:crypto')
-  const { readFileSync } = await import('node:fs')
-  const bytes = readFileSync(video)
+  const bytes = video && readFileSync(video)
   const busy = async () => {
     const engine = engineOptions && (await binding.createEngine(JSON.parse(engineOptions)).promise)
     const windows = { seconds: 1, stride: 1 }
@@ -86,6 +107,11 @@ if (isMainThread) {
     async busy() {
       await busy()
       parentPort.postMessage('busy')
+    },
+    async stuck() {
+      const bytes = slices(2000, { reference: true })
+      for (let i = 0; i < 16; i++) binding.decodeClip({ bytes }, { frames: 2, height: 8, width: 8 })
+      parentPort.postMessage('stuck')
     },
     async exit() {
       await busy()

@@ -1,0 +1,2 @@
+#define COSMOS_KERNELS BaselineYuvKernels
+#include "image/yuv_kernels.inc"

@@ -1,0 +1,217 @@
+#include "hostile_gpu.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "isolation/gpu_messages.h"
+
+namespace {
+
+using cosmos::Bytes;
+using cosmos::Channel;
+using cosmos::GpuAnswer;
+using cosmos::GpuCall;
+using cosmos::GpuNote;
+using cosmos::MessageType;
+
+constexpr std::array<std::uint8_t, 8> kNonsense{0, 0, 1, 0x65, 0x5a, 0x5a, 0x5a, 0x5a};
+
+GpuCall StreamCall(GpuCall::Kind kind) {
+  GpuCall call{.kind = kind};
+  call.stream = {.codec = AV_CODEC_ID_H264, .format = {}, .width = 96, .height = 80};
+  return call;
+}
+
+GpuCall Packet(int place) {
+  GpuCall call{.kind = GpuCall::Kind::kSend};
+  call.packet = {.place = place, .order = place, .data = kNonsense, .second_field = kNonsense.size()};
+  return call;
+}
+
+// The pixels of a clip with a number that the server never gave.
+class Invented final : public cosmos::DevicePixels {
+ public:
+  int device() const override { return 0; }
+  std::uint64_t address() const override { return 4711; }
+  cosmos::Status CopyToHost(std::uint8_t* /*out*/, std::size_t /*bytes*/) const override { return {}; }
+};
+
+class Attacker {
+ public:
+  Attacker(Channel& channel, const cosmos::ClipRequest& request) : channel_(channel), request_(request) {}
+
+  void Say(const Bytes& body) {
+    if (!channel_.Send(MessageType::kGpuCall, body).ok()) std::exit(0);
+  }
+  GpuAnswer Call(const GpuCall& call) {
+    Say(Encode(call));
+    for (;;) {
+      auto received = channel_.Receive();
+      if (!received.ok()) std::exit(0);
+      if (received.value()) return cosmos::DecodeGpuAnswer(received.value()->body).value();
+      pollfd waiting{channel_.socket(), POLLIN, 0};
+      poll(&waiting, 1, -1);
+    }
+  }
+  void TakeTurn() {
+    GpuCall call{.kind = GpuCall::Kind::kBeginTurn, .path = cosmos::DecodePath::kHardware};
+    call.work.codec = AV_CODEC_ID_H264;
+    Call(call);
+  }
+  void Open() {
+    TakeTurn();
+    Call(StreamCall(GpuCall::Kind::kOpen));
+  }
+  void SendClip() {
+    cosmos::DecodedClip clip;
+    clip.frames.resize(static_cast<std::size_t>(request_.shape.frames));
+    clip.report.decoder = "nvdec";
+    clip.clip = std::make_shared<cosmos::Clip>(request_.shape, std::make_unique<Invented>());
+    channel_.Send(MessageType::kClip, Encode(clip)).ok();
+  }
+
+ private:
+  Channel& channel_;
+  const cosmos::ClipRequest& request_;
+};
+
+const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
+  static const std::map<std::string, std::function<void(Attacker&)>> attacks = {
+      {"gpu-nonsense", [](Attacker& own) { own.Say(Bytes(40, 0xff)); }},
+      {"gpu-codec",
+       [](Attacker& own) {
+         GpuCall call = StreamCall(GpuCall::Kind::kWhyNot);
+         call.stream.codec = static_cast<AVCodecID>(99999);
+         own.Call(call);
+       }},
+      {"gpu-headers",
+       [](Attacker& own) {
+         GpuCall call = StreamCall(GpuCall::Kind::kWhyNot);
+         call.stream.headers.resize(cosmos::kMaxHeaderBytes + 1);
+         own.Call(call);
+       }},
+      {"gpu-mpeg2-setup",
+       [](Attacker& own) {
+         GpuCall call = StreamCall(GpuCall::Kind::kSetup);
+         call.stream.codec = AV_CODEC_ID_MPEG2VIDEO;
+         own.Call(call);
+       }},
+      {"gpu-no-turn", [](Attacker& own) { own.Call(StreamCall(GpuCall::Kind::kOpen)); }},
+      {"gpu-two-turns",
+       [](Attacker& own) {
+         own.TakeTurn();
+         own.TakeTurn();
+       }},
+      {"gpu-two-streams",
+       [](Attacker& own) {
+         own.Open();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+       }},
+      {"gpu-huge",
+       [](Attacker& own) {
+         own.TakeTurn();
+         GpuCall call = StreamCall(GpuCall::Kind::kOpen);
+         call.stream.width = call.stream.height = 60000;
+         own.Call(call);
+       }},
+      {"gpu-not-open", [](Attacker& own) { own.Call(Packet(0)); }},
+      {"gpu-reset",
+       [](Attacker& own) { own.Call({.kind = GpuCall::Kind::kDrain, .notes = {{GpuNote::Kind::kReset}}}); }},
+      {"gpu-after-turn",
+       [](Attacker& own) {
+         own.Open();
+         GpuCall call = Packet(0);
+         call.notes = {{.kind = GpuNote::Kind::kEndTurn}};
+         own.Call(call);
+       }},
+      {"gpu-disorder",
+       [](Attacker& own) {
+         own.Open();
+         own.Call(Packet(5));
+         own.Call(Packet(4));
+       }},
+      {"gpu-endless",
+       [](Attacker& own) {
+         own.Open();
+         for (int place = 0;; ++place) own.Call(Packet(place));
+       }},
+      {"gpu-no-memory",
+       [](Attacker& own) {
+         own.Open();
+         GpuCall call = Packet(0);
+         call.memory_bytes = 1 << 20;
+         own.Call(call);
+       }},
+      {"gpu-large",
+       [](Attacker& own) {
+         own.Open();
+         GpuCall call = Packet(0);
+         call.memory_bytes = std::int64_t{1} << 40;
+         own.Call(call);
+       }},
+      {"gpu-frames",
+       [](Attacker& own) {
+         own.Open();
+         own.Call({.kind = GpuCall::Kind::kMakeClip, .frames = {{0, 4711}}});
+       }},
+      {"gpu-nothing",
+       [](Attacker& own) {
+         own.Open();
+         own.Call({.kind = GpuCall::Kind::kMakeClip});
+       }},
+      {"gpu-clip",
+       [](Attacker& own) {
+         own.Open();
+         own.SendClip();
+       }},
+      {"gpu-flood",
+       [](Attacker& own) {
+         for (;;) own.Call(StreamCall(GpuCall::Kind::kWhyNot));
+       }},
+      {"gpu-dies-asking", [](Attacker&) { std::abort(); }},
+      {"gpu-dies-in-turn",
+       [](Attacker& own) {
+         own.TakeTurn();
+         std::abort();
+       }},
+      {"gpu-dies-open",
+       [](Attacker& own) {
+         own.Open();
+         std::abort();
+       }},
+      {"gpu-dies-decoding",
+       [](Attacker& own) {
+         own.Open();
+         own.Call(Packet(0));
+         std::abort();
+       }},
+      {"gpu-dies-unanswered",
+       [](Attacker& own) {
+         own.Open();
+         own.Say(Encode(Packet(0)));
+         std::abort();
+       }},
+      {"gpu-hangs",
+       [](Attacker& own) {
+         own.Open();
+         for (;;) pause();
+       }},
+  };
+  return attacks;
+}
+
+}  // namespace
+
+bool MisbehaveOnGpu(Channel& channel, const std::string& name, const cosmos::ClipRequest& request) {
+  const auto attack = Attacks().find(name);
+  if (attack == Attacks().end()) return false;
+  Attacker attacker(channel, request);
+  attack->second(attacker);
+  return true;
+}

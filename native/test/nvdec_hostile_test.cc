@@ -1,0 +1,119 @@
+// A decoder process that does with the server's GPU what no decoder does: it loses its item, and nothing
+// else.
+#include <gtest/gtest.h>
+
+#include "isolation/decoder_pool.h"
+#include "nvdec_support.h"
+
+namespace cosmos::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Attack {
+  const char* name;
+  StatusCode code;
+  const char* says;
+};
+
+class HostileToGpu : public testing::Test {
+ protected:
+  void SetUp() override { fake_.Reset(); }
+  void TearDown() override { fake_.ExpectNothingLeft(); }
+
+  static Result<DecodedClip> Read(DecoderPool& pool, const ClipRequest& request) {
+    static const std::vector<std::uint8_t> media(1000, 1);
+    COSMOS_ASSIGN_OR_RETURN(auto reader, pool.OpenReader(Borrow(media), request, {}, nullptr));
+    COSMOS_ASSIGN_OR_RETURN(auto clip, reader->Next(nullptr));
+    return *std::move(clip);
+  }
+
+  static std::shared_ptr<DecoderPool> OpenHostile(const std::string& name) {
+    const fs::path link = ScratchFolder() / "hostile-gpu" / name;
+    fs::create_directories(link.parent_path());
+    if (!fs::exists(fs::symlink_status(link))) fs::create_symlink(COSMOS_HOSTILE_DECODER, link);
+    auto pool = DecoderPool::Open({.executable = link.string(), .max_bytes = std::int64_t{1} << 30});
+    EXPECT_TRUE(pool.ok());
+    return pool.ok() ? pool.value() : nullptr;
+  }
+
+  const FakeNvdec& fake_ = FakeNvdec::Get();
+};
+
+class NvdecHostile : public HostileToGpu, public testing::WithParamInterface<Attack> {};
+
+TEST_P(NvdecHostile, CostsItsOwnClip) {
+  const auto& [name, code, says] = GetParam();
+  const auto gpu = fake_.Open({.nvdec_workers = 1});
+  ClipRequest request;
+  request.shape = {.frames = 2, .height = 16, .width = 16};
+  request.gpu = gpu;
+  request.limits.max_wall_seconds = 0.3;
+  request.limits.max_packets_without_frame = 20;
+  const auto pool = OpenHostile(name);
+  // Twice, because the only slot of NVDEC must be free again.
+  for (int clip = 0; clip < 2; ++clip) {
+    const auto failed = Read(*pool, request);
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(failed.status().code(), code) << failed.status().message();
+    EXPECT_NE(failed.status().message().find(says), std::string::npos) << failed.status().message();
+    EXPECT_EQ(gpu->stats().nvdec_running, 0);
+    EXPECT_EQ(fake_.counts().parsers, 0);
+  }
+  EXPECT_EQ(pool->stats().busy, 0);
+  EXPECT_FALSE(gpu->stats().lost);
+}
+
+// Without a GPU there is nothing to ask of one.
+TEST_F(HostileToGpu, MayAskNothingWithoutAGpu) {
+  ClipRequest request;
+  request.shape = {.frames = 2, .height = 16, .width = 16};
+  for (const char* name : {"gpu-no-turn", "gpu-clip"}) {
+    const auto failed = Read(*OpenHostile(name), request);
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(failed.status().code(), StatusCode::kMedia) << failed.status().message();
+  }
+  const auto gpu = fake_.Open({.nvdec = false});
+  request.gpu = gpu;
+  const auto failed = Read(*OpenHostile("gpu-no-turn"), request);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.status().message().find("for NVDEC, which it does not have"), std::string::npos)
+      << failed.status().message();
+}
+
+constexpr Attack kAttacks[] = {
+    {"gpu-nonsense", StatusCode::kMedia, "disagree: about what the GPU is to do"},
+    {"gpu-codec", StatusCode::kMedia, "disagree"},
+    {"gpu-headers", StatusCode::kMedia, "disagree"},
+    {"gpu-mpeg2-setup", StatusCode::kMedia, "about a codec that NVDEC does not have"},
+    {"gpu-no-turn", StatusCode::kMedia, "for a stream out of turn"},
+    {"gpu-two-turns", StatusCode::kMedia, "for two turns"},
+    {"gpu-two-streams", StatusCode::kMedia, "for two streams"},
+    {"gpu-huge", StatusCode::kMedia, "that NVDEC does not decode"},
+    {"gpu-not-open", StatusCode::kMedia, "that is not open"},
+    {"gpu-reset", StatusCode::kMedia, "to reset what is not open"},
+    {"gpu-after-turn", StatusCode::kMedia, "to decode out of turn"},
+    {"gpu-disorder", StatusCode::kMedia, "packets in disorder"},
+    {"gpu-endless", StatusCode::kMedia, "packets without end"},
+    {"gpu-no-memory", StatusCode::kMedia, "not sealed"},
+    {"gpu-large", StatusCode::kMedia, "larger than maxBytes"},
+    {"gpu-frames", StatusCode::kMedia, "for a clip of other frames"},
+    {"gpu-nothing", StatusCode::kMedia, "for a clip of nothing"},
+    {"gpu-clip", StatusCode::kMedia, "for a clip that it never made"},
+    {"gpu-flood", StatusCode::kTimeout, "maxWallSeconds"},
+    {"gpu-dies-asking", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-dies-in-turn", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-dies-open", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-dies-decoding", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-dies-unanswered", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-hangs", StatusCode::kTimeout, "maxWallSeconds"},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, NvdecHostile, testing::ValuesIn(kAttacks), [](const auto& each) {
+  std::string name = each.param.name;
+  std::erase(name, '-');
+  return name;
+});
+
+}  // namespace
+}  // namespace cosmos::test

@@ -1,0 +1,163 @@
+// npm run bench long: the segments of a long video beside one plain decode of it, and many short clips one after the other.
+// Samples the memory of the process meanwhile, and draws it in docs/plots.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+import { benchClip } from './media.mjs'
+import { plot } from './plot.mjs'
+import { report, round } from './report.mjs'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const root = path.join(here, '..', '..')
+const CLIP_SECONDS = 15
+
+const usage = `npm run bench long -- [OPTIONS]
+  --minutes N   length of the long video, 1080p (default 120)
+  --window N    seconds of a segment (default 10)
+  --clips N     how many short clips (default 100000)
+  --model DIR   instead of the demo model
+  --plots DIR   where the plots go (default docs/plots)`
+
+export async function run(argv) {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      minutes: { type: 'string', default: '120' },
+      window: { type: 'string', default: '10' },
+      clips: { type: 'string', default: '100000' },
+      model: { type: 'string' },
+      plots: { type: 'string', default: path.join(root, 'docs', 'plots') },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return console.log(usage)
+  mkdirSync(values.plots, { recursive: true })
+  const rows = []
+  const minutes = Number(values.minutes)
+  if (minutes > 0) {
+    const file = longVideo(minutes)
+    const plain = { ...plainDecode(file), done: undefined }
+    const segments = await worker({ file, windowSeconds: Number(values.window), model: values.model })
+    rows.push(
+      {
+        load: 'one plain decode of all pictures',
+        ...common(plain),
+        'ours ÷ it': round(segments.seconds / plain.seconds),
+      },
+      { load: `segments of ${values.window} s`, ...common(segments), 'ours ÷ it': 1, ...memoryOf(segments) },
+    )
+    draw(values.plots, 'segments-memory', {
+      title: `Memory while ${minutes} minutes of 1080p become segments`,
+      x: 'seconds of media',
+      samples: segments.samples,
+    })
+  }
+  const count = Number(values.clips)
+  if (count > 0) {
+    const clips = await worker({ count, model: values.model })
+    rows.push({ load: `${count} short clips`, ...common(clips), ...memoryOf(clips) })
+    draw(values.plots, 'clips-memory', {
+      title: `Memory while ${count} short clips are embedded`,
+      x: 'clips',
+      samples: clips.samples,
+    })
+  }
+  report('long', rows)
+}
+
+function common({ seconds, cpuSeconds, done }) {
+  return { items: done ?? '', seconds: round(seconds, 1), 'CPU s': round(cpuSeconds, 1) }
+}
+
+/** The memory after a tenth of the work and at its end, and what an item of its first and last tenth took. */
+function memoryOf({ samples, done, early, late }) {
+  const at = (part) => samples.find(([item]) => item >= part * samples.at(-1)[0])[1]
+  return {
+    'MiB at 10 %': Math.round(at(0.1)),
+    'MiB at the end': Math.round(samples.at(-1)[1]),
+    'ms an item, first tenth': done ? round(early) : '',
+    'last tenth': done ? round(late) : '',
+  }
+}
+
+function draw(folder, name, { title, x, samples }) {
+  const file = path.join(folder, `${name}.svg`)
+  writeFileSync(file, plot({ title, x, y: 'MiB', lines: [{ name: 'resident', points: samples }] }))
+  console.log(`drew ${path.relative(process.cwd(), file)}`)
+}
+
+/** Repeats a clip without encoding it again. */
+function longVideo(minutes) {
+  const clip = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: CLIP_SECONDS })
+  const file = path.join(path.dirname(clip), `long-${minutes}min.mp4`)
+  if (existsSync(file)) return file
+  console.error(`making ${path.basename(file)}`)
+  const partial = path.join(path.dirname(clip), `partial-long-${minutes}min.mp4`)
+  const loops = String(Math.ceil((minutes * 60) / CLIP_SECONDS) - 1)
+  const args = [
+    '-v',
+    'error',
+    '-y',
+    '-stream_loop',
+    loops,
+    '-i',
+    clip,
+    '-c',
+    'copy',
+    '-t',
+    String(minutes * 60),
+    partial,
+  ]
+  if (spawnSync('ffmpeg', args, { stdio: 'inherit' }).status !== 0)
+    throw new Error(`ffmpeg could not make ${file}`)
+  renameSync(partial, file)
+  return file
+}
+
+/** The ffmpeg command decodes every picture with as many threads as there are cores, and does nothing with them. */
+function plainDecode(file) {
+  const threads = ['-threads', String(availableParallelism())]
+  const args = [
+    '-hide_banner',
+    '-nostats',
+    '-benchmark',
+    ...threads,
+    '-i',
+    file,
+    '-map',
+    '0:v:0',
+    '-f',
+    'null',
+    '-',
+  ]
+  const began = performance.now()
+  const { status, stderr } = spawnSync('ffmpeg', args, { encoding: 'utf8' })
+  const seconds = (performance.now() - began) / 1000
+  const used = /utime=([\d.]+)s stime=([\d.]+)s/.exec(stderr ?? '')
+  if (status !== 0 || !used) throw new Error(`ffmpeg could not decode ${file}`)
+  return { seconds, cpuSeconds: Number(used[1]) + Number(used[2]) }
+}
+
+function worker(job) {
+  return new Promise((resolve, reject) => {
+    const script = path.join(here, 'long-worker.mjs')
+    const child = spawn(process.execPath, [script, JSON.stringify(job)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    child.stdout.on('data', (chunk) => {
+      output += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve(JSON.parse(output))
+      else reject(new Error(`long-worker.mjs ended with ${code}`))
+    })
+  })
+}
