@@ -17,6 +17,7 @@ import { known } from './compare/known.mjs'
 import { ffmpegVersion, makeFile, makeStream } from './compare/make.mjs'
 import { selfTest } from './compare/self-test.mjs'
 import { picture, streams } from './compare/streams.mjs'
+import { varied } from './compare/variety.mjs'
 import { inLanes, python, Worker } from './compare/worker.mjs'
 
 const usage = `npm run compare -- [OPTIONS] [FOLDER or FILE…]
@@ -24,6 +25,7 @@ const usage = `npm run compare -- [OPTIONS] [FOLDER or FILE…]
   --generated        videos made on the spot: codecs × containers × what happens to files
   --combinations N   how many of these (default 400)
   --all              all of these
+  --variety N        also N videos with several peculiarities each (default 0)
   --seed N           which of these (default 1)
   --only TEXT        those whose names have it
   --frames T         frames of a clip (default 8)
@@ -43,6 +45,7 @@ const options = {
   generated: { type: 'boolean', default: false },
   combinations: { type: 'string', default: '400' },
   all: { type: 'boolean', default: false },
+  variety: { type: 'string', default: '0' },
   seed: { type: 'string', default: '1' },
   only: { type: 'string', default: '' },
   frames: { type: 'string', default: '8' },
@@ -92,28 +95,49 @@ async function named(places, { frames, only }) {
 }
 
 /** The same for generated videos, with three runs each: sparse frames, all frames, and a range. */
-async function generated({ combinations, all: everything, seed, only, frames }) {
+async function generated({ combinations, all: everything, variety, seed, only, frames }) {
   const version = ffmpegVersion()
   const { decoders } = binding.diagnostics().ffmpeg
   const absent = Object.values(streams).filter(({ decoder }) => !decoders.includes(decoder))
   if (absent.length > 0)
     say(`left out, since the library has no decoder: ${absent.map(({ name }) => name).join(', ')}`)
-  const chosen = (everything ? all(decoders) : some(Number(combinations), Number(seed), decoders)).filter(
-    ({ name }) => name.includes(only) || name === plainest,
-  )
+  const chosen = [
+    ...(everything ? all(decoders) : some(Number(combinations), Number(seed), decoders)),
+    ...varied(Number(variety), Number(seed), decoders),
+  ].filter(({ name }) => name.includes(only) || name === plainest)
   if (chosen.every(({ name }) => name !== plainest)) chosen.push(all().find(({ name }) => name === plainest))
   const sources = new Map()
   const began = performance.now()
+  const refused = []
   await inLanes([...new Set(chosen.map(({ stream }) => stream))], lanes, async (stream) => {
-    sources.set(stream, await makeStream(stream, version))
+    // Awaited by each of its files, which say what is wrong.
+    const source = makeStream(stream, version)
+    sources.set(stream, source)
+    await source.catch(() => {})
   })
   const videos = []
   const runs = [{ frames: Number(frames) }, { frames: picture.frames }, { frames: 5, start: 0.7, end: 1.5 }]
   await inLanes(chosen, lanes, async (combination) => {
     const { name, stream, treatment } = combination
-    const file = await makeFile(combination, sources.get(stream), version)
-    videos.push({ name, file, runs, bars: picture.bars, whole: treatment.whole ?? false })
+    let file
+    try {
+      file = await makeFile(combination, await sources.get(stream), version)
+    } catch (error) {
+      if (!combination.mayFail) throw error
+      refused.push(`${name}: ${error.message}`)
+      return
+    }
+    videos.push({
+      name,
+      file,
+      runs,
+      bars: picture.bars,
+      whole: treatment.whole,
+      mayBeEmpty: treatment.mayBeEmpty,
+    })
   })
+  if (refused.length > 0)
+    say(`${refused.length} left out, since the ffmpeg command does not write them, such as ${refused[0]}`)
   say(`${videos.length} videos made in ${((performance.now() - began) / 1000).toFixed(0)} s, by ${version}`)
   return videos.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -169,7 +193,8 @@ async function askBoth({ file, bars, runs }, pair, pictures, spoil = async (_run
 }
 
 /** Guards against comparing garbage with garbage: where every picture must be shown once, the peer must show it. */
-function made({ whole }, { numbers }) {
+function made({ whole, mayBeEmpty, bars }, { numbers, error }) {
+  if (bars && error && !mayBeEmpty) return [{ what: 'made', detail: `PyAV: ${error}` }]
   if (!whole || !numbers) return []
   const wrong = numbers.length !== picture.frames || numbers.some((number, index) => number !== index)
   return wrong

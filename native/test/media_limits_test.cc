@@ -51,6 +51,24 @@ TEST(MediaErrors, BytesWithoutAVideo) {
   EXPECT_NE(status.message().find("no video stream"), std::string::npos) << status.message();
 }
 
+TEST(MediaErrors, FilesThatAreTakenForVideosAreNamed) {
+  const auto message = [](const std::string& name, const std::string& bytes) {
+    return ReadError(MediaPath{Write(name, bytes).string()}).message();
+  };
+  const auto holds = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  const auto animation = MakeClip("animation.webp", "-f lavfi -i testsrc2=s=64x64:d=1:r=5 -c:v libwebp_anim");
+  const Status status = ReadError(MediaPath{animation.string()});
+  EXPECT_EQ(status.code(), StatusCode::kMedia);
+  EXPECT_TRUE(holds(status.message(), "an animated WebP")) << status.message();
+  EXPECT_TRUE(holds(message("a.jpg", "\xff\xd8\xff\xe0 and so on"), "a JPEG picture"));
+  EXPECT_TRUE(holds(message("a.m3u8", "#EXTM3U\n#EXTINF:4,\na.ts\n"), "an HLS playlist"));
+  EXPECT_TRUE(holds(message("a.html", "<!DOCTYPE html><p>404"), "an HTML page"));
+  EXPECT_TRUE(
+      holds(message("a.heic", std::string("\0\0\0\x10", 4) + "ftypheic" + std::string(4, 0)), "HEIC"));
+}
+
 TEST(MediaErrors, CoverArtIsNotAVideo) {
   const auto cover = MakeClip("cover.png", "-f lavfi -i testsrc2=s=64x64 -frames:v 1");
   const auto song = MakeClip("song.mp4", "-f lavfi -i sine=d=1 -i '" + cover.string() +

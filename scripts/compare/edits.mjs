@@ -10,12 +10,37 @@ export function hide(kind) {
 }
 
 /** Sets the rotation of every track of an MP4 to a quarter turn clockwise. */
-export function rotate(bytes) {
+export const rotate = turn(1)
+
+/** Sets the rotation of every track of an MP4 to so many quarter turns clockwise. */
+export function turn(quarters) {
+  const [cosine, sine] = [
+    [1, 0],
+    [0, 1],
+    [-1, 0],
+    [0, -1],
+  ][quarters % 4].map((part) => part * 0x10000)
+  return (bytes) => {
+    const changed = Buffer.from(bytes)
+    for (const at of boxes(changed, 'tkhd')) {
+      const matrix = at + 4 + (changed[at + 4] === 1 ? 52 : 40)
+      const turned = [cosine, sine, 0, -sine, cosine, 0, 0, 0, 0x40000000]
+      for (const [index, value] of turned.entries()) changed.writeInt32BE(value, matrix + 4 * index)
+    }
+    return changed
+  }
+}
+
+/** Marks the sample behind each keyframe of an MP4 as the keyframe, except behind the last one. Without keyframes: no change. */
+export function markFollowingSamples(bytes) {
   const changed = Buffer.from(bytes)
-  for (const at of boxes(changed, 'tkhd')) {
-    const matrix = at + 4 + (changed[at + 4] === 1 ? 52 : 40)
-    const quarterTurn = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
-    for (const [index, value] of quarterTurn.entries()) changed.writeInt32BE(value, matrix + 4 * index)
+  if (changed.indexOf('stss', 0, 'latin1') < 0) return changed
+  for (const at of boxes(changed, 'stss')) {
+    const count = changed.readUInt32BE(at + 8)
+    for (let entry = 0; entry < count - 1; entry += 1) {
+      const place = at + 12 + 4 * entry
+      changed.writeUInt32BE(changed.readUInt32BE(place) + 1, place)
+    }
   }
   return changed
 }

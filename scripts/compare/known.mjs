@@ -17,13 +17,13 @@ export const known = [
     reason: 'its times repeat or step back in the middle of a GOP, so none is the right one',
   },
   {
-    video: / truncated$/,
-    what: ['last frame'],
+    video: / (truncated|ends at \S+)$/,
+    what: ['last frame', 'frames'],
     reason: 'cut off within it, which its container does not say: decoders fill in what they had before',
     chance: true,
   },
   {
-    video: /^mpeg1-b (mov|mp4) truncated fragments$/,
+    video: /^(\d+ )?mpeg1\S* .*(mov|mp4) .*(truncated fragments|ends at \S+)$/,
     what: ['count', 'frames'],
     reason:
       'the picture that is cut off is no frame; behind its MPEG-1 parser PyAV no longer knows that it is cut',
@@ -33,6 +33,25 @@ export const known = [
     video: /^mpeg\S+ mpg end trimmed$/,
     what: ['times'],
     reason: 'the times of decoding, which are all that PyAV has here, have a gap where B-frames were cut off',
+    chance: true,
+  },
+  {
+    video: /^(vc1|mpeg4)-\S+ ts begins anywhere$/,
+    what: ['count', 'frames', 'pictures'],
+    reason: 'FFmpeg shows a grey picture more, its stand-in for the reference that was cut off',
+    chance: true,
+  },
+  {
+    video: /^vc1-p asf /,
+    what: ['times', 'count', 'frames'],
+    reason: 'the parser of VC-1 makes up times, and FFmpeg 5.1 others than FFmpeg 8',
+    chance: true,
+  },
+  {
+    video: /^vc1-\S+ mkv joined by concat$/,
+    what: ['times', 'count'],
+    reason:
+      'it has times of decoding only, which FFmpeg 8 changes in a stream with B pictures or a step back',
     chance: true,
   },
   {

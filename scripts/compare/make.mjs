@@ -9,9 +9,12 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { picture } from './streams.mjs'
+import { timesOfVc1, writeVc1 } from './vc1.mjs'
 
 const folder = fileURLToPath(new URL('../../.cache/compare', import.meta.url))
-const edits = readFileSync(new URL('edits.mjs', import.meta.url))
+const edits = ['edits.mjs', 'hevc-edits.mjs']
+  .map((name) => readFileSync(new URL(name, import.meta.url)))
+  .join('')
 
 /** The first line of `ffmpeg -version`: it is part of the hash, since versions make different files. */
 export function ffmpegVersion() {
@@ -22,6 +25,7 @@ export function ffmpegVersion() {
 
 /** Encodes a stream unless its file exists. @returns the file */
 export async function makeStream(stream, version) {
+  if (stream.written) return await makeWritten(stream.written, version)
   const pixels = path.join(folder, `${digest(drawing())}.yuv`)
   mkdirSync(folder, { recursive: true })
   if (!existsSync(pixels)) keep(pixels, (partial) => writeFileSync(partial, drawing()))
@@ -44,9 +48,47 @@ export async function makeStream(stream, version) {
   return await made(digest(version, pixels, ...stream.args), 'nut', args)
 }
 
+/** The same for a stream that has no encoder in FFmpeg. */
+async function makeWritten(written, version) {
+  const bytes = writeVc1(written)
+  const elementary = path.join(folder, `${digest(bytes)}.${written.profile === 'advanced' ? 'vc1' : 'rcv'}`)
+  mkdirSync(folder, { recursive: true })
+  if (!existsSync(elementary)) keep(elementary, (partial) => writeFileSync(partial, bytes))
+  const copy = ['-c:v', 'copy', '-fflags', '+bitexact', '-f', 'nut']
+  // The setts filter computes with the time base of the input, but its packets have that of the output. They are the same
+  // for two files of one muxer, so the first gets any times.
+  const counted = ['-i', elementary, '-bsf:v', 'setts=pts=N:dts=N', ...copy]
+  const untimed = await made(digest(version, ...counted), 'nut', counted)
+  const times = timesOfVc1(written)
+  return await made(digest(version, untimed, times), 'nut', ['-i', untimed, '-bsf:v', times, ...copy])
+}
+
+/** Puts the container's packet filter before that of the treatment. */
+function filtered(output, filter) {
+  if (!filter) return output
+  const at = output.indexOf('-bsf:v')
+  if (at < 0) return ['-bsf:v', filter, ...output]
+  return output.with(at + 1, `${filter},${output[at + 1]}`)
+}
+
+/** Edits an HEVC stream without reordering, to be put into a container afterwards. */
+async function makeElementary(source, edit, version) {
+  const args = ['-i', source, '-c:v', 'copy', '-bsf:v', 'dump_extra=freq=keyframe', '-f', 'hevc']
+  return await made(digest(version, source, String(edit), edits), 'hevc', args, { edit })
+}
+
 /** Makes the file of one combination unless it exists. @returns the file */
 export async function makeFile({ stream, container, treatment }, source, version) {
-  const { input = [], output = [], pipe = false, sound = false, joined = false, edit } = treatment
+  const {
+    input = [],
+    output = [],
+    pipe = false,
+    sound = false,
+    joined = false,
+    elementary,
+    edit,
+    recipe = '',
+  } = treatment
   const args = [...input]
   if (joined) {
     const list = path.join(folder, `${digest(source)}.txt`)
@@ -54,6 +96,15 @@ export async function makeFile({ stream, container, treatment }, source, version
       writeFileSync(partial, `ffconcat version 1.0\nfile '${source}'\nfile '${source}'\n`),
     )
     args.push('-f', 'concat', '-safe', '0', '-i', list)
+  } else if (elementary) {
+    args.push(
+      '-f',
+      'hevc',
+      '-r',
+      String(picture.rate),
+      '-i',
+      await makeElementary(source, elementary, version),
+    )
   } else {
     args.push('-i', source)
   }
@@ -62,9 +113,17 @@ export async function makeFile({ stream, container, treatment }, source, version
     args.push('-f', 'lavfi', '-i', `sine=duration=${seconds}:sample_rate=48000`, '-map', '0:v', '-map', '1:a')
     args.push('-c:a', container.audio)
   }
-  args.push('-c:v', 'copy', ...output, '-fflags', '+bitexact', '-f', container.muxer)
-  const name = digest(version, source, container.name, JSON.stringify(args), String(edit), edits)
-  return await made(`${name}-${stream.name}`, container.extension, args, { pipe, edit })
+  args.push(
+    '-c:v',
+    'copy',
+    ...filtered(output, container.filtered?.includes(stream.codec) === false ? '' : container.filter),
+    '-fflags',
+    '+bitexact',
+    '-f',
+    container.muxer,
+  )
+  const name = digest(version, source, container.name, JSON.stringify(args), String(edit), recipe, edits)
+  return await made(`${name}-${stream.name.split('(')[0]}`, container.extension, args, { pipe, edit })
 }
 
 /** Two combinations may have the same recipe: the second waits for the file of the first, by the file's name. */

@@ -21,6 +21,8 @@ WEIGHTS = {
     10: (0.2627, 0.0593),
 }
 THUMB = 32
+# Formats with interleaved 4:2:2 samples → the first byte and the step of luma, Cb and Cr.
+PACKED = {"uyvy422": ((1, 2), (0, 4), (2, 4)), "yuyv422": ((0, 2), (1, 4), (3, 4))}
 
 
 def to_rgb(frame: VideoFrame) -> np.ndarray:
@@ -30,7 +32,9 @@ def to_rgb(frame: VideoFrame) -> np.ndarray:
         rgb = frame.to_ndarray(format="rgb24")
     else:
         bits = frame.format.components[0].bits
+        # Grey is a format of still pictures too, which leave their full range untagged.
         is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        is_full = is_full or (frame.format.name.startswith("gray") and frame.color_range != ColorRange.MPEG)
         luma, blue, red = (
             unit(plane, bits, is_full, is_chroma) for plane, is_chroma in zip(planes, (False, True, True))
         )
@@ -49,6 +53,14 @@ def quarter_turns(frame: VideoFrame) -> int:
 def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
     """The decoded planes Y, Cb and Cr; grey gets flat chroma. None for a format that is not planar YUV."""
     name = frame.format.name
+    if name in ("nv12", "nv21"):
+        both = np.frombuffer(frame.planes[1], np.uint8).reshape(-1, frame.planes[1].line_size)
+        both = both[: -(-frame.height // 2), : 2 * (-(-frame.width // 2))]
+        blue = 0 if name == "nv12" else 1
+        return [plane_of(frame, 0), both[:, blue::2], both[:, 1 - blue :: 2]]
+    if name in PACKED:
+        row = plane_of_bytes(frame)
+        return [row[:, offset::step][:, :width] for (offset, step), width in zip(PACKED[name], (frame.width, -(-frame.width // 2), -(-frame.width // 2)))]
     if name.startswith("gray"):
         luma = plane_of(frame, 0)
         middle = 1 << (frame.format.components[0].bits - 1)
@@ -56,6 +68,10 @@ def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
     if not name.startswith(("yuv4", "yuvj4", "yuva4")) or name.endswith("be"):
         return None
     return [plane_of(frame, index) for index in range(3)]
+
+
+def plane_of_bytes(frame: VideoFrame) -> np.ndarray:
+    return np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)[: frame.height]
 
 
 def plane_of(frame: VideoFrame, index: int) -> np.ndarray:

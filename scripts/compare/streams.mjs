@@ -1,6 +1,8 @@
 // The elementary streams from which the comparison's files are made: one short clip, coded in the ways that real files are.
 // Each picture shows its number as a barcode at the top.
 
+import { written as writtenSize } from './vc1.mjs'
+
 export const picture = { width: 144, height: 96, frames: 60, rate: 25, bars: 8 }
 
 const gop = 15
@@ -63,19 +65,59 @@ export const streams = {
   'ffv1-p': stream('ffv1', 'ffv1', '-c:v', 'ffv1', '-level', '3', '-g', gop),
   'ffv1-10bit': stream('ffv1', 'ffv1', '-c:v', 'ffv1', '-level', '3', '-g', '1', ...bits10),
   raw: stream('raw', 'rawvideo', '-c:v', 'rawvideo'),
+  'vc1-p': vc1('advanced', 0),
+  'vc1-b': vc1('advanced', 2),
+  'wmv3-p': vc1('main', 0),
+  'wmv3-b': vc1('main', 2),
+}
+
+/** A stream of other arguments, for combinations that are chosen at random. Adds nothing to `streams`. */
+export function makeVariant(name, codec, size, args) {
+  const { decoder } = Object.values(streams).find((one) => one.codec === codec)
+  const given = args.map(String)
+  const option = (key) => (given.includes(key) ? given[given.indexOf(key) + 1] : '')
+  const parameters = option('-x265-params')
+  return {
+    name,
+    codec,
+    decoder: option('-c:v').startsWith('wmv') ? option('-c:v') : decoder,
+    args: given,
+    size,
+    intra:
+      ['mjpeg', 'prores', 'raw'].includes(codec) || option('-g') === '1' || /\bkeyint=1:/.test(parameters),
+    reorders: Number(option('-bf')) > 0 || (parameters !== '' && !parameters.includes('bframes=0')),
+  }
 }
 
 for (const [name, one] of Object.entries(streams)) {
   one.name = name
   one.intra = ['mjpeg', 'prores', 'raw'].includes(one.codec) || /-intra$|^ffv1-10bit$/.test(name)
-  one.reorders = one.args.includes('-bf')
-    ? one.args[one.args.indexOf('-bf') + 1] !== '0'
-    : /^hevc-(?!p)/.test(name)
-  one.size = one.args.includes(odd[1]) ? { width: 143, height: 95 } : { width: 144, height: 96 }
+  one.reorders = one.written
+    ? one.written.between > 0
+    : one.args.includes('-bf')
+      ? one.args[one.args.indexOf('-bf') + 1] !== '0'
+      : /^hevc-(?!p)/.test(name)
+  one.size = one.written
+    ? writtenSize
+    : one.args.includes(odd[1])
+      ? { width: 143, height: 95 }
+      : { width: 144, height: 96 }
 }
 
+/** @returns {Record<string, any>} */
 function stream(codec, decoder, ...args) {
   return { codec, decoder, args: args.map(String) }
+}
+
+/**
+ * FFmpeg has no encoder of VC-1.
+ *
+ * @returns {Record<string, any>}
+ */
+function vc1(profile, between) {
+  const codec = profile === 'advanced' ? 'vc1' : 'wmv3'
+  const written = { profile, between, gop: 5, count: picture.frames, rate: picture.rate }
+  return { ...stream(codec, codec), written }
 }
 
 function h264(...args) {
@@ -114,25 +156,29 @@ function mjpeg(...args) {
   return stream('mjpeg', 'mjpeg', '-c:v', 'mjpeg', '-q:v', '3', ...args)
 }
 
+const windows = ['vc1', 'wmv', 'wmv3']
 const general = ['h264', 'hevc', 'av1', 'vp8', 'vp9', 'mpeg4', 'mpeg2', 'mpeg1', 'mjpeg']
 const editing = ['prores', 'ffv1', 'raw']
 const except = (...codecs) => general.filter((codec) => !codecs.includes(codec))
 
+/** Puts parameter sets before each keyframe, where the container has no other place for them. */
+const inStream = 'dump_extra=freq=keyframe'
+
 /**
  * name → { codecs that it takes, extension, muxer of the ffmpeg command, audio: codec of a sound track, times: stores any
- * timestamps, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
+ * timestamps, filter: of packets, filtered: the codecs that it is for, default all, reorders: may have B-frames, default true, bytes: concatenated files are a valid file }.
  */
 export const containers = {
   mp4: { codecs: except('vp8'), extension: 'mp4', muxer: 'mp4', audio: 'aac', times: true },
   mov: {
-    codecs: [...except('vp8', 'vp9', 'av1'), 'prores', 'raw'],
+    codecs: [...except('vp8', 'vp9', 'av1'), 'prores'],
     extension: 'mov',
     muxer: 'mov',
     audio: 'aac',
     times: true,
   },
   mkv: {
-    codecs: [...general, ...editing, 'theora', 'wmv'],
+    codecs: [...general, ...editing, ...windows, 'theora'],
     extension: 'mkv',
     muxer: 'matroska',
     audio: 'aac',
@@ -140,16 +186,18 @@ export const containers = {
   },
   webm: { codecs: ['vp8', 'vp9', 'av1'], extension: 'webm', muxer: 'webm', audio: 'libopus', times: true },
   avi: {
-    codecs: [...except('hevc', 'av1', 'vp9'), 'wmv', 'ffv1', 'raw'],
+    codecs: [...except('hevc', 'av1', 'vp9'), ...windows, 'ffv1', 'raw'],
     extension: 'avi',
     muxer: 'avi',
     audio: 'mp2',
     times: false,
   },
   ts: {
-    codecs: ['h264', 'hevc', 'mpeg4', 'mpeg2', 'mpeg1'],
+    codecs: ['h264', 'hevc', 'mpeg4', 'mpeg2', 'mpeg1', 'vc1'],
     extension: 'ts',
     muxer: 'mpegts',
+    filter: inStream,
+    filtered: ['mpeg4'],
     audio: 'aac',
     times: true,
     bytes: true,
@@ -165,7 +213,7 @@ export const containers = {
   flv: { codecs: ['h264'], extension: 'flv', muxer: 'flv', audio: 'aac', times: true },
   // It stores one time: a presentation time to the muxer, a decode time to the demuxer. B-frames have no right times then.
   asf: {
-    codecs: ['mpeg4', 'mjpeg', 'wmv'],
+    codecs: ['mpeg4', 'mjpeg', ...windows],
     extension: 'asf',
     muxer: 'asf',
     audio: 'mp2',
@@ -175,7 +223,7 @@ export const containers = {
   ogg: { codecs: ['theora'], extension: 'ogv', muxer: 'ogg', audio: 'libvorbis', times: false },
   ivf: { codecs: ['vp8', 'vp9', 'av1'], extension: 'ivf', muxer: 'ivf', times: true },
   obu: { codecs: ['av1'], extension: 'obu', muxer: 'obu', times: false, bytes: true },
-  h264: { codecs: ['h264'], extension: 'h264', muxer: 'h264', times: false, bytes: true },
-  hevc: { codecs: ['hevc'], extension: 'hevc', muxer: 'hevc', times: false, bytes: true },
+  h264: { codecs: ['h264'], extension: 'h264', muxer: 'h264', filter: inStream, times: false, bytes: true },
+  hevc: { codecs: ['hevc'], extension: 'hevc', muxer: 'hevc', filter: inStream, times: false, bytes: true },
 }
 for (const [name, one] of Object.entries(containers)) one.name = name

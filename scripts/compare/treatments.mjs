@@ -2,6 +2,7 @@
 // No treatment encodes again.
 
 import { addLayer, cutStart, hide, rotate, setEveryBlockKey } from './edits.mjs'
+import { discardEarlierPictures, hideSomePictures } from './hevc-edits.mjs'
 
 /** Growing intervals, monotonic for any time base: t + t²/8, in ticks. */
 const slower = (time) => `${time}+floor(${time}*${time}*TB/8)`
@@ -17,8 +18,9 @@ const any = (_container, _stream) => true
  *   takes(container, stream): whether the treatment applies,
  *   input, output: arguments of the ffmpeg command before and after `-i stream`,
  *   pipe: the file is written to a pipe, so that the muxer cannot go back and write an index,
+ *   elementary(bytes): edits the HEVC stream before it is put into the container,
  *   sound: adds a sound track, joined: the stream follows itself, edit(bytes): edits the finished file,
- *   whole: every picture must be shown once and in order
+ *   mayBeEmpty: perhaps no picture can be decoded, whole: every picture must be shown once and in order
  * }
  */
 export const treatments = {
@@ -58,7 +60,11 @@ export const treatments = {
   trimmed: { takes: (container) => !isMp4(container), input: ['-ss', '0.93'] },
   'trimmed without edit list': { takes: isMp4, input: ['-ss', '0.93'], output: ['-use_editlist', '0'] },
   'end trimmed': { takes: any, output: ['-t', '1.3'] },
-  'begins anywhere': { takes: ({ bytes }, { codec }) => bytes && codec !== 'av1', edit: cutStart(0.3) },
+  'begins anywhere': {
+    takes: ({ bytes }, { codec }) => bytes && codec !== 'av1',
+    edit: cutStart(0.3),
+    mayBeEmpty: true,
+  },
   truncated: {
     takes: ({ name }) => !isMp4({ name }) && name !== 'obu',
     edit: (bytes) => bytes.subarray(0, Math.floor(bytes.length * 0.83)),
@@ -80,7 +86,26 @@ export const treatments = {
     takes: (container, { reorders }) => isMp4(container) && reorders,
     edit: hide('ctts'),
   },
-  'a second layer': { takes: ({ name }) => name === 'hevc', edit: addLayer, whole: true },
+  'times of decoding': {
+    takes: ({ times, name }, { reorders }) => times && name !== 'ivf' && reorders,
+    output: setTimes('DTS', 'DTS'),
+  },
+  'a second layer': {
+    takes: ({ name }, { codec, reorders }) => name === 'mkv' && codec === 'hevc' && !reorders,
+    elementary: addLayer,
+    whole: true,
+  },
+  'pictures discarded': { takes: ({ name }) => name === 'hevc', edit: discardEarlierPictures },
+  'pictures hidden': { takes: ({ name }) => name === 'hevc', edit: hideSomePictures },
+  'negative times': {
+    takes: ({ name }, { reorders }) => isMatroska({ name }) && !reorders,
+    output: [
+      ...setTimes(`${slower('PTS')}-floor(0.1/TB)`, `${slower('DTS')}-floor(0.1/TB)`),
+      '-avoid_negative_ts',
+      'disabled',
+    ],
+    whole: true,
+  },
   rotated: { takes: isMp4, edit: rotate, whole: true },
 }
 for (const [name, one] of Object.entries(treatments)) one.name = name

@@ -4,6 +4,7 @@ import { all, some } from '../../scripts/compare/combinations.mjs'
 import { setEveryBlockKey } from '../../scripts/compare/edits.mjs'
 import { explain, rows } from '../../scripts/compare/explain.mjs'
 import { differences } from '../../scripts/compare/judge.mjs'
+import { varied } from '../../scripts/compare/variety.mjs'
 
 /** The results for two frames in the form that both sides use. */
 function answers() {
@@ -142,6 +143,13 @@ describe('generated videos', () => {
     expect(names(1)).toEqual(names(1))
     expect(names(2)).not.toEqual(names(1))
     expect(new Set(names(1)).size).toBe(400)
+  })
+
+  test('with several peculiarities are the same for the same seed, too', () => {
+    const names = (seed: number) => varied(60, seed).map(({ name }) => name)
+    expect(names(1)).toEqual(names(1))
+    expect(names(2)).not.toEqual(names(1))
+    expect(new Set(names(1)).size).toBe(60)
   })
 
   test('cover every codec, container and kind of damage, whatever the seed', () => {

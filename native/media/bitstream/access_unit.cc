@@ -153,14 +153,19 @@ AccessUnitReader::AccessUnitReader(const AVCodecParameters& parameters) : codec_
 }
 
 void AccessUnitReader::Configure(Bytes extradata) {
-  constexpr std::size_t kHevcLength = 21;
-  const bool boxed = !extradata.empty() && extradata[0] == 1;  // hvcC, not start codes
   if (codec_ == AV_CODEC_ID_H264) {
     length_bytes_ = h264_.ReadExtradata(extradata);
   } else if (codec_ == AV_CODEC_ID_HEVC) {
-    length_bytes_ = boxed && extradata.size() > kHevcLength ? (extradata[kHevcLength] & 3) + 1 : 0;
+    length_bytes_ = hevc_.ReadExtradata(extradata);
   } else if (codec_ == AV_CODEC_ID_MPEG4) {
     ReadMpeg4(extradata);
+  } else if (codec_ == AV_CODEC_ID_VC1) {
+    ForEachStartCode(extradata, [this](Bytes code) {
+      if (code[0] == vc1::kSequence) vc1_ = ReadVc1Sequence(code.subspan(1), /*advanced=*/true);
+      return true;
+    });
+  } else if (codec_ == AV_CODEC_ID_WMV3) {
+    vc1_ = ReadVc1Sequence(extradata, /*advanced=*/false);
   }
 }
 
@@ -235,6 +240,8 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
     case AV_CODEC_ID_AV1: return ReadAv1(packet);
     case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
     case AV_CODEC_ID_WMV2: return ReadWmv2(packet);
+    case AV_CODEC_ID_VC1:
+    case AV_CODEC_ID_WMV3: return ReadVc1(packet);
     case AV_CODEC_ID_THEORA: return ReadTheora(packet);
     case AV_CODEC_ID_FFV1: return ReadFfv1(packet);
     default: return {.read = false};
@@ -277,12 +284,18 @@ AccessUnit AccessUnitReader::ReadHevc(Bytes packet) {
     if (type == hevc::kEndOfSequence || type == hevc::kEndOfBitstream) sequence_ended_ = true;
     // Pictures of other layers, such as the second view of MV-HEVC, are not decoded.
     const bool first_layer = (nal[0] & 1) == 0 && (nal.size() < 2 || nal[1] >> 3 == 0);
+    if (first_layer) hevc_.Observe(nal);
     if (type > hevc::kLastVcl || unit.has_picture || !first_layer) return true;
     unit.has_picture = true;
+    unit.hidden = hevc_.IsHidden(nal);
     unit.random_access = type >= hevc::kFirstIrap && type <= hevc::kLastIrap;
     unit.closed = type == hevc::kFirstIdr || type == hevc::kLastIdr;
     unit.drops_rasl = unit.random_access && !unit.closed && (type != hevc::kCra || sequence_ended_);
     unit.restarts_order = unit.closed || unit.drops_rasl;
+    constexpr int kNoOutputOfPriorPictures = 0x40;
+    unit.discards_earlier =
+        unit.restarts_order &&
+        (type == hevc::kCra || (nal.size() > 2 && (nal[2] & kNoOutputOfPriorPictures) != 0));
     unit.is_rasl = type == hevc::kFirstRasl || type == hevc::kLastRasl;
     sequence_ended_ = false;
     return length_bytes_ != 0;
@@ -313,6 +326,30 @@ AccessUnit AccessUnitReader::ReadMpeg4(Bytes packet) {
     return false;
   });
   return unit;
+}
+
+// Decoding can begin at every I picture: no picture refers to more than the two nearest that are not B
+// pictures. Where a packet has no start codes, all of it is the picture.
+AccessUnit AccessUnitReader::ReadVc1(Bytes packet) {
+  constexpr std::uint8_t kClosedEntry = 0x40;
+  const bool advanced = codec_ == AV_CODEC_ID_VC1;
+  Bytes picture = packet;
+  bool closed = !advanced && !vc1_.bidirectional;
+  if (advanced && FindStartCode(packet, 0) == 0) {
+    picture = {};
+    ForEachStartCode(packet, [&](Bytes code) {
+      if (code[0] == vc1::kSequence) vc1_ = ReadVc1Sequence(code.subspan(1), advanced);
+      if (code[0] == vc1::kEntryPoint) closed = code.size() > 1 && (code[1] & kClosedEntry) != 0;
+      if (code[0] == vc1::kFrame) picture = code.subspan(1);
+      return picture.empty();
+    });
+  }
+  const auto type = ReadVc1Type(picture, vc1_, advanced);
+  const bool intra = type == Vc1Type::kIntra;
+  return {.has_picture = type.has_value(),
+          .random_access = intra,
+          .closed = intra && closed,
+          .bidirectional = type == Vc1Type::kBidirectional};
 }
 
 }  // namespace cosmos

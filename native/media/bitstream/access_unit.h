@@ -7,6 +7,8 @@
 
 #include "ffmpeg/ffmpeg.h"
 #include "media/bitstream/h264_headers.h"
+#include "media/bitstream/hevc_headers.h"
+#include "media/bitstream/vc1_headers.h"
 
 namespace cosmos {
 
@@ -16,7 +18,7 @@ struct AccessUnit {
   bool has_picture = true;
   // True when the fields come from the bitstream, false when they come from the container.
   bool read = true;
-  // Its only picture is never shown: VP8 and VP9 store such pictures as references for others.
+  // Its only picture is never shown: VP8, VP9 and HEVC store such pictures as references for others.
   bool hidden = false;
   // Decoding can begin here: pictures that follow it both in decoding and presentation order are complete.
   bool random_access = false;
@@ -32,6 +34,10 @@ struct AccessUnit {
   bool resets_order = false;
   // Decoders drop the RASL pictures of this one, wherever it is in the stream. HEVC.
   bool drops_rasl = false;
+  // Decoders discard the earlier pictures that they have not shown yet: no_output_of_prior_pics_flag. HEVC.
+  bool discards_earlier = false;
+  // A B picture: shown before the picture that precedes it in decoding order. VC-1.
+  bool bidirectional = false;
   // A RASL picture, dropped if the last random access point has `drops_rasl`. HEVC.
   bool is_rasl = false;
 };
@@ -68,9 +74,12 @@ class AccessUnitReader {
   AccessUnit ReadH264(Bytes packet);
   AccessUnit ReadHevc(Bytes packet);
   AccessUnit ReadMpeg4(Bytes packet);
+  AccessUnit ReadVc1(Bytes packet);
 
   AVCodecID codec_;
   H264Headers h264_;
+  HevcHeaders hevc_;
+  Vc1Sequence vc1_;
   int length_bytes_ = 0;         // size of the length field of NAL units; 0: start codes
   int time_bits_ = 0;            // of vop_time_increment in MPEG-4; 0: not known yet
   bool sequence_ended_ = false;  // the next HEVC picture begins a new coded video sequence

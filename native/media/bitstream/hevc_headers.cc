@@ -250,4 +250,17 @@ std::optional<HevcSlice> HevcHeaders::ReadSlice(Bytes unit) const {
   return slice;
 }
 
+bool HevcHeaders::IsHidden(Bytes unit) const {
+  if (unit.size() <= kHeader) return false;
+  const int type = unit[0] >> 1 & 0x3f;
+  BitReader bits = Reader(unit);
+  if (bits.Bit() == 0) return false;  // not the first slice of its picture
+  if (type >= hevc::kFirstIrap && type <= hevc::kLastIrap) bits.Skip(1);
+  const std::uint32_t pps_id = bits.Golomb();
+  if (pps_id >= kMaxPps || !pps_.at(pps_id) || !pps_.at(pps_id)->output_flag_present) return false;
+  bits.Skip(pps_.at(pps_id)->extra_slice_header_bits);
+  bits.Golomb();  // slice_type
+  return bits.Bit() == 0 && !bits.overrun();
+}
+
 }  // namespace cosmos

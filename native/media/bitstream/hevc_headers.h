@@ -66,6 +66,8 @@ class HevcHeaders {
   // Reads the first slice of a picture. Returns nothing for other slices, when the parameter sets are
   // unknown, or when the header is invalid.
   std::optional<HevcSlice> ReadSlice(std::span<const std::uint8_t> unit) const;
+  // Whether the picture that begins with this slice is only a reference for others: its pic_output_flag is 0.
+  bool IsHidden(std::span<const std::uint8_t> unit) const;
 
  private:
   static constexpr std::size_t kMaxSps = 16;

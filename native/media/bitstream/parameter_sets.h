@@ -1,6 +1,7 @@
-// Tracks parameter sets that a container changes mid-stream outside of the pictures: a further sequence
-// header in FLV, another sample entry in MP4. A demuxer returns them once, with the next packet. A decoder
-// that seeks past that packet would use the wrong ones and produce garbage.
+// Tracks what a container tells decoders outside of the pictures: a further sequence header in FLV, another
+// sample entry in MP4, the palette of an AVI. A demuxer returns it once, with the next packet. A decoder that
+// seeks past that packet would use the wrong parameter sets and produce garbage, or black without its
+// palette.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,10 @@ class ParameterSets {
   struct Set {
     int first = 0;  // the place from which it applies
     std::vector<std::uint8_t> extradata;
+    std::vector<std::uint8_t> palette;
   };
   std::vector<Set> sets_;  // by place
+  bool extradata_changes_ = false;
 };
 
 }  // namespace cosmos

@@ -40,14 +40,19 @@ void PictureOrder::Add(const AVPacket& packet, const AccessUnit& unit) {
     case AV_CODEC_ID_MPEG2VIDEO:
     case AV_CODEC_ID_MPEG4:
     case AV_CODEC_ID_VC1:
+    case AV_CODEC_ID_WMV3: {
       // A B picture is shown when it is decoded, any other when the next picture that is not a B picture is
       // decoded.
+      const bool is_vc1 = codec_ == AV_CODEC_ID_VC1 || codec_ == AV_CODEC_ID_WMV3;
+      const bool bidirectional =
+          is_vc1 ? unit.bidirectional : !parsed || parsed->pict_type == AV_PICTURE_TYPE_B;
       position.number = 2 * place;
-      if (!parsed || !unit.has_picture || parsed->pict_type == AV_PICTURE_TYPE_B) break;
+      if (!unit.has_picture || bidirectional) break;
       if (last_reference_ >= forgotten_) positions_[last_reference_ - forgotten_].number = 2 * place - 1;
       position.number = std::numeric_limits<std::int64_t>::max();
       last_reference_ = place;
       break;
+    }
     default: position.number = place;
   }
   positions_.push_back(position);
@@ -73,6 +78,8 @@ bool PictureOrder::IsReliable(const std::vector<int>& display) const {
     case AV_CODEC_ID_MPEG1VIDEO:
     case AV_CODEC_ID_MPEG2VIDEO:
     case AV_CODEC_ID_MPEG4:
+    case AV_CODEC_ID_VC1:
+    case AV_CODEC_ID_WMV3:
     case AV_CODEC_ID_VP8:
     case AV_CODEC_ID_VP9:
     case AV_CODEC_ID_AV1:

@@ -88,7 +88,8 @@ Status PictureStream::SendOne() {
   // Leading pictures lack references after a seek; those of the index lack them in the file itself.
   const bool lacks_references = references_.MissesPictures(*packet_) && !IsLeading(place);
   if (lacks_references || index_.IsAfterLoss(place)) NoteDamage(1, place);
-  if (Status status = decoder().Send(*packet_, place, plan_.wants(place)); !status.ok()) return status;
+  const bool whole = plan_.wants(place) || !index_.skippable();
+  if (Status status = decoder().Send(*packet_, place, whole); !status.ok()) return status;
   if (IsLeading(place)) refused_ = decoder().refused();
   if (Status status = ReceiveAll(); !status.ok()) return status;
   if (packets_since_frame_ > max_packets_without_frame_) {

@@ -1,6 +1,7 @@
 #include "media/demux/demuxer.h"
 
 #include <algorithm>
+#include <array>
 #include <semaphore>
 #include <span>
 #include <utility>
@@ -9,6 +10,8 @@
 #include "ffmpeg/buffer_meter.h"
 #include "media/demux/container_check.h"
 #include "media/demux/encryption.h"
+#include "media/demux/foreign_format.h"
+#include "media/demux/packet_head.h"
 #include "media/demux/picture_format.h"
 #include "media/demux/probe_check.h"
 
@@ -27,30 +30,6 @@ std::counting_semaphore<kConcurrentProbes>& ProbeSlots() {
 constexpr const char* kNotAContainer =
     "not a supported video container (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
     "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
-
-enum class Structure { kFrame, kTopField, kBottomField };
-
-struct PacketHead {
-  Structure structure = Structure::kFrame;
-  bool keyframe = false;
-};
-
-PacketHead ReadHead(PictureParser& parser, const AVPacket& packet) {
-  PacketHead head{.keyframe = (packet.flags & AV_PKT_FLAG_KEY) != 0};
-  const AVCodecParserContext* parsed = parser.Parse(packet);
-  if (!parsed) return head;
-  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_TOP_FIELD) head.structure = Structure::kTopField;
-  if (parsed->picture_structure == AV_PICTURE_STRUCTURE_BOTTOM_FIELD)
-    head.structure = Structure::kBottomField;
-  return head;
-}
-
-// Whether two consecutive fields form one picture. A keyframe always begins a picture, which resynchronises
-// the pairing where a field was lost.
-bool ArePair(const PacketHead& first, const PacketHead& second) {
-  return first.structure != Structure::kFrame && second.structure != Structure::kFrame &&
-         first.structure != second.structure && (first.keyframe || !second.keyframe);
-}
 
 Status Append(AVPacket& packet, const AVPacket& more) {
   const int size = packet.size;
@@ -76,6 +55,7 @@ Result<std::unique_ptr<Demuxer>> Demuxer::Open(MediaSource media, const DecodeLi
   std::unique_ptr<Demuxer> demuxer(new Demuxer(std::move(media), limits, guard));
   COSMOS_RETURN_IF_ERROR(demuxer->OpenContainer());
   COSMOS_RETURN_IF_ERROR(demuxer->ChooseStream());
+  COSMOS_RETURN_IF_ERROR(demuxer->FindFirstTime());
   return demuxer;
 }
 
@@ -90,7 +70,7 @@ Status Demuxer::OpenContainer() {
   // Probes the format as avformat_open_input would, so that the tables are checked before it reads them.
   const AVInputFormat* kind = nullptr;
   if (const int error = av_probe_input_buffer2(source_->io(), &kind, nullptr, nullptr, 0, 0); error < 0) {
-    return ReadError(error, kNotAContainer);
+    return UnknownContainer(error);
   }
   if (!container_is_checked_) COSMOS_RETURN_IF_ERROR(CheckContainer(kind->name, *source_, limits_));
   container_is_checked_ = true;
@@ -109,7 +89,7 @@ Status Demuxer::OpenContainer() {
   av_dict_set(&options, "protocol_whitelist", "none", 0);
   const int error = avformat_open_input(&format, nullptr, kind, &options);
   av_dict_free(&options);
-  if (error < 0) return ReadError(error, kNotAContainer);
+  if (error < 0) return UnknownContainer(error);
   format_.reset(format);
   has_sample_tables_ = av_match_name("mp4", format->iformat->name) != 0;
   return {};
@@ -156,6 +136,7 @@ Status Demuxer::ChooseStream() {
     stream->discard = stream == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
   lookahead_.reset();
+  held_back_.reset();
   parser_.reset();
   // FFmpeg's parser emits fields, so files remuxed from its output store them separately. Only the packets of
   // an mp4 are otherwise not read during indexing; elsewhere the check costs next to nothing.
@@ -172,8 +153,21 @@ Status Demuxer::ChooseStream() {
   return {};
 }
 
+// FFmpeg cannot represent negative times of Matroska: the first packets have none then. While it probes, it
+// derives them from the times that follow.
+Status Demuxer::FindFirstTime() {
+  if (has_sample_tables_ || (format_->flags & AVFMT_FLAG_NOFILLIN) == 0) return {};
+  if (!lookahead_) lookahead_.reset(av_packet_alloc());
+  if (!lookahead_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
+  COSMOS_ASSIGN_OR_RETURN(const bool any, ReadPacket(*lookahead_));
+  if (!any || lookahead_->pts != AV_NOPTS_VALUE || lookahead_->dts != AV_NOPTS_VALUE) return {};
+  lacks_first_times_ = true;
+  return Rewind();
+}
+
 // Whether the container declares enough to decode without probing.
 bool Demuxer::ParametersComplete() const {
+  if (lacks_first_times_) return false;
   const std::string_view name = format_->iformat->name;
   const AVCodecParameters& codec = parameters();
   if (!has_sample_tables_ && name != "matroska,webm") return false;
@@ -202,6 +196,13 @@ Status Demuxer::FindStreamInfo() {
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();
+}
+
+Status Demuxer::UnknownContainer(int error) {
+  std::array<std::uint8_t, kForeignHead> head{};
+  const std::size_t size = source_->Peek(0, head);
+  const std::string foreign = DescribeForeignFormat(std::span(head).first(size));
+  return ReadError(error, foreign.empty() ? kNotAContainer : "this is " + foreign);
 }
 
 Status Demuxer::ReadError(int error, const std::string& what) const {
@@ -276,22 +277,43 @@ Result<bool> Demuxer::ReadPacket(AVPacket& packet) {
       if (!source_->error().ok()) return source_->error();
       if (error != AVERROR_EOF) damage_ = ff::ErrorName(error);
       if (IsTruncated()) damage_ = ff::ErrorName(AVERROR_EOF);
+      if (!held_back_ || held_back_->size == 0) return false;
+      av_packet_move_ref(&packet, held_back_.get());
+      if ((packet.flags & AV_PKT_FLAG_CORRUPT) == 0) return Prepare(packet);
+      // The file ends within this packet.
+      damage_ = ff::ErrorName(AVERROR_EOF);
       return false;
     }
     COSMOS_RETURN_IF_ERROR(source_->error());  // FFmpeg may succeed despite a failed read
     COSMOS_RETURN_IF_ERROR(CheckSize(packet));
     if (packet.stream_index != stream_->index || packet.size == 0) continue;
-    if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0) {
-      // The file ends within this packet.
-      damage_ = ff::ErrorName(AVERROR_EOF);
-      continue;
+    const bool may_be_cut_off = (packet.flags & AV_PKT_FLAG_CORRUPT) != 0 && avio_feof(format_->pb) != 0;
+    if (may_be_cut_off || (held_back_ && held_back_->size > 0)) {
+      COSMOS_ASSIGN_OR_RETURN(const bool any, HoldBack(packet));
+      if (!any) continue;
     }
-    if (const auto scheme = EncryptionOf(packet)) return EncryptionError(*scheme);
-    if (theora_times_) theora_times_->Correct(packet);
-    if (!b_frame_unpacker_) return true;
-    auto unpacked = Unpack(packet);
-    if (!unpacked.ok() || unpacked.value()) return unpacked;
+    auto prepared = Prepare(packet);
+    if (!prepared.ok() || prepared.value()) return prepared;
   }
+}
+
+// A file may end within several packets of FFmpeg's: all pictures in the last unit of an MPEG-PS. Only the
+// last one is incomplete, so each is held back until the next is read. Returns whether there was one before.
+Result<bool> Demuxer::HoldBack(AVPacket& packet) {
+  if (!held_back_) held_back_.reset(av_packet_alloc());
+  const ff::Packet next(av_packet_alloc());
+  if (!held_back_ || !next) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
+  av_packet_move_ref(next.get(), &packet);
+  av_packet_move_ref(&packet, held_back_.get());
+  av_packet_move_ref(held_back_.get(), next.get());
+  return packet.size > 0;
+}
+
+// Returns false when nothing is left of the packet.
+Result<bool> Demuxer::Prepare(AVPacket& packet) {
+  if (const auto scheme = EncryptionOf(packet)) return EncryptionError(*scheme);
+  if (theora_times_) theora_times_->Correct(packet);
+  return b_frame_unpacker_ ? Unpack(packet) : true;
 }
 
 // Returns false when nothing is left of the packet. A packet that the filter cannot read stays as it is,
@@ -323,12 +345,14 @@ bool Demuxer::IsTruncated() const {
 
 bool Demuxer::Seek(std::int64_t timestamp) {
   lookahead_.reset();
+  held_back_.reset();
   if (b_frame_unpacker_) b_frame_unpacker_->Reset();
   return av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
 bool Demuxer::SeekToByte(std::int64_t position) {
   lookahead_.reset();
+  held_back_.reset();
   return av_seek_frame(format_.get(), stream_->index, position, AVSEEK_FLAG_BYTE) >= 0;
 }
 

@@ -71,11 +71,15 @@ class Demuxer {
   Status OpenContainer();
   Status ChooseStream();
   bool ParametersComplete() const;
+  Status FindFirstTime();
   Status FindStreamInfo();
+  Status UnknownContainer(int error);
   Status ReadError(int error, const std::string& what) const;
   Status MemoryError() const;
   std::int64_t MaxReadBytes() const;
   Result<bool> ReadPacket(AVPacket& packet);
+  Result<bool> HoldBack(AVPacket& packet);
+  Result<bool> Prepare(AVPacket& packet);
   Result<bool> Unpack(AVPacket& packet);
   Status CheckSize(const AVPacket& packet) const;
   bool IsTruncated() const;
@@ -90,10 +94,12 @@ class Demuxer {
   bool has_sample_tables_ = false;
   bool container_is_checked_ = false;  // still holds after Rewind
   bool probing_is_checked_ = false;
+  bool lacks_first_times_ = false;
   std::optional<BitstreamFilter> b_frame_unpacker_;  // for MPEG-4
   std::optional<TheoraTimes> theora_times_;
   std::optional<PictureParser> parser_;  // for streams with fields in separate packets
   ff::Packet lookahead_;                 // read in search of a second field, to be returned next
+  ff::Packet held_back_;                 // may be cut off by the end of the file
   std::int64_t earlier_bytes_ = 0;       // bytes read before the last Rewind
   std::string damage_;
 };

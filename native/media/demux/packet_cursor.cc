@@ -1,5 +1,6 @@
 #include "media/demux/packet_cursor.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cosmos {
@@ -13,13 +14,16 @@ constexpr int kMaxReadPast = 16;
 Status PacketCursor::MoveTo(int place) {
   if (!pending_) return {StatusCode::kOutOfMemory, "no memory for a packet"};
   first_place_ = place;
+  expected_ = -1;
   sent_sets_ = -1;
-  const bool seekable = index_.seekable() || index_.has_positions();
-  if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || !seekable)) return {};
+  const bool by_time = index_.seekable() && seeks_are_right_;
+  const bool by_position = !index_.seekable() && index_.has_positions();
+  const bool by_reading = !by_time && !by_position;
+  if (next_ >= 0 && place >= next_ && (place - next_ <= kMaxReadPast || by_reading)) return {};
   pending_place_.reset();
   ++seeks_;
-  if (index_.seekable()) return SeekTo(place);
-  if (index_.has_positions()) return SeekToPosition(place);
+  if (by_time) return SeekTo(place);
+  if (by_position) return SeekToPosition(place);
   next_ = 0;
   return demuxer_.Rewind();
 }
@@ -78,8 +82,31 @@ Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
     } else {
       COSMOS_ASSIGN_OR_RETURN(place, ReadAny(packet));
     }
+    if (IsGap(place)) {
+      COSMOS_RETURN_IF_ERROR(ReadFromStart());
+      continue;
+    }
+    if (place && *place >= 0) expected_ = *place + 1;
     if (!place || *place >= first_place_) return place;
   }
+}
+
+// Whether packets of the index are missing before `place`, or before the end. After a seek, FFmpeg ends some
+// fragmented files early.
+bool PacketCursor::IsGap(std::optional<int> place) const {
+  if (!index_.seekable() || !seeks_are_right_ || seeks_ == 0) return false;
+  const int expected = std::max(expected_, first_place_);
+  if (!place) return expected < index_.packet_count();
+  return expected_ >= 0 && *place > expected_;
+}
+
+Status PacketCursor::ReadFromStart() {
+  seeks_are_right_ = false;
+  first_place_ = std::max(expected_, first_place_);
+  pending_place_.reset();
+  next_ = -1;
+  ++seeks_;
+  return demuxer_.Rewind();
 }
 
 Result<std::optional<int>> PacketCursor::ReadAny(AVPacket& packet) {

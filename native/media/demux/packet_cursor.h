@@ -28,14 +28,18 @@ class PacketCursor {
   Status SeekTo(int place);
   Status SeekToPosition(int place);
   Result<std::optional<int>> ReadPlaced(AVPacket& packet);
+  bool IsGap(std::optional<int> place) const;
+  Status ReadFromStart();
   // Reads one packet and returns its place, -1 for a packet that is not in the index.
   Result<std::optional<int>> ReadAny(AVPacket& packet);
 
   Demuxer& demuxer_;
   const FrameIndex& index_;
   const ParameterSets& parameter_sets_;
-  int next_ = -1;                          // place of the next packet of the demuxer; -1: unknown
-  int first_place_ = 0;                    // packets before this place are skipped
+  int next_ = -1;                // place of the next packet of the demuxer; -1: unknown
+  int first_place_ = 0;          // packets before this place are skipped
+  int expected_ = -1;            // the place after the last one that was read; -1: none since MoveTo
+  bool seeks_are_right_ = true;  // all packets came after each seek so far
   ff::Packet pending_{av_packet_alloc()};  // read while seeking, to be returned next
   std::optional<int> pending_place_;
   int sent_sets_ = -1;  // number of the last packet's parameter sets; -1: none since MoveTo

@@ -71,6 +71,9 @@ class FrameIndex {
   bool has_clock_resets() const { return has_clock_resets_; }
   // For an index of part of a file whose times may recur in the rest.
   void ForbidSeeking() { seekable_ = false; }
+  // For a stream in which a decoder that skips a picture may discard another.
+  void ForbidSkipping() { skippable_ = false; }
+  bool skippable() const { return skippable_; }
   // Records the places, ascending, of pictures whose references are not in the file.
   void MarkLosses(std::vector<int> places) { losses_ = std::move(places); }
   bool IsAfterLoss(int place) const { return std::ranges::binary_search(losses_, place); }
@@ -94,6 +97,7 @@ class FrameIndex {
   std::vector<int> keyframes_;         // places, in decoding order
   std::vector<int> losses_;            // places of pictures whose references are missing
   bool seekable_ = true;
+  bool skippable_ = true;
   bool has_positions_ = false;
   bool has_clock_resets_ = false;
   bool one_clock_ = false;

@@ -23,7 +23,7 @@ class HeadDecoder {
   Result<std::vector<bool>> Run(Demuxer& demuxer) {
     const ff::Packet packet(av_packet_alloc());
     if (!packet) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
-    while (!Settled() && sent() < kMaxPackets) {
+    while (!Settled() && sent() < std::max(kMaxPackets, uncertain_ + kMaxDelay + 1)) {
       COSMOS_ASSIGN_OR_RETURN(auto read, demuxer.Read(*packet));
       if (!read) {
         COSMOS_RETURN_IF_ERROR(decoder_.Drain());

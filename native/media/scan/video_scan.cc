@@ -23,15 +23,15 @@ constexpr std::int64_t kIndexBytesPerPacket = 96;
 // before that time follows.
 constexpr int kMaxReordered = 33;
 
-// The seconds come from callers. Clamps them, so that ticks fit an int64 and can be added.
+// Clamps callers' seconds, so that ticks fit an int64 and can be added.
 std::int64_t Ticks(double seconds, double tick) {
   constexpr std::int64_t kHalf = kMaxTime / 2;
   constexpr auto kMax = static_cast<double>(kHalf);
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
 }
 
-// Whether MP4's sample tables and a little of the data can be enough for an index. Not for VP8, whose packets
-// contain the only flag that says whether they are shown, nor where a parser needs all of the data.
+// Whether MP4's tables and a little of the data can be enough for an index. Not for VP8, whose packets alone
+// say whether they are shown, nor where a parser needs all of the data.
 bool TablesMaySuffice(const Demuxer& demuxer) {
   if (!demuxer.has_sample_tables() || demuxer.joins_fields() || av_stream_get_parser(&demuxer.stream()))
     return false;
@@ -83,7 +83,7 @@ class Scanner {
       return !has_times_ || past_end >= kMaxReordered;
     });
     if (!status.ok()) return status;
-    return Index().seekable() && times_are_right_;
+    return Index().seekable() && times_are_right_ && last_discard_ == 0;
   }
 
   Result<VideoScan> Finish() {
@@ -96,6 +96,7 @@ class Scanner {
     scan.tick = has_times_ || has_dts_ ? av_q2d(demuxer_.stream().time_base) : demuxer_.frame_seconds();
     // The unread part of such a file may repeat the same times.
     if (is_part_ && demuxer_.may_be_concatenated()) scan.index.ForbidSeeking();
+    if (last_discard_ > 0) scan.index.ForbidSkipping();
     scan.index.MarkLosses(losses_.Losses());
     scan.parameter_sets = std::move(parameter_sets_);
     scan.origin = origin_.value_or(scan.index.time(0));
@@ -119,8 +120,6 @@ class Scanner {
         .With("codec", demuxer_.codec());
   }
 
-  // Reads the first packets: the earliest shown picture is second 0. Leaves origin_ empty when the
-  // container's times are not presentation times.
   Status FindOrigin() {
     int read = 0;  // from the first keyframe on
     Status status = ReadUntil([&](const IndexedPacket& packet) {
@@ -134,7 +133,7 @@ class Scanner {
   }
 
   // Seeks to a keyframe at or before `time` and leaves only its packet in packets_, or keeps the head.
-  // Containers differ in how exactly they seek, so the result is checked and each retry seeks further back.
+  // Containers seek more or less exactly, so each retry seeks further back.
   Result<bool> SeekTo(std::int64_t time, double tick) {
     const bool in_head =
         time <= packets_.front().pts || std::ranges::any_of(packets_, [&](const auto& packet) {
@@ -161,7 +160,6 @@ class Scanner {
     return true;
   }
 
-  // FindShownInHead may have moved the demuxer.
   Result<bool> ContinueAfterHead() {
     if (!head_was_decoded_) return true;
     COSMOS_RETURN_IF_ERROR(demuxer_.Rewind());
@@ -226,6 +224,7 @@ class Scanner {
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;
+    if (unit.discards_earlier && !packets_.empty()) last_discard_ = static_cast<int>(packets_.size());
     indexed.shown = unit.has_picture && !unit.hidden && !(unit.is_rasl && drops_rasl_) &&
                     !(packet.flags & AV_PKT_FLAG_DISCARD);
     if (flagged && unit.has_picture && !indexed.keyframe) flags_are_wrong_ = true;
@@ -246,7 +245,7 @@ class Scanner {
   // Whether the data that was read agrees with the tables. Tables without composition times look like a
   // stream without reordering; then the decoder's delay shows whether the stream reorders pictures.
   bool TablesAreRight() {
-    if (flags_are_wrong_ || !has_times_) return false;
+    if (flags_are_wrong_ || !has_times_ || last_discard_ > 0) return false;
     tables_ = IndexBy(packets_);
     const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
@@ -323,8 +322,9 @@ class Scanner {
     return Index();
   }
 
-  // The number of first packets whose pictures may refer to missing ones.
+  // The number of first packets whose pictures may refer to missing ones, or be discarded by a later one.
   int UncertainPackets(const FrameIndex& index) const {
+    if (last_discard_ > 0) return last_discard_;
     const auto found = std::ranges::find_if(packets_, &IndexedPacket::keyframe);
     const auto first = static_cast<int>(found - packets_.begin());
     const int end = found == packets_.end() ? first : EndOfLeading(index, first);
@@ -363,6 +363,7 @@ class Scanner {
   bool head_was_decoded_ = false;
   bool seen_keyframe_ = false;
   bool first_is_closed_ = false;  // the first keyframe starts a closed GOP
+  int last_discard_ = 0;          // place of the last picture that discards earlier ones
   bool drops_rasl_ = false;       // the last keyframe drops its RASL pictures
 };
 

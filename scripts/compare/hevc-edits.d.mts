@@ -1,0 +1,2 @@
+export function discardEarlierPictures(bytes: Buffer): Buffer
+export function hideSomePictures(bytes: Buffer): Buffer
