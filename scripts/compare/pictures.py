@@ -60,7 +60,12 @@ def planes_of(frame: VideoFrame) -> list[np.ndarray] | None:
         return [plane_of(frame, 0), both[:, blue::2], both[:, 1 - blue :: 2]]
     if name in PACKED:
         row = plane_of_bytes(frame)
-        return [row[:, offset::step][:, :width] for (offset, step), width in zip(PACKED[name], (frame.width, -(-frame.width // 2), -(-frame.width // 2)))]
+        return [
+            row[:, offset::step][:, :width]
+            for (offset, step), width in zip(
+                PACKED[name], (frame.width, -(-frame.width // 2), -(-frame.width // 2))
+            )
+        ]
     if name.startswith("gray"):
         luma = plane_of(frame, 0)
         middle = 1 << (frame.format.components[0].bits - 1)

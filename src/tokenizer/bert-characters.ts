@@ -12,8 +12,7 @@ export const removed: string =
   String.raw`\u{f0000}-\u{ffffd}\u{100000}-\u{10fffd}\ud800-\udfff`
 
 /** Characters that `clean_text` replaces by a space. */
-export const spaces: string =
-  String.raw`\u{9}-\u{a}\u{d}\u{20}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`
+export const spaces: string = String.raw`\u{9}-\u{a}\u{d}\u{20}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`
 
 /** Characters that `handle_chinese_chars` puts spaces around. */
 export const han: string =
@@ -147,5 +146,4 @@ export const punctuation: string =
   String.raw`\u{16af5}\u{16b37}-\u{16b3b}\u{16b44}\u{1bc9f}\u{1da87}-\u{1da8b}`
 
 /** Characters that separate words. */
-export const separators: string =
-  String.raw`\u{9}-\u{d}\u{20}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`
+export const separators: string = String.raw`\u{9}-\u{d}\u{20}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}-\u{2029}\u{202f}\u{205f}\u{3000}`
