@@ -131,7 +131,9 @@ describe('doctor', () => {
     expect(found['NVIDIA driver']).toBe('serves CUDA up to 12.8 (libcuda.so.1)')
     expect(found['GPU 0']).toBe('NVIDIA H200, compute capability 9.0, 140 GiB, GPU-0')
     expect(found['GPU 1']).toContain('not used')
-    expect(found['NVDEC of GPU 0']).toBe('7 engines; decodes h264 4:2:0 8-bit to 4096×4096')
+    expect(found['NVDEC of GPU 0']).toBe(
+      "7 engines; decodes h264 4:2:0 8-bit to 4096×4096; with decode.isolation, NVIDIA's video parser and NVIDIA's driver stay in this process",
+    )
     expect(found['engines for GPU 0']).toContain('video fp16, batches up to 8, built on NVIDIA H200')
     expect(double.gpusOpen).toBe(0)
   })
