@@ -42,6 +42,13 @@ export const known = [
     chance: true,
   },
   {
+    video: /^hevc-\S+ ts begins anywhere$/,
+    avcodec: [59],
+    what: ['count', 'frames', 'pictures'],
+    reason: 'FFmpeg 5.1 shows the pictures before the first keyframe, damaged; FFmpeg 8 drops them',
+    chance: true,
+  },
+  {
     video: /^vc1-p asf /,
     what: ['times', 'count', 'frames'],
     reason: 'the parser of VC-1 makes up times, and FFmpeg 5.1 others than FFmpeg 8',
