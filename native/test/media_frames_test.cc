@@ -168,6 +168,35 @@ TEST(MediaFrames, AnEditListHidesFrames) {
   EXPECT_EQ(clip.frames[0].pts, 0);
 }
 
+// After a seek, FFmpeg reads samples of this file with the sizes of the sound's samples, and then ends it:
+// the index of its fragments does not fit its times.
+TEST(MediaFrames, AFileInWhichFFmpegCannotSeekIsReadFromItsStart) {
+  const auto once = MakeClip(
+      "once.mp4", "-f lavfi -i testsrc2=s=144x96:r=25:d=2.4 -c:v libx264 -pix_fmt yuv420p -g 1 -bf 0");
+  const std::string uneven = "+floor(0.4*sin(PTS*TB*40)/25/TB)";
+  const auto file = MakeClip(
+      "wrong_sidx.mov", "-stream_loop 1 -i '" + once.string() +
+                            "' -f lavfi -i sine=duration=2.4:sample_rate=48000 -map 0:v -map 1:a -c:v copy "
+                            "-c:a aac -bsf:v \"setts=pts=PTS" +
+                            uneven + ":dts=PTS" + uneven + "\" -movflags dash+frag_keyframe+global_sidx");
+  const auto expected = ReferenceHashes(file);
+  const auto period = static_cast<std::int64_t>(expected.size() / 2);
+  for (double start = 0; start < 4; start += 0.37) {
+    SCOPED_TRACE(start);
+    ClipRequest request = Frames(8);
+    request.start = start;
+    request.end = start + 0.6;
+    const DecodedClip clip = ReadClip(MediaPath{file.string()}, request);
+    EXPECT_TRUE(clip.report.warnings.empty());
+    std::int64_t first = -1;  // index of the range's first frame
+    for (std::size_t i = 0; i < clip.frames.size(); ++i) {
+      const auto at = std::ranges::find(expected, Hash(clip.images[i])) - expected.begin();
+      if (first < 0) first = at;
+      EXPECT_EQ(at, (first + clip.frames[i].index) % period);
+    }
+  }
+}
+
 // By default libavcodec keeps up to 31 left-cropped columns for alignment.
 TEST(MediaFrames, ACropIsExactOnEverySide) {
   const struct {

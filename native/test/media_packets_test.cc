@@ -92,6 +92,21 @@ TEST(HostilePackets, TheSameHoldsWhileStreamsAreProbed) {
   ExpectRefused("flv", H264Flv(H264Sps(kWide, kHigh), units), kOverLimit);
 }
 
+// A length of 0x167 looks like a start code before a parameter set, and a start code like a length.
+TEST(HostilePackets, AUnitThatLooksLikeAnotherInTheOtherFormCountsForNothing) {
+  const Bytes large = H264Sps(16'000, 16'000).substr(2);
+  const Bytes filler = "\x0c" + large + Bytes(0x167 - 1 - large.size(), '\xff');
+  const std::vector<Bytes> units = {H264Intra(kWide, kHigh), filler, filler};
+  std::vector<Bytes> packets(8, WithLengths(units));
+  const Bytes set_of_lengths = Big(large.size() + 1, 4) + "\x67" + large;
+  std::vector<Bytes> raw = WholePicture();
+  raw.push_back("\x0c" + Bytes(3, '\xff') + set_of_lengths);
+  for (const Bytes& file : {H264Matroska(H264Sps(kWide, kHigh), packets), WithStartCodes(raw)}) {
+    const Status status = ReadBytes(file);
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+}
+
 TEST(HostilePackets, StreamsThatAppearLateObeyThePixelLimit) {
   const std::vector<Bytes> large = {H264Sps(1000, 1000), H264Pps(), H264DamagedIntra()};
   ExpectRefused("mpeg", H264ProgramStream(large), kOverLimit);

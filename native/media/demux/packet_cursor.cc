@@ -82,7 +82,7 @@ Result<std::optional<int>> PacketCursor::ReadPlaced(AVPacket& packet) {
     } else {
       COSMOS_ASSIGN_OR_RETURN(place, ReadAny(packet));
     }
-    if (IsGap(place)) {
+    if (IsGap(place) || IsAltered(place, packet)) {
       COSMOS_RETURN_IF_ERROR(ReadFromStart());
       continue;
     }
@@ -98,6 +98,13 @@ bool PacketCursor::IsGap(std::optional<int> place) const {
   const int expected = std::max(expected_, first_place_);
   if (!place) return expected < index_.packet_count();
   return expected_ >= 0 && *place > expected_;
+}
+
+// After a seek, FFmpeg reads samples of some fragmented files with the sizes of another track's.
+bool PacketCursor::IsAltered(std::optional<int> place, const AVPacket& packet) const {
+  if (!index_.seekable() || !seeks_are_right_ || seeks_ == 0 || !place || *place < 0) return false;
+  const std::int32_t size = index_.packet(*place).size;
+  return size >= 0 && packet.size != size;
 }
 
 Status PacketCursor::ReadFromStart() {

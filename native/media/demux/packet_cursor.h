@@ -29,6 +29,7 @@ class PacketCursor {
   Status SeekToPosition(int place);
   Result<std::optional<int>> ReadPlaced(AVPacket& packet);
   bool IsGap(std::optional<int> place) const;
+  bool IsAltered(std::optional<int> place, const AVPacket& packet) const;
   Status ReadFromStart();
   // Reads one packet and returns its place, -1 for a packet that is not in the index.
   Result<std::optional<int>> ReadAny(AVPacket& packet);

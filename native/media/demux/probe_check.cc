@@ -55,16 +55,8 @@ class ProbedStream {
     std::size_t size = 0;
     const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
     if (extradata) Configure({extradata, size});
-    // Every set counts, not only the one that FFmpeg's parser uses, and in both forms that a decoder takes.
-    constexpr int kUsualLength = 4;
-    const Bytes data(packet.data, static_cast<std::size_t>(std::max(packet.size, 0)));
-    for (const int length_bytes : {0, length_bytes_ == 0 ? kUsualLength : length_bytes_}) {
-      ForEachUnit(data, length_bytes, [this](Bytes unit) {
-        if (codec_ == AV_CODEC_ID_H264) h264_.Observe(unit);
-        if (codec_ == AV_CODEC_ID_HEVC) hevc_.Observe(unit);
-        return codec_ == AV_CODEC_ID_H264 || codec_ == AV_CODEC_ID_HEVC;
-      });
-    }
+    if (codec_ == AV_CODEC_ID_H264 || codec_ == AV_CODEC_ID_HEVC)
+      ObserveSets({packet.data, static_cast<std::size_t>(std::max(packet.size, 0))});
   }
 
   std::int64_t pixels() const { return pixels_; }
@@ -87,6 +79,33 @@ class ProbedStream {
   }
 
  private:
+  // Every set counts, not only the one that FFmpeg's parser uses. A packet is read as a decoder reads it: in
+  // the other form, lengths and slices look like parameter sets of any size. FFmpeg's decoder of H.264 takes
+  // a packet that begins with a start code, and with no length of one byte, for one that has start codes;
+  // and packets after it, too.
+  void ObserveSets(Bytes packet) {
+    const auto number = [&](std::size_t at) {
+      std::uint32_t value = 0;
+      for (const std::uint8_t byte : packet.subspan(at, sizeof value)) value = value << 8 | byte;
+      return value;
+    };
+    constexpr std::size_t kLeast = 9;
+    has_start_codes_ = has_start_codes_ || length_bytes_ == 0 ||
+                       (packet.size() >= kLeast && number(0) == 1 && number(5) > packet.size());
+    if (has_start_codes_) ObserveUnits(packet, 0);
+    if (length_bytes_ != 0) ObserveUnits(packet, length_bytes_);
+  }
+
+  void ObserveUnits(Bytes packet, int length_bytes) {
+    ForEachUnit(packet, length_bytes, [this](Bytes unit) {
+      if (codec_ == AV_CODEC_ID_H264)
+        h264_.Observe(unit);
+      else
+        hevc_.Observe(unit);
+      return true;
+    });
+  }
+
   void Configure(Bytes extradata) {
     if (codec_ == AV_CODEC_ID_H264) length_bytes_ = h264_.ReadExtradata(extradata);
     if (codec_ == AV_CODEC_ID_HEVC) length_bytes_ = hevc_.ReadExtradata(extradata);
@@ -96,7 +115,8 @@ class ProbedStream {
   AccessUnitReader reader_;
   H264Headers h264_;
   HevcHeaders hevc_;
-  int length_bytes_ = 0;
+  int length_bytes_ = 0;          // of the stream's form; 0: start codes
+  bool has_start_codes_ = false;  // a packet of it had
   std::int64_t pixels_ = 0;
   std::int64_t packets_ = 0;
 };

@@ -17,6 +17,7 @@ struct IndexedPacket {
   std::int64_t pts = kNoTime;  // in units of the stream's time base
   std::int64_t dts = kNoTime;
   std::int64_t position = -1;  // of its first byte in the file, where the demuxer can begin there
+  std::int32_t size = -1;      // bytes, where it has as many whenever it is read; -1: not known
   bool keyframe = false;       // random access point
   bool shown = true;        // false: only a reference for others, cut by an edit list or hidden by the codec
   bool has_picture = true;  // false: only headers or the like; not shown either
