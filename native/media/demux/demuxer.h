@@ -61,6 +61,10 @@ class Demuxer {
   bool is_raw() const;
   // Whether tables in the container give the positions and times of packets (mp4, mov).
   bool has_sample_tables() const { return has_sample_tables_; }
+  // Whether each packet is a sample of MP4 as it is: nothing joins, divides or filters them.
+  bool packets_are_samples() const {
+    return has_sample_tables_ && !joins_fields() && !av_stream_get_parser(stream_) && !b_frame_unpacker_;
+  }
   // Whether packets are parsed to join the two fields of a picture.
   bool joins_fields() const { return parser_.has_value(); }
 

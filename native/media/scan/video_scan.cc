@@ -30,16 +30,10 @@ std::int64_t Ticks(double seconds, double tick) {
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
 }
 
-// Whether a packet is a sample of MP4, as it is: nothing joins, divides or filters them.
-bool PacketsAreSamples(const Demuxer& demuxer) {
-  return demuxer.has_sample_tables() && !demuxer.joins_fields() && !av_stream_get_parser(&demuxer.stream()) &&
-         demuxer.parameters().codec_id != AV_CODEC_ID_MPEG4;
-}
-
 // Whether MP4's tables and a little of the data can be enough for an index. Not for VP8, whose packets alone
 // say whether they are shown, nor where a parser needs all of the data.
 bool TablesMaySuffice(const Demuxer& demuxer) {
-  if (!PacketsAreSamples(demuxer)) return false;
+  if (!demuxer.packets_are_samples()) return false;
   switch (demuxer.parameters().codec_id) {
     case AV_CODEC_ID_H264:
     case AV_CODEC_ID_HEVC:
@@ -52,8 +46,7 @@ bool TablesMaySuffice(const Demuxer& demuxer) {
 
 class Scanner {
  public:
-  Scanner(Demuxer& demuxer, const DecodeLimits& limits)
-      : demuxer_(demuxer), limits_(limits), packets_are_samples_(PacketsAreSamples(demuxer)) {}
+  Scanner(Demuxer& demuxer, const DecodeLimits& limits) : demuxer_(demuxer), limits_(limits) {}
 
   // Indexes the whole stream.
   Status ReadAll() {
@@ -227,7 +220,7 @@ class Scanner {
     if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
     if (packet.dts != AV_NOPTS_VALUE) indexed.dts = packet.dts;
     if (demuxer_.is_raw()) indexed.position = packet.pos;
-    if (packets_are_samples_) indexed.size = packet.size;
+    if (demuxer_.packets_are_samples()) indexed.size = packet.size;
     indexed.has_picture = unit.has_picture;
     indexed.keyframe = unit.random_access || (flagged && unit.intra);
     if (unit.random_access) drops_rasl_ = unit.drops_rasl;
@@ -350,7 +343,6 @@ class Scanner {
 
   Demuxer& demuxer_;
   const DecodeLimits& limits_;
-  const bool packets_are_samples_;
   AccessUnitReader reader_{demuxer_.parameters()};
   PictureOrder order_{demuxer_.parameters()};
   LossCheck losses_{demuxer_.parameters(), demuxer_.container() == "mpegts"};
