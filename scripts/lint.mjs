@@ -38,6 +38,7 @@ run('clang-format', 'clang-format', fix ? ['-i', ...cpp] : ['--dry-run', '--Werr
 report('ruff', checkPython(root, matching(/\.py$/), { fix }))
 report('layers', layerFindings())
 report('file length', longFiles())
+report('types of scripts', uncheckedScripts())
 report('docs/performance.md', documentProblems(root))
 if (process.argv.includes('--tidy')) {
   const { count, failed } = await checkTidy(root, matching(/^native\/.*\.cc$/))
@@ -68,6 +69,15 @@ function longFiles() {
     .map((file) => ({ file, lines: readFileSync(path.join(root, file), 'utf8').split('\n').length - 1 }))
     .filter(({ lines }) => lines > longest)
     .map(({ file, lines }) => `${file}: ${lines} lines, the limit is ${longest}; split it by what it does`)
+}
+
+/** Beside its types, TypeScript passes over a script, unless it is named. */
+function uncheckedScripts() {
+  const { files } = JSON.parse(readFileSync(path.join(root, 'scripts', 'tsconfig.json'), 'utf8'))
+  return matching(/^scripts\/.*\.d\.mts$/)
+    .map((file) => file.slice('scripts/'.length).replace('.d.mts', '.mjs'))
+    .filter((script) => !files.includes(script))
+    .map((script) => `scripts/tsconfig.json: "files" lacks ${script}`)
 }
 
 function run(name, command, args) {

@@ -141,14 +141,13 @@ export interface DecodeOptions {
    * Where media is decoded. `none`: in this process. `process`: in processes that have no files, no network and no rights, so
    * that a file which breaks a decoder costs nothing but its own item; a wall that this machine does not allow is warned of.
    * `required`: the same, but LibraryError where a wall is missing. On a GPU, the processes read the files and hand their
-   * packets to NVDEC in this process. `auto` is `process`. Default `none`; the default of `cosmos-embed serve` is `auto`.
-   * See docs/isolation.md.
+   * packets to NVDEC in this process. Default `none`; the default of `cosmos-embed serve` is `process`. See docs/isolation.md.
    */
   isolation?: Isolation | undefined
 }
 
 /** Where media is decoded, see {@link DecodeOptions.isolation}. */
-export type Isolation = 'none' | 'auto' | 'process' | 'required'
+export type Isolation = 'none' | 'process' | 'required'
 
 /** Options of batching. */
 export interface BatchingOptions {
@@ -330,7 +329,7 @@ const schema = lazySchema((z) => {
               maxBytes: count.default(maxBytes),
             })
             .prefault({}),
-          isolation: z.enum(['none', 'auto', 'process', 'required']).default(decode.isolation),
+          isolation: z.enum(['none', 'process', 'required']).default(decode.isolation),
         })
         .prefault({}),
       batching: z

@@ -4,7 +4,7 @@
 // decoders of one clip and mode take turns, and ratios are medians of pairs. On a machine that does other work too, compare
 // the CPU seconds of our own decoder.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { profile } from './decode-profile.mjs'
+import { worker } from './json-worker.mjs'
 import { benchClip, codecs } from './media.mjs'
 import { median, report, round } from './report.mjs'
 
@@ -170,21 +171,6 @@ async function measure({ peer, tolerance, addon }, { file, mode, clips, keep }) 
     clipsPerSecond: results.reduce((sum, { clipsPerSecond }) => sum + clipsPerSecond, 0),
     rssMiB: results.reduce((sum, { rssMiB }) => sum + rssMiB, 0),
   }
-}
-
-function worker(command, args, env = process.env) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
-    let output = ''
-    child.stdout.on('data', (chunk) => {
-      output += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output))
-      else reject(new Error(`${path.basename(command)} ${path.basename(args[0])} ended with ${code}`))
-    })
-  })
 }
 
 /** @returns the peers that can be imported from their virtual environment, which the first use creates */

@@ -17,4 +17,4 @@ export function record(root: string, name: string, measurement: Measurement): st
 export function render(results: { measurements: Measurement[] }): string
 export function rewritten(root: string): { text: string; made: string; problems: string[] }
 export function documentProblems(root: string): string[]
-export function writeDocument(root: string, options?: { adopt?: boolean }): string[]
+export function writeDocument(root: string): string[]

@@ -13,7 +13,8 @@ const KEPT = 4
 const startOf = (name) => `<!-- results: ${name} -->`
 const end = '<!-- end of results -->'
 const block = /<!-- results: ([\w-]+) -->\n([\s\S]*?)<!-- end of results -->/g
-const freeTable = /(?:^\|.*\|[ \t]*\n)(?:^\|[-| :]+\|[ \t]*\n)(?:^\|.*\|[ \t]*\n?)+/gm
+/** The line below the head of a table, and that head. */
+const table = /^(\|.*\|)[ \t]*\n\|[-| :]+\|[ \t]*$/gm
 
 /**
  * @typedef {string | number | number[]} Cell a list has the value of every repetition
@@ -135,6 +136,9 @@ export function rewritten(root) {
       .map((file) => path.basename(file, '.json'))
       .filter((name) => !names.includes(name))
       .map((name) => `scripts/bench/results/${name}.json: docs/performance.md has no "${startOf(name)}"`),
+    ...[...text.replaceAll(block, '').matchAll(table)].map(
+      ([, head]) => `docs/performance.md: no saved results make the table ${head}`,
+    ),
   ]
   const made = text.replaceAll(block, (whole, name) =>
     existsSync(fileOf(root, name)) ? `${startOf(name)}\n${render(read(root, name))}\n${end}` : whole,
@@ -149,50 +153,9 @@ export function documentProblems(root) {
   return [...problems, 'docs/performance.md differs from the saved results: run `npm run bench docs`']
 }
 
-/** Writes the tables. With `adopt`, tables that were written by hand become results first. @returns problems */
-export function writeDocument(root, { adopt = false } = {}) {
-  if (adopt) adoptTables(root)
+/** Writes the tables. @returns problems */
+export function writeDocument(root) {
   const { made, problems } = rewritten(root)
   writeFileSync(documentOf(root), made)
   return problems
-}
-
-/** A table keeps its text: it becomes the measurement that a later one is compared with. */
-function adoptTables(root) {
-  const text = readFileSync(documentOf(root), 'utf8')
-  const taken = new Set([...text.matchAll(block)].map(([, name]) => name))
-  const made = text.replaceAll(freeTable, (table, offset) => {
-    const before = text.slice(0, offset)
-    const isGenerated = before.lastIndexOf('<!-- results:') > before.lastIndexOf(end)
-    const measurement = parsed(table)
-    if (isGenerated || render({ measurements: [measurement] }) !== table.trimEnd()) return table
-    const heading = [...before.matchAll(/^#+ (.*)$/gm)].at(-1)?.[1] ?? 'table'
-    const name = freeName(heading, taken)
-    taken.add(name)
-    record(root, name, measurement)
-    return `${startOf(name)}\n${table.trimEnd()}\n${end}\n`
-  })
-  writeFileSync(documentOf(root), made)
-}
-
-function parsed(table) {
-  const cellsOf = (line) =>
-    line
-      .trim()
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim())
-  const [header, , ...lines] = table.trimEnd().split('\n')
-  return { columns: cellsOf(header), rows: lines.map(cellsOf) }
-}
-
-function freeName(heading, taken) {
-  const slug = heading
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-|-$/g, '')
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? slug : `${slug}-${number}`
-    if (!taken.has(name)) return name
-  }
 }

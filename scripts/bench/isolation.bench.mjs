@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import binding from '../../lib/binding.js'
 import { benchClip } from './media.mjs'
+import { rollupOf } from './process-tree.mjs'
 import { median, report, round } from './report.mjs'
 
 const usage = `npm run bench isolation -- [OPTIONS]
@@ -88,11 +89,8 @@ function memories() {
     readFileSync(`/proc/self/task/${task}/children`, 'utf8').trim().split(' '),
   )
   return children.filter(Boolean).map((pid) => {
-    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-    const kilobytes = [...rollup.matchAll(/^Private_\w+: +(\d+) kB/gm)].reduce(
-      (sum, [, kb]) => sum + Number(kb),
-      0,
-    )
+    const { Private_Clean: clean, Private_Dirty: dirty } = rollupOf(pid)
+    const kilobytes = clean + dirty
     return `${round(kilobytes / 1024, 1)} MB`
   })
 }

@@ -1,7 +1,7 @@
 // npm run bench long: the segments of a long video beside one plain decode of it, and many short clips one after the other.
 // Samples the memory of the process meanwhile, and draws it in docs/plots.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
@@ -9,6 +9,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
+import { worker } from './json-worker.mjs'
 import { benchClip } from './media.mjs'
 import { plot } from './plot.mjs'
 import { report, round } from './report.mjs'
@@ -44,7 +45,7 @@ export async function run(argv) {
     const file = longVideo(minutes)
     try {
       const plain = plainDecode(file)
-      const segments = await worker({ file, windowSeconds: Number(values.window), model: values.model })
+      const segments = await measured({ file, windowSeconds: Number(values.window), model: values.model })
       rows.push(row('one plain decode of all pictures', plain, segments.seconds / plain.seconds))
       rows.push(row(`segments of ${values.window} s`, segments, 1))
       draw(values.plots, 'segments-memory', {
@@ -58,7 +59,7 @@ export async function run(argv) {
   }
   const count = Number(values.clips)
   if (count > 0) {
-    const clips = await worker({ count, model: values.model })
+    const clips = await measured({ count, model: values.model })
     rows.push(row(`${count} short clips`, clips))
     draw(values.plots, 'clips-memory', {
       title: `Memory while ${count} short clips are embedded`,
@@ -152,20 +153,6 @@ function plainDecode(file) {
   return { seconds, cpuSeconds: Number(used[1]) + Number(used[2]) }
 }
 
-function worker(job) {
-  return new Promise((resolve, reject) => {
-    const script = path.join(here, 'long-worker.mjs')
-    const child = spawn(process.execPath, [script, JSON.stringify(job)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    child.stdout.on('data', (chunk) => {
-      output += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output))
-      else reject(new Error(`long-worker.mjs ended with ${code}`))
-    })
-  })
+function measured(job) {
+  return worker(process.execPath, [path.join(here, 'long-worker.mjs'), JSON.stringify(job)])
 }

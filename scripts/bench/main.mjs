@@ -29,8 +29,7 @@ npm run bench -- --save                 the same for ${Object.keys(standard).joi
   --repeat N                            how many times (default 5, with --record 1)
 npm run bench compare A B               what changed from A to B: files, or commits that --save measured
 npm run bench docs                      writes the tables of docs/performance.md from scripts/bench/results
-  -- --check                            says whether they are up to date, and writes nothing
-  -- --adopt                            first makes results of the tables that were written by hand`
+  -- --check                            says whether they are up to date, and writes nothing`
 
 const { command, argv, isSaved, isRecorded, repeat } = parse(process.argv.slice(2))
 if (command === 'compare' && argv.length === 2) {
@@ -57,8 +56,7 @@ function compare(...files) {
 }
 
 function writeDocs(options) {
-  const adopt = options.includes('--adopt')
-  const problems = options.includes('--check') ? documentProblems(root) : writeDocument(root, { adopt })
+  const problems = options.includes('--check') ? documentProblems(root) : writeDocument(root)
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exit(1)
 }

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { closedLoop } from './http-load.mjs'
+import { rollupOf } from './process-tree.mjs'
 import { report } from './report.mjs'
 import { findRouter, ours, python, router, textModel, textsOf } from './text-servers.mjs'
 
@@ -109,15 +110,15 @@ async function underLoad(server, name, seconds, inspect = () => {}) {
 }
 
 function memoryOf(pid) {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const MiB = (text, name) =>
-    Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0) / 1024)
+  const { Rss, Pss, Pss_Anon: anonymous, Anonymous } = rollupOf(pid)
+  const peak = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  const MiB = (kilobytes) => Math.round(kilobytes / 1024)
   return {
-    'resident MiB': MiB(rollup, 'Rss'),
-    'its share MiB': MiB(rollup, 'Pss'),
-    'private MiB': MiB(rollup, 'Pss_Anon'),
-    'of files MiB': MiB(rollup, 'Rss') - MiB(rollup, 'Anonymous'),
-    'peak MiB': MiB(readFileSync(`/proc/${pid}/status`, 'utf8'), 'VmHWM'),
+    'resident MiB': MiB(Rss),
+    'its share MiB': MiB(Pss),
+    'private MiB': MiB(anonymous),
+    'of files MiB': MiB(Rss - Anonymous),
+    'peak MiB': MiB(Number(peak)),
   }
 }
 

@@ -76,7 +76,7 @@ function measureTree(root, withMemory) {
       // The fields behind the name, which is in brackets and may contain anything.
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
       ticks += fields.slice(11, 15).reduce((sum, text) => sum + Number(text), 0)
-      if (withMemory) kilobytes += pssOf(pid)
+      if (withMemory) kilobytes += rollupOf(pid).Pss
       for (const task of readdirSync(`/proc/${pid}/task`)) {
         const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim()
         if (children !== '') waiting.push(...children.split(' '))
@@ -89,6 +89,8 @@ function measureTree(root, withMemory) {
   return { cpuSeconds: ticks / TICKS_PER_SECOND, MiB: kilobytes / 1024 }
 }
 
-function pssOf(pid) {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0)
+/** @returns {Record<string, number>} what /proc adds up of all pages of a process, in KiB: Rss, Pss, Pss_Anon, Private_Dirty, … */
+export function rollupOf(pid) {
+  const lines = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(/^(\w+): +(\d+) kB$/gm)
+  return Object.fromEntries([...lines].map(([, field, kilobytes]) => [field, Number(kilobytes)]))
 }

@@ -7,6 +7,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
+import { randomFrom } from '../random.mjs'
 import { pythonWith } from './python.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -127,10 +128,7 @@ const words =
 
 /** Texts of 4 to 17 words, the same in every run. */
 export function textsOf(seed) {
-  let state = seed
-  const below = (limit) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
-    return (state >>> 8) % limit
-  }
+  const random = randomFrom(seed)
+  const below = (limit) => Math.floor(random() * limit)
   return () => Array.from({ length: 4 + below(14) }, () => words[below(words.length)]).join(' ')
 }

@@ -82,6 +82,7 @@ function changeTimes(chance, recipe) {
   const through = (time) => chosen.reduce((inner, name) => `(${timings[name](inner)})`, time)
   const repeats = chance.yes(0.15)
   if (chosen.length === 0 && !repeats) return
+  if (repeats) recipe.set('mayBeEmpty') // a muxer may drop all packets whose times it does not take
   const pts = repeats ? `floor(${through('PTS')}*TB*12)/12/TB` : through('PTS')
   const dts = repeats ? `${through('DTS')}-0.1/TB` : through('DTS')
   const words = [...chosen, ...(repeats ? ['repeated times'] : [])].join(' ')

@@ -20,7 +20,7 @@ export function isWhole(value: unknown, min: number, max: number): value is numb
 
 /** Validates a request or a part of it. Throws InvalidRequestError; `field` is the path of the part. */
 export function checkRequest<T>(schema: z.ZodType<T, unknown>, value: unknown, field: PropertyKey[] = []): T {
-  const result = schema.safeParse(value, { reportInput: true, error: expectation })
+  const result = schema.safeParse(value, inPlainWords)
   if (result.success) return result.data
   const { message, path } = describeIssues(result.error.issues, field)
   const [name, item] = path
@@ -44,7 +44,7 @@ const types: Readonly<Record<string, string>> = {
 const parts: Readonly<Record<string, string>> = { string: 'characters', array: 'items', set: 'items' }
 
 /** What is expected, for issues whose schema has no message of its own: zod's words speak of programs, not of values. */
-export function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       return `must be ${types[issue.expected] ?? issue.expected}`
@@ -63,6 +63,12 @@ export function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
+/** For `safeParse` of every schema, so that describeIssues can say what was found and what is right. */
+export const inPlainWords: { reportInput: true; error: typeof expectation } = {
+  reportInput: true,
+  error: expectation,
+}
+
 function bound(
   { origin, exact }: { origin: string; exact?: boolean | undefined },
   side: string,
@@ -74,7 +80,7 @@ function bound(
 
 /** Validates options and applies defaults; `what` names them in messages, e.g. "limits". Throws InvalidArgumentError. */
 export function checkOptions<T>(schema: z.ZodType<T, unknown>, value: unknown, what: string): T {
-  const result = schema.safeParse(value, { reportInput: true, error: expectation })
+  const result = schema.safeParse(value, inPlainWords)
   if (result.success) return result.data
   throw new InvalidArgumentError(describeIssues(result.error.issues, [what]).message)
 }

@@ -32,7 +32,7 @@ const flags: Readonly<Record<string, Flag>> = {
   },
   isolation: {
     value: 'WHERE',
-    help: 'decode media in separate processes: none, auto (as process), process or required (default: auto)',
+    help: 'decode media in separate processes: none, process or required (default: process)',
   },
   'served-model-name': {
     value: 'NAME',

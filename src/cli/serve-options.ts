@@ -17,7 +17,7 @@ export interface ServeOptions {
   server: Omit<ServerOptions, 'embedder' | 'logger'>
 }
 
-const isolations: readonly Isolation[] = ['none', 'auto', 'process', 'required']
+const isolations: readonly Isolation[] = ['none', 'process', 'required']
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 /** Levels that the NIM and pino name differently. */
@@ -88,7 +88,7 @@ function portOption(name: string, port: number | undefined): number | undefined 
   throw new UsageError(`--${name}: expected a number up to 65535, found "${port}"`)
 }
 
-function isolationOption(text = 'auto'): Isolation {
+function isolationOption(text = 'process'): Isolation {
   const isolation = isolations.find((one) => one === text)
   if (isolation) return isolation
   throw new UsageError(`--isolation: expected one of ${isolations.join(', ')}, found "${text}"`)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import { type HashableFile, sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside, reasonOf } from '../base/located-file.ts'
-import { describeIssues, expectation, isRecord, isText, isWhole } from '../base/validate.ts'
+import { describeIssues, inPlainWords, isRecord, isText, isWhole } from '../base/validate.ts'
 import { lazySchema } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 
@@ -192,7 +192,7 @@ async function readModelJson(root: string): Promise<ModelJson> {
   }
   const usual = usualModelJson(value)
   if (usual) return usual
-  const result = modelJson().safeParse(value, { reportInput: true, error: expectation })
+  const result = modelJson().safeParse(value, inPlainWords)
   if (!result.success) throw new ModelError(`${path}: ${describeIssues(result.error.issues).message}`)
   return result.data
 }

@@ -7,7 +7,7 @@ import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sha256OfFiles } from '../base/file-hash.ts'
 import { locateInside } from '../base/located-file.ts'
-import { describeIssues } from '../base/validate.ts'
+import { describeIssues, inPlainWords } from '../base/validate.ts'
 import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
 import type { Precision } from '../options.ts'
@@ -178,7 +178,7 @@ async function readSidecar(root: string, name: string): Promise<FolderEntry> {
   })
   try {
     const { path } = await locateInside(root, name, { what: 'sidecar', folder: 'the folder' })
-    const result = sidecarSchema.safeParse(JSON.parse(await readFile(path, 'utf8')), { reportInput: true })
+    const result = sidecarSchema.safeParse(JSON.parse(await readFile(path, 'utf8')), inPlainWords)
     if (result.success) return { root, name, sidecar: result.data }
     return unusable(describeIssues(result.error.issues).message)
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Reads tokenizer.json. */
 import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
-import { describeIssues, expectation, isRecord, isText, isWhole } from '../base/validate.ts'
+import { describeIssues, inPlainWords, isRecord, isText, isWhole } from '../base/validate.ts'
 import { lazySchema } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 
@@ -75,7 +75,7 @@ export function parseTokenizerFile(file: TokenizerFile): ParsedTokenizerFile {
     throw new ModelError(`tokenizer ${path} cannot be read as JSON`, { cause })
   }
   if (isUsual(value)) return { file, json: value, padTokenId: padTokenIdOf(value) }
-  const result = schema().safeParse(value, { reportInput: true, error: expectation })
+  const result = schema().safeParse(value, inPlainWords)
   if (!result.success)
     throw new ModelError(`tokenizer ${path}: ${describeIssues(result.error.issues).message}`)
   return { file, json: result.data, padTokenId: padTokenIdOf(result.data) }

@@ -1,7 +1,7 @@
 /** Golden vectors: inputs that a bundle was verified with on export, and the vectors that its checkpoint gave for them. */
 import { readFile } from 'node:fs/promises'
 import type { RgbImage } from '#binding'
-import { describeIssues, expectation } from '../base/validate.ts'
+import { describeIssues, inPlainWords } from '../base/validate.ts'
 import { zod } from '../base/zod.ts'
 import { ModelError } from '../errors.ts'
 import type { ModelBundle } from '../model/bundle.ts'
@@ -37,7 +37,7 @@ export async function loadGolden({ files, embeddingDim }: ModelBundle): Promise<
   } catch (cause) {
     throw new ModelError(`golden vectors ${file.path} cannot be read as JSON`, { cause })
   }
-  const result = goldenJson.safeParse(value, { reportInput: true, error: expectation })
+  const result = goldenJson.safeParse(value, inPlainWords)
   if (!result.success) {
     throw new ModelError(`golden vectors ${file.path}: ${describeIssues(result.error.issues).message}`)
   }

@@ -80,7 +80,7 @@ describe('one GPU', () => {
     Object.assign(double, {
       openDecoderPool: () => ({ promise: Promise.resolve(pool), cancel() {}, unref() {} }),
     })
-    for (const isolation of ['auto', 'process'] as const) {
+    for (const isolation of ['process', 'required'] as const) {
       const embedder = await open({ device: 'cuda', cuda: { engineCache }, decode: { isolation } })
       const { decoders, device } = embedder.info()
       const opened = [double.gpuOptions.at(-1)?.nvdec, device.kind === 'cuda' && device.gpus[0]?.nvdec]

@@ -63,19 +63,8 @@ describe('the document', () => {
     expect(documentProblems(root)).toEqual([expect.stringContaining('has no "<!-- results: other -->"')])
   })
 
-  it('adopts tables that were written by hand without changing them, once', () => {
-    const table =
-      '| program | clips/s | |\n|---|---|---|\n| **cosmos-embed** | 1.65 | 2 × |\n| another | 1 | |\n'
-    const { root, read } = documentOf(`# Speed\n\n## Whole path\n\n${table}\nProse.\n`)
-    expect(writeDocument(root, { adopt: true })).toEqual([])
-    const adopted = read()
-    expect(adopted).toBe(
-      `# Speed\n\n## Whole path\n\n<!-- results: whole-path -->\n${table}<!-- end of results -->\n\nProse.\n`,
-    )
-    expect(writeDocument(root, { adopt: true })).toEqual([])
-    expect(read()).toBe(adopted)
-    record(root, 'whole-path', asMeasurement(rows(4), about('2026-02-02')))
-    writeDocument(root)
-    expect(read()).toContain('| **cosmos-embed** | 4 | |\n| before | 1.65 | |')
+  it('is refused when it has a table that no results make', () => {
+    const { root } = documentOf('# Speed\n\n| program | clips/s |\n|---|---|\n| another | 1 |\n')
+    expect(documentProblems(root)).toEqual([expect.stringContaining('| program | clips/s |')])
   })
 })

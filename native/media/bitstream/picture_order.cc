@@ -14,8 +14,7 @@ bool FollowsParser(AVCodecID codec) {
     case AV_CODEC_ID_HEVC:
     case AV_CODEC_ID_MPEG1VIDEO:
     case AV_CODEC_ID_MPEG2VIDEO:
-    case AV_CODEC_ID_MPEG4:
-    case AV_CODEC_ID_VC1: return true;
+    case AV_CODEC_ID_MPEG4: return true;
     default: return false;
   }
 }
