@@ -92,16 +92,17 @@ TEST(HostilePackets, TheSameHoldsWhileStreamsAreProbed) {
   ExpectRefused("flv", H264Flv(H264Sps(kWide, kHigh), units), kOverLimit);
 }
 
-// A length of 0x167 looks like a start code before a parameter set, and a start code like a length.
-TEST(HostilePackets, AUnitThatLooksLikeAnotherInTheOtherFormCountsForNothing) {
+// A length of 0x167 looks like a start code before a parameter set, and a start code like the length 1, after
+// which the bytes of a unit look like a length and a parameter set.
+TEST(HostilePackets, UnitsAreCountedInTheFormThatTheirDecoderReads) {
   const Bytes large = H264Sps(16'000, 16'000).substr(2);
   const Bytes filler = "\x0c" + large + Bytes(0x167 - 1 - large.size(), '\xff');
-  const std::vector<Bytes> units = {H264Intra(kWide, kHigh), filler, filler};
-  std::vector<Bytes> packets(8, WithLengths(units));
-  const Bytes set_of_lengths = Big(large.size() + 1, 4) + "\x67" + large;
   std::vector<Bytes> raw = WholePicture();
-  raw.push_back("\x0c" + Bytes(3, '\xff') + set_of_lengths);
-  for (const Bytes& file : {H264Matroska(H264Sps(kWide, kHigh), packets), WithStartCodes(raw)}) {
+  raw.insert(raw.begin(), "\x0c" + Big(large.size() + 2, 4) + "\x67\x4d" + large);
+  for (const auto& [name, file] :
+       {std::pair{"lengths", H264Flv(H264Sps(kWide, kHigh), {H264Intra(kWide, kHigh), filler})},
+        std::pair{"start codes", WithStartCodes(raw)}}) {
+    SCOPED_TRACE(name);
     const Status status = ReadBytes(file);
     EXPECT_TRUE(status.ok()) << status.message();
   }
