@@ -104,6 +104,11 @@ export interface NativeClipOptions {
    * decode on the CPU.
    */
   gpu?: NativeGpu
+  /**
+   * With `gpu`: how many clips of a bulk job wait for a decoder behind this one. The CPU decodes more of a job that keeps
+   * NVDEC busy. Default 0.
+   */
+  backlog?: number
   /** Decode in one of these processes instead of this one. With `gpu`, NVDEC is handed what they read. */
   decoders?: NativeDecoderPool
   limits?: Partial<NativeDecodeLimits>

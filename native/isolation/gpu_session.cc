@@ -109,7 +109,9 @@ Status GpuSession::Do(GpuCall& call, const Descriptor& memory, GpuAnswer& answer
 Status GpuSession::BeginTurn(const GpuCall& call, GpuAnswer& answer) {
   if (std::exchange(had_turn_, true)) return Refused("for two turns for one clip");
   const auto before = Clock::now();
-  auto turn = gpu_->nvdec_backend()->scheduler().Begin(call.work, call.path, guard_);
+  DecodeWork work = call.work;
+  work.backlog = request_.backlog;
+  auto turn = gpu_->nvdec_backend()->scheduler().Begin(work, call.path, guard_);
   turn_began_ = Clock::now();
   waited_ += turn_began_ - before;
   if (!turn.ok()) {

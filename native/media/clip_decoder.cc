@@ -34,7 +34,8 @@ DecodeWork ClipDecoder::WorkOf(const DecodePlan& plan, int clips) const {
   const AVCodecParameters& parameters = demuxer_.parameters();
   double pictures = 0;
   for (const DecodeRun& run : plan.runs) pictures += run.last - run.first + 1;
-  return {.codec = parameters.codec_id, .pixels = pictures / clips * parameters.width * parameters.height};
+  return {.codec = parameters.codec_id, .pixels = pictures / clips * parameters.width * parameters.height,
+          .backlog = request_.backlog};
 }
 
 Status ClipDecoder::Begin(const DecodePlan& plan, int clips) {
@@ -103,8 +104,8 @@ Status ClipDecoder::ChoosePath(DecodeWork work) {
   turn_ = std::move(turn).value();
   setup_seconds_ = work.setup_seconds;
   if (!path_ && turn_.path() == DecodePath::kSoftware) {
-    reason_ = (turn_.hardware_was_busy() ? backend()->name() + " was busy" : "the clip is short") +
-              ": the CPU was estimated to finish first";
+    reason_ = turn_.hardware_was_busy() ? backend()->name() + " was busy: the CPU had a free place"
+                                        : "the clip is short: the CPU was estimated to finish first";
   }
   path_ = turn_.path();
   return {};

@@ -140,6 +140,7 @@ ClipRequest ReadClipRequest(const Arg& options) {
   if (const Arg a = options["threads"]; a.present()) request.threads = a.Int(1, kMaxThreads);
   if (const Arg a = options["keepImages"]; a.present()) request.keep_images = a.Boolean();
   if (const Arg a = options["gpu"]; a.present()) request.gpu = NativeGpu::From(a);
+  if (const Arg a = options["backlog"]; a.present()) request.backlog = a.Int(0, kIntMax);
   if (const Arg a = options["limits"]; a.present()) request.limits = ReadLimits(a);
   return request;
 }

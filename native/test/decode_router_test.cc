@@ -47,6 +47,25 @@ TEST(DecodeRouter, TheCpuIsNeverChosenWithoutAFreeSlot) {
   EXPECT_EQ(router.Choose(kShort, load), DecodePath::kHardware);
 }
 
+TEST(DecodeRouter, InABulkJobTheCpuHelpsHoweverSlowItIsUpToABound) {
+  const DecodeRouter router(NvdecSpeed);
+  const double cpu = router.Seconds(DecodePath::kSoftware, kLong);
+  const double nvdec = router.Seconds(DecodePath::kHardware, kLong);
+  const DecodeLoad busy{
+      .hardware_slots = 7, .hardware_clips = 7, .hardware_seconds = 7 * nvdec, .cpu_slots = 1};
+  DecodeWork work = kLong;
+  EXPECT_EQ(router.Choose(work, busy), DecodePath::kHardware);
+  // The number that wait from which on the CPU may take its time.
+  const int enough = static_cast<int>(std::ceil((cpu / 4 - 2 * nvdec) * 7 / nvdec));
+  for (const int backlog : {1, enough / 2, enough - 1, enough + 1, 10 * enough}) {
+    SCOPED_TRACE(backlog);
+    work.backlog = backlog;
+    EXPECT_EQ(router.Choose(work, busy), backlog >= enough ? DecodePath::kSoftware : DecodePath::kHardware);
+    EXPECT_EQ(router.Choose(work, {.hardware_slots = 7, .hardware_clips = 6, .cpu_slots = 1}),
+              DecodePath::kHardware);
+  }
+}
+
 TEST(DecodeRouter, AShortClipIsNotWorthCreatingADecoder) {
   const DecodeRouter router(NvdecSpeed);
   const DecodeLoad load{.hardware_slots = 7, .cpu_slots = 1};

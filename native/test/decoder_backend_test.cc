@@ -90,7 +90,7 @@ class DecoderBackendTest : public testing::Test {
   }
 
   // Reads the clip on the CPU and with the backend, and expects the same clip.
-  DecodeReport Check() {
+  DecodeReport Check(int backlog = 0) {
     const auto path = MakeClip("backend.mp4",
                                "-f lavfi -i testsrc2=size=96x80:rate=25:duration=4 -pix_fmt yuv420p "
                                "-c:v libx264 -preset veryfast -bf 2 -g 10");
@@ -98,6 +98,7 @@ class DecoderBackendTest : public testing::Test {
     request.shape = {.frames = 8, .height = 48, .width = 48};
     const auto cpu = ReadClips(MediaPath{path.string()}, request);
     request.gpu = gpu_;
+    request.backlog = backlog;
     const auto clips = ReadClips(MediaPath{path.string()}, request);
     ExpectSameClip(clips.at(0), cpu.at(0));
     return clips.at(0).report;
@@ -165,7 +166,18 @@ TEST_F(DecoderBackendTest, TheCpuTakesOverWhileItIsBusy) {
   EXPECT_EQ(gpu_->stats().nvdec_running, 1);
   const DecodeReport report = Check();
   EXPECT_EQ(report.decoder, "software");
-  EXPECT_EQ(report.decoder_reason, "TEST was busy: the CPU was estimated to finish first");
+  EXPECT_EQ(report.decoder_reason, "TEST was busy: the CPU had a free place");
+}
+
+// Without a backlog, the clip would wait here for ever: the slot is never given back.
+TEST_F(DecoderBackendTest, TheCpuHelpsWithABulkJobWhileItIsBusy) {
+  const auto one_slot = std::make_shared<TestBackend>(1, 1);
+  gpu_ = fake_.Open({.backend = one_slot});
+  JobGuard guard(1e9, 1 << 30);
+  const JobGuard::Call call(guard, nullptr);
+  const DecodeWork no_work{.codec = AV_CODEC_ID_H264};
+  auto turn = one_slot->scheduler().Begin(no_work, DecodePath::kHardware, guard);
+  EXPECT_EQ(Check(100).decoder, "software");
 }
 
 }  // namespace

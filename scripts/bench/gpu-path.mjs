@@ -17,11 +17,17 @@ export async function wholePath({ model, device, codec, gop, seconds, callers })
   let about
   /** @type {import('../../dist/index.js').CudaOptions} */
   const one = { devices: [device], buildEngine: 'never' }
-  for (const { mix, cuda } of [
-    { mix: 'NVDEC', cuda: { ...one, cpuWorkers: 0 } },
-    { mix: 'NVDEC and CPU', cuda: one },
+  for (const { mix, cuda, processes } of [
+    { mix: 'NVDEC', cuda: { ...one, cpuWorkers: 0 }, processes: false },
+    { mix: 'NVDEC and CPU', cuda: one, processes: false },
+    { mix: 'NVDEC, fed by decoder processes', cuda: { ...one, cpuWorkers: 0 }, processes: true },
   ]) {
-    const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda })
+    const embedder = await createEmbedder({
+      ...(model && { model }),
+      device: 'cuda',
+      cuda,
+      decode: { isolation: processes ? 'process' : 'none' },
+    })
     about = embedder.info().device
     try {
       for (const load of loads({ codec, gop, mix })) {

@@ -202,18 +202,50 @@ async function latency({ model, device, seconds }) {
   const file = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: 15 })
   /** @type {import('../../dist/index.js').CudaOptions} */
   const wanted = { devices: [device], buildEngine: 'never' }
-  const embedder = await createEmbedder({ ...(model && { model }), device: 'cuda', cuda: wanted })
+  const open = (isolation) =>
+    createEmbedder({
+      ...(model && { model }),
+      device: 'cuda',
+      cuda: wanted,
+      decode: { isolation },
+    })
+  const embedder = await open('none')
+  const isolated = await open('process')
   let serial = 0
   const text = () => embedder.embedText(`a blue square number ${serial++} that moves to the left`)
+  const video = 'video, 15 s 1080p, GOP 30'
   const queries = [
-    { query: 'text', callers: 1, call: text },
-    { query: 'video, 15 s 1080p', callers: 1, call: () => embedder.embedVideo(file) },
-  ]
+    { query: 'text', embed: text },
+    { query: video, embed: () => embedder.embedVideo(file) },
+    { query: `${video}, decoder process`, embed: () => isolated.embedVideo(file) },
+  ].map(({ query, embed }) => {
+    const timings = []
+    const call = async () => timings.push((await embed()).timings)
+    return { query, timings, callers: 1, call }
+  })
   const rows = []
-  for (const { of, times } of await inTurns(queries, seconds))
-    rows.push({ query: of.query, ...quantiles(times) })
+  // A lone clip creates one more decoder each time, until every engine has one: nine warm-ups do.
+  for (const { of, times } of await inTurns(queries, seconds, 9))
+    rows.push({ query: of.query, ...quantiles(times), ...medians(of.timings) })
   report('gpu-latency', rows, { device: embedder.info().device })
   await embedder.dispose()
+  await isolated.dispose()
+}
+
+/** The median of each stage of the calls, in ms. */
+function medians(timings) {
+  return Object.fromEntries(
+    ['open', 'queue', 'decode', 'convert', 'encode'].map((stage) => [
+      `${stage} ms`,
+      round(
+        percentile(
+          timings.map((each) => each[stage]),
+          0.5,
+        ),
+        1,
+      ),
+    ]),
+  )
 }
 
 function quantiles(times, digits = 2) {

@@ -22,6 +22,7 @@ import type { Item, VideoItem } from '../request/items.ts'
 import { Batcher } from '../schedule/batcher.ts'
 import { DecodeGate } from '../schedule/decode-gate.ts'
 import type { MemoryReservation } from '../schedule/memory-budget.ts'
+import type { Priority } from '../schedule/priority-queue.ts'
 import type { Release } from '../schedule/priority-semaphore.ts'
 import { copyMedia, type Media } from '../source/copy-media.ts'
 import type { Sources } from '../source/sources.ts'
@@ -134,7 +135,8 @@ export class Pipeline {
     try {
       const { media, borrowed } = await this.#read(item, memory, run)
       const { binding } = this.#options
-      const start = () => binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item))
+      const start = () =>
+        binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item, run.priority))
       const { decoded, release } = await reportCrash(this.#decode(start, run), media)
       return this.encodeClip(decoded, item.kind, run).finally(release)
     } finally {
@@ -147,7 +149,7 @@ export class Pipeline {
     const memory = run.lease.openMemory()
     try {
       const { media, borrowed } = await this.#read(item, memory, run)
-      const { gpu: _, ...options } = this.#clipOptions(item)
+      const { gpu: _, ...options } = this.#clipOptions(item, run.priority)
       const start = () =>
         this.#options.binding.decodeClip(borrowed ? copyMedia(media) : media, { ...options, keepImages })
       const { decoded, release } = await reportCrash(this.#decode(start, run), media)
@@ -165,7 +167,11 @@ export class Pipeline {
     const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)
     if ('images' in media) throw new InternalError('a video was read as pictures: this is a bug')
     const open = () =>
-      binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
+      binding.openSegments(
+        borrowed ? copyMedia(media) : media,
+        this.#clipOptions(item, run.priority),
+        windows,
+      )
     const { decoded: reader, release } = await reportCrash(this.#decode(open, run), media)
     release()
     return { reader, media }
@@ -266,7 +272,7 @@ export class Pipeline {
     }
   }
 
-  #clipOptions(item: ClipItem): NativeClipOptions {
+  #clipOptions(item: ClipItem, priority: Priority): NativeClipOptions {
     const { engine, gpu, decoders, options } = this.#options
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
@@ -280,7 +286,7 @@ export class Pipeline {
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
       ...(decoders !== undefined && { decoders }),
-      ...(gpu !== undefined && { gpu }),
+      ...(gpu !== undefined && { gpu, backlog: priority === 'bulk' ? this.#decoders.waiting : 0 }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
       ...(frameRule !== 'card' && { frameRule }),

@@ -39,6 +39,23 @@ describe('one GPU', () => {
     expect(both.embedder.stats().gpus).toMatchObject([{ device: 0, nvdec: 1 }])
   })
 
+  it('tells the decoder how many clips of a bulk job wait behind a clip, so that the CPU helps', async () => {
+    for (const priority of ['bulk', 'query'] as const) {
+      const both = await onGpus(1, { cuda: { nvdecWorkers: 2, cpuWorkers: 1 } })
+      both.double.decoding.held = true
+      const videos = [1, 2, 3, 4, 5, 6].map((id) => both.embedder.embedVideo(clip(id), { priority }))
+      for (let ended = 0; ended < videos.length; ended += 1) {
+        while (both.double.decoding.jobs.length === 0) await turns(1)
+        await turns(6)
+        both.double.decoding.jobs[0]?.finish()
+      }
+      await Promise.all(videos)
+      const backlogs = both.double.clipOptions.map(({ backlog }) => backlog)
+      expect(backlogs).toEqual(priority === 'bulk' ? [3, 3, 3, 2, 1, 0] : [0, 0, 0, 0, 0, 0])
+      await both.embedder.dispose()
+    }
+  })
+
   it('encodes a text while it is full of videos, and runs two batches of each kind', async () => {
     const both = await onGpus(1, { batching: { maxVideoBatch: 1 } })
     both.double.encoding.held = true

@@ -8,14 +8,23 @@ namespace {
 // FFmpeg on one core without skipping pictures, until the first measurement.
 constexpr double kCpuSpeed = 80 * 1920.0 * 1080.0;
 
+// While a bulk job keeps the hardware busy, each clip that the CPU decodes makes the whole end sooner, even one
+// that takes the CPU longer than the hardware would need for all that wait. The bound keeps the last clips of a
+// job from ending long after the others.
+constexpr double kBulkPatience = 4;
+
 }  // namespace
 
 DecodePath DecodeRouter::Choose(const DecodeWork& work, const DecodeLoad& load) const {
   if (load.cpu_clips >= load.cpu_slots) return DecodePath::kHardware;
   const bool free_slot = load.hardware_clips < load.hardware_slots;
   const double wait = free_slot ? 0 : load.hardware_seconds / load.hardware_slots;
-  const double hardware = wait + work.setup_seconds + Seconds(DecodePath::kHardware, work);
-  return Seconds(DecodePath::kSoftware, work) < hardware ? DecodePath::kSoftware : DecodePath::kHardware;
+  const double own = Seconds(DecodePath::kHardware, work);
+  double patience = wait + work.setup_seconds + own;
+  if (!free_slot && work.backlog > 0) {
+    patience = kBulkPatience * (patience + work.backlog * own / load.hardware_slots);
+  }
+  return Seconds(DecodePath::kSoftware, work) < patience ? DecodePath::kSoftware : DecodePath::kHardware;
 }
 
 double DecodeRouter::Seconds(DecodePath path, const DecodeWork& work) const {

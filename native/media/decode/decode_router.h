@@ -18,6 +18,7 @@ struct DecodeWork {
   AVCodecID codec = AV_CODEC_ID_NONE;
   double pixels = 0;         // of a coded picture, times the number of pictures to decode
   double setup_seconds = 0;  // until the hardware has a decoder for it
+  int backlog = 0;           // clips that wait behind this one, where only the end of all of them counts
 };
 
 // What runs and waits at the moment.
