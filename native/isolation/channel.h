@@ -17,7 +17,7 @@ namespace cosmos {
 
 // Raised by every change of a message. The two files that talk come from one build, so that a difference
 // means a broken installation.
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 enum class MessageType : std::uint32_t {
   kHello = 1,  // from the decoder, once: its version and its sandbox
@@ -47,6 +47,8 @@ class Channel {
   explicit Channel(Descriptor socket) : socket_(std::move(socket)) {}
 
   int socket() const { return socket_.get(); }
+  // Ends the channel for both sides; a thread that waits for its socket wakes up.
+  void Shutdown() { shutdown(socket_.get(), SHUT_RDWR); }
   // Blocks until the other side has taken the message. Fails with kSource when the other side has ended or
   // takes nothing for ten seconds.
   Status Send(MessageType type, std::span<const std::uint8_t> body, int descriptor = -1);

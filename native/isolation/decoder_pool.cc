@@ -68,7 +68,9 @@ class IsolatedReader final : public ClipReader {
     if (!process_) return std::optional<DecodedClip>();
     auto answer = AskForNext(cancel);
     // What ended the clip in this process is the reason, whatever the decoder made of it.
-    if (gpu_ && !gpu_->error().ok()) return Fail(gpu_->error());
+    if (gpu_) {
+      if (Status error = gpu_->error(); !error.ok()) return Fail(std::move(error));
+    }
     if (!answer.ok()) return Fail(answer.TakeStatus());
     if (answer->type == MessageType::kEnd) {
       Release();
@@ -86,10 +88,7 @@ class IsolatedReader final : public ClipReader {
     if (!gpu_) return process_->Ask(MessageType::kNext, {}, -1, patience, cancel);
     const GpuSession::Request request(*gpu_, cancel);
     return process_->Ask(MessageType::kNext, {}, -1, patience, cancel,
-                         [this](const Message& message) -> Result<GpuReply> {
-                           COSMOS_ASSIGN_OR_RETURN(auto answer, gpu_->Handle(message));
-                           return GpuReply{std::move(answer), gpu_->TakeWaited()};
-                         });
+                         [this](const Message& message) { return gpu_->Handle(message); });
   }
 
   void Release() {

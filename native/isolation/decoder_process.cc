@@ -256,7 +256,9 @@ Result<Message> DecoderProcess::Wait(Clock::time_point deadline, const CancelTok
     if (calls) {
       COSMOS_ASSIGN_OR_RETURN(const GpuReply reply, gpu(*received.value()));
       deadline += reply.waited;
-      if (reply.answer) COSMOS_RETURN_IF_ERROR(channel_.Send(MessageType::kGpuAnswer, *reply.answer));
+      if (reply.answer) {
+        COSMOS_RETURN_IF_ERROR(channel_.Send(MessageType::kGpuAnswer, *reply.answer, reply.descriptor.get()));
+      }
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) {

@@ -30,10 +30,11 @@ struct Patience {
   int threads = 1;  // that may use the processor meanwhile
 };
 
-// What comes of a kGpuCall: the body of the answer, if one is due, and how long other clips were waited for,
-// which does not count against the patience.
+// What comes of a kGpuCall: the body of the answer, if one is due, with a descriptor or none, and how long
+// other clips were waited for, which does not count against the patience.
 struct GpuReply {
   std::optional<Bytes> answer;
+  Descriptor descriptor;
   std::chrono::steady_clock::duration waited{};
 };
 // Its errors are breaches of the protocol.

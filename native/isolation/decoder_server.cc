@@ -49,7 +49,7 @@ class DecoderServer {
       }
       if (message.type == MessageType::kGpuAnswer) {
         if (!awaits_gpu_ || gpu_answer_) return;  // nothing was asked
-        gpu_answer_ = std::move(message.body);
+        gpu_answer_ = std::move(message);
         wake_.notify_one();
         continue;
       }
@@ -95,7 +95,7 @@ class DecoderServer {
         auto next = reader_->Next(cancel);
         // A process that waits for its next video must not hold the last one's memory and file.
         if (!next.ok() || !next.value() || !many_clips_) reader_.reset();
-        if (gpu_) COSMOS_RETURN_IF_ERROR(gpu_->Flush());
+        if (gpu_) COSMOS_RETURN_IF_ERROR(gpu_->link().Flush());
         if (!next.ok()) return Fail(next.status());
         if (!next.value()) return Send(MessageType::kEnd, {});
         return SendClip(*next.value());
@@ -136,13 +136,13 @@ class DecoderServer {
   }
 
   // The server answers every call, also when the clip is cancelled: this needs no look at the token.
-  Result<Bytes> AskGpu(const Bytes& call, int descriptor, bool due) {
+  Result<Message> AskGpu(const Bytes& call, int descriptor, bool due) {
     {
       const std::lock_guard lock(mutex_);
       awaits_gpu_ = due;
     }
     COSMOS_RETURN_IF_ERROR(channel_.Send(MessageType::kGpuCall, call, descriptor));
-    if (!due) return Bytes();
+    if (!due) return Message();
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return gpu_answer_.has_value(); });
     awaits_gpu_ = false;
@@ -196,7 +196,7 @@ class DecoderServer {
   std::optional<Message> request_;
   CancelTokenPtr cancel_;  // of the running request
   bool awaits_gpu_ = false;
-  std::optional<Bytes> gpu_answer_;
+  std::optional<Message> gpu_answer_;
 };
 
 }  // namespace

@@ -169,9 +169,11 @@ Bytes Encode(const GpuCall& call) {
   PutEnum(out, call.kind);
   switch (call.kind) {
     case GpuCall::Kind::kNotes:
+    case GpuCall::Kind::kOpenPart:
     case GpuCall::Kind::kDrain: break;
     case GpuCall::Kind::kWhyNot:
     case GpuCall::Kind::kSetup:
+    case GpuCall::Kind::kIdle:
     case GpuCall::Kind::kOpen: PutStream(out, call.stream); break;
     case GpuCall::Kind::kBeginTurn:
       PutWork(out, call.work);
@@ -192,9 +194,11 @@ Result<GpuCall> DecodeGpuCall(ByteView bytes) {
   call.kind = GetEnum(in, GpuCall::Kind::kMakeClip);
   switch (call.kind) {
     case GpuCall::Kind::kNotes:
+    case GpuCall::Kind::kOpenPart:
     case GpuCall::Kind::kDrain: break;
     case GpuCall::Kind::kWhyNot:
     case GpuCall::Kind::kSetup:
+    case GpuCall::Kind::kIdle:
     case GpuCall::Kind::kOpen: call.stream = GetStream(in); break;
     case GpuCall::Kind::kBeginTurn:
       call.work = GetWork(in);
@@ -213,8 +217,10 @@ Bytes Encode(const GpuAnswer& answer) {
   out.PutString(wire::Shortened(answer.status.message()));
   out.PutString(wire::Shortened(answer.text));
   out.Put(answer.seconds);
+  out.Put(answer.decoders);
   PutEnum(out, answer.path);
   out.PutBool(answer.hardware_was_busy);
+  out.PutBool(answer.part);
   out.Put(answer.clip);
   out.Put(answer.refused_at_once);
   out.Put(answer.refused);
@@ -240,8 +246,10 @@ Result<GpuAnswer> DecodeGpuAnswer(ByteView bytes) {
   if (code != StatusCode::kOk) answer.status = Status(code, std::move(message));
   answer.text = in.GetString(wire::kMaxText);
   answer.seconds = in.Get<double>(0, kLongestSeconds);
+  answer.decoders = in.Get<int>(0);
   answer.path = GetEnum(in, DecodePath::kSoftware);
   answer.hardware_was_busy = in.GetBool();
+  answer.part = in.GetBool();
   answer.clip = in.Get<std::uint32_t>();
   answer.refused_at_once = in.Get<int>(0);
   answer.refused = in.Get<int>(0);

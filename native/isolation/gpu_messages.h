@@ -20,6 +20,8 @@ namespace cosmos {
 inline constexpr std::size_t kInlinePacketBytes = std::size_t{128} << 10;
 // The most notes of one message.
 inline constexpr std::size_t kMaxGpuNotes = 4096;
+// Parts that one clip may have beside its first stream.
+inline constexpr int kMaxGpuParts = 8;
 
 // What the server is told and does not answer. Frames and clips have numbers, which the server gives.
 struct GpuNote {
@@ -47,12 +49,15 @@ struct GpuCall {
     kNotes,      // nothing more, and no answer
     kWhyNot,     // stream → text
     kSetup,      // stream → seconds
+    kIdle,       // stream → decoders
     kBeginTurn,  // work, path → path, hardware_was_busy
-    kOpen,       // stream
-    kSend,       // packet → progress
-    kDrain,      // → progress
-    kMakeClip,   // orientation, frames → clip; with the frames in host memory, if there are any, as sealed
-                 // memory
+    kOpenPart,   // → part: whether a slot was free. If so, with the descriptor of the part's channel, which
+                // takes kOpen, kSend and kDrain
+    kOpen,      // stream
+    kSend,      // packet → progress
+    kDrain,     // → progress
+    kMakeClip,  // orientation, frames → clip; with the frames in host memory, if there are any, as sealed
+                // memory
   };
   struct Frame {
     int slot = 0;
@@ -87,8 +92,10 @@ struct GpuAnswer {
   Status status;
   std::string text = {};
   double seconds = 0;
+  int decoders = 0;
   DecodePath path = DecodePath::kSoftware;
   bool hardware_was_busy = false;
+  bool part = false;
   std::uint32_t clip = 0;
   // Progress: all pictures that the stream had after the packet.
   int refused_at_once = 0;  // as NvdecStream::refused() before the first picture was received

@@ -6,25 +6,32 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/cancel.h"
 #include "base/status.h"
 #include "isolation/channel.h"
+#include "isolation/decoder_process.h"
 #include "isolation/gpu_messages.h"
+#include "isolation/gpu_part.h"
+#include "isolation/gpu_stream.h"
 #include "media/limits/job_guard.h"
 #include "media/nvdec/decoding_gpu.h"
-#include "media/nvdec/nvdec_feed.h"
 
 namespace cosmos {
 
-// What one reader holds of a GPU: a turn, a stream of NVDEC, pictures and clips. The decoder process names
+// What one reader holds of a GPU: a turn, streams of NVDEC, pictures and clips. The decoder process names
 // them by number, and can reach nothing else. Not thread-safe.
 class GpuSession {
  public:
   GpuSession(std::shared_ptr<DecodingGpu> gpu, const ClipRequest& request)
       : gpu_(std::move(gpu)),
         request_(request),
-        guard_(request.limits.max_wall_seconds, request.limits.max_bytes) {}
+        guard_(request.limits.max_wall_seconds, request.limits.max_bytes) {
+    if (NvdecBackend* const nvdec = gpu_->nvdec_backend())
+      stream_.emplace(*nvdec, request_, guard_, pictures_);
+  }
 
   static GpuOffer OfferOf(const DecodingGpu& gpu) {
     return {.nvdec = gpu.nvdec_backend() != nullptr, .reason = gpu.nvdec_reason()};
@@ -43,13 +50,11 @@ class GpuSession {
     JobGuard::Call call_;
   };
 
-  // Does what a kGpuCall asks for. Returns the body of the answer, or nothing where none is due. Fails only
-  // for calls that no decoder makes: the process is then to be ended.
-  Result<std::optional<Bytes>> Handle(const Message& message);
-  // The time that Handle waited for other clips, since it was last asked.
-  std::chrono::steady_clock::duration TakeWaited() { return std::exchange(waited_, {}); }
+  // Does what a kGpuCall asks for. Fails only for calls that no decoder makes: the process is then to be
+  // ended.
+  Result<GpuReply> Handle(const Message& message);
   // The error that ended the clip here, which the decoder process may not report.
-  const Status& error() const { return error_; }
+  Status error() const { return pictures_.error(); }
   // A clip that was made for the decoder process.
   Result<ClipPtr> ClipOf(std::uint32_t id) const;
 
@@ -58,19 +63,16 @@ class GpuSession {
 
   Status Note(const GpuNote& note);
   void Learn(const GpuNote& note);
-  Status Do(GpuCall& call, const Descriptor& memory, GpuAnswer& answer);
-  Status BeginTurn(const GpuCall& call, GpuAnswer& answer);
-  Status Open(GpuCall& call, GpuAnswer& answer);
-  Status Send(GpuCall& call, const Descriptor& memory, GpuAnswer& answer);
+  bool HasTurn() const { return turn_ && turn_->path() == DecodePath::kHardware; }
+  Status Do(GpuCall& call, const Descriptor& memory, GpuAnswer& answer, GpuReply& reply);
+  Status BeginTurn(const GpuCall& call, GpuAnswer& answer, GpuReply& reply);
+  Status OpenPart(GpuAnswer& answer, GpuReply& reply);
   Status MakeClip(const GpuCall& call, const Descriptor& memory, GpuAnswer& answer);
-  void Receive(GpuAnswer& answer);
-  void Settle(Status status, GpuAnswer& answer);
 
   const std::shared_ptr<DecodingGpu> gpu_;
   const ClipRequest& request_;
   JobGuard guard_;
-  Status error_;
-  Clock::duration waited_{};
+  GpuPictures pictures_;
 
   // Of the current request:
   bool had_turn_ = false;
@@ -79,12 +81,10 @@ class GpuSession {
 
   std::optional<DecodeTurns::Turn> turn_;
   Clock::time_point turn_began_;
-  std::unique_ptr<NvdecStream> stream_;
-  int last_place_ = -1;      // of the packets since the last Reset
-  int without_picture_ = 0;  // packets since the last picture or Reset
-  std::uint32_t next_id_ = 1;
-  std::map<std::uint32_t, std::shared_ptr<AVFrame>> frames_;
+  std::optional<GpuStream> stream_;  // without NVDEC there is none
   std::map<std::uint32_t, ClipPtr> clips_;
+  Status part_failure_;
+  std::vector<std::unique_ptr<GpuPart>> parts_;  // end before what they use
 };
 
 }  // namespace cosmos

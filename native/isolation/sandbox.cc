@@ -18,8 +18,9 @@
 namespace cosmos {
 namespace {
 
-// The descriptors of the channel and of one request, and a few for clips that are being sent.
-constexpr rlim_t kMaxDescriptors = 16;
+// The descriptors of the channel, of one request and of its parts on the GPU, and a few for clips and packets
+// that are being sent.
+constexpr rlim_t kMaxDescriptors = 32;
 
 bool WriteFile(const char* path, const std::string& text) {
   const Descriptor file(open(path, O_WRONLY | O_CLOEXEC));

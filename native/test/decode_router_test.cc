@@ -48,7 +48,8 @@ TEST(DecodeRouter, TheCpuIsNeverChosenWithoutAFreeSlot) {
 }
 
 TEST(DecodeRouter, InABulkJobTheCpuHelpsHoweverSlowItIsUpToABound) {
-  const DecodeRouter router(NvdecSpeed);
+  DecodeRouter router(NvdecSpeed);
+  for (int i = 0; i < 50; ++i) router.Learn(DecodePath::kSoftware, kLong, 20);
   const double cpu = router.Seconds(DecodePath::kSoftware, kLong);
   const double nvdec = router.Seconds(DecodePath::kHardware, kLong);
   const DecodeLoad busy{
@@ -57,6 +58,7 @@ TEST(DecodeRouter, InABulkJobTheCpuHelpsHoweverSlowItIsUpToABound) {
   EXPECT_EQ(router.Choose(work, busy), DecodePath::kHardware);
   // The number that wait from which on the CPU may take its time.
   const int enough = static_cast<int>(std::ceil((cpu / 4 - 2 * nvdec) * 7 / nvdec));
+  ASSERT_GT(enough, 4);
   for (const int backlog : {1, enough / 2, enough - 1, enough + 1, 10 * enough}) {
     SCOPED_TRACE(backlog);
     work.backlog = backlog;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "isolation/decoder_pool.h"
+#include "isolation/gpu_messages.h"
 #include "nvdec_support.h"
 
 namespace cosmos::test {
@@ -44,14 +45,16 @@ class NvdecHostile : public HostileToGpu, public testing::WithParamInterface<Att
 
 TEST_P(NvdecHostile, CostsItsOwnClip) {
   const auto& [name, code, says] = GetParam();
-  const auto gpu = fake_.Open({.nvdec_workers = 1});
+  // Parts need slots beside the clip's own.
+  const int slots = std::string(name).starts_with("gpu-part") ? kMaxGpuParts + 2 : 1;
+  const auto gpu = fake_.Open({.nvdec_workers = slots});
   ClipRequest request;
   request.shape = {.frames = 2, .height = 16, .width = 16};
   request.gpu = gpu;
   request.limits.max_wall_seconds = 0.3;
   request.limits.max_packets_without_frame = 20;
   const auto pool = OpenHostile(name);
-  // Twice, because the only slot of NVDEC must be free again.
+  // Twice, because the slots of NVDEC must be free again.
   for (int clip = 0; clip < 2; ++clip) {
     const auto failed = Read(*pool, request);
     ASSERT_FALSE(failed.ok());
@@ -101,6 +104,16 @@ constexpr Attack kAttacks[] = {
     {"gpu-nothing", StatusCode::kMedia, "for a clip of nothing"},
     {"gpu-clip", StatusCode::kMedia, "for a clip that it never made"},
     {"gpu-flood", StatusCode::kTimeout, "maxWallSeconds"},
+    {"gpu-part-no-turn", StatusCode::kMedia, "for a part out of turn"},
+    {"gpu-parts-without-end", StatusCode::kMedia, "for more parts than it may have"},
+    {"gpu-part-nonsense", StatusCode::kMedia, "disagree: about what the GPU is to do"},
+    {"gpu-part-clip", StatusCode::kMedia, "through the wrong channel"},
+    {"gpu-part-turn", StatusCode::kMedia, "to note something on the wrong channel"},
+    {"gpu-part-two-streams", StatusCode::kMedia, "for two streams"},
+    {"gpu-part-disorder", StatusCode::kMedia, "packets in disorder"},
+    {"gpu-part-flood", StatusCode::kTimeout, "maxWallSeconds"},
+    {"gpu-part-dies-decoding", StatusCode::kMedia, "SIGABRT"},
+    {"gpu-part-hangs", StatusCode::kTimeout, "maxWallSeconds"},
     {"gpu-dies-asking", StatusCode::kMedia, "SIGABRT"},
     {"gpu-dies-in-turn", StatusCode::kMedia, "SIGABRT"},
     {"gpu-dies-open", StatusCode::kMedia, "SIGABRT"},

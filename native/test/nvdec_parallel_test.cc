@@ -1,4 +1,5 @@
-// A clip that is alone uses several of NVDEC's engines and comes out the same.
+// A clip that is alone uses several of NVDEC's engines and comes out the same: read in this process, and in a
+// decoder process that hands its packets over.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -25,18 +26,27 @@ ClipRequest Request(std::shared_ptr<Gpu> gpu = nullptr) {
   return request;
 }
 
-class NvdecParallel : public testing::Test {
+class NvdecParallel : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override { fake_.Reset(); }
   void TearDown() override { fake_.ExpectNothingLeft(); }
 
   static Result<DecodedClip> Read(const MediaSource& source, const ClipRequest& request,
                                   CancelTokenPtr cancel = std::make_shared<CancelToken>()) {
-    auto reader = ClipReader::Open(source, request, std::nullopt, cancel);
+    auto reader = GetParam() && request.gpu ? OpenHandedOver(source, request, std::nullopt, cancel)
+                                            : ClipReader::Open(source, request, std::nullopt, cancel);
     if (!reader.ok()) return reader.TakeStatus();
     auto clip = reader.value()->Next(cancel);
     if (!clip.ok()) return clip.TakeStatus();
     return *std::move(clip).value();
+  }
+  // The clip, which must be that of the CPU.
+  static DecodedClip Check(const MediaSource& source, const std::shared_ptr<Gpu>& gpu) {
+    auto clip = Read(source, Request(gpu));
+    EXPECT_TRUE(clip.ok()) << clip.status().message();
+    if (!clip.ok()) return {};
+    ExpectSameClip(clip.value(), ReadClips(source, Request()).at(0));
+    return std::move(clip).value();
   }
 
   // A GPU whose pool has an idle decoder for every engine.
@@ -50,24 +60,22 @@ class NvdecParallel : public testing::Test {
   const FakeNvdec& fake_ = FakeNvdec::Get();
 };
 
-TEST_F(NvdecParallel, ALoneClipUsesOneMoreDecoderEachTimeAndComesOutTheSame) {
+TEST_P(NvdecParallel, ALoneClipUsesOneMoreDecoderEachTimeAndComesOutTheSame) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   const auto gpu = fake_.Open({.nvdec_workers = kEngines});
-  for (int clip = 1; clip <= kEngines + 2; ++clip) {
-    SCOPED_TRACE(clip);
-    const auto clips = ReadClips(path, Request(gpu));
-    ExpectSameClip(clips.at(0), cpu.at(0));
-    EXPECT_EQ(clips.at(0).report.decoder, "nvdec");
-    EXPECT_EQ(clips.at(0).report.decoder_reason, "");
-    EXPECT_EQ(clips.at(0).report.decoded + clips.at(0).report.discarded,
-              cpu.at(0).report.decoded + cpu.at(0).report.discarded);
-    EXPECT_EQ(fake_.counts().created, std::min(clip, kEngines));
+  for (int count = 1; count <= kEngines + 2; ++count) {
+    SCOPED_TRACE(count);
+    const DecodeReport report = Check(path, gpu).report;
+    EXPECT_EQ(report.decoder, "nvdec");
+    EXPECT_EQ(report.decoder_reason, "");
+    EXPECT_EQ(report.decoded + report.discarded, cpu.at(0).report.decoded + cpu.at(0).report.discarded);
+    EXPECT_EQ(fake_.counts().created, std::min(count, kEngines));
   }
 }
 
 // A decoder cannot be reconfigured to another depth, so idle ones of 8 bits do not help a clip of 10 bits.
-TEST_F(NvdecParallel, IdleDecodersOfAnotherDepthOrChromaAreNotCountedOn) {
+TEST_P(NvdecParallel, IdleDecodersOfAnotherDepthOrChromaAreNotCountedOn) {
   const auto clip = [](const std::string& name, const std::string& format) {
     return MediaPath{MakeClip(name, "-f lavfi -i testsrc2=size=192x160:rate=25:duration=2 -pix_fmt " +
                                         format +
@@ -81,19 +89,18 @@ TEST_F(NvdecParallel, IdleDecodersOfAnotherDepthOrChromaAreNotCountedOn) {
   auto created = fake_.counts().created;
   EXPECT_GE(created, 3) << "several are idle";
   for (const auto& other : {clip("parallel10.mp4", "yuv420p10le"), clip("parallel444.mp4", "yuv444p")}) {
-    ExpectSameClip(ReadClips(other, Request(gpu)).at(0), ReadClips(other, Request()).at(0));
+    Check(other, gpu);
     EXPECT_EQ(fake_.counts().created, ++created) << "a clip creates one decoder at most";
   }
 }
 
-TEST_F(NvdecParallel, EveryPartReadsBytesInMemory) {
+TEST_P(NvdecParallel, EveryPartReadsBytesInMemory) {
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(ReadFile(Clip()));
   const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};
-  const auto gpu = Warm(source);
-  ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
+  Check(source, Warm(source));
 }
 
-TEST_F(NvdecParallel, ConcurrentClipsDoNotTakeEachOthersSlots) {
+TEST_P(NvdecParallel, ConcurrentClipsDoNotTakeEachOthersSlots) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   const auto gpu = Warm(path);
@@ -109,24 +116,23 @@ TEST_F(NvdecParallel, ConcurrentClipsDoNotTakeEachOthersSlots) {
   EXPECT_EQ(fake_.counts().created, kEngines);
 }
 
-TEST_F(NvdecParallel, WithOneSlotTheRunsAreDecodedInSequence) {
+TEST_P(NvdecParallel, WithOneSlotTheRunsAreDecodedInSequence) {
   const MediaPath path{Clip().string()};
   const auto gpu = fake_.Open({.nvdec_workers = 1});
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Read(path, Request(gpu)).ok());
   EXPECT_EQ(fake_.counts().created, 1);
 }
 
-TEST_F(NvdecParallel, DamageIsDecodedByTheCpu) {
+TEST_P(NvdecParallel, DamageIsDecodedByTheCpu) {
   const auto whole = ReadFile(Clip());
   auto damaged = whole;
   for (std::size_t i = damaged.size() / 2; i < damaged.size() / 2 + 400; ++i) damaged[i] ^= 0x5a;
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(damaged));
   const MediaSource source = MediaBytes{.data = *bytes, .owner = bytes};
-  const auto gpu = Warm(MediaPath{Clip().string()});
-  ExpectSameClip(ReadClips(source, Request(gpu)).at(0), ReadClips(source, Request()).at(0));
+  Check(source, Warm(MediaPath{Clip().string()}));
 }
 
-TEST_F(NvdecParallel, AFailureInAnyPartGivesTheClipOfTheCpu) {
+TEST_P(NvdecParallel, AFailureInAnyPartGivesTheClipOfTheCpu) {
   const MediaPath path{Clip().string()};
   const auto cpu = ReadClips(path, Request());
   for (const char* function : {"cuvidCreateVideoParser", "cuvidParseVideoData", "cuvidDecodePicture",
@@ -145,7 +151,7 @@ TEST_F(NvdecParallel, AFailureInAnyPartGivesTheClipOfTheCpu) {
   }
 }
 
-TEST_F(NvdecParallel, ItCanBeCancelledAtAnyTime) {
+TEST_P(NvdecParallel, ItCanBeCancelledAtAnyTime) {
   const MediaPath path{Clip().string()};
   const auto gpu = Warm(path);
   for (int delay = 0; delay < 30; delay += 2) {
@@ -161,6 +167,9 @@ TEST_F(NvdecParallel, ItCanBeCancelledAtAnyTime) {
   }
   EXPECT_TRUE(Read(path, Request(gpu)).ok());
 }
+
+INSTANTIATE_TEST_SUITE_P(Nvdec, NvdecParallel, testing::Bool(),
+                         [](const auto& each) { return each.param ? "HandedOver" : "InProcess"; });
 
 }  // namespace
 }  // namespace cosmos::test

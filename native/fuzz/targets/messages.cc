@@ -28,7 +28,7 @@ void FuzzOne(Bytes input) {
       ClipRequest request;
       request.shape = {.frames = 2, .height = 8, .width = 8};
       request.keep_images = message.size() % 2 == 0;
-      if (message.size() % 4 > 1) request.gpu = std::make_shared<RemoteGpu>(false, "", RemoteGpu::Ask());
+      if (message.size() % 4 > 1) request.gpu = std::make_shared<RemoteGpu>(false, "", RemoteLink::Ask());
       const auto reply = DecodeClipReply(message, request);
       if (!reply.ok()) return;
       Require(reply.value().bytes >= 0 && reply.value().clip.frames.size() == 2,

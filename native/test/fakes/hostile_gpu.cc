@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "isolation/gpu_messages.h"
 
@@ -46,18 +47,29 @@ class Attacker {
  public:
   Attacker(Channel& channel, const cosmos::ClipRequest& request) : channel_(channel), request_(request) {}
 
+  // On the channel of the clip, or on that of the part that was opened last.
   void Say(const Bytes& body) {
-    if (!channel_.Send(MessageType::kGpuCall, body).ok()) std::exit(0);
+    if (!channel().Send(MessageType::kGpuCall, body).ok()) Stop();
   }
   GpuAnswer Call(const GpuCall& call) {
     Say(Encode(call));
     for (;;) {
-      auto received = channel_.Receive();
-      if (!received.ok()) std::exit(0);
-      if (received.value()) return cosmos::DecodeGpuAnswer(received.value()->body).value();
-      pollfd waiting{channel_.socket(), POLLIN, 0};
+      auto received = channel().Receive();
+      if (!received.ok()) Stop();
+      if (received.value()) {
+        descriptor_ = std::move(received.value()->descriptor);
+        return cosmos::DecodeGpuAnswer(received.value()->body).value();
+      }
+      pollfd waiting{channel().socket(), POLLIN, 0};
       poll(&waiting, 1, -1);
     }
+  }
+  bool OpenPart() {
+    on_part_ = false;
+    if (!Call({.kind = GpuCall::Kind::kOpenPart}).part) return false;
+    parts_.emplace_back(std::move(descriptor_));
+    on_part_ = true;
+    return true;
   }
   void TakeTurn() {
     GpuCall call{.kind = GpuCall::Kind::kBeginTurn, .path = cosmos::DecodePath::kHardware};
@@ -77,8 +89,18 @@ class Attacker {
   }
 
  private:
+  Channel& channel() { return on_part_ ? parts_.back() : channel_; }
+  // The server has ended the channel. A broken part is noticed with the clip, a broken clip ends the process.
+  void Stop() {
+    if (std::exchange(on_part_, false)) SendClip();
+    std::exit(0);
+  }
+
   Channel& channel_;
   const cosmos::ClipRequest& request_;
+  std::vector<Channel> parts_;
+  bool on_part_ = false;
+  cosmos::Descriptor descriptor_;
 };
 
 const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
@@ -173,6 +195,70 @@ const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
       {"gpu-flood",
        [](Attacker& own) {
          for (;;) own.Call(StreamCall(GpuCall::Kind::kWhyNot));
+       }},
+      {"gpu-part-no-turn", [](Attacker& own) { own.OpenPart(); }},
+      {"gpu-parts-without-end",
+       [](Attacker& own) {
+         own.Open();
+         // One after the other, each with a stream: the slots of the hardware bound those that are open.
+         for (int part = 0; part <= cosmos::kMaxGpuParts; ++part) own.OpenPart();
+       }},
+      {"gpu-part-nonsense",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Say(Bytes(40, 0xff));
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+       }},
+      {"gpu-part-clip",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call({.kind = GpuCall::Kind::kMakeClip, .frames = {{0, 1}}});
+       }},
+      {"gpu-part-turn",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call({.kind = GpuCall::Kind::kDrain, .notes = {{.kind = GpuNote::Kind::kEndTurn}}});
+       }},
+      {"gpu-part-two-streams",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+       }},
+      {"gpu-part-disorder",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+         own.Call(Packet(5));
+         own.Call(Packet(4));
+       }},
+      {"gpu-part-flood",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+         const Bytes drain = Encode(GpuCall{.kind = GpuCall::Kind::kDrain});
+         for (;;) own.Say(drain);  // and reads no answer
+       }},
+      {"gpu-part-dies-decoding",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+         own.Say(Encode(Packet(0)));
+         std::abort();
+       }},
+      {"gpu-part-hangs",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Call(StreamCall(GpuCall::Kind::kOpen));
+         for (;;) pause();
        }},
       {"gpu-dies-asking", [](Attacker&) { std::abort(); }},
       {"gpu-dies-in-turn",
