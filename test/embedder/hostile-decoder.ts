@@ -1,10 +1,13 @@
 /** Programs that stand in for `cosmos-embed-decoder` and end, hang or talk nonsense when they are asked for a clip. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
 import binding, { type Binding } from '#binding'
 import { VERSION } from '../../src/base/version.ts'
+
+const header = readFileSync(path.join(import.meta.dirname, '../../native/isolation/channel.h'), 'utf8')
+const protocol = Number(/kProtocolVersion = (\d+)/.exec(header)?.[1])
 
 const behaviours = {
   abort: 'process.abort()',
@@ -24,7 +27,7 @@ export function withHostileDecoders(behaviour: keyof typeof behaviours): Binding
 const channel = new (require('node:net').Socket)({ fd: 3 })
 const version = Buffer.from(${JSON.stringify(VERSION)})
 const numbers = (...values) => Buffer.from(new Uint32Array(values).buffer)
-const body = Buffer.concat([numbers(2, version.length), version, Buffer.from([1, 1, 1, 1])])
+const body = Buffer.concat([numbers(${protocol}, version.length), version, Buffer.from([1, 1, 1, 1])])
 channel.write(Buffer.concat([numbers(0x43454431, 1, body.length), body]))
 channel.once('data', () => { ${behaviours[behaviour]} })
 channel.on('end', () => process.exit(0))
