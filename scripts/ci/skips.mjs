@@ -112,11 +112,11 @@ export const allowedSkips = [
     reason: 'python3 has no kubernetes-validate, which is optional',
     when: () => !pythonImports('kubernetes_validate'),
   },
-  {
-    file: 'test/queue/queue.test.ts',
+  ...['test/queue/queue.test.ts', 'test/examples/express-queue.test.ts'].map((file) => ({
+    file,
     reason: 'there is no redis-server',
     when: () => !runs('redis-server', ['--version']),
-  },
+  })),
   {
     file: 'test/native/privacy.test.ts',
     test: /under a tracer/,

@@ -28,22 +28,6 @@ it('search-page ranks the videos of a folder and serves them', async () => {
   expect(await exit).toBe(0)
 })
 
-it('express-queue embeds uploads in the background, and finishes them when it is stopped', async () => {
-  const { address, child, exit } = await serve('express-queue/main.mjs')
-  const upload = (body: Uint8Array | string) => json(address, { method: 'POST', body })
-  const good = await upload(readFileSync(clip('red-circle.mp4')))
-  const bad = await upload('no video')
-  expect([good.status, bad.status]).toEqual([202, 202])
-  const state = async ({ body }: typeof good) => (await json(`${address}/${body.id}`)).body
-  await expect.poll(() => state(good)).toMatchObject({ state: 'done' })
-  expect((await state(good)).embedding).toHaveLength(256)
-  await expect.poll(() => state(bad)).toMatchObject({ state: 'failed', code: 'media' })
-  expect((await json(`${address}/nobody`)).status).toBe(404)
-  await upload(readFileSync(clip('pink-heart.mp4')))
-  child.kill('SIGTERM')
-  expect(await exit).toBe(0)
-})
-
 describe('next-upload', () => {
   const file = path.join(root, 'examples/next-upload/app/api/embed/route.js')
   const post = async (fields: Record<string, string | Blob>, signal?: AbortSignal) => {
