@@ -122,7 +122,7 @@ export interface CudaOptions {
 /** Options of decoding. */
 export interface DecodeOptions {
   /**
-   * Videos decoded at one time, 1 to 64. Default: as many as cores; on GPUs, as many as NVDEC has engines, plus
+   * Videos decoded at one time, 1 to 64. Default: as many as cores; on GPUs, `cuda.nvdecWorkers` plus
    * `cuda.cpuWorkers`.
    */
   concurrency?: number | undefined

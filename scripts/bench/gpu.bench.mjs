@@ -90,8 +90,7 @@ async function decoding({ device, codec, gop, seconds, workers }) {
         const callers = fixed ?? (gpu ? 2 * gpu.info.nvdecWorkers + settings.cpuWorkers : cores)
         mixes.push({ decoder, gpu, call, callers })
       }
-      // A lone clip creates one more decoder each time, until every engine has one: nine warm-ups do.
-      for (const { of, count, elapsed, times } of await inTurns(mixes, seconds, 9)) {
+      for (const { of, count, elapsed, times } of await inTurns(mixes, seconds)) {
         const { nvdec, software } = of.gpu?.stats() ?? { nvdec: 0, software: count }
         rows.push({
           codec: name,
@@ -224,8 +223,7 @@ async function latency({ model, device, seconds }) {
     return { query, timings, callers: 1, call }
   })
   const rows = []
-  // A lone clip creates one more decoder each time, until every engine has one: nine warm-ups do.
-  for (const { of, times } of await inTurns(queries, seconds, 9))
+  for (const { of, times } of await inTurns(queries, seconds))
     rows.push({ query: of.query, ...quantiles(times), ...medians(of.timings) })
   report('gpu-latency', rows, { device: embedder.info().device })
   await embedder.dispose()
@@ -254,13 +252,14 @@ function quantiles(times, digits = 2) {
 
 /**
  * Runs every case for `seconds`, in slices that take turns, so that changing clocks and other load affect all cases alike.
- * Each caller calls again as soon as it has its answer. Before measuring, each calls `warmUps` times: a shape is replayed as
- * a CUDA graph from its third use on.
+ * Each caller calls again as soon as it has its answer. Before measuring, each calls three times, because a shape is replayed
+ * as a CUDA graph from its third use on, and a lone one nine times: each lone clip creates one more decoder, until every
+ * engine has one.
  */
-async function inTurns(cases, seconds, warmUps = 3) {
+async function inTurns(cases, seconds) {
   const results = cases.map((of) => ({ of, count: 0, elapsed: 0, times: [] }))
   for (const { callers, call } of cases) {
-    for (let i = 0; i < warmUps; i += 1) await Promise.all(Array.from({ length: callers }, call))
+    for (let i = 0; i < (callers === 1 ? 9 : 3); i += 1) await Promise.all(Array.from({ length: callers }, call))
   }
   for (let turn = 0; turn < turns; turn += 1) {
     for (const result of results) {
