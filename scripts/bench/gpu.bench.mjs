@@ -259,7 +259,8 @@ function quantiles(times, digits = 2) {
 async function inTurns(cases, seconds) {
   const results = cases.map((of) => ({ of, count: 0, elapsed: 0, times: [] }))
   for (const { callers, call } of cases) {
-    for (let i = 0; i < (callers === 1 ? 9 : 3); i += 1) await Promise.all(Array.from({ length: callers }, call))
+    for (let i = 0; i < (callers === 1 ? 9 : 3); i += 1)
+      await Promise.all(Array.from({ length: callers }, call))
   }
   for (let turn = 0; turn < turns; turn += 1) {
     for (const result of results) {
