@@ -52,12 +52,12 @@ struct GpuCall {
     kIdle,       // stream → decoders
     kBeginTurn,  // work, path → path, hardware_was_busy
     kOpenPart,   // → part: whether a slot was free. If so, with the descriptor of the part's channel, which
-                // takes kOpen, kSend and kDrain
-    kOpen,      // stream
-    kSend,      // packet → progress
-    kDrain,     // → progress
-    kMakeClip,  // orientation, frames → clip; with the frames in host memory, if there are any, as sealed
-                // memory
+                 // takes kOpen, kSend and kDrain
+    kOpen,       // stream
+    kSend,       // packet → progress
+    kDrain,      // → progress
+    kMakeClip,   // orientation, frames → clip; with the frames in host memory, if there are any, as sealed
+                 // memory
   };
   struct Frame {
     int slot = 0;

@@ -34,7 +34,8 @@ DecodeWork ClipDecoder::WorkOf(const DecodePlan& plan, int clips) const {
   const AVCodecParameters& parameters = demuxer_.parameters();
   double pictures = 0;
   for (const DecodeRun& run : plan.runs) pictures += run.last - run.first + 1;
-  return {.codec = parameters.codec_id, .pixels = pictures / clips * parameters.width * parameters.height,
+  return {.codec = parameters.codec_id,
+          .pixels = pictures / clips * parameters.width * parameters.height,
           .backlog = request_.backlog};
 }
 

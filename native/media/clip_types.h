@@ -55,8 +55,8 @@ struct ClipRequest {
   bool keep_images = false;  // also return the chosen frames at their own size; decodes on the CPU
   // Decodes with the GPU's hardware where that works and is estimated to be faster. Null: on the CPU.
   std::shared_ptr<DecodingGpu> gpu;
-  // Clips of a bulk job that wait for a decoder behind this one. The more they are, the longer may the CPU take
-  // for a clip that it decodes in place of busy hardware.
+  // Clips of a bulk job that wait for a decoder behind this one. The more they are, the longer may the CPU
+  // take for a clip that it decodes in place of busy hardware.
   int backlog = 0;
   DecodeLimits limits;
 };

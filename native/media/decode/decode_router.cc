@@ -8,9 +8,9 @@ namespace {
 // FFmpeg on one core without skipping pictures, until the first measurement.
 constexpr double kCpuSpeed = 80 * 1920.0 * 1080.0;
 
-// While a bulk job keeps the hardware busy, each clip that the CPU decodes makes the whole end sooner, even one
-// that takes the CPU longer than the hardware would need for all that wait. The bound keeps the last clips of a
-// job from ending long after the others.
+// While a bulk job keeps the hardware busy, each clip that the CPU decodes makes the whole end sooner, even
+// one that takes the CPU longer than the hardware would need for all that wait. The bound keeps the last
+// clips of a job from ending long after the others.
 constexpr double kBulkPatience = 4;
 
 }  // namespace
