@@ -6,9 +6,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace cosmos {
@@ -43,6 +45,8 @@ Status Channel::Send(MessageType type, std::span<const std::uint8_t> body, int d
   if (body.size() > kMaxMessageBytes) return {StatusCode::kLimit, "a request to the decoder is too long"};
   Header header{kMagic, static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(body.size())};
   const std::size_t total = sizeof header + body.size();
+  using Clock = std::chrono::steady_clock;
+  const auto patience = Clock::now() + std::chrono::milliseconds(kSendPatienceMs);
   std::size_t sent = 0;
   while (sent < total) {
     const std::size_t skip = sent < sizeof header ? sent : sizeof header;
@@ -68,6 +72,10 @@ Status Channel::Send(MessageType type, std::span<const std::uint8_t> body, int d
       sent += static_cast<std::size_t>(count);
     } else if (errno == EAGAIN || errno == ENOBUFS) {
       if (!WaitToSend(socket_.get())) return Ended();
+    } else if (errno == ETOOMANYREFS && Clock::now() < patience) {
+      // The kernel bounds the descriptors that all processes of a user have sent and nobody has received. The
+      // others' are not this channel's fault, and no poll tells when they are fewer.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     } else if (errno != EINTR) {
       return Ended();
     }

@@ -6,10 +6,12 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <system_error>
 
 namespace cosmos {
 
-Result<std::pair<std::unique_ptr<GpuPart>, Descriptor>> GpuPart::Open(DecodeTurns::Turn turn,
+Result<std::pair<std::unique_ptr<GpuPart>, Descriptor>> GpuPart::Open(DecodeTurns& turns,
+                                                                      DecodeTurns::Turn turn,
                                                                       std::unique_ptr<GpuStream> stream,
                                                                       GpuPictures& pictures) {
   std::array<int, 2> sockets{};
@@ -17,13 +19,23 @@ Result<std::pair<std::unique_ptr<GpuPart>, Descriptor>> GpuPart::Open(DecodeTurn
     return Status(StatusCode::kOutOfMemory, "no channel to a decoder process can be opened");
   Descriptor own(sockets[0]);
   Descriptor other(sockets[1]);
-  std::unique_ptr<GpuPart> part(
-      new GpuPart(Channel(std::move(own)), std::move(turn), std::move(stream), pictures));
-  return std::pair(std::move(part), std::move(other));
+  try {
+    std::unique_ptr<GpuPart> part(
+        new GpuPart(Channel(std::move(own)), turns, std::move(turn), std::move(stream), pictures));
+    return std::pair(std::move(part), std::move(other));
+  } catch (const std::system_error& error) {  // no thread
+    return Status(StatusCode::kOutOfMemory, error.what());
+  }
+}
+
+// What has arrived could still be received after a shutdown.
+void GpuPart::Stop() {
+  stopping_ = true;
+  channel_.Shutdown();
 }
 
 void GpuPart::End() {
-  channel_.Shutdown();
+  Stop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -42,28 +54,36 @@ void GpuPart::Run() {
   // The slot of the hardware is free for others as soon as the stream has gone.
   stream_.reset();
   turn_ = {};
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::move(failure);
+  }
   // The other side may wait for an answer.
   channel_.Shutdown();
-  const std::lock_guard lock(mutex_);
-  failure_ = std::move(failure);
 }
 
 Status GpuPart::Serve() {
-  for (;;) {
+  constexpr int kIdleMs = 1000;
+  while (!stopping_) {
     auto received = channel_.Receive();
     if (!received.ok()) {
       return received.status().code() == StatusCode::kInternal ? received.TakeStatus() : Status();
     }
     if (received.value()) {
-      COSMOS_RETURN_IF_ERROR(Answer(*received.value()));
+      COSMOS_ASSIGN_OR_RETURN(const bool goes_on, Answer(*received.value()));
+      if (!goes_on) return {};
       continue;
     }
     pollfd waiting{channel_.socket(), POLLIN, 0};
-    if (poll(&waiting, 1, -1) < 0 && errno != EINTR) return {};
+    const int ready = poll(&waiting, 1, kIdleMs);
+    if (ready < 0 && errno != EINTR) return {};
+    if (ready == 0 && turns_.waiting() > 0) return {};
   }
+  return {};
 }
 
-Status GpuPart::Answer(const Message& message) {
+// Returns whether the other side took the answer.
+Result<bool> GpuPart::Answer(const Message& message) {
   if (message.type != MessageType::kGpuCall) return GpuCallRefused("something else on one of its channels");
   COSMOS_ASSIGN_OR_RETURN(GpuCall call, DecodeGpuCall(message.body));
   for (const GpuNote& note : call.notes) {
@@ -71,13 +91,10 @@ Status GpuPart::Answer(const Message& message) {
       return GpuCallRefused("to note something on the wrong channel");
     COSMOS_RETURN_IF_ERROR(stream_->Note(note.kind));
   }
-  if (call.kind == GpuCall::Kind::kNotes) return {};
+  if (call.kind == GpuCall::Kind::kNotes) return true;
   GpuAnswer answer;
-  answer.status = pictures_.error();
-  if (answer.status.ok()) COSMOS_RETURN_IF_ERROR(stream_->Do(call, message.descriptor, answer));
-  // A decoder that takes no answer has ended, which the channel's end will tell.
-  (void)channel_.Send(MessageType::kGpuAnswer, Encode(answer));
-  return {};
+  COSMOS_RETURN_IF_ERROR(stream_->Do(call, message.descriptor, answer));
+  return channel_.Send(MessageType::kGpuAnswer, Encode(answer)).ok();
 }
 
 }  // namespace cosmos

@@ -20,6 +20,7 @@ GpuSession::Request::Request(GpuSession& session, CancelTokenPtr cancel)
 }
 
 GpuSession::Request::~Request() {
+  for (const auto& part : session_.parts_) part->Stop();
   for (const auto& part : session_.parts_) {
     part->End();
     if (session_.part_failure_.ok()) session_.part_failure_ = part->failure();
@@ -30,7 +31,6 @@ GpuSession::Request::~Request() {
 }
 
 Result<ClipPtr> GpuSession::ClipOf(std::uint32_t id) const {
-  COSMOS_RETURN_IF_ERROR(part_failure_);
   const auto found = clips_.find(id);
   if (found == clips_.end()) return GpuCallRefused("for a clip that it never made");
   return found->second;
@@ -126,7 +126,7 @@ Status GpuSession::OpenPart(GpuAnswer& answer, GpuReply& reply) {
   NvdecBackend& nvdec = *gpu_->nvdec_backend();
   auto turns = nvdec.scheduler().TakeFree(1);
   if (turns.empty()) return {};
-  auto opened = GpuPart::Open(std::move(turns.front()),
+  auto opened = GpuPart::Open(nvdec.scheduler(), std::move(turns.front()),
                               std::make_unique<GpuStream>(nvdec, request_, guard_, pictures_), pictures_);
   // Without one, the clip is decoded by what it has.
   if (!opened.ok()) return {};

@@ -55,6 +55,8 @@ class GpuSession {
   Result<GpuReply> Handle(const Message& message);
   // The error that ended the clip here, which the decoder process may not report.
   Status error() const { return pictures_.error(); }
+  // How the decoder process broke the protocol on the channel of a part, which is known after the request.
+  const Status& part_failure() const { return part_failure_; }
   // A clip that was made for the decoder process.
   Result<ClipPtr> ClipOf(std::uint32_t id) const;
 

@@ -57,6 +57,9 @@ Status GpuStream::Note(GpuNote::Kind kind) {
 }
 
 Status GpuStream::Do(GpuCall& call, const Descriptor& memory, GpuAnswer& answer) {
+  answer.status = pictures_.error();
+  if (answer.status.ok()) Settle(guard_.Check(), answer);
+  if (!answer.status.ok()) return {};
   switch (call.kind) {
     case GpuCall::Kind::kOpen: return Open(std::move(call.stream), answer);
     case GpuCall::Kind::kSend: return Send(call, memory, answer);

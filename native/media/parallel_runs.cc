@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -81,14 +82,19 @@ Result<std::optional<ParallelResult>> DecodeInParallel(const ParallelDecode& job
     std::vector<std::jthread> threads;
     threads.reserve(parts.size());
     for (std::size_t i = 1; i < parts.size(); ++i) {
-      threads.emplace_back([&job, &part = parts[i]] {
+      const auto decode = [&job, &part = parts[i]] {
         const JobMemory::MeterScope counted(job.guard.memory());
         try {
           part.status = OpenAndDecode(job, part);
         } catch (const std::exception& error) {
           part.status = Status(StatusCode::kOutOfMemory, error.what());
         }
-      });
+      };
+      try {
+        threads.emplace_back(decode);
+      } catch (const std::system_error& error) {  // no thread
+        parts[i].status = Status(StatusCode::kOutOfMemory, error.what());
+      }
     }
     parts.front().status = Decode(job, parts.front(), demuxer, decoder);
   }

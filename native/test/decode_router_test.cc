@@ -49,7 +49,7 @@ TEST(DecodeRouter, TheCpuIsNeverChosenWithoutAFreeSlot) {
 
 TEST(DecodeRouter, InABulkJobTheCpuHelpsHoweverSlowItIsUpToABound) {
   DecodeRouter router(NvdecSpeed);
-  for (int i = 0; i < 50; ++i) router.Learn(DecodePath::kSoftware, kLong, 20);
+  for (int i = 0; i < 50; ++i) router.Learn(DecodePath::kSoftware, kLong, 10);
   const double cpu = router.Seconds(DecodePath::kSoftware, kLong);
   const double nvdec = router.Seconds(DecodePath::kHardware, kLong);
   const DecodeLoad busy{
@@ -59,6 +59,7 @@ TEST(DecodeRouter, InABulkJobTheCpuHelpsHoweverSlowItIsUpToABound) {
   // The number that wait from which on the CPU may take its time.
   const int enough = static_cast<int>(std::ceil((cpu / 4 - 2 * nvdec) * 7 / nvdec));
   ASSERT_GT(enough, 4);
+  ASSERT_LT(enough, 4 * 7) << "more than four for each slot do not count";
   for (const int backlog : {1, enough / 2, enough - 1, enough + 1, 10 * enough}) {
     SCOPED_TRACE(backlog);
     work.backlog = backlog;
@@ -87,6 +88,28 @@ TEST(DecodeRouter, LearnsPerPathAndCodec) {
   EXPECT_NEAR(router.Seconds(DecodePath::kHardware, kLong), before * 3, before * 0.01);
   EXPECT_EQ(router.Seconds(DecodePath::kHardware, hevc), other_codec);
   EXPECT_EQ(router.Seconds(DecodePath::kSoftware, kLong), other_path);
+}
+
+TEST(DecodeRouter, NoMeasurementsMakeASpeedBeyondRecovery) {
+  for (const double seconds : {1e-300, 1e300}) {
+    SCOPED_TRACE(seconds);
+    DecodeRouter router(NvdecSpeed);
+    const double before = router.Seconds(DecodePath::kHardware, kLong);
+    const DecodeWork claimed{.codec = AV_CODEC_ID_H264, .pixels = 1e18};
+    for (int i = 0; i < 2000; ++i) router.Learn(DecodePath::kHardware, claimed, seconds);
+    for (int i = 0; i < 60; ++i) router.Learn(DecodePath::kHardware, kLong, before);
+    EXPECT_NEAR(router.Seconds(DecodePath::kHardware, kLong), before, before * 0.01);
+  }
+}
+
+TEST(DecodeRouter, ABacklogIsCountedUpToFourClipsForEachSlot) {
+  DecodeRouter router(NvdecSpeed);
+  const double nvdec = router.Seconds(DecodePath::kHardware, kLong);
+  for (int i = 0; i < 50; ++i) router.Learn(DecodePath::kSoftware, kLong, 30 * nvdec);
+  const DecodeLoad busy{.hardware_slots = 2, .hardware_clips = 2, .hardware_seconds = nvdec, .cpu_slots = 1};
+  DecodeWork work = kLong;
+  work.backlog = 1000000;
+  EXPECT_EQ(router.Choose(work, busy), DecodePath::kHardware);
 }
 
 TEST(DecodeRouter, OneOutlierChangesTheEstimateLittle) {

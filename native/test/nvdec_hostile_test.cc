@@ -112,6 +112,8 @@ constexpr Attack kAttacks[] = {
     {"gpu-part-two-streams", StatusCode::kMedia, "for two streams"},
     {"gpu-part-disorder", StatusCode::kMedia, "packets in disorder"},
     {"gpu-part-flood", StatusCode::kTimeout, "maxWallSeconds"},
+    {"gpu-part-queues", StatusCode::kTimeout, "maxWallSeconds"},
+    {"gpu-part-fails-after", StatusCode::kMedia, "disagree: about what the GPU is to do"},
     {"gpu-part-dies-decoding", StatusCode::kMedia, "SIGABRT"},
     {"gpu-part-hangs", StatusCode::kTimeout, "maxWallSeconds"},
     {"gpu-dies-asking", StatusCode::kMedia, "SIGABRT"},

@@ -123,6 +123,28 @@ TEST_P(NvdecParallel, WithOneSlotTheRunsAreDecodedInSequence) {
   EXPECT_EQ(fake_.counts().created, 1);
 }
 
+// A clip that is refused when its runs are decoded one after the other is refused in parts, too.
+TEST_P(NvdecParallel, TheLimitOnMemoryCountsThePicturesOfAllParts) {
+  const MediaPath path{
+      MakeClip("parallel_large.mp4",
+               "-f lavfi -i testsrc2=size=640x480:rate=25:duration=4 -pix_fmt yuv420p -c:v libx264 "
+               "-preset veryfast -bf 2 -g 10")
+          .string()};
+  ClipRequest request = Request(fake_.Open({.nvdec_workers = kEngines}));
+  request.shape.frames = 40;  // 18 MB of pictures; a decoder's surfaces take half of that
+  request.limits.max_bytes = 14 << 20;
+  for (int count = 0; count < kEngines + 1; ++count) {
+    SCOPED_TRACE(count);
+    const auto clip = Read(path, request);
+    if (clip.ok()) {
+      EXPECT_EQ(clip.value().report.decoder_reason,
+                "the pictures of a clip need more GPU memory than maxBytes");
+    } else {
+      EXPECT_EQ(clip.status().code(), StatusCode::kLimit) << clip.status().message();
+    }
+  }
+}
+
 TEST_P(NvdecParallel, DamageIsDecodedByTheCpu) {
   const auto whole = ReadFile(Clip());
   auto damaged = whole;

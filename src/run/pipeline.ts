@@ -22,7 +22,6 @@ import type { Item, VideoItem } from '../request/items.ts'
 import { Batcher } from '../schedule/batcher.ts'
 import { DecodeGate } from '../schedule/decode-gate.ts'
 import type { MemoryReservation } from '../schedule/memory-budget.ts'
-import type { Priority } from '../schedule/priority-queue.ts'
 import type { Release } from '../schedule/priority-semaphore.ts'
 import { copyMedia, type Media } from '../source/copy-media.ts'
 import type { Sources } from '../source/sources.ts'
@@ -135,8 +134,10 @@ export class Pipeline {
     try {
       const { media, borrowed } = await this.#read(item, memory, run)
       const { binding } = this.#options
-      const start = () =>
-        binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item, run.priority))
+      const start = () => {
+        const backlog = run.priority === 'bulk' ? this.#decoders.waiting : 0
+        return binding.decodeClip(borrowed ? copyMedia(media) : media, this.#clipOptions(item, backlog))
+      }
       const { decoded, release } = await reportCrash(this.#decode(start, run), media)
       return this.encodeClip(decoded, item.kind, run).finally(release)
     } finally {
@@ -149,7 +150,7 @@ export class Pipeline {
     const memory = run.lease.openMemory()
     try {
       const { media, borrowed } = await this.#read(item, memory, run)
-      const { gpu: _, ...options } = this.#clipOptions(item, run.priority)
+      const { gpu: _, ...options } = this.#clipOptions(item)
       const start = () =>
         this.#options.binding.decodeClip(borrowed ? copyMedia(media) : media, { ...options, keepImages })
       const { decoded, release } = await reportCrash(this.#decode(start, run), media)
@@ -167,11 +168,8 @@ export class Pipeline {
     const { media, borrowed } = await this.#read(item, run.lease.openMemory(), run)
     if ('images' in media) throw new InternalError('a video was read as pictures: this is a bug')
     const open = () =>
-      binding.openSegments(
-        borrowed ? copyMedia(media) : media,
-        this.#clipOptions(item, run.priority),
-        windows,
-      )
+      // No backlog: all windows are decoded where the first is, long after the clips that wait now.
+      binding.openSegments(borrowed ? copyMedia(media) : media, this.#clipOptions(item), windows)
     const { decoded: reader, release } = await reportCrash(this.#decode(open, run), media)
     release()
     return { reader, media }
@@ -272,7 +270,7 @@ export class Pipeline {
     }
   }
 
-  #clipOptions(item: ClipItem, priority: Priority): NativeClipOptions {
+  #clipOptions(item: ClipItem, backlog = 0): NativeClipOptions {
     const { engine, gpu, decoders, options } = this.#options
     const { frames, height, width } = engine.info
     const alone = this.#decoders.running === 1 && this.#decoders.waiting === 0
@@ -286,7 +284,7 @@ export class Pipeline {
       threads: alone ? options.decode.threads : 1,
       limits: options.decode.limits,
       ...(decoders !== undefined && { decoders }),
-      ...(gpu !== undefined && { gpu, backlog: priority === 'bulk' ? this.#decoders.waiting : 0 }),
+      ...(gpu !== undefined && { gpu, backlog }),
       ...(start !== undefined && { start }),
       ...(end !== undefined && { end }),
       ...(frameRule !== 'card' && { frameRule }),

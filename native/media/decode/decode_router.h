@@ -43,6 +43,7 @@ class DecodeRouter {
 
  private:
   double Speed(DecodePath path, AVCodecID codec) const;
+  double InitialSpeed(DecodePath path, AVCodecID codec) const;
 
   const DecodeSpeed hardware_speed_;
   std::map<std::pair<DecodePath, AVCodecID>, double> learned_;  // pixels per second

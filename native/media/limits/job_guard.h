@@ -2,7 +2,10 @@
 // read.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -13,6 +16,9 @@
 #include "media/limits/job_memory.h"
 
 namespace cosmos {
+
+// Bytes of a job's pictures in GPU memory. Pictures outlive their decoder, so they share it.
+using DeviceFrameMeter = std::shared_ptr<std::atomic<std::int64_t>>;
 
 // The clock runs only during calls: what a caller does between two clips is not the video's fault.
 // Thread-safe, because a decoder's own threads poll it too, even between calls.
@@ -73,6 +79,7 @@ class JobGuard {
   }
 
   const JobMemory& memory() const { return memory_; }
+  const DeviceFrameMeter& device_frames() const { return device_frames_; }
 
   bool stopped() const {
     const std::lock_guard lock(mutex_);
@@ -101,6 +108,7 @@ class JobGuard {
 
   const double max_seconds_;
   JobMemory memory_;
+  const DeviceFrameMeter device_frames_ = std::make_shared<std::atomic<std::int64_t>>(0);
   mutable std::mutex mutex_;
   double used_ = 0;
   std::optional<Clock::time_point> began_;

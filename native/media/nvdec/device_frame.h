@@ -1,7 +1,6 @@
 // Device frames: decoded pictures in GPU memory, carried by AVFrames.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -9,11 +8,9 @@
 #include "cuda/preprocess.h"
 #include "ffmpeg/ffmpeg.h"
 #include "image/to_rgb.h"
+#include "media/limits/job_guard.h"
 
 namespace cosmos {
-
-// The bytes of device frames that one reader holds.
-using DeviceFrameMeter = std::shared_ptr<std::atomic<std::int64_t>>;
 
 // Allocates a frame of format AV_PIX_FMT_CUDA from the pool, with data[] and linesize[] for `layout`
 // (AV_PIX_FMT_NV12, P016LE, YUV444P or YUV444P16LE). Its pixels are uninitialised. No stream may still use it

@@ -174,8 +174,7 @@ int Nvdec::IdleDecoders(const CodedStream& stream) const { return pool_.IdleFor(
 
 Result<std::unique_ptr<NvdecStream>> Nvdec::Open(CodedStream stream, const DecodeLimits& limits,
                                                  const JobGuard& guard) {
-  COSMOS_ASSIGN_OR_RETURN(
-      auto decoder, NvdecDecoder::Open(*this, std::move(stream), limits, [&guard] { return guard.Check(); }));
+  COSMOS_ASSIGN_OR_RETURN(auto decoder, NvdecDecoder::Open(*this, std::move(stream), limits, guard));
   return std::unique_ptr<NvdecStream>(std::move(decoder));
 }
 

@@ -43,28 +43,27 @@ int CUDAAPI NvdecDecoder::Callback(void* self, std::remove_const_t<Argument>* ar
 }
 
 Result<std::unique_ptr<NvdecDecoder>> NvdecDecoder::Open(Nvdec& nvdec, CodedStream coded,
-                                                         const DecodeLimits& limits,
-                                                         std::function<Status()> check_continue) {
+                                                         const DecodeLimits& limits, const JobGuard& guard) {
   COSMOS_RETURN_IF_ERROR(nvdec.device().MakeCurrent());
   COSMOS_ASSIGN_OR_RETURN(auto stream, cuda::MakeStream(nvdec.device()));
   COSMOS_ASSIGN_OR_RETURN(auto event, cuda::MakeEvent(nvdec.device()));
-  std::unique_ptr<NvdecDecoder> decoder(new NvdecDecoder(
-      nvdec, std::move(coded), std::move(stream), std::move(event), limits, std::move(check_continue)));
+  std::unique_ptr<NvdecDecoder> decoder(
+      new NvdecDecoder(nvdec, std::move(coded), std::move(stream), std::move(event), limits, guard));
   COSMOS_RETURN_IF_ERROR(decoder->OpenParser());
   return decoder;
 }
 
 NvdecDecoder::NvdecDecoder(Nvdec& nvdec, CodedStream coded, cuda::Stream stream, cuda::Event event,
-                           const DecodeLimits& limits, std::function<Status()> check_continue)
+                           const DecodeLimits& limits, const JobGuard& guard)
     : nvdec_(nvdec),
       coded_(std::move(coded)),
       stream_(std::move(stream)),
       event_(std::move(event)),
       limits_(limits),
-      check_continue_(std::move(check_continue)),
+      guard_(guard),
       one_to_one_(OnePacketIsOnePicture(coded_.codec)),
       reorders_(Reorders(coded_.codec)),
-      session_(nvdec, coded_, stream_.get(), event_.get(), limits.max_bytes),
+      session_(nvdec, coded_, stream_.get(), event_.get(), limits.max_bytes, guard.device_frames()),
       cost_(coded_.codec, std::int64_t{coded_.width} * coded_.height, limits) {}
 
 NvdecDecoder::~NvdecDecoder() { CloseParser(); }
@@ -224,7 +223,7 @@ int NvdecDecoder::OnSequence(const CUVIDEOFORMAT& format) {
     status = Status(StatusCode::kLimit, "pictures are larger than maxPixels");
   } else {
     status = cost_.SetPixels(pixels);
-    if (status.ok()) status = session_.Begin(format, check_continue_);
+    if (status.ok()) status = session_.Begin(format, [this] { return guard_.Check(); });
   }
   if (!status.ok()) {
     gave_up_ = !EndsClip(status.code());
@@ -337,7 +336,7 @@ void NvdecDecoder::CheckHealth(Output& output, bool wait) {
     const bool pending = status.ok() && health.value() == NvdecSession::Health::kNotYetKnown;
     if (pending && !wait) return;
     if (pending && polls < kMaxPolls) {
-      status = check_continue_();
+      status = guard_.Check();
       if (status.ok()) {
         std::this_thread::sleep_for(kPollInterval);
         continue;

@@ -4,13 +4,13 @@
 
 #include <array>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cuda/device.h"
 #include "media/clip_types.h"
+#include "media/limits/job_guard.h"
 #include "media/limits/packet_cost.h"
 #include "media/nvdec/coded_stream.h"
 #include "media/nvdec/nvdec_session.h"
@@ -19,10 +19,10 @@ namespace cosmos {
 
 class NvdecDecoder final : public NvdecStream {
  public:
-  // `check_continue` is polled while the decoder waits; its errors are returned.
+  // `guard` is polled while the decoder waits; its errors are returned. All arguments must outlive the
+  // decoder.
   static Result<std::unique_ptr<NvdecDecoder>> Open(Nvdec& nvdec, CodedStream coded,
-                                                    const DecodeLimits& limits,
-                                                    std::function<Status()> check_continue);
+                                                    const DecodeLimits& limits, const JobGuard& guard);
   ~NvdecDecoder() override;
 
   Status Send(const CodedPacket& packet) override;
@@ -58,7 +58,7 @@ class NvdecDecoder final : public NvdecStream {
   };
 
   NvdecDecoder(Nvdec& nvdec, CodedStream coded, cuda::Stream stream, cuda::Event event,
-               const DecodeLimits& limits, std::function<Status()> check_continue);
+               const DecodeLimits& limits, const JobGuard& guard);
 
   Status OpenParser();
   void CloseParser();
@@ -85,7 +85,7 @@ class NvdecDecoder final : public NvdecStream {
   const cuda::Stream stream_;
   const cuda::Event event_;
   const DecodeLimits limits_;
-  const std::function<Status()> check_continue_;
+  const JobGuard& guard_;
   const bool one_to_one_;  // every packet holds exactly one coded picture
   const bool reorders_;    // false: a packet's picture is shown before the next packet is sent
   NvdecSession session_;

@@ -15,8 +15,15 @@ namespace cosmos {
 // clip; any other error means that the CPU decodes instead, and its message is the reason.
 class NvdecSession {
  public:
-  NvdecSession(Nvdec& nvdec, const CodedStream& coded, CUstream stream, CUevent event, std::int64_t max_bytes)
-      : nvdec_(nvdec), coded_(coded), stream_(stream), event_(event), max_bytes_(max_bytes) {}
+  // `meter` counts the pictures of all sessions that share it.
+  NvdecSession(Nvdec& nvdec, const CodedStream& coded, CUstream stream, CUevent event, std::int64_t max_bytes,
+               DeviceFrameMeter meter)
+      : nvdec_(nvdec),
+        coded_(coded),
+        stream_(stream),
+        event_(event),
+        max_bytes_(max_bytes),
+        meter_(std::move(meter)) {}
 
   // Takes a decoder for the format from the pool, unless it has one.
   Status Begin(const CUVIDEOFORMAT& format, const std::function<Status()>& check_continue);
@@ -55,7 +62,7 @@ class NvdecSession {
   NvdecPool::Lease lease_;
   CUVIDEOFORMAT format_{};
   Vp9Colour vp9_colour_;
-  const DeviceFrameMeter meter_ = std::make_shared<std::atomic<std::int64_t>>(0);
+  const DeviceFrameMeter meter_;
 };
 
 }  // namespace cosmos

@@ -80,6 +80,12 @@ class Attacker {
     TakeTurn();
     Call(StreamCall(GpuCall::Kind::kOpen));
   }
+  void SendFailure() {
+    channel_
+        .Send(MessageType::kFailure, Encode(cosmos::Status(cosmos::StatusCode::kMedia, "the file is bad")))
+        .ok();
+    for (;;) pause();
+  }
   void SendClip() {
     cosmos::DecodedClip clip;
     clip.frames.resize(static_cast<std::size_t>(request_.shape.frames));
@@ -244,6 +250,24 @@ const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
          own.Call(StreamCall(GpuCall::Kind::kOpen));
          const Bytes drain = Encode(GpuCall{.kind = GpuCall::Kind::kDrain});
          for (;;) own.Say(drain);  // and reads no answer
+       }},
+      // Much is under way when the time is up: nothing of it may be done any more.
+      {"gpu-part-queues",
+       [](Attacker& own) {
+         own.Open();
+         for (int part = 0; part < cosmos::kMaxGpuParts; ++part) {
+           own.OpenPart();
+           own.Call(StreamCall(GpuCall::Kind::kOpen));
+           for (int i = 0; i < 100; ++i) own.Say(Encode(Packet(i)));
+         }
+         for (;;) pause();
+       }},
+      {"gpu-part-fails-after",
+       [](Attacker& own) {
+         own.Open();
+         own.OpenPart();
+         own.Say(Bytes(40, 0xff));
+         own.SendFailure();
        }},
       {"gpu-part-dies-decoding",
        [](Attacker& own) {
