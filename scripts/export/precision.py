@@ -26,15 +26,20 @@ def accepts(node: onnx.NodeProto, opset: int, half: int) -> bool:
     )
 
 
-def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozenset()) -> set[int]:
-    """Indices of the nodes that stay in float32. `too_large`: tensors that 16 bits cannot hold."""
+def wide_nodes(
+    model: onnx.ModelProto,
+    half: int,
+    too_large: set[str] = frozenset(),
+    always_wide: set[str] = ALWAYS_WIDE,
+) -> set[int]:
+    """Indices of the nodes that stay in float32. `too_large`: tensors that 16 bits cannot hold; `always_wide`: kinds of nodes."""
     graph, opset = model.graph, next(entry.version for entry in model.opset_import if entry.domain == "")
     initializers = {tensor.name for tensor in graph.initializer}
     producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     wide = {
         index
         for index, node in enumerate(graph.node)
-        if node.op_type in ALWAYS_WIDE
+        if node.op_type in always_wide
         or not accepts(node, opset, half)
         or too_large.intersection((*node.input, *node.output))
     }
@@ -50,7 +55,7 @@ def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozense
             normalised.update(node.output)
             wide.add(index)
 
-    waiting = [node for node in graph.node if node.op_type == "Softmax"]
+    waiting = [node for node in graph.node if node.op_type == "Softmax" and "Softmax" in always_wide]
     while waiting:
         for name in waiting.pop().input:
             index = producers.get(name)
@@ -64,10 +69,15 @@ def wide_nodes(model: onnx.ModelProto, half: int, too_large: set[str] = frozense
     return wide
 
 
-def narrow(model: onnx.ModelProto, precision: str, too_large: set[str] = frozenset()) -> set[str]:
+def narrow(
+    model: onnx.ModelProto,
+    precision: str,
+    too_large: set[str] = frozenset(),
+    always_wide: set[str] = ALWAYS_WIDE,
+) -> set[str]:
     """Rewrites the graph in place, all but the weights' bytes. @returns the initializers to store in half precision."""
     graph, half = model.graph, HALF[precision]
-    wide = wide_nodes(model, half, too_large)
+    wide = wide_nodes(model, half, too_large, always_wide)
     types = {
         entry.name: entry.type.tensor_type.elem_type
         for entry in (*graph.input, *graph.value_info, *graph.output)

@@ -1,5 +1,5 @@
 // npm run gpu-bundle: makes a folder that runs the GPU suite and `bench gpu` on a Linux machine that has only the driver. It
-// holds Node.js, the prebuilt addon with its libraries, the model, clips and tests. Run `npm run prebuild` first.
+// holds Node.js, the prebuilt addon with its libraries, the model, clips, tests and the exporter. Run `npm run prebuild` first.
 //
 //   node scripts/gpu/bundle.mjs [--out DIR] [--model DIR] [--bench] [--check]
 //
@@ -63,6 +63,7 @@ for (const part of [
     'examples/clips',
     'test/gpu',
     'scripts/engine',
+    'scripts/export',
     'scripts/gpu',
     'scripts/bench',
     'scripts/random.mjs',
@@ -70,7 +71,10 @@ for (const part of [
   '.cache/gpu-clips',
   ...[prebuild, ...benchClips].map((file) => path.relative(root, file)),
 ]) {
-  cpSync(path.join(root, part), path.join(out, part), { recursive: true })
+  cpSync(path.join(root, part), path.join(out, part), {
+    recursive: true,
+    filter: (file) => path.basename(file) !== '__pycache__',
+  })
 }
 if (values.model) cpSync(path.resolve(values.model), path.join(out, 'models', 'chosen'), { recursive: true })
 for (const name of productionModules()) {
@@ -81,6 +85,7 @@ writeFileSync(
   `#!/bin/sh
 # ./run            the GPU suite
 # ./run bench …    npm run bench gpu -- …; ./run bench embed … is npm run bench embed -- …
+# ./run variants … forms of attention compared; needs Python with TensorRT, PyTorch and the exporter's packages
 # ./run doctor …   and every other command of cosmos-embed
 cd "$(dirname "$0")" || exit 1
 export PREBUILDS_ONLY=1
@@ -91,6 +96,10 @@ ${values.model ? 'export COSMOS_EMBED_GPU_MODEL="$PWD/models/chosen"\n' : ''}if 
     *) set -- gpu "$@" ;;
   esac
   exec bin/node scripts/bench/main.mjs "$@"
+fi
+if [ "$1" = variants ]; then
+  shift
+  exec bin/node scripts/gpu/variants.mjs "$@"
 fi
 if [ $# -gt 0 ]; then exec bin/node dist/cli/bin.js "$@"; fi
 exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed.test.mjs
@@ -156,6 +165,7 @@ function check() {
   if (!/ℹ pass \d|ℹ skipped \d/.test(ran())) fail('the bundle ran no test')
   ran('doctor')
   ran('bench')
+  ran('variants', '--help')
   if (values.bench) ran('bench', 'embed', '--device', 'cuda', '--seconds', '1')
 }
 

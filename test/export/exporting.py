@@ -15,7 +15,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EXPORT = HERE.parents[1] / "scripts" / "export"
+GPU = EXPORT.parent / "gpu"
 sys.path[:0] = [str(EXPORT), str(EXPORT / "standin"), str(HERE)]
+sys.path.append(str(GPU))
 
 import torch  # noqa: E402
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import BertTokenizerFast
+from transformers import BertTokenizerFast, PretrainedConfig
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -71,24 +71,46 @@ def sharpen(model) -> None:
                 part.weight.mul_(3)
 
 
-def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)) -> None:
-    configuration, modeling, processing = package()
-    out.mkdir(parents=True, exist_ok=True)
-    config = configuration.StandinConfig(**SIZES[size])
+def configured(size: str, **changes: int) -> tuple[PretrainedConfig, list[str]]:
+    """@returns the configuration of a size, with `changes`, and its vocabulary."""
+    configuration, _, _ = package()
+    config = configuration.StandinConfig(**{**SIZES[size], **changes})
     tokens = vocabulary(None if size == "tiny" else config.vocab_size)
     config.vocab_size = len(tokens)
     config.auto_map = {
         "AutoConfig": "configuration_standin.StandinConfig",
         "AutoModel": "modeling_standin.StandinModel",
     }
-    offline.install({})  # so that making one needs no network either
+    return config, tokens
+
+
+def random_model(config: PretrainedConfig, seed: int) -> torch.nn.Module:
+    """In float32, on the default device. It asks for BERT's configuration by name."""
+    _, modeling, _ = package()
     torch.manual_seed(seed)
     model = modeling.StandinModel(config).eval()
     sharpen(model)
+    return model
+
+
+def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    config, tokens = configured(size)
+    offline.install({})  # so that making one needs no network either
+    model = random_model(config, seed)
     if size == "full":
         model.bfloat16()  # as the published weights are stored
     model.save_pretrained(out)
+    write_processor(config, tokens, out, mean, std)
+    (out / "README.md").write_text(
+        "---\nlicense: apache-2.0\n---\nRandom weights: the vectors mean nothing.\n"
+    )
 
+
+def write_processor(
+    config: PretrainedConfig, tokens: list[str], out: Path, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+) -> None:
+    """Everything of a checkpoint that is neither weights nor words about them."""
     (out / "vocab.txt").write_text("\n".join(tokens) + "\n")
     tokenizer = BertTokenizerFast(
         str(out / "vocab.txt"),
@@ -111,9 +133,6 @@ def make(size: str, out: Path, seed: int = 0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.
             indent=2,
         )
         + "\n"
-    )
-    (out / "README.md").write_text(
-        "---\nlicense: apache-2.0\n---\nRandom weights: the vectors mean nothing.\n"
     )
     for name in CODE:
         shutil.copyfile(HERE / name, out / name)
