@@ -72,8 +72,9 @@ class [[nodiscard]] Result {
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}
 
   bool ok() const { return state_.index() == 0; }
-  const Status& status() const { return std::get<1>(state_); }
-  Status&& TakeStatus() { return std::get<1>(std::move(state_)); }
+  // Ok when there is a value.
+  Status status() const { return ok() ? Status() : std::get<1>(state_); }
+  Status TakeStatus() { return ok() ? Status() : std::get<1>(std::move(state_)); }
   T& value() & { return std::get<0>(state_); }
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }

@@ -69,7 +69,8 @@ class IsolatedReader final : public ClipReader {
     auto answer = AskForNext(cancel);
     // What ended the clip in this process is the reason, whatever the decoder made of it.
     if (gpu_) {
-      if (!gpu_->part_failure().ok()) return Fail(process_->Refuse(gpu_->part_failure()));
+      if (process_->alive() && !gpu_->part_failure().ok())
+        return Fail(process_->Refuse(gpu_->part_failure()));
       if (Status error = gpu_->error(); !error.ok()) return Fail(std::move(error));
     }
     if (!answer.ok()) return Fail(answer.TakeStatus());

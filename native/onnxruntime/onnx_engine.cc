@@ -56,6 +56,9 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
   // The arena grows in powers of two and keeps the weights that were repacked for the processor.
   COSMOS_RETURN_IF_ERROR(check(
       api.AddSessionConfigEntry(session_options, "session.use_device_allocator_for_initializers", "1")));
+  // Processors without VNNI otherwise add two 8-bit products in 16 bits and cut off what does not fit: the
+  // vectors of an int8 bundle would depend on the machine.
+  COSMOS_RETURN_IF_ERROR(check(api.AddSessionConfigEntry(session_options, "session.x64quantprecision", "1")));
   auto session = library.Make<ort::SessionHandle>(StatusCode::kModel, doing, [&](ort::Session** out) {
     return api.CreateSession(library.env(), path.c_str(), session_options, out);
   });

@@ -2,7 +2,7 @@
 
 namespace cosmos::test {
 
-BitWriter& BitWriter::Put(unsigned value, int bits) {
+BitWriter& BitWriter::Put(std::uint64_t value, int bits) {
   for (int bit = bits - 1; bit >= 0; --bit) {
     if (used_ == 0) bytes_.push_back(0);
     bytes_.back() = static_cast<std::uint8_t>(bytes_.back() | (value >> bit & 1) << (7 - used_));
@@ -13,9 +13,10 @@ BitWriter& BitWriter::Put(unsigned value, int bits) {
 
 BitWriter& BitWriter::Golomb(std::initializer_list<unsigned> values) {
   for (const unsigned value : values) {
+    const std::uint64_t code = std::uint64_t{value} + 1;
     int bits = 1;
-    while ((value + 1) >> bits != 0) ++bits;
-    Put(value + 1, 2 * bits - 1);
+    while (code >> bits != 0) ++bits;
+    Put(code, 2 * bits - 1);
   }
   return *this;
 }

@@ -9,7 +9,7 @@ namespace cosmos::test {
 
 class BitWriter {
  public:
-  BitWriter& Put(unsigned value, int bits);
+  BitWriter& Put(std::uint64_t value, int bits);
   BitWriter& Golomb(std::initializer_list<unsigned> values);
   void Align() { used_ = 0; }
   // The written bits as a NAL unit with a start code.

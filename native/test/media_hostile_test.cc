@@ -180,6 +180,14 @@ TEST(HostileMetadata, Id3Tags) {
   EXPECT_NE(ReadBytes(tag(100) + movie).code(), StatusCode::kLimit);
   const Bytes guid = "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"s;
   ExpectRefused("asf", guid + Little(1 << 20, 8) + Little(1, 4) + "\1\2"s + tag(45'000), kOverLimit);
+  // One of ordinary size, or bytes that only begin like one.
+  const auto video = ReadFile(MakeClip("id3.wmv", "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v wmv2 -f asf"));
+  for (const Bytes& last : {tag(3), "ID3\3"s, "ID3\4\0\0\x7f\x7f\x7f\x7f"s}) {
+    auto bytes = video;
+    bytes.insert(bytes.end(), last.begin(), last.end());
+    const Status status = ReadError(Borrow(bytes), Frames(2));
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
 }
 
 TEST(HostileMetadata, ArraysAsLongAsTheyClaimToBe) {

@@ -138,7 +138,7 @@ TEST_P(NvdecParallel, TheLimitOnMemoryCountsThePicturesOfAllParts) {
     const auto clip = Read(path, request);
     if (clip.ok()) {
       EXPECT_EQ(clip.value().report.decoder_reason,
-                "the pictures of a clip need more GPU memory than maxBytes");
+                "damage: the pictures of a clip need more GPU memory than maxBytes");
     } else {
       EXPECT_EQ(clip.status().code(), StatusCode::kLimit) << clip.status().message();
     }

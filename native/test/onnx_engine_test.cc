@@ -151,6 +151,21 @@ TEST_F(OnnxEngine, WidensHalfPrecision) {
   ExpectNear(Encode(*engine, std::vector{FlatClip(0)}, cancel_), {Expected(0)}, 1e-3F);
 }
 
+// On a processor without VNNI, ONNX Runtime's own choice adds two of these products in 16 bits, which cannot
+// hold them.
+TEST_F(OnnxEngine, ProductsOfBytesAreExactOnEveryProcessor) {
+  const auto engine = Create("video_bytes");
+  ASSERT_TRUE(engine);
+  for (const int level : {0, 1, 90, 129, 200, 255}) {
+    SCOPED_TRACE(level);
+    const auto clip = std::make_shared<Clip>(kShape);
+    std::fill_n(clip->frame(0), kShape.bytes(), static_cast<std::uint8_t>(level));
+    const float sign = level < 128 ? -1.0F : 1.0F;
+    ExpectNear(Encode(*engine, std::vector<ClipPtr>{clip}, cancel_),
+               {Unit({127 * sign, 63.5F * sign, 64 * sign, -127 * sign})});
+  }
+}
+
 TEST_F(OnnxEngine, AcceptsABatchFixedToOne) {
   const auto engine = Create("video_batch_one", "text_fixed");
   ASSERT_TRUE(engine);

@@ -22,8 +22,6 @@ from weights import Change, load_tensor
 DOMAIN = "com.microsoft"
 LARGEST_WEIGHT = 127
 LARGEST_LEVEL = 127  # on both sides of MIDDLE
-# An x86 processor without VNNI adds two products of an unsigned and a signed byte in 16 bits, and cuts off what does not fit.
-# With levels around the middle that takes two large weights beside two large levels, which is rare: test/export/int8_test.py.
 MIDDLE = 128
 SMALLEST_ROW = 1e-12  # of a row of zeros, which is divided by its largest number
 

@@ -92,8 +92,16 @@ def unit(rows: np.ndarray, what: str) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def session(path: Path, optimised: Path | None = None) -> onnxruntime.InferenceSession:
+def session_options() -> onnxruntime.SessionOptions:
+    """As the package runs graphs on a CPU."""
     options = onnxruntime.SessionOptions()
+    # Processors without VNNI otherwise add two 8-bit products in 16 bits, and cut off what does not fit.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def session(path: Path, optimised: Path | None = None) -> onnxruntime.InferenceSession:
+    options = session_options()
     options.log_severity_level = 3
     if optimised is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

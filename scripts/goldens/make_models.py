@@ -22,7 +22,7 @@ def constant(name, values, dtype=np.int64):
     return numpy_helper.from_array(np.array(values, dtype=dtype), name)
 
 
-def save(name, nodes, inputs, outputs, constants):
+def save(name, nodes, inputs, outputs, constants, domains=("",)):
     graph = helper.make_graph(
         nodes,
         name,
@@ -30,9 +30,8 @@ def save(name, nodes, inputs, outputs, constants):
         [helper.make_tensor_value_info(*o) for o in outputs],
         constants,
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8, producer_name="cosmos-embed tests"
-    )
+    opsets = [helper.make_opsetid(domain, 1 if domain else 18) for domain in domains]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="cosmos-embed tests")
     checker.check_model(model)
     save_model(model, OUT / f"{name}.onnx")
 
@@ -107,6 +106,32 @@ def text(name, batch="batch", length="tokens", output="text_embeddings", id_type
     constants = [constant("zero", 0, np.float32), constant("one", 1, np.float32), *unit_constants]
     inputs = [("input_ids", id_type, [batch, length]), ("attention_mask", id_type, [batch, length])]
     save(name, nodes, inputs, [(output, F32, [batch, D])], constants)
+
+
+def bytes_video(name):
+    """Multiplies the bytes of a clip, less 128, with columns of bytes: all 127, half of them 127, all 64, all -127."""
+    count = T * 3 * R * R
+    columns = [[127] * count, [127, 127, 0, 0] * (count // 4), [64] * count, [-127] * count]
+    unit_nodes, unit_constants = normalised("features", "video_embeddings")
+    nodes = [
+        helper.make_node("Reshape", ["videos", "flat_shape"], ["flat"]),
+        helper.make_node(
+            "MatMulIntegerToFloat",
+            ["flat", "weights", "one", "one", "middle"],
+            ["features"],
+            domain="com.microsoft",
+        ),
+        *unit_nodes,
+    ]
+    constants = [
+        constant("flat_shape", [-1, count]),
+        constant("weights", np.transpose(columns), np.int8),
+        constant("one", 1, np.float32),
+        constant("middle", 128, np.uint8),
+        *unit_constants,
+    ]
+    inputs, outputs = [("videos", U8, ["batch", T, 3, R, R])], [("video_embeddings", F32, ["batch", D])]
+    save(name, nodes, inputs, outputs, constants, domains=("", "com.microsoft"))
 
 
 def slow_video(name):
@@ -192,6 +217,7 @@ def toy_plan_twins():
 
 
 toy_plan_twins()
+bytes_video("video_bytes")
 video("video_canonical")
 video("video_batch_one", batch=1)
 video("video_batch_three", batch=3)

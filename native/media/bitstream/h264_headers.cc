@@ -25,10 +25,10 @@ void SkipScalingLists(BitReader& bits, int lists) {
   for (int list = 0; list < lists && !bits.overrun(); ++list) {
     if (bits.Bit() == 0) continue;
     // Signed deltas modulo 256; at zero the rest of the list repeats and is not coded.
-    int next = 8;
+    std::uint32_t next = 8;
     for (int i = 0; i < (list < kSmall ? 16 : 64) && next != 0 && !bits.overrun(); ++i) {
-      const auto code = static_cast<int>(bits.Golomb());
-      next = (next + (code % 2 != 0 ? (code + 1) / 2 : -code / 2)) & 255;
+      const std::uint32_t code = bits.Golomb();
+      next = (next + (code % 2 != 0 ? code / 2 + 1 : 0 - code / 2)) & 255;
     }
   }
 }
@@ -124,15 +124,17 @@ bool HasMmco5(BitReader& bits) {
 }  // namespace
 
 std::optional<H264Sps> ReadH264Sps(Bytes set) {
+  constexpr std::uint32_t kMaxChroma = 3;
+  constexpr std::uint32_t kMaxExtraBits = 24;  // beyond 8 of a sample, above what any profile allows
   BitReader bits = Reader(set);
   const std::uint32_t profile = bits.Bits(8);
   bits.Skip(16);  // constraint flags, level
   H264Sps sps;
   sps.id = bits.Golomb();
   if (HasChromaFormat(profile)) {
-    sps.chroma = static_cast<int>(bits.Golomb());
+    sps.chroma = static_cast<int>(std::min(bits.Golomb(), kMaxChroma + 1));
     sps.separate_colour_planes = sps.chroma == 3 && bits.Bit() != 0;
-    sps.bit_depth = 8 + static_cast<int>(bits.Golomb());
+    sps.bit_depth = 8 + static_cast<int>(std::min(bits.Golomb(), kMaxExtraBits));
     bits.Golomb();  // bit_depth_chroma
     bits.Skip(1);
     if (bits.Bit() != 0) SkipScalingLists(bits, sps.chroma == 3 ? 12 : 8);
@@ -158,7 +160,8 @@ std::optional<H264Sps> ReadH264Sps(Bytes set) {
   const std::uint32_t width = std::min(bits.Golomb(), kMaxSide) + 1;
   const std::uint32_t height = std::min(bits.Golomb(), kMaxSide) + 1;
   sps.frames_only = bits.Bit() != 0;
-  if (bits.overrun() || sps.chroma > 3 || frame_num_bits > kMaxBits || poc_lsb_bits > kMaxBits) {
+  if (bits.overrun() || sps.chroma > static_cast<int>(kMaxChroma) || frame_num_bits > kMaxBits ||
+      poc_lsb_bits > kMaxBits) {
     return std::nullopt;
   }
   sps.frame_num_bits = static_cast<int>(frame_num_bits);

@@ -80,6 +80,10 @@ class Attacker {
     TakeTurn();
     Call(StreamCall(GpuCall::Kind::kOpen));
   }
+  // Of the channel of the part, by the server.
+  void AwaitEnd() {
+    while (channel().Receive().ok()) usleep(1000);
+  }
   void SendFailure() {
     channel_
         .Send(MessageType::kFailure, Encode(cosmos::Status(cosmos::StatusCode::kMedia, "the file is bad")))
@@ -258,7 +262,8 @@ const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
          for (int part = 0; part < cosmos::kMaxGpuParts; ++part) {
            own.OpenPart();
            own.Call(StreamCall(GpuCall::Kind::kOpen));
-           for (int i = 0; i < 100; ++i) own.Say(Encode(Packet(i)));
+           for (int i = 0; i < 10; ++i) own.Say(Encode(Packet(i)));
+           for (int i = 0; i < 100; ++i) own.Say(Encode(GpuCall{.kind = GpuCall::Kind::kDrain}));
          }
          for (;;) pause();
        }},
@@ -267,6 +272,7 @@ const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
          own.Open();
          own.OpenPart();
          own.Say(Bytes(40, 0xff));
+         own.AwaitEnd();
          own.SendFailure();
        }},
       {"gpu-part-dies-decoding",
