@@ -80,7 +80,9 @@ class Products(unittest.TestCase):
             wide = (96, 768, 1408, 3072)[seed]
             signs = np.where(random.random((8, wide)) < 0.02, -1, 1)
             rows = (signs * random.uniform(0.9, 1, (8, wide))).astype(np.float32)
-            weight = (np.sign(random.standard_normal(32)) * random.uniform(0.9, 1, (wide, 32))).astype(np.float32)
+            weight = (np.sign(random.standard_normal(32)) * random.uniform(0.9, 1, (wide, 32))).astype(
+                np.float32
+            )
             found = session(self.quantised(self.graph(2, wide, 32, weight))).run(None, {"x": rows})[0]
             np.testing.assert_allclose(found, rows @ weight, rtol=0.01)
 
