@@ -1,12 +1,13 @@
 // npm run gpu-bundle: makes a folder that runs the GPU suite and `bench gpu` on a Linux machine that has only the driver. It
 // holds Node.js, the prebuilt addon with its libraries, the model, clips, tests and the exporter. Run `npm run prebuild` first.
 //
-//   node scripts/gpu/bundle.mjs [--out DIR] [--model DIR] [--bench] [--check]
+//   node scripts/gpu/bundle.mjs [--out DIR] [--model DIR] [--bench] [--check] [--no-archive]
 //
 //   --out DIR    default .cache/gpu-bundle; DIR.tar.xz, at most 60 MiB, is written beside it
 //   --model DIR  another model bundle than models/demo, with its engines/ (without the limit on the size)
 //   --bench      include the clips of `bench gpu` and `bench embed --device cuda` (without the limit on the size)
 //   --check      run the bundle here with an empty environment: without a GPU it must start and say why it skips
+//   --no-archive only the folder
 
 import { spawnSync } from 'node:child_process'
 import {
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     model: { type: 'string' },
     bench: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
+    'no-archive': { type: 'boolean', default: false },
   },
 })
 
@@ -107,16 +109,21 @@ exec bin/node --test --test-reporter=spec test/gpu/nvdec.test.mjs test/gpu/embed
   { mode: 0o755 },
 )
 
-const archive = `${out}.tar.xz`
-run('tar', ['-C', path.dirname(out), '-cJf', archive, path.basename(out)], { XZ_OPT: '-6 -T2' })
-const bytes = statSync(archive).size
-const parts = Math.ceil(bytes / limit)
-console.log(
-  `${archive}: ${(bytes / 2 ** 20).toFixed(1)} MiB, ${clips.length} clips; ` +
-    `${parts} ${parts === 1 ? 'part' : 'parts'} where a transfer takes ${limit / 2 ** 20} MiB`,
-)
-if (bytes > limit && !values.model && !values.bench) fail(`more than ${limit / 2 ** 20} MiB`)
+if (!values['no-archive']) archive()
 if (values.check) check()
+
+/** Packs the folder, and fails if it is too large for the machines that it is made for. */
+function archive() {
+  const file = `${out}.tar.xz`
+  run('tar', ['-C', path.dirname(out), '-cJf', file, path.basename(out)], { XZ_OPT: '-6 -T2' })
+  const bytes = statSync(file).size
+  const parts = Math.ceil(bytes / limit)
+  console.log(
+    `${file}: ${(bytes / 2 ** 20).toFixed(1)} MiB, ${clips.length} clips; ` +
+      `${parts} ${parts === 1 ? 'part' : 'parts'} where a transfer takes ${limit / 2 ** 20} MiB`,
+  )
+  if (bytes > limit && !values.model && !values.bench) fail(`more than ${limit / 2 ** 20} MiB`)
+}
 
 function nativeSources() {
   const files = readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })
