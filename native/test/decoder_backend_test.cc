@@ -156,28 +156,25 @@ TEST_F(DecoderBackendTest, ADecoderThatGivesUpLeavesTheWholeClipToTheCpu) {
   EXPECT_EQ(report.decoder_reason, "packet 0 is refused");
 }
 
+// The slot is never given back: a clip that waited for it would wait for ever.
 TEST_F(DecoderBackendTest, TheCpuTakesOverWhileItIsBusy) {
-  const auto one_slot = std::make_shared<TestBackend>(1, 1);
-  gpu_ = fake_.Open({.backend = one_slot});
-  JobGuard guard(1e9, 1 << 30);
-  const JobGuard::Call call(guard, nullptr);
-  const DecodeWork long_video{.codec = AV_CODEC_ID_H264, .pixels = 1e13};
-  auto turn = one_slot->scheduler().Begin(long_video, DecodePath::kHardware, guard);
-  EXPECT_EQ(gpu_->stats().nvdec_running, 1);
-  const DecodeReport report = Check();
-  EXPECT_EQ(report.decoder, "software");
-  EXPECT_EQ(report.decoder_reason, "TEST was busy: the CPU had a free place");
-}
-
-// Without a backlog, the clip would wait here for ever: the slot is never given back.
-TEST_F(DecoderBackendTest, TheCpuHelpsWithABulkJobWhileItIsBusy) {
-  const auto one_slot = std::make_shared<TestBackend>(1, 1);
-  gpu_ = fake_.Open({.backend = one_slot});
-  JobGuard guard(1e9, 1 << 30);
-  const JobGuard::Call call(guard, nullptr);
-  const DecodeWork no_work{.codec = AV_CODEC_ID_H264};
-  auto turn = one_slot->scheduler().Begin(no_work, DecodePath::kHardware, guard);
-  EXPECT_EQ(Check(100).decoder, "software");
+  struct Case {
+    double pixels;  // of what the hardware is at work on
+    int backlog;
+  };
+  for (const auto& [pixels, backlog] : {Case{1e13, 0}, Case{0, 100}}) {
+    SCOPED_TRACE(backlog);
+    const auto one_slot = std::make_shared<TestBackend>(1, 1);
+    gpu_ = fake_.Open({.backend = one_slot});
+    JobGuard guard(1e9, 1 << 30);
+    const JobGuard::Call call(guard, nullptr);
+    auto turn = one_slot->scheduler().Begin({.codec = AV_CODEC_ID_H264, .pixels = pixels},
+                                            DecodePath::kHardware, guard);
+    EXPECT_EQ(gpu_->stats().nvdec_running, 1);
+    const DecodeReport report = Check(backlog);
+    EXPECT_EQ(report.decoder, "software");
+    EXPECT_EQ(report.decoder_reason, "TEST was busy: the CPU had a free place");
+  }
 }
 
 }  // namespace
