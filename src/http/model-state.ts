@@ -1,4 +1,4 @@
-/** The embedder that the routes use: loading, ready, failed or closing. */
+/** The embedder that the routes use: loading, warming up, ready, failed or closing. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ClosedError,
@@ -18,7 +18,7 @@ export interface Log {
 
 type State =
   | { phase: 'loading' | 'failed' | 'closing'; reason: string }
-  | { phase: 'ready'; embedder: Embedder }
+  | { phase: 'warming' | 'ready'; embedder: Embedder }
 
 /** What clients are told. The details of the status are for the log. */
 const reasons: Readonly<Record<Exclude<EmbedderStatus, { ready: true }>['code'], string>> = {
@@ -33,11 +33,11 @@ export class ModelState {
   /** Resolves when the model is loaded and warmed up. Rejects with what made that fail. */
   readonly ready: Promise<void>
 
-  /** `onReady` runs once, when the model is loaded and warmed up. */
-  constructor(embedder: Embedder | Promise<Embedder>, log: Log, onReady: (embedder: Embedder) => void) {
-    this.ready = this.#load(embedder, onReady)
+  /** `onLoaded` runs once, when the model is loaded and before it is warmed up. */
+  constructor(embedder: Embedder | Promise<Embedder>, log: Log, onLoaded: (embedder: Embedder) => void) {
+    this.ready = this.#load(embedder, onLoaded)
     this.ready.catch((error: unknown) => {
-      if (this.#state.phase !== 'loading') return
+      if (this.#state.phase === 'closing') return
       this.#state = {
         phase: 'failed',
         reason: 'the model could not be loaded; the log of the server says why',
@@ -48,16 +48,21 @@ export class ModelState {
 
   /** Undefined while the model is ready. */
   get notReadyReason(): string | undefined {
-    if (this.#state.phase !== 'ready') return this.#state.reason
-    const status = this.#state.embedder.status()
-    return status.ready ? undefined : reasons[status.code]
+    const state = this.#state
+    if (!('embedder' in state)) return state.reason
+    const status = state.embedder.status()
+    if (!status.ready) return reasons[status.code]
+    return state.phase === 'ready' ? undefined : 'the model is warming up'
   }
 
-  /** The embedder, if it is ready. Throws NotReadyError, ClosedError or DeviceLostError. */
+  /**
+   * The embedder, once it is loaded: requests that come during the warm-up are answered, only more slowly. Throws
+   * NotReadyError, ClosedError or DeviceLostError.
+   */
   get embedder(): Embedder {
     const state = this.#state
     if (state.phase === 'closing') throw new ServerClosingError()
-    if (state.phase !== 'ready') throw new NotReadyError(state.reason)
+    if (!('embedder' in state)) throw new NotReadyError(state.reason)
     const status = state.embedder.status()
     if (status.ready) return state.embedder
     // Neither state ends in this process, and NotReadyError would tell clients to try again.
@@ -76,10 +81,14 @@ export class ModelState {
     this.#state = { phase: 'closing', reason: 'the server is shutting down' }
   }
 
-  async #load(pending: Embedder | Promise<Embedder>, onReady: (embedder: Embedder) => void): Promise<void> {
+  async #load(pending: Embedder | Promise<Embedder>, onLoaded: (embedder: Embedder) => void): Promise<void> {
     const embedder = await pending
     checkRoom(embedder)
-    while (this.#state.phase === 'loading') {
+    if (this.#state.phase !== 'loading') return
+    this.#info = embedder.info()
+    this.#state = { phase: 'warming', embedder }
+    onLoaded(embedder)
+    while (this.#state.phase === 'warming') {
       try {
         await warmUp(embedder)
         break
@@ -89,10 +98,7 @@ export class ModelState {
         await sleep(Math.max(0.1, error.retryAfter) * 1000, undefined, { ref: false })
       }
     }
-    if (this.#state.phase !== 'loading') return
-    this.#info = embedder.info()
-    this.#state = { phase: 'ready', embedder }
-    onReady(embedder)
+    if (this.#state.phase === 'warming') this.#state = { phase: 'ready', embedder }
   }
 }
 

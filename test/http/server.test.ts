@@ -91,6 +91,39 @@ describe('readiness', () => {
     expect(busy).toBe(-1)
   })
 
+  it('is false during the warm-up, but requests are answered as soon as the model is loaded', async () => {
+    const embedder = doubleEmbedder()
+    const { embedVideo } = embedder
+    const { opened, open } = gate()
+    embedder.embedVideo = async (...args) => {
+      await opened
+      return embedVideo(...args)
+    }
+    const server = await createServer({ embedder })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    const early = await request(`${url}/v1/health/ready`)
+    expect(early.status).toBe(503)
+    expect(early.body).toMatchObject({ message: 'NIM Service is not ready: the model is warming up' })
+    expect((await post(url, query)).status).toBe(200)
+    open()
+    await server.ready
+    expect((await request(`${url}/v1/health/ready`)).status).toBe(200)
+  })
+
+  it('stays false when the warm-up fails', async () => {
+    const embedder = doubleEmbedder()
+    embedder.embedVideo = () => Promise.reject(new Error('secret path'))
+    const server = await createServer({ embedder })
+    onTestFinished(() => server.close())
+    const url = await server.listen({ port: 0 })
+    await expect(server.ready).rejects.toThrow('secret path')
+    const { status, body } = await request(`${url}/v1/health/ready`)
+    expect(status).toBe(503)
+    expect(JSON.stringify(body)).toContain('could not be loaded')
+    expect((await post(url, query)).body).toMatchObject({ error: { code: 'not_ready' } })
+  })
+
   it('is refused where the clip of the warm-up could never be admitted', async () => {
     const embedder = doubleEmbedder()
     const info = embedder.info()

@@ -44,6 +44,7 @@ const answer = await fetch(`${url}/nim/v1/embeddings`, {
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(request),
 })
+if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
 const { data } = (await answer.json()) as { data: { embedding: number[] }[] }
 await app.close()
 console.log(JSON.stringify({ vectors: [own, data[0]?.embedding] }))
