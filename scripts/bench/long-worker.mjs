@@ -15,14 +15,19 @@ const folder = fileURLToPath(new URL('../../examples/clips', import.meta.url))
 const { file, windowSeconds, count, model } = JSON.parse(process.argv[2])
 const embedder = await createEmbedder({ model })
 const samples = []
+/** Processor milliseconds of this process when each item was done. */
 const took = []
 const resident = () => process.memoryUsage.rss() / 2 ** 20
 
 const began = performance.now()
 const before = process.cpuUsage()
+const processorMs = () => {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
 if (file) {
   for await (const { end } of embedder.segments(file, { windowSeconds })) {
-    took.push(performance.now())
+    took.push(processorMs())
     samples.push([end, resident()])
   }
 } else {
@@ -33,23 +38,23 @@ if (file) {
   const embedOne = async () => {
     for (let index = next++; index < count; index = next++) {
       await embedder.embedVideo(path.join(folder, clips[index % clips.length]))
-      took.push(performance.now())
+      took.push(processorMs())
       if (++done % every === 0) samples.push([done, resident()])
     }
   }
   await Promise.all(Array.from({ length: 16 }, embedOne))
 }
 const seconds = (performance.now() - began) / 1000
-const used = process.cpuUsage(before)
+const cpuSeconds = processorMs() / 1000
 await embedder.dispose()
 
-const gaps = took.map((time, index) => time - (took[index - 1] ?? began))
+const gaps = took.map((time, index) => time - (took[index - 1] ?? 0))
 const tenth = Math.max(1, Math.floor(gaps.length / 10))
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
 console.log(
   JSON.stringify({
     seconds,
-    cpuSeconds: (used.user + used.system) / 1e6,
+    cpuSeconds,
     done: took.length,
     early: mean(gaps.slice(0, tenth)),
     late: mean(gaps.slice(-tenth)),

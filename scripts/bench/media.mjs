@@ -34,10 +34,15 @@ export const published = { codec: 'h264', size: '1080p', seconds: 15 }
 
 export const codecs = Object.keys(encoders)
 
-/** @returns the path of a clip with much detail and motion: a zoom into the Mandelbrot set at 30 frames per second */
-export function benchClip({ codec, size, gop, seconds }) {
+/**
+ * @param {object} options `mbit`, in millions of bits per second, is what the encoder aims at instead of its usual rate
+ * @returns the path of a clip with much detail and motion: a zoom into the Mandelbrot set at 30 frames per second
+ */
+export function benchClip({ codec, size, gop, seconds, mbit }) {
   const { args, extension, pixels = 'yuv420p' } = encoders[codec]
-  const file = path.join(folder, `${codec}-${size}-gop${gop}-${seconds}s.${extension}`)
+  const rate = mbit ? ['-b:v', `${mbit}M`] : []
+  const name = `${codec}-${size}-gop${gop}-${seconds}s${mbit ? `-${mbit}mbit` : ''}`
+  const file = path.join(folder, `${name}.${extension}`)
   if (existsSync(file)) return file
   mkdirSync(folder, { recursive: true })
   console.error(`making ${path.basename(file)}`)
@@ -47,7 +52,7 @@ export function benchClip({ codec, size, gop, seconds }) {
     [
       ...['-hide_banner', '-loglevel', 'error', '-y'],
       ...['-f', 'lavfi', '-i', `mandelbrot=size=${drawn[size]}:rate=30`, '-t', String(seconds)],
-      ...['-vf', `scale=${sizes[size]}`, '-pix_fmt', pixels, ...args, '-g', String(gop), partial],
+      ...['-vf', `scale=${sizes[size]}`, '-pix_fmt', pixels, ...args, ...rate, '-g', String(gop), partial],
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   )
