@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { median, report, round } from './report.mjs'
 
 const usage = `npm run bench start -- [OPTIONS]
-  --package DIR      a checkout whose dist is measured, repeatable, e.g. two commits (default: this one)
+  --package DIR      what is measured: a checkout that is built, or an installed package; repeatable (default: this one)
   --runs N           starts of each program (default 15)`
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -58,9 +58,11 @@ export async function run(argv) {
   report('start', rows, { runs: Number(values.runs) })
 }
 
+/** Runs Node.js without this machine's own certificates, which it would read at each start. */
 function node(args) {
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
   const began = performance.now()
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
   if (status !== 0) throw new Error(`node ${args.join(' ')} ended with ${status}: ${stderr}`)
   return { ms: performance.now() - began, stdout }
 }
