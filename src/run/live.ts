@@ -3,7 +3,7 @@ import { onAbort } from '../base/abort.ts'
 import { checkCall } from '../call/call-options.ts'
 import type { Call, Calls } from '../call/calls.ts'
 import { DownloadError, InvalidArgumentError, SourceError } from '../errors.ts'
-import { LiveSession, type LiveSessionOptions } from '../live/session.ts'
+import type { LiveSessionOptions } from '../live/session.ts'
 import { bodyOf } from '../request/items.ts'
 import { toReadable } from '../source/bytes.ts'
 import { isResponse, isStream, isUrl } from '../source/type-guards.ts'
@@ -41,6 +41,8 @@ export async function* liveSegments(
     const options = checkCall('live', rawOptions)
     const { windowSeconds, strideSeconds = windowSeconds, frameRule, priority, signal } = options
     const input = inputOf(source, pipelines)
+    // Loaded here, since most programs never follow a live stream.
+    const { LiveSession } = await import('../live/session.ts')
     const firstFrame = { frameRule: { indices: Array.from({ length: info.model.frames }, () => 0) } }
     const call = calls.begin(signal)
     const session = new LiveSession({
