@@ -41,15 +41,16 @@ export async function run(argv) {
   })
   if (values.help) return console.log(usage)
   mkdirSync(values.plots, { recursive: true })
-  const rows = []
   const minutes = Number(values.minutes)
   if (minutes > 0) {
     const file = longVideo(minutes, Number(values.mbit))
     try {
       const plain = plainDecode(file)
       const segments = await measured({ file, windowSeconds: Number(values.window), model: values.model })
-      rows.push(row('one plain decode of all pictures', plain, segments.cpuSeconds / plain.cpuSeconds))
-      rows.push(row(`segments of ${values.window} s`, segments, 1))
+      report('long-segments', [
+        row('one plain decode of all pictures', plain, segments.cpuSeconds / plain.cpuSeconds),
+        row(`segments of ${values.window} s`, segments, 1),
+      ])
       draw(values.plots, 'segments-memory', {
         title: `Memory while ${minutes} minutes of 1080p become segments`,
         x: 'seconds of media',
@@ -62,14 +63,13 @@ export async function run(argv) {
   const count = Number(values.clips)
   if (count > 0) {
     const clips = await measured({ count, model: values.model })
-    rows.push(row(`${count} short clips`, clips))
+    report('long-clips', [row(`${count} short clips`, clips)])
     draw(values.plots, 'clips-memory', {
       title: `Memory while ${count} short clips are embedded`,
       x: 'clips',
       samples: clips.samples,
     })
   }
-  report('long', rows)
 }
 
 /** All rows have the same columns. */
@@ -80,7 +80,7 @@ function row(load, measured, ratio) {
     items: done,
     seconds: round(seconds, 1),
     'CPU s': round(cpuSeconds, 1),
-    'CPU, ours ÷ it': ratio === undefined ? '' : round(ratio),
+    ...(ratio !== undefined && { 'CPU, ours ÷ it': round(ratio) }),
     ...memoryOf(measured),
   }
 }
