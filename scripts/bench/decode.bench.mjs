@@ -77,7 +77,7 @@ export async function run(argv) {
       rows.push(...(await compare({ ...clip, mode, contenders, ...plan })))
     }
   }
-  report('decode', rows, { peers: peers.versions })
+  report(values.codecs ? 'decode-codecs' : 'decode', rows, { versions: peers.versions })
   console.log(
     Object.entries(peers.versions)
       .map(([name, version]) => `${name} ${version}`)
@@ -129,15 +129,17 @@ async function compare({ codec, size, gop, file, mode, contenders, clips, runs }
     return contenders.map(({ name }, index) => {
       const rates = samples[index].map(({ clipsPerSecond }) => clipsPerSecond)
       const ratios = rates.map((rate, round) => samples[0][round].clipsPerSecond / rate)
+      const processor = samples[index].map(({ cpuSeconds }) => cpuSeconds)
+      const processorRatios = processor.map((used, round) => used / samples[0][round].cpuSeconds)
       const { decoded = '', discarded = '', seeks = '' } = samples[index][0]
-      const processor = samples[index].flatMap(({ cpuSeconds }) => cpuSeconds ?? [])
       return {
         clip: `${codec} ${size} gop ${gop}`,
         mode,
         decoder: name,
         'clips/s': round(median(rates)),
         'ours ÷ it': round(median(ratios)),
-        'CPU s/clip': processor.length > 0 ? round(median(processor)) : '',
+        'CPU s/clip': round(median(processor), 3),
+        'CPU, it ÷ ours': round(median(processorRatios)),
         decoded,
         discarded,
         seeks,
@@ -169,6 +171,7 @@ async function measure({ peer, tolerance, addon }, { file, mode, clips, keep }) 
   )
   return {
     clipsPerSecond: results.reduce((sum, { clipsPerSecond }) => sum + clipsPerSecond, 0),
+    cpuSeconds: results.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / processes,
     rssMiB: results.reduce((sum, { rssMiB }) => sum + rssMiB, 0),
   }
 }
