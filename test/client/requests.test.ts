@@ -1,6 +1,7 @@
 /** Which requests a client sends, and how often. */
 import { createClient } from 'cosmos-embed/client'
 import { describe, expect, it } from 'vitest'
+import { gate } from '../http/support.ts'
 import {
   clientOf,
   foreignServer,
@@ -90,8 +91,9 @@ describe('batches', () => {
 
 describe('a stream', () => {
   it('from a slow source is sent at once, in requests that grow while others are in flight', async () => {
+    const { opened: sourceEnded, open: endOfSource } = gate()
     const server = await foreignServer(async (request) => {
-      await new Promise((resolve) => setTimeout(resolve, 30))
+      await sourceEnded
       return vectors(request)
     })
     async function* source() {
@@ -99,6 +101,7 @@ describe('a stream', () => {
         if (item.key % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 5))
         yield item
       }
+      endOfSource()
     }
     const keys: number[] = []
     for await (const one of clientOf(server.url, { maxParallel: 1 }).embedStream(source(), {

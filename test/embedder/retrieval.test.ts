@@ -92,7 +92,7 @@ describe.skipIf(!canRender)('text finds video', () => {
     scenes = render(path.join(folder, 'one'), 20_261_122, 0, 'mixed')
     texts = await embed(scenes.map(({ caption }) => ({ text: caption })))
     videos = await embed(scenes.map(({ file }) => ({ video: file })))
-  }, 300_000)
+  }, 900_000)
 
   afterAll(async () => {
     await embedder?.dispose()

@@ -21,7 +21,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     expect(ended).toBe(0)
     expect({ skipped: count('skipped'), fail: count('fail') }).toEqual({ skipped: 0, fail: 0 })
     expect(count('pass')).toBeGreaterThan(8)
-  }, 240_000)
+  }, 600_000)
 
   it('fails instead of skipping if an engine cannot be built', async () => {
     const installed = path.join(toyModel('no-engine'), 'installed')
@@ -56,7 +56,7 @@ describe.skipIf(noFakes)('the GPU suite', () => {
     const refused = await run(bench, { ...environment(11), ...output, ...absent })
     expect(refused).toMatchObject({ ended: 1, stdout: '' })
     expect(refused.stderr).toMatch(/^bench embed: no GPU can be measured here: .*package\.json.*\n$/)
-  }, 240_000)
+  }, 600_000)
 
   it('skips with the reason if there is no driver', async () => {
     const suite = ['nvdec', 'embed'].map((name) => path.join(root, `test/gpu/${name}.test.mjs`))
