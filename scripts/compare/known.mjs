@@ -36,13 +36,26 @@ export const known = [
     chance: true,
   },
   {
+    video: /^\d+ mpeg[12].* mpg .*(for|from|begins at|ends at) \S+/,
+    what: ['times'],
+    reason:
+      'pictures that begin within a packet have no time in a program stream, and the cut took those before: FFmpeg 8 gives some the time of another',
+    chance: true,
+  },
+  {
+    video: /^\d+ mpeg1.* mkv .*negative times/,
+    what: ['times', 'count', 'frames'],
+    reason: 'a packet has a time of decoding only; PyAV shows it at the time of the one after',
+    chance: true,
+  },
+  {
     video: /^(vc1|mpeg4)-\S+ ts begins anywhere$/,
     what: ['count', 'frames', 'pictures'],
     reason: 'FFmpeg shows a grey picture more, its stand-in for the reference that was cut off',
     chance: true,
   },
   {
-    video: /^hevc-\S+ ts begins anywhere$/,
+    video: /^(\d+ )?hevc.* ts .*begins (anywhere|at \S+)$/,
     avcodec: [59],
     what: ['count', 'frames', 'pictures'],
     reason: 'FFmpeg 5.1 shows the pictures before the first keyframe, damaged; FFmpeg 8 drops them',

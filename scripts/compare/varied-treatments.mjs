@@ -169,6 +169,7 @@ function truncate(chance, recipe, { bytes: canBeginAnywhere }, canEndAnywhere) {
   }
   if (canEndAnywhere && chance.yes(0.2)) {
     const share = chance.real(0.4, 0.98)
+    recipe.set('mayBeEmpty') // sound comes first in some files, and tables come last
     recipe.edit(`ends at ${share.toFixed(3)}`, (bytes) => bytes.subarray(0, Math.floor(bytes.length * share)))
   }
 }
