@@ -9,6 +9,7 @@ import { createEmbedder, similarity } from 'cosmos-embed'
 
 const [folder, threshold = '0.97'] = process.argv.slice(2)
 if (folder === undefined) throw new Error('pass a folder')
+if (!(Number(threshold) <= 1)) throw new Error(`the threshold is "${threshold}"; expected a number up to 1`)
 
 const embedder = await createEmbedder({ model: process.env.MODEL })
 const files = (await readdir(folder, { recursive: true })).filter((name) =>
@@ -32,6 +33,6 @@ for (const video of videos) {
   groups = [...groups.filter((group) => !near(group)), [...groups.filter(near).flat(), video]]
 }
 
-for (const group of groups.filter((group) => group.length > 1)) {
-  console.log(group.map(({ file }) => file).join('\t'))
-}
+const similar = groups.filter((group) => group.length > 1)
+for (const group of similar) console.log(group.map(({ file }) => file).join('\t'))
+console.error(`${similar.length} groups among ${videos.length} videos, from a similarity of ${threshold}`)

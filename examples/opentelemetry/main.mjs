@@ -3,7 +3,7 @@
 //   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 node examples/opentelemetry/main.mjs
 
 import process from 'node:process'
-import { metrics } from '@opentelemetry/api'
+import { DiagConsoleLogger, DiagLogLevel, diag, metrics } from '@opentelemetry/api'
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
@@ -11,6 +11,8 @@ import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace
 import { createEmbedder } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
 
+// Without this, a collector that is away goes unnoticed.
+diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN)
 // First the SDK: what is created before it records nothing.
 const tracing = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] })
 tracing.register()

@@ -1,4 +1,4 @@
-"""Second half of the export: converts a checkpoint folder whose code was accepted to a proven bundle. Started by main.py.
+"""Second half of the export: converts a checkpoint folder whose code was accepted to a proven bundle. Started by start.py.
 
 It runs the checkpoint's code, so it is started without tokens, and offline.py limits its network access.
 """
@@ -9,7 +9,6 @@ import argparse
 import importlib.metadata
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import traceback
@@ -33,10 +32,11 @@ import proof
 import rounding
 import weights
 from checkpoint import Checkpoint, load
-from files import Refused, fingerprint, list_files
+from files import WEIGHTS, Refused, fingerprint, is_code, list_files
 from plain import float32
-from space import sentence
-from steps import Steps, counted, say
+from folder import conversion_bytes
+from space import require_disk, sentence
+from steps import LOAD, STEPS, TRACE, Steps, counted, say, waiting
 from towers import FORMS, Form, trace_text, trace_video
 from view import make_view
 
@@ -57,14 +57,17 @@ class Tower:
 
 def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub) -> None:
     form = FORMS[args.form]
-    found = fingerprint(list_files(args.folder))
+    found = fingerprint(list_files(args.folder, is_code))
     if found != args.run_code:
         raise Refused(
             f"the code's fingerprint is {found}, accepted was {args.run_code}: the folder changed meanwhile"
         )
-    steps = Steps(6)
-    steps.next("loading the checkpoint")
-    checkpoint, notes = load(make_view(args.folder, scratch / "view"), args.adapter)
+    steps = Steps(STEPS - 6)
+    stored = sum(path.stat().st_size for path in args.folder.glob("*" + WEIGHTS))
+    require_disk([(out, conversion_bytes(stored, args.precision), "converting")])
+    steps.next("the checkpoint in its own code")
+    with waiting(LOAD, stored):
+        checkpoint, notes = load(make_view(args.folder, scratch / "view"), args.adapter)
     for note in notes:
         say(note)
     if hub.refused:
@@ -83,7 +86,9 @@ def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub
     say(
         f"the two most alike have cosine {proof.nearest(reference.video):.4f} (clips) and {proof.nearest(reference.text):.4f} (texts)"
     )
-    steps.next("tracing both towers")
+    whole = sum(4 * weight.numel() for weight in checkpoint.model.parameters())
+    told = require_disk([(out, whole, "the traced graphs")])
+    steps.next(f"tracing both towers; needs {told}")
     sizes = {
         "frames": checkpoint.frames,
         "resolution": checkpoint.resolution,
@@ -95,17 +100,21 @@ def convert(args: argparse.Namespace, out: Path, scratch: Path, hub: offline.Hub
             "video",
             partial(trace_video, checkpoint, measured, form),
             scratch,
+            whole,
             lambda run, precision: proof.check_video(run, reference, precision, form.float_channels_first),
         ),
         traced(
             "text",
             partial(trace_text, checkpoint, form),
             scratch,
+            whole,
             lambda run, precision: proof.check_text(run, reference, precision, sizes["maxTextTokens"]),
         ),
     ]
     del checkpoint  # the proof needs its memory
-    steps.next(f"writing the graphs in {' or '.join(args.precision)} and proving them")
+    needs = sum(written_bytes(tower.model, args.precision) for tower in towers)
+    told = require_disk([(out, needs, "the graphs")])
+    steps.next(f"writing the graphs in {' or '.join(args.precision)} and proving them; needs {told}")
     precision, files, proofs = first_that_holds(towers, args.precision, form, out, scratch)
     steps.next("writing what is known of them")
     cautions += headroom(proofs, precision)
@@ -159,10 +168,18 @@ def proven_on(args: argparse.Namespace, checkpoint: Checkpoint) -> list[clip_sou
     ]
 
 
-def traced(name: str, trace: Callable[[Path], onnx.ModelProto], scratch: Path, check) -> Tower:
+def traced(name: str, trace: Callable[[Path], onnx.ModelProto], scratch: Path, size: int, check) -> Tower:
+    """`size`: bytes of all weights, for an estimate."""
     folder = scratch / name
     folder.mkdir()
-    return Tower(name, trace(folder / "traced.onnx"), folder, check, {})
+    with waiting(TRACE[name], size):
+        return Tower(name, trace(folder / "traced.onnx"), folder, check, {})
+
+
+def written_bytes(model: onnx.ModelProto, precisions_wanted: list[str]) -> int:
+    """At most, of the weights of one graph in any of these precisions."""
+    wide = {"fp32", "mixed"}.intersection(precisions_wanted)
+    return sum(map(weights.traced_bytes, model.graph.initializer)) // (1 if wide else 2)
 
 
 def first_that_holds(towers: list[Tower], wanted: list[str], form: Form, out: Path, scratch: Path):
@@ -343,11 +360,3 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.rmtree(unproven, ignore_errors=True)
     say(f"done: {args.out}")
     return 0
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)

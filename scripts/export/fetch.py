@@ -23,16 +23,14 @@ from files import (
     list_files,
     read_json,
     table,
+    wanted_files,
 )
-from folder import INDEX, Contents, check_configuration, check_weights, shards_of
+from folder import INDEX, Contents, check_configuration, check_weights, conversion_bytes, shards_of
 from pins import LIST, Pin, check_pinned, is_pinned_code, pinned_revision, read_pins
 from space import available_memory, gigabytes, require_disk, sentence
+from steps import Steps, counter, say
 
 NOT_ACCEPTED = 3
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -103,8 +101,8 @@ def with_base(source: Source, args: argparse.Namespace, pins: dict[str, Pin]) ->
 
 
 def tell_needs(weight_bytes: int, args: argparse.Namespace, downloads: list[hub.Repository]) -> None:
-    """Checkpoints hold 16 bits a weight; they are converted in 32."""
-    disk = weight_bytes * (4 if {"fp32", "mixed"}.intersection(args.precision.split(",")) else 3)
+    """Says what the rest takes. Raises Refused when a disk has not that much."""
+    disk = conversion_bytes(weight_bytes, args.precision.split(","))
     needs = [(Path(args.out).absolute(), disk, "converting")]
     for repository in downloads:
         left = repository.bytes(hub.is_weights) - repository.bytes_here(hub.is_weights)
@@ -119,33 +117,54 @@ def tell_needs(weight_bytes: int, args: argparse.Namespace, downloads: list[hub.
         say("warning: that is less memory than it is likely to take; the system may stop it")
 
 
+def accepted(args: argparse.Namespace, found: str, count: int) -> bool:
+    """Asks whether the code may run. The answer is a line on stdin; where nobody can give one, it is no."""
+    if args.yes_run_code:
+        say(f"--yes-run-code {args.yes_run_code} accepts other code than this")
+    what = f"converting runs the {count} Python files above on this machine"
+    say(what if args.ask else f"{what}. If you trust them, run again with --yes-run-code {found}")
+    print(json.dumps({"fingerprint": found, "files": count}), flush=True)
+    if not args.ask:
+        return False
+    answer = sys.stdin.readline().strip()
+    say(
+        f"accepted; --yes-run-code {found} accepts the same code"
+        if answer == "yes"
+        else "nothing was written: not accepted"
+    )
+    return answer == "yes"
+
+
 def fetch(args: argparse.Namespace) -> int:
     pins = read_pins(args.pinned)
+    steps = Steps(1)
+    steps.next("code and configuration of the checkpoint, and their hashes")
     source = open_source(args.checkpoint, args.revision, pins)
     base, adapted = with_base(source, args, pins)
     check_configuration(base.folder)
-    files = list_files(base.folder)
+    with counter(sum(path.stat().st_size for path in wanted_files(base.folder)), "hashing") as seen:
+        files = list_files(base.folder, seen=seen)
     check_pinned(pins, base.name, base.revision, files)
     say(f"{base.name}, {base.revision}. SHA-256, bytes, name:\n{table(files)}")
     found, known = fingerprint(files), is_pinned_code(pins, files)
     if known:
         say(f"the Python files are, byte for byte, those that {args.pinned.name} lists")
-    elif args.yes_run_code != found:
-        if args.yes_run_code:
-            say(f"--yes-run-code {args.yes_run_code} accepts other code than this")
-        count = sum(is_code(file.name) for file in files)
-        say(
-            f"converting runs the {count} Python files above on this machine. If you trust them, run again with --yes-run-code {found}"
-        )
-        print(json.dumps({"fingerprint": found, "files": count}))
+    elif args.yes_run_code != found and not accepted(args, found, sum(is_code(file.name) for file in files)):
         return NOT_ACCEPTED
+    steps.next("weights")
     sources = [base] if adapted in (None, base) else [base, adapted]
     tell_needs(base.weight_bytes, args, [each.repository for each in sources if each.repository is not None])
     for each in sources:
-        if each.repository is not None:
-            say(f"{each.name}: weights, {gigabytes(each.weight_bytes)}")
-            each.repository.download(hub.is_weights, "weights")
-            check_weights(each.folder)
+        if each.repository is None:
+            say(f"{each.name}: {gigabytes(each.weight_bytes)}, already in {each.folder}")
+            continue
+        here = each.repository.bytes_here(hub.is_weights)
+        say(
+            f"{each.name}: {gigabytes(each.weight_bytes)}"
+            + (f", of which {gigabytes(here)} are already here" if here else "")
+        )
+        each.repository.download(hub.is_weights, "weights")
+        check_weights(each.folder)
     allowed = dict(hub.fetch_allowed(entry) for entry in args.allow)
     print(
         json.dumps(
@@ -172,6 +191,7 @@ def main() -> int:
     parser.add_argument("--allow", action="append", default=[])
     parser.add_argument("--pinned", type=Path, default=LIST)
     parser.add_argument("--yes-run-code", default="")
+    parser.add_argument("--ask", action="store_true")
     try:
         return fetch(parser.parse_args())
     except Refused as error:

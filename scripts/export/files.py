@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ WANTED = (
     ".md",
     WEIGHTS,
 )  # never pickles: unpickling runs code that was not shown to the user
+PIECE = 1 << 20  # bytes that are read at a time
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -37,14 +39,29 @@ def is_code(name: str) -> bool:
     return name.endswith(".py")
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(path: Path, seen: Callable[[int], object] = lambda count: None) -> str:
+    """`seen` is told how many bytes were read since it was told last."""
+    found, piece = hashlib.sha256(), memoryview(bytearray(PIECE))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(piece):
+            found.update(piece[:count])
+            seen(count)
+    return found.hexdigest()
 
 
-def list_files(folder: Path) -> list[File]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and is_wanted(path.name))
-    return [File(path.name, path.stat().st_size, sha256(path)) for path in paths]
+def wanted_files(folder: Path, choose: Callable[[str], bool] = lambda name: True) -> list[Path]:
+    """The chosen files of a checkpoint's folder."""
+    return sorted(
+        path for path in folder.iterdir() if path.is_file() and is_wanted(path.name) and choose(path.name)
+    )
+
+
+def list_files(
+    folder: Path,
+    choose: Callable[[str], bool] = lambda name: True,
+    seen: Callable[[int], object] = lambda count: None,
+) -> list[File]:
+    return [File(path.name, path.stat().st_size, sha256(path, seen)) for path in wanted_files(folder, choose)]
 
 
 def fingerprint(files: list[File]) -> str:

@@ -92,6 +92,11 @@ def check_index(folder: Path, present: list[str]) -> None:
             )
 
 
+def conversion_bytes(weight_bytes: float, precisions: list[str]) -> float:
+    """Disk that a conversion takes at most. Checkpoints hold 16 bits a weight; they are traced in 32, and then written."""
+    return weight_bytes * (4 if {"fp32", "mixed"}.intersection(precisions) else 3)
+
+
 def check_shard(path: Path) -> None:
     """The file's size must be what its header says."""
     with path.open("rb") as file:

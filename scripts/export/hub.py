@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 
 from files import WEIGHTS, File, Refused, is_code, is_wanted, sha256
 from space import sentence
-from steps import watched
+from steps import counter, watched
 
 
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # at most this much is lost when a connection breaks
@@ -106,14 +106,15 @@ class Repository:
             raise Refused(
                 f"{self.name}: the download broke off: {error}; run again to continue it"
             ) from error
-        for name in names:
-            self._check(folder / name)
+        with counter(self.bytes(choose), f"{self.name}, comparing the {what} with the hub's hashes") as seen:
+            for name in names:
+                self._check(folder / name, seen)
         return folder
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path, seen: Callable[[int], None]) -> None:
         entry = self.entries[path.name]
         if entry.lfs is not None:
-            wanted, found = entry.lfs.sha256, sha256(path)
+            wanted, found = entry.lfs.sha256, sha256(path, seen)
         else:
             data = path.read_bytes()
             wanted, found = entry.blob_id, hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

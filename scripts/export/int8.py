@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from weights import Change, load_tensor
+from steps import measured
+from weights import Change, load_tensor, traced_bytes
 
 DOMAIN = "com.microsoft"
 LARGEST_WEIGHT = 127
@@ -29,7 +30,11 @@ SMALLEST_ROW = 1e-12  # of a row of zeros, which is divided by its largest numbe
 def quantise(model: onnx.ModelProto, folder: Path) -> dict[str, Change]:
     """Rewrites the graph in place, all but the weights' bytes, which lie in `folder`. @returns how to store each weight."""
     graph = model.graph
-    scales = {tensor.name: column_scales(load_tensor(tensor, folder)) for tensor in weight_matrices(graph)}
+    matrices = weight_matrices(graph)
+    scales = {
+        tensor.name: column_scales(load_tensor(tensor, folder))
+        for tensor in measured(matrices, traced_bytes, sum(map(traced_bytes, matrices)), "scales of 8 bits")
+    }
     nodes: list[onnx.NodeProto] = []
     rows: dict[str, tuple[str, str]] = {}
     for node in graph.node:

@@ -20,15 +20,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environment import python_for
+from environment import Expected, disk_needed, python_for
 from files import Refused
-from folder import check_configuration, check_weights
+from folder import check_configuration, check_weights, conversion_bytes
 from pins import LIST, pinned_revision, read_pins
-from space import available_memory, check_out, gigabytes
+from space import available_memory, check_out, gigabytes, remove_stale, require_disk
+from steps import Steps, say
 
 HERE = Path(__file__).resolve().parent
-ENVIRONMENT_BYTES = 8e9
-NEEDS = "it takes about 4 GB of download and 7 GB of disk (PyTorch with its CUDA libraries), and some minutes"
+REQUIREMENTS = HERE / "requirements.txt"
+PACKAGES = Expected(download=4.1e9, unpacked=7.5e9)  # PyTorch with its CUDA libraries
+NEEDS = (
+    f"needs {gigabytes(PACKAGES.disk)} of disk while it installs, {gigabytes(PACKAGES.unpacked)} of them for good, and "
+    f"{gigabytes(PACKAGES.download)} of downloads; what is downloaded when a run is stopped stays in pip's cache"
+)
+HALVES = {"fetch.py": "fetching the checkpoint", "start.py": "converting it"}
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 PRECISIONS = ("auto", "fp32", "fp16", "mixed", "bf16", "int8")
 BF16_CAPABILITY = 8.0  # compute capability of the first GPUs with bfloat16
@@ -50,6 +56,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--revision", help="commit of a hub checkpoint, 40 hex digits (default: a known one)")
     parser.add_argument(
         "--yes-run-code", default="", help="fingerprint of the checkpoint's code that may run"
+    )
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="where its code is not accepted yet, wait for a line on stdin: yes, or anything else",
     )
     parser.add_argument(
         "--videos",
@@ -103,7 +114,7 @@ def slug(checkpoint: str) -> str:
     return re.sub(r"[^\w.:/-]", "-", name).lower()
 
 
-def check_early(args: argparse.Namespace) -> None:
+def check_early(args: argparse.Namespace, wanted: list[str]) -> None:
     """Checks all that can be checked before gigabytes of packages and weights are downloaded. Raises Refused."""
     check_out(args.out)
     pins = read_pins(args.pinned)
@@ -112,6 +123,8 @@ def check_early(args: argparse.Namespace) -> None:
         contents = check_weights(local)
         if contents.weights:
             check_configuration(local)
+            needs = conversion_bytes(sum((local / name).stat().st_size for name in contents.weights), wanted)
+            require_disk([*disk_needed(REQUIREMENTS, PACKAGES), (args.out, needs, "converting")])
         return
     is_name = re.fullmatch(
         r"[\w.-]+/[\w.-]+", args.checkpoint
@@ -165,15 +178,6 @@ def is_done(args: argparse.Namespace, wanted: list[str]) -> bool:
         return False
 
 
-def remove_stale(out: Path) -> None:
-    """Removes the leftovers of runs that were killed."""
-    for path in out.parent.glob(f".{out.name}.partial-*"):
-        pid = path.name.rsplit("-", 1)[-1]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            print(f"removing {path}, which a run left that was killed", file=sys.stderr)
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def main() -> int:
     args = arguments()
     wanted = precisions(args.precision)
@@ -184,12 +188,14 @@ def main() -> int:
         print(f"--out {args.out} exists; expected a folder that does not", file=sys.stderr)
         return 2
     try:
-        check_early(args)
+        check_early(args, wanted)
     except (Refused, OSError) as error:
         print(f"nothing was written: {error}", file=sys.stderr)
         return 1
-    remove_stale(args.out)
-    python = str(python_for(HERE / "requirements.txt", NEEDS, ENVIRONMENT_BYTES))
+    remove_stale(args.out.parent, f".{args.out.name}.partial-")
+    Steps().next("the Python packages of the exporter")
+    python = str(python_for(REQUIREMENTS, NEEDS, PACKAGES))
+    say(f"they are there: {python}")
     given = [
         ("--revision", args.revision),
         ("--base", args.base),
@@ -211,20 +217,20 @@ def main() -> int:
             str(args.pinned),
             "--yes-run-code",
             args.yes_run_code,
+            *(["--ask"] if args.ask else []),
             *(word for name, value in given if value is not None for word in (name, value)),
         ],
         args.out,
         stdout=subprocess.PIPE,
     )
     if fetched.returncode != 0:
-        print(fetched.stdout, end="", flush=True)
         return fetched.returncode
     found = json.loads(fetched.stdout)
     with tempfile.TemporaryDirectory() as home:
         return run(
             [
                 python,
-                "convert.py",
+                "start.py",
                 found["folder"],
                 "--out",
                 str(args.out),
@@ -256,6 +262,7 @@ def main() -> int:
             ],
             args.out,
             env=closed(home),
+            stdin=subprocess.DEVNULL,
         ).returncode
 
 
@@ -281,14 +288,23 @@ def run(command: list[str], out: Path, **options) -> subprocess.CompletedProcess
     """Runs one of the two halves. When this process is stopped, the half is asked to stop and given time to clean up."""
     command = [command[0], str(HERE / command[1]), *command[2:]]
     with subprocess.Popen(command, text=True, **options) as half:
+        output = ""
         try:
-            output, _ = half.communicate()
+            for line in half.stdout or ():
+                if '"fingerprint"' in line:  # the question, for whoever started this program
+                    print(line, end="", flush=True)
+                else:
+                    output += line
+            half.wait()
         except BaseException:
+            print("stopping", file=sys.stderr, flush=True)
             half.terminate()
             try:
                 half.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                half.kill()
+                half.kill()  # it could not clean up
+                half.wait()
+                shutil.rmtree(out.with_name(f".{out.name}.partial-{half.pid}"), ignore_errors=True)
             raise
     if half.returncode < 0:
         left = available_memory()
@@ -298,7 +314,7 @@ def run(command: list[str], out: Path, **options) -> subprocess.CompletedProcess
             else "which it did not expect"
         )
         print(
-            f"nothing was written: {Path(command[1]).name} was ended by signal {-half.returncode}, {why}",
+            f"nothing was written: {HALVES[Path(command[1]).name]} was ended by signal {-half.returncode}, {why}",
             file=sys.stderr,
         )
         shutil.rmtree(out.with_name(f".{out.name}.partial-{half.pid}"), ignore_errors=True)

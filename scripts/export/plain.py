@@ -16,6 +16,8 @@ import torch.utils.checkpoint
 from torch.overrides import TorchFunctionMode
 
 NARROW = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+# They say what bytes mean, such as those of a file of weights in 16 bits, and compute nothing.
+READING = {torch.Tensor.view, torch.frombuffer}
 NARROWING = {torch.Tensor.half: torch.Tensor.float, torch.Tensor.bfloat16: torch.Tensor.float}
 
 
@@ -25,6 +27,8 @@ class Float32(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        if function in READING:
+            return function(*args, **(kwargs or {}))
         widened = {name: widen(value) for name, value in (kwargs or {}).items()}
         return NARROWING.get(function, function)(*(widen(value) for value in args), **widened)
 

@@ -18,7 +18,7 @@ import rounding
 from checkpoint import Checkpoint
 from clips import Clip
 from files import Refused
-from steps import counted
+from steps import OPEN, counted, waiting
 
 LOWEST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "mixed": 0.999, "bf16": 0.999, "int8": 0.995}
 MORE_DIGITS = {
@@ -106,7 +106,9 @@ def session(path: Path, optimised: Path | None = None) -> onnxruntime.InferenceS
     if optimised is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(optimised)
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    with waiting(OPEN, size):
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -156,7 +158,7 @@ def check_text(run: Run, reference: Reference, precision: str, longest: int) -> 
     """The cosine of each text, the lower of alone at its own length and together with the others padded to `longest`."""
     alone = [
         run({"input_ids": np.array([row]), "attention_mask": np.ones((1, len(row)), np.int64)})
-        for row in reference.ids
+        for row in counted(reference.ids, len(reference.ids), "text")
     ]
     ids = np.zeros((len(reference.ids), longest), np.int64)
     mask = np.zeros_like(ids)

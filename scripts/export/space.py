@@ -5,18 +5,40 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from files import Refused
 
 
 def gigabytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 or count == 0 else f"{count / 1e6:.1f} MB"
 
 
 def existing(path: Path) -> Path:
     """The nearest ancestor that exists, or `path` itself."""
     return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def folder_bytes(folder: Path) -> int:
+    """The bytes of all files below `folder`, some of which may go away meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                pass
+    return total
+
+
+def remove_stale(parent: Path, prefix: str) -> None:
+    """Removes what killed runs left: folders named `prefix` and the number of a process that is gone."""
+    for path in parent.glob(f"{prefix}*"):
+        pid = path.name.removeprefix(prefix)
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            print(f"removing {path}, which a run left that was killed", file=sys.stderr, flush=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def require_disk(needs: list[tuple[Path, float, str]]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from steps import measured
 
 # Bytes. ONNX Runtime maps a file of weights, but reads a whole graph into memory and copies its weights out of it.
 EMBEDDED_LIMIT = 16_000_000
@@ -29,10 +31,22 @@ def load_tensor(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
     return numpy_helper.to_array(tensor, base_dir=str(folder))
 
 
+def traced_bytes(tensor: onnx.TensorProto) -> int:
+    return helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * int(
+        np.prod(tensor.dims, dtype=np.int64)
+    )
+
+
+def tensors(model: onnx.ModelProto, what: str) -> Iterator[onnx.TensorProto]:
+    """The weights one by one, with progress for the user."""
+    every = list(model.graph.initializer)
+    return measured(every, traced_bytes, sum(map(traced_bytes, every)), what)
+
+
 def too_large(model: onnx.ModelProto, folder: Path, largest: float) -> dict[str, float]:
     """The weights that hold a number above `largest`, and that number."""
     found = {}
-    for tensor in model.graph.initializer:
+    for tensor in tensors(model, "looking for weights that are too large"):
         if tensor.data_type == TensorProto.FLOAT:
             value = float(np.abs(load_tensor(tensor, folder)).max(initial=0.0))
             if value > largest:
@@ -63,7 +77,7 @@ def save(
         return [path]
     data = path.with_name(path.name + ".data")
     with data.open("wb") as file:
-        for tensor in model.graph.initializer:
+        for tensor in tensors(model, f"{data.name}, weights dealt with"):
             values = stored(tensor, folder, changes)
             if values.nbytes < SMALLEST_EXTERNAL:
                 replace(tensor, values)

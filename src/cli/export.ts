@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { ModelError } from '../errors.ts'
@@ -47,7 +49,6 @@ const single = [
   'id',
 ] as const
 const repeated = ['videos', 'allow'] as const
-const notAccepted = 3
 
 async function run(argv: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(argv, {
@@ -86,33 +87,25 @@ async function run(argv: string[], io: Io): Promise<number> {
     ...single.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]])),
     ...repeated.flatMap((name) => (values[name] ?? []).flatMap((value) => [`--${name}`, value])),
   ]
-  const first = await runPython(python, [script, checkpoint, ...options], io)
-  if (first.code !== notAccepted || io.ask === undefined) return first.code
-  const { fingerprint, files } = JSON.parse(first.stdout) as { fingerprint: string; files: number }
-  if (!(await io.ask(`Run these ${files} Python files on this machine? [y/N] `))) return notAccepted
-  const accepted = [
-    ...options.filter((_, i) => !belongsTo('--yes-run-code', options, i)),
-    '--yes-run-code',
-    fingerprint,
-  ]
-  return (await runPython(python, [script, checkpoint, ...accepted], io)).code
+  return runPython(python, [script, checkpoint, ...options, ...(io.ask === undefined ? [] : ['--ask'])], io)
 }
 
-/** Whether argument `index` is the option `name` or its value. */
-function belongsTo(name: string, args: readonly string[], index: number): boolean {
-  return args[index] === name || args[index - 1] === name
-}
-
-/** Runs a Python script, passes its stderr on, and terminates it when the command is aborted. */
-function runPython(program: string, args: string[], io: Io): Promise<{ code: number; stdout: string }> {
+/** Runs the exporter, passes its stderr on, answers its question, and terminates it when the command is aborted. */
+function runPython(program: string, args: string[], io: Io): Promise<number> {
   return new Promise((resolve, reject) => {
     // In a process group of its own, so that Ctrl-C reaches Python only once, as the SIGTERM below, and it can clean up.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
     const stop = () => child.kill('SIGTERM')
     io.signal.addEventListener('abort', stop, { once: true })
-    let stdout = ''
-    child.stdout.on('data', (text) => {
-      stdout += String(text)
+    // It may end without having read what was written to it.
+    child.stdin.on('error', () => {})
+    if (io.ask === undefined) child.stdin.end()
+    const lines = createInterface({ input: child.stdout })
+    lines.on('line', async (line) => {
+      await setImmediate() // the hashes, written to stderr before this line, are on the terminal by then
+      const { files } = JSON.parse(line) as { files: number }
+      const yes = await io.ask?.(`Run these ${files} Python files on this machine? [y/N] `).catch(() => false)
+      child.stdin.end(yes ? 'yes\n' : 'no\n')
     })
     child.stderr.on('data', (text) => io.stderr.write(String(text)))
     child.once('error', (cause) => {
@@ -122,7 +115,7 @@ function runPython(program: string, args: string[], io: Io): Promise<{ code: num
     child.once('close', (code) => {
       io.signal.removeEventListener('abort', stop)
       if (io.signal.aborted) reject(io.signal.reason)
-      else resolve({ code: code ?? 1, stdout })
+      else resolve(code ?? 1)
     })
   })
 }

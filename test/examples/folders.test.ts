@@ -48,6 +48,12 @@ describe('near-duplicates', () => {
   })
 })
 
+it('near-duplicates refuses a threshold that is no number', async () => {
+  const program = start('near-duplicates/main.mjs', [folder, '97%'])
+  expect(await program.exit).toBe(1)
+  expect(program.stderr()).toContain('the threshold is "97%"')
+})
+
 describe('best-moment', () => {
   it('finds where a scene is in a long video', async () => {
     const scenes = ['cyan-cross.mp4', 'orange-square.mp4', 'pink-heart.mp4', 'red-circle.mp4']

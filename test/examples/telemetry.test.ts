@@ -58,3 +58,13 @@ it('opentelemetry sends spans and metrics to a collector', async () => {
     expect(names).toContain(name)
   }
 })
+
+it('opentelemetry says when no collector answers', async () => {
+  const { child, exit, stderr } = await serve('opentelemetry/main.mjs', [], {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '500', // milliseconds, with all tries
+  })
+  child.kill('SIGTERM')
+  await exit
+  expect(stderr()).toContain('ECONNREFUSED 127.0.0.1:9')
+})

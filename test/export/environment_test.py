@@ -53,6 +53,17 @@ class Environment(unittest.TestCase):
         self.assertIn("ended with code", done.stderr)
         self.assertEqual(self.made(), [])
 
+    def test_what_a_killed_run_left_is_removed(self) -> None:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        self.run_python("-c", "")
+        (name,) = self.made()
+        cache = self.folder / ".cache" / "cosmos-embed"
+        (cache / name).rename(cache / f"{name}.partial-{gone.pid}")
+        done = self.run_python("-c", "")
+        self.assertEqual(self.made(), [name], done.stderr)
+        self.assertIn("which a run left that was killed", done.stderr)
+
     def test_an_explicit_interpreter_is_used_as_it_is(self) -> None:
         done = self.run_python("-c", "import sys; print(sys.executable)", COSMOS_EMBED_PYTHON=sys.executable)
         self.assertEqual([done.stdout.strip(), self.made()], [sys.executable, []])

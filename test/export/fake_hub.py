@@ -29,7 +29,10 @@ class FakeHub:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                hub.answer(self)
+                try:
+                    hub.answer(self)
+                except BrokenPipeError:
+                    self.close_connection = True  # whoever asked was stopped
 
             do_HEAD = do_GET
 

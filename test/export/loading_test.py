@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import unittest
 from pathlib import Path
 
+import numpy as np
 import torch
 from exporting import ExportTest, convert, edit
 from safetensors.torch import load_file, save_file
+
+
+def unpack(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), "<f4")
+
 
 METADATA = {"format": "pt"}
 FORWARD = "        batch, frames = videos.shape[:2]\n        tokens = "
@@ -118,6 +125,24 @@ class Weights(ExportTest):
         weights = load_file(changed / "model.safetensors")
         save_file(change(weights), changed / "model.safetensors", METADATA)
         return changed
+
+    def test_weights_stored_in_16_bits_are_read_as_what_they_are(self) -> None:
+        """The published ones are stored so."""
+        for dtype in (torch.bfloat16, torch.float16):
+            with self.subTest(dtype):
+                # 16 bits on the way would be 1e-3 off.
+                narrow, wide = (self.vectors_of(dtype, stored) for stored in (dtype, torch.float32))
+                np.testing.assert_allclose(narrow, wide, rtol=0, atol=1e-6)
+
+    def vectors_of(self, dtype: torch.dtype, stored: torch.dtype) -> list[np.ndarray]:
+        """The checkpoint's own, with its weights rounded to `dtype`."""
+        self.out = self.folder / f"{dtype}-{stored}"
+        changed = self.changed_weights(
+            lambda weights: {name: value.to(dtype).to(stored) for name, value in weights.items()}
+        )
+        self.assertConverted(convert(changed, self.out))
+        golden = json.loads((self.out / "golden.json").read_text())
+        return [unpack(entry["vector"]) for entry in golden["clips"] + golden["texts"]]
 
     def test_a_missing_weight_is_refused_by_name(self) -> None:
         changed = self.changed_weights(

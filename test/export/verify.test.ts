@@ -280,30 +280,39 @@ describe('the commands', () => {
   })
 
   it.each([
-    [true, 0, ['a/b', '--yes-run-code', '0123456789abcdef']],
-    [false, 3, ['a/b', '--yes-run-code', 'wrong']],
-  ])('on a terminal export asks once; answered %s', async (answer, code, last) => {
-    const folder = await mkdtemp(join(tmpdir(), 'verify-'))
-    scratch.push(folder)
-    const python = join(folder, 'python')
-    const refuse = `echo '{"fingerprint":"0123456789abcdef","files":7}'; exit 3`
-    const program = `printf '%s\\n' "$@" >${folder}/seen\ncase "$4" in 0123*) exit 0;; esac\n${refuse}\n`
-    await writeFile(python, `#!/bin/sh\n${program}`, { mode: 0o755 })
-    const questions: string[] = []
-    const found = await main(['export', 'a/b', '--yes-run-code', 'wrong', '--python', python], {
-      stdout: { write: () => true },
-      stderr: { write: () => true },
-      signal: new AbortController().signal,
-      ask: async (question) => {
-        questions.push(question)
-        return answer
-      },
-    })
-    expect(found).toBe(code)
-    expect(questions).toEqual(['Run these 7 Python files on this machine? [y/N] '])
-    const seen = (await readFile(join(folder, 'seen'), 'utf8')).trim().split('\n')
-    expect(seen.slice(1)).toEqual(last)
-  })
+    ['yes', true, 0],
+    ['no', false, 3],
+  ])(
+    'on a terminal export asks once and goes on in the same run; answered %s',
+    async (line, answer, code) => {
+      const folder = await mkdtemp(join(tmpdir(), 'verify-'))
+      scratch.push(folder)
+      const python = join(folder, 'python')
+      const program = `printf '%s\\n' "$@" >>${folder}/seen
+echo hashes >&2
+echo '{"fingerprint":"0123456789abcdef","files":7}'
+read -r answer
+echo "$answer" >${folder}/answer
+test "$answer" = yes || exit 3
+`
+      await writeFile(python, `#!/bin/sh\n${program}`, { mode: 0o755 })
+      const told: string[] = []
+      const found = await main(['export', 'a/b', '--yes-run-code', 'wrong', '--python', python], {
+        stdout: { write: () => true },
+        stderr: { write: (text) => told.push(text) > 0 },
+        signal: new AbortController().signal,
+        ask: async (question) => {
+          told.push(question)
+          return answer
+        },
+      })
+      expect(found).toBe(code)
+      expect(told).toEqual(['hashes\n', 'Run these 7 Python files on this machine? [y/N] '])
+      const seen = (await readFile(join(folder, 'seen'), 'utf8')).trim().split('\n')
+      expect(seen.slice(1)).toEqual(['a/b', '--yes-run-code', 'wrong', '--ask'])
+      expect((await readFile(join(folder, 'answer'), 'utf8')).trim()).toBe(line)
+    },
+  )
 
   it('export terminates Python when it is aborted', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'verify-'))

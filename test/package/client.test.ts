@@ -13,10 +13,16 @@ it.skipIf(packed.toolsProblem !== '')(
     expect(stderr).not.toMatch(/warning/i)
     const bundle = readFileSync(path.join(packed.project, 'page-bundle.mjs'), 'utf8')
     expect(bundle).not.toMatch(/\bfrom ?["']|\bimport\(|\brequire\(/)
-    const { vectors, adapters, says } = result(run(process.execPath, ['page-bundle.mjs']))
-    expect(vectors).toEqual([[1]])
-    expect(adapters).toBe(4)
-    expect(says).toContain('createClient of "cosmos-embed/client"')
+    for (const [program = '', ...before] of [
+      [process.execPath],
+      [path.join(packed.tools, 'bun', 'bin', 'bun')],
+      [path.join(packed.tools, 'deno', 'deno'), 'run', '--no-prompt'], // without a permission
+    ]) {
+      const { vectors, adapters, says } = result(run(program, [...before, 'page-bundle.mjs']))
+      expect(vectors, program).toEqual([[1, 1, 1]])
+      expect(adapters).toBe(4)
+      expect(says).toContain('createClient of "cosmos-embed/client"')
+    }
   },
 )
 

@@ -3,7 +3,7 @@
  * COSMOS_EMBED_CONSUMERS=all.
  */
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { freePort } from '../docs/snippets.ts'
@@ -96,8 +96,11 @@ it('Nest injects an embedder and serves the routes of the NIM', ({ skip }) => {
 })
 
 describe.skipIf(!all)('the slower ones (COSMOS_EMBED_CONSUMERS=all)', () => {
-  it('Next.js answers from its standalone build', async ({ skip }) => {
+  it('Next.js answers from the standalone build of examples/next-upload', async ({ skip }) => {
     const folder = install('next') ?? skip()
+    const example = path.join(packed.root, 'examples', 'next-upload')
+    cpSync(path.join(example, 'app'), path.join(folder, 'app'), { recursive: true })
+    cpSync(path.join(example, 'next.config.mjs'), path.join(folder, 'example.config.mjs'))
     // Turns its telemetry off.
     const quiet = { NEXT_TELEMETRY_DISABLED: '1' }
     const { status, stdout, stderr } = run(bin(folder, 'next'), ['build'], {
@@ -123,10 +126,17 @@ describe.skipIf(!all)('the slower ones (COSMOS_EMBED_CONSUMERS=all)', () => {
       output += text
     })
     await expect.poll(() => output).toContain('Ready')
-    const answer = await fetch(`http://127.0.0.1:${port}/api/embed?text=a%20red%20circle`)
+    const body = new FormData()
+    const clip = readFileSync(path.join(packed.root, 'examples', 'clips', 'red-circle.mp4'))
+    body.set('video', new File([clip], 'clip.mp4'))
+    body.set('labels', 'a blue square\na red circle')
+    const answer = await fetch(`http://127.0.0.1:${port}/api/embed`, { method: 'POST', body })
     const text = await answer.text()
     expect(answer.status, text).toBe(200)
-    expectReference(JSON.parse(text).vectors, 1)
+    const { labels, embedding } = JSON.parse(text)
+    expect(labels).toMatchObject([{ label: 'a red circle' }, { label: 'a blue square' }])
+    expect(embedding).toHaveLength(reference.length)
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toContain('<form>')
   })
 
   it('Electron embeds in its main process', ({ skip }) => {

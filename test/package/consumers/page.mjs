@@ -12,11 +12,13 @@ const client = createClient({
   model: 'any',
   fetch: async () => Response.json(answer),
 })
-const [first, second] = [await client.embedText('a'), await client.embedVideo(new Blob(['bytes']))]
+const text = await client.embedText('a')
+const videos = [new Blob(['bytes']), new Blob(['bytes']).stream(), new Response('bytes')]
+const found = await Promise.all(videos.map((video) => client.embedVideo(video)))
 const failure = await createEmbedder().catch((error) => error)
 console.log(
   JSON.stringify({
-    vectors: [[similarity(first, second)]],
+    vectors: [found.map((video) => similarity(text, video))],
     adapters: adapters.length,
     says: failure instanceof LibraryError ? failure.message : String(failure),
   }),

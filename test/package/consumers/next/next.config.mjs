@@ -1,11 +1,8 @@
 import { fileURLToPath } from 'node:url'
+import example from './example.config.mjs' // the test copies examples/next-upload here
 
 export default {
+  ...example,
   output: 'standalone',
-  serverExternalPackages: ['cosmos-embed'],
-  // Files that are opened by name and not imported: the addon's libraries and the model.
-  outputFileTracingIncludes: {
-    '/api/embed': ['./node_modules/cosmos-embed/**/*'],
-  },
   turbopack: { root: fileURLToPath(new URL('.', import.meta.url)) },
 }
