@@ -300,6 +300,9 @@ constexpr Misbehaviour kMisbehaviours[] = {
     {"unsealed", StatusCode::kMedia, "not sealed"},
     {"a-file", StatusCode::kMedia, "not sealed"},
     {"small-memory", StatusCode::kMedia, "not sealed"},
+    {"unwritten", StatusCode::kMedia, "not sealed"},
+    {"closes", StatusCode::kMedia, "was stopped on this file"},
+    {"short", StatusCode::kOutOfMemory, "the system was short"},
 };
 
 INSTANTIATE_TEST_SUITE_P(All, HostileDecoder, testing::ValuesIn(kMisbehaviours), [](const auto& each) {
