@@ -263,7 +263,7 @@ Status DecoderProcess::Greet(const DecoderOptions& options) {
 void DecoderProcess::CheckIdle() {
   pollfd waiting{channel_.socket(), POLLIN, 0};
   // Nothing may come while nothing was asked.
-  if (alive_ && poll(&waiting, 1, 0) != 0) End();
+  if (alive_ && poll(&waiting, 1, 0) > 0) End();
 }
 
 Result<Message> DecoderProcess::Ask(MessageType type, ByteView body, int descriptor, const Patience& patience,
