@@ -204,7 +204,7 @@ export class DeviceLostError extends CosmosEmbedError {
   }
 }
 
-/** Host or device memory is exhausted. */
+/** Memory of the host or the device is exhausted, or something else that processes share, such as open files or threads. */
 export class OutOfMemoryError extends CosmosEmbedError {
   constructor(message: string, options?: CosmosEmbedErrorOptions) {
     super('out_of_memory', message, options)
@@ -387,7 +387,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorMeaning>> = {
     status: 503,
     type: 'service_unavailable',
     retryable: true,
-    advice: 'Lower the number of items in flight or the batch size, or free memory.',
+    advice: 'Lower the number of items in flight or the batch size, free memory, or raise `ulimit -n`.',
   },
   internal: {
     class: InternalError,

@@ -60,8 +60,8 @@ export interface GpuStats extends NativeGpuStats {
 
 /**
  * The processes that decode media. `idle` and `busy` count them now, the others since the embedder was created: those that
- * were started; `crashed` on a file; `ended` because they did not react to a cancellation or a time limit; `retired` after
- * their last clip.
+ * were started; `crashed` on a file; `ended` because they did not react to a cancellation or a time limit, or because this
+ * process ran short of memory or descriptors; `retired` after their last clip.
  */
 export interface DecoderStats extends NativeDecoderPoolStats {}
 

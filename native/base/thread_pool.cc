@@ -18,7 +18,12 @@ void ThreadPool::Submit(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    Grow();
+    try {
+      Grow();
+    } catch (...) {
+      jobs_.pop_back();
+      throw;
+    }
   }
   wake_.notify_one();
 }

@@ -23,6 +23,7 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Callable from any thread, including from a job. Once the destructor has begun, only jobs may call it.
+  // Throws std::system_error when there is no thread at all and none can be started; the job is dropped then.
   void Submit(std::function<void()> job);
 
   // Threads started so far.

@@ -9,9 +9,10 @@
 #include <chrono>
 #include <cstring>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
+
+#include "base/shortage.h"
 
 namespace cosmos {
 namespace {
@@ -70,11 +71,12 @@ Status Channel::Send(MessageType type, std::span<const std::uint8_t> body, int d
     const ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count >= 0) {
       sent += static_cast<std::size_t>(count);
-    } else if (errno == EAGAIN || errno == ENOBUFS) {
+    } else if (errno == EAGAIN) {
       if (!WaitToSend(socket_.get())) return Ended();
-    } else if (errno == ETOOMANYREFS && Clock::now() < patience) {
-      // The kernel bounds the descriptors that all processes of a user have sent and nobody has received. The
-      // others' are not this channel's fault, and no poll tells when they are fewer.
+    } else if (IsShortage(errno)) {
+      // For example, the kernel bounds the descriptors that all processes of a user have sent and nobody has
+      // received. The others' are not this channel's fault, and no poll tells when they are fewer.
+      if (Clock::now() >= patience) return SystemStatus(errno, "sending to the other process");
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     } else if (errno != EINTR) {
       return Ended();
@@ -116,12 +118,18 @@ Result<bool> Channel::Fill(std::span<std::uint8_t> into, std::size_t& filled) {
     const ssize_t count = recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return false;
+    if (count < 0 && IsShortage(errno)) return SystemStatus(errno, "receiving from the other process");
     if (count <= 0) return Ended();
+    bool any = false;
     for (cmsghdr* each = CMSG_FIRSTHDR(&message); each; each = CMSG_NXTHDR(&message, each)) {
       if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
+      any = true;
       if (!TakeDescriptors(*each)) return Broken("more than one descriptor");
     }
-    if ((message.msg_flags & MSG_CTRUNC) != 0) return Broken("more than one descriptor");
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+      // There was room for one: if none came, this process cannot have another.
+      return any ? Broken("more than one descriptor") : SystemStatus(EMFILE, "receiving a descriptor");
+    }
     filled += static_cast<std::size_t>(count);
   }
   return true;

@@ -39,6 +39,10 @@ struct Message {
   Descriptor descriptor;  // at most one accompanies a message
 };
 
+// With this exit code a decoder process says that the system was short of something, and that its media is
+// not to blame.
+inline constexpr int kExitOfShortage = 75;  // EX_TEMPFAIL
+
 // 65,535 still images take 24 bytes each; everything else is far smaller.
 inline constexpr std::uint32_t kMaxMessageBytes = 2U << 20;
 
@@ -50,10 +54,12 @@ class Channel {
   // Ends the channel for both sides; a thread that waits for its socket wakes up.
   void Shutdown() { shutdown(socket_.get(), SHUT_RDWR); }
   // Blocks until the other side has taken the message. Fails with kSource when the other side has ended or
-  // takes nothing for ten seconds.
+  // takes nothing for ten seconds, and with kOutOfMemory when the system has been short of memory or
+  // descriptors for as long.
   Status Send(MessageType type, std::span<const std::uint8_t> body, int descriptor = -1);
   // Takes what has arrived, without waiting. Returns a message when one is complete. Fails with kSource when
-  // the other side has ended, and with kInternal when it sent what is no message.
+  // the other side has ended, with kInternal when it sent what is no message, and with kOutOfMemory when this
+  // process can have no more memory or descriptors.
   Result<std::optional<Message>> Receive();
 
  private:

@@ -48,8 +48,6 @@ int main(int count, char** arguments) {
   const cosmos::Walls walls =
       cosmos::EnterSandbox({.private_bytes = Number(arguments[1]), .shared_bytes = Number(arguments[2])});
   const cosmos::Hello hello{cosmos::kProtocolVersion, COSMOS_VERSION, walls};
-  if (!channel.Send(cosmos::MessageType::kHello, Encode(hello)).ok()) return 1;
-  cosmos::ServeDecoder(channel);
   // Without destructors: a decode may still run, and nobody waits for it.
-  _exit(0);
+  _exit(cosmos::ServeDecoder(channel, hello));
 }

@@ -1,6 +1,7 @@
 #include "isolation/decoder_pool.h"
 
 #include <array>
+#include <exception>
 #include <utility>
 
 #include "isolation/gpu_session.h"
@@ -40,7 +41,7 @@ Result<DecodedClip> ToClip(const Message& answer, const ClipRequest& request,
 // A ClipReader whose decode runs in a process of its own.
 class IsolatedReader final : public ClipReader {
  public:
-  IsolatedReader(std::shared_ptr<DecoderPool> pool, DecoderPool::ProcessPtr process, ClipRequest request,
+  IsolatedReader(std::shared_ptr<DecoderPool> pool, DecoderPool::Lease process, ClipRequest request,
                  bool many_clips)
       : pool_(std::move(pool)),
         process_(std::move(process)),
@@ -48,12 +49,6 @@ class IsolatedReader final : public ClipReader {
         many_clips_(many_clips) {
     if (request_.gpu) gpu_ = std::make_unique<GpuSession>(request_.gpu, request_);
   }
-  ~IsolatedReader() override {
-    if (process_) pool_->Return(std::move(process_), false);
-  }
-  IsolatedReader(const IsolatedReader&) = delete;
-  IsolatedReader& operator=(const IsolatedReader&) = delete;
-
   Status Open(const OpenRequest& open, int descriptor, const CancelTokenPtr& cancel) {
     auto answer = process_->Ask(MessageType::kOpen, Encode(open), descriptor, PatienceOf(request_), cancel);
     if (!answer.ok()) return Fail(answer.TakeStatus());
@@ -68,12 +63,13 @@ class IsolatedReader final : public ClipReader {
     if (!process_) return std::optional<DecodedClip>();
     auto answer = AskForNext(cancel);
     // What ended the clip in this process is the reason, whatever the decoder made of it.
+    // A process that did not answer has its video open.
     if (gpu_) {
       if (process_->alive() && !gpu_->part_failure().ok())
         return Fail(process_->Refuse(gpu_->part_failure()));
-      if (Status error = gpu_->error(); !error.ok()) return Fail(std::move(error));
+      if (Status error = gpu_->error(); !error.ok()) return Fail(std::move(error), process_->answered());
     }
-    if (!answer.ok()) return Fail(answer.TakeStatus());
+    if (!answer.ok()) return Fail(answer.TakeStatus(), process_->answered());
     if (answer->type == MessageType::kEnd) {
       Release();
       return std::optional<DecodedClip>();
@@ -93,20 +89,20 @@ class IsolatedReader final : public ClipReader {
                          [this](const Message& message) { return gpu_->Handle(message); });
   }
 
-  void Release() {
+  void Release(bool finished = true) {
     gpu_.reset();
-    pool_->Return(std::move(process_), true);
+    process_.Return(finished);
   }
 
   // Gives the process back and remembers the failure for later calls.
-  Status Fail(Status failure) {
+  Status Fail(Status failure, bool finished = true) {
     error_ = std::move(failure);
-    Release();
+    Release(finished);
     return error_;
   }
 
   const std::shared_ptr<DecoderPool> pool_;
-  DecoderPool::ProcessPtr process_;
+  DecoderPool::Lease process_;
   const ClipRequest request_;
   const bool many_clips_;
   std::unique_ptr<GpuSession> gpu_;  // with a GPU, until the last clip
@@ -117,7 +113,7 @@ Result<std::shared_ptr<DecoderPool>> DecoderPool::Open(const DecoderOptions& opt
   std::shared_ptr<DecoderPool> pool(new DecoderPool(options));
   COSMOS_ASSIGN_OR_RETURN(auto first, pool->Take());
   pool->walls_ = first->walls();
-  pool->Return(std::move(first), true);
+  first.Return(true);
   return pool;
 }
 
@@ -163,12 +159,12 @@ Result<DecodedClip> DecoderPool::ClipFromImages(std::span<const StillImage> imag
   auto answer =
       process->Ask(MessageType::kPictures, Encode(pictures), memory.get(), PatienceOf(request), cancel);
   if (!answer.ok()) {
-    Return(std::move(process), true);
+    process.Return(true);
     return answer.TakeStatus();
   }
   auto clip = ToClip(answer.value(), request);
   if (!clip.ok()) clip = process->Refuse(clip.status());
-  Return(std::move(process), true);
+  process.Return(true);
   return clip;
 }
 
@@ -179,7 +175,7 @@ DecoderPoolStats DecoderPool::stats() const {
   return stats;
 }
 
-Result<DecoderPool::ProcessPtr> DecoderPool::Take() {
+Result<DecoderPool::Lease> DecoderPool::Take() {
   ProcessPtr process;
   while (!process) {
     {
@@ -199,8 +195,9 @@ Result<DecoderPool::ProcessPtr> DecoderPool::Take() {
     const std::lock_guard lock(mutex_);
     ++stats_.busy;
   }
+  Lease lease(*this, std::move(process));
   Refill();
-  return process;
+  return lease;
 }
 
 void DecoderPool::Return(ProcessPtr process, bool finished) {
@@ -229,25 +226,37 @@ Result<DecoderPool::ProcessPtr> DecoderPool::Start() {
 }
 
 // Starts a process in the background while fewer than `idle` are free or being started for the next requests.
+// A start that fails is tried again, and reported, by the next request that finds no process.
 void DecoderPool::Refill() {
   {
     const std::lock_guard lock(mutex_);
     if (static_cast<int>(idle_.size()) + stats_.busy + starting_ >= options_.idle) return;
     ++starting_;
   }
-  starter_.Submit([this] {
-    auto process = Start();
-    const bool started = process.ok();
-    {
-      const std::lock_guard lock(mutex_);
-      --starting_;
-      if (started && static_cast<int>(idle_.size()) < options_.idle) {
-        idle_.push_back(std::move(process).value());
-      }
-    }
-    // A start that failed is tried again, and reported, by the next request that finds no process.
-    if (started) Refill();
-  });
+  try {
+    starter_.Submit([this] {
+      if (StartIdle()) Refill();
+    });
+  } catch (const std::exception&) {  // no memory, or no thread
+    const std::lock_guard lock(mutex_);
+    --starting_;
+  }
+}
+
+// Returns whether a process could be started.
+bool DecoderPool::StartIdle() {
+  ProcessPtr process;
+  try {
+    auto started = Start();
+    if (started.ok()) process = std::move(started).value();
+  } catch (const std::exception&) {  // no memory
+    process = nullptr;
+  }
+  const bool started = process != nullptr;
+  const std::lock_guard lock(mutex_);
+  --starting_;
+  if (started && static_cast<int>(idle_.size()) < options_.idle) idle_.push_back(std::move(process));
+  return started;
 }
 
 }  // namespace cosmos

@@ -22,7 +22,9 @@ struct DecoderPoolStats {
   int busy = 0;
   std::int64_t started = 0;
   std::int64_t crashed = 0;  // ended by themselves, or broke the protocol
-  std::int64_t ended = 0;    // for a cancellation or a time limit, to which they did not react
+  // For a cancellation or a time limit, to which they did not react, or because this process ran short of
+  // something.
+  std::int64_t ended = 0;
   std::int64_t retired = 0;  // after their last clip, or closed before their video's end
 };
 
@@ -53,11 +55,40 @@ class DecoderPool : public std::enable_shared_from_this<DecoderPool> {
 
   explicit DecoderPool(DecoderOptions options) : options_(std::move(options)) {}
 
-  Result<ProcessPtr> Take();
-  // Gives a process back. `finished`: it has answered all that it was asked, and holds no video.
+  // A process that is in use, until it is given back.
+  class Lease {
+   public:
+    Lease() = default;
+    Lease(DecoderPool& pool, ProcessPtr process) : pool_(&pool), process_(std::move(process)) {}
+    Lease(Lease&& other) noexcept { swap(other); }
+    Lease& operator=(Lease&& other) noexcept {
+      swap(other);
+      return *this;
+    }
+    ~Lease() { Return(false); }
+
+    explicit operator bool() const { return process_ != nullptr; }
+    DecoderProcess* operator->() const { return process_.get(); }
+    // Gives it back. `finished`: it has answered all that it was asked, and holds no video.
+    void Return(bool finished) {
+      if (process_) pool_->Return(std::move(process_), finished);
+    }
+
+   private:
+    void swap(Lease& other) noexcept {
+      std::swap(pool_, other.pool_);
+      std::swap(process_, other.process_);
+    }
+
+    DecoderPool* pool_ = nullptr;
+    ProcessPtr process_;
+  };
+
+  Result<Lease> Take();
   void Return(ProcessPtr process, bool finished);
   Result<ProcessPtr> Start();
   void Refill();
+  bool StartIdle();
 
   const DecoderOptions options_;
   Walls walls_;

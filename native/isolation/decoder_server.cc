@@ -1,6 +1,7 @@
 #include "isolation/decoder_server.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <condition_variable>
@@ -10,6 +11,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,15 +31,24 @@ class DecoderServer {
  public:
   explicit DecoderServer(Channel& channel) : channel_(channel) {}
 
+  // Returns whether the system has a thread for it.
+  bool Start() {
+    try {
+      std::thread([this] { Work(); }).detach();
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+
   // Receives until the channel ends. Returns then without waiting for a running decode.
-  void Receive() {
-    std::thread([this] { Work(); }).detach();
+  int Receive() {
     for (;;) {
       auto received = channel_.Receive();
-      if (!received.ok()) return;
+      if (!received.ok()) return received.status().code() == StatusCode::kOutOfMemory ? kExitOfShortage : 0;
       if (!received.value()) {
         pollfd waiting{channel_.socket(), POLLIN, 0};
-        if (poll(&waiting, 1, -1) < 0 && errno != EINTR) return;
+        if (poll(&waiting, 1, -1) < 0 && errno != EINTR) return kExitOfShortage;
         continue;
       }
       Message& message = *received.value();
@@ -48,12 +59,12 @@ class DecoderServer {
         continue;
       }
       if (message.type == MessageType::kGpuAnswer) {
-        if (!awaits_gpu_ || gpu_answer_) return;  // nothing was asked
+        if (!awaits_gpu_ || gpu_answer_) return 0;  // nothing was asked
         gpu_answer_ = std::move(message);
         wake_.notify_one();
         continue;
       }
-      if (request_ || cancel_) return;  // one request at a time
+      if (request_ || cancel_) return 0;  // one request at a time
       request_ = std::move(message);
       wake_.notify_one();
     }
@@ -78,6 +89,7 @@ class DecoderServer {
         sent = Fail({StatusCode::kOutOfMemory, "there is not enough memory to decode the video"});
       }
       // Without an answer the other side would wait; the end of the process tells it.
+      if (sent.code() == StatusCode::kOutOfMemory) _exit(kExitOfShortage);
       if (!sent.ok()) std::abort();
     }
   }
@@ -201,10 +213,13 @@ class DecoderServer {
 
 }  // namespace
 
-void ServeDecoder(Channel& channel) {
+int ServeDecoder(Channel& channel, const Hello& hello) {
   // Never destroyed: its thread may be inside FFmpeg when the process ends.
   auto* const server = new DecoderServer(channel);
-  server->Receive();
+  // Before the greeting, so that the want of a thread is not taken for the fault of a file.
+  if (!server->Start()) return kExitOfShortage;
+  if (!channel.Send(MessageType::kHello, Encode(hello)).ok()) return 1;
+  return server->Receive();
 }
 
 }  // namespace cosmos

@@ -8,6 +8,8 @@
 #include <exception>
 #include <system_error>
 
+#include "base/shortage.h"
+
 namespace cosmos {
 
 Result<std::pair<std::unique_ptr<GpuPart>, Descriptor>> GpuPart::Open(DecodeTurns& turns,
@@ -16,7 +18,7 @@ Result<std::pair<std::unique_ptr<GpuPart>, Descriptor>> GpuPart::Open(DecodeTurn
                                                                       GpuPictures& pictures) {
   std::array<int, 2> sockets{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0)
-    return Status(StatusCode::kOutOfMemory, "no channel to a decoder process can be opened");
+    return SystemStatus(errno, "socketpair");
   Descriptor own(sockets[0]);
   Descriptor other(sockets[1]);
   try {
@@ -67,7 +69,7 @@ Status GpuPart::Serve() {
   while (!stopping_) {
     auto received = channel_.Receive();
     if (!received.ok()) {
-      return received.status().code() == StatusCode::kInternal ? received.TakeStatus() : Status();
+      return received.status().code() == StatusCode::kSource ? Status() : received.TakeStatus();
     }
     if (received.value()) {
       COSMOS_ASSIGN_OR_RETURN(const bool goes_on, Answer(*received.value()));

@@ -34,7 +34,7 @@ class GpuPart {
   void Stop();
   // Stops, and waits.
   void End();
-  // How the other side broke the protocol.
+  // How the other side broke the protocol, or kOutOfMemory when this one ran short of something.
   Status failure() const;
 
  private:

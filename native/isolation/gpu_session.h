@@ -50,12 +50,12 @@ class GpuSession {
     JobGuard::Call call_;
   };
 
-  // Does what a kGpuCall asks for. Fails only for calls that no decoder makes: the process is then to be
-  // ended.
+  // Does what a kGpuCall asks for. Fails only for calls that no decoder makes, and with kOutOfMemory when
+  // this process is short of something: the decoder process is then to be ended.
   Result<GpuReply> Handle(const Message& message);
   // The error that ended the clip here, which the decoder process may not report.
   Status error() const { return pictures_.error(); }
-  // How the decoder process broke the protocol on the channel of a part, which is known after the request.
+  // What GpuPart::failure() says of the first part that has one, which is known after the request.
   const Status& part_failure() const { return part_failure_; }
   // A clip that was made for the decoder process.
   Result<ClipPtr> ClipOf(std::uint32_t id) const;

@@ -53,7 +53,8 @@ class GpuStream {
   CUstream stream() const { return stream_->stream(); }
   // kReset, kRelease or kClose. Fails only for notes that no decoder makes.
   Status Note(GpuNote::Kind kind);
-  // kOpen, kSend or kDrain. Fails only for calls that no decoder makes.
+  // kOpen, kSend or kDrain. Fails only for calls that no decoder makes, and with kOutOfMemory when memory of
+  // the decoder process cannot be mapped.
   Status Do(GpuCall& call, const Descriptor& memory, GpuAnswer& answer);
 
  private:

@@ -7,8 +7,9 @@
 #include <cerrno>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
+
+#include "base/shortage.h"
 
 namespace cosmos {
 namespace {
@@ -16,10 +17,16 @@ namespace {
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 Status SystemError(const char* call) {
-  const StatusCode code = errno == ENOMEM || errno == EFBIG || errno == EMFILE || errno == ENFILE
-                              ? StatusCode::kOutOfMemory
-                              : StatusCode::kInternal;
-  return {code, std::string(call) + " failed: " + std::generic_category().message(errno)};
+  // Shared memory beyond a limit on files, or beyond what the system may promise.
+  const bool full = errno == EFBIG || errno == ENOSPC;
+  return SystemStatus(errno, call, full ? StatusCode::kOutOfMemory : StatusCode::kInternal);
+}
+
+// Pages that were never written are allocated when they are read, and if that fails, the reader is ended. A
+// system that cannot tell of them fails the call.
+bool HasHoles(const Descriptor& memory, std::int64_t bytes) {
+  const off_t hole = lseek(memory.get(), 0, SEEK_HOLE);
+  return hole >= 0 && hole < bytes;
 }
 
 }  // namespace
@@ -42,8 +49,9 @@ Result<Descriptor> SealedCopy(std::span<const std::span<const std::uint8_t>> par
 
 Result<MediaBytes> MapSealed(const Descriptor& memory, std::int64_t bytes) {
   const int seals = fcntl(memory.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & kSeals) != kSeals || SizeOf(memory) != bytes) {
-    return Status(StatusCode::kInternal, "shared memory is not sealed or not of the size that was announced");
+  if (seals < 0 || (seals & kSeals) != kSeals || SizeOf(memory) != bytes || HasHoles(memory, bytes)) {
+    return Status(StatusCode::kInternal,
+                  "shared memory is not sealed, not written, or not of the size that was announced");
   }
   if (bytes == 0) return MediaBytes{};
   const auto size = static_cast<std::size_t>(bytes);

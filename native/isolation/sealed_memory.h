@@ -15,7 +15,8 @@ namespace cosmos {
 Result<Descriptor> SealedCopy(std::span<const std::span<const std::uint8_t>> parts);
 
 // Maps sealed memory of exactly `bytes` bytes for reading. Fails with kInternal when the descriptor is not
-// what SealedCopy made, because reading memory that the other process can shrink may end this one.
+// what SealedCopy made, because reading memory that the other process can shrink, or never wrote, may end
+// this one. Fails with kOutOfMemory when this process can map no more.
 Result<MediaBytes> MapSealed(const Descriptor& memory, std::int64_t bytes);
 
 // The size of what a descriptor refers to, without fstat, which the decoder's sandbox forbids.

@@ -1,5 +1,6 @@
 // The filter of system calls: a list of what decoding needs. Others fail with EPERM, so that a library which
 // only probes for something goes on without it. Those that no library has reason to try end the process.
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "isolation/sandbox.h"
@@ -43,8 +45,7 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr std::array kAllowed = std::to_array<std::uint32_t>({
   // The channel and the media. Descriptors come over the channel only.
   __NR_recvmsg, __NR_sendmsg, __NR_ppoll, __NR_read, __NR_pread64, __NR_write, __NR_lseek, __NR_close,
-      __NR_memfd_create, __NR_fcntl,
-      // Memory. mmap and mprotect are checked below.
+      // Memory. memfd_create, fcntl, which seals, mmap and mprotect are checked below.
       __NR_brk, __NR_munmap, __NR_mremap, __NR_madvise,
       // Threads. clone is checked below.
       __NR_futex, __NR_set_robust_list, __NR_rseq, __NR_sched_yield, __NR_sched_getaffinity, __NR_gettid,
@@ -101,12 +102,14 @@ class Filter {
     Return(SECCOMP_RET_ALLOW);
     Return(otherwise);
   }
-  void AllowIfArgumentEquals(std::uint32_t call, std::uint32_t value) {
-    code_.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4));
-    Load(offsetof(seccomp_data, args));
-    code_.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1));
-    Return(SECCOMP_RET_ALLOW);
-    Return(SECCOMP_RET_KILL_PROCESS);
+  // The same for an argument that must be one of these.
+  void ByArgument(std::uint32_t call, int argument, std::initializer_list<std::uint32_t> allowed,
+                  std::uint32_t otherwise) {
+    code_.push_back(
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, static_cast<std::uint8_t>(2 * allowed.size() + 2)));
+    Load(offsetof(seccomp_data, args) + sizeof(std::uint64_t) * static_cast<std::size_t>(argument));
+    for (const std::uint32_t value : allowed) ReturnIfEqual(value, SECCOMP_RET_ALLOW);
+    Return(otherwise);
   }
   void Return(std::uint32_t action) { Add(BPF_RET | BPF_K, action); }
 
@@ -135,10 +138,14 @@ bool FilterSystemCalls() {
   // The C library falls back to clone, whose flags a filter can read.
   filter.ReturnIfEqual(__NR_clone3, SECCOMP_RET_ERRNO | ENOSYS);
   filter.ByArgument(__NR_clone, 0, CLONE_THREAD, true, SECCOMP_RET_KILL_PROCESS);
+  // Huge pages are few on most machines: the server could not map them, and would think itself out of memory.
+  filter.ByArgument(__NR_memfd_create, 1, MFD_HUGETLB, false, kDeny);
   filter.ByArgument(__NR_mmap, 2, PROT_EXEC, false, kDeny);
   filter.ByArgument(__NR_mprotect, 2, PROT_EXEC, false, kDeny);
-  // raise() and abort() send a signal to this process; no other process may get one.
-  filter.AllowIfArgumentEquals(__NR_tgkill, static_cast<std::uint32_t>(getpid()));
+  // raise() and abort() send a signal to this process; no other process may get one. It would also get one,
+  // of any number, if fcntl made it the owner of the channel.
+  filter.ByArgument(__NR_tgkill, 0, {static_cast<std::uint32_t>(getpid())}, SECCOMP_RET_KILL_PROCESS);
+  filter.ByArgument(__NR_fcntl, 1, {F_ADD_SEALS, F_GET_SEALS}, kDeny);
   filter.Return(kDeny);
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && filter.Install();
 }

@@ -3,7 +3,9 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 
+#include "base/shortage.h"
 #include "base/thread_pool.h"
 #include "napi/environment.h"
 
@@ -19,12 +21,21 @@ ThreadPool& DecodePool() {
   return *pool;
 }
 
-// The core reports by Status, but its containers may throw std::bad_alloc, which must not end the process.
+Status NoThread(const std::system_error& error) {
+  const bool shortage = IsShortageOfThreads(error.code().value());
+  return {shortage ? StatusCode::kOutOfMemory : StatusCode::kInternal,
+          std::string("no thread can be started: ") + error.what()};
+}
+
+// The core reports by Status, but its containers may throw std::bad_alloc, and its threads std::system_error,
+// which must not end the process.
 Outcome RunGuarded(const Job::Work& work, const CancelTokenPtr& cancel) {
   try {
     return work(cancel);
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kOutOfMemory, "out of memory");
+  } catch (const std::system_error& error) {
+    return NoThread(error);
   } catch (const std::exception& error) {
     return Status(StatusCode::kInternal,
                   std::string("unexpected exception: ") + error.what() + ". This is a bug in cosmos-embed.");
@@ -72,7 +83,11 @@ bool Job::Abandon() {
 NativeJob RunOnPool(Napi::Env env, Napi::Object keep, Job::Work work, Job::Memory memory) {
   NativeJob started = Environment::Of(env).NewJob(keep);
   started.job->SetWork(std::move(work), memory);
-  DecodePool().Submit([job = started.job] { job->Run(); });
+  try {
+    DecodePool().Submit([job = started.job] { job->Run(); });
+  } catch (const std::system_error& error) {
+    started.job->Finish(NoThread(error));
+  }
   return started;
 }
 

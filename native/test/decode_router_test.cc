@@ -162,11 +162,11 @@ TEST(DecodeScheduler, FillsItsSlotsInTheOrderOfArrival) {
   }
   EXPECT_EQ(scheduler.running(), 2);
   first_turn = DecodeScheduler::Turn();
-  while (order.empty()) {
-    std::this_thread::yield();
+  const auto any = [&] {
     const std::lock_guard lock(mutex);
-    if (!order.empty()) break;
-  }
+    return !order.empty();
+  };
+  while (!any()) std::this_thread::yield();
   second_turn = DecodeScheduler::Turn();
   release = true;
   for (std::thread& thread : threads) thread.join();

@@ -2,6 +2,11 @@
 // else.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "isolation/decoder_pool.h"
 #include "isolation/gpu_messages.h"
 #include "nvdec_support.h"
@@ -51,7 +56,8 @@ TEST_P(NvdecHostile, CostsItsOwnClip) {
   ClipRequest request;
   request.shape = {.frames = 2, .height = 16, .width = 16};
   request.gpu = gpu;
-  request.limits.max_wall_seconds = 0.3;
+  // The others end by themselves, however busy the machine is.
+  request.limits.max_wall_seconds = code == StatusCode::kTimeout ? 0.3 : 30;
   request.limits.max_packets_without_frame = 20;
   const auto pool = OpenHostile(name);
   // Twice, because the slots of NVDEC must be free again.
@@ -83,6 +89,76 @@ TEST_F(HostileToGpu, MayAskNothingWithoutAGpu) {
   EXPECT_NE(failed.status().message().find("for NVDEC, which it does not have"), std::string::npos)
       << failed.status().message();
 }
+
+std::ptrdiff_t Threads() {
+  return std::distance(fs::directory_iterator("/proc/self/task"), fs::directory_iterator());
+}
+
+// Notes the most threads and the most memory of the card at any time, until it is stopped.
+class Watcher {
+ public:
+  explicit Watcher(const FakeCuda& cuda) : cuda_(cuda) {}
+  void Stop() {
+    stopping_ = true;
+    thread_.join();
+  }
+  std::ptrdiff_t threads() const { return threads_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void Watch() {
+    while (!stopping_) {
+      threads_ = std::max(threads_, Threads());
+      bytes_ = std::max(bytes_, cuda_.live_bytes(-1));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  const FakeCuda& cuda_;
+  std::atomic<bool> stopping_ = false;
+  std::ptrdiff_t threads_ = 0;
+  std::size_t bytes_ = 0;
+  std::thread thread_{[this] { Watch(); }};
+};
+
+class NvdecReopened : public HostileToGpu, public testing::WithParamInterface<const char*> {};
+
+TEST_P(NvdecReopened, HoldsNoMoreThanOneClipMay) {
+  constexpr int kStreams = 1 + kMaxGpuParts;
+  constexpr std::int64_t kMaxBytes = 100 << 20;  // enough for a decoder of the large pictures
+  constexpr std::int64_t kIdleDecoders = (std::int64_t{8192} << 20) / 32;  // a share of the card
+  constexpr std::size_t kBeside = 48 << 20;  // the pictures that exceed the limit, and the decoders' outputs
+  const auto gpu = fake_.Open({.nvdec_workers = kStreams + 1});
+  ClipRequest request;
+  request.shape = {.frames = 2, .height = 16, .width = 16};
+  request.gpu = gpu;
+  request.limits.max_bytes = kMaxBytes;
+  request.limits.max_packets_without_frame = 1000;
+  const auto pool = OpenHostile(GetParam());
+  const std::ptrdiff_t threads = Threads() + 1;  // one will start the next decoder process
+  for (int clip = 0; clip < 2; ++clip) {
+    Watcher watcher(fake_.cuda());
+    const auto failed = Read(*pool, request);
+    watcher.Stop();
+    EXPECT_NE(failed.status().message().find("SIGABRT"), std::string::npos) << failed.status().message();
+    EXPECT_LE(fake_.counts().most_parsers, kStreams);
+    EXPECT_LE(fake_.counts().most_bytes, kStreams * kMaxBytes + kIdleDecoders);
+    EXPECT_LE(watcher.bytes(), static_cast<std::size_t>(kMaxBytes) + kBeside);
+    EXPECT_LE(watcher.threads(), threads + 1 + kMaxGpuParts);
+    // What is kept for the next clip is bounded by the memory that it really takes.
+    EXPECT_LE(fake_.counts().bytes, kIdleDecoders);
+    EXPECT_EQ(fake_.counts().parsers, 0);
+    EXPECT_EQ(gpu->stats().nvdec_running, 0);
+    EXPECT_LE(Threads(), threads);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, NvdecReopened, testing::Values("gpu-reopens", "gpu-part-resizes"),
+                         [](const auto& each) {
+                           std::string name = each.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 constexpr Attack kAttacks[] = {
     {"gpu-nonsense", StatusCode::kMedia, "disagree: about what the GPU is to do"},

@@ -105,6 +105,25 @@ TEST_F(NvdecPoolTest, EveryFieldOfTheShapeMatters) {
   ExpectCounts(4, 1, 2);
 }
 
+// A decoder that was reconfigured to small pictures keeps the memory of the largest.
+TEST_F(NvdecPoolTest, CountsIdleDecodersByWhatTheyWereMadeFor) {
+  Make({.max_idle_bytes = 2 * Shape(4096, 2304).bytes()});
+  {
+    std::vector<NvdecPool::Lease> leases;
+    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(4096, 2304), Continue).value());
+  }
+  EXPECT_EQ(fake_.counts().decoders, 2);
+  {
+    std::vector<NvdecPool::Lease> leases;
+    for (int i = 0; i < 5; ++i) {
+      Use(Shape(4096, 2304));
+      leases.push_back(pool_->Take(Shape(640, 480), Continue).value());
+    }
+    EXPECT_EQ(fake_.counts().decoders, 5);
+  }
+  EXPECT_EQ(fake_.counts().decoders, 2);
+}
+
 TEST_F(NvdecPoolTest, DestroysTheLeastRecentlyUsedFirst) {
   Make({.max_idle = 2});
   DecoderShape h264 = Shape(640, 480);
@@ -124,10 +143,10 @@ TEST_F(NvdecPoolTest, DestroysTheLeastRecentlyUsedFirst) {
 }
 
 TEST_F(NvdecPoolTest, IdleBytesAreBounded) {
-  Make({.max_idle = 100, .max_idle_bytes = 3 * Shape(640, 480).bytes()});
+  Make({.max_idle = 100, .max_idle_bytes = 3 * Shape(1280, 720).bytes()});
   {
     std::vector<NvdecPool::Lease> leases;
-    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(640, 480), Continue).value());
+    for (int i = 0; i < 5; ++i) leases.push_back(pool_->Take(Shape(1280, 720), Continue).value());
     EXPECT_EQ(fake_.counts().decoders, 5);
   }
   EXPECT_EQ(fake_.counts().decoders, 3);

@@ -21,6 +21,7 @@
 namespace cosmos::test {
 namespace {
 
+const pid_t kParent = getpid();
 constexpr int kRefused = 0;
 constexpr int kSucceeded = 42;
 
@@ -75,6 +76,9 @@ const Attempt kAttempts[] = {
        arguments.exit_signal = SIGCHLD;
        return syscall(SYS_clone3, &arguments, sizeof arguments) >= 0;
      }},
+    // The owner of a channel gets a signal when something comes, of any number.
+    {"ASignalThroughAChannel", [] { return fcntl(0, F_SETOWN, kParent) == 0; }},
+    {"HugePages", [] { return syscall(__NR_memfd_create, "", MFD_HUGETLB) >= 0; }},
     {"TracingAProcess", [] { return ptrace(PTRACE_ATTACH, getppid(), 0, 0) == 0; }},
     {"ReadingAnotherProcess",
      [] { return syscall(__NR_process_vm_readv, getppid(), nullptr, 0, nullptr, 0, 0) == 0; }},

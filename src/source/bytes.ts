@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../base/abort.ts'
-import { CosmosEmbedError, LimitError, SourceError } from '../errors.ts'
+import { shortageOf } from '../base/shortage.ts'
+import { CosmosEmbedError, LimitError, OutOfMemoryError, SourceError } from '../errors.ts'
 import type { ByteStream } from './source.ts'
 import { asUint8Array, isBytes, isWebStream } from './type-guards.ts'
 
@@ -78,7 +79,8 @@ export function tooLarge(what: string, limit: number): LimitError {
 }
 
 /**
- * Reads a caller's stream to its end and closes it in any case. Rejects with LimitError, SourceError or `signal.reason`.
+ * Reads a caller's stream to its end and closes it in any case. Rejects with LimitError, SourceError, `signal.reason`, or
+ * OutOfMemoryError if the stream failed for want of descriptors or memory.
  */
 export async function collectStream(
   stream: ByteStream,
@@ -93,6 +95,8 @@ export async function collectStream(
     return await abortable(readAll(readable, limit, reserve), signal)
   } catch (error) {
     if (signal?.aborted || error instanceof CosmosEmbedError) throw error
+    const shortage = shortageOf(error)
+    if (shortage) throw new OutOfMemoryError(`the input stream failed: ${shortage}`, { cause: error })
     throw new SourceError('the input stream failed before its end', { cause: error })
   } finally {
     readable.destroy()

@@ -8,7 +8,8 @@ import { request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { abortable, onAbort } from '../base/abort.ts'
-import { BlockedUrlError, CosmosEmbedError, DownloadError } from '../errors.ts'
+import { shortageOf } from '../base/shortage.ts'
+import { BlockedUrlError, CosmosEmbedError, DownloadError, OutOfMemoryError } from '../errors.ts'
 import { checkedAddresses, type Resolve, resolveWithSystem, sameAddress } from './address.ts'
 import { ByteCollector, type Reserve, tooLarge } from './bytes.ts'
 import { type DownloadSlots, enterSlot, type ResolvedReadOptions } from './download-slots.ts'
@@ -293,6 +294,8 @@ function isUnencoded(encoding = ''): boolean {
 /** Describes a network error by its code, because its text contains addresses. */
 function asDownloadError(error: unknown, url: URL): unknown {
   if (error instanceof CosmosEmbedError) return error
+  const shortage = shortageOf(error)
+  if (shortage) return new OutOfMemoryError(`${describeUrl(url)} cannot be downloaded now: ${shortage}`)
   const code = (error as NodeJS.ErrnoException | null)?.code ?? 'unknown'
   const details = { reason: code }
   if (/CERT|TLS|SSL|SIGNATURE|SIGNED/.test(code)) {

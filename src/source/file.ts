@@ -2,15 +2,19 @@
 import type { Stats } from 'node:fs'
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { SourceError } from '../errors.ts'
+import { shortageOf } from '../base/shortage.ts'
+import { OutOfMemoryError, SourceError } from '../errors.ts'
 import { type Reserve, tooLarge } from './bytes.ts'
 
-/** Resolves to the absolute path of a readable regular file. Rejects with SourceError; FIFOs and devices are never opened. */
+/**
+ * Resolves to the absolute path of a readable regular file. Rejects with SourceError, or with OutOfMemoryError if the
+ * system can open no more files; FIFOs and devices are never opened.
+ */
 export async function checkFile(path: string): Promise<string> {
   return (await describeFile(path)).path
 }
 
-/** Reads a small file. Rejects with SourceError, LimitError or `signal.reason`. */
+/** Reads a small file. Rejects with SourceError, OutOfMemoryError, LimitError or `signal.reason`. */
 export async function readWholeFile(
   path: string,
   limit: number,
@@ -49,7 +53,9 @@ function kindOf(stats: Stats): string {
   return 'a device'
 }
 
-function unreadable(path: string, cause: unknown): SourceError {
+function unreadable(path: string, cause: unknown): SourceError | OutOfMemoryError {
+  const shortage = shortageOf(cause)
+  if (shortage) return new OutOfMemoryError(`${path} cannot be read now: ${shortage}`, { cause })
   const { code } = cause as NodeJS.ErrnoException
   const reasons: Record<string, string> = {
     ENOENT: 'no such file',

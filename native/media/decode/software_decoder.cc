@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/shortage.h"
 #include "media/bitstream/picture_parser.h"
 #include "media/still/strip_metadata.h"
 
@@ -65,9 +66,12 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   auto watch = std::make_unique<DecodeWatch>(options.limits, options.guard);
   watch->Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);
+  if (error < 0 && IsShortageOfThreads(AVUNERROR(error))) {
+    return Status(StatusCode::kOutOfMemory, "no memory or threads for the " + name + " decoder")
+        .With("codec", name);
+  }
   if (error < 0) {
-    return Status(error == AVERROR(ENOMEM) ? StatusCode::kOutOfMemory : StatusCode::kMedia,
-                  "the " + name + " decoder refused the stream's parameters")
+    return Status(StatusCode::kMedia, "the " + name + " decoder refused the stream's parameters")
         .With("codec", name)
         .With("reason", ff::ErrorName(error));
   }

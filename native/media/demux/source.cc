@@ -11,13 +11,20 @@
 #include <system_error>
 #include <utility>
 
+#include "base/shortage.h"
+
 namespace cosmos {
 namespace {
 
 constexpr int kIoBufferBytes = 64 * 1024;
 
-Status PathError(const std::string& path, const std::string& reason) {
-  return Status(StatusCode::kSource, "cannot read " + path + ": " + reason).With("path", path);
+Status PathError(const std::string& path, const std::string& reason, StatusCode code = StatusCode::kSource) {
+  return Status(code, "cannot read " + path + ": " + reason).With("path", path);
+}
+
+Status PathError(const std::string& path, int error) {
+  return PathError(path, std::generic_category().message(error),
+                   IsShortage(error) ? StatusCode::kOutOfMemory : StatusCode::kSource);
 }
 
 class FileSource final : public Source {
@@ -62,11 +69,10 @@ class MemorySource final : public Source {
 Result<MediaFile> OpenMediaFile(const MediaPath& path) {
   // O_NONBLOCK: opening a FIFO without a writer must fail below rather than wait here.
   Descriptor descriptor(open(path.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!descriptor.valid()) return PathError(path.path, std::generic_category().message(errno));
+  if (!descriptor.valid()) return PathError(path.path, errno);
   struct stat info {};
-  if (fstat(descriptor.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return PathError(path.path, "not a regular file");
-  }
+  if (fstat(descriptor.get(), &info) != 0) return PathError(path.path, errno);
+  if (!S_ISREG(info.st_mode)) return PathError(path.path, "not a regular file");
   return MediaFile{std::make_shared<const Descriptor>(std::move(descriptor))};
 }
 
@@ -139,8 +145,7 @@ int Source::Read(std::span<std::uint8_t> buffer) {
   const auto real = static_cast<std::size_t>(std::min(ReadableBytesAt(position_), read_limit_ - bytes_read_));
   const int count = ReadAt(position_, buffer.first(std::min(buffer.size(), real)));
   if (count < 0) {
-    error_ = Status(StatusCode::kSource, "reading failed at byte " + std::to_string(position_) + ": " +
-                                             std::generic_category().message(-count))
+    error_ = SystemStatus(-count, "reading at byte " + std::to_string(position_), StatusCode::kSource)
                  .With("position", static_cast<double>(position_));
     return AVERROR(-count);
   }

@@ -19,13 +19,14 @@ struct ByteRange {
   std::int64_t end = 0;
 };
 
-// Opens a file for reading. Fails with kSource when the path is not a readable regular file.
+// Opens a file for reading. Fails with kSource when the path is not a readable regular file, and with
+// kOutOfMemory when this process or the system can open no more.
 Result<MediaFile> OpenMediaFile(const MediaPath& path);
 
 // A seekable source of known size. Reads fail once the guard says stop; the guard must outlive the source.
 class Source {
  public:
-  // Fails with kSource when the path is not a readable regular file.
+  // Fails as OpenMediaFile does.
   static Result<std::unique_ptr<Source>> Open(const MediaSource& media, const JobGuard& guard);
   virtual ~Source() = default;
   Source(const Source&) = delete;

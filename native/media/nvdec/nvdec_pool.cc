@@ -39,8 +39,16 @@ bool DecoderShape::Covers(const DecoderShape& other) const {
   return same == *this && surfaces >= other.surfaces;
 }
 
+std::size_t NvdecPool::Idle::bytes() const {
+  DecoderShape most = shape;
+  most.width = max_width;
+  most.height = max_height;
+  most.surfaces = max_surfaces;
+  return most.bytes();
+}
+
 NvdecPool::Lease::~Lease() {
-  if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_}, failed_);
+  if (handle_) pool_->Return({handle_, shape_, max_width_, max_height_, max_surfaces_}, failed_);
 }
 
 NvdecPool::IdleList::iterator NvdecPool::FindReady(const DecoderShape& shape) {
@@ -62,6 +70,7 @@ NvdecPool::Lease NvdecPool::MakeLease(const Idle& decoder, const DecoderShape& s
   lease.shape_ = shape;
   lease.max_width_ = decoder.max_width;
   lease.max_height_ = decoder.max_height;
+  lease.max_surfaces_ = std::max(decoder.max_surfaces, shape.surfaces);
   return lease;
 }
 
@@ -101,7 +110,7 @@ Result<NvdecPool::Lease> NvdecPool::Take(const DecoderShape& shape,
     if (!ready) found = FindReconfigurable(shape);
     if (found != idle_.end()) {
       lease = MakeLease(*found, ready ? found->shape : shape);
-      idle_bytes_ -= found->shape.bytes();
+      idle_bytes_ -= found->bytes();
       idle_.erase(found);
     }
     if (ready) {
@@ -175,7 +184,8 @@ Result<NvdecPool::Idle> NvdecPool::CreateNow(const DecoderShape& shape) const {
   CUvideodecoder handle = nullptr;
   COSMOS_RETURN_IF_ERROR(device_.Check(library_.api().CreateDecoder(&handle, &info),
                                        "NVDEC cannot create a decoder for " + SizeOf(shape)));
-  return Idle{handle, shape, static_cast<int>(info.ulMaxWidth), static_cast<int>(info.ulMaxHeight)};
+  return Idle{handle, shape, static_cast<int>(info.ulMaxWidth), static_cast<int>(info.ulMaxHeight),
+              shape.surfaces};
 }
 
 void NvdecPool::Return(const Idle& decoder, bool failed) {
@@ -185,10 +195,10 @@ void NvdecPool::Return(const Idle& decoder, bool failed) {
   } else {
     const std::lock_guard lock(mutex_);
     idle_.push_front(decoder);
-    idle_bytes_ += decoder.shape.bytes();
+    idle_bytes_ += decoder.bytes();
     while (!idle_.empty() &&
            (static_cast<int>(idle_.size()) > limits_.max_idle || idle_bytes_ > limits_.max_idle_bytes)) {
-      idle_bytes_ -= idle_.back().shape.bytes();
+      idle_bytes_ -= idle_.back().bytes();
       surplus.splice(surplus.begin(), idle_, std::prev(idle_.end()));
     }
   }

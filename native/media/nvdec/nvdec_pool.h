@@ -93,6 +93,7 @@ class NvdecPool {
       std::swap(shape_, other.shape_);
       std::swap(max_width_, other.max_width_);
       std::swap(max_height_, other.max_height_);
+      std::swap(max_surfaces_, other.max_surfaces_);
       std::swap(failed_, other.failed_);
     }
 
@@ -101,6 +102,7 @@ class NvdecPool {
     DecoderShape shape_;
     int max_width_ = 0;  // the largest size that it can be reconfigured to
     int max_height_ = 0;
+    int max_surfaces_ = 0;
     bool failed_ = false;
   };
 
@@ -130,6 +132,10 @@ class NvdecPool {
     DecoderShape shape;
     int max_width;
     int max_height;
+    int max_surfaces;
+
+    // An estimate of its GPU memory. A decoder that was reconfigured to less keeps what it was made with.
+    std::size_t bytes() const;
   };
   using IdleList = std::list<Idle>;  // most recently used first
 

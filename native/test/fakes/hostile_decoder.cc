@@ -59,6 +59,11 @@ bool Misbehave(Channel& channel) {
     while (getppid() != 0) {
     }
   }
+  if (Is("closes")) {
+    channel.Shutdown();
+    for (;;) pause();
+  }
+  if (Is("short")) _exit(cosmos::kExitOfShortage);
   if (Is("garbage")) {
     SendRaw(channel, 0xdeadbeef, 6, 0);
     return true;
@@ -108,6 +113,14 @@ void SendClip(Channel& channel, const cosmos::ClipRequest& request) {
   if (Is("unsealed")) {
     const Descriptor memory(memfd_create("unsealed", MFD_CLOEXEC));
     if (ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) std::exit(1);
+    channel.Send(MessageType::kClip, Encode(Clip(request)), memory.get()).ok();
+    return;
+  }
+  if (Is("unwritten")) {
+    const Descriptor memory(memfd_create("unwritten", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) std::exit(1);
+    if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+      std::exit(1);
     channel.Send(MessageType::kClip, Encode(Clip(request)), memory.get()).ok();
     return;
   }

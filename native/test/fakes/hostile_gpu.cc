@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "flat_h264.h"
 #include "isolation/gpu_messages.h"
 
 namespace {
@@ -32,6 +33,17 @@ GpuCall StreamCall(GpuCall::Kind kind) {
 GpuCall Packet(int place) {
   GpuCall call{.kind = GpuCall::Kind::kSend};
   call.packet = {.place = place, .order = place, .data = kNonsense, .second_field = kNonsense.size()};
+  return call;
+}
+
+// A picture that the server is to keep, large or small, after the notes.
+GpuCall Picture(int place, bool large, std::vector<GpuNote> notes = {}) {
+  static const Bytes pictures[] = {cosmos::test::FlatPicture(96, 80), cosmos::test::FlatPicture(2048, 1152)};
+  GpuCall call = Packet(place);
+  call.notes = std::move(notes);
+  call.packet.data = pictures[large ? 1 : 0];
+  call.packet.second_field = call.packet.data.size();
+  call.packet.wanted = true;
   return call;
 }
 
@@ -289,6 +301,31 @@ const std::map<std::string, std::function<void(Attacker&)>>& Attacks() {
          own.OpenPart();
          own.Call(StreamCall(GpuCall::Kind::kOpen));
          for (;;) pause();
+       }},
+      // Streams that are opened again and again, with large and small pictures by turns, and never finished.
+      {"gpu-reopens",
+       [](Attacker& own) {
+         own.Open();
+         for (int round = 0; round < 120; ++round) {
+           GpuCall open = StreamCall(GpuCall::Kind::kOpen);
+           open.notes = {{GpuNote::Kind::kClose}};
+           own.Call(open);
+           own.Call(Picture(0, round % 2 == 0));
+         }
+         std::abort();
+       }},
+      // The same within one stream of each part: all decoders are made for large pictures, and end with small
+      // ones.
+      {"gpu-part-resizes",
+       [](Attacker& own) {
+         own.Open();
+         for (int part = 0; part < cosmos::kMaxGpuParts; ++part) {
+           own.OpenPart();
+           own.Call(StreamCall(GpuCall::Kind::kOpen));
+           for (int round = 0; round < 4; ++round)
+             own.Call(Picture(round, round % 2 == 0, {{GpuNote::Kind::kReset}}));
+         }
+         std::abort();
        }},
       {"gpu-dies-asking", [](Attacker&) { std::abort(); }},
       {"gpu-dies-in-turn",

@@ -120,6 +120,7 @@ class Decoder {
     ++TheCounters().created;
   }
   ~Decoder() {
+    TheCounters().bytes.Add(-bytes_);
     for (const Output& output : outputs_) {
       if (output.use % 2 != 0) {
         Misuse("a decoder is destroyed while a surface of it is mapped");
@@ -269,6 +270,11 @@ class Decoder {
 
  private:
   CUresult AllocateOutputs() {
+    // A decoder has room for the largest pictures that it can be reconfigured to, and gives back none.
+    const auto pixels = static_cast<std::int64_t>(info_.ulMaxWidth * info_.ulMaxHeight);
+    const std::int64_t before = bytes_;
+    bytes_ = std::max(bytes_, pixels * 3 / 2 * static_cast<std::int64_t>(info_.ulNumDecodeSurfaces));
+    TheCounters().bytes.Add(bytes_ - before);
     outputs_.resize(info_.ulNumOutputSurfaces);
     for (Output& output : outputs_) {
       const CUresult error = cuMemAlloc_v2(&output.memory, LayoutOf(info_).bytes());
@@ -300,6 +306,7 @@ class Decoder {
   CUVIDDECODECREATEINFO info_;
   const CUcontext context_;
   CUdeviceptr surfaces_ = 0;
+  std::int64_t bytes_ = 0;
   std::vector<Output> outputs_;
   AVCodecContext* codec_ = nullptr;
   unsigned stream_ = 0;

@@ -26,12 +26,16 @@ struct FakeNvcuvidCounts {
   int decoders;
   int parsers;
   int mapped;
+  // Of the surfaces that the decoders were made for, at 12 bits a pixel. The fake does not allocate them.
+  std::int64_t bytes;
   // Since the last reset:
   std::int64_t created;
   std::int64_t reconfigured;
   std::int64_t decoded;  // pictures
   std::int64_t maps;
   std::int64_t caps;  // calls of cuvidGetDecoderCaps
+  int most_parsers;   // at one time
+  std::int64_t most_bytes;
 };
 FAKE_NVCUVID_EXPORT FakeNvcuvidCounts fake_nvcuvid_counts();
 FAKE_NVCUVID_EXPORT void fake_nvcuvid_reset();

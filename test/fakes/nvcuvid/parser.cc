@@ -41,11 +41,11 @@ class Parser {
   explicit Parser(const CUVIDPARSERPARAMS& parameters)
       : parameters_(parameters), codec_(CodecOf(parameters.CodecType)) {
     Open();
-    ++TheCounters().parsers;
+    TheCounters().parsers.Add(1);
   }
   ~Parser() {
     avcodec_free_context(&context_);
-    --TheCounters().parsers;
+    TheCounters().parsers.Add(-1);
   }
 
   bool opened() const { return context_ != nullptr; }

@@ -49,8 +49,9 @@ AVCodecContext* OpenCodec(cudaVideoCodec codec) {
 extern "C" {
 FakeNvcuvidCounts fake_nvcuvid_counts() {
   const auto& counters = fakes::TheCounters();
-  return {counters.decoders,     counters.parsers, counters.mapped, counters.created,
-          counters.reconfigured, counters.decoded, counters.maps,   counters.caps};
+  return {counters.decoders, counters.parsers.now(),  counters.mapped,      counters.bytes.now(),
+          counters.created,  counters.reconfigured,   counters.decoded,     counters.maps,
+          counters.caps,     counters.parsers.most(), counters.bytes.most()};
 }
 
 void fake_nvcuvid_reset() {
@@ -60,5 +61,7 @@ void fake_nvcuvid_reset() {
   counters.decoded = 0;
   counters.maps = 0;
   counters.caps = 0;
+  counters.parsers.Reset();
+  counters.bytes.Reset();
 }
 }

@@ -31,9 +31,29 @@ CUresult cuCtxGetCurrent(CUcontext* context);
 
 namespace fakes {
 
+// A number that is never forgotten at its highest.
+template <typename Number>
+class Peak {
+ public:
+  void Add(Number more) {
+    const Number now = now_ += more;
+    Number most = most_;
+    while (now > most && !most_.compare_exchange_weak(most, now)) {
+    }
+  }
+  Number now() const { return now_; }
+  Number most() const { return most_; }
+  void Reset() { most_ = now_.load(); }
+
+ private:
+  std::atomic<Number> now_ = 0;
+  std::atomic<Number> most_ = 0;
+};
+
 struct Counters {
   std::atomic<int> decoders = 0;
-  std::atomic<int> parsers = 0;
+  Peak<int> parsers;
+  Peak<std::int64_t> bytes;
   std::atomic<int> mapped = 0;
   std::atomic<std::int64_t> created = 0;
   std::atomic<std::int64_t> reconfigured = 0;
