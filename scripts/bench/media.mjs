@@ -35,7 +35,8 @@ export const published = { codec: 'h264', size: '1080p', seconds: 15 }
 export const codecs = Object.keys(encoders)
 
 /**
- * @param {object} options `mbit`, in millions of bits per second, is what the encoder aims at instead of its usual rate
+ * @param {{ codec: string, size: string, gop: number, seconds: number, mbit?: number }} options `mbit`, in millions of bits
+ *   per second, is what the encoder aims at instead of its usual rate
  * @returns the path of a clip with much detail and motion: a zoom into the Mandelbrot set at 30 frames per second
  */
 export function benchClip({ codec, size, gop, seconds, mbit }) {
