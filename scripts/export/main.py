@@ -263,6 +263,7 @@ def main() -> int:
             args.out,
             env=closed(home),
             stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,  # what the checkpoint's code prints is for people
         ).returncode
 
 

@@ -102,8 +102,9 @@ function runPython(program: string, args: string[], io: Io): Promise<number> {
     if (io.ask === undefined) child.stdin.end()
     const lines = createInterface({ input: child.stdout })
     lines.on('line', async (line) => {
+      const files = filesToAccept(line)
+      if (files === undefined) return void io.stderr.write(`${line}\n`)
       await setImmediate() // the hashes, written to stderr before this line, are on the terminal by then
-      const { files } = JSON.parse(line) as { files: number }
       const yes = await io.ask?.(`Run these ${files} Python files on this machine? [y/N] `).catch(() => false)
       child.stdin.end(yes ? 'yes\n' : 'no\n')
     })
@@ -118,6 +119,16 @@ function runPython(program: string, args: string[], io: Io): Promise<number> {
       else resolve(code ?? 1)
     })
   })
+}
+
+/** How many files the exporter asks about, or undefined for a line that is no question: an interpreter may print others. */
+function filesToAccept(line: string): number | undefined {
+  try {
+    const { files } = JSON.parse(line) as { files?: number }
+    return files
+  } catch {
+    return undefined
+  }
 }
 
 export const command: Command = {

@@ -196,6 +196,8 @@ class Whole(ExportTest):
         return process
 
     def test_one_run_with_one_question_one_count_and_one_clock(self) -> None:
+        # What the checkpoint's code prints is for people: stdout is for the program that reads the question.
+        self.hub.folder = self.copy(configuration_standin__py=('"""Sizes', 'print("hello")\n"""Sizes'))
         process = self.start(
             "someone/standin", "--revision", REVISION, "--precision", "fp32", "--clips", "2", "--ask"
         )
@@ -203,7 +205,7 @@ class Whole(ExportTest):
         reader = threading.Thread(target=lambda: told.extend(process.stderr), daemon=True)
         reader.start()
         asked = json.loads(process.stdout.readline())
-        self.assertEqual(asked, {"fingerprint": code_of(self.checkpoint), "files": 3})
+        self.assertEqual(asked, {"fingerprint": code_of(self.hub.folder), "files": 3})
         self.assertFalse(self.hub.asked_for(".safetensors"))
         process.stdin.write("yes\n")
         process.stdin.close()
@@ -211,6 +213,8 @@ class Whole(ExportTest):
         self.assertEqual(process.wait(), 0)
         reader.join()
         text = "".join(told)
+        self.assertEqual(process.stdout.read(), "")
+        self.assertIn("hello\n", text)
         self.assertEqual(re.findall(r"step (\d) of 9", text), list("123456789"))
         self.assertEqual(text.count("SHA-256, bytes, name"), 1)
         clock = [float(time) for time in re.findall(r"^\[ *([\d.]+) s", text, re.MULTILINE)]
