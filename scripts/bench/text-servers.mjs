@@ -46,6 +46,23 @@ export function python({ hub }) {
   return start(pythonWith(requirements), [here('peers/text_server.py'), hub], { body: { model: bundledId } })
 }
 
+/**
+ * ONNX Runtime alone with `callers` texts waiting at a time: the limit of every server that uses it.
+ *
+ * @returns {{ perSecond: number, processorMs: number, batch: number }} `batch`, the size that was fastest
+ */
+export function alone({ hub, callers, seconds }) {
+  const next = textsOf(callers)
+  const rounds = Array.from({ length: Math.ceil(256 / callers) }, () => Array.from({ length: callers }, next))
+  const args = [here('peers/text_alone.py'), hub, String(seconds)]
+  const input = JSON.stringify(rounds)
+  /** @type {import('node:child_process').StdioOptions} */
+  const stdio = ['pipe', 'pipe', 'inherit']
+  const { status, stdout } = spawnSync(pythonWith(requirements), args, { encoding: 'utf8', input, stdio })
+  if (status !== 0) throw new Error(`${args[0]} failed`)
+  return JSON.parse(stdout)
+}
+
 /** @returns the program text-embeddings-router if it is on PATH */
 export function findRouter() {
   const folders = (process.env.PATH ?? '').split(path.delimiter)

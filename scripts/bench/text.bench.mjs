@@ -1,5 +1,6 @@
-// npm run bench text: requests a second of servers that embed texts with the same model, beside each other. First their
-// vectors are compared. Clients and servers share the machine's cores; the servers take turns, and the table has medians.
+// npm run bench text: requests a second of servers that embed texts with the same model, beside each other and beside ONNX
+// Runtime without a server, which is the limit of all of them. First their vectors are compared. Clients and servers share the
+// machine's cores; the servers take turns, and the table has medians.
 
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
@@ -8,7 +9,7 @@ import { parseArgs } from 'node:util'
 
 import { closedLoop } from './http-load.mjs'
 import { median, percentile, report, round } from './report.mjs'
-import { findRouter, ours, python, router, textModel, textsOf } from './text-servers.mjs'
+import { alone, findRouter, ours, python, router, textModel, textsOf } from './text-servers.mjs'
 
 const usage = `npm run bench text -- [OPTIONS]
   --clients LIST     connections, each with one text at a time (default 1,8,64)
@@ -19,6 +20,8 @@ const usage = `npm run bench text -- [OPTIONS]
   --tei FILE         text-embeddings-router (default: the one on PATH; without it, it has no row)
   --tei-flags=FLAGS  of a further row of it, repeatable, e.g. "--tei-flags=--tokenization-workers 2"
 The first use makes a Python environment, and the model from a package of PyPI.`
+
+const limit = { name: 'ONNX Runtime alone, no server' }
 
 export async function run(argv) {
   const { values } = parseArgs({
@@ -40,12 +43,13 @@ export async function run(argv) {
     await compareVectors(servers)
     const rows = []
     for (const clients of values.clients.split(',').map(Number)) {
-      const runs = new Map(servers.map((server) => [server, []]))
+      const seconds = Number(values.seconds)
+      const runs = new Map([...servers, limit].map((each) => [each, []]))
       for (let round = 0; round < Number(values.rounds); round += 1) {
-        for (const server of servers)
-          runs.get(server).push(await load(server, clients, Number(values.seconds)))
+        for (const server of servers) runs.get(server).push(await load(server, clients, seconds))
+        runs.get(limit).push(alone({ hub: textModel().hub, callers: clients, seconds }))
       }
-      rows.push(...servers.map((server) => describe(server, clients, runs)))
+      rows.push(...[...runs.keys()].map((each) => describe(each, clients, runs)))
     }
     report('text', rows, { seconds: Number(values.seconds), rounds: Number(values.rounds) })
   } finally {
@@ -114,6 +118,8 @@ async function load(server, clients, seconds) {
 
 function describe(server, clients, all) {
   const of = (each, value) => median(all.get(each).map(value))
+  const latency = (share) =>
+    server === limit ? '' : round(of(server, ({ latencies }) => percentile(latencies, share)))
   const rate = of(server, ({ perSecond }) => perSecond)
   const [first] = all.keys()
   // Of pairs that ran one after the other, because the machine may be busy with other work.
@@ -125,8 +131,8 @@ function describe(server, clients, all) {
     'ours ÷ it': round(median(ratios)),
     least: round(Math.min(...ratios)),
     most: round(Math.max(...ratios)),
-    'p50 ms': round(of(server, ({ latencies }) => percentile(latencies, 0.5))),
-    'p99 ms': round(of(server, ({ latencies }) => percentile(latencies, 0.99))),
+    'p50 ms': latency(0.5),
+    'p99 ms': latency(0.99),
     'processor ms': round(of(server, ({ processorMs }) => processorMs)),
   }
 }
