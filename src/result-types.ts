@@ -119,7 +119,7 @@ export interface MediaReport {
   frameCount: number
   /** Pictures that the decoder was asked for. */
   decoded: number
-  /** Packets that were skipped because they hold non-reference pictures that the clip does not need. */
+  /** Packets that were skipped because no picture of the clip needs theirs. */
   discarded: number
   seeks: number
   bytesRead: number

@@ -105,7 +105,7 @@ struct DecodeReport {
   double duration = 0;           // seconds, of the whole video if known, else of the range
   std::int64_t frame_count = 0;  // displayable frames in the range
   std::int64_t decoded = 0;      // decoded pictures
-  std::int64_t discarded = 0;    // packets that were sent and skipped, unwanted and not referred to
+  std::int64_t discarded = 0;    // packets that were skipped: no wanted picture refers to theirs
   int seeks = 0;
   std::int64_t bytes_read = 0;
   double open_ms = 0;     // open, probe, index

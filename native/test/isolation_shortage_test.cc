@@ -173,7 +173,7 @@ TEST(NvdecShortage, OfMappingsIsNotTheFaultOfTheFile) {
   fake.Reset();
   {
     const MediaPath noise{
-        MakeClip("noise.mp4",
+        MakeClip("noise_of_shortage.mp4",
                  "-f lavfi -i 'nullsrc=s=640x480:d=0.2,geq=random(1)*255:128:128' -c:v libx264 -qp 4")
             .string()};
     ClipRequest request = Frames(2);

@@ -259,7 +259,7 @@ TEST_F(NvdecClips, DetectsALaggingParserAndSkipsNothing) {
 
 TEST_F(NvdecClips, EditLists) {
   const auto path = MakeClip("gop25.mp4", kSource + "-c:v libx264 -preset veryfast -bf 2 -g 25");
-  ExpectAllByNvdec(Check(MakeClip("cut.mp4", "-ss 0.7 -i " + path.string() + " -c copy")));
+  ExpectAllByNvdec(Check(MakeClip("cut_for_gpu.mp4", "-ss 0.7 -i " + path.string() + " -c copy")));
 }
 
 TEST_F(NvdecClips, FramesAtTheirOwnSizeComeFromTheCpu) {

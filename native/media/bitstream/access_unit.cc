@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "media/bitstream/av1_headers.h"
 #include "media/bitstream/bit_reader.h"
 #include "media/bitstream/mpeg4_headers.h"
 #include "media/bitstream/nal_units.h"
@@ -59,48 +60,19 @@ AccessUnit ReadVp9(Bytes packet) {
   return {.hidden = !superframe && !shown, .random_access = key, .closed = key};
 }
 
-// Calls `take` with the type and payload of each OBU of an AV1 packet until it returns false.
-template <typename Take>
-void ForEachObu(Bytes packet, Take take) {
-  while (packet.size() >= 2) {
-    const int type = packet[0] >> 3 & 15;
-    const bool extension = (packet[0] & 0x04) != 0;
-    const bool sized = (packet[0] & 0x02) != 0;
-    std::size_t at = extension ? 2 : 1;
-    std::size_t size = packet.size() - at;
-    if (sized) {
-      size = 0;
-      for (int shift = 0; at < packet.size() && shift < 35; shift += 7) {
-        size |= static_cast<std::size_t>(packet[at] & 0x7f) << shift;
-        if ((packet[at++] & 0x80) == 0) break;
-      }
-    }
-    const Bytes unit = packet.subspan(at, std::min(size, packet.size() - at));
-    if (!take(type, unit)) return;
-    packet = packet.subspan(at + unit.size());
-  }
-}
-
-constexpr int kAv1SequenceHeader = 1;
-bool BeginsAv1Picture(int type) {
-  constexpr int kFrameHeader = 3;
-  constexpr int kFrame = 6;
-  return type == kFrameHeader || type == kFrame;
-}
-
 // Decoding can begin at a temporal unit whose first picture is a shown key frame with a sequence header.
 AccessUnit ReadAv1(Bytes packet) {
   bool sequence = false;
   bool reduced = false;  // reduced_still_picture_header
   AccessUnit picture{.has_picture = false};
-  ForEachObu(packet, [&](int type, Bytes unit) {
-    BitReader bits(unit);
-    if (type == kAv1SequenceHeader) {
+  ForEachObu(packet, [&](const Av1Obu& obu) {
+    BitReader bits(obu.payload);
+    if (obu.type == av1::kSequenceHeader) {
       sequence = true;
       bits.Skip(4);  // seq_profile, still_picture
       reduced = bits.Bit() != 0;
     }
-    if (!BeginsAv1Picture(type)) return true;
+    if (!av1::BeginsPicture(obu.type)) return true;
     const bool shows_existing = !reduced && bits.Bit() != 0;
     const bool key = reduced || (!shows_existing && bits.Bits(2) == 0);
     const bool shown = reduced || bits.Bit() != 0;
@@ -217,8 +189,8 @@ UnitCount AccessUnitReader::CountUnits(Bytes data) const {
     case AV_CODEC_ID_VC1: return count(0);
     case AV_CODEC_ID_AV1: {
       std::int64_t pictures = 0;
-      ForEachObu(data, [&](int type, Bytes) {
-        pictures += BeginsAv1Picture(type) ? 1 : 0;
+      ForEachObu(data, [&](const Av1Obu& obu) {
+        pictures += av1::BeginsPicture(obu.type) ? 1 : 0;
         return true;
       });
       return {.slices = pictures};

@@ -32,6 +32,8 @@ class Decoder {
   virtual int refused() const = 0;
   // Whether a wanted picture that does not come out counts as damage, because another decoder may produce it.
   virtual bool missing_is_damage() const { return false; }
+  // Whether pictures that no wanted picture needs may be left out of the stream.
+  virtual bool allows_gaps() const { return false; }
   // Discards all state. The next packet must be a keyframe.
   virtual void Reset() = 0;
 };

@@ -19,7 +19,8 @@ Status NothingDecoded(const Demuxer& demuxer, double position, int refusal) {
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)
-    : decoder_(decoder),
+    : parameters_(demuxer.parameters()),
+      decoder_(decoder),
       make_recovery_(std::move(make_recovery)),
       index_(index),
       plan_(plan),
@@ -58,7 +59,28 @@ Status PictureStream::BeginRun() {
   recovering_ = false;
   went_back_ = false;
   first_ = run.first;
+  COSMOS_RETURN_IF_ERROR(FindNeeded());
   return StartAtFirst();
+}
+
+// Reads all packets of the run, which costs little beside decoding them.
+Status PictureStream::FindNeeded() {
+  const DecodeRun& run = plan_.runs[run_];
+  filter_.reset();
+  const bool can_return = index_.seekable() || index_.has_positions();
+  if (run.first == run.last || !decoder_.allows_gaps() || !index_.skippable() || !can_return) return {};
+  COSMOS_RETURN_IF_ERROR(cursor_.MoveTo(run.first));
+  PictureFilter filter(parameters_);
+  for (int place = run.first; place <= run.last; ++place) {
+    COSMOS_ASSIGN_OR_RETURN(const auto read, cursor_.Read(*packet_));
+    if (read != place) return {};
+    if (!filter.Read({packet_->data, static_cast<std::size_t>(packet_->size)})) return {};
+  }
+  std::vector<int> wanted;
+  for (const int order : pending_) wanted.push_back(index_.place_at(order) - run.first);
+  filter.Want(wanted);
+  filter_ = std::move(filter);
+  return {};
 }
 
 // Forgets all damage: nothing is known of what is decoded from here on.
@@ -81,6 +103,13 @@ Status PictureStream::SendOne() {
   const int place = *read;
   if (place == first_ && first_ > 0 && !CanStartAt(*packet_)) return StartEarlier();
   const bool shown = index_.packet(place).shown;
+  if (filter_) {
+    COSMOS_ASSIGN_OR_RETURN(const bool needed, filter_->Trim(*packet_, place - run.first));
+    if (!needed) {
+      silent_packets_ += shown ? 1 : 0;
+      return place == run.last ? EndRun() : Status();
+    }
+  }
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
@@ -107,7 +136,7 @@ Status PictureStream::EndRun() {
   if (Status status = decoder().Drain(); !status.ok()) return status;
   if (Status status = ReceiveAll(); !status.ok()) return status;
   if (decoder().missing_is_damage() && IsMissing(index_.packet_count())) ++damage_;
-  if (WantsRecovery() || WantsEarlierKeyframe(index_.packet_count())) decode_again_ = true;
+  decode_again_ = MustDecodeAgain(index_.packet_count());
   if (decode_again_) return {};
   decoder().Reset();
   counts_.damage += damage_;
@@ -124,7 +153,7 @@ Status PictureStream::ReceiveAll() {
     NoteDamage(decoder().refused() - refused_, sent_place_);
     if (decoder().refused() > refused_ && sent_place_ == first_) keyframe_is_lost_ = true;
     refused_ = decoder().refused();
-    if (WantsRecovery()) decode_again_ = true;
+    if (damage_ > 0 && (filter_ || WantsRecovery())) decode_again_ = true;
     if (decode_again_ || !received) return {};
     packets_since_frame_ = 0;
     --silent_packets_;
@@ -141,10 +170,8 @@ void PictureStream::Deliver(Picture picture) {
   // Pictures must come out in presentation order, without gaps.
   if (decoder().missing_is_damage() && (order <= last_order_ || IsMissing(order))) ++damage_;
   last_order_ = order;
-  if (WantsRecovery() || WantsEarlierKeyframe(order)) {
-    decode_again_ = true;
-    return;
-  }
+  decode_again_ = MustDecodeAgain(order);
+  if (decode_again_) return;
   if (!picture.frame) return;
   const Shown shown{place, std::shared_ptr<AVFrame>(picture.frame.release(), ff::Free()),
                     DependsOnDamage(place), recovering_};
@@ -186,14 +213,18 @@ bool PictureStream::WantsRecovery() const { return damage_ > 0 && !recovering_ &
 // Pictures come out in presentation order, so a wanted picture before `order` will not come any more.
 bool PictureStream::IsMissing(int order) const { return !pending_.empty() && pending_.front() < order; }
 
-// With gradual refresh (intra refresh) the picture is complete only some time after the keyframe.
-bool PictureStream::WantsEarlierKeyframe(int order) const {
-  return !went_back_ && first_ > 0 && IsMissing(order);
+// Before the picture at `order` comes out. With gradual refresh (intra refresh) a picture is complete only
+// some time after the keyframe.
+bool PictureStream::MustDecodeAgain(int order) const {
+  if (filter_ && (damage_ > 0 || IsMissing(order))) return true;
+  return WantsRecovery() || (!went_back_ && first_ > 0 && IsMissing(order));
 }
 
 Status PictureStream::DecodeAgain() {
   decode_again_ = false;
-  if (WantsRecovery()) {
+  if (filter_) {
+    filter_.reset();
+  } else if (WantsRecovery()) {
     if (!recovery_decoder_) {
       COSMOS_ASSIGN_OR_RETURN(recovery_decoder_, make_recovery_());
     }
@@ -209,6 +240,7 @@ Status PictureStream::DecodeAgain() {
 }
 
 Status PictureStream::StartEarlier() {
+  filter_.reset();
   first_ = index_.KeyframeFor(first_ - 1);
   return StartAtFirst();
 }

@@ -12,6 +12,7 @@
 #include "media/bitstream/access_unit.h"
 #include "media/bitstream/reference_check.h"
 #include "media/decode/decoder.h"
+#include "media/decode/picture_filter.h"
 #include "media/demux/demuxer.h"
 #include "media/demux/packet_cursor.h"
 #include "media/plan/decode_plan.h"
@@ -31,7 +32,7 @@ struct WantedPicture {
 
 struct DecodeCounts {
   std::int64_t decoded = 0;    // pictures that came out, and hidden ones that others refer to
-  std::int64_t discarded = 0;  // packets that were sent and produced no picture
+  std::int64_t discarded = 0;  // packets of runs that produced no picture
   int damage = 0;              // refused packets, concealed pictures, pictures whose references are missing
 };
 
@@ -66,6 +67,7 @@ class PictureStream {
   };
 
   Status BeginRun();
+  Status FindNeeded();
   Status StartAtFirst();
   Status SendOne();
   Status EndRun();
@@ -79,10 +81,11 @@ class PictureStream {
   bool IsLeading(int place) const;
   bool WantsRecovery() const;
   bool IsMissing(int order) const;
-  bool WantsEarlierKeyframe(int order) const;
+  bool MustDecodeAgain(int order) const;
   void SubstituteBefore(int order, const Shown* after);
   Decoder& decoder() { return recovering_ ? *recovery_decoder_ : decoder_; }
 
+  const AVCodecParameters& parameters_;
   Decoder& decoder_;
   const MakeRecoveryDecoder make_recovery_;
   std::unique_ptr<Decoder> recovery_decoder_;
@@ -97,6 +100,8 @@ class PictureStream {
   std::size_t run_ = 0;
   // State of the current run:
   bool in_run_ = false;
+  // Until something is damaged or missing, only what the wanted pictures need is decoded.
+  std::optional<PictureFilter> filter_;
   int first_ = 0;                    // the place where decoding starts
   int refused_ = 0;                  // the decoder's count at the last packet
   int last_order_ = -1;              // of the last picture that came out

@@ -32,6 +32,7 @@ class SoftwareDecoder final : public Decoder {
   Result<std::optional<Picture>> Receive() override;
   void Reset() override;
   int refused() const override { return refused_; }
+  bool allows_gaps() const override { return context_->codec_id == AV_CODEC_ID_AV1; }
 
   // The number of pictures that it may hold back before the first comes out.
   int delay() const;

@@ -34,12 +34,12 @@ def inputs_of(rows: list[list[int]]) -> dict[str, np.ndarray]:
 
 
 def cut(rounds: list[list[list[int]]], size: int) -> list[dict[str, np.ndarray]]:
-    return [
-        inputs_of(rows[at : at + size]) for rows in rounds for at in range(0, len(rows), size)
-    ]
+    return [inputs_of(rows[at : at + size]) for rows in rounds for at in range(0, len(rows), size)]
 
 
-def measure(session: onnxruntime.InferenceSession, batches: list[dict[str, np.ndarray]], seconds: float) -> dict:
+def measure(
+    session: onnxruntime.InferenceSession, batches: list[dict[str, np.ndarray]], seconds: float
+) -> dict:
     texts, began, used = 0, time.perf_counter(), time.process_time()
     for batch in cycle(batches):
         session.run(None, batch)
@@ -54,7 +54,8 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     rounds = [
-        sorted((each.ids for each in tokenizer.encode_batch(texts)), key=len) for texts in json.load(sys.stdin)
+        sorted((each.ids for each in tokenizer.encode_batch(texts)), key=len)
+        for texts in json.load(sys.stdin)
     ]
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     session.run(None, inputs_of(rounds[0]))
