@@ -176,8 +176,12 @@ export interface ExtractedFrames {
 /** The type of result of an item. */
 export type ResultOf<I extends ItemInput> = I extends TextInput ? TextEmbedding : VideoEmbedding
 
-/** The type of an item's `key`. */
-export type KeyOf<I extends ItemInput> = I extends { key: infer Key } ? Key : undefined
+/** The type of an item's `key`, which is `undefined` for an item without one. */
+export type KeyOf<I extends ItemInput> = I extends { key: infer Key }
+  ? Key
+  : I extends { key?: infer Key }
+    ? Key | undefined
+    : undefined
 
 /**
  * The outcome of one item, in the form of `Promise.allSettled`. `key` is the item's own, `index` is its position in the

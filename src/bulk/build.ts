@@ -73,7 +73,7 @@ export interface Survey {
   columns: Columns
 }
 
-/** Results are written in batches of at most this many items, and at least this often. */
+/** Results are written in batches of at most this many items, and no result waits longer than this. */
 const BATCH = 64
 const BATCH_MS = 1000
 
@@ -178,7 +178,10 @@ class Run {
   /** Known ids: true once found in the sources, false if so far only in the index. */
   readonly #seen = new Map<string, boolean>()
   #batch: EmbeddedItem[] = []
-  #lastWrite = performance.now()
+  /** Begins when a batch has its first item. */
+  #timer: NodeJS.Timeout | undefined
+  /** Ends with the last write that was begun. */
+  #written: Promise<void> = Promise.resolve()
 
   constructor(parts: RunOptions) {
     this.#parts = parts
@@ -202,11 +205,11 @@ class Run {
       ordered: false,
     })
     try {
-      for await (const result of stream.results()) await this.#collect(result)
+      for await (const result of stream.results()) await this.#collect(result, call.fail)
       await this.#write()
     } catch (failure) {
       // Keeps the vectors at hand, unless the sink is what failed.
-      if (this.#batch.length > 0) await this.#write().catch(() => {})
+      await this.#write().catch(() => {})
       throw failure
     } finally {
       forget()
@@ -250,21 +253,31 @@ class Run {
     }
   }
 
-  async #collect(result: Awaited<ReturnType<typeof embedItem>>): Promise<void> {
+  async #collect(
+    result: Awaited<ReturnType<typeof embedItem>>,
+    fail: (reason: unknown) => void,
+  ): Promise<void> {
     if ('failure' in result) {
       await this.#fail(result.id, result.failure)
       return
     }
     this.#batch.push(result)
-    const due = performance.now() - this.#lastWrite >= BATCH_MS
-    if (due || this.#batch.length >= BATCH) await this.#write()
+    if (this.#batch.length >= BATCH) await this.#write()
+    else this.#timer ??= setTimeout(() => this.#write().catch(fail), BATCH_MS)
   }
 
-  async #write(): Promise<void> {
+  /** Writes follow each other. After one that failed there are no more. */
+  #write(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#written = this.#written.then(() => this.#writeBatch())
+    return this.#written
+  }
+
+  async #writeBatch(): Promise<void> {
     const batch = this.#batch
     this.#batch = []
     if (batch.length > 0) await this.#parts.sink.write(batch.map(({ id, rows }) => ({ id, rows })))
-    this.#lastWrite = performance.now()
     for (const { rows, bytes } of batch) {
       this.tally.embedded++
       this.tally.rows += rows.length

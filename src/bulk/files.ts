@@ -1,26 +1,43 @@
 /** Helpers for files: lines, errors that name the file, optional packages. */
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
 
-/** Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. */
+/**
+ * Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. Lines end with `\n` or `\r\n`. This
+ * does not use node:readline, whose lines also end with U+2028 in some versions of Node, which JSON may contain.
+ */
 export async function* linesOf(
   file: string,
   end: number = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<{ line: string; number: number }, void, undefined> {
   if (end === 0) return
-  const stream = createReadStream(file, { end: end - 1 })
+  const stream = createReadStream(file, { end: end - 1, encoding: 'utf8' })
   let number = 0
-  try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      number++
-      // Removes a byte order mark.
-      const text = number === 1 ? line.replace(/^\uFEFF/, '') : line
-      if (text.trim() !== '') yield { line: text, number }
-    }
-  } finally {
-    stream.destroy()
+  for await (const line of splitLines(stream)) {
+    number++
+    // Removes a byte order mark.
+    const text = number === 1 ? line.replace(/^\uFEFF/, '') : line
+    if (text.trim() !== '') yield { line: text, number }
   }
+}
+
+async function* splitLines(parts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  // The pieces of the line that is not complete yet.
+  let begun: string[] = []
+  for await (const part of parts) {
+    const lines = part.split('\n')
+    const last = lines.pop() as string
+    for (const rest of lines) {
+      yield withoutReturn([...begun, rest].join(''))
+      begun = []
+    }
+    begun.push(last)
+  }
+  yield withoutReturn(begun.join(''))
+}
+
+function withoutReturn(line: string): string {
+  return line.endsWith('\r') ? line.slice(0, -1) : line
 }
 
 /** Runs `work`; errors of the file system become SourceError with the file's name. */

@@ -36,6 +36,7 @@ export interface BadRow {
 /** What a source yields for each of its rows. */
 export type Planned = PlannedItem | BadRow
 
+const loneSurrogate = /\p{Surrogate}/u
 const address = /^([a-z][a-z0-9+.-]+):\/\//i
 
 /**
@@ -58,7 +59,7 @@ export function planRow(row: Readonly<Record<string, unknown>>, base: string, pl
 
 function plan(row: Readonly<Record<string, unknown>>, base: string): PlannedItem {
   const { id: givenId, video, text, start: givenStart, end: givenEnd, ...carried } = row
-  const id = textIn(givenId)
+  const id = idIn(givenId)
   const start = secondsIn('start', givenStart)
   const end = secondsIn('end', givenEnd)
   const videoText = textIn(video)
@@ -77,7 +78,7 @@ function plan(row: Readonly<Record<string, unknown>>, base: string): PlannedItem
   if (start !== undefined || end !== undefined) {
     throw new InvalidRequestError('"start" and "end" apply to videos only, and this is a text')
   }
-  return { id: id ?? text, named: id !== undefined, uri: null, input: { text }, carried }
+  return { id: id ?? idIn(text) ?? text, named: id !== undefined, uri: null, input: { text }, carried }
 }
 
 /** Plans a path or a URL. Default `id`: the address without secrets, with the range. Throws InvalidRequestError. */
@@ -150,6 +151,20 @@ function withoutSecrets(url: URL): string {
 export function withRange(name: string, start: number | undefined, end: number | undefined): string {
   if (start === undefined && end === undefined) return name
   return `${name}#t=${start ?? 0}${end === undefined ? '' : `,${end}`}`
+}
+
+/** Refuses what no destination would give back as it was, so that a later run would not find the item. */
+function idIn(value: unknown): string | undefined {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new InvalidRequestError(
+      `"id" is a number above 2^53, whose last digits are lost in JSON: write it in quotes`,
+    )
+  }
+  const id = textIn(value)
+  if (id === undefined || !loneSurrogate.test(id)) return id
+  throw new InvalidRequestError(
+    '"id" (without one, the text) has half of a surrogate pair, as texts have that were cut inside a character: expected Unicode',
+  )
 }
 
 function textIn(value: unknown): string | undefined {

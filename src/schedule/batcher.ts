@@ -118,9 +118,11 @@ export class Batcher<T extends Batchable, R> {
 
   /** Starts a batch in the next turn of the event loop, so that everything submitted in this one can share it. */
   #schedule() {
-    const isOccupied = [...this.#running].some((batch) => this.#isAlone(batch))
-    const isFree = this.#running.size < this.#lanes && !isOccupied
-    if (isFree && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
+    if (this.#isFree() && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
+  }
+
+  #isFree(): boolean {
+    return this.#running.size < this.#lanes && ![...this.#running].some((batch) => this.#isAlone(batch))
   }
 
   #next() {
@@ -160,7 +162,8 @@ export class Batcher<T extends Batchable, R> {
       return this.#batchOf(alike)
     }
     clearTimeout(this.#delay)
-    this.#delay = setTimeout(() => this.#next(), wait)
+    // If no lane is free by then, the end of the batch in it begins the next.
+    this.#delay = setTimeout(() => this.#isFree() && this.#next(), wait)
     return []
   }
 

@@ -195,6 +195,42 @@ describe('an index', () => {
     expect(sink.closed).toBe(1)
   })
 
+  it('has what is finished while a slow item is embedded', async () => {
+    const embedder = doubleEmbedder()
+    const { embedText } = embedder
+    const sink = new MemorySink()
+    let written = () => {}
+    const isWritten = new Promise<void>((resolve) => {
+      written = resolve
+    })
+    embedder.embedText = async (text: string) => {
+      if (text === 'slow') await isWritten
+      return embedText(text)
+    }
+    sink.write = async function (items) {
+      await MemorySink.prototype.write.call(this, items)
+      written()
+    }
+    const { tally } = await build([{ text: 'fast' }, { text: 'slow' }], sink, {}, embedder)
+    expect(tally.embedded).toBe(2)
+    expect(sink.batches).toEqual([1, 1])
+  })
+
+  it('ends when the sink fails while an item is embedded', async () => {
+    const embedder = doubleEmbedder()
+    const sink = new MemorySink()
+    sink.failing = true
+    embedder.embedVideo = (_, options) =>
+      new Promise((_resolve, reject) => {
+        const { signal } = options as { signal: AbortSignal }
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+    await expect(build([{ text: 'a' }, { video: 'never.mp4' }], sink, {}, embedder)).rejects.toThrow(
+      'the disk is full',
+    )
+    expect(sink.closed).toBe(1)
+  })
+
   it('refuses manifest columns with reserved names', async () => {
     await expect(build([{ video: 'a', embedding: 1 }], new MemorySink())).rejects.toThrow(
       /column "embedding"/,

@@ -150,6 +150,16 @@ describe('a manifest', () => {
     ])
   })
 
+  it('has a row in each line, whatever else its texts contain', async () => {
+    const file = at('separators.jsonl')
+    const names = ['a\u2028b', 'a\u2029b', 'a\u0085b', 'a\vb\fc', 'ü'.repeat(40_000), '😀']
+    const lines = names.map((id) => JSON.stringify({ id, video: 'v/b.mp4' }))
+    writeFileSync(file, lines.join('\r\n'))
+    expect(await ids([file])).toEqual(names)
+    writeFileSync(file, `\n\n${lines.join('\n')}\n \n`)
+    expect(await ids([file])).toEqual(names)
+  })
+
   it('reports what is wrong with each bad row, and continues', async () => {
     const file = at('bad.jsonl')
     const bad: [unknown, RegExp][] = [
@@ -161,6 +171,9 @@ describe('a manifest', () => {
       [{ video: 'file://host/a.mp4' }, /file:\/\/ URL that names no local path/],
       [{ text: 'a', start: 1 }, /apply to videos only/],
       [{ video: 7n < 8 }, /expected "video"/],
+      [{ id: 2 ** 53, video: 'a' }, /bad\.jsonl:9: "id" is a number above 2\^53/],
+      [{ id: 'half \ud83d', video: 'a' }, /"id" .* has half of a surrogate pair/],
+      [{ text: '\udc00' }, /"id" .* has half of a surrogate pair/],
       [[], /not a JSON object/],
       ['text', /not a JSON object/],
     ]

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { type AnyEmbedder, createEmbedder, type Embedder, similarity } from 'cosmos-embed'
+import { type AnyEmbedder, createEmbedder, type Embedder, type Settled, similarity } from 'cosmos-embed'
 import { createClient, type EmbedderClient } from 'cosmos-embed/client'
 import { createServer } from 'cosmos-embed/http'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
@@ -35,6 +35,12 @@ afterAll(() => end())
 it('have one interface', () => {
   expectTypeOf<Embedder>().toExtend<AnyEmbedder>()
   expectTypeOf<EmbedderClient>().toExtend<AnyEmbedder>()
+})
+
+it('give the type of a key back', () => {
+  expectTypeOf<Settled<{ text: string; key: 7 }>['key']>().toEqualTypeOf<7>()
+  expectTypeOf<Settled<{ text: string; key?: string }>['key']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<Settled<{ text: string }>['key']>().toEqualTypeOf<undefined>()
 })
 
 describe('a text', () => {

@@ -17,8 +17,7 @@ interface Run {
 
 const never = new AbortController().signal
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-
-/** Two turns of the event loop: the batcher receives a result in the first and starts the next batch in the second. */
+/** The batcher receives a result in the first turn and starts the next batch in the second. */
 const turns = () => turn().then(turn)
 
 /** A device that completes batches on request, with the id of each row as its result. */
@@ -370,6 +369,23 @@ describe('Batcher with maxDelayMs', () => {
     expect(runs.map((run) => run.batch.length)).toEqual([2])
     await vi.advanceTimersByTimeAsync(8)
     expect(runs.map((run) => run.batch.length)).toEqual([2, 1])
+  })
+
+  it('begins no batch after the wait when all lanes are taken', async () => {
+    const { submit, runs } = device({ delay: 60, max: 8, maxText: 1 })
+    submit('video')
+    // After the overtakes the video is asked first, which sets the timer, and then the last query runs.
+    for (let i = 0; i <= MAX_OVERTAKES; i++) submit('text', { priority: 'query' })
+    await vi.advanceTimersByTimeAsync(1)
+    for (let i = 0; i < MAX_OVERTAKES; i++) {
+      runs[i]?.answer()
+      await vi.advanceTimersByTimeAsync(1)
+    }
+    await vi.advanceTimersByTimeAsync(100)
+    expect(runs.length).toBe(MAX_OVERTAKES + 1)
+    runs.at(-1)?.answer()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(runs.at(-1)?.batch.map((row) => row.kind)).toEqual(['video'])
   })
 
   it('does not run an item that was cancelled during the wait', async () => {
