@@ -24,6 +24,40 @@ Vp9Colour ReadColour(BitReader& bits, unsigned profile) {
 
 }  // namespace
 
+Vp9Picture ReadVp9Picture(std::span<const std::uint8_t> picture) {
+  constexpr std::uint32_t kProfileWithReservedBit = 3;
+  BitReader bits(picture);
+  bits.Skip(2);  // frame_marker
+  const std::uint32_t low = bits.Bit();
+  if ((bits.Bit() << 1 | low) == kProfileWithReservedBit) bits.Skip(1);
+  const bool shows_existing = bits.Bit() != 0;
+  if (shows_existing) return {.shown = true};
+  const bool key = bits.Bit() == 0;
+  return {.key = key, .shown = bits.Bit() != 0};
+}
+
+std::optional<Vp9Superframe> ReadVp9Superframe(std::span<const std::uint8_t> end, std::int64_t size) {
+  if (end.empty()) return std::nullopt;
+  const unsigned marker = end.back();
+  if ((marker & 0xe0) != 0xc0) return std::nullopt;
+  const std::size_t length_bytes = 1 + (marker >> 3 & 3);
+  const std::size_t count = 1 + (marker & 7);
+  const std::size_t index = 2 + count * length_bytes;
+  if (end.size() < index || end[end.size() - index] != marker) return std::nullopt;
+  Vp9Superframe superframe;
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint32_t bytes = 0;
+    for (std::size_t byte = 0; byte < length_bytes; ++byte) {
+      bytes |= std::uint32_t{end[end.size() - index + 1 + i * length_bytes + byte]} << (8 * byte);
+    }
+    total += bytes;
+    if (bytes == 0 || total > size - static_cast<std::int64_t>(index)) return Vp9Superframe();
+    superframe.sizes.push_back(bytes);
+  }
+  return superframe;
+}
+
 std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet) {
   BitReader bits(packet);
   if (bits.Bits(2) != kFrameMarker) return std::nullopt;
