@@ -12,7 +12,7 @@ constexpr unsigned kSyncCode = 0x498342;
 constexpr unsigned kRgb = 7;
 
 // color_config() of the VP9 bitstream specification, section 6.2.
-Vp9Colour ReadColour(BitReader& bits, unsigned profile) {
+VpxColour ReadColour(BitReader& bits, unsigned profile) {
   if (profile >= 2) bits.Bits(1);  // 10 or 12 bits
   static constexpr std::array kMatrices = {AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT470BG,   AVCOL_SPC_BT709,
                                            AVCOL_SPC_SMPTE170M,   AVCOL_SPC_SMPTE240M, AVCOL_SPC_BT2020_NCL,
@@ -58,7 +58,7 @@ std::optional<Vp9Superframe> ReadVp9Superframe(std::span<const std::uint8_t> end
   return superframe;
 }
 
-std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet) {
+std::optional<VpxColour> ColourOfVp9(std::span<const std::uint8_t> packet) {
   BitReader bits(packet);
   if (bits.Bits(2) != kFrameMarker) return std::nullopt;
   const unsigned low = bits.Bits(1);
@@ -77,8 +77,27 @@ std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet) {
   if (!error_resilient) bits.Bits(2);  // reset_frame_context
   if (bits.Bits(24) != kSyncCode) return std::nullopt;
   // Profile 0 does not code the colours here; the specification defines them as BT.601, limited range.
-  if (profile == 0) return Vp9Colour{AVCOL_SPC_BT470BG, AVCOL_RANGE_MPEG};
+  if (profile == 0) return VpxColour{AVCOL_SPC_BT470BG, AVCOL_RANGE_MPEG};
   return ReadColour(bits, profile);
+}
+
+std::optional<VpxColour> ColourOfVp8(std::span<const std::uint8_t> packet) {
+  constexpr std::size_t kFrameTag = 3;
+  constexpr std::size_t kCoded = kFrameTag + 7;  // after the start code and the size
+  if (packet.size() <= kCoded || (packet[0] & 1) != 0) return std::nullopt;
+  // The first two bits of an arithmetic coder, each as likely as not: color_space and clamping_type. Of the
+  // range of 255 a zero takes the lower 128 parts; then 128 are left, of which the next one takes 64. A one
+  // leaves 127, doubled to 254, of which a zero takes 127.
+  constexpr int kHalf = 128;
+  int value = packet[kCoded] << 8 | (packet.size() > kCoded + 1 ? packet[kCoded + 1] : 0);
+  int range = kHalf;
+  if (value >= kHalf << 8) {
+    value = (value - (kHalf << 8)) << 1;
+    range = 254;
+  }
+  const int split = 1 + ((range - 1) * kHalf >> 8);
+  const bool full = value >= split << 8;
+  return VpxColour{AVCOL_SPC_BT470BG, full ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG};
 }
 
 }  // namespace cosmos

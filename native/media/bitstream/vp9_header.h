@@ -1,4 +1,4 @@
-// Reads what VP9 says of its pictures: whether they are shown, and their colours.
+// Reads what VP9 says of its pictures: whether they are shown, and their colours; and the colours of VP8.
 #pragma once
 
 #include <cstdint>
@@ -27,13 +27,16 @@ struct Vp9Superframe {
 // 34 bytes. Returns nothing when there is none.
 std::optional<Vp9Superframe> ReadVp9Superframe(std::span<const std::uint8_t> end, std::int64_t size);
 
-struct Vp9Colour {
+struct VpxColour {
   AVColorSpace matrix = AVCOL_SPC_UNSPECIFIED;
   AVColorRange range = AVCOL_RANGE_UNSPECIFIED;
 };
 
 // Reads it as libavcodec does from a packet whose first picture is a keyframe or intra-only. Returns nothing
 // for damaged headers and for other packets, whose pictures inherit the colours of the last such one.
-std::optional<Vp9Colour> ColourOfVp9(std::span<const std::uint8_t> packet);
+std::optional<VpxColour> ColourOfVp9(std::span<const std::uint8_t> packet);
+
+// The same for VP8, whose keyframes state a range alone.
+std::optional<VpxColour> ColourOfVp8(std::span<const std::uint8_t> packet);
 
 }  // namespace cosmos
