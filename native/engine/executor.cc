@@ -237,6 +237,16 @@ void Executor::BeginBatch(Active& active) {
   });
 }
 
+// Whether a batch that had too little memory is tried again in smaller ones. The first of a tower sets their
+// size; the batch of another lane may have begun before that.
+bool Executor::MayTakeLess(std::size_t tower, std::size_t batch) {
+  if (!halved_[tower] && batch > 1) {
+    halved_[tower] = true;
+    max_batch_[tower] = static_cast<int>(batch / 2);
+  }
+  return halved_[tower] && batch > static_cast<std::size_t>(max_batch_[tower]);
+}
+
 // Collects a finished batch and begins the next. Returns whether the job has completed.
 bool Executor::Advance(Active& active) {
   const std::size_t dim = engine_->signature().embedding_dim;
@@ -250,9 +260,7 @@ bool Executor::Advance(Active& active) {
     if (active.job.cancel->cancelled()) break;
     if (!result.ok()) {
       const std::size_t tower = IndexOf(active.job.tower());
-      if (result.status().code() == StatusCode::kOutOfMemory && active.batch > 1 && !halved_[tower]) {
-        halved_[tower] = true;
-        max_batch_[tower] = static_cast<int>(active.batch / 2);
+      if (result.status().code() == StatusCode::kOutOfMemory && MayTakeLess(tower, active.batch)) {
         BeginBatch(active);
         continue;
       }
