@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "base/guarded.h"
+
 namespace cosmos {
 namespace {
 
@@ -209,26 +211,40 @@ void Executor::Begin(std::unique_ptr<Pending> pending) {
   Active& active = active_.emplace_back();
   active.job = std::move(pending->job);
   active.items = std::visit([](const auto& items) { return items.size(); }, active.job.input);
-  Status status = lost_.ok() ? Validate(active.job) : lost_;
+  Status status = RunGuarded([&]() -> Status {
+    COSMOS_RETURN_IF_ERROR(lost_.ok() ? Validate(active.job) : lost_);
+    active.vectors.reserve(active.items * engine_->signature().embedding_dim);
+    return {};
+  });
   if (!status.ok()) {
     active.run = std::move(status);
-    return;
+  } else if (active.items > 0) {
+    BeginBatch(active);
   }
-  active.vectors.reserve(active.items * engine_->signature().embedding_dim);
-  if (active.items > 0) BeginBatch(active);
 }
 
 void Executor::BeginBatch(Active& active) {
   const int max_batch = max_batch_[IndexOf(active.job.tower())];
   const std::size_t rest = active.items - active.encoded;
   active.batch = max_batch > 0 ? std::min<std::size_t>(max_batch, rest) : rest;
-  CancelToken& cancel = *active.job.cancel;
-  if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&active.job.input)) {
-    active.run = engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.batch), cancel);
-  } else {
+  active.run = RunGuarded([&]() -> Result<std::unique_ptr<EngineRun>> {
+    CancelToken& cancel = *active.job.cancel;
+    if (const auto* clips = std::get_if<std::vector<ClipPtr>>(&active.job.input)) {
+      return engine_->BeginVideo(std::span(*clips).subspan(active.encoded, active.batch), cancel);
+    }
     const auto& rows = std::get<std::vector<TokenRow>>(active.job.input);
-    active.run = engine_->BeginText(std::span(rows).subspan(active.encoded, active.batch), cancel);
+    return engine_->BeginText(std::span(rows).subspan(active.encoded, active.batch), cancel);
+  });
+}
+
+// Whether a batch that had too little memory is tried again in smaller ones. The first of a tower sets their
+// size; the batch of another lane may have begun before that.
+bool Executor::MayTakeLess(std::size_t tower, std::size_t batch) {
+  if (!halved_[tower] && batch > 1) {
+    halved_[tower] = true;
+    max_batch_[tower] = static_cast<int>(batch / 2);
   }
+  return halved_[tower] && batch > static_cast<std::size_t>(max_batch_[tower]);
 }
 
 // Collects a finished batch and begins the next. Returns whether the job has completed.
@@ -236,15 +252,15 @@ bool Executor::Advance(Active& active) {
   const std::size_t dim = engine_->signature().embedding_dim;
   while (active.encoded < active.items) {
     if (active.run.ok() && !active.run.value()->Ready()) return false;
-    Result<std::vector<float>> result =
-        active.run.ok() ? active.run.value()->Finish() : Result<std::vector<float>>(active.run.TakeStatus());
+    auto result = RunGuarded([&]() -> Result<std::vector<float>> {
+      if (!active.run.ok()) return active.run.TakeStatus();
+      return active.run.value()->Finish();
+    });
     active.run = std::unique_ptr<EngineRun>();
     if (active.job.cancel->cancelled()) break;
     if (!result.ok()) {
       const std::size_t tower = IndexOf(active.job.tower());
-      if (result.status().code() == StatusCode::kOutOfMemory && active.batch > 1 && !halved_[tower]) {
-        halved_[tower] = true;
-        max_batch_[tower] = static_cast<int>(active.batch / 2);
+      if (result.status().code() == StatusCode::kOutOfMemory && MayTakeLess(tower, active.batch)) {
         BeginBatch(active);
         continue;
       }

@@ -59,6 +59,7 @@ class Executor {
   Status Validate(const EncodeJob& job) const;
   void Begin(std::unique_ptr<Pending> pending);
   void BeginBatch(Active& active);
+  bool MayTakeLess(std::size_t tower, std::size_t batch);
   bool Advance(Active& active);
   void Complete(Active& active, Result<std::vector<float>> result);
 

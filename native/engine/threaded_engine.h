@@ -43,7 +43,7 @@ class ThreadedEngine : public Engine {
 
   class ThreadRun final : public EngineRun {
    public:
-    explicit ThreadRun(std::future<Vectors> vectors) : vectors_(std::move(vectors)) {}
+    ThreadRun() = default;
     ThreadRun(const ThreadRun&) = delete;
     ThreadRun& operator=(const ThreadRun&) = delete;
     ~ThreadRun() override {
@@ -52,7 +52,9 @@ class ThreadedEngine : public Engine {
     bool Ready() override {
       return vectors_.wait_for(std::chrono::seconds::zero()) == std::future_status::ready;
     }
+    // Throws what the run threw.
     Vectors Finish() override { return vectors_.get(); }
+    void Follow(std::future<Vectors> vectors) { vectors_ = std::move(vectors); }
 
    private:
     std::future<Vectors> vectors_;
@@ -60,11 +62,14 @@ class ThreadedEngine : public Engine {
 
   Result<std::unique_ptr<EngineRun>> Begin(std::function<Vectors()> encode) {
     const auto task = std::make_shared<std::packaged_task<Vectors()>>(std::move(encode));
-    auto run = std::make_unique<ThreadRun>(task->get_future());
+    auto run = std::make_unique<ThreadRun>();
+    auto vectors = task->get_future();
     threads_.Submit([task, wake = wake_] {
       (*task)();
       if (wake) wake->Set();
     });
+    // Only now: the run waits for a task that it follows, and none would come if Submit threw.
+    run->Follow(std::move(vectors));
     return std::unique_ptr<EngineRun>(std::move(run));
   }
 

@@ -64,8 +64,10 @@ class DecoderServer {
         wake_.notify_one();
         continue;
       }
-      if (request_ || cancel_) return 0;  // one request at a time
+      if (cancel_) return 0;  // one request at a time
       request_ = std::move(message);
+      // Here, because a cancellation may come before the other thread sees the request.
+      cancel_ = std::make_shared<CancelToken>();
       wake_.notify_one();
     }
   }
@@ -79,7 +81,7 @@ class DecoderServer {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return request_.has_value(); });
         request = std::move(*std::exchange(request_, std::nullopt));
-        cancel = cancel_ = std::make_shared<CancelToken>();
+        cancel = cancel_;
       }
       Status sent;
       try {
@@ -206,7 +208,7 @@ class DecoderServer {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::optional<Message> request_;
-  CancelTokenPtr cancel_;  // of the running request
+  CancelTokenPtr cancel_;  // of the request, from its arrival until its answer
   bool awaits_gpu_ = false;
   std::optional<Message> gpu_answer_;
 };

@@ -111,8 +111,8 @@ void PutPacket(WireWriter& out, const GpuCall& call) {
   for (const bool flag : {packet.has_picture, packet.shown, packet.wanted, packet.hidden, packet.damaged}) {
     out.PutBool(flag);
   }
-  out.PutBool(packet.vp9_colour.has_value());
-  if (packet.vp9_colour) PutColour(out, packet.vp9_colour->matrix, packet.vp9_colour->range);
+  out.PutBool(packet.vpx_colour.has_value());
+  if (packet.vpx_colour) PutColour(out, packet.vpx_colour->matrix, packet.vpx_colour->range);
   out.Put(call.memory_bytes);
   out.Put(static_cast<std::int64_t>(packet.second_field));
   out.PutBytes(call.memory_bytes > 0 ? ByteView() : packet.data);
@@ -126,8 +126,8 @@ void GetPacket(WireReader& in, GpuCall& call) {
     *flag = in.GetBool();
   }
   if (in.GetBool()) {
-    packet.vp9_colour.emplace();
-    GetColour(in, packet.vp9_colour->matrix, packet.vp9_colour->range);
+    packet.vpx_colour.emplace();
+    GetColour(in, packet.vpx_colour->matrix, packet.vpx_colour->range);
   }
   call.memory_bytes = in.Get<std::int64_t>(0, wire::kMaxInteger);
   const auto second_field = in.Get<std::int64_t>(0, wire::kMaxInteger);

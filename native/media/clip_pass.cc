@@ -31,8 +31,7 @@ WantedFrames FramesOf(const std::vector<ClipWindow>& windows) {
       wanted.bounds.push_back(bounds);
       continue;
     }
-    FrameBounds& shared = wanted.bounds.back();
-    shared = {std::max(shared.first, bounds.first), std::min(shared.last, bounds.last)};
+    wanted.bounds.back() = wanted.bounds.back().Within(bounds);
   }
   return wanted;
 }
@@ -157,9 +156,7 @@ Status ClipPass::AddPicture(const WantedPicture& picture) {
     } else {
       clip.writer.Copy(use.slot, open_[first.clip - clip_].writer, first.slot);
     }
-    clip.frames[use.slot] = {rank - WindowOf(use.clip).first_rank,
-                             video_.scan.Seconds(video_.scan.index.time(rank)),
-                             video_.scan.index.packet(picture.place).keyframe};
+    clip.frames[use.slot] = InfoOf(rank, WindowOf(use.clip));
     if (picture.place != picture.wanted) {
       ++clip.missing;
     } else if (picture.damaged) {
@@ -167,6 +164,14 @@ Status ClipPass::AddPicture(const WantedPicture& picture) {
     }
   }
   return {};
+}
+
+// Where no frame of a window could be decoded, one from outside of it stands in for the window's nearest.
+FrameInfo ClipPass::InfoOf(int rank, const ClipWindow& window) const {
+  const FrameIndex& index = video_.scan.index;
+  const int shown = std::clamp(rank, window.first_rank, window.first_rank + window.frame_count - 1);
+  return {shown - window.first_rank, video_.scan.Seconds(index.time(shown)),
+          index.packet(index.place(shown)).keyframe};
 }
 
 // Overlapping windows have their clips open at the same time.

@@ -66,6 +66,7 @@ class ClipPass {
   Status TakeGiven();
   Status TakePicture();
   Status AddPicture(const WantedPicture& picture);
+  FrameInfo InfoOf(int rank, const ClipWindow& window) const;
   Result<OpenClip*> OpenClipAt(int clip);
   const ClipWindow& WindowOf(int clip) const { return windows_[window_of_clip_[clip]]; }
   Result<DecodedClip> FinishClip();

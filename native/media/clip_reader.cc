@@ -70,6 +70,10 @@ Status VideoClipReader::Open(MediaSource source, const std::optional<Windows>& w
 
 Status VideoClipReader::OpenVideo(MediaSource source, const std::optional<Windows>& windows) {
   video_.media = std::move(source);
+  // The container is opened again on the way. By then its name may be that of another file.
+  if (const auto* path = std::get_if<MediaPath>(&video_.media)) {
+    COSMOS_ASSIGN_OR_RETURN(video_.media, OpenMediaFile(*path));
+  }
   COSMOS_ASSIGN_OR_RETURN(video_.demuxer, Demuxer::Open(video_.media, request_.limits, guard_));
   COSMOS_ASSIGN_OR_RETURN(video_.scan,
                           ScanVideo(*video_.demuxer, request_.start, request_.end, request_.limits));

@@ -86,6 +86,7 @@ struct Windows {
   std::optional<ShotOptions> shots = {};
 };
 
+// Of the frame that the picture shows. A substitute from outside the range counts as the range's nearest.
 struct FrameInfo {
   std::int64_t index = 0;  // among the displayable frames of the range, in presentation order
   double pts = 0;          // seconds on the same timeline as `start`

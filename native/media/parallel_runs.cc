@@ -27,7 +27,10 @@ struct Part {
 // Assigns the longest run first, each to the part with the fewest packets so far.
 std::vector<Part> SplitRuns(const DecodePlan& plan, int count) {
   std::vector<Part> parts(static_cast<std::size_t>(count));
-  for (Part& part : parts) part.plan.wanted = plan.wanted;
+  for (Part& part : parts) {
+    part.plan.wanted = plan.wanted;
+    part.plan.bounds = plan.bounds;
+  }
   std::vector<DecodeRun> runs = plan.runs;
   const auto length = [](const DecodeRun& run) { return run.last - run.first + 1; };
   std::ranges::stable_sort(runs, std::ranges::greater(), length);

@@ -1,11 +1,6 @@
 #include "napi/job.h"
 
-#include <exception>
-#include <new>
-#include <string>
-#include <system_error>
-
-#include "base/shortage.h"
+#include "base/guarded.h"
 #include "base/thread_pool.h"
 #include "napi/environment.h"
 
@@ -21,27 +16,6 @@ ThreadPool& DecodePool() {
   return *pool;
 }
 
-Status NoThread(const std::system_error& error) {
-  const bool shortage = IsShortageOfThreads(error.code().value());
-  return {shortage ? StatusCode::kOutOfMemory : StatusCode::kInternal,
-          std::string("no thread can be started: ") + error.what()};
-}
-
-// The core reports by Status, but its containers may throw std::bad_alloc, and its threads std::system_error,
-// which must not end the process.
-Outcome RunGuarded(const Job::Work& work, const CancelTokenPtr& cancel) {
-  try {
-    return work(cancel);
-  } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kOutOfMemory, "out of memory");
-  } catch (const std::system_error& error) {
-    return NoThread(error);
-  } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal,
-                  std::string("unexpected exception: ") + error.what() + ". This is a bug in cosmos-embed.");
-  }
-}
-
 }  // namespace
 
 Job::~Job() {
@@ -53,7 +27,7 @@ Job::~Job() {
 
 void Job::Run() {
   if (!Start()) return;
-  Outcome outcome = RunGuarded(work_, cancel_);
+  Outcome outcome = RunGuarded([this]() -> Outcome { return work_(cancel_); });
   work_ = nullptr;  // releases pinned input before the promise settles
   Finish(std::move(outcome));
 }

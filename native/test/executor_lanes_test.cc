@@ -227,6 +227,20 @@ TEST(ExecutorLanes, OutOfMemoryHalvesTheBatchOnce) {
   EXPECT_EQ(device.batches, std::vector<std::size_t>{2});
 }
 
+TEST(ExecutorLanes, OutOfMemoryInBothLanesHalvesBothBatches) {
+  Device device;
+  device.fail = [](std::int64_t, std::size_t batch) {
+    return batch > 2 ? Status(StatusCode::kOutOfMemory, "no memory") : Status();
+  };
+  Executor executor(std::make_unique<LaneEngine>(device));
+  Submitted first = SubmitText(executor, {1, 2, 3, 4});
+  Submitted second = SubmitText(executor, {5, 6, 7, 8});
+  while (device.Begun().size() < 2) std::this_thread::yield();
+  for (const int token : {1, 3, 5, 7}) device.Release(token);
+  EXPECT_EQ(CodeOf(first), StatusCode::kOk);
+  EXPECT_EQ(CodeOf(second), StatusCode::kOk);
+}
+
 TEST(ExecutorLanes, ALostDeviceFailsRunningAndLaterJobs) {
   Device device;
   device.fail = [](std::int64_t, std::size_t) { return Status(StatusCode::kDeviceLost, "gone"); };

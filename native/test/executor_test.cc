@@ -9,11 +9,14 @@
 #include <latch>
 #include <limits>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "engine/threaded_engine.h"
 #include "test/blocking_engine.h"
 
 namespace cosmos {
@@ -238,6 +241,62 @@ TEST(Executor, RejectsInputThatDoesNotFitTheModel) {
   EXPECT_EQ(CodeOf(Submit(executor, std::vector<TokenRow>{{1}, {}}).result.get()),
             StatusCode::kInvalidArgument);
   EXPECT_EQ(CodeOf(Submit(executor, std::vector<ClipPtr>{right}).result.get()), StatusCode::kOk);
+}
+
+// The want of memory reaches C++ as an exception, which must not end the process.
+TEST(Executor, TakesAThrownWantOfMemoryForAnError) {
+  auto engine = std::make_unique<FakeEngine>();
+  engine->gate = [](std::int64_t token, CancelToken&) {
+    if (token == 1) throw std::bad_alloc();
+    if (token == 2) throw std::length_error("too long");
+  };
+  Executor executor(std::move(engine));
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({1})).result.get()), StatusCode::kOutOfMemory);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kInternal);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({3})).result.get()), StatusCode::kOk);
+}
+
+TEST(Executor, HalvesABatchForWhichMemoryWasMissing) {
+  auto engine = std::make_unique<FakeEngine>();
+  FakeEngine& fake = *engine;
+  fake.gate = [&](std::int64_t, CancelToken&) {
+    if (fake.batches.back() > 2) throw std::bad_alloc();
+  };
+  Executor executor(std::move(engine));
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({1, 2, 3, 4})).result.get()), StatusCode::kOk);
+  EXPECT_EQ(fake.batches, (std::vector<int>{4, 2, 2}));
+}
+
+// Its runs are on threads of their own, as those of ONNX Runtime are.
+class ThreadedFake final : public ThreadedEngine {
+ public:
+  ThreadedFake() : ThreadedEngine(1) {
+    signature_.clip = kShape;
+    signature_.embedding_dim = kDim;
+  }
+  const EngineSignature& signature() const override { return signature_; }
+  const EngineInfo& info() const override { return info_; }
+
+ private:
+  Result<std::vector<float>> EncodeVideo(std::span<const ClipPtr> /*clips*/,
+                                         CancelToken& /*cancel*/) override {
+    throw std::bad_alloc();
+  }
+  Result<std::vector<float>> EncodeText(std::span<const TokenRow> rows, CancelToken& /*cancel*/) override {
+    if (rows[0][0] == 1) throw std::bad_alloc();
+    return std::vector<float>(rows.size() * kDim, std::sqrt(0.5F));
+  }
+
+  EngineSignature signature_;
+  EngineInfo info_;
+};
+
+TEST(Executor, TakesAWantOfMemoryInAThreadOfTheEngineForAnError) {
+  Executor executor(std::make_unique<ThreadedFake>());
+  const auto clip = std::make_shared<const Clip>(kShape);
+  EXPECT_EQ(CodeOf(Submit(executor, std::vector<ClipPtr>{clip}).result.get()), StatusCode::kOutOfMemory);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({1})).result.get()), StatusCode::kOutOfMemory);
+  EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
 }
 
 }  // namespace

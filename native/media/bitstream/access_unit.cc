@@ -6,6 +6,7 @@
 #include "media/bitstream/bit_reader.h"
 #include "media/bitstream/mpeg4_headers.h"
 #include "media/bitstream/nal_units.h"
+#include "media/bitstream/vp9_header.h"
 
 namespace cosmos {
 namespace {
@@ -46,18 +47,23 @@ AccessUnit ReadVp8(Bytes packet) {
   return {.hidden = (packet[0] & 0x10) == 0, .random_access = key, .closed = key};
 }
 
-AccessUnit ReadVp9(Bytes packet) {
-  constexpr std::uint32_t kProfileWithReservedBit = 3;
-  BitReader bits(packet);
-  bits.Skip(2);  // frame_marker
-  const std::uint32_t low = bits.Bit();
-  if ((bits.Bit() << 1 | low) == kProfileWithReservedBit) bits.Skip(1);
-  const bool shows_existing = bits.Bit() != 0;
-  const bool key = !shows_existing && bits.Bit() == 0;
-  const bool shown = shows_existing || bits.Bit() != 0;
-  // A superframe ends with a marker byte and holds one shown picture.
-  const bool superframe = (packet.back() & 0xe0) == 0xc0;
-  return {.hidden = !superframe && !shown, .random_access = key, .closed = key};
+// A packet that begins with a hidden picture may be a superframe, in which a shown one follows. Only its end
+// tells that. A picture of it whose header is not known counts as shown: muxers make superframes for these.
+AccessUnit ReadVp9(Bytes head, Bytes end, std::int64_t size) {
+  const Vp9Picture first = ReadVp9Picture(head);
+  AccessUnit unit{.random_access = first.key, .closed = first.key};
+  if (first.shown) return unit;
+  if (end.empty()) return {.read = false};
+  const std::optional<Vp9Superframe> superframe = ReadVp9Superframe(end, size);
+  // Decoders refuse a superframe with wrong sizes. That is damage, and no reason to leave out its picture.
+  unit.hidden = !superframe || !superframe->sizes.empty();
+  if (!superframe) return unit;
+  std::size_t at = 0;
+  for (const std::uint32_t bytes : superframe->sizes) {
+    unit.hidden = unit.hidden && at < head.size() && !ReadVp9Picture(head.subspan(at)).shown;
+    at += bytes;
+  }
+  return unit;
 }
 
 // Decoding can begin at a temporal unit whose first picture is a shown key frame with a sequence header.
@@ -141,12 +147,13 @@ void AccessUnitReader::Configure(Bytes extradata) {
   }
 }
 
-AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known) {
+AccessUnit AccessUnitReader::Read(const AVPacket& packet, std::int64_t known, Bytes end) {
   std::size_t size = 0;
   const std::uint8_t* extradata = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
   if (extradata) Configure({extradata, size});
   const auto bytes = static_cast<std::size_t>(std::clamp<std::int64_t>(known, 0, std::max(packet.size, 0)));
-  const AccessUnit unit = ReadBytes({packet.data, bytes});
+  const Bytes head(packet.data, bytes);
+  const AccessUnit unit = ReadBytes(head, known >= packet.size ? head : end, packet.size);
   if (unit.read && (unit.has_picture || known >= packet.size)) return unit;
   const bool flagged = (packet.flags & AV_PKT_FLAG_KEY) != 0;
   return {.read = false, .random_access = flagged};
@@ -199,7 +206,7 @@ UnitCount AccessUnitReader::CountUnits(Bytes data) const {
   }
 }
 
-AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
+AccessUnit AccessUnitReader::ReadBytes(Bytes packet, Bytes end, std::int64_t size) {
   if (packet.empty()) return {.has_picture = false};
   switch (codec_) {
     case AV_CODEC_ID_H264: return ReadH264(packet);
@@ -208,7 +215,7 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet) {
     case AV_CODEC_ID_MPEG1VIDEO:
     case AV_CODEC_ID_MPEG2VIDEO: return ReadMpeg2(packet);
     case AV_CODEC_ID_VP8: return ReadVp8(packet);
-    case AV_CODEC_ID_VP9: return ReadVp9(packet);
+    case AV_CODEC_ID_VP9: return ReadVp9(packet, end, size);
     case AV_CODEC_ID_AV1: return ReadAv1(packet);
     case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
     case AV_CODEC_ID_WMV2: return ReadWmv2(packet);

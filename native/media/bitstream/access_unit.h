@@ -58,9 +58,11 @@ class AccessUnitReader {
   // Of a stream whose parameter sets are in its packets.
   explicit AccessUnitReader(AVCodecID codec) : codec_(codec) {}
 
-  // Reads as little of the packet as it needs, and only from its first `known` bytes. Falls back to the
-  // container's keyframe flag for unknown codecs and when those bytes do not suffice.
-  AccessUnit Read(const AVPacket& packet, std::int64_t known);
+  // Reads as little of the packet as it needs, and only from its first `known` bytes and from `end`, its last
+  // kEndBytes bytes where the caller has them. Falls back to the container's keyframe flag for unknown codecs
+  // and when those bytes do not suffice.
+  AccessUnit Read(const AVPacket& packet, std::int64_t known, std::span<const std::uint8_t> end = {});
+  static constexpr std::size_t kEndBytes = 34;  // the longest index of a VP9 superframe
   AccessUnit Read(const AVPacket& packet) { return Read(packet, packet.size); }
 
   UnitCount CountUnits(const AVPacket& packet);
@@ -70,7 +72,7 @@ class AccessUnitReader {
   using Bytes = std::span<const std::uint8_t>;
 
   void Configure(Bytes extradata);
-  AccessUnit ReadBytes(Bytes packet);
+  AccessUnit ReadBytes(Bytes packet, Bytes end, std::int64_t size);
   AccessUnit ReadH264(Bytes packet);
   AccessUnit ReadHevc(Bytes packet);
   AccessUnit ReadMpeg4(Bytes packet);

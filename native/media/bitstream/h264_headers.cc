@@ -44,15 +44,17 @@ void SkipHrd(BitReader& bits) {
   bits.Skip(20);
 }
 
-// Reads max_num_reorder_frames of the usability information. Returns nothing when it is not stated.
-std::optional<std::uint32_t> ReadReordered(BitReader& bits) {
+// Reads the usability information. Returns max_num_reorder_frames, or nothing when it is not stated.
+std::optional<std::uint32_t> ReadUsability(BitReader& bits, H264Sps& sps) {
   constexpr std::uint32_t kExtendedRatio = 255;
   if (bits.Bit() == 0) return std::nullopt;
   if (bits.Bit() != 0 && bits.Bits(8) == kExtendedRatio) bits.Skip(32);
   if (bits.Bit() != 0) bits.Skip(1);  // overscan
-  if (bits.Bit() != 0) {              // kind of video signal
+  sps.states_range = bits.Bit() != 0;
+  if (sps.states_range) {
     bits.Skip(4);
-    if (bits.Bit() != 0) bits.Skip(24);
+    sps.states_colours = bits.Bit() != 0;
+    if (sps.states_colours) bits.Skip(24);
   }
   if (bits.Bit() != 0) bits.SkipGolombs(2);  // location of chroma
   if (bits.Bit() != 0) bits.Skip(65);        // timing
@@ -172,7 +174,7 @@ std::optional<H264Sps> ReadH264Sps(Bytes set) {
   if (!sps.frames_only) bits.Skip(1);
   bits.Skip(1);
   if (bits.Bit() != 0) bits.SkipGolombs(4);  // cropping
-  const auto reordered = ReadReordered(bits);
+  const auto reordered = ReadUsability(bits, sps);
   if (reordered && *reordered < static_cast<std::uint32_t>(sps.reordered)) {
     sps.reordered = static_cast<int>(*reordered);
   }

@@ -1,6 +1,7 @@
 // Reads the headers of H.264 as far as sampling, numbering and reference marking need them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -22,8 +23,10 @@ struct H264Sps {
   int poc_lsb_bits = 0;
   bool delta_poc_always_zero = false;
   bool frames_only = false;
-  std::int64_t pixels = 0;  // of a coded picture, before cropping
-  int references = 0;       // max_num_ref_frames
+  std::int64_t pixels = 0;      // of a coded picture, before cropping
+  int references = 0;           // max_num_ref_frames
+  bool states_range = false;    // video_signal_type_present_flag
+  bool states_colours = false;  // colour_description_present_flag
   // How many pictures a decoder withholds to put them in order: 16, the most, unless the set says so.
   int reordered = 16;
   // What a decoder allocates for one picture, and how many it keeps at a time, at most.
@@ -68,6 +71,11 @@ class H264Headers {
   // The most of PictureBytes() and of KeptPictures() in any set so far.
   std::int64_t picture_bytes() const { return picture_bytes_; }
   int kept_pictures() const { return kept_pictures_; }
+  // The set with the lowest number, or null.
+  const H264Sps* first_sps() const {
+    const auto found = std::ranges::find_if(sps_, [](const auto& sps) { return sps.has_value(); });
+    return found == sps_.end() ? nullptr : &**found;
+  }
   // Returns nothing when the parameter sets of the slice are unknown or its header is invalid.
   std::optional<H264Slice> ReadSlice(std::span<const std::uint8_t> unit) const;
 

@@ -245,19 +245,56 @@ Status PictureStream::StartEarlier() {
   return StartAtFirst();
 }
 
-// Replaces wanted pictures before `order`, which are missing, by the nearer of the last picture and `after`.
+// Replaces wanted pictures before `order`, which are missing, by the better of the last picture and `after`.
 void PictureStream::SubstituteBefore(int order, const Shown* after) {
+  SubstituteDeferred(after);
   const auto end = std::ranges::lower_bound(pending_, order);
   for (auto missing = pending_.begin(); missing != end; ++missing) {
-    const Shown* substitute = after;
-    if (last_ && (!after || *missing - index_.order(last_->place) <= index_.order(after->place) - *missing)) {
-      substitute = &*last_;
+    if (!last_ && !after) return;  // nothing came out yet: the first picture will be the substitute
+    if (!after && !IsWithinBounds(*missing, last_->place) && MayComeWithinBounds(*missing)) {
+      deferred_.push_back({*missing, *last_});
+    } else if (last_ && after) {
+      Substitute(*missing, Better(*missing, *last_, *after));
+    } else {
+      Substitute(*missing, after ? *after : *last_);
     }
-    if (!substitute) return;  // nothing came out yet: the first picture will be the substitute
-    ready_.push_back({index_.place_at(*missing), substitute->place, substitute->frame, substitute->damaged,
-                      substitute->recovered});
   }
   pending_.erase(pending_.begin(), end);
+}
+
+// Replaces those that waited for this picture; at the end of a run also those for which none will come.
+void PictureStream::SubstituteDeferred(const Shown* after) {
+  std::erase_if(deferred_, [&](const Deferred& missing) {
+    const bool fits = after && IsWithinBounds(missing.order, after->place);
+    if (!fits && (after || MayComeWithinBounds(missing.order))) return false;
+    Substitute(missing.order, fits ? *after : missing.before);
+    return true;
+  });
+}
+
+const PictureStream::Shown& PictureStream::Better(int order, const Shown& before, const Shown& after) const {
+  const bool fits = IsWithinBounds(order, before.place);
+  if (fits != IsWithinBounds(order, after.place)) return fits ? before : after;
+  return order - index_.order(before.place) <= index_.order(after.place) - order ? before : after;
+}
+
+void PictureStream::Substitute(int order, const Shown& by) {
+  ready_.push_back({index_.place_at(order), by.place, by.frame, by.damaged, by.recovered});
+}
+
+// Whether the picture at `place` is among the frames that stand in first for the wanted one.
+bool PictureStream::IsWithinBounds(int order, int place) const {
+  if (plan_.bounds.empty()) return true;
+  const auto wanted = std::ranges::lower_bound(plan_.wanted, index_.place_at(order)) - plan_.wanted.begin();
+  return index_.packet(place).shown && plan_.bounds[wanted].Include(index_.rank(place));
+}
+
+// Whether a later run decodes such a picture: one of its first, since they come almost in presentation order.
+bool PictureStream::MayComeWithinBounds(int order) const {
+  constexpr std::ptrdiff_t kFirst = 17;
+  const auto begin = std::ranges::upper_bound(plan_.wanted, plan_.runs[run_].last);
+  const auto end = begin + std::min(kFirst, plan_.wanted.end() - begin);
+  return std::any_of(begin, end, [&](int place) { return IsWithinBounds(order, place); });
 }
 
 }  // namespace cosmos

@@ -21,7 +21,7 @@
 namespace cosmos {
 
 // A picture of the plan. When the wanted picture could not be decoded, `place` differs from `wanted` and
-// names the nearest picture that could.
+// names the nearest picture that could, within the plan's bounds if there is one.
 struct WantedPicture {
   int wanted = 0;
   int place = 0;
@@ -52,7 +52,8 @@ class PictureStream {
                 const FrameIndex& index, const ParameterSets& parameter_sets, const DecodePlan& plan,
                 int max_packets_without_frame);
 
-  // Returns every wanted picture once, then nothing. Nothing at the first call: no picture can be decoded.
+  // Returns every wanted picture once, in presentation order unless a substitute has to be waited for, and
+  // then nothing. Nothing at the first call: no picture can be decoded.
   Result<std::optional<WantedPicture>> Next();
 
   const DecodeCounts& counts() const { return counts_; }
@@ -64,6 +65,11 @@ class PictureStream {
     std::shared_ptr<AVFrame> frame;
     bool damaged = false;
     bool recovered = false;
+  };
+  // A missing picture for which a later run may have a better substitute than `before`.
+  struct Deferred {
+    int order = 0;
+    Shown before;
   };
 
   Status BeginRun();
@@ -83,6 +89,11 @@ class PictureStream {
   bool IsMissing(int order) const;
   bool MustDecodeAgain(int order) const;
   void SubstituteBefore(int order, const Shown* after);
+  void SubstituteDeferred(const Shown* after);
+  const Shown& Better(int order, const Shown& before, const Shown& after) const;
+  void Substitute(int order, const Shown& by);
+  bool IsWithinBounds(int order, int place) const;
+  bool MayComeWithinBounds(int order) const;
   Decoder& decoder() { return recovering_ ? *recovery_decoder_ : decoder_; }
 
   const AVCodecParameters& parameters_;
@@ -118,6 +129,7 @@ class PictureStream {
   // Wanted pictures that have not come out: presentation positions, ascending. A run may have all of a video.
   std::deque<int> pending_;
   std::optional<Shown> last_;  // the last picture that came out, wanted or not
+  std::vector<Deferred> deferred_;
   std::deque<WantedPicture> ready_;
   DecodeCounts counts_;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <semaphore>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,19 +13,12 @@
 #include "media/demux/packet_head.h"
 #include "media/demux/picture_format.h"
 #include "media/demux/probe_check.h"
+#include "media/demux/probe_slot.h"
 
 namespace cosmos {
 namespace {
 
 constexpr std::int64_t kAnalyzeMicroseconds = 5'000'000;
-// Probing takes a lock inside FFmpeg: further concurrent probes would only wait for each other.
-constexpr int kConcurrentProbes = 3;
-
-std::counting_semaphore<kConcurrentProbes>& ProbeSlots() {
-  static std::counting_semaphore<kConcurrentProbes> probes(kConcurrentProbes);
-  return probes;
-}
-
 constexpr const char* kNotAContainer =
     "not a supported video container (mp4, mov, matroska, webm, avi, mpegts, mpeg, flv, asf, ogg, "
     "ivf, dv, gif, apng, y4m, raw h264, hevc or av1)";
@@ -184,15 +176,14 @@ bool Demuxer::ParametersComplete() const {
 }
 
 Status Demuxer::FindStreamInfo() {
+  COSMOS_ASSIGN_OR_RETURN(const auto slot, ProbeSlot::Take(guard_));
   // Probing decodes a few pictures with decoders that are not metered.
   const std::int64_t max_pixels =
       BufferMeter::PaddedPixels(std::min(limits_.max_pixels, MaxProbedPixels(*format_, limits_)));
   std::vector<AVDictionary*> options(format_->nb_streams);
   for (AVDictionary*& option : options) av_dict_set_int(&option, "max_pixels", max_pixels, 0);
   source_->LimitReads(MaxReadBytes());
-  ProbeSlots().acquire();
   const int error = avformat_find_stream_info(format_.get(), options.empty() ? nullptr : options.data());
-  ProbeSlots().release();
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (error < 0) return ReadError(error, "the streams of the " + container() + " cannot be read");
   return guard_.Check();

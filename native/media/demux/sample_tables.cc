@@ -14,6 +14,18 @@ constexpr std::int64_t kSmall = 256;
 
 }  // namespace
 
+bool TablesMaySuffice(const Demuxer& demuxer) {
+  if (!demuxer.packets_are_samples()) return false;
+  switch (demuxer.parameters().codec_id) {
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC:
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_AV1:
+    case AV_CODEC_ID_MJPEG: return true;
+    default: return false;
+  }
+}
+
 std::vector<ByteRange> RangesToSkip(const AVStream& stream) {
   auto* entries_of = const_cast<AVStream*>(&stream);
   const int count = avformat_index_get_entries_count(entries_of);

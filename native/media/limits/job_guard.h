@@ -52,7 +52,7 @@ class JobGuard {
   // Stops the clock while a call waits for other work rather than for the video.
   class Pause {
    public:
-    explicit Pause(JobGuard& guard) : guard_(guard) {
+    explicit Pause(const JobGuard& guard) : guard_(guard) {
       const std::lock_guard lock(guard_.mutex_);
       if (!guard_.began_) return;
       guard_.used_ = guard_.seconds();
@@ -67,7 +67,7 @@ class JobGuard {
     Pause& operator=(const Pause&) = delete;
 
    private:
-    JobGuard& guard_;
+    const JobGuard& guard_;
     bool paused_ = false;
   };
 
@@ -109,9 +109,10 @@ class JobGuard {
   const double max_seconds_;
   JobMemory memory_;
   const DeviceFrameMeter device_frames_ = std::make_shared<std::atomic<std::int64_t>>(0);
+  // The clock changes for those, too, that are only bound by the guard.
   mutable std::mutex mutex_;
-  double used_ = 0;
-  std::optional<Clock::time_point> began_;
+  mutable double used_ = 0;
+  mutable std::optional<Clock::time_point> began_;
   CancelTokenPtr cancel_;
 };
 

@@ -23,12 +23,13 @@ namespace cosmos {
 // Of CodedStream::headers. Parameter sets take some hundred bytes.
 inline constexpr std::size_t kMaxHeaderBytes = std::size_t{1} << 20;
 
-// A stream, as its container describes it.
+// A stream, as its container and its headers describe it.
 struct CodedStream {
   AVCodecID codec = AV_CODEC_ID_NONE;
   PictureFormat format;  // what the container leaves open is taken for the most common one
   int width = 0;         // as displayed; 0: not known
   int height = 0;
+  // Where the stream states none.
   AVColorSpace color_space = AVCOL_SPC_UNSPECIFIED;
   AVColorRange color_range = AVCOL_RANGE_UNSPECIFIED;
   bool can_skip = false;  // pictures that no other refers to can be told from the rest
@@ -47,7 +48,7 @@ struct CodedPacket {
   bool damaged = false;                  // it could not be converted
   std::span<const std::uint8_t> data{};  // may be empty
   std::size_t second_field = 0;  // where the second field begins; the size of the data when there is none
-  std::optional<Vp9Colour> vp9_colour{};  // where the packet states them
+  std::optional<VpxColour> vpx_colour{};  // where the packet states them
 };
 
 // Decodes one stream with NVDEC. As HardwareDecoder, of which it is the half that knows no files.

@@ -131,7 +131,7 @@ void NvdecDecoder::SendData(const CodedPacket& packet) {
     second += coded_.headers.size();
   }
   fed_ = true;
-  if (packet.vp9_colour) session_.SetVp9Colour(*packet.vp9_colour);
+  if (packet.vpx_colour) session_.SetVpxColour(*packet.vpx_colour);
   ParsePicture(data.first(second));
   if (second < data.size()) ParsePicture(data.subspan(second));
   CheckPacket(packet.shown);

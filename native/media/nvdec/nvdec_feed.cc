@@ -2,17 +2,35 @@
 
 #include <utility>
 
+#include "ffmpeg/colour.h"
+#include "media/bitstream/h264_headers.h"
 #include "media/bitstream/picture_parser.h"
 
 namespace cosmos {
 
+namespace {
+
+// The colours that libavcodec gives to pictures for which the stream states none. Only its decoder of H.264
+// takes those of the container.
+VpxColour UnstatedColours(const AVCodecParameters& parameters) {
+  if (parameters.codec_id != AV_CODEC_ID_H264) return {AVCOL_SPC_UNSPECIFIED, AVCOL_RANGE_MPEG};
+  H264Headers headers;
+  headers.ReadExtradata({parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)});
+  const H264Sps* const sps = headers.first_sps();
+  return {sps && sps->states_colours ? AVCOL_SPC_UNSPECIFIED : ff::MatrixIn(parameters.color_space),
+          sps && sps->states_range ? AVCOL_RANGE_MPEG : ff::RangeIn(parameters.color_range)};
+}
+
+}  // namespace
+
 CodedStream CodedStreamOf(const AVCodecParameters& parameters) {
+  const VpxColour colours = UnstatedColours(parameters);
   return {.codec = parameters.codec_id,
           .format = PictureFormatOf(parameters).value_or(PictureFormat()),
           .width = parameters.width,
           .height = parameters.height,
-          .color_space = parameters.color_space,
-          .color_range = parameters.color_range,
+          .color_space = colours.matrix,
+          .color_range = colours.range,
           .can_skip = CanSkipNonReference(parameters)};
 }
 
@@ -35,7 +53,8 @@ Status NvdecFeed::Send(AVPacket& packet, int place, bool wanted) {
     if (!status.ok() || filtered.size <= 0) return;
     CodedPacket part = whole;
     part.data = {filtered.data, static_cast<std::size_t>(filtered.size)};
-    if (codec == AV_CODEC_ID_VP9) part.vp9_colour = ColourOfVp9(part.data);
+    if (codec == AV_CODEC_ID_VP8) part.vpx_colour = ColourOfVp8(part.data);
+    if (codec == AV_CODEC_ID_VP9) part.vpx_colour = ColourOfVp9(part.data);
     part.second_field = SecondFieldOffset(codec, part.data);
     sent = true;
     status = stream_->Send(part);

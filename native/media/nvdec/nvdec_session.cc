@@ -199,7 +199,7 @@ Status NvdecSession::CopyPlanes(CUdeviceptr from, unsigned pitch, const AVFrame&
   return {};
 }
 
-// As libavcodec does: the stream's description takes precedence over the container's.
+// As libavcodec does. NVIDIA's parser does not tell what a stream leaves out from what it calls unspecified.
 void NvdecSession::SetColour(AVFrame& frame) const {
   const auto& described = format_.video_signal_description;
   const bool is_described = described.matrix_coefficients != AVCOL_SPC_RGB &&
@@ -209,11 +209,10 @@ void NvdecSession::SetColour(AVFrame& frame) const {
   frame.color_range = described.video_full_range_flag ? AVCOL_RANGE_JPEG
                       : is_described                  ? AVCOL_RANGE_MPEG
                                                       : ff::RangeIn(coded_.color_range);
-  // VP8 has one matrix. VP9 writes its own into every keyframe, but NVIDIA's parser does not report it.
-  if (coded_.codec == AV_CODEC_ID_VP8) frame.colorspace = AVCOL_SPC_BT470BG;
-  if (coded_.codec == AV_CODEC_ID_VP9) {
-    frame.colorspace = vp9_colour_.matrix;
-    frame.color_range = vp9_colour_.range;
+  // VP8 and VP9 write theirs into every keyframe, but NVIDIA's parser does not report them.
+  if (coded_.codec == AV_CODEC_ID_VP8 || coded_.codec == AV_CODEC_ID_VP9) {
+    frame.colorspace = vpx_colour_.matrix;
+    frame.color_range = vpx_colour_.range;
   }
 }
 

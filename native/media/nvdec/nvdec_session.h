@@ -34,8 +34,8 @@ class NvdecSession {
   bool Fits(const CUVIDEOFORMAT& format) const;
   int surfaces() const { return lease_.shape().surfaces; }
 
-  // The colour description of the VP9 pictures that are copied from now on.
-  void SetVp9Colour(const Vp9Colour& colour) { vp9_colour_ = colour; }
+  // The colour description of the VP8 or VP9 pictures that are copied from now on.
+  void SetVpxColour(const VpxColour& colour) { vpx_colour_ = colour; }
 
   Status Decode(CUVIDPICPARAMS& picture);
 
@@ -61,7 +61,7 @@ class NvdecSession {
   const std::int64_t max_bytes_;
   NvdecPool::Lease lease_;
   CUVIDEOFORMAT format_{};
-  Vp9Colour vp9_colour_;
+  VpxColour vpx_colour_;
   const DeviceFrameMeter meter_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <tuple>
+#include <utility>
 
 namespace cosmos {
 namespace {
@@ -32,14 +33,23 @@ bool DecodePlan::wants(int place) const { return std::ranges::binary_search(want
 
 DecodePlan PlanDecode(const FrameIndex& index, std::span<const int> ranks, const PlanOptions& options) {
   DecodePlan plan;
+  std::vector<std::pair<int, FrameBounds>> wanted;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     const FrameBounds bounds = options.bounds.empty() ? FrameBounds{} : options.bounds[i];
     const int rank = ranks[i];
     plan.chosen.push_back(options.tolerance > 0 ? Cheapest(index, rank, options.tolerance, bounds) : rank);
-    plan.wanted.push_back(index.place(plan.chosen.back()));
+    wanted.emplace_back(index.place(plan.chosen.back()), bounds);
   }
-  std::ranges::sort(plan.wanted);
-  plan.wanted.erase(std::unique(plan.wanted.begin(), plan.wanted.end()), plan.wanted.end());
+  std::ranges::stable_sort(wanted, {}, &std::pair<int, FrameBounds>::first);
+  for (const auto& [place, bounds] : wanted) {
+    if (plan.wanted.empty() || plan.wanted.back() != place) {
+      plan.wanted.push_back(place);
+      plan.bounds.push_back(bounds);
+    } else {
+      plan.bounds.back() = plan.bounds.back().Within(bounds);
+    }
+  }
+  if (options.bounds.empty()) plan.bounds.clear();
 
   for (const int place : plan.wanted) {
     const int keyframe = index.KeyframeFor(place);

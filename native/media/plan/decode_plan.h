@@ -1,6 +1,7 @@
 // Plans which packets to decode for the wanted frames. A pure function.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -14,6 +15,11 @@ namespace cosmos {
 struct FrameBounds {
   int first = 0;
   int last = std::numeric_limits<int>::max();
+
+  bool Include(int rank) const { return first <= rank && rank <= last; }
+  FrameBounds Within(const FrameBounds& other) const {
+    return {std::max(first, other.first), std::min(last, other.last)};
+  }
 };
 
 struct PlanOptions {
@@ -34,8 +40,10 @@ struct DecodeRun {
 };
 
 struct DecodePlan {
-  std::vector<int> chosen;      // for each requested rank, in order: the rank to use
-  std::vector<int> wanted;      // places of the chosen frames, ascending, unique
+  std::vector<int> chosen;  // for each requested rank, in order: the rank to use
+  std::vector<int> wanted;  // places of the chosen frames, ascending, unique
+  // Parallel to `wanted`: the frames that stand in for it first when it cannot be decoded. Empty: all frames.
+  std::vector<FrameBounds> bounds;
   std::vector<DecodeRun> runs;  // ascending, disjoint; they cover every wanted place
 
   bool wants(int place) const;

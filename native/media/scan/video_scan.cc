@@ -1,6 +1,7 @@
 #include "media/scan/video_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -28,20 +29,6 @@ std::int64_t Ticks(double seconds, double tick) {
   constexpr std::int64_t kHalf = kMaxTime / 2;
   constexpr auto kMax = static_cast<double>(kHalf);
   return static_cast<std::int64_t>(std::clamp(seconds / tick, -kMax, kMax));
-}
-
-// Whether MP4's tables and a little of the data can be enough for an index. Not for VP8, whose packets alone
-// say whether they are shown, nor where a parser needs all of the data.
-bool TablesMaySuffice(const Demuxer& demuxer) {
-  if (!demuxer.packets_are_samples()) return false;
-  switch (demuxer.parameters().codec_id) {
-    case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC:
-    case AV_CODEC_ID_VP9:
-    case AV_CODEC_ID_AV1:
-    case AV_CODEC_ID_MJPEG: return true;
-    default: return false;
-  }
 }
 
 class Scanner {
@@ -212,9 +199,19 @@ class Scanner {
     return {};
   }
 
-  void Add(const AVPacket& packet) {
-    const std::int64_t known = from_tables_ ? demuxer_.source().ReadableBytesAt(packet.pos) : packet.size;
+  AccessUnit ReadUnit(const AVPacket& packet) {
+    if (!from_tables_) return reader_.Read(packet);
+    const std::int64_t known = demuxer_.source().ReadableBytesAt(packet.pos);
     const AccessUnit unit = reader_.Read(packet, known);
+    if (unit.read || known <= 0 || demuxer_.parameters().codec_id != AV_CODEC_ID_VP9) return unit;
+    std::array<std::uint8_t, AccessUnitReader::kEndBytes> end{};
+    const std::int64_t position = packet.pos + packet.size - std::ssize(end);
+    if (demuxer_.source().Peek(position, end) < end.size()) return unit;
+    return reader_.Read(packet, known, end);
+  }
+
+  void Add(const AVPacket& packet) {
+    const AccessUnit unit = ReadUnit(packet);
     const bool flagged = (packet.flags & AV_PKT_FLAG_KEY) != 0;
     IndexedPacket indexed;
     if (packet.pts != AV_NOPTS_VALUE) indexed.pts = packet.pts;
@@ -228,6 +225,7 @@ class Scanner {
     indexed.shown = unit.has_picture && !unit.hidden && !(unit.is_rasl && drops_rasl_) &&
                     !(packet.flags & AV_PKT_FLAG_DISCARD);
     if (flagged && unit.has_picture && !indexed.keyframe) flags_are_wrong_ = true;
+    hides_pictures_ = hides_pictures_ || unit.hidden;
     if (indexed.keyframe && !unit.random_access) flagged_.push_back(static_cast<int>(packets_.size()));
     if (indexed.keyframe && !seen_keyframe_) first_is_closed_ = unit.closed;
     seen_keyframe_ = seen_keyframe_ || indexed.keyframe;
@@ -245,7 +243,7 @@ class Scanner {
   // Whether the data that was read agrees with the tables. Tables without composition times look like a
   // stream without reordering; then the decoder's delay shows whether the stream reorders pictures.
   bool TablesAreRight() {
-    if (flags_are_wrong_ || !has_times_ || last_discard_ > 0) return false;
+    if (flags_are_wrong_ || !has_times_ || last_discard_ > 0 || hides_pictures_) return false;
     tables_ = IndexBy(packets_);
     const FrameIndex& index = *tables_;
     if (!index.seekable() || index.reorder_depth() > PictureOrder::kMaxReordered || IsContradicted(index))
@@ -358,6 +356,7 @@ class Scanner {
   bool from_tables_ = false;
   bool knows_order_ = true;       // order_ has all packets so far
   bool flags_are_wrong_ = false;  // a packet is flagged as a keyframe but is not even an intra picture
+  bool hides_pictures_ = false;   // a packet is never shown: each must be read
   bool at_head_ = true;           // packets_ begins at the beginning of the stream
   bool is_part_ = false;          // more of the stream may follow
   bool head_was_decoded_ = false;
