@@ -77,7 +77,9 @@ Status PictureStream::FindNeeded() {
     if (!filter.Read({packet_->data, static_cast<std::size_t>(packet_->size)})) return {};
   }
   std::vector<int> wanted;
-  for (const int order : pending_) wanted.push_back(index_.place_at(order) - run.first);
+  for (const int place : plan_.wanted) {
+    if (place >= run.first && place <= run.last) wanted.push_back(place - run.first);
+  }
   filter.Want(wanted);
   filter_ = std::move(filter);
   return {};
