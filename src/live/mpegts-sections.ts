@@ -1,4 +1,5 @@
 /** The tables of an MPEG transport stream (ISO/IEC 13818-1, section 2.4.4): read from its packets, and written into new ones. */
+import { copyOf } from './units.ts'
 
 export const PACKET_BYTES = 188
 const SYNC = 0x47
@@ -28,7 +29,7 @@ export class SectionReader {
     } else if (this.#length === 0) {
       return undefined
     }
-    this.#bytes.push(part.slice())
+    this.#bytes.push(copyOf(part))
     this.#length += part.length
     const joined = this.#bytes.length === 1 ? (this.#bytes[0] as Uint8Array) : Buffer.concat(this.#bytes)
     // The length has 12 bits, so a section never keeps more than 4 KiB.
@@ -59,7 +60,7 @@ export function elementaryStreams(section: Uint8Array): ElementaryStream[] {
   let at = 12 + word(section, 10, 0xfff)
   while (at + 5 <= end) {
     const length = word(section, at + 3, 0xfff)
-    const descriptors = section.slice(at + 5, Math.min(at + 5 + length, end))
+    const descriptors = copyOf(section.subarray(at + 5, Math.min(at + 5 + length, end)))
     streams.push({ type: section[at] as number, pid: word(section, at + 1, 0x1fff), descriptors })
     at += 5 + length
   }
