@@ -18,27 +18,36 @@ export interface ElementaryStream {
 export class SectionReader {
   #bytes: Uint8Array[] = []
   #length = 0
+  /** The length that its header tells. */
+  #whole: number | undefined
 
   /** Adds the payload of a packet. Returns the section that it completes. */
   add(payload: Uint8Array, begins: boolean): Uint8Array | undefined {
     let part = payload
     if (begins) {
-      this.#bytes = []
-      this.#length = 0
+      this.#reset()
       part = payload.subarray(1 + (payload[0] ?? 0))
     } else if (this.#length === 0) {
       return undefined
     }
+    if (part.length === 0) return undefined
     this.#bytes.push(copyOf(part))
     this.#length += part.length
-    const joined = this.#bytes.length === 1 ? (this.#bytes[0] as Uint8Array) : Buffer.concat(this.#bytes)
+    // Joined only when it is whole, so that a section in many small parts takes no more time than one in few.
+    if (this.#length < 3) return undefined
+    this.#whole ??= 3 + word(Buffer.concat(this.#bytes), 1, 0xfff)
     // The length has 12 bits, so a section never keeps more than 4 KiB.
-    const whole = joined.length < 3 ? Number.POSITIVE_INFINITY : 3 + word(joined, 1, 0xfff)
-    if (joined.length < whole) return undefined
+    const whole = this.#whole
+    if (this.#length < whole) return undefined
+    const section = Buffer.concat(this.#bytes).subarray(0, whole)
+    this.#reset()
+    return whole >= 12 && crc32(section) === 0 ? section : undefined
+  }
+
+  #reset(): void {
     this.#bytes = []
     this.#length = 0
-    const section = joined.subarray(0, whole)
-    return whole >= 12 && crc32(section) === 0 ? section : undefined
+    this.#whole = undefined
   }
 }
 
