@@ -1,6 +1,5 @@
 /** Helpers for files: lines, errors that name the file, optional packages. */
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
 
 /** Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. */
@@ -9,18 +8,33 @@ export async function* linesOf(
   end: number = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<{ line: string; number: number }, void, undefined> {
   if (end === 0) return
-  const stream = createReadStream(file, { end: end - 1 })
+  const stream = createReadStream(file, { end: end - 1, encoding: 'utf8' })
   let number = 0
-  try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      number++
-      // Removes a byte order mark.
-      const text = number === 1 ? line.replace(/^\uFEFF/, '') : line
-      if (text.trim() !== '') yield { line: text, number }
-    }
-  } finally {
-    stream.destroy()
+  for await (const line of splitLines(stream)) {
+    number++
+    // Removes a byte order mark.
+    const text = number === 1 ? line.replace(/^\uFEFF/, '') : line
+    if (text.trim() !== '') yield { line: text, number }
   }
+}
+
+/** Splits at line feeds only. `readline` also splits at U+2028 and U+2029, which JSON has within its strings. */
+async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  // The line so far, in pieces: joined once, since a line may come in many chunks.
+  let open: string[] = []
+  for await (const chunk of chunks) {
+    const [first = '', ...others] = chunk.split('\n')
+    open.push(first)
+    for (const next of others) {
+      yield withoutReturn(open.join(''))
+      open = [next]
+    }
+  }
+  yield withoutReturn(open.join(''))
+}
+
+function withoutReturn(line: string): string {
+  return line.endsWith('\r') ? line.slice(0, -1) : line
 }
 
 /** Runs `work`; errors of the file system become SourceError with the file's name. */

@@ -200,4 +200,12 @@ describe('a manifest', () => {
       })
     }
   })
+
+  it('has lines that end with a line feed only, whatever JSON has in its strings', async () => {
+    const names = ['a\u2028b', 'c\u2029d', 'e\u0085f', 'g\u000bh', 'ü'.repeat(70_000), 'last']
+    for (const end of ['\n', '\r\n']) {
+      writeFileSync(at('odd.jsonl'), names.map((id) => JSON.stringify({ id, text: 'x' })).join(end))
+      expect(await ids([at('odd.jsonl')])).toEqual(names)
+    }
+  })
 })
