@@ -381,4 +381,19 @@ describe('Batcher with maxDelayMs', () => {
     await vi.advanceTimersByTimeAsync(50)
     expect(runs.length).toBe(0)
   })
+
+  it('begins no batch for which no lane is free when the wait of another ends', async () => {
+    const { submit, runs } = device({ delay: 10, maxText: 1 })
+    submit('video')
+    for (let i = 0; i <= MAX_OVERTAKES; i++) submit('text', { priority: 'query' })
+    await vi.advanceTimersByTimeAsync(1)
+    for (let i = 0; i < MAX_OVERTAKES; i++) {
+      runs[i]?.answer()
+      await vi.advanceTimersByTimeAsync(0)
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    const { length } = runs
+    await vi.advanceTimersByTimeAsync(30)
+    expect(runs).toHaveLength(length)
+  })
 })
