@@ -2,10 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { CosmosEmbedError, InvalidArgumentError, SourceError } from '../errors.ts'
 
-/**
- * Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. Lines end with `\n` or `\r\n`. This
- * does not use node:readline, whose lines also end with U+2028 in some versions of Node, which JSON may contain.
- */
+/** Yields the non-empty lines in the first `end` bytes of a file, with their numbers from 1. */
 export async function* linesOf(
   file: string,
   end: number = Number.POSITIVE_INFINITY,
@@ -21,19 +18,19 @@ export async function* linesOf(
   }
 }
 
-async function* splitLines(parts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  // The pieces of the line that is not complete yet.
-  let begun: string[] = []
-  for await (const part of parts) {
-    const lines = part.split('\n')
-    const last = lines.pop() as string
-    for (const rest of lines) {
-      yield withoutReturn([...begun, rest].join(''))
-      begun = []
+/** Splits at line feeds only. `readline` also splits at U+2028 and U+2029, which JSON has within its strings. */
+async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  // The line so far, in pieces: joined once, since a line may come in many chunks.
+  let open: string[] = []
+  for await (const chunk of chunks) {
+    const [first = '', ...others] = chunk.split('\n')
+    open.push(first)
+    for (const next of others) {
+      yield withoutReturn(open.join(''))
+      open = [next]
     }
-    begun.push(last)
   }
-  yield withoutReturn(begun.join(''))
+  yield withoutReturn(open.join(''))
 }
 
 function withoutReturn(line: string): string {

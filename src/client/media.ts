@@ -1,7 +1,8 @@
 /** Reads media that are sent inline. A request reads its media just before it is sent, to keep memory low. */
 import { abortable } from '../base/abort.ts'
 import { CosmosEmbedError, InvalidRequestError, LimitError, SourceError } from '../errors.ts'
-import { asUint8Array, isBlob, isBytes, isResponse, isUrl, isWebStream } from '../source/type-guards.ts'
+import { chunksOf } from '../source/chunks.ts'
+import { asUint8Array, isBlob, isBytes, isResponse, isUrl } from '../source/type-guards.ts'
 import type { Picture, VideoInput } from '../types.ts'
 import { concatBytes, encodePng } from './png.ts'
 
@@ -68,31 +69,10 @@ async function readStream(
     if (!isBytes(part)) throw new SourceError('the stream yields something other than bytes')
     length += part.byteLength
     checkSize(length, options)
-    parts.push(asUint8Array(part))
+    // A copy, because the source may reuse its buffer for the next chunk.
+    parts.push(new Uint8Array(asUint8Array(part)))
   }
   return concatBytes(parts)
-}
-
-/** Reads web streams through a reader: not every browser can iterate them. */
-async function* chunksOf(
-  stream: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const web = isWebStream(stream) ? stream.getReader() : undefined
-  const iterator = web ? undefined : (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
-  let ended = false
-  try {
-    for (;;) {
-      const next = web ? web.read() : (iterator as AsyncIterator<Uint8Array>).next()
-      const { done, value } = await abortable(Promise.resolve(next), signal)
-      ended = done === true
-      if (ended) return
-      yield value as Uint8Array
-    }
-  } finally {
-    // Not awaited: if the source hangs, closing it may hang too.
-    if (!ended) void (async () => (web ? web.cancel() : iterator?.return?.()))().catch(() => {})
-  }
 }
 
 interface NodeModules {
@@ -109,14 +89,27 @@ async function readFile(file: string | URL, options: ReadOptions): Promise<Uint8
       'this runtime cannot read files: pass a File or Blob, bytes, a stream or an https URL',
     )
   }
-  const handle = await fs.open(file, 'r').catch((cause: unknown) => {
+  // The file system may not answer, and opening a FIFO waits for a writer in a thread that nothing interrupts.
+  return abortable(readRegular(fs, file, options), options.signal)
+}
+
+async function readRegular(
+  fs: typeof import('node:fs/promises'),
+  file: string | URL,
+  options: ReadOptions,
+): Promise<Uint8Array> {
+  const unopened = (cause: unknown): never => {
     const { code = 'unknown error' } = cause as { code?: string }
     throw new SourceError(`the file cannot be opened: ${code}`, { cause })
-  })
+  }
+  const found = await fs.stat(file).catch(unopened)
+  if (!found.isFile()) throw new SourceError('the path is not a regular file')
+  checkSize(found.size, options)
+  options.signal.throwIfAborted()
+  const handle = await fs.open(file, 'r').catch(unopened)
   try {
-    const found = await handle.stat()
-    if (!found.isFile()) throw new SourceError('the path is not a regular file')
-    checkSize(found.size, options)
+    // The file may have become another one meanwhile.
+    checkSize((await handle.stat()).size, options)
     return await handle.readFile({ signal: options.signal })
   } finally {
     await handle.close()

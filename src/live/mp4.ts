@@ -11,7 +11,7 @@ import {
   videoTrackOf,
   viewOf,
 } from './mp4-boxes.ts'
-import { type Demuxer, type ParserLimits, type Track, tooLong, type Unit } from './units.ts'
+import { copyOf, type Demuxer, type ParserLimits, type Track, tooLong, type Unit } from './units.ts'
 
 /** Boxes that are read. All others are passed over without being kept, whatever their size. */
 const KEPT = new Set(['ftyp', 'moov', 'moof', 'mdat'])
@@ -87,7 +87,7 @@ export class FragmentedMp4 implements Demuxer {
 
   #body(open: OpenBox, bytes: Uint8Array, units: Unit[]): number {
     const taken = Math.min(bytes.length, open.left)
-    if (taken > 0 && KEPT.has(open.type)) open.parts.push(bytes.slice(0, taken))
+    if (taken > 0 && KEPT.has(open.type)) open.parts.push(copyOf(bytes.subarray(0, taken)))
     open.left -= taken
     if (open.left === 0) this.#complete(open, units)
     return taken
@@ -145,7 +145,7 @@ export class FragmentedMp4 implements Demuxer {
         left.push(sample)
       } else if (size > 0) {
         // A copy, so that a fragment's audio is not kept with its pictures.
-        const bytes = body.slice(from, from + size)
+        const bytes = copyOf(body.subarray(from, from + size))
         units.push({ track, pts, dts, key: isSync(flags), bytes, duration, flags })
       }
     }

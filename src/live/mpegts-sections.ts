@@ -1,4 +1,5 @@
 /** The tables of an MPEG transport stream (ISO/IEC 13818-1, section 2.4.4): read from its packets, and written into new ones. */
+import { copyOf } from './units.ts'
 
 export const PACKET_BYTES = 188
 const SYNC = 0x47
@@ -17,27 +18,36 @@ export interface ElementaryStream {
 export class SectionReader {
   #bytes: Uint8Array[] = []
   #length = 0
+  /** The length that its header tells. */
+  #whole: number | undefined
 
   /** Adds the payload of a packet. Returns the section that it completes. */
   add(payload: Uint8Array, begins: boolean): Uint8Array | undefined {
     let part = payload
     if (begins) {
-      this.#bytes = []
-      this.#length = 0
+      this.#reset()
       part = payload.subarray(1 + (payload[0] ?? 0))
     } else if (this.#length === 0) {
       return undefined
     }
-    this.#bytes.push(part.slice())
+    if (part.length === 0) return undefined
+    this.#bytes.push(copyOf(part))
     this.#length += part.length
-    const joined = this.#bytes.length === 1 ? (this.#bytes[0] as Uint8Array) : Buffer.concat(this.#bytes)
+    // Joined only when it is whole, so that a section in many small parts takes no more time than one in few.
+    if (this.#length < 3) return undefined
+    this.#whole ??= 3 + word(Buffer.concat(this.#bytes), 1, 0xfff)
     // The length has 12 bits, so a section never keeps more than 4 KiB.
-    const whole = joined.length < 3 ? Number.POSITIVE_INFINITY : 3 + word(joined, 1, 0xfff)
-    if (joined.length < whole) return undefined
+    const whole = this.#whole
+    if (this.#length < whole) return undefined
+    const section = Buffer.concat(this.#bytes).subarray(0, whole)
+    this.#reset()
+    return whole >= 12 && crc32(section) === 0 ? section : undefined
+  }
+
+  #reset(): void {
     this.#bytes = []
     this.#length = 0
-    const section = joined.subarray(0, whole)
-    return whole >= 12 && crc32(section) === 0 ? section : undefined
+    this.#whole = undefined
   }
 }
 
@@ -59,7 +69,7 @@ export function elementaryStreams(section: Uint8Array): ElementaryStream[] {
   let at = 12 + word(section, 10, 0xfff)
   while (at + 5 <= end) {
     const length = word(section, at + 3, 0xfff)
-    const descriptors = section.slice(at + 5, Math.min(at + 5 + length, end))
+    const descriptors = copyOf(section.subarray(at + 5, Math.min(at + 5 + length, end)))
     streams.push({ type: section[at] as number, pid: word(section, at + 1, 0x1fff), descriptors })
     at += 5 + length
   }

@@ -9,7 +9,7 @@ import {
   SectionReader,
   tablesFor,
 } from './mpegts-sections.ts'
-import { type Demuxer, type ParserLimits, type Track, tooLong, type Unit } from './units.ts'
+import { copyOf, type Demuxer, type ParserLimits, type Track, tooLong, type Unit } from './units.ts'
 
 const SYNC = 0x47
 const TIMESCALE = 90_000
@@ -60,7 +60,7 @@ export class TransportStream implements Demuxer {
         if (++this.#lost > MAX_LOST) throw new MediaError('the live stream is no MPEG-TS any more')
       }
     }
-    this.#rest = bytes.slice(at)
+    this.#rest = copyOf(bytes.subarray(at))
     return this.#take()
   }
 
@@ -116,11 +116,11 @@ export class TransportStream implements Demuxer {
     if (times) {
       this.#finish()
       const dts = this.#unwrap(times.dts)
-      this.#open = { dts, pts: dts + signed(times.pts - times.dts), flagged, packets: [packet.slice()] }
+      this.#open = { dts, pts: dts + signed(times.pts - times.dts), flagged, packets: [copyOf(packet)] }
       this.#marks ||= flagged
     } else if (this.#open) {
       // What begins without a time belongs to the picture before it.
-      this.#open.packets.push(packet.slice())
+      this.#open.packets.push(copyOf(packet))
       if (this.#open.packets.length * PACKET_BYTES > this.#limits.maxBytes)
         throw tooLong('a picture', this.#limits)
     }

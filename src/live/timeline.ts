@@ -40,6 +40,8 @@ interface Epoch {
   /** The last two times of pictures. */
   last: number
   lastButOne: number
+  /** How many of its groups were compared with which tick, when it was last looked for what no window needs. */
+  searched: { tick: number; groups: number }
 }
 
 interface Waiting {
@@ -106,6 +108,8 @@ export class Timeline {
   }
 
   add(unit: Unit, now: number): void {
+    // Damaged, or made to fill memory with windows: no picture is shown so long before or after it is decoded.
+    if (Math.abs(unit.pts - unit.dts) > MAX_GAP_SECONDS * unit.track.timescale) return
     let epoch = this.#current
     if (epoch && !continues(epoch, unit)) {
       this.#finish(epoch, now)
@@ -192,7 +196,9 @@ export class Timeline {
   }
 
   #finish(epoch: Epoch, filledAt: number): void {
-    const { origin, track, last, lastButOne } = epoch
+    const { origin, track, lastButOne } = epoch
+    // A picture that is shown long after all others were decoded makes no windows.
+    const last = Math.min(epoch.last, epoch.lastDts + MAX_GAP_SECONDS * track.timescale)
     const interval = lastButOne < last && lastButOne >= origin ? last - lastButOne : track.timescale / 25
     const end = (last - origin + interval) / track.timescale
     const { windowSeconds } = this.#options
@@ -241,10 +247,13 @@ export class Timeline {
   }
 
   /** The group from which all pictures at this tick and later can be decoded. */
-  #groupFor({ groups }: Epoch, tick: number): number {
+  #groupFor({ groups }: Epoch, tick: number, first = 0): number {
     const { needsPictureBefore } = this.#options
-    const found = groups.findLastIndex(([{ pts }]) => (needsPictureBefore ? pts < tick : pts <= tick))
-    return Math.max(found, 0)
+    for (let index = groups.length - 1; index >= first; index--) {
+      const [{ pts }] = groups[index] as Group
+      if (needsPictureBefore ? pts < tick : pts <= tick) return index
+    }
+    return 0
   }
 
   /** Forgets what no window needs any more. */
@@ -255,8 +264,12 @@ export class Timeline {
       this.#forget(this.#epochs.shift()?.groups ?? [])
     if (!oldest) return
     const index = this.#waiting[0]?.index ?? oldest.next
-    const keep = this.#groupFor(oldest, this.#tick(oldest, this.#startOf(index)))
-    this.#forget(oldest.groups.splice(0, keep))
+    const tick = this.#tick(oldest, this.#startOf(index))
+    // Only groups that came since the last search, unless another window is the oldest now: a window may have many groups.
+    const { searched } = oldest
+    const keep = this.#groupFor(oldest, tick, searched.tick === tick ? searched.groups : 0)
+    if (keep > 0) this.#forget(oldest.groups.splice(0, keep))
+    oldest.searched = { tick, groups: oldest.groups.length }
   }
 
   #forget(groups: readonly Group[]): void {
@@ -275,6 +288,7 @@ function newEpoch({ track, pts, dts }: Unit, seconds: number): Epoch {
     late: Math.max(0, dts - pts),
     last: pts,
     lastButOne: pts,
+    searched: { tick: pts, groups: 0 },
   }
 }
 

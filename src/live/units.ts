@@ -37,6 +37,11 @@ export interface ParserLimits {
   maxBytes: number
 }
 
+/** A copy of a part of the stream, whose bytes belong to the source. `slice` of a Buffer would not be one. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
 export function tooLong(what: string, { maxBytes }: ParserLimits): LimitError {
   return new LimitError(`${what} of the live stream is larger than maxBytes ${maxBytes}`, {
     details: { limit: maxBytes },

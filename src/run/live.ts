@@ -1,11 +1,10 @@
 /** Connects a call of `live` with the embedder that runs it. */
-import { onAbort } from '../base/abort.ts'
 import { checkCall } from '../call/call-options.ts'
 import type { Call, Calls } from '../call/calls.ts'
 import { DownloadError, InvalidArgumentError, SourceError } from '../errors.ts'
 import type { LiveSessionOptions } from '../live/session.ts'
 import { bodyOf } from '../request/items.ts'
-import { toReadable } from '../source/bytes.ts'
+import { chunksOf } from '../source/chunks.ts'
 import { isResponse, isStream, isUrl } from '../source/type-guards.ts'
 import type {
   EmbedderInfo,
@@ -82,14 +81,5 @@ function inputOf(
       'source: expected a URL or a stream of bytes; open a file or a named pipe with fs.createReadStream',
     )
   }
-  return {
-    open: (signal) => {
-      const readable = toReadable(stream)
-      // Whoever reads it is told of the error, and nobody reads it after the end.
-      readable.on('error', () => {})
-      onAbort(signal, () => readable.destroy())
-      return readable
-    },
-    stalled: SourceError,
-  }
+  return { open: (signal) => chunksOf(stream, signal), stalled: SourceError }
 }

@@ -92,7 +92,8 @@ export class Admission {
     return {
       openMemory: () => {
         const reservation = this.#memory.open()
-        reservations.push(reservation)
+        if (held) reservations.push(reservation)
+        else reservation.release()
         return reservation
       },
       release: () => {

@@ -118,11 +118,12 @@ export class Batcher<T extends Batchable, R> {
 
   /** Starts a batch in the next turn of the event loop, so that everything submitted in this one can share it. */
   #schedule() {
-    if (this.#isFree() && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
+    if (this.#isLaneFree() && this.#queue.size > 0) this.#turn ??= setImmediate(() => this.#next())
   }
 
-  #isFree(): boolean {
-    return this.#running.size < this.#lanes && ![...this.#running].some((batch) => this.#isAlone(batch))
+  #isLaneFree(): boolean {
+    const isOccupied = [...this.#running].some((batch) => this.#isAlone(batch))
+    return this.#running.size < this.#lanes && !isOccupied
   }
 
   #next() {
@@ -138,6 +139,8 @@ export class Batcher<T extends Batchable, R> {
       return isDraining ? [] : chosen
     })
     if (batch.length === 0) return
+    // Set on the way to a batch of the other priority. Whoever still waits is looked at again when a lane is free.
+    clearTimeout(this.#delay)
     void this.#run(batch)
     // Another lane may be free for the remaining items.
     this.#schedule()
@@ -162,8 +165,8 @@ export class Batcher<T extends Batchable, R> {
       return this.#batchOf(alike)
     }
     clearTimeout(this.#delay)
-    // If no lane is free by then, the end of the batch in it begins the next.
-    this.#delay = setTimeout(() => this.#isFree() && this.#next(), wait)
+    // A batch of the other priority may have taken the lane meanwhile. Its end looks at the queue again.
+    this.#delay = setTimeout(() => this.#isLaneFree() && this.#next(), wait)
     return []
   }
 

@@ -3,7 +3,10 @@ import { onAbort } from '../base/abort.ts'
 
 /** The bytes that one piece of work holds. */
 export interface MemoryReservation {
-  /** Reserves `bytes` more. To be awaited before they are allocated. Rejects with `signal.reason`. */
+  /**
+   * Reserves `bytes` more. To be awaited before they are allocated. Rejects with `signal.reason`, and with an Error once the
+   * reservation is released: nobody would give back what it reserved after that.
+   */
   grow(bytes: number, signal: AbortSignal): Promise<void>
   /** Gives all bytes back. Idempotent. */
   release(): void
@@ -20,7 +23,7 @@ export interface MemoryCounter {
 interface Holder {
   bytes: number
   /** The reservation that it waits for. */
-  wanted: { bytes: number; start(): void } | undefined
+  wanted: { bytes: number; start(): void; refuse(): void } | undefined
 }
 
 /**
@@ -51,6 +54,7 @@ export class MemoryBudget {
       release: () => {
         if (!this.#holders.delete(holder)) return
         this.#waiting.delete(holder)
+        holder.wanted?.refuse()
         this.#counter.give(holder.bytes)
       },
     }
@@ -75,11 +79,22 @@ export class MemoryBudget {
         reject(signal.reason)
         return
       }
-      const start = () => {
-        forget()
-        resolve()
+      const released = () => reject(new Error('the memory reservation was released'))
+      if (!this.#holders.has(holder)) {
+        released()
+        return
       }
-      holder.wanted = { bytes, start }
+      holder.wanted = {
+        bytes,
+        start: () => {
+          forget()
+          resolve()
+        },
+        refuse: () => {
+          forget()
+          released()
+        },
+      }
       this.#waiting.add(holder)
       const forget = onAbort(signal, () => {
         holder.wanted = undefined

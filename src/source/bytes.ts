@@ -1,11 +1,10 @@
 /** Collects bytes that arrive in chunks, up to a limit. */
-import { Readable } from 'node:stream'
-import type { ReadableStream as NodeWebStream } from 'node:stream/web'
 import { abortable } from '../base/abort.ts'
 import { shortageOf } from '../base/shortage.ts'
 import { CosmosEmbedError, LimitError, OutOfMemoryError, SourceError } from '../errors.ts'
+import { chunksOf } from './chunks.ts'
 import type { ByteStream } from './source.ts'
-import { asUint8Array, isBytes, isWebStream } from './type-guards.ts'
+import { asUint8Array, isBytes } from './type-guards.ts'
 
 const firstCapacity = 256 * 1024
 
@@ -89,17 +88,14 @@ export async function collectStream(
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   signal?.throwIfAborted()
-  const readable = toReadable(stream)
   try {
-    // Races with the signal, because a generator that never yields cannot be interrupted.
-    return await abortable(readAll(readable, limit, reserve), signal)
+    // Races with the signal, because memory may be waited for.
+    return await abortable(readAll(chunksOf(stream, signal), limit, reserve), signal)
   } catch (error) {
     if (signal?.aborted || error instanceof CosmosEmbedError) throw error
     const shortage = shortageOf(error)
     if (shortage) throw new OutOfMemoryError(`the input stream failed: ${shortage}`, { cause: error })
     throw new SourceError('the input stream failed before its end', { cause: error })
-  } finally {
-    readable.destroy()
   }
 }
 
@@ -121,9 +117,13 @@ export async function readBlob(
   }
 }
 
-async function readAll(readable: Readable, limit: number, reserve: Reserve): Promise<Uint8Array> {
+async function readAll(
+  chunks: AsyncIterable<Uint8Array>,
+  limit: number,
+  reserve: Reserve,
+): Promise<Uint8Array> {
   const collector = new ByteCollector({ what: 'the input stream', limit, reserve })
-  for await (const chunk of readable) {
+  for await (const chunk of chunks) {
     if (!isBytes(chunk)) {
       throw new SourceError(`the input stream yields ${typeof chunk}, expected Uint8Array chunks`)
     }
@@ -131,11 +131,4 @@ async function readAll(readable: Readable, limit: number, reserve: Reserve): Pro
   }
   if (collector.length === 0) throw new SourceError('the input stream ended without a single byte')
   return collector.take()
-}
-
-/** Converts any stream to a `Readable`, which can be destroyed while a read is pending. */
-export function toReadable(stream: ByteStream): Readable {
-  if (stream instanceof Readable) return stream
-  if (isWebStream(stream)) return Readable.fromWeb(stream as unknown as NodeWebStream)
-  return Readable.from(stream, { highWaterMark: 1 })
 }

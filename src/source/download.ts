@@ -198,6 +198,13 @@ async function open(
       // `on`, not `once`: closing an unfinished response emits a second error, which would be uncaught.
       request.on('error', reject)
       request.on('response', resolveResponse)
+      // Nobody asked for another protocol. Node stops watching a connection that changed to one, so that no error would follow.
+      request.on('upgrade', ({ statusCode }, socket) => {
+        socket.destroy()
+        reject(unwantedStatus(url, statusCode ?? 0))
+      })
+      // Whatever ends the request without a response must end the wait: only `close` is certain to come.
+      request.on('close', () => reject(new DownloadError(`${describeUrl(url)} closed the connection`)))
       request.on('socket', (socket) => {
         socket.once('connect', () => {
           if (!isConnectedTo(addresses, socket))
@@ -266,12 +273,7 @@ async function readBody(
 /** Throws unless the response is an unencoded 200 that may fit the limit. Returns its announced length, if any. */
 function checkHeaders(response: IncomingMessage, url: URL, limit: number): number | undefined {
   const status = response.statusCode ?? 0
-  if (status !== 200) {
-    throw new DownloadError(`${describeUrl(url)} answered ${status}`, {
-      permanent: status < 500 && status !== 408 && status !== 429,
-      details: { status },
-    })
-  }
+  if (status !== 200) throw unwantedStatus(url, status)
   if (!isUnencoded(response.headers['content-encoding'])) {
     throw new DownloadError(`${describeUrl(url)} sent a compressed body although identity was asked for`, {
       permanent: true,
@@ -282,6 +284,13 @@ function checkHeaders(response: IncomingMessage, url: URL, limit: number): numbe
   const length = Number(header)
   if (length > limit) throw tooLarge(`the body from ${describeUrl(url)} (${length} bytes)`, limit)
   return length
+}
+
+function unwantedStatus(url: URL, status: number): DownloadError {
+  return new DownloadError(`${describeUrl(url)} answered ${status}`, {
+    permanent: status < 500 && status !== 408 && status !== 429,
+    details: { status },
+  })
 }
 
 /** Accepts `aws-chunked` and empty names, which object storage may keep from the upload although the body is not encoded. */

@@ -2,16 +2,18 @@
 import type { Stats } from 'node:fs'
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { abortable } from '../base/abort.ts'
 import { shortageOf } from '../base/shortage.ts'
 import { OutOfMemoryError, SourceError } from '../errors.ts'
 import { type Reserve, tooLarge } from './bytes.ts'
 
 /**
  * Resolves to the absolute path of a readable regular file. Rejects with SourceError, or with OutOfMemoryError if the
- * system can open no more files; FIFOs and devices are never opened.
+ * system can open no more files; FIFOs and devices are never opened. Rejects with `signal.reason` at once, also where the
+ * file system does not answer.
  */
-export async function checkFile(path: string): Promise<string> {
-  return (await describeFile(path)).path
+export async function checkFile(path: string, signal: AbortSignal | undefined): Promise<string> {
+  return (await abortable(describeFile(path), signal)).path
 }
 
 /** Reads a small file. Rejects with SourceError, OutOfMemoryError, LimitError or `signal.reason`. */
@@ -20,11 +22,11 @@ export async function readWholeFile(
   limit: number,
   { signal, reserve }: { signal: AbortSignal; reserve: Reserve },
 ): Promise<Uint8Array> {
-  const file = await describeFile(path)
+  const file = await abortable(describeFile(path), signal)
   if (file.size > limit) throw tooLarge(`${path} (${file.size} bytes)`, limit)
   await reserve(file.size)
   try {
-    return await readFile(file.path, { signal })
+    return await abortable(readFile(file.path, { signal }), signal)
   } catch (error) {
     signal.throwIfAborted()
     throw unreadable(path, error)

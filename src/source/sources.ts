@@ -67,7 +67,8 @@ export class Sources {
   /** Reads a video. Rejects with SourceError, LimitError, BlockedUrlError, DownloadError or `signal.reason`. */
   async video(source: VideoSource, options: ReadOptions = {}): Promise<ResolvedVideo> {
     options.signal?.throwIfAborted()
-    if (source.type === 'path') return { media: { path: await checkFile(source.path) }, bytes: 0 }
+    if (source.type === 'path')
+      return { media: { path: await checkFile(source.path, options.signal) }, bytes: 0 }
     const bytes = await this.#videoBytes(source, withDefaults(options))
     return { media: { bytes }, bytes: bytes.byteLength, ...(source.type === 'bytes' && borrowed) }
   }
@@ -88,13 +89,15 @@ export class Sources {
     const own = withDefaults({ ...options, reserve: serialized(options.reserve), signal: siblings.signal })
     try {
       const share = Math.floor(this.#downloads.limits.maxMediaBytes / Math.max(1, sources.length))
-      const images = await Promise.all(sources.map((source) => this.#frame(source, share, own)))
+      const reads = sources.map((source) => this.#frame(source, share, own))
+      for (const read of reads) read.catch((error) => siblings.abort(error))
+      // Waits for all of them, because the memory is given back after this call and a read that goes on would reserve more.
+      await Promise.allSettled(reads)
+      siblings.signal.throwIfAborted()
+      const images = await Promise.all(reads)
       const bytes = images.reduce((sum, image) => sum + byteLength(image), 0)
       const some = sources.some(({ type }) => type === 'bytes' || type === 'image')
       return { images, bytes, ...(some && borrowed) }
-    } catch (error) {
-      siblings.abort(error)
-      throw error
     } finally {
       stop()
     }

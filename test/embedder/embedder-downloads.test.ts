@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { nothingLeft, open } from './support.ts'
+import type { Picture } from '../../src/index.ts'
+import { nothingLeft, open, turns } from './support.ts'
 
 /** A host that responds on request, reachable under two names of this machine. */
 async function serve() {
@@ -49,4 +53,40 @@ it('a finished download frees its slot before it is encoded', async () => {
   both.double.encoding.open()
   await Promise.all(all)
   nothingLeft(both)
+})
+
+it('pictures of which one fails leave no bytes in flight', async () => {
+  const { origins, urls } = await serve()
+  const folder = mkdtempSync(path.join(tmpdir(), 'pictures-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const good = Array.from({ length: 8 }, (_, at) => {
+    const file = path.join(folder, `${at}.jpg`)
+    writeFileSync(file, Buffer.alloc(100_000, at + 1))
+    return file
+  })
+  const bad: [Picture, string][] = [
+    [path.join(folder, 'none.jpg'), 'source'],
+    [folder, 'source'],
+    [new Blob([]), 'source'],
+    [new Blob([Buffer.alloc(20_000_000)]), 'limit'],
+    [new URL('/now', 'http://blocked.test'), 'blocked_url'],
+  ]
+  const limits = { maxBytesInFlight: 1_000_000 }
+  for (const [kind, sources] of [
+    ['files', good],
+    ['blobs', good.map((_, at) => new Blob([Buffer.alloc(100_000, at + 1)]))],
+    ['downloads', good.map(() => new URL('/now', origins[0]))],
+  ] as [string, Picture[]][]) {
+    const both = await open({ urls, limits })
+    for (const [picture, code] of bad) {
+      for (const at of [0, 3, 7]) {
+        const frames = sources.map((each, index) => (index === at ? picture : each))
+        const [result] = await both.embedder.embedMany([{ frames }])
+        expect(result, kind).toMatchObject({ status: 'rejected', reason: { code } })
+      }
+    }
+    await turns(50)
+    nothingLeft(both)
+    await both.embedder.dispose()
+  }
 })

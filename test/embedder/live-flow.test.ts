@@ -1,6 +1,6 @@
 /** Live streams on a double of the addon: what is dropped, bounded, refused and closed. */
 import { Readable } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { DroppedWindow, LiveOptions, LiveSegment } from '../../src/index.ts'
 import { tablesFor } from '../../src/live/mpegts-sections.ts'
 import { random } from './random.ts'
@@ -114,6 +114,29 @@ describe('a live stream', () => {
     await expect.poll(() => read).toBe(20)
     expect(dropped.length).toBeGreaterThan(10)
     await eager.return?.()
+  })
+
+  it('decodes what the stream held when it yielded it, though it reuses its buffer', async () => {
+    const whole = recording(0, 4)
+    async function* reusing(size: number) {
+      const buffer = Buffer.alloc(size)
+      for (let at = 0; at < whole.length; at += size) {
+        yield buffer.subarray(0, Buffer.from(whole).copy(buffer, 0, at))
+        await turns(1)
+      }
+    }
+    const sent = async (source: AsyncIterable<Uint8Array>) => {
+      const { embedder, double } = await open()
+      const decodeClip = vi.spyOn(double, 'decodeClip')
+      await embedder.live(source, { windowSeconds: 1 }).next()
+      await embedder.dispose()
+      return decodeClip.mock.calls.map(([media]) =>
+        Buffer.from((media as { bytes: Uint8Array }).bytes).toString('hex'),
+      )
+    }
+    const [expected] = await sent(Readable.from([whole]))
+    expect(expected).toMatch(/^47/)
+    for (const size of [100, 188, 1000, 4096]) expect((await sent(reusing(size)))[0]).toBe(expected)
   })
 
   it('holds no more than maxBytes', async () => {

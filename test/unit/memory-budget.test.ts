@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MemoryBudget, type MemoryReservation } from '../../src/schedule/memory-budget.ts'
 import { random } from '../embedder/random.ts'
 
@@ -53,4 +53,40 @@ describe('MemoryBudget', () => {
       expect(aborted).toBeLessThan(40)
     },
   )
+
+  it('refuses a reservation that is released, waiting or later, and goes on with the others', async () => {
+    const below = random(7)
+    for (let round = 0; round < 200; round++) {
+      const limit = 1 + below(100)
+      let used = 0
+      const budget = new MemoryBudget({
+        fits: (bytes) => used + bytes <= limit,
+        take: (bytes) => {
+          used += bytes
+        },
+        give: (bytes) => {
+          used -= bytes
+          budget.admitWaiting()
+        },
+      })
+      const { signal } = new AbortController()
+      const added = vi.spyOn(signal, 'addEventListener')
+      const removed = vi.spyOn(signal, 'removeEventListener')
+      const holders = Array.from({ length: 2 + below(4) }, () => budget.open())
+      const grown = holders.map((holder) => holder.grow(1 + below(limit), signal).catch((error) => error))
+      const [first, ...others] = below(2) ? holders : holders.reverse()
+      first?.release()
+      await expect(first?.grow(1 + below(limit), signal)).rejects.toThrow('released')
+      for (const other of others) {
+        await turn()
+        other.release()
+      }
+      for (const outcome of await Promise.all(grown)) {
+        if (outcome !== undefined)
+          expect(outcome).toMatchObject({ message: expect.stringContaining('released') })
+      }
+      expect([used, budget.waiting]).toEqual([0, 0])
+      expect(removed).toHaveBeenCalledTimes(added.mock.calls.length)
+    }
+  })
 })

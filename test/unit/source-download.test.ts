@@ -3,6 +3,7 @@ import { createServer as createTcpServer } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Resolve } from '../../src/source/address.ts'
+import { createSources } from '../../src/source/sources.ts'
 import {
   closeServers,
   endless,
@@ -146,6 +147,59 @@ describe('a download', () => {
     expect(await refusal(fetchBytes(`${origin}/a`, trusting(origin)))).toMatchObject({
       code: 'download_rejected',
     })
+  })
+
+  const heads: [string, string, object][] = [
+    [
+      'changes the protocol',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
+      { code: 'download_rejected', details: { status: 101 } },
+    ],
+    [
+      'changes the protocol and sends on',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
+      { code: 'download_rejected', details: { status: 101 } },
+    ],
+    [
+      'changes the protocol without a name for it',
+      'HTTP/1.1 101 Switching Protocols\r\n\r\n',
+      { code: expect.stringMatching(/^download_/) },
+    ],
+    ['only asks to continue', 'HTTP/1.1 100 Continue\r\n\r\n', { code: 'download_failed' }],
+    [
+      'only gives hints',
+      'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(3),
+      { code: 'download_failed' },
+    ],
+  ]
+  test.each(heads)(
+    'a host that %s ends the download, whether it closes or not',
+    async (_, head, expected) => {
+      for (const closes of [true, false]) {
+        const server = createTcpServer((socket) => {
+          socket.on('error', () => {})
+          socket.once('data', () => (closes ? socket.end(head) : socket.write(head)))
+        })
+        const origin = `http://media.test:${await listen(server)}`
+        const options = trusting(origin, { limits: { headersTimeoutMs: 300, maxDownloads: 1 } })
+        const sources = createSources(options)
+        const error = await refusal(sources.video({ type: 'url', url: `${origin}/a?${secret}` }))
+        expect(error).toMatchObject(expected)
+        expect(sources.queue()).toEqual({ waiting: 0, running: 0 })
+      }
+    },
+  )
+
+  test('a host that closes without a word ends the download', async () => {
+    for (const end of ['end', 'destroy', 'resetAndDestroy'] as const) {
+      const server = createTcpServer((socket) => {
+        socket.on('error', () => {})
+        socket.once('data', () => socket[end]())
+      })
+      const origin = `http://media.test:${await listen(server)}`
+      const error = await refusal(fetchBytes(`${origin}/a?${secret}`, trusting(origin)))
+      expect(error).toMatchObject({ code: 'download_failed' })
+    }
   })
 
   test('a body of exactly the limit passes', async () => {

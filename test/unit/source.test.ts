@@ -97,6 +97,21 @@ describe('a stream', () => {
   async function* generate(values: unknown[]): AsyncGenerator<Uint8Array> {
     for (const value of values) yield value as Uint8Array
   }
+  /** Yields one buffer again and again, as a loop around `read` does. */
+  async function* reusing(values: Uint8Array[], size: number): AsyncGenerator<Uint8Array> {
+    const all = Buffer.concat(values)
+    const buffer = Buffer.alloc(size)
+    for (let at = 0; at < all.length; at += size) {
+      yield buffer.subarray(0, all.copy(buffer, 0, at))
+      if (at % 3 === 0) await null
+    }
+  }
+  /** Has the methods of a web stream and is none of this runtime. */
+  const polyfilled = (values: Uint8Array[]) => {
+    const iterator = generate(values)
+    const reader = { read: () => iterator.next(), cancel: async () => {}, releaseLock: () => {} }
+    return { locked: false, getReader: () => reader } as unknown as ByteStream
+  }
   const web = (values: Uint8Array[]) => Readable.toWeb(Readable.from(values)) as unknown as ByteStream
 
   test.each([
@@ -104,6 +119,9 @@ describe('a stream', () => {
     ['web stream', () => web(chunks)],
     ['async generator', () => generate(chunks)],
     ['bare async iterable', () => ({ [Symbol.asyncIterator]: () => generate(chunks) })],
+    ['polyfilled web stream', () => polyfilled(chunks)],
+    ['generator with one buffer', () => reusing(chunks, 4096)],
+    ['generator with one small buffer', () => reusing(chunks, 7)],
   ])('of kind %s is collected', async (_, make) => {
     expect((await collect(make()))?.equals(Buffer.concat(chunks))).toBe(true)
   })
@@ -131,6 +149,15 @@ describe('a stream', () => {
     ['was destroyed', () => Readable.from([Buffer.alloc(1)]).destroy(), /failed before its end/],
     ['yields text', () => Readable.from(['text']), /yields string, expected Uint8Array/],
     ['yields objects', () => generate([{ data: 1 }]), /yields object, expected Uint8Array/],
+    [
+      'is locked',
+      () => {
+        const locked = new Blob(['x']).stream()
+        locked.getReader()
+        return locked as unknown as ByteStream
+      },
+      /the stream is locked/,
+    ],
     ['ends at once', () => Readable.from([]), /without a single byte/],
   ])('that %s is refused', async (_, make, message) => {
     await expect(collect(make())).rejects.toMatchObject({
