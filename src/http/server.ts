@@ -1,5 +1,6 @@
 /** The standalone server: Fastify with limits for an open network, an orderly shutdown, and one error body everywhere. */
 import { randomUUID } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
 import http, { type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
@@ -131,7 +132,9 @@ export async function createServer(options: ServerOptions): Promise<CosmosEmbedS
 
 async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
   try {
-    return await app.listen({ host, port })
+    // Of a name that has several addresses, Fastify would serve each with a server that knows none of the limits above.
+    const { address } = await lookup(host, { verbatim: false })
+    return await app.listen({ host: address, port })
   } catch (cause) {
     const { code = 'unknown', syscall } = cause as NodeJS.ErrnoException
     if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw cause

@@ -30,7 +30,7 @@ export class Admission {
   readonly limits: Readonly<Cost>
   readonly #queue = new WaitQueue<Request>(({ cost, priority }) => this.#fits(cost, priority))
   readonly #memory = new MemoryBudget({
-    fits: (bytes) => this.#bytes + bytes <= this.limits.bytes,
+    fits: (bytes, priority) => this.#bytes + bytes <= this.#shareOf(this.limits.bytes, priority),
     take: (bytes) => {
       this.#bytes += bytes
     },
@@ -63,35 +63,42 @@ export class Admission {
   /** Returns undefined when there is no room now, or when earlier requests wait. */
   tryAcquire(cost: Cost, priority: Priority): Lease | undefined {
     const ahead = priority === 'query' ? this.#queue.count('query') : this.#queue.size
-    return ahead === 0 && this.#fits(cost, priority) ? this.#admit(cost) : undefined
+    return ahead === 0 && this.#fits(cost, priority) ? this.#admit(cost, priority) : undefined
   }
 
   /** Waits for room. `couldFit` must hold for the cost. Rejects with `signal.reason`. */
   async acquire(cost: Cost, priority: Priority, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
     return (
-      this.tryAcquire(cost, priority) ?? this.#queue.wait({ cost, priority }, signal, () => this.#admit(cost))
+      this.tryAcquire(cost, priority) ??
+      this.#queue.wait({ cost, priority }, signal, () => this.#admit(cost, priority))
     )
   }
 
   #fits({ items, bytes }: Cost, priority: Priority): boolean {
     const { limits } = this
     // With nothing in flight, bulk may use everything: a request larger than bulk's share could otherwise never start.
-    const isFree = priority === 'query' || this.#items === 0
-    const share = (limit: number) => (isFree ? limit : limit - Math.floor(limit / RESERVED))
-    if (this.#items + items > share(limits.items)) return false
+    const shared = this.#items === 0 ? 'query' : priority
+    if (this.#items + items > this.#shareOf(limits.items, shared)) return false
+    if (bytes === 0) return true
     // Admitted work that waits for memory comes before new work that needs some.
-    return bytes === 0 || (this.#memory.waiting === 0 && this.#bytes + bytes <= share(limits.bytes))
+    return (
+      !this.#memory.isAwaitedBefore(priority) && this.#bytes + bytes <= this.#shareOf(limits.bytes, shared)
+    )
   }
 
-  #admit({ items, bytes }: Cost): Lease {
+  #shareOf(limit: number, priority: Priority): number {
+    return priority === 'query' ? limit : limit - Math.floor(limit / RESERVED)
+  }
+
+  #admit({ items, bytes }: Cost, priority: Priority): Lease {
     this.#items += items
     this.#bytes += bytes
     const reservations: MemoryReservation[] = []
     let held = true
     return {
       openMemory: () => {
-        const reservation = this.#memory.open()
+        const reservation = this.#memory.open(priority)
         if (held) reservations.push(reservation)
         else reservation.release()
         return reservation

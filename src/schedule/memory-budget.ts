@@ -1,5 +1,6 @@
 /** Memory that work needs after it was admitted, such as for a download of unknown size. */
 import { onAbort } from '../base/abort.ts'
+import type { Priority } from './priority-queue.ts'
 
 /** The bytes that one piece of work holds. */
 export interface MemoryReservation {
@@ -14,20 +15,22 @@ export interface MemoryReservation {
 
 /** Counts the bytes that all work together holds. */
 export interface MemoryCounter {
-  fits(bytes: number): boolean
+  /** Whether work of this priority may take so many more now. */
+  fits(bytes: number, priority: Priority): boolean
   take(bytes: number): void
   /** Must also call {@link MemoryBudget.admitWaiting}. */
   give(bytes: number): void
 }
 
 interface Holder {
+  readonly priority: Priority
   bytes: number
   /** The reservation that it waits for. */
   wanted: { bytes: number; start(): void; refuse(): void } | undefined
 }
 
 /**
- * Serves reservations in order of arrival, with one exception: when everything that holds bytes waits for more, the holder
+ * Serves reservations of queries first, and those of one priority in order of arrival, with one exception: when everything that holds bytes waits for more, the holder
  * that was opened first gets its bytes although they do not fit, because otherwise no work would ever finish. The budget is
  * therefore exceeded by at most what one item may hold.
  */
@@ -42,12 +45,15 @@ export class MemoryBudget {
     this.#counter = counter
   }
 
-  get waiting(): number {
-    return this.#waiting.size
+  /** Whether a reservation waits that comes before new work of this priority. */
+  isAwaitedBefore(priority: Priority): boolean {
+    return priority === 'bulk'
+      ? this.#waiting.size > 0
+      : [...this.#waiting].some((holder) => holder.priority === 'query')
   }
 
-  open(): MemoryReservation {
-    const holder: Holder = { bytes: 0, wanted: undefined }
+  open(priority: Priority): MemoryReservation {
+    const holder: Holder = { priority, bytes: 0, wanted: undefined }
     this.#holders.add(holder)
     return {
       grow: (bytes, signal) => this.#grow(holder, bytes, signal),
@@ -62,8 +68,10 @@ export class MemoryBudget {
 
   /** Serves waiting reservations while there is room. To be called whenever bytes are given back. */
   admitWaiting(): void {
-    for (const holder of this.#waiting) {
-      if (!this.#counter.fits(holder.wanted?.bytes ?? 0)) break
+    const isQuery = ({ priority }: Holder) => priority === 'query'
+    const inOrder = [...this.#waiting]
+    for (const holder of [...inOrder.filter(isQuery), ...inOrder.filter((each) => !isQuery(each))]) {
+      if (!this.#counter.fits(holder.wanted?.bytes ?? 0, holder.priority)) break
       this.#start(holder)
     }
     const stuck = [...this.#holders].filter(({ bytes }) => bytes > 0)

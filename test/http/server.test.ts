@@ -1,6 +1,7 @@
+import dns from 'node:dns'
 import { DeviceLostError, OverloadedError } from 'cosmos-embed'
 import { createServer } from 'cosmos-embed/http'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { doubleEmbedder } from './embedder-double.ts'
 import { eventually, gate, post, request, serveDouble } from './support.ts'
 
@@ -239,4 +240,21 @@ describe('the plugin', () => {
     expect((await request(`${url}/echo`, init)).body).toEqual({ a: 1 })
     expect((await request(`${url}/nothing`)).body).toMatchObject({ error: 'Not Found' })
   })
+})
+
+// Fastify gives every further address of localhost a server of its own, without the limits on connections.
+it('serves one address of a name that has several', async () => {
+  const real = dns.lookup
+  const both = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }))
+  const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((name: string, ...rest: unknown[]) => {
+    const [options, done] = rest as [dns.LookupOptions, (error: null, addresses: unknown) => void]
+    if (name === 'localhost' && options.all) setImmediate(() => done(null, both))
+    else Reflect.apply(real, dns, [name, ...rest])
+  }) as typeof dns.lookup)
+  onTestFinished(() => lookup.mockRestore())
+  const server = await createServer({ embedder: doubleEmbedder() })
+  onTestFinished(() => server.close())
+  const url = await server.listen({ host: 'localhost', port: 0 })
+  expect(server.app.addresses()).toEqual([expect.objectContaining({ address: '127.0.0.1' })])
+  expect((await request(`${url}/v1/health/live`)).status).toBe(200)
 })

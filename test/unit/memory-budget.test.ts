@@ -44,12 +44,12 @@ describe('MemoryBudget', () => {
       }
       const all: Promise<void>[] = []
       for (let item = 0; item < 40; item++) {
-        all.push(work(budget.open(), new AbortController()))
+        all.push(work(budget.open(below(2) ? 'query' : 'bulk'), new AbortController()))
         if (below(3) === 0) await turn()
       }
       await Promise.all(all)
       expect(used).toBe(0)
-      expect(budget.waiting).toBe(0)
+      expect(budget.isAwaitedBefore('bulk')).toBe(false)
       expect(aborted).toBeLessThan(40)
     },
   )
@@ -72,7 +72,7 @@ describe('MemoryBudget', () => {
       const { signal } = new AbortController()
       const added = vi.spyOn(signal, 'addEventListener')
       const removed = vi.spyOn(signal, 'removeEventListener')
-      const holders = Array.from({ length: 2 + below(4) }, () => budget.open())
+      const holders = Array.from({ length: 2 + below(4) }, () => budget.open(below(2) ? 'query' : 'bulk'))
       const grown = holders.map((holder) => holder.grow(1 + below(limit), signal).catch((error) => error))
       const [first, ...others] = below(2) ? holders : holders.reverse()
       first?.release()
@@ -85,7 +85,7 @@ describe('MemoryBudget', () => {
         if (outcome !== undefined)
           expect(outcome).toMatchObject({ message: expect.stringContaining('released') })
       }
-      expect([used, budget.waiting]).toEqual([0, 0])
+      expect([used, budget.isAwaitedBefore('bulk')]).toEqual([0, false])
       expect(removed).toHaveBeenCalledTimes(added.mock.calls.length)
     }
   })

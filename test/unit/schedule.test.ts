@@ -212,6 +212,36 @@ describe('Admission', () => {
     expect(admission.items).toBe(1)
   })
 
+  it('keeps an eighth for queries, also when bulk downloads hold and await bytes', async () => {
+    const admission = new Admission({ items: 100, bytes: 800 })
+    const open = async (priority: Priority) =>
+      (await admission.acquire({ items: 1, bytes: 0 }, priority, never)).openMemory()
+    const first = await open('bulk')
+    await first.grow(500, never)
+    const second = (await open('bulk')).grow(150, never)
+    const third = (await open('bulk')).grow(200, never)
+    expect([await state(second), await state(third), admission.bytes]).toEqual(['resolved', 'pending', 650])
+    expect(admission.tryAcquire({ items: 1, bytes: 10 }, 'bulk'), 'bulk waits its turn').toBeUndefined()
+    const query = admission.tryAcquire({ items: 1, bytes: 50 }, 'query')
+    expect(query).toBeDefined()
+    await query?.openMemory().grow(100, never)
+    const late = (await open('query')).grow(40, never)
+    expect([await state(late), admission.bytes]).toEqual(['pending', 800])
+    expect(
+      admission.tryAcquire({ items: 1, bytes: 1 }, 'query'),
+      'a query that was admitted waits',
+    ).toBeUndefined()
+    first.release()
+    expect([await state(late), await state(third)]).toEqual(['resolved', 'resolved'])
+  })
+
+  it('lets a bulk download have everything when nothing else holds bytes', async () => {
+    const admission = new Admission({ items: 100, bytes: 800 })
+    const lease = await admission.acquire({ items: 1, bytes: 0 }, 'bulk', never)
+    await lease.openMemory().grow(800, never)
+    expect(admission.bytes).toBe(800)
+  })
+
   it('couldFit is false for costs above the limits', () => {
     const admission = new Admission({ items: 4, bytes: 100 })
     expect(admission.couldFit({ items: 4, bytes: 100 })).toBe(true)
