@@ -99,6 +99,7 @@ Result<bool> PictureFilter::Trim(AVPacket& packet, int number) const {
   if (bytes == whole.size()) return true;
   // The OBUs of the writable copy are at the same offsets.
   std::vector<std::size_t> offsets;
+  offsets.reserve(kept.size());
   for (const auto& obu : kept) offsets.push_back(static_cast<std::size_t>(obu.data() - whole.data()));
   if (av_packet_make_writable(&packet) < 0) return Status(StatusCode::kOutOfMemory, "no memory for a packet");
   std::size_t end = 0;
