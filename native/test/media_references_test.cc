@@ -103,6 +103,20 @@ TEST(MediaReferences, FewPicturesOfAPyramidAreDecoded) {
   }
 }
 
+TEST(MediaReferences, TheFirstWindowOfALongVideoDoesNotWaitForItsEnd) {
+  const auto path =
+      MakeClip("long.mp4", "-f lavfi -i testsrc2=s=96x64:r=50:d=50 -c:v libsvtav1 -preset 12 -g 50");
+  ClipRequest request = Frames(4);
+  const auto cancel = std::make_shared<CancelToken>();
+  auto reader =
+      ClipReader::Open(MediaPath{path.string()}, request, Windows{.seconds = 1, .stride = 1}, cancel);
+  ASSERT_TRUE(reader.ok());
+  const auto first = reader.value()->Next(cancel);
+  ASSERT_TRUE(first.ok() && first.value());
+  EXPECT_LT((*first.value()).report.bytes_read,
+            static_cast<std::int64_t>(std::filesystem::file_size(path)) / 2);
+}
+
 // Where something that is needed is damaged, everything is decoded, as the whole video would be.
 TEST(MediaReferences, DamageGivesTheFramesOfDecodingEverything) {
   const auto path = MakeClip("to_damage.mkv", kMoving + "-c:v libsvtav1 -preset 12 -g 50");

@@ -30,9 +30,9 @@ interface Holder {
 }
 
 /**
- * Serves reservations of queries first, and those of one priority in order of arrival, with one exception: when everything that holds bytes waits for more, the holder
- * that was opened first gets its bytes although they do not fit, because otherwise no work would ever finish. The budget is
- * therefore exceeded by at most what one item may hold.
+ * Serves reservations of queries first, and those of one priority in order of arrival, with one exception: when everything
+ * that holds bytes waits for more, the holder that was opened first gets its bytes although they do not fit, because otherwise
+ * no work would ever finish. The budget is therefore exceeded by at most what one item may hold.
  */
 export class MemoryBudget {
   readonly #counter: MemoryCounter

@@ -1,5 +1,6 @@
 #include "media/decode/picture_filter.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace cosmos {

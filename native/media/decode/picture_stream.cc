@@ -63,12 +63,16 @@ Status PictureStream::BeginRun() {
   return StartAtFirst();
 }
 
-// Reads all packets of the run, which costs little beside decoding them.
+// Reads all packets of the run, which costs little beside decoding them. A longer run, such as one for
+// windows over all of a video, is decoded whole: its first picture must not wait for the end of the file.
 Status PictureStream::FindNeeded() {
+  constexpr int kMaxPackets = 2000;
   const DecodeRun& run = plan_.runs[run_];
+  const int packets = run.last - run.first + 1;
   filter_.reset();
   const bool can_return = index_.seekable() || index_.has_positions();
-  if (run.first == run.last || !decoder_.allows_gaps() || !index_.skippable() || !can_return) return {};
+  if (packets == 1 || packets > kMaxPackets || !decoder_.allows_gaps() || !index_.skippable() || !can_return)
+    return {};
   COSMOS_RETURN_IF_ERROR(cursor_.MoveTo(run.first));
   PictureFilter filter(parameters_);
   for (int place = run.first; place <= run.last; ++place) {

@@ -7,12 +7,11 @@
 #include "media/bitstream/picture_parser.h"
 
 namespace cosmos {
-
 namespace {
 
-// The colours that libavcodec gives to pictures for which the stream states none. Only its decoder of H.264
-// takes those of the container.
-VpxColour UnstatedColours(const AVCodecParameters& parameters) {
+// The matrix and range that libavcodec gives to pictures for which the stream states none. Only its decoder
+// of H.264 takes those of the container.
+std::pair<AVColorSpace, AVColorRange> UnstatedColours(const AVCodecParameters& parameters) {
   if (parameters.codec_id != AV_CODEC_ID_H264) return {AVCOL_SPC_UNSPECIFIED, AVCOL_RANGE_MPEG};
   H264Headers headers;
   headers.ReadExtradata({parameters.extradata, static_cast<std::size_t>(parameters.extradata_size)});
@@ -24,13 +23,13 @@ VpxColour UnstatedColours(const AVCodecParameters& parameters) {
 }  // namespace
 
 CodedStream CodedStreamOf(const AVCodecParameters& parameters) {
-  const VpxColour colours = UnstatedColours(parameters);
+  const auto [matrix, range] = UnstatedColours(parameters);
   return {.codec = parameters.codec_id,
           .format = PictureFormatOf(parameters).value_or(PictureFormat()),
           .width = parameters.width,
           .height = parameters.height,
-          .color_space = colours.matrix,
-          .color_range = colours.range,
+          .color_space = matrix,
+          .color_range = range,
           .can_skip = CanSkipNonReference(parameters)};
 }
 
