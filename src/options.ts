@@ -51,10 +51,13 @@ export interface OnnxRuntimeOptions {
   intraOpThreads?: number | undefined
   /**
    * Batches of texts that run at a time, 1 to 64; a batch of videos runs alone. The threads of a run meet after each operation
-   * and wait for the slowest, so two batches occupy the cores better than one. Default 2, and 1 on a single core.
+   * and wait for the slowest, so a second batch finds cores that are free. Default 2, and 1 on one or two cores.
    */
   textLanes?: number | undefined
-  /** Whether idle threads spin instead of sleeping, which takes cores from the decoders. Default false. */
+  /**
+   * Whether threads that wait within a run and after it spin, which takes cores from the decoders, or sleep at once. Default:
+   * within a run they spin for 5 microseconds, then they sleep.
+   */
   spinning?: boolean | undefined
   /** ONNX Runtime's memory pattern optimisation. Default true. */
   memoryPattern?: boolean | undefined

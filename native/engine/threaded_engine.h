@@ -1,11 +1,14 @@
-// Base class for engines whose runs occupy a thread: each runs on one of the engine's own, so that the
-// executor can begin the next.
+// Base class for engines whose runs occupy a thread. With several lanes, each runs on one of the engine's own
+// threads, so that the executor can begin the next. With a single lane there is no next, and the run takes
+// the executor's thread: handing it over and back would wake two threads, which costs as much as a small
+// operation of the graph. Videos and texts take turns then.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -28,9 +31,11 @@ class ThreadedEngine : public Engine {
   }
 
  protected:
-  explicit ThreadedEngine(int text_lanes) : text_lanes_(text_lanes), threads_(kVideoLanes + text_lanes) {
+  explicit ThreadedEngine(int text_lanes) : text_lanes_(text_lanes) {
+    if (text_lanes == 1) return;
+    threads_.emplace(kVideoLanes + text_lanes);
     // With one thread started, Submit cannot fail later.
-    threads_.Submit([] {});
+    threads_->Submit([] {});
   }
 
   // Runs of one tower may overlap in as many threads as it has lanes.
@@ -64,10 +69,14 @@ class ThreadedEngine : public Engine {
     const auto task = std::make_shared<std::packaged_task<Vectors()>>(std::move(encode));
     auto run = std::make_unique<ThreadRun>();
     auto vectors = task->get_future();
-    threads_.Submit([task, wake = wake_] {
+    if (threads_) {
+      threads_->Submit([task, wake = wake_] {
+        (*task)();
+        if (wake) wake->Set();
+      });
+    } else {
       (*task)();
-      if (wake) wake->Set();
-    });
+    }
     // Only now: the run waits for a task that it follows, and none would come if Submit threw.
     run->Follow(std::move(vectors));
     return std::unique_ptr<EngineRun>(std::move(run));
@@ -75,7 +84,7 @@ class ThreadedEngine : public Engine {
 
   const int text_lanes_;
   std::shared_ptr<Wake> wake_;
-  ThreadPool threads_;
+  std::optional<ThreadPool> threads_;  // none with a single lane
 };
 
 }  // namespace cosmos

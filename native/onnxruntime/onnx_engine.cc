@@ -33,6 +33,11 @@ struct InputTensor {
   std::vector<std::int64_t> dims;
 };
 
+// The time between two operations of a graph that run in several threads, so that threads need not be woken
+// for each of them. Where other programs want the cores, longer waits delay the very threads that are waited
+// for.
+constexpr const char* kSpinMicroseconds = "5";
+
 Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& options,
                                          const std::string& path) {
   const Api& api = library.api();
@@ -46,7 +51,14 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
                                                    : static_cast<int>(std::thread::hardware_concurrency());
   COSMOS_RETURN_IF_ERROR(check(api.SetIntraOpNumThreads(session_options, std::max(threads, 1))));
   COSMOS_RETURN_IF_ERROR(check(api.AddSessionConfigEntry(session_options, "session.intra_op.allow_spinning",
-                                                         options.spinning ? "1" : "0")));
+                                                         options.spinning.value_or(true) ? "1" : "0")));
+  if (!options.spinning) {
+    COSMOS_RETURN_IF_ERROR(check(
+        api.AddSessionConfigEntry(session_options, "session.intra_op.spin_duration_us", kSpinMicroseconds)));
+    // For versions that do not know that entry: their threads at least sleep between runs.
+    COSMOS_RETURN_IF_ERROR(
+        check(api.AddSessionConfigEntry(session_options, "session.force_spinning_stop", "1")));
+  }
   COSMOS_RETURN_IF_ERROR(
       check((options.memory_pattern ? api.EnableMemPattern : api.DisableMemPattern)(session_options)));
   COSMOS_RETURN_IF_ERROR(

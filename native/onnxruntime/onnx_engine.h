@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -19,7 +20,9 @@ struct OnnxOptions {
   std::int64_t pad_token_id = 0;
   int intra_op_threads = 0;  // threads inside one run; 0 = one per core
   int text_lanes = 1;        // batches of texts that run at a time, in one session
-  bool spinning = false;     // idle threads busy-wait, which takes cores from the decoders
+  // Whether threads that wait busy-wait, which takes cores from the decoders. Absent: for microseconds, and
+  // only during a run.
+  std::optional<bool> spinning;
   bool memory_pattern = true;
   bool memory_arena = true;
 };

@@ -267,10 +267,10 @@ TEST(Executor, HalvesABatchForWhichMemoryWasMissing) {
   EXPECT_EQ(fake.batches, (std::vector<int>{4, 2, 2}));
 }
 
-// Its runs are on threads of their own, as those of ONNX Runtime are.
+// Its runs occupy a thread, as those of ONNX Runtime do.
 class ThreadedFake final : public ThreadedEngine {
  public:
-  ThreadedFake() : ThreadedEngine(1) {
+  explicit ThreadedFake(int text_lanes) : ThreadedEngine(text_lanes) {
     signature_.clip = kShape;
     signature_.embedding_dim = kDim;
   }
@@ -292,11 +292,14 @@ class ThreadedFake final : public ThreadedEngine {
 };
 
 TEST(Executor, TakesAWantOfMemoryInAThreadOfTheEngineForAnError) {
-  Executor executor(std::make_unique<ThreadedFake>());
-  const auto clip = std::make_shared<const Clip>(kShape);
-  EXPECT_EQ(CodeOf(Submit(executor, std::vector<ClipPtr>{clip}).result.get()), StatusCode::kOutOfMemory);
-  EXPECT_EQ(CodeOf(Submit(executor, Rows({1})).result.get()), StatusCode::kOutOfMemory);
-  EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
+  for (const int lanes : {1, 2}) {
+    SCOPED_TRACE(lanes);
+    Executor executor(std::make_unique<ThreadedFake>(lanes));
+    const auto clip = std::make_shared<const Clip>(kShape);
+    EXPECT_EQ(CodeOf(Submit(executor, std::vector<ClipPtr>{clip}).result.get()), StatusCode::kOutOfMemory);
+    EXPECT_EQ(CodeOf(Submit(executor, Rows({1})).result.get()), StatusCode::kOutOfMemory);
+    EXPECT_EQ(CodeOf(Submit(executor, Rows({2})).result.get()), StatusCode::kOk);
+  }
 }
 
 }  // namespace

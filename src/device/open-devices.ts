@@ -71,7 +71,8 @@ async function openCpu({ binding, options, bundle, padTokenId, signal }: OpenOpt
       ...threading,
       // ONNX Runtime counts the machine's cores instead of those that a container may use.
       intraOpThreads: threading.intraOpThreads || cores,
-      textLanes: threading.textLanes ?? Math.min(2, cores),
+      // With two cores a second lane gains nothing, and a single one runs without waking further threads.
+      textLanes: threading.textLanes ?? (cores > 2 ? 2 : 1),
     })
   const decodeConcurrency = options.decode.concurrency ?? Math.min(cores, MAX_THREADS)
   const device = await withDecoders(
