@@ -18,6 +18,8 @@ const std::string kMoving = "-f lavfi -i testsrc2=s=192x144:r=25:d=4 ";
 const std::string kOdd = "-f lavfi -i testsrc2=s=147x93:r=25:d=4 -pix_fmt yuv420p10le ";
 // libaom is slow.
 const std::string kSmall = "-f lavfi -i testsrc2=s=96x64:r=25:d=4 ";
+// FFmpeg seeks past the pictures before zero, so that reading begins again with the file.
+const std::string kBeforeZero = " -bsf:v 'setts=ts=TS-floor(0.1/TB)' -avoid_negative_ts disabled";
 const std::string kAom = "-c:v libaom-av1 -cpu-used 8 -row-mt 0 -b:v 200k ";
 
 struct Clip {
@@ -73,6 +75,9 @@ INSTANTIATE_TEST_SUITE_P(
             "svt_fragments.mp4",
             kMoving + "-c:v libsvtav1 -preset 12 -g 25 -movflags frag_keyframe+empty_moov+default_base_moof"},
         Clip{"svt.ivf", kMoving + "-c:v libsvtav1 -preset 12 -g 50"},
+        Clip{"svt.obu", kMoving + "-c:v libsvtav1 -preset 12 -g 25"},
+        Clip{"svt_before_zero.mkv", kMoving + "-c:v libsvtav1 -preset 12 -g 25" + kBeforeZero},
+        Clip{"aom_before_zero.webm", kSmall + kAom + "-g 20" + kBeforeZero},
         Clip{"svt_odd.mkv", kOdd + "-c:v libsvtav1 -preset 12 -g 100"},
         Clip{"aom_pyramid.mp4", kSmall + kAom + "-g 100 -lag-in-frames 25"},
         Clip{"aom_two_pass.mkv", kSmall + kAom + "-g 40 -lag-in-frames 35 -arnr-strength 4"},

@@ -19,7 +19,7 @@ Status NothingDecoded(const Demuxer& demuxer, double position, int refusal) {
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)
-    : parameters_(demuxer.parameters()),
+    : demuxer_(demuxer),
       decoder_(decoder),
       make_recovery_(std::move(make_recovery)),
       index_(index),
@@ -74,7 +74,7 @@ Status PictureStream::FindNeeded() {
   if (packets == 1 || packets > kMaxPackets || !decoder_.allows_gaps() || !index_.skippable() || !can_return)
     return {};
   COSMOS_RETURN_IF_ERROR(cursor_.MoveTo(run.first));
-  PictureFilter filter(parameters_);
+  PictureFilter filter(demuxer_.parameters());
   for (int place = run.first; place <= run.last; ++place) {
     COSMOS_ASSIGN_OR_RETURN(const auto read, cursor_.Read(*packet_));
     if (read != place) return {};

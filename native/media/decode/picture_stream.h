@@ -96,7 +96,7 @@ class PictureStream {
   bool MayComeWithinBounds(int order) const;
   Decoder& decoder() { return recovering_ ? *recovery_decoder_ : decoder_; }
 
-  const AVCodecParameters& parameters_;
+  const Demuxer& demuxer_;
   Decoder& decoder_;
   const MakeRecoveryDecoder make_recovery_;
   std::unique_ptr<Decoder> recovery_decoder_;

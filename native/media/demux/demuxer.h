@@ -42,6 +42,7 @@ class Demuxer {
   Source& source() { return *source_; }
   const JobGuard& guard() const { return guard_; }
   std::int64_t bytes_read() const { return earlier_bytes_ + source_->bytes_read(); }
+  // Both are gone after Rewind: ask again instead of keeping them.
   const AVStream& stream() const { return *stream_; }
   const AVCodecParameters& parameters() const { return *stream_->codecpar; }
   // Short names, e.g. "mp4" and "h264".
