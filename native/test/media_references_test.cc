@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@ namespace {
 
 const std::string kMoving = "-f lavfi -i testsrc2=s=192x144:r=25:d=4 ";
 const std::string kOdd = "-f lavfi -i testsrc2=s=147x93:r=25:d=4 -pix_fmt yuv420p10le ";
+const std::string kLong = "-f lavfi -i testsrc2=s=96x64:r=50:d=50 ";
 // libaom is slow.
 const std::string kSmall = "-f lavfi -i testsrc2=s=96x64:r=25:d=4 ";
 // FFmpeg seeks past the pictures before zero, so that reading begins again with the file.
@@ -108,9 +110,46 @@ TEST(MediaReferences, FewPicturesOfAPyramidAreDecoded) {
   }
 }
 
+// Windows are one run over all of a video, which is longer than what is read ahead.
+class LongAv1 : public testing::TestWithParam<Clip> {
+ protected:
+  std::filesystem::path path_ = MakeClip(GetParam().file, kLong + GetParam().arguments);
+};
+
+TEST_P(LongAv1, HasTheFramesOfDecodingEverythingInWindows) {
+  const auto expected = ReferenceHashes(path_);
+  ASSERT_EQ(expected.size(), 2500U);
+  const double rate = path_.extension() == ".obu" ? 25 : 50;  // FFmpeg's, where a file has no times
+  for (const int threads : {1, 3}) {
+    SCOPED_TRACE(threads);
+    ClipRequest request = Frames(2);
+    request.threads = threads;
+    request.keep_images = true;
+    const auto clips =
+        ReadClips(MediaPath{path_.string()}, request, Windows{.seconds = 100 / rate, .stride = 100 / rate});
+    ASSERT_EQ(clips.size(), 25U);
+    std::int64_t decoded = 0;
+    for (const DecodedClip& clip : clips) {
+      decoded += clip.report.decoded;
+      for (std::size_t i = 0; i < clip.frames.size(); ++i)
+        EXPECT_EQ(Hash(clip.images[i]), expected[std::lround(clip.frames[i].pts * rate)]);
+    }
+    EXPECT_LT(decoded, 1000);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Media, LongAv1,
+                         testing::Values(Clip{"one_keyframe.mp4", "-c:v libsvtav1 -preset 12 -g 9999"},
+                                         Clip{"keyframes.webm", "-c:v libsvtav1 -preset 12 -g 100"},
+                                         Clip{"never_sought.obu", "-c:v libsvtav1 -preset 12 -g 400"}),
+                         [](const auto& clip) {
+                           return clip.param.file.substr(0, clip.param.file.find('.'));
+                         });
+
 TEST(MediaReferences, TheFirstWindowOfALongVideoDoesNotWaitForItsEnd) {
+  // Opening it reads the samples of few bytes, so it has large ones.
   const auto path =
-      MakeClip("long.mp4", "-f lavfi -i testsrc2=s=96x64:r=50:d=50 -c:v libsvtav1 -preset 12 -g 50");
+      MakeClip("long.mp4", kLong + "-vf noise=alls=40:allf=t -c:v libsvtav1 -preset 12 -g 9999 -crf 20");
   ClipRequest request = Frames(4);
   const auto cancel = std::make_shared<CancelToken>();
   auto reader =

@@ -19,6 +19,12 @@ PictureFilter::PictureFilter(const AVCodecParameters& parameters) {
   });
 }
 
+void PictureFilter::BeginSection() {
+  pictures_.clear();
+  begins_.clear();
+  for (std::int32_t& slot : slots_) slot = slot == kNone ? kNone : kEarlier;
+}
+
 bool PictureFilter::Read(std::span<const std::uint8_t> packet) {
   constexpr std::size_t kMaxPictures = 32;  // of a packet, to bound the memory that hostile ones take
   const std::size_t begin = pictures_.size();
@@ -52,7 +58,7 @@ bool PictureFilter::Add(const Av1Obu& obu) {
   for (int slot = 0; slot < av1::kSlots; ++slot) {
     if ((header->uses >> slot & 1) == 0) continue;
     if (slots_[slot] == kNone) return false;
-    picture.uses[slot] = slots_[slot];
+    if (slots_[slot] != kEarlier) picture.uses[slot] = slots_[slot];
   }
   for (int slot = 0; slot < av1::kSlots; ++slot) {
     if ((header->refreshes >> slot & 1) != 0) slots_[slot] = static_cast<std::int32_t>(pictures_.size());
@@ -61,12 +67,15 @@ bool PictureFilter::Add(const Av1Obu& obu) {
   return true;
 }
 
-void PictureFilter::Want(std::span<const int> packets) {
-  for (const int number : packets) {
+void PictureFilter::EndSection(std::span<const int> wanted, bool is_last) {
+  for (const int number : wanted) {
     const auto end = static_cast<std::size_t>(number) + 1 < begins_.size()
                          ? static_cast<std::size_t>(begins_[number + 1])
                          : pictures_.size();
     for (std::size_t i = begins_[number]; i < end; ++i) pictures_[i].needed |= pictures_[i].shown;
+  }
+  for (const std::int32_t held : slots_) {
+    if (!is_last && held >= 0) pictures_[held].needed = true;
   }
   // A picture only uses earlier ones.
   for (std::size_t i = pictures_.size(); i-- > 0;) {

@@ -14,32 +14,35 @@
 
 namespace cosmos {
 
-// Packets are counted from the first of the run, in decoding order.
+// Goes over a run section by section. The packets of a section are counted from its first, in decoding order.
 class PictureFilter {
  public:
   explicit PictureFilter(const AVCodecParameters& parameters);
 
+  void BeginSection();
   // Reads the next packet. False when it cannot tell what the packet's pictures need; then the filter must
-  // not be used.
+  // not be used for this section or a later one.
   bool Read(std::span<const std::uint8_t> packet);
-  // Finds out what the shown pictures of these packets need. After all packets were read.
-  void Want(std::span<const int> packets);
-  // Removes from a packet what is not needed. False when no picture is left.
+  // Finds out what the shown pictures of these packets need, and unless this is the last section, also what
+  // later sections may.
+  void EndSection(std::span<const int> wanted, bool is_last);
+  // Removes from a packet of the section what is not needed. False when no picture is left.
   Result<bool> Trim(AVPacket& packet, int number) const;
 
  private:
-  static constexpr int kNone = -1;
+  static constexpr std::int32_t kNone = -1;
+  static constexpr std::int32_t kEarlier = -2;  // a picture of an earlier section, which was decoded
 
   struct Picture {
-    std::array<std::int32_t, av1::kSlots> uses{};  // other pictures, or kNone
+    std::array<std::int32_t, av1::kSlots> uses{};  // other pictures of the section, or kNone
     bool shown = false;
     bool needed = false;
   };
 
   bool Add(const Av1Obu& obu);
 
-  Av1Headers headers_;
-  std::array<std::int32_t, av1::kSlots> slots_;  // the picture that each holds
+  Av1Headers headers_;                           // of the stream so far
+  std::array<std::int32_t, av1::kSlots> slots_;  // the picture that each holds, kNone or kEarlier
   std::vector<Picture> pictures_;
   std::vector<std::int32_t> begins_;  // the first picture of each packet
 };

@@ -19,13 +19,13 @@ Status NothingDecoded(const Demuxer& demuxer, double position, int refusal) {
 PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDecoder make_recovery,
                              const FrameIndex& index, const ParameterSets& parameter_sets,
                              const DecodePlan& plan, int max_packets_without_frame)
-    : demuxer_(demuxer),
-      decoder_(decoder),
+    : decoder_(decoder),
       make_recovery_(std::move(make_recovery)),
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
       cursor_(demuxer, index, parameter_sets),
+      run_reader_(demuxer, index, plan, cursor_),
       reader_(demuxer.parameters()),
       references_(demuxer.parameters()) {}
 
@@ -59,34 +59,8 @@ Status PictureStream::BeginRun() {
   recovering_ = false;
   went_back_ = false;
   first_ = run.first;
-  COSMOS_RETURN_IF_ERROR(FindNeeded());
+  whole_ = !decoder_.allows_gaps() || !index_.skippable();
   return StartAtFirst();
-}
-
-// Reads all packets of the run, which costs little beside decoding them. A longer run, such as one for
-// windows over all of a video, is decoded whole: its first picture must not wait for the end of the file.
-Status PictureStream::FindNeeded() {
-  constexpr int kMaxPackets = 2000;
-  const DecodeRun& run = plan_.runs[run_];
-  const int packets = run.last - run.first + 1;
-  filter_.reset();
-  const bool can_return = index_.seekable() || index_.has_positions();
-  if (packets == 1 || packets > kMaxPackets || !decoder_.allows_gaps() || !index_.skippable() || !can_return)
-    return {};
-  COSMOS_RETURN_IF_ERROR(cursor_.MoveTo(run.first));
-  PictureFilter filter(demuxer_.parameters());
-  for (int place = run.first; place <= run.last; ++place) {
-    COSMOS_ASSIGN_OR_RETURN(const auto read, cursor_.Read(*packet_));
-    if (read != place) return {};
-    if (!filter.Read({packet_->data, static_cast<std::size_t>(packet_->size)})) return {};
-  }
-  std::vector<int> wanted;
-  for (const int place : plan_.wanted) {
-    if (place >= run.first && place <= run.last) wanted.push_back(place - run.first);
-  }
-  filter.Want(wanted);
-  filter_ = std::move(filter);
-  return {};
 }
 
 // Forgets all damage: nothing is known of what is decoded from here on.
@@ -98,23 +72,20 @@ Status PictureStream::StartAtFirst() {
   keyframe_is_lost_ = false;
   silent_packets_ = 0;
   references_.Reset();
-  return cursor_.MoveTo(first_);
+  return run_reader_.Begin(plan_.runs[run_], first_, !whole_);
 }
 
 Status PictureStream::SendOne() {
   const DecodeRun& run = plan_.runs[run_];
-  COSMOS_ASSIGN_OR_RETURN(auto read, cursor_.Read(*packet_));
-  if (!read || *read > run.last) return EndRun();
+  COSMOS_ASSIGN_OR_RETURN(const auto read, run_reader_.Next(*packet_));
+  if (!read) return EndRun();
 
-  const int place = *read;
+  const int place = read->place;
   if (place == first_ && first_ > 0 && !CanStartAt(*packet_)) return StartEarlier();
   const bool shown = index_.packet(place).shown;
-  if (filter_) {
-    COSMOS_ASSIGN_OR_RETURN(const bool needed, filter_->Trim(*packet_, place - run.first));
-    if (!needed) {
-      silent_packets_ += shown ? 1 : 0;
-      return place == run.last ? EndRun() : Status();
-    }
+  if (!read->needed) {
+    silent_packets_ += shown ? 1 : 0;
+    return place == run.last ? EndRun() : Status();
   }
   ++packets_since_frame_;
   silent_packets_ += shown ? 1 : 0;
@@ -159,7 +130,7 @@ Status PictureStream::ReceiveAll() {
     NoteDamage(decoder().refused() - refused_, sent_place_);
     if (decoder().refused() > refused_ && sent_place_ == first_) keyframe_is_lost_ = true;
     refused_ = decoder().refused();
-    if (damage_ > 0 && (filter_ || WantsRecovery())) decode_again_ = true;
+    if (damage_ > 0 && (run_reader_.leaves_out() || WantsRecovery())) decode_again_ = true;
     if (decode_again_ || !received) return {};
     packets_since_frame_ = 0;
     --silent_packets_;
@@ -222,21 +193,20 @@ bool PictureStream::IsMissing(int order) const { return !pending_.empty() && pen
 // Before the picture at `order` comes out. With gradual refresh (intra refresh) a picture is complete only
 // some time after the keyframe.
 bool PictureStream::MustDecodeAgain(int order) const {
-  if (filter_ && (damage_ > 0 || IsMissing(order))) return true;
+  if (run_reader_.leaves_out() && (damage_ > 0 || IsMissing(order))) return true;
   return WantsRecovery() || (!went_back_ && first_ > 0 && IsMissing(order));
 }
 
 Status PictureStream::DecodeAgain() {
   decode_again_ = false;
-  if (filter_) {
-    filter_.reset();
-  } else if (WantsRecovery()) {
+  const bool left_out = !std::exchange(whole_, true) && run_reader_.leaves_out();
+  if (WantsRecovery()) {
     if (!recovery_decoder_) {
       COSMOS_ASSIGN_OR_RETURN(recovery_decoder_, make_recovery_());
     }
     decoder_.Reset();
     recovering_ = true;
-  } else {
+  } else if (!left_out) {
     went_back_ = true;
     first_ = index_.KeyframeFor(first_ - 1);
   }
@@ -246,7 +216,7 @@ Status PictureStream::DecodeAgain() {
 }
 
 Status PictureStream::StartEarlier() {
-  filter_.reset();
+  whole_ = true;
   first_ = index_.KeyframeFor(first_ - 1);
   return StartAtFirst();
 }

@@ -12,7 +12,7 @@
 #include "media/bitstream/access_unit.h"
 #include "media/bitstream/reference_check.h"
 #include "media/decode/decoder.h"
-#include "media/decode/picture_filter.h"
+#include "media/decode/run_reader.h"
 #include "media/demux/demuxer.h"
 #include "media/demux/packet_cursor.h"
 #include "media/plan/decode_plan.h"
@@ -73,7 +73,6 @@ class PictureStream {
   };
 
   Status BeginRun();
-  Status FindNeeded();
   Status StartAtFirst();
   Status SendOne();
   Status EndRun();
@@ -96,7 +95,6 @@ class PictureStream {
   bool MayComeWithinBounds(int order) const;
   Decoder& decoder() { return recovering_ ? *recovery_decoder_ : decoder_; }
 
-  const Demuxer& demuxer_;
   Decoder& decoder_;
   const MakeRecoveryDecoder make_recovery_;
   std::unique_ptr<Decoder> recovery_decoder_;
@@ -104,6 +102,7 @@ class PictureStream {
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
   PacketCursor cursor_;
+  RunReader run_reader_;
   AccessUnitReader reader_;
   ReferenceCheck references_;
   ff::Packet packet_{av_packet_alloc()};
@@ -111,8 +110,7 @@ class PictureStream {
   std::size_t run_ = 0;
   // State of the current run:
   bool in_run_ = false;
-  // Until something is damaged or missing, only what the wanted pictures need is decoded.
-  std::optional<PictureFilter> filter_;
+  bool whole_ = false;               // decoding all of it: something is damaged or missing
   int first_ = 0;                    // the place where decoding starts
   int refused_ = 0;                  // the decoder's count at the last packet
   int last_order_ = -1;              // of the last picture that came out

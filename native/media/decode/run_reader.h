@@ -1,0 +1,60 @@
+// Reads the packets of a run, and leaves out those that no wanted picture needs. To know which these are, it
+// reads ahead of what is decoded.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+
+#include "base/status.h"
+#include "media/decode/picture_filter.h"
+#include "media/demux/demuxer.h"
+#include "media/demux/packet_cursor.h"
+#include "media/plan/decode_plan.h"
+#include "media/plan/frame_index.h"
+
+namespace cosmos {
+
+class RunReader {
+ public:
+  struct Packet {
+    int place = 0;
+    bool needed = true;  // false: none of its pictures is, so it must not be decoded
+  };
+
+  // All arguments must outlive the reader.
+  RunReader(const Demuxer& demuxer, const FrameIndex& index, const DecodePlan& plan, PacketCursor& cursor)
+      : demuxer_(demuxer), index_(index), plan_(plan), cursor_(cursor) {}
+
+  // Begins at `first`, or at the first packet after it that can be found again. `leave_out`: whether packets
+  // that are not needed are found and left out, which the decoder must allow.
+  Status Begin(const DecodeRun& run, int first, bool leave_out);
+  // Reads the next packet, without the pictures that are not needed; nothing after the last of the run.
+  Result<std::optional<Packet>> Next(AVPacket& packet);
+  // Whether something may have been left out since Begin.
+  bool leaves_out() const { return leaves_out_; }
+
+ private:
+  struct Ahead {
+    ff::Packet packet;
+    int place = 0;
+  };
+
+  Status ReadSection();
+  bool IsEndOfSection(int place) const;
+
+  const Demuxer& demuxer_;
+  const FrameIndex& index_;
+  const DecodePlan& plan_;
+  PacketCursor& cursor_;
+  DecodeRun run_;
+  bool leaves_out_ = false;
+  std::optional<PictureFilter> filter_;  // none where everything that is left is needed
+  // The section at hand: the packets that were read ahead.
+  std::deque<Ahead> ahead_;
+  std::size_t bytes_ = 0;
+  int packets_ = 0;  // that it had
+  bool is_last_ = false;
+};
+
+}  // namespace cosmos
