@@ -1,5 +1,7 @@
 #include "cuda/kernels.h"
 
+#include <mutex>
+
 // Keywords and variables that CUDA provides to a kernel's source.
 #define __global__
 #define __device__
@@ -12,10 +14,13 @@ struct Index {
   unsigned y;
   unsigned z;
 };
-thread_local Index gridDim;
-thread_local Index blockDim;
-thread_local Index blockIdx;
-thread_local Index threadIdx;
+// One kernel runs at a time. With thread_local variables instead, finding them would take longer than the
+// kernels.
+std::mutex running;
+Index gridDim;
+Index blockDim;
+Index blockIdx;
+Index threadIdx;
 
 }  // namespace
 
@@ -36,6 +41,7 @@ void ForEach(const Index& end, Index& index, Visit visit) {
 
 template <typename Parameters, void (*kernel)(Parameters)>
 void Launch(const Dims& grid, const Dims& block, void** parameters) {
+  const std::lock_guard lock(running);
   gridDim = AsIndex(grid);
   blockDim = AsIndex(block);
   const auto& first = *static_cast<const Parameters*>(parameters[0]);
