@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { worker } from './json-worker.mjs'
-import { benchClip } from './media.mjs'
+import { benchClip, codecs } from './media.mjs'
 import { plot } from './plot.mjs'
 import { report, round } from './report.mjs'
 
@@ -20,6 +20,8 @@ const CLIP_SECONDS = 15
 
 const usage = `npm run bench long -- [OPTIONS]
   --minutes N   length of the long video, 1080p (default 120)
+  --codec NAME  its codec (default h264)
+  --gop N       its pictures from one keyframe to the next (default 30)
   --mbit N      its millions of bits per second (default 11)
   --window N    seconds of a segment (default 10)
   --clips N     how many short clips (default 100000)
@@ -31,6 +33,8 @@ export async function run(argv) {
     args: argv,
     options: {
       minutes: { type: 'string', default: '120' },
+      codec: { type: 'string', default: 'h264' },
+      gop: { type: 'string', default: '30' },
       mbit: { type: 'string', default: '11' },
       window: { type: 'string', default: '10' },
       clips: { type: 'string', default: '100000' },
@@ -43,16 +47,20 @@ export async function run(argv) {
   mkdirSync(values.plots, { recursive: true })
   const minutes = Number(values.minutes)
   if (minutes > 0) {
-    const file = longVideo(minutes, Number(values.mbit))
+    const { codec } = values
+    if (!codecs.includes(codec))
+      throw new Error(`--codec is ${codec}; it must be one of ${codecs.join(', ')}`)
+    const named = codec === 'h264' ? '' : `-${codec}`
+    const file = longVideo(minutes, { codec, gop: Number(values.gop), mbit: Number(values.mbit) })
     try {
       const plain = plainDecode(file)
       const segments = await measured({ file, windowSeconds: Number(values.window), model: values.model })
-      report('long-segments', [
+      report(`long-segments${named}`, [
         row('one plain decode of all pictures', plain, segments.cpuSeconds / plain.cpuSeconds),
         row(`segments of ${values.window} s`, segments, 1),
       ])
-      draw(values.plots, 'segments-memory', {
-        title: `Memory while ${minutes} minutes of 1080p become segments`,
+      draw(values.plots, `segments-memory${named}`, {
+        title: `Memory while ${minutes} minutes of 1080p (${codec}) become segments`,
         x: 'seconds of media',
         samples: segments.samples,
       })
@@ -107,12 +115,13 @@ function draw(folder, name, { title, x, samples }) {
 }
 
 /** Repeats a clip without encoding it again. */
-function longVideo(minutes, mbit) {
-  const clip = benchClip({ codec: 'h264', size: '1080p', gop: 30, seconds: CLIP_SECONDS, mbit })
-  const file = path.join(path.dirname(clip), `long-${minutes}min.mp4`)
+function longVideo(minutes, stream) {
+  const clip = benchClip({ ...stream, size: '1080p', seconds: CLIP_SECONDS })
+  const name = `long-${minutes}min-${path.basename(clip)}`
+  const file = path.join(path.dirname(clip), name)
   if (existsSync(file)) return file
   console.error(`making ${path.basename(file)}`)
-  const partial = path.join(path.dirname(clip), `partial-long-${minutes}min.mp4`)
+  const partial = path.join(path.dirname(clip), `partial-${name}`)
   const loops = String(Math.ceil((minutes * 60) / CLIP_SECONDS) - 1)
   const args = [
     '-v',
