@@ -222,6 +222,8 @@ export interface ResolvedOptions {
 export const DEFAULT_BATCH = 8
 /** The most threads of the addon's pool, and of one decoder. */
 export const MAX_THREADS = 64
+/** `decode.limits.maxWallSeconds` where it is not given, as in the addon. */
+export const DEFAULT_WALL_SECONDS = 300
 
 const devices = ['auto', 'cpu', 'cuda'] as const
 
@@ -255,7 +257,7 @@ function defaults(): ResolvedOptions {
         maxPixels: 8192 * 4352,
         maxStreams: 16,
         maxPacketsWithoutFrame: 20_000,
-        maxWallSeconds: 300,
+        maxWallSeconds: DEFAULT_WALL_SECONDS,
         maxBytes: 2 * 1024 ** 3,
       },
       isolation: 'none',

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <future>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -37,6 +38,15 @@ struct InputTensor {
 // for each of them. Where other programs want the cores, longer waits delay the very threads that are waited
 // for.
 constexpr const char* kSpinMicroseconds = "5";
+
+// Gives freed memory, which glibc keeps for later, back to the system. By one thread at a time: where another
+// allocator replaces glibc's (jemalloc, AddressSanitizer), the first call initialises that of glibc, and a
+// call beside it would read a heap that is half initialised and crash.
+void TrimHeap() {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  malloc_trim(0);
+}
 
 Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& options,
                                          const std::string& path) {
@@ -141,8 +151,7 @@ Status OnnxEngine::Load(const OnnxOptions& options) {
   Result<GraphSpec> text_result = text_opened.get();
   COSMOS_ASSIGN_OR_RETURN(auto video_graph, std::move(video_opened));
   COSMOS_ASSIGN_OR_RETURN(auto text_graph, std::move(text_result));
-  // The parsed files were freed, but glibc keeps such memory for later.
-  malloc_trim(0);
+  TrimHeap();  // the parsed files were freed
   COSMOS_ASSIGN_OR_RETURN(auto video, MatchVideo(video_graph, options.model, options.video_path));
   COSMOS_ASSIGN_OR_RETURN(
       auto text, MatchText(text_graph, options.model, std::array{ElementType::kInt64}, options.text_path));

@@ -4,8 +4,10 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -25,6 +28,31 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
 #endif
+
+namespace {
+
+// The calls of malloc_trim, which the function below sees in the place of glibc's. While they are watched,
+// each waits a while for another to run beside it.
+struct {
+  std::atomic<bool> watched = false;
+  std::atomic<int> calls = 0;
+  std::atomic<int> running = 0;
+  std::atomic<bool> overlapped = false;
+} trims;
+
+}  // namespace
+
+extern "C" int malloc_trim(std::size_t pad) noexcept {
+  static const auto real = reinterpret_cast<int (*)(std::size_t)>(dlsym(RTLD_NEXT, "malloc_trim"));
+  if (!trims.watched) return real(pad);
+  ++trims.calls;
+  if (++trims.running > 1) trims.overlapped = true;
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (!trims.overlapped && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  --trims.running;
+  return real(pad);
+}
 
 namespace cosmos {
 namespace {
@@ -283,6 +311,17 @@ TEST_F(OnnxEngine, OptionsDoNotChangeVectors) {
     ASSERT_TRUE(engine.ok()) << engine.status().message();
     ExpectNear(Encode(*engine.value(), std::vector{FlatClip(9)}, cancel_), {Expected(9)});
   }
+}
+
+// Two first calls of malloc_trim at once crash where another allocator replaces glibc's.
+TEST_F(OnnxEngine, EnginesThatAreCreatedAtOnceTrimTheHeapInTurn) {
+  trims.watched = true;
+  auto other = std::async(std::launch::async, [this] { return Create("video_canonical"); });
+  EXPECT_TRUE(Create("video_canonical"));
+  EXPECT_TRUE(other.get());
+  trims.watched = false;
+  EXPECT_EQ(trims.calls, 2);
+  EXPECT_FALSE(trims.overlapped);
 }
 
 TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndReportsItsVersion) {

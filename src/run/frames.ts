@@ -3,7 +3,7 @@ import binding, { type NativeDecodeLimits } from '#binding'
 import { cores } from '../base/cores.ts'
 import { runDecode } from '../base/native-job.ts'
 import { InternalError } from '../errors.ts'
-import { MAX_THREADS } from '../options.ts'
+import { DEFAULT_WALL_SECONDS, MAX_THREADS } from '../options.ts'
 import type { FrameRule } from '../request/frame-rule.ts'
 import { parseItem } from '../request/items.ts'
 import type { VideoInput } from '../request/schema.ts'
@@ -76,5 +76,6 @@ export async function extractFrames(
       ...(frameTolerance !== undefined && { frameTolerance }),
       ...(decodeLimits !== undefined && { limits: decodeLimits }),
     })
-  return toExtractedFrames(await runDecode(decode, signal ?? new AbortController().signal))
+  const { maxWallSeconds: maxSeconds = DEFAULT_WALL_SECONDS } = decodeLimits ?? {}
+  return toExtractedFrames(await runDecode(decode, signal ?? new AbortController().signal, { maxSeconds }))
 }

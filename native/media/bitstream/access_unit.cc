@@ -66,10 +66,12 @@ AccessUnit ReadVp9(Bytes head, Bytes end, std::int64_t size) {
   return unit;
 }
 
-// Decoding can begin at a temporal unit whose first picture is a shown key frame with a sequence header.
-AccessUnit ReadAv1(Bytes packet) {
+// Decoding can begin at a temporal unit whose first picture is a shown key frame with a sequence header. A
+// unit of which not all is known shows a picture, as the containers whose packets are not read whole demand.
+AccessUnit ReadAv1(Bytes packet, std::int64_t size) {
   bool sequence = false;
   bool reduced = false;  // reduced_still_picture_header
+  bool shows = static_cast<std::int64_t>(packet.size()) < size;
   AccessUnit picture{.has_picture = false};
   ForEachObu(packet, [&](const Av1Obu& obu) {
     BitReader bits(obu.payload);
@@ -81,11 +83,13 @@ AccessUnit ReadAv1(Bytes packet) {
     if (!av1::BeginsPicture(obu.type)) return true;
     const bool shows_existing = !reduced && bits.Bit() != 0;
     const bool key = reduced || (!shows_existing && bits.Bits(2) == 0);
-    const bool shown = reduced || bits.Bit() != 0;
+    const bool shown = reduced || shows_existing || bits.Bit() != 0;
+    if (!picture.has_picture) picture.random_access = picture.closed = sequence && key && shown;
     picture.has_picture = true;
-    picture.random_access = picture.closed = sequence && key && shown;
-    return false;
+    shows = shows || shown;
+    return !shows;
   });
+  picture.hidden = picture.has_picture && !shows;
   return picture;
 }
 
@@ -216,7 +220,7 @@ AccessUnit AccessUnitReader::ReadBytes(Bytes packet, Bytes end, std::int64_t siz
     case AV_CODEC_ID_MPEG2VIDEO: return ReadMpeg2(packet);
     case AV_CODEC_ID_VP8: return ReadVp8(packet);
     case AV_CODEC_ID_VP9: return ReadVp9(packet, end, size);
-    case AV_CODEC_ID_AV1: return ReadAv1(packet);
+    case AV_CODEC_ID_AV1: return ReadAv1(packet, size);
     case AV_CODEC_ID_WMV1: return ReadWmv1(packet);
     case AV_CODEC_ID_WMV2: return ReadWmv2(packet);
     case AV_CODEC_ID_VC1:

@@ -47,15 +47,16 @@ void ForEachObu(std::span<const std::uint8_t> packet, Take take) {
       obu.spatial_layer = packet[1] >> 3 & 3;
     }
     std::size_t at = extension ? 2 : 1;
-    std::size_t size = packet.size() - at;
+    std::uint64_t size = packet.size() - at;
     if (sized) {
       size = 0;
-      for (int shift = 0; at < packet.size() && shift < 35; shift += 7) {
-        size |= static_cast<std::size_t>(packet[at] & 0x7f) << shift;
+      for (int shift = 0; at < packet.size() && shift < 56; shift += 7) {
+        size |= std::uint64_t{packet[at] & 0x7fU} << shift;
         if ((packet[at++] & 0x80) == 0) break;
       }
     }
-    obu.payload = packet.subspan(at, std::min(size, packet.size() - at));
+    obu.payload =
+        packet.subspan(at, static_cast<std::size_t>(std::min<std::uint64_t>(size, packet.size() - at)));
     obu.whole = packet.first(at + obu.payload.size());
     packet = packet.subspan(obu.whole.size());
     if (!take(obu)) return;

@@ -29,13 +29,9 @@ bool PictureFilter::Read(std::span<const std::uint8_t> packet) {
   constexpr std::size_t kMaxPictures = 32;  // of a packet, to bound the memory that hostile ones take
   const std::size_t begin = pictures_.size();
   bool understood = true;
-  bool has_sequence = false;
   int shown = 0;
   ForEachObu(packet, [&](const Av1Obu& obu) {
-    if (obu.type == av1::kSequenceHeader) {
-      has_sequence = true;
-      headers_.ReadSequence(obu);
-    }
+    if (obu.type == av1::kSequenceHeader) headers_.ReadSequence(obu);
     if (!av1::BeginsPicture(obu.type)) return true;
     // Which spatial layer a decoder shows is its own choice.
     understood = obu.spatial_layer == 0 && pictures_.size() - begin < kMaxPictures && Add(obu);
@@ -44,8 +40,6 @@ bool PictureFilter::Read(std::span<const std::uint8_t> packet) {
   });
   if (!understood || shown > 1) return false;
   begins_.push_back(static_cast<std::int32_t>(begin));
-  // Later pictures need the sequence header. Such packets are few, and their first picture is a key frame.
-  for (std::size_t i = begin; has_sequence && i < pictures_.size(); ++i) pictures_[i].needed = true;
   return true;
 }
 
@@ -86,27 +80,30 @@ void PictureFilter::EndSection(std::span<const int> wanted, bool is_last) {
   }
 }
 
-Result<bool> PictureFilter::Trim(AVPacket& packet, int number) const {
+// Later pictures need the sequence headers, whichever packet has them.
+Result<PictureFilter::Rest> PictureFilter::Trim(AVPacket& packet, int number) const {
   const std::span<const std::uint8_t> whole(packet.data, static_cast<std::size_t>(packet.size));
   std::vector<std::span<const std::uint8_t>> kept;
   std::size_t next = begins_[number];
   bool keeps = true;  // the picture at hand, if any
   bool any = false;
+  bool shows = true;
   std::size_t bytes = 0;
   ForEachObu(whole, [&](const Av1Obu& obu) {
-    if (av1::BeginsPicture(obu.type)) {
-      keeps = next < pictures_.size() && pictures_[next].needed;
+    if (av1::BeginsPicture(obu.type) && next < pictures_.size()) {
+      keeps = pictures_[next].needed;
+      shows = shows && (keeps || !pictures_[next].shown);
       ++next;
-      any = any || keeps;
     }
-    if (!av1::IsOfPicture(obu.type) || keeps) {
-      kept.push_back(obu.whole);
-      bytes += obu.whole.size();
-    }
+    if (av1::IsOfPicture(obu.type) && !keeps) return true;
+    any = any || av1::IsOfPicture(obu.type) || obu.type == av1::kSequenceHeader;
+    kept.push_back(obu.whole);
+    bytes += obu.whole.size();
     return true;
   });
-  if (!any) return false;
-  if (bytes == whole.size()) return true;
+  if (!any) return Rest::kNothing;
+  const Rest rest = shows ? Rest::kAll : Rest::kHidden;
+  if (bytes == whole.size()) return rest;
   // The OBUs of the writable copy are at the same offsets.
   std::vector<std::size_t> offsets;
   offsets.reserve(kept.size());
@@ -118,7 +115,7 @@ Result<bool> PictureFilter::Trim(AVPacket& packet, int number) const {
     end += kept[i].size();
   }
   av_shrink_packet(&packet, static_cast<int>(end));
-  return true;
+  return rest;
 }
 
 }  // namespace cosmos

@@ -26,8 +26,10 @@ class PictureFilter {
   // Finds out what the shown pictures of these packets need, and unless this is the last section, also what
   // later sections may.
   void EndSection(std::span<const int> wanted, bool is_last);
-  // Removes from a packet of the section what is not needed. False when no picture is left.
-  Result<bool> Trim(AVPacket& packet, int number) const;
+  enum class Rest : std::uint8_t { kNothing, kHidden, kAll };
+  // Removes from a packet of the section what is not needed. kNothing: all of it, and the packet is as it
+  // was. kHidden: what is shown of it.
+  Result<Rest> Trim(AVPacket& packet, int number) const;
 
  private:
   static constexpr std::int32_t kNone = -1;

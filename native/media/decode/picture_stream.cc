@@ -83,11 +83,11 @@ Status PictureStream::SendOne() {
   const int place = read->place;
   if (place == first_ && first_ > 0 && !CanStartAt(*packet_)) return StartEarlier();
   const bool shown = index_.packet(place).shown;
-  if (!read->needed) {
+  if (!read->is_needed) {
     silent_packets_ += shown ? 1 : 0;
     return place == run.last ? EndRun() : Status();
   }
-  ++packets_since_frame_;
+  packets_since_frame_ += read->shows ? 1 : 0;
   silent_packets_ += shown ? 1 : 0;
   counts_.decoded += shown ? 0 : 1;
   sent_place_ = place;

@@ -38,8 +38,9 @@ Result<std::optional<RunReader::Packet>> RunReader::Next(AVPacket& packet) {
   av_packet_move_ref(&packet, ahead_.front().packet.get());
   ahead_.pop_front();
   if (!filter_) return std::optional(Packet{place});
-  COSMOS_ASSIGN_OR_RETURN(const bool needed, filter_->Trim(packet, number));
-  return std::optional(Packet{place, needed});
+  using Rest = PictureFilter::Rest;
+  COSMOS_ASSIGN_OR_RETURN(const Rest rest, filter_->Trim(packet, number));
+  return std::optional(Packet{place, rest != Rest::kNothing, rest == Rest::kAll});
 }
 
 // Where the filter cannot tell what a packet needs, all of this section and of what follows is decoded: of

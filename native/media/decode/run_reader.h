@@ -19,7 +19,8 @@ class RunReader {
  public:
   struct Packet {
     int place = 0;
-    bool needed = true;  // false: none of its pictures is, so it must not be decoded
+    bool is_needed = true;  // false: no decoder must get it
+    bool shows = true;      // false: what it shows was left out
   };
 
   // All arguments must outlive the reader.

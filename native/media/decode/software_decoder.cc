@@ -23,10 +23,9 @@ int MaxReorderDepth(AVCodecID codec) {
   }
 }
 
-}  // namespace
-
-Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecParameters& parameters,
-                                                               const SoftwareDecoderOptions& options) {
+// The context calls back into `watch`.
+Result<ff::CodecContext> OpenContext(const AVCodecParameters& parameters,
+                                     const SoftwareDecoderOptions& options, DecodeWatch& watch) {
   const std::string name = avcodec_get_name(parameters.codec_id);
   const AVCodec* codec = ff::FindDecoder(parameters.codec_id);
   if (!codec) {
@@ -63,8 +62,7 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
   // that do not state it. Both values come from the file and are bounded here.
   context->has_b_frames = std::clamp(std::max(context->has_b_frames, options.reorder_depth), 0,
                                      MaxReorderDepth(parameters.codec_id));
-  auto watch = std::make_unique<DecodeWatch>(options.limits, options.guard);
-  watch->Attach(*context);
+  watch.Attach(*context);
   const int error = avcodec_open2(context.get(), codec, nullptr);
   if (error < 0 && IsShortageOfThreads(AVUNERROR(error))) {
     return Status(StatusCode::kOutOfMemory, "no memory or threads for the " + name + " decoder")
@@ -75,18 +73,43 @@ Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecPara
         .With("codec", name)
         .With("reason", ff::ErrorName(error));
   }
+  return context;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SoftwareDecoder>> SoftwareDecoder::Open(const AVCodecParameters& parameters,
+                                                               const SoftwareDecoderOptions& options) {
+  auto watch = std::make_unique<DecodeWatch>(options.limits, options.guard);
+  COSMOS_ASSIGN_OR_RETURN(auto context, OpenContext(parameters, options, *watch));
   return std::unique_ptr<SoftwareDecoder>(
-      new SoftwareDecoder(std::move(context), std::move(watch), parameters));
+      new SoftwareDecoder(std::move(context), std::move(watch), parameters, options));
 }
 
 SoftwareDecoder::SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
-                                 const AVCodecParameters& parameters)
+                                 const AVCodecParameters& parameters, const SoftwareDecoderOptions& options)
     : watch_(std::move(watch)),
       context_(std::move(context)),
+      options_(options),
       units_(parameters),
       can_skip_(CanSkipNonReference(parameters)) {}
 
+Status SoftwareDecoder::OpenAgain() {
+  must_open_again_ = false;
+  const ff::CodecParameters parameters(avcodec_parameters_alloc());
+  if (!parameters || avcodec_parameters_from_context(parameters.get(), context_.get()) < 0)
+    return {StatusCode::kOutOfMemory, "no memory for a decoder"};
+  COSMOS_ASSIGN_OR_RETURN(context_, OpenContext(*parameters, options_, *watch_));
+  return {};
+}
+
 Status SoftwareDecoder::Send(AVPacket& packet, int place, bool wanted) {
+  if (must_open_again_) COSMOS_RETURN_IF_ERROR(OpenAgain());
+  is_clean_ = false;
+  if (context_->codec_id == AV_CODEC_ID_AV1) {
+    const AccessUnit unit = units_.Read(packet);
+    awaited_ += unit.has_picture && !unit.hidden ? 1 : 0;
+  }
   if (context_->codec_id == AV_CODEC_ID_MJPEG) COSMOS_RETURN_IF_ERROR(StripJpegMetadata(packet));
   COSMOS_RETURN_IF_ERROR(watch_->Admit(context_->codec_id, units_.CountUnits(packet)));
   context_->skip_frame = wanted || !can_skip_ ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
@@ -115,6 +138,7 @@ Status SoftwareDecoder::CheckResult(int error) {
   if (error == AVERROR(EAGAIN))
     return {StatusCode::kInternal, "a packet was sent before all pictures were received"};
   ++refused_;
+  ++awaited_;  // which is not 0 any more until Reset
   refusal_ = error;
   return {};
 }
@@ -127,10 +151,12 @@ Result<std::optional<Picture>> SoftwareDecoder::Receive() {
     Picture picture{ff::Frame(av_frame_alloc())};
     if (!picture.frame) return Status(StatusCode::kOutOfMemory, "no memory for a picture");
     const int error = avcodec_receive_frame(context_.get(), picture.frame.get());
+    is_clean_ = error == AVERROR_EOF && awaited_ == 0;
     if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) break;
     if (Status status = CheckResult(error); !status.ok()) return status;
     if (error < 0) continue;
     COSMOS_RETURN_IF_ERROR(watch_->CheckGuard());
+    --awaited_;
     picture.place = static_cast<int>(picture.frame->pts);
     // The H.264 decoder marks pictures as corrupt until its first recovery point, complete ones too.
     const bool is_corrupt =
@@ -141,7 +167,16 @@ Result<std::optional<Picture>> SoftwareDecoder::Receive() {
   return std::optional<Picture>();
 }
 
-void SoftwareDecoder::Reset() { avcodec_flush_buffers(context_.get()); }
+// dav1d 1.0 with several threads may wait for ever if it is used again after it was flushed during a picture
+// or after damage, which it does not always report. A new decoder takes a tenth of the time of a group of
+// pictures.
+void SoftwareDecoder::Reset() {
+  const bool may_wait = context_->codec_id == AV_CODEC_ID_AV1 && context_->thread_count > 1;
+  must_open_again_ = must_open_again_ || (may_wait && !is_clean_);
+  if (!must_open_again_) avcodec_flush_buffers(context_.get());
+  is_clean_ = true;
+  awaited_ = 0;
+}
 
 int SoftwareDecoder::delay() const { return context_->has_b_frames + context_->thread_count - 1; }
 

@@ -41,17 +41,23 @@ class SoftwareDecoder final : public Decoder {
 
  private:
   SoftwareDecoder(ff::CodecContext context, std::unique_ptr<DecodeWatch> watch,
-                  const AVCodecParameters& parameters);
+                  const AVCodecParameters& parameters, const SoftwareDecoderOptions& options);
 
+  Status OpenAgain();
   static Status StripJpegMetadata(AVPacket& packet);
   Status CheckResult(int error);
 
   std::unique_ptr<DecodeWatch> watch_;  // must outlive context_, which allocates through it
   ff::CodecContext context_;
+  const SoftwareDecoderOptions options_;
   AccessUnitReader units_;
   bool can_skip_;
   int refused_ = 0;
   int refusal_ = 0;
+  // Since Reset, for AV1: how many pictures must still come out, and whether all did and the end was reached.
+  int awaited_ = 0;
+  bool is_clean_ = true;
+  bool must_open_again_ = false;  // before the next packet
 };
 
 }  // namespace cosmos
