@@ -1,7 +1,5 @@
 #include "cuda/kernels.h"
 
-#include <mutex>
-
 // Keywords and variables that CUDA provides to a kernel's source.
 #define __global__
 #define __device__
@@ -14,13 +12,10 @@ struct Index {
   unsigned y;
   unsigned z;
 };
-// One kernel runs at a time. With thread_local variables instead, finding them would take longer than the
-// kernels.
-std::mutex running;
-Index gridDim;
-Index blockDim;
-Index blockIdx;
-Index threadIdx;
+thread_local Index gridDim;
+thread_local Index blockDim;
+thread_local Index blockIdx;
+thread_local Index threadIdx;
 
 }  // namespace
 
@@ -41,7 +36,6 @@ void ForEach(const Index& end, Index& index, Visit visit) {
 
 template <typename Parameters, void (*kernel)(Parameters)>
 void Launch(const Dims& grid, const Dims& block, void** parameters) {
-  const std::lock_guard lock(running);
   gridDim = AsIndex(grid);
   blockDim = AsIndex(block);
   const auto& first = *static_cast<const Parameters*>(parameters[0]);
