@@ -1,16 +1,14 @@
 // AV1 whose packets are written in unusual but valid ways. The frames are those of the ffmpeg command.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "containers.h"
 #include "media/bitstream/av1_headers.h"
-#include "media/demux/demuxer.h"
 #include "media_support.h"
 
 namespace cosmos::test {
@@ -23,18 +21,15 @@ const std::string kSvt = kMoving + "-c:v libsvtav1 -preset 12 -g 50";
 // Another sequence header than that of kSvt.
 const std::string kAom = kMoving + "-c:v libaom-av1 -cpu-used 8 -row-mt 0 -b:v 200k -g 50";
 
-std::vector<Packet> PacketsOf(const std::filesystem::path& path) {
-  const JobGuard guard(300, std::int64_t{1} << 31);
-  auto demuxer = Demuxer::Open(MediaPath{path.string()}, {}, guard);
-  if (!demuxer.ok()) ADD_FAILURE() << demuxer.status().message();
+std::vector<Packet> BytesOfPackets(const std::filesystem::path& path) {
   std::vector<Packet> packets;
-  const ff::Packet packet(av_packet_alloc());
-  while (demuxer.ok()) {
-    const auto read = demuxer.value()->Read(*packet);
-    if (!read.ok() || !read.value()) break;
+  for (const ff::Packet& packet : PacketsOf(path))
     packets.emplace_back(packet->data, packet->data + packet->size);
-  }
   return packets;
+}
+
+void Append(Packet& packet, std::span<const std::uint8_t> bytes) {
+  packet.insert(packet.end(), bytes.begin(), bytes.end());
 }
 
 void Append(Packet& packet, std::uint64_t value, int bytes) {
@@ -42,7 +37,7 @@ void Append(Packet& packet, std::uint64_t value, int bytes) {
 }
 
 // A file of the packets as they are, in IVF, which stores them with a size and a time only.
-std::filesystem::path WriteIvf(const std::filesystem::path& path, const std::vector<Packet>& packets) {
+std::filesystem::path WriteIvf(const std::string& name, const std::vector<Packet>& packets) {
   Packet file = {'D', 'K', 'I', 'F', 0, 0, 32, 0, 'A', 'V', '0', '1', 96, 0, 64, 0};
   Append(file, 25, 4);
   Append(file, 1, 4);
@@ -50,25 +45,18 @@ std::filesystem::path WriteIvf(const std::filesystem::path& path, const std::vec
   for (std::size_t i = 0; i < packets.size(); ++i) {
     Append(file, packets[i].size(), 4);
     Append(file, i, 8);
-    file.insert(file.end(), packets[i].begin(), packets[i].end());
+    Append(file, packets[i]);
   }
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
-  return path;
+  return WriteFile(name + ".ivf", file);
 }
 
 // The file of a stream whose packets `change` has changed.
 template <typename Change>
 std::filesystem::path Rewritten(const std::string& name, const std::string& arguments, Change change) {
-  const auto path = MakeClip(name + "_as_made.ivf", arguments);
-  std::vector<Packet> packets = PacketsOf(path);
+  std::vector<Packet> packets = BytesOfPackets(MakeClip(name + "_as_made.ivf", arguments));
   EXPECT_EQ(packets.size(), 100U);
   for (Packet& packet : packets) packet = change(packet);
-  return WriteIvf(path.parent_path() / (name + ".ivf"), packets);
-}
-
-void Append(Packet& packet, std::span<const std::uint8_t> bytes) {
-  packet.insert(packet.end(), bytes.begin(), bytes.end());
+  return WriteIvf(name, packets);
 }
 
 DecodeReport ExpectFramesOfFfmpeg(const std::filesystem::path& path, int frames) {
@@ -105,9 +93,8 @@ TEST(MediaObus, SizesHaveUpToEightBytes) {
 
 // The header belongs to the packets that follow, so it is decoded although no picture is in its own.
 TEST(MediaObus, ASequenceHeaderMayBeAloneInAPacket) {
-  const auto first = MakeClip("alone_first.ivf", kSvt);
-  std::vector<Packet> packets = PacketsOf(first);
-  for (const Packet& packet : PacketsOf(MakeClip("alone_second.ivf", kAom))) {
+  std::vector<Packet> packets = BytesOfPackets(MakeClip("alone_first.ivf", kSvt));
+  for (const Packet& packet : BytesOfPackets(MakeClip("alone_second.ivf", kAom))) {
     Packet header;
     Packet rest;
     ForEachObu(packet, [&](const Av1Obu& obu) {
@@ -118,7 +105,7 @@ TEST(MediaObus, ASequenceHeaderMayBeAloneInAPacket) {
     if (has_header) packets.push_back(header);
     packets.push_back(has_header ? rest : packet);
   }
-  const auto path = WriteIvf(first.parent_path() / "alone.ivf", packets);
+  const auto path = WriteIvf("alone", packets);
   for (const int frames : {2, 7, 60}) {
     SCOPED_TRACE(frames);
     ExpectFramesOfFfmpeg(path, frames);

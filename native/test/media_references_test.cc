@@ -206,16 +206,6 @@ TEST(MediaReferences, DamageGivesTheFramesOfDecodingEverything) {
   EXPECT_GT(damaged, 5);
 }
 
-std::vector<ff::Packet> PacketsOf(Demuxer& demuxer) {
-  std::vector<ff::Packet> packets;
-  for (;;) {
-    ff::Packet packet(av_packet_alloc());
-    const auto read = demuxer.Read(*packet);
-    if (!read.ok() || !read.value()) return packets;
-    packets.push_back(std::move(packet));
-  }
-}
-
 // The packets, of which a quarter are damaged.
 std::vector<ff::Packet> Damaged(const std::vector<ff::Packet>& packets, fuzz::Mutator& mutator) {
   std::vector<ff::Packet> copies;
@@ -256,7 +246,7 @@ TEST(MediaReferences, ADecoderThatIsResetAmongDamageGoesOn) {
   const JobGuard guard(300, std::int64_t{1} << 31);
   auto demuxer = Demuxer::Open(MediaPath{path.string()}, {}, guard);
   ASSERT_TRUE(demuxer.ok()) << demuxer.status().message();
-  const std::vector<ff::Packet> packets = PacketsOf(*demuxer.value());
+  const std::vector<ff::Packet> packets = PacketsOf(path);
   ASSERT_EQ(packets.size(), 100U);
   std::packaged_task<void()> work([&] {
     for (int round = 340; round < 360; ++round) {

@@ -10,8 +10,10 @@
 #include <iterator>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "ffmpeg/ffmpeg.h"
+#include "media/demux/demuxer.h"
 extern "C" {
 #include <libavutil/sha.h>
 }
@@ -72,6 +74,20 @@ std::filesystem::path MakeClip(const std::string& name, const std::string& argum
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::vector<ff::Packet> PacketsOf(const std::filesystem::path& path) {
+  const JobGuard guard(300, std::int64_t{1} << 31);
+  auto demuxer = Demuxer::Open(MediaPath{path.string()}, {}, guard);
+  if (!demuxer.ok()) ADD_FAILURE() << demuxer.status().message();
+  std::vector<ff::Packet> packets;
+  while (demuxer.ok()) {
+    ff::Packet packet(av_packet_alloc());
+    const auto read = demuxer.value()->Read(*packet);
+    if (!read.ok() || !read.value()) break;
+    packets.push_back(std::move(packet));
+  }
+  return packets;
 }
 
 MediaBytes Borrow(const std::vector<std::uint8_t>& bytes) { return {.data = bytes, .owner = nullptr}; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "ffmpeg/ffmpeg.h"
 #include "image/rgb_image.h"
 #include "media/clip_reader.h"
 
@@ -27,6 +28,8 @@ std::optional<std::string> RunShell(const std::string& command);
 std::filesystem::path MakeClip(const std::string& name, const std::string& arguments);
 
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path);
+// The packets of the video, in decoding order.
+std::vector<ff::Packet> PacketsOf(const std::filesystem::path& path);
 MediaBytes Borrow(const std::vector<std::uint8_t>& bytes);
 
 struct ReferenceOptions {

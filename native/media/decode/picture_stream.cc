@@ -24,8 +24,7 @@ PictureStream::PictureStream(Demuxer& demuxer, Decoder& decoder, MakeRecoveryDec
       index_(index),
       plan_(plan),
       max_packets_without_frame_(max_packets_without_frame),
-      cursor_(demuxer, index, parameter_sets),
-      run_reader_(demuxer, index, plan, cursor_),
+      run_reader_(demuxer, index, parameter_sets, plan),
       reader_(demuxer.parameters()),
       references_(demuxer.parameters()) {}
 
@@ -81,7 +80,8 @@ Status PictureStream::SendOne() {
   if (!read) return EndRun();
 
   const int place = read->place;
-  if (place == first_ && first_ > 0 && !CanStartAt(*packet_)) return StartEarlier();
+  // A keyframe that is left out is none that decoding starts at.
+  if (place == first_ && first_ > 0 && read->shows && !CanStartAt(*packet_)) return StartEarlier();
   const bool shown = index_.packet(place).shown;
   if (!read->is_needed) {
     silent_packets_ += shown ? 1 : 0;

@@ -14,7 +14,6 @@
 #include "media/decode/decoder.h"
 #include "media/decode/run_reader.h"
 #include "media/demux/demuxer.h"
-#include "media/demux/packet_cursor.h"
 #include "media/plan/decode_plan.h"
 #include "media/plan/frame_index.h"
 
@@ -57,7 +56,7 @@ class PictureStream {
   Result<std::optional<WantedPicture>> Next();
 
   const DecodeCounts& counts() const { return counts_; }
-  int seeks() const { return cursor_.seeks(); }
+  int seeks() const { return run_reader_.seeks(); }
 
  private:
   struct Shown {
@@ -101,7 +100,6 @@ class PictureStream {
   const FrameIndex& index_;
   const DecodePlan& plan_;
   const int max_packets_without_frame_;
-  PacketCursor cursor_;
   RunReader run_reader_;
   AccessUnitReader reader_;
   ReferenceCheck references_;

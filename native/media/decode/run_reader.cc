@@ -1,6 +1,8 @@
 #include "media/decode/run_reader.h"
 
-#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,7 @@ Status RunReader::Begin(const DecodeRun& run, int first, bool leave_out) {
   filter_.reset();
   if (leaves_out_) filter_.emplace(demuxer_.parameters());
   ahead_.clear();
+  expected_ = first;
   is_last_ = false;
   return cursor_.MoveTo(first);
 }
@@ -43,22 +46,24 @@ Result<std::optional<RunReader::Packet>> RunReader::Next(AVPacket& packet) {
   return std::optional(Packet{place, rest != Rest::kNothing, rest == Rest::kAll});
 }
 
-// Where the filter cannot tell what a packet needs, all of this section and of what follows is decoded: of
-// the sections before, everything that later pictures may need was.
+// A section ends after a keyframe if possible, since the pictures before it are needed no more. Where the
+// filter cannot tell what a packet needs, all of this section and of what follows is decoded: of the sections
+// before, everything that later pictures may need was.
 Status RunReader::ReadSection() {
   filter_->BeginSection();
   packets_ = 0;
-  bytes_ = 0;
+  std::size_t bytes = 0;
   std::vector<int> wanted;
-  for (;;) {
+  for (bool is_end = false; !is_end;) {
     ff::Packet packet(av_packet_alloc());
     if (!packet) return {StatusCode::kOutOfMemory, "no memory for a packet"};
     COSMOS_ASSIGN_OR_RETURN(const auto place, cursor_.Read(*packet));
     is_last_ = !place || *place >= run_.last;
     if (!place || *place > run_.last) break;
-    const bool follows = ahead_.empty() || *place == ahead_.back().place + 1;
-    const bool read = follows && filter_->Read({packet->data, static_cast<std::size_t>(packet->size)});
-    bytes_ += static_cast<std::size_t>(packet->size);
+    const std::span<const std::uint8_t> data(packet->data, static_cast<std::size_t>(packet->size));
+    const bool read = *place == expected_ && filter_->Read(data);
+    expected_ = *place + 1;
+    bytes += data.size();
     if (plan_.wants(*place)) wanted.push_back(packets_);
     ++packets_;
     ahead_.push_back({std::move(packet), *place});
@@ -66,15 +71,11 @@ Status RunReader::ReadSection() {
       filter_.reset();
       return {};
     }
-    if (is_last_ || IsEndOfSection(*place)) break;
+    const bool is_keyframe = index_.packet(*place).keyframe;
+    is_end = is_last_ || (packets_ > 1 && is_keyframe) || packets_ == kMaxPackets || bytes >= kMaxBytes;
   }
   filter_->EndSection(wanted, is_last_);
   return {};
-}
-
-// After a keyframe if possible: the pictures before it are needed no more.
-bool RunReader::IsEndOfSection(int place) const {
-  return (packets_ > 1 && index_.packet(place).keyframe) || packets_ == kMaxPackets || bytes_ >= kMaxBytes;
 }
 
 }  // namespace cosmos

@@ -2,11 +2,11 @@
 // reads ahead of what is decoded.
 #pragma once
 
-#include <cstddef>
 #include <deque>
 #include <optional>
 
 #include "base/status.h"
+#include "media/bitstream/parameter_sets.h"
 #include "media/decode/picture_filter.h"
 #include "media/demux/demuxer.h"
 #include "media/demux/packet_cursor.h"
@@ -24,8 +24,9 @@ class RunReader {
   };
 
   // All arguments must outlive the reader.
-  RunReader(const Demuxer& demuxer, const FrameIndex& index, const DecodePlan& plan, PacketCursor& cursor)
-      : demuxer_(demuxer), index_(index), plan_(plan), cursor_(cursor) {}
+  RunReader(Demuxer& demuxer, const FrameIndex& index, const ParameterSets& parameter_sets,
+            const DecodePlan& plan)
+      : demuxer_(demuxer), index_(index), plan_(plan), cursor_(demuxer, index, parameter_sets) {}
 
   // Begins at `first`, or at the first packet after it that can be found again. `leave_out`: whether packets
   // that are not needed are found and left out, which the decoder must allow.
@@ -34,6 +35,7 @@ class RunReader {
   Result<std::optional<Packet>> Next(AVPacket& packet);
   // Whether something may have been left out since Begin.
   bool leaves_out() const { return leaves_out_; }
+  int seeks() const { return cursor_.seeks(); }
 
  private:
   struct Ahead {
@@ -42,19 +44,18 @@ class RunReader {
   };
 
   Status ReadSection();
-  bool IsEndOfSection(int place) const;
 
   const Demuxer& demuxer_;
   const FrameIndex& index_;
   const DecodePlan& plan_;
-  PacketCursor& cursor_;
+  PacketCursor cursor_;
   DecodeRun run_;
   bool leaves_out_ = false;
   std::optional<PictureFilter> filter_;  // none where everything that is left is needed
   // The section at hand: the packets that were read ahead.
   std::deque<Ahead> ahead_;
-  std::size_t bytes_ = 0;
-  int packets_ = 0;  // that it had
+  int packets_ = 0;   // that it had
+  int expected_ = 0;  // the place after its last
   bool is_last_ = false;
 };
 
