@@ -20,8 +20,11 @@ export default defineConfig({
           name: 'main',
           include: ['test/**/*.test.ts'],
           exclude: ['test/package/**', 'test/gpu/**'],
-          // Before any test: a module that was not there when Vite first looked for it stays missing for the whole run.
-          globalSetup: 'test/adapters/lancedb-install.ts',
+          globalSetup: [
+            'test/temporary-folder.ts',
+            // Before any test: a module that was not there when Vite first looked for it stays missing for the whole run.
+            'test/adapters/lancedb-install.ts',
+          ],
         },
       },
       // Needs `npm run prebuild` first; .ci/run does both.
@@ -30,7 +33,7 @@ export default defineConfig({
           ...shared,
           name: 'package',
           include: ['test/package/**/*.test.ts'],
-          globalSetup: 'test/package/install.ts',
+          globalSetup: ['test/temporary-folder.ts', 'test/package/install.ts'],
           testTimeout: 300_000,
         },
       },
