@@ -61,7 +61,10 @@ export interface OnnxRuntimeOptions {
   spinning?: boolean | undefined
   /** ONNX Runtime's memory pattern optimisation. Default true. */
   memoryPattern?: boolean | undefined
-  /** ONNX Runtime's arena allocator for CPU memory. Default true. */
+  /**
+   * Whether the memory of a run is kept for the next one, and weights lie in huge pages where the system has them (madvise).
+   * Default true. With false, ONNX Runtime takes and frees everything with malloc.
+   */
   memoryArena?: boolean | undefined
 }
 

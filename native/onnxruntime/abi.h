@@ -23,7 +23,6 @@ struct SessionOptions;
 struct RunOptions;
 struct Value;
 struct MemoryInfo;
-struct Allocator;
 struct TypeInfo;
 struct TensorInfo;
 
@@ -34,6 +33,17 @@ enum class MemoryKind : int { kDefault = 0 };
 
 using LogFunction = void (*)(void* context, LogLevel level, const char* category, const char* id,
                              const char* where, const char* message);
+
+// Of version 18, the first with Reserve, through which weights are allocated. Older libraries call Alloc for
+// them.
+inline constexpr std::uint32_t kAllocatorVersion = 18;
+struct Allocator {
+  std::uint32_t version;
+  void* (*Alloc)(Allocator*, std::size_t);
+  void (*Free)(Allocator*, void*);
+  const MemoryInfo* (*Info)(const Allocator*);
+  void* (*Reserve)(Allocator*, std::size_t);
+};
 
 template <int count>
 using Unused = std::array<void*, count>;
@@ -106,7 +116,9 @@ struct Api {
   void (*ReleaseSessionOptions)(SessionOptions*);
   Unused<29> slot_101;
   OrtStatus* (*AddSessionConfigEntry)(SessionOptions*, const char* key, const char* value);
-  Unused<123> slot_131;
+  Unused<45> slot_131;
+  OrtStatus* (*RegisterAllocator)(Env*, Allocator*);
+  Unused<77> slot_177;
   const char* (*GetBuildInfoString)();
 };
 
@@ -143,6 +155,7 @@ COSMOS_SLOT(GetAllocatorWithDefaultOptions, 78);
 COSMOS_SLOT(ReleaseEnv, 92);
 COSMOS_SLOT(ReleaseSessionOptions, 100);
 COSMOS_SLOT(AddSessionConfigEntry, 130);
+COSMOS_SLOT(RegisterAllocator, 176);
 COSMOS_SLOT(GetBuildInfoString, 254);
 #undef COSMOS_SLOT
 

@@ -16,11 +16,11 @@ constexpr std::size_t kLogLines = 20;
 constexpr const char* kProduct = "ONNX Runtime";
 
 // "1.30.0" has the API version 30. Checked before GetApi, which writes to stderr when it lacks a version.
-bool HasOurApi(const std::string& version) {
+bool HasApi(const std::string& version, unsigned wanted) {
   unsigned major = 0;
   unsigned minor = 0;
   if (std::sscanf(version.c_str(), "%u.%u", &major, &minor) != 2) return false;  // NOLINT(cert-err34-c)
-  return major > 1 || (major == 1 && minor >= kApiVersion);
+  return major > 1 || (major == 1 && minor >= wanted);
 }
 
 // By default, ONNX Runtime 1.30 for Linux assigns the user an identifier, stores it with a database in their
@@ -47,7 +47,7 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
   if (base == nullptr) return UnusableLibrary(path, kProduct, "it does not export OrtGetApiBase");
 
   const std::string version = base->GetVersionString();
-  const Api* api = HasOurApi(version) ? base->GetApi(kApiVersion) : nullptr;
+  const Api* api = HasApi(version, kApiVersion) ? base->GetApi(kApiVersion) : nullptr;
   if (api == nullptr) {
     return UnusableLibrary(
         path, kProduct,
@@ -60,7 +60,24 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
       StatusCode::kLibrary, "ONNX Runtime cannot start"));
   COSMOS_RETURN_IF_ERROR(library->Check(api->DisableTelemetryEvents(library->env_), StatusCode::kLibrary,
                                         "ONNX Runtime's telemetry cannot be disabled"));
+  COSMOS_RETURN_IF_ERROR(library->RegisterMemory(file));
   return library;
+}
+
+// Must be the last step: the library keeps the pointer for as long as the process lives.
+Status Library::RegisterMemory(const Dynlib& file) {
+  // Before 1.18 it does not tell weights from the tensors of a run.
+  if (!HasApi(version_, kAllocatorVersion)) return {};
+  // An exception must come from the C++ library that catches it, and the addon may contain one of its own.
+  const auto throw_bad_alloc = file.Find<void (*)()>("_ZSt17__throw_bad_allocv");
+  if (throw_bad_alloc == nullptr) return {};
+  constexpr std::string_view kDoing = "ONNX Runtime does not take memory from this package";
+  COSMOS_ASSIGN_OR_RETURN(
+      memory_info_, Make<MemoryInfoHandle>(StatusCode::kLibrary, kDoing, [&](MemoryInfo** out) {
+        return api_.CreateCpuMemoryInfo(AllocatorKind::kDevice, MemoryKind::kDefault, out);
+      }));
+  Memory& memory = memory_.emplace(memory_info_.get(), throw_bad_alloc);
+  return Check(api_.RegisterAllocator(env_, &memory), StatusCode::kLibrary, kDoing);
 }
 
 Status Library::Check(OrtStatus* status, StatusCode code, std::string_view doing) {

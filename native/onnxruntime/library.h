@@ -1,14 +1,18 @@
 // The ONNX Runtime library: opened once per file and process, its errors and log turned into Status.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/dynlib.h"
 #include "base/status.h"
 #include "onnxruntime/abi.h"
+#include "onnxruntime/memory.h"
 
 namespace cosmos::ort {
 
@@ -45,17 +49,23 @@ class Library {
   const Env* env() const { return env_; }
   const std::string& path() const { return path_; }
   const std::string& version() const { return version_; }
+  // What sessions with "session.use_env_allocators" take their memory from. Null where the library cannot use
+  // it.
+  Memory* memory() { return memory_ ? &*memory_ : nullptr; }
   std::string_view build_info() const { return api_.GetBuildInfoString(); }
 
   // Consumes the result of a call. A failure becomes "<doing>: <the library's reason>", with the lines logged
   // since the last failure as the detail "log"; none of them reach stderr.
   Status Check(OrtStatus* status, StatusCode code, std::string_view doing);
 
-  // Calls `create(T**)` and wraps the object that it creates.
+  // Calls `create(T**)` and wraps the object that it creates. A failure for want of memory is kOutOfMemory.
   template <typename HandleType, typename Create>
   Result<HandleType> Make(StatusCode code, std::string_view doing, Create create) {
     typename HandleType::pointer object = nullptr;
-    COSMOS_RETURN_IF_ERROR(Check(create(&object), code, doing));
+    const auto failures = [&] { return memory_ ? memory_->failures() : 0; };
+    const std::uint64_t before = failures();
+    OrtStatus* const status = create(&object);
+    COSMOS_RETURN_IF_ERROR(Check(status, failures() == before ? code : StatusCode::kOutOfMemory, doing));
     return HandleType(object, {&api_});
   }
 
@@ -63,6 +73,7 @@ class Library {
   static Result<std::unique_ptr<Library>> Load(const std::string& path);
   Library(std::string path, std::string version, const Api& api)
       : path_(std::move(path)), version_(std::move(version)), api_(api) {}
+  Status RegisterMemory(const Dynlib& file);
   static void Log(void* context, LogLevel level, const char* category, const char* id, const char* where,
                   const char* message);
   std::string TakeLog();
@@ -71,6 +82,8 @@ class Library {
   const std::string version_;
   const Api& api_;
   Env* env_ = nullptr;
+  MemoryInfoHandle memory_info_;
+  std::optional<Memory> memory_;
   std::mutex log_mutex_;
   std::deque<std::string> log_;
 };

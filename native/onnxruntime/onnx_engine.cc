@@ -73,6 +73,10 @@ Result<ort::SessionHandle> CreateSession(Library& library, const OnnxOptions& op
       check((options.memory_pattern ? api.EnableMemPattern : api.DisableMemPattern)(session_options)));
   COSMOS_RETURN_IF_ERROR(
       check((options.memory_arena ? api.EnableCpuMemArena : api.DisableCpuMemArena)(session_options)));
+  if (options.memory_arena && library.memory() != nullptr) {
+    COSMOS_RETURN_IF_ERROR(
+        check(api.AddSessionConfigEntry(session_options, "session.use_env_allocators", "1")));
+  }
   COSMOS_RETURN_IF_ERROR(
       check(api.SetSessionGraphOptimizationLevel(session_options, ort::Optimization::kAll)));
   // The arena grows in powers of two and keeps the weights that were repacked for the processor.
@@ -111,6 +115,12 @@ class OnnxEngine final : public ThreadedEngine {
     signature_.clip = options.model.clip;
     signature_.embedding_dim = options.model.embedding_dim;
     info_ = {"onnxruntime", library.version(), library.path()};
+  }
+
+  ~OnnxEngine() override {
+    video_session_.reset();
+    text_session_.reset();
+    if (library_.memory() != nullptr) library_.memory()->Shrink();
   }
 
   Status Load(const OnnxOptions& options);

@@ -24,7 +24,7 @@ struct OnnxOptions {
   // only during a run.
   std::optional<bool> spinning;
   bool memory_pattern = true;
-  bool memory_arena = true;
+  bool memory_arena = true;  // memory.h, or ONNX Runtime's own arena where the library is too old for it
 };
 
 // Fails with kLibrary (the library cannot be used), kModel (a graph cannot be loaded or is not of a known

@@ -294,6 +294,17 @@ TEST_F(OnnxEngine, CancelStopsARunInTheMiddle) {
   ExpectNear(Encode(*engine, std::vector<TokenRow>{{5}}, fresh), {Unit({5, 1, 1, 1})});
 }
 
+TEST_F(OnnxEngine, ARunThatNeedsTooMuchMemoryFailsAloneAndSaysWhy) {
+  const auto engine = Create("video_canonical", "text_exhausting");
+  ASSERT_TRUE(engine);
+  for (int round = 0; round < 2; ++round) {
+    const auto vectors = Encode(*engine, std::vector<TokenRow>{{6, 7}}, cancel_);
+    ASSERT_FALSE(vectors.ok());
+    EXPECT_EQ(vectors.status().code(), StatusCode::kOutOfMemory) << vectors.status().message();
+    ExpectNear(Encode(*engine, std::vector<TokenRow>{{5, 6}}, cancel_), {Unit({11, 2, 2, 1})});
+  }
+}
+
 TEST_F(OnnxEngine, ReturnsInvalidVectorsUnchecked) {
   const auto engine = Create("video_nan");
   ASSERT_TRUE(engine);

@@ -88,24 +88,44 @@ def tao_video(name, batch):
     save(name, mean_nodes + unit_nodes, inputs, outputs, mean_constants + unit_constants)
 
 
-def text(name, batch="batch", length="tokens", output="text_embeddings", id_type=I64):
+def text(name, batch="batch", length="tokens", output="text_embeddings", id_type=I64, more=((), ())):
+    more_nodes, more_constants = more
     unit_nodes, unit_constants = normalised("features", output)
     nodes = [
+        *more_nodes,
         helper.make_node("Cast", ["input_ids"], ["ids"], to=F32),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=F32),
         helper.make_node("Mul", ["ids", "mask"], ["seen"]),
         helper.make_node("ReduceSum", ["seen", "last_axis"], ["sum"], keepdims=1),
         helper.make_node("ReduceSum", ["mask", "last_axis"], ["count"], keepdims=1),
         helper.make_node("Mul", ["ids", "zero"], ["zeros"]),
-        helper.make_node("Add", ["zeros", "one"], ["ones"]),
+        helper.make_node("Add", ["zeros", "one_at_last" if more_nodes else "one"], ["ones"]),
         helper.make_node("ReduceSum", ["ones", "last_axis"], ["width"], keepdims=1),
         helper.make_node("ReduceMean", ["ones", "last_axis"], ["unity"], keepdims=1),
         helper.make_node("Concat", ["sum", "count", "width", "unity"], ["features"], axis=1),
         *unit_nodes,
     ]
-    constants = [constant("zero", 0, np.float32), constant("one", 1, np.float32), *unit_constants]
+    constants = [
+        constant("zero", 0, np.float32),
+        constant("one", 1, np.float32),
+        *unit_constants,
+        *more_constants,
+    ]
     inputs = [("input_ids", id_type, [batch, length]), ("attention_mask", id_type, [batch, length])]
     save(name, nodes, inputs, [(output, F32, [batch, D])], constants)
+
+
+def exhausting():
+    """Nodes that allocate more memory than any processor can address, 2^52 bytes, where the ids of a batch sum to 13."""
+    nodes = [
+        helper.make_node("ReduceSum", ["input_ids"], ["total"], keepdims=0),
+        helper.make_node("Equal", ["total", "thirteen"], ["is_unlucky"]),
+        helper.make_node("Where", ["is_unlucky", "huge", "single"], ["size"]),
+        helper.make_node("ConstantOfShape", ["size"], ["zeros_of_size"]),
+        helper.make_node("ReduceSum", ["zeros_of_size"], ["nought"], keepdims=0),
+        helper.make_node("Add", ["one", "nought"], ["one_at_last"]),
+    ]
+    return nodes, [constant("thirteen", 13), constant("huge", [2**50]), constant("single", [1])]
 
 
 def bytes_video(name):
@@ -232,3 +252,4 @@ text("text_canonical")
 text("text_tao", output="text_embedding")
 text("text_fixed", batch=1, length=6)
 text("text_wrong_type", id_type=TensorProto.INT32)
+text("text_exhausting", more=exhausting())

@@ -1,4 +1,7 @@
-/** Everything that the package's FFmpeg allocates for a decode is counted, including buffers that it allocates itself. */
+/**
+ * Everything that the package's FFmpeg allocates for a decode is counted, including buffers that it allocates itself. A run of
+ * ONNX Runtime that the system has no memory for fails alone, although the addon brings its own C++ library.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -119,5 +122,40 @@ describe('the memory of a decode', () => {
     )
     // The limit, its allowance of 256 MiB, and Node.js itself. Without the limit it is 2.5 GB.
     expect(peak).toBeLessThan(800 * MiB)
+  })
+})
+
+const exhausting = `
+const [addon, library, video, text] = process.argv.slice(1)
+const { createEngine } = require(addon)
+const model = { video, text, frames: 2, height: 4, width: 4, embeddingDim: 4, padTokenId: 0 }
+const encode = (engine, tokens) => engine.encodeText([Int32Array.from(tokens)]).promise.then(
+  ([first]) => ({ first }),
+  ({ code, message }) => ({ code, message }),
+)
+createEngine({ backend: 'onnxruntime', library, ...model }).promise.then(async (engine) => {
+  console.log(JSON.stringify([await encode(engine, [6, 7]), await encode(engine, [5, 6])]))
+  await engine.close()
+})
+`
+
+describe('the memory of a run', () => {
+  it('is refused where the system does not have it, and the next run works', () => {
+    const goldens = path.join(import.meta.dirname, '../../native/test/goldens')
+    const { status, stdout, stderr } = run(process.execPath, [
+      ...[
+        '-e',
+        exhausting,
+        path.join(prebuild, 'cosmos-embed.glibc.node'),
+        path.join(prebuild, 'libonnxruntime.so.1'),
+      ],
+      // The ids 6 and 7 make this graph ask for more memory than a processor can address.
+      ...['video_canonical.onnx', 'text_exhausting.onnx'].map((name) => path.join(goldens, name)),
+    ])
+    expect(status, stderr).toBe(0)
+    expect(JSON.parse(stdout)).toEqual([
+      { code: 'out_of_memory', message: expect.stringContaining('ONNX Runtime failed') },
+      { first: expect.closeTo(11 / Math.hypot(11, 2, 2, 1), 4) },
+    ])
   })
 })

@@ -1,0 +1,163 @@
+#include "onnxruntime/memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <iterator>
+
+namespace cosmos::ort {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // of the widest vector registers
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSlab = std::size_t{64} << 20;
+// Below these, malloc wastes less than whole pages would.
+constexpr std::size_t kSmallestWeight = std::size_t{64} << 10;
+constexpr std::size_t kSmallestTensor = std::size_t{128} << 10;
+
+// What must be added to reach a multiple of `alignment`, a power of two.
+std::size_t Gap(std::uintptr_t value, std::size_t alignment) { return -value & (alignment - 1); }
+std::size_t Gap(const std::byte* address, std::size_t alignment) {
+  return Gap(reinterpret_cast<std::uintptr_t>(address), alignment);
+}
+
+std::size_t Page() {
+  static const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return page;
+}
+
+// Begins at a huge page. What remains of `bytes`, which must be whole pages, after the last huge page has
+// small ones. Null where the system has no memory left.
+std::byte* Map(std::size_t bytes) {
+  // The system aligns to small pages, so one huge page more is mapped, and what is too much unmapped.
+  void* const mapped =
+      mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const begin = static_cast<std::byte*>(mapped);
+  const std::size_t before = Gap(begin, kHugePage);
+  if (before > 0) munmap(begin, before);
+  munmap(begin + before + bytes, kHugePage - before);
+  madvise(begin + before, bytes, MADV_HUGEPAGE);  // fails where there are small pages only
+  return begin + before;
+}
+
+void* Malloc(std::size_t bytes) {
+  void* block = nullptr;
+  return posix_memalign(&block, kAlignment, std::max(bytes, kAlignment)) == 0 ? block : nullptr;
+}
+
+}  // namespace
+
+Memory::Memory(const MemoryInfo* info, void (*throw_bad_alloc)())
+    : Allocator{
+          .version = kAllocatorVersion,
+          .Alloc = [](Allocator* self,
+                      std::size_t bytes) { return Of(self).OrThrow(Of(self).TakeForRun(bytes)); },
+          .Free = [](Allocator* self, void* block) { Of(self).Return(block); },
+          .Info = [](const Allocator* self) { return static_cast<const Memory*>(self)->info_; },
+          .Reserve = [](Allocator* self,
+                        std::size_t bytes) { return Of(self).OrThrow(Of(self).TakeWeight(bytes)); },
+      },
+      info_(info),
+      throw_bad_alloc_(throw_bad_alloc) {}
+
+Memory::~Memory() { Shrink(); }
+
+// ONNX Runtime writes to what it gets without a look at it, and catches what its own allocators throw.
+void* Memory::OrThrow(void* block) {
+  if (block == nullptr) {
+    ++failures_;
+    throw_bad_alloc_();
+  }
+  return block;
+}
+
+void Memory::Shrink() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [bytes, block] : kept_) munmap(block, bytes);
+  kept_.clear();
+}
+
+void* Memory::TakeForRun(std::size_t bytes) {
+  if (bytes < kSmallestTensor) return Malloc(bytes);
+  const std::lock_guard lock(mutex_);
+  auto found = kept_.lower_bound(bytes);
+  if (found == kept_.end()) {
+    // Instead of the largest that is kept, so that growing requests leave nothing behind.
+    if (!kept_.empty()) {
+      const auto largest = std::prev(kept_.end());
+      munmap(largest->second, largest->first);
+      kept_.erase(largest);
+    }
+    const std::size_t size = bytes + Gap(bytes, Page());
+    void* const block = Map(size);
+    if (block == nullptr) return nullptr;
+    found = kept_.emplace(size, block);
+  }
+  void* const block = found->second;
+  in_use_.emplace(block, found->first);
+  kept_.erase(found);
+  return block;
+}
+
+void* Memory::TakeWeight(std::size_t bytes) {
+  if (bytes < kSmallestWeight) return TakeForRun(bytes);
+  const std::lock_guard lock(mutex_);
+  auto found = std::find_if(slabs_.begin(), slabs_.end(), [&](const auto& entry) {
+    return bytes <= static_cast<std::size_t>(entry.second.end - entry.second.next);
+  });
+  if (found == slabs_.end()) {
+    const std::size_t size = std::max(bytes + Gap(bytes, Page()), kSlab);
+    std::byte* const begin = Map(size);
+    if (begin == nullptr) return nullptr;
+    found = slabs_.emplace(begin, Slab{.end = begin + size, .next = begin, .weights = {}}).first;
+  }
+  Slab& slab = found->second;
+  std::byte* const weight = slab.next;
+  slab.weights.emplace(weight, bytes);
+  slab.next += bytes + Gap(bytes, kAlignment);
+  return weight;
+}
+
+void Memory::Return(void* block) {
+  if (block == nullptr) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ReturnToRuns(block) || ReturnWeight(static_cast<std::byte*>(block))) return;
+  }
+  std::free(block);
+}
+
+bool Memory::ReturnToRuns(void* block) {
+  const auto found = in_use_.find(block);
+  if (found == in_use_.end()) return false;
+  kept_.emplace(found->second, found->first);
+  in_use_.erase(found);
+  return true;
+}
+
+// The pages of a weight go back to the system at once. Its addresses are not used again: ONNX Runtime frees
+// weights when it has packed them for the processor, and else those of a whole session.
+bool Memory::ReturnWeight(std::byte* weight) {
+  const auto after = slabs_.upper_bound(weight);
+  if (after == slabs_.begin()) return false;
+  const auto slab = std::prev(after);
+  auto& weights = slab->second.weights;
+  const auto found = weights.find(weight);
+  if (found == weights.end()) return false;
+  const std::size_t bytes = found->second;
+  weights.erase(found);
+  if (weights.empty()) {
+    munmap(slab->first, slab->second.end - slab->first);
+    slabs_.erase(slab);
+    return true;
+  }
+  const std::size_t before = Gap(weight, Page());  // a page that the weight before has a part of
+  if (bytes > before) madvise(weight + before, (bytes - before) & ~(Page() - 1), MADV_DONTNEED);
+  return true;
+}
+
+}  // namespace cosmos::ort
