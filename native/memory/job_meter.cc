@@ -10,6 +10,8 @@
 #include <limits>
 #include <new>
 
+#include "memory/map_pages.h"
+
 // Uses no exceptions and only header parts of the C++ library, because C programs link it.
 
 struct cosmos_meter {
@@ -77,11 +79,6 @@ Header HeaderOf(void* block) { return *(static_cast<Header*>(block) - 1); }
 
 void* BaseOf(void* block) { return static_cast<char*>(block) - HeaderOf(block).offset; }
 
-void* Map(std::size_t size) {
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return pages == MAP_FAILED ? nullptr : pages;
-}
-
 void FreeBase(void* base, const Header& header) {
   if (header.is_mapped) {
     munmap(base, header.size);
@@ -97,7 +94,7 @@ char* NewBlock(std::size_t size, std::size_t offset, Allocate allocate) {
   const bool is_mapped = size >= kMappedSize && offset <= kPageAlignment;
   const Header header{current, offset, size + offset, is_mapped};
   if (header.meter && !header.meter->Reserve(header.size, header.size)) return nullptr;
-  void* base = is_mapped ? Map(header.size) : allocate(header.size);
+  void* base = is_mapped ? cosmos::MapPages(header.size) : allocate(header.size);
   if (base) return WriteHeader(base, header);
   if (header.meter) header.meter->Release(header.size);
   return nullptr;

@@ -1,48 +1,21 @@
 #include "onnxruntime/memory.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <iterator>
+
+#include "memory/map_pages.h"
 
 namespace cosmos::ort {
 namespace {
 
 constexpr std::size_t kAlignment = 64;  // of the widest vector registers
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSlab = std::size_t{64} << 20;
 // Below these, malloc wastes less than whole pages would.
 constexpr std::size_t kSmallestWeight = std::size_t{64} << 10;
 constexpr std::size_t kSmallestTensor = std::size_t{128} << 10;
-
-// What must be added to reach a multiple of `alignment`, a power of two.
-std::size_t Gap(std::uintptr_t value, std::size_t alignment) { return -value & (alignment - 1); }
-std::size_t Gap(const std::byte* address, std::size_t alignment) {
-  return Gap(reinterpret_cast<std::uintptr_t>(address), alignment);
-}
-
-std::size_t Page() {
-  static const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return page;
-}
-
-// Begins at a huge page. What remains of `bytes`, which must be whole pages, after the last huge page has
-// small ones. Null where the system has no memory left.
-std::byte* Map(std::size_t bytes) {
-  // The system aligns to small pages, so one huge page more is mapped, and what is too much unmapped.
-  void* const mapped =
-      mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  auto* const begin = static_cast<std::byte*>(mapped);
-  const std::size_t before = Gap(begin, kHugePage);
-  if (before > 0) munmap(begin, before);
-  munmap(begin + before + bytes, kHugePage - before);
-  madvise(begin + before, bytes, MADV_HUGEPAGE);  // fails where there are small pages only
-  return begin + before;
-}
 
 void* Malloc(std::size_t bytes) {
   void* block = nullptr;
@@ -92,8 +65,8 @@ void* Memory::TakeForRun(std::size_t bytes) {
       munmap(largest->second, largest->first);
       kept_.erase(largest);
     }
-    const std::size_t size = bytes + Gap(bytes, Page());
-    void* const block = Map(size);
+    const std::size_t size = bytes + Gap(bytes, PageSize());
+    void* const block = MapPages(size);
     if (block == nullptr) return nullptr;
     found = kept_.emplace(size, block);
   }
@@ -110,8 +83,8 @@ void* Memory::TakeWeight(std::size_t bytes) {
     return bytes <= static_cast<std::size_t>(entry.second.end - entry.second.next);
   });
   if (found == slabs_.end()) {
-    const std::size_t size = std::max(bytes + Gap(bytes, Page()), kSlab);
-    std::byte* const begin = Map(size);
+    const std::size_t size = std::max(bytes + Gap(bytes, PageSize()), kSlab);
+    std::byte* const begin = MapPages(size);
     if (begin == nullptr) return nullptr;
     found = slabs_.emplace(begin, Slab{.end = begin + size, .next = begin, .weights = {}}).first;
   }
@@ -155,8 +128,8 @@ bool Memory::ReturnWeight(std::byte* weight) {
     slabs_.erase(slab);
     return true;
   }
-  const std::size_t before = Gap(weight, Page());  // a page that the weight before has a part of
-  if (bytes > before) madvise(weight + before, (bytes - before) & ~(Page() - 1), MADV_DONTNEED);
+  const std::size_t before = Gap(weight, PageSize());  // a page that the weight before has a part of
+  if (bytes > before) madvise(weight + before, (bytes - before) & ~(PageSize() - 1), MADV_DONTNEED);
   return true;
 }
 
