@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
+#include <new>
 
 #include "memory/map_pages.h"
 
@@ -27,19 +28,25 @@ void* Malloc(std::size_t bytes) {
 Memory::Memory(const MemoryInfo* info, void (*throw_bad_alloc)())
     : Allocator{
           .version = kAllocatorVersion,
-          .Alloc = [](Allocator* self,
-                      std::size_t bytes) { return Of(self).OrThrow(Of(self).TakeForRun(bytes)); },
-          .Free = [](Allocator* self, void* block) { Of(self).Return(block); },
+          .Alloc =
+              [](Allocator* self, std::size_t bytes) {
+                return Of(self).OrThrow(Of(self).Try(&Memory::TakeTensor, bytes));
+              },
+          .Free = [](Allocator* self, void* block) { Of(self).Return(static_cast<std::byte*>(block)); },
           .Info = [](const Allocator* self) { return static_cast<const Memory*>(self)->info_; },
-          .Reserve = [](Allocator* self,
-                        std::size_t bytes) { return Of(self).OrThrow(Of(self).TakeWeight(bytes)); },
+          .Reserve =
+              [](Allocator* self, std::size_t bytes) {
+                return Of(self).OrThrow(Of(self).Try(&Memory::TakeWeight, bytes));
+              },
       },
       info_(info),
       throw_bad_alloc_(throw_bad_alloc) {}
 
 Memory::~Memory() { Shrink(); }
 
-// ONNX Runtime writes to what it gets without a look at it, and catches what its own allocators throw.
+// ONNX Runtime writes to what it gets without a look at it, and catches what its own allocators throw. The
+// exception is of its C++ library, which can pass only frames that have nothing to clean up or to catch: they
+// would ask the addon's own C++ library.
 void* Memory::OrThrow(void* block) {
   if (block == nullptr) {
     ++failures_;
@@ -48,36 +55,55 @@ void* Memory::OrThrow(void* block) {
   return block;
 }
 
-void Memory::Shrink() {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [bytes, block] : kept_) munmap(block, bytes);
-  kept_.clear();
+void* Memory::Try(void* (Memory::*take)(std::size_t), std::size_t bytes) noexcept {
+  try {
+    return (this->*take)(bytes);
+  } catch (const std::bad_alloc&) {  // no memory is left to note down a block
+    return nullptr;
+  }
 }
 
-void* Memory::TakeForRun(std::size_t bytes) {
+void Memory::Shrink() {
+  const std::lock_guard lock(mutex_);
+  for (auto tensor = tensors_.begin(); tensor != tensors_.end();) {
+    const auto [begin, kept] = *tensor;
+    if (kept.is_used) {
+      ++tensor;
+    } else {
+      tensor = tensors_.erase(tensor);
+      munmap(begin, kept.bytes);
+    }
+  }
+}
+
+void* Memory::TakeTensor(std::size_t bytes) {
   if (bytes < kSmallestTensor) return Malloc(bytes);
   const std::lock_guard lock(mutex_);
-  auto found = kept_.lower_bound(bytes);
-  if (found == kept_.end()) {
+  auto smallest = tensors_.end();  // that is large enough
+  auto largest = tensors_.end();
+  for (auto tensor = tensors_.begin(); tensor != tensors_.end(); ++tensor) {
+    const auto& [size, is_used] = tensor->second;
+    if (is_used) continue;
+    if (size >= bytes && (smallest == tensors_.end() || size < smallest->second.bytes)) smallest = tensor;
+    if (largest == tensors_.end() || size > largest->second.bytes) largest = tensor;
+  }
+  if (smallest == tensors_.end()) {
     // Instead of the largest that is kept, so that growing requests leave nothing behind.
-    if (!kept_.empty()) {
-      const auto largest = std::prev(kept_.end());
-      munmap(largest->second, largest->first);
-      kept_.erase(largest);
+    if (largest != tensors_.end()) {
+      munmap(largest->first, largest->second.bytes);
+      tensors_.erase(largest);
     }
     const std::size_t size = bytes + Gap(bytes, PageSize());
-    void* const block = MapPages(size);
-    if (block == nullptr) return nullptr;
-    found = kept_.emplace(size, block);
+    std::byte* const begin = MapPages(size);
+    if (begin == nullptr) return nullptr;
+    smallest = tensors_.emplace(begin, Tensor{.bytes = size}).first;
   }
-  void* const block = found->second;
-  in_use_.emplace(block, found->first);
-  kept_.erase(found);
-  return block;
+  smallest->second.is_used = true;
+  return smallest->first;
 }
 
 void* Memory::TakeWeight(std::size_t bytes) {
-  if (bytes < kSmallestWeight) return TakeForRun(bytes);
+  if (bytes < kSmallestWeight) return TakeTensor(bytes);
   const std::lock_guard lock(mutex_);
   auto found = std::find_if(slabs_.begin(), slabs_.end(), [&](const auto& entry) {
     return bytes <= static_cast<std::size_t>(entry.second.end - entry.second.next);
@@ -95,20 +121,19 @@ void* Memory::TakeWeight(std::size_t bytes) {
   return weight;
 }
 
-void Memory::Return(void* block) {
+void Memory::Return(std::byte* block) {
   if (block == nullptr) return;
   {
     const std::lock_guard lock(mutex_);
-    if (ReturnToRuns(block) || ReturnWeight(static_cast<std::byte*>(block))) return;
+    if (ReturnTensor(block) || ReturnWeight(block)) return;
   }
   std::free(block);
 }
 
-bool Memory::ReturnToRuns(void* block) {
-  const auto found = in_use_.find(block);
-  if (found == in_use_.end()) return false;
-  kept_.emplace(found->second, found->first);
-  in_use_.erase(found);
+bool Memory::ReturnTensor(std::byte* tensor) {
+  const auto found = tensors_.find(tensor);
+  if (found == tensors_.end()) return false;
+  found->second.is_used = false;
   return true;
 }
 

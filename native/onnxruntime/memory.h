@@ -8,15 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <unordered_map>
 
 #include "onnxruntime/abi.h"
 
 namespace cosmos::ort {
 
-// Weights are cut from slabs of whole huge pages, because most are smaller than one. Large tensors of a run
-// have huge pages of their own, which are kept for the next run. What is small comes from malloc.
-// Thread-safe.
+// Weights are cut from slabs, because most are smaller than a huge page. Large tensors of a run have mappings
+// of their own, which are kept for the next run. What is small comes from malloc. Thread-safe.
 class Memory final : public Allocator {
  public:
   // `info` must describe the host's memory and outlive this. `throw_bad_alloc` must throw std::bad_alloc.
@@ -32,6 +30,10 @@ class Memory final : public Allocator {
   void Shrink();
 
  private:
+  struct Tensor {
+    std::size_t bytes = 0;  // of the mapping
+    bool is_used = false;
+  };
   struct Slab {
     std::byte* end = nullptr;
     std::byte* next = nullptr;  // where the next weight begins
@@ -40,20 +42,21 @@ class Memory final : public Allocator {
 
   static Memory& Of(Allocator* self) { return *static_cast<Memory*>(self); }
   void* OrThrow(void* block);
-  // These return null where the system has no memory left.
-  void* TakeForRun(std::size_t bytes);
+  // What `take` returns. Null where the system has no memory left.
+  [[gnu::noinline]] void* Try(void* (Memory::*take)(std::size_t), std::size_t bytes) noexcept;
+  void* TakeTensor(std::size_t bytes);
   void* TakeWeight(std::size_t bytes);
-  void Return(void* block);
-  bool ReturnToRuns(void* block);
+  void Return(std::byte* block);
+  bool ReturnTensor(std::byte* tensor);
   bool ReturnWeight(std::byte* weight);
 
   const MemoryInfo* const info_;
   void (*const throw_bad_alloc_)();
   std::atomic<std::uint64_t> failures_ = 0;
   std::mutex mutex_;
-  std::map<std::byte*, Slab> slabs_;               // by their first byte
-  std::unordered_map<void*, std::size_t> in_use_;  // of runs, with the bytes that are mapped
-  std::multimap<std::size_t, void*> kept_;         // for the next run, by the bytes that are mapped
+  // By their first byte.
+  std::map<std::byte*, Tensor> tensors_;
+  std::map<std::byte*, Slab> slabs_;
 };
 
 }  // namespace cosmos::ort
