@@ -36,10 +36,10 @@ export const known = [
     chance: true,
   },
   {
-    video: /^\d+ mpeg[12].* mpg .*(for|from|begins at|ends at) \S+/,
+    video: /^\d+ mpeg[12].* mpg (plain$|.*(for|from|begins at|ends at) \S+)/,
     what: ['times'],
     reason:
-      'pictures that begin within a packet have no time in a program stream, and the cut took those before: the library counts on, FFmpeg 8 gives some the time of another',
+      'pictures that begin within a packet have no time in a program stream: the library counts on, also from a cut, FFmpeg 8 gives some the time of another',
     chance: true,
   },
   {
