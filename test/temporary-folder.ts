@@ -6,14 +6,19 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
+const prefix = 'cosmos-embed-tests-'
+
 /** For Vitest, before all tests of a run. The processes of the tests inherit `TMPDIR`. */
-export function setup(): () => void {
+export function setup(): (() => void) | undefined {
   const before = process.env.TMPDIR
-  const folder = mkdtempSync(path.join(tmpdir(), 'cosmos-embed-tests-'))
+  // Each project of a run comes here.
+  if (before !== undefined && path.basename(before).startsWith(prefix)) return
+  const folder = mkdtempSync(path.join(tmpdir(), prefix))
   process.env.TMPDIR = folder
   return () => {
     if (before === undefined) delete process.env.TMPDIR
     else process.env.TMPDIR = before
-    rmSync(folder, { recursive: true, force: true })
+    // A process that a test has started may still write.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "base/dynlib.h"
@@ -60,24 +62,31 @@ Result<std::unique_ptr<Library>> Library::Load(const std::string& path) {
       StatusCode::kLibrary, "ONNX Runtime cannot start"));
   COSMOS_RETURN_IF_ERROR(library->Check(api->DisableTelemetryEvents(library->env_), StatusCode::kLibrary,
                                         "ONNX Runtime's telemetry cannot be disabled"));
-  COSMOS_RETURN_IF_ERROR(library->RegisterMemory(file));
+  library->ShareMemory(file);
   return library;
 }
 
-// Must be the last step: the library keeps the pointer for as long as the process lives.
-Status Library::RegisterMemory(const Dynlib& file) {
+// Paths to one file have one environment, and that has one allocator. Where it cannot be registered, sessions
+// use ONNX Runtime's own.
+void Library::ShareMemory(const Dynlib& file) {
   // Before 1.18 it does not tell weights from the tensors of a run.
-  if (!HasApi(version_, kAllocatorVersion)) return {};
+  if (!HasApi(version_, kAllocatorVersion)) return;
   // An exception must come from the C++ library that catches it, and the addon may contain one of its own.
   const auto throw_bad_alloc = file.Find<void (*)()>("_ZSt17__throw_bad_allocv");
-  if (throw_bad_alloc == nullptr) return {};
-  constexpr std::string_view kDoing = "ONNX Runtime does not take memory from this package";
-  COSMOS_ASSIGN_OR_RETURN(
-      memory_info_, Make<MemoryInfoHandle>(StatusCode::kLibrary, kDoing, [&](MemoryInfo** out) {
-        return api_.CreateCpuMemoryInfo(AllocatorKind::kDevice, MemoryKind::kDefault, out);
-      }));
-  Memory& memory = memory_.emplace(memory_info_.get(), throw_bad_alloc);
-  return Check(api_.RegisterAllocator(env_, &memory), StatusCode::kLibrary, kDoing);
+  if (throw_bad_alloc == nullptr) return;
+  constexpr std::string_view kDoing = "ONNX Runtime cannot use other memory";
+  const auto register_memory = [&]() -> Result<std::unique_ptr<Memory>> {
+    COSMOS_ASSIGN_OR_RETURN(
+        auto info, Make<MemoryInfoHandle>(StatusCode::kLibrary, kDoing, [&](MemoryInfo** out) {
+          return api_.CreateCpuMemoryInfo(AllocatorKind::kDevice, MemoryKind::kDefault, out);
+        }));
+    auto memory = std::make_unique<Memory>(info.get(), throw_bad_alloc);
+    COSMOS_RETURN_IF_ERROR(Check(api_.RegisterAllocator(env_, memory.get()), StatusCode::kLibrary, kDoing));
+    std::ignore = info.release();  // which the allocator refers to, for as long as the process lives
+    return memory;
+  };
+  const auto memory = Registry<Memory, const Env*>::Global().Get(env_, register_memory);
+  if (memory.ok()) memory_ = memory.value();
 }
 
 Status Library::Check(OrtStatus* status, StatusCode code, std::string_view doing) {

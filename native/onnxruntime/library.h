@@ -5,7 +5,6 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,7 +50,7 @@ class Library {
   const std::string& version() const { return version_; }
   // What sessions with "session.use_env_allocators" take their memory from. Null where the library cannot use
   // it.
-  Memory* memory() { return memory_ ? &*memory_ : nullptr; }
+  Memory* memory() { return memory_; }
   std::string_view build_info() const { return api_.GetBuildInfoString(); }
 
   // Consumes the result of a call. A failure becomes "<doing>: <the library's reason>", with the lines logged
@@ -73,7 +72,7 @@ class Library {
   static Result<std::unique_ptr<Library>> Load(const std::string& path);
   Library(std::string path, std::string version, const Api& api)
       : path_(std::move(path)), version_(std::move(version)), api_(api) {}
-  Status RegisterMemory(const Dynlib& file);
+  void ShareMemory(const Dynlib& file);
   static void Log(void* context, LogLevel level, const char* category, const char* id, const char* where,
                   const char* message);
   std::string TakeLog();
@@ -82,8 +81,7 @@ class Library {
   const std::string version_;
   const Api& api_;
   Env* env_ = nullptr;
-  MemoryInfoHandle memory_info_;
-  std::optional<Memory> memory_;
+  Memory* memory_ = nullptr;
   std::mutex log_mutex_;
   std::deque<std::string> log_;
 };

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "memory/map_pages.h"
 #include "onnxruntime/abi.h"
 
 namespace cosmos::ort {
@@ -19,11 +20,11 @@ class Memory final : public Allocator {
  public:
   // `info` must describe the host's memory and outlive this. `throw_bad_alloc` must throw std::bad_alloc.
   Memory(const MemoryInfo* info, void (*throw_bad_alloc)());
-  ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  // How often the system had no memory left. Where it grows during a call, that is why the call failed.
+  // How often the system had no memory left. Where it grows during a call that fails, that is most likely
+  // why.
   std::uint64_t failures() const { return failures_; }
 
   // Gives what is kept for the next run back to the system.
@@ -31,12 +32,13 @@ class Memory final : public Allocator {
 
  private:
   struct Tensor {
-    std::size_t bytes = 0;  // of the mapping
-    bool is_used = false;
+    Pages pages;
+    bool is_used;
+    std::uint64_t returned;  // the larger, the later
   };
   struct Slab {
-    std::byte* end = nullptr;
-    std::byte* next = nullptr;  // where the next weight begins
+    Pages pages;
+    std::byte* next;  // where the next weight begins
     std::map<std::byte*, std::size_t> weights;
   };
 
@@ -46,6 +48,9 @@ class Memory final : public Allocator {
   [[gnu::noinline]] void* Try(void* (Memory::*take)(std::size_t), std::size_t bytes) noexcept;
   void* TakeTensor(std::size_t bytes);
   void* TakeWeight(std::size_t bytes);
+  Pages MapOrShrink(std::size_t bytes);
+  void DropUnused(std::size_t most);
+  void Drop(std::map<std::byte*, Tensor>::iterator unused);
   void Return(std::byte* block);
   bool ReturnTensor(std::byte* tensor);
   bool ReturnWeight(std::byte* weight);
@@ -57,6 +62,10 @@ class Memory final : public Allocator {
   // By their first byte.
   std::map<std::byte*, Tensor> tensors_;
   std::map<std::byte*, Slab> slabs_;
+  std::size_t used_ = 0;    // bytes of the tensors that are used
+  std::size_t unused_ = 0;  // and of the others
+  std::size_t peak_ = 0;    // the most that was used at a time
+  std::uint64_t returns_ = 0;
 };
 
 }  // namespace cosmos::ort

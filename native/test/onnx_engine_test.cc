@@ -343,6 +343,19 @@ TEST_F(OnnxEngine, TheLibraryIsOpenedOnceAndReportsItsVersion) {
   EXPECT_NE(first.value()->build_info().find("ORT Build Info"), std::string::npos);
 }
 
+TEST_F(OnnxEngine, TwoPathsToOneFileShareItsMemory) {
+  const std::string other = testing::TempDir() + "another-onnxruntime.so";
+  std::filesystem::remove(other);
+  std::filesystem::create_symlink(RuntimePath(), other);
+  const auto first = ort::Library::Open(RuntimePath());
+  const auto second = ort::Library::Open(other);
+  std::filesystem::remove(other);
+  ASSERT_TRUE(second.ok()) << second.status().message();
+  EXPECT_NE(second.value(), first.value());
+  EXPECT_NE(second.value()->memory(), nullptr);
+  EXPECT_EQ(second.value()->memory(), first.value()->memory());
+}
+
 TEST(OnnxLibrary, ReportsWhyAFileCannotBeUsed) {
   Dl_info libc{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::abort), &libc), 0);
