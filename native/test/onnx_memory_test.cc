@@ -1,6 +1,8 @@
 // The allocator that ONNX Runtime's sessions use, through the functions that ONNX Runtime calls.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -196,6 +198,44 @@ TEST_F(OnnxMemory, WhatTheSystemDoesNotHaveIsThrownAsOnnxRuntimeDoes) {
   EXPECT_EQ(memory.failures(), 2U);
   Free(Alloc(kMiB));
   EXPECT_EQ(memory.failures(), 2U);
+}
+
+// Of this process: what RLIMIT_DATA limits.
+rlim_t WritableBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmData:")) return std::stoul(line.substr(7)) * kKiB;
+  }
+  return 0;
+}
+
+// In a process of its own, which has room for 80 MiB more: for the tensor only where it is not aligned to
+// huge pages.
+TEST_F(OnnxMemory, WhatIsKeptIsGivenUpBeforeMemoryIsRefused) {
+  for (const bool is_weight : {false, true}) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      alarm(30);
+      const rlim_t limit = WritableBytes() + 80 * kMiB;
+      const rlimit limits{limit, limit};
+      if (setrlimit(RLIMIT_DATA, &limits) != 0) _exit(1);
+      void* const large = Alloc(60 * kMiB);
+      void* const small = Alloc(16 * kMiB);
+      Free(large);
+      Free(small);
+      try {
+        Free(is_weight ? Reserve(70 * kMiB) : Alloc(79 * kMiB));
+      } catch (const std::bad_alloc&) {
+        _exit(2);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0) << (is_weight ? "a weight" : "a tensor");
+  }
 }
 
 TEST_F(OnnxMemory, SeveralThreadsShareIt) {
